@@ -6,7 +6,7 @@ to everyone else; "{ask}" is where the printed text says whom to ask.
 
 from typing import Final, NamedTuple
 
-from portal.engine.reasons import Reason
+from portal.engine.reasons import KEY_OR_HEADERS, Reason
 
 ASK: Final = "{ask}"
 EDIT, SWITCH = "webhooks.edit", "webhooks.switch"
@@ -45,8 +45,7 @@ _STEPS: Final[dict[Reason, ReasonStep]] = {
         EDIT, "{ask} to change or remove that header."),
     Reason.REDIRECT: ReasonStep(EDIT, "{ask} to enter the final URL."),
     Reason.AUTH: ReasonStep(
-        EDIT, "{ask} to compare the secret key and the custom headers with the ones the receiver"
-        " expects."),
+        EDIT, "{ask} to compare {secrets} the receiver expects."),
     Reason.NOT_FOUND: ReasonStep(EDIT, "{ask} to check the URL’s path."),
     Reason.METHOD: ReasonStep(
         EDIT, "Ask the receiver’s team for the webhook URL. Then {ask} to enter it.",
@@ -62,11 +61,16 @@ _STEPS: Final[dict[Reason, ReasonStep]] = {
 # fmt: on
 
 
-def step_after(reason: Reason, *, reference: str = "") -> ReasonStep | None:
+def step_after(
+    reason: Reason, *, reference: str = "", secrets: str = KEY_OR_HEADERS
+) -> ReasonStep | None:
     """Return what the next step takes; None where anyone can do it. Values as in `explain`."""
     step = _STEPS.get(reason)
     if step is None:
         return None
     words = f" for {reference}" if reference else ""
-    own, others = (each.replace("{reference}", words) for each in (step.own, step.others))
+    own, others = (
+        each.replace("{reference}", words).replace("{secrets}", secrets)
+        for each in (step.own, step.others)
+    )
     return step._replace(own=own, others=others)

@@ -135,6 +135,9 @@ def reason_for_code(code: int) -> Reason | None:
     return _BY_CODE.get(code) or _BY_CLASS.get(code // 100, Reason.BAD_REPLY)
 
 
+KEY: Final = "the secret key with the one"
+HEADERS: Final = "the custom headers with the ones"
+KEY_OR_HEADERS: Final = "the secret key and the custom headers with the ones"
 HOST_LIMIT: Final = 100
 LOCATION_LIMIT: Final = 200
 WORD_LIMIT: Final = 64
@@ -223,7 +226,7 @@ _TABLE: Final[dict[Reason, _Row]] = {
         _RECEIVER, _SAID_NO),
     Reason.AUTH: _Row(
         "Authentication rejected", "{host} rejected our authentication.",
-        "Compare the secret key and the custom headers with the ones the receiver expects.",
+        "Compare {secrets} the receiver expects.",
         _YOU, _SAID_NO),
     Reason.FORBIDDEN: _Row(
         "Access denied", "{host} denied us access.",
@@ -285,13 +288,14 @@ def explain(
     location: str = "",
     code: int | None = None,
     reference: str = "",
+    secrets: str = KEY_OR_HEADERS,
 ) -> Explanation:
     """Put a reason into words.
 
     `host` and `location` come from outside and are bounded here; a blank `host` reads "the
     receiver". `seconds` is the limit that ran out. `time` is when the attempt was made,
     written for the reader. `reference` is the id that an administrator finds in the log of the
-    portal.
+    portal. `secrets` as `secrets_in_question` returns it.
     """
     row = _TABLE[reason]
     host, location = _bounded(host, HOST_LIMIT), _bounded(location, LOCATION_LIMIT)
@@ -303,6 +307,7 @@ def explain(
         "time": _bounded(time, WORD_LIMIT) or "the last attempt’s time",
         "location": f" ({location})" if location else "",
         "reference": f" (reference {reference[:WORD_LIMIT]})" if reference else "",
+        "secrets": secrets,
     }
     happened = row.what_happened.format_map(words)
     return Explanation(
@@ -313,6 +318,13 @@ def explain(
         side=row.side,
         group=row.group,
     )
+
+
+def secrets_in_question(said: str, *, is_signed: bool) -> str:
+    """Return what to compare after a receiver rejected us: `said` is its own sentence."""
+    if not is_signed:
+        return HEADERS
+    return KEY if "signature" in said.lower() else KEY_OR_HEADERS
 
 
 def reasons_in(group: ReasonGroup) -> Iterator[Reason]:

@@ -1,5 +1,7 @@
 """The register's forms in a real browser: what is added inside them, and chips for times."""
 
+import re
+
 import pytest
 from flask import Flask
 from playwright.sync_api import Page, expect
@@ -50,6 +52,7 @@ def test_a_chip_and_a_date_never_contradict_each_other(page: Page, app: Flask, p
     expect(typed).to_be_hidden()
     page.get_by_role("radio", name="On a date…").check()
     expect(typed).to_be_focused()
+    expect(typed).to_have_value(re.compile(r"T17:00$"))  # a week from now, so that a day is enough
     typed.fill("2031-01-01T09:00")
     page.get_by_role("radio", name="Tomorrow").press("Space")
     expect(typed).to_be_hidden()

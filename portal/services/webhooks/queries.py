@@ -37,7 +37,14 @@ from portal.models.deliveries import (
     is_open,
 )
 from portal.models.people import User
-from portal.models.webhooks import ALL_EVENTS, Webhook, WebhookEvent, WebhookKind, WebhookState
+from portal.models.webhooks import (
+    ALL_EVENTS,
+    OffReason,
+    Webhook,
+    WebhookEvent,
+    WebhookKind,
+    WebhookState,
+)
 from portal.services.audit import shown_changes
 from portal.services.core.keyset import FIRST_ID, LAST_ID, by_name
 from portal.services.core.unit_of_work import session
@@ -259,6 +266,11 @@ class WebhookDetail(WebhookOptions):
     version: int
     created_at: datetime
 
+    @property
+    def is_asked_about(self) -> bool:
+        """Return whether a person is asked something before it is turned on."""
+        return bool(self.held) or self.off_reason == OffReason.GONE
+
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
@@ -388,18 +400,32 @@ def last_failures(backlog: Backlog, cause: Cause | None = None) -> list[LastFail
 
 def examples(backlog: Backlog) -> dict[Cause, int]:
     """Return one delivery (row id) for each of the most common causes that have a response."""
+    known = [each for each in backlog.causes if each.code][:MOST_CAUSES]
+    found = _examples([(backlog.webhook_id, each) for each in known])
+    return {cause: row_id for (_, cause), row_id in found.items()}
 
-    def one(cause: Cause, reason: Reason) -> ScalarSelect[int]:
-        mine = Delivery.webhook_id == backlog.webhook_id, is_failing(), Delivery.code == cause.code
+
+def examples_of(found: Sequence[Backlog]) -> dict[UUID, int]:
+    """Return one delivery (row id) of each of these for its most common cause, if that has a
+    response."""
+    causes = {each.public_id: (each.webhook_id, each.cause) for each in found if each.cause}
+    ids = _examples([key for key in causes.values() if key[1].code])
+    return {public_id: ids[key] for public_id, key in causes.items() if key in ids}
+
+
+def _examples(causes: Sequence[tuple[int, Cause]]) -> dict[tuple[int, Cause], int]:
+    """Return one delivery (row id) for each of these causes of a webhook (row id)."""
+
+    def one(webhook_id: int, cause: Cause, reason: Reason) -> ScalarSelect[int]:
+        mine = Delivery.webhook_id == webhook_id, is_failing(), Delivery.code == cause.code
         found = select(Delivery.id).where(*mine, Delivery.reason.in_(alike(reason)))
         # The end of the index of what fails: one that is retried.
         newest = found.order_by(Delivery.status.desc(), Delivery.failing_since.desc())
         return newest.limit(1).scalar_subquery()
 
-    known = [each for each in backlog.causes if each.code][:MOST_CAUSES]
-    wanted = {each: one(each, each.reason) for each in known if each.reason}
+    wanted = {key: one(*key, key[1].reason) for key in causes if key[1].reason}
     row = session().execute(select(*wanted.values())).one() if wanted else ()
-    return {cause: row_id for cause, row_id in zip(wanted, row, strict=True) if row_id}
+    return {key: row_id for key, row_id in zip(wanted, row, strict=True) if row_id}
 
 
 def address(public_id: UUID) -> str:

@@ -100,7 +100,7 @@ class DueForm(ActionForm):
         chosen = _moment(self.due.raw_data)
         typed = self.due_at.data
         if not self.due_at.errors and chosen is None and typed is None:
-            self.refuse(Refusal("Enter a due date", field="due_at"))
+            self.refuse(Refusal("Enter a due date and time", field="due_at"))
             return False
         if chosen and typed and chosen != typed:
             sentence = "Select “On a date…” above or clear this date"

@@ -16,19 +16,24 @@ from portal.engine.reasons import Reason
 from portal.lib.clock import utcnow
 from portal.models.deliveries import DeliveryStatus
 from portal.models.webhooks import OffReason
+from portal.services.deliveries.answers import answers_of
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.webhooks import backlog as backlogs
+from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.backlog import Backlog, Taken, WebhookStatus
+from portal.web.deliveries.log_presenter import said_in
 from portal.web.deliveries.retried_by import QueuedDeliveries, queued
 from portal.web.deliveries.share import ASKED
 from portal.web.deliveries.wording import by_status
 from portal.web.frame.access import can
 from portal.web.frame.site_state import may_send, sending_stop
 from portal.web.frame.wording import counted, near_time, plural, time_tag
-from portal.web.help.advice import OF_HEADERS, edit_url
+from portal.web.help.advice import edit_url
 
 MOST_LISTED: Final = 40
 SHARE: Final = "Update to share"
+# What is wrong is not the URL. Whether it is the key or a header, the response says at best.
+EDITED: Final = {Reason.AUTH: "Edit security", Reason.BAD_HEADERS: "Edit headers"}
 WHY_OFF: Final = {
     OffReason.GONE: "URL permanently closed (410)",
     OffReason.FAILING: f"nothing delivered for {PATIENCE_IN_WORDS}",
@@ -50,9 +55,10 @@ class Act(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BacklogRow:
-    """One row. `note` stands beside the name; `others`: causes with their numbers; `parts`: how
-    many of which status; `delivered`, `pause` and `sent`: what is told below since, next attempt
-    and number. `next_at` or `next`: a time, or words. `main`: what ends it; `acts`: the others.
+    """One row. `note` stands beside the name; `said`: the usual response; `others`: causes
+    with their numbers; `parts`: how many of which status; `delivered`, `pause` and `sent`: what is
+    told below since, next attempt and number. `next_at` or `next`: a time, or words. `main`: what
+    ends it; `acts`: the others.
     """
 
     public_id: UUID
@@ -61,6 +67,7 @@ class BacklogRow:
     is_failing: bool
     note: str
     cause: str
+    said: str
     others: Sequence[tuple[str, str]]
     number: str
     parts: str
@@ -135,8 +142,13 @@ def table_of(found: Sequence[Backlog], most: int) -> BacklogTable:
     if oldest and oldest not in rows:
         rows = [*rows[:-1], oldest]
     total = backlogs.count_of(found)
+    examples = webhook_queries.examples_of(rows)
+    said = answers_of(list(examples.values()))
     return BacklogTable(
-        [_row(each, in_bulk_retries) for each in rows],
+        [
+            _row(each, in_bulk_retries, said_in(said.get(examples.get(each.public_id, 0), "")))
+            for each in rows
+        ],
         total.undelivered,
         by_status(sum((each.counts for each in found), Counter())),
         len(found),
@@ -205,7 +217,7 @@ def pause_words(backlog: Backlog) -> str:
     return f"Failed {times} in a row. The next attempt is at {near_time(at)}"
 
 
-def _row(backlog: Backlog, in_bulk_retries: QueuedDeliveries) -> BacklogRow:
+def _row(backlog: Backlog, in_bulk_retries: QueuedDeliveries, said: str) -> BacklogRow:
     page = url_for("webhooks.show", public_id=backlog.public_id)
     view = Act("View", page)
     if backlog.undelivered:
@@ -219,6 +231,7 @@ def _row(backlog: Backlog, in_bulk_retries: QueuedDeliveries) -> BacklogRow:
         is_failing=backlog.status is WebhookStatus.FAILING,
         note=_note(backlog),
         cause=cause_of(backlog),
+        said="" if backlog.is_off_by_us else said,
         others=[(each.words, counted(each.count)) for each in backlog.causes[1:]],
         number=counted(backlog.undelivered),
         parts=by_status(backlog.counts),
@@ -251,7 +264,7 @@ def _ways_out(backlog: Backlog, in_bulk_retries: QueuedDeliveries) -> Iterator[A
             yield Act("Turn on", url_for("webhook_switches.on", public_id=webhook))
     step = step_after(reason) if reason else None
     if step and step.permission == EDIT and can(EDIT) and not backlog.is_deleted:
-        label = "Edit headers" if reason in OF_HEADERS else "Edit URL"
+        label = EDITED.get(reason, "Edit URL") if reason else "Edit URL"
         yield Act(label, edit_url(webhook, reason))
     to_retry = backlog.retryable - in_bulk_retries.count(webhook)
     if to_retry > 0 and may_send("deliveries.retry"):

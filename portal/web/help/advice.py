@@ -9,7 +9,7 @@ from uuid import UUID
 from flask import g, url_for
 
 from portal.engine.next_steps import ASK, EDIT, SWITCH, SYSTEM, step_after
-from portal.engine.reasons import Explanation, Reason
+from portal.engine.reasons import KEY_OR_HEADERS, Explanation, Reason
 from portal.extensions import settings
 from portal.models.people import Role
 from portal.services.core.permissions import ADMIN, EVERYONE, MANAGERS, PERMISSIONS
@@ -121,13 +121,14 @@ def advice_after(
     links: Mapping[str, Link],
     *,
     reference: str = "",
+    secrets: str = KEY_OR_HEADERS,
 ) -> Advice:
     """Advise what the reader can do about it, or whom to ask.
 
-    `explained`: the reason in words. `links`: where it is done, by permission. `reference` as in
-    `explain`.
+    `explained`: the reason in words. `links`: where it is done, by permission. `reference` and
+    `secrets` as in `explain`.
     """
-    step = step_after(reason, reference=reference)
+    step = step_after(reason, reference=reference, secrets=secrets)
     if step is None:
         return Advice(explained.next_step)
     return advise(

@@ -93,7 +93,8 @@ def next_step(
 ) -> NextStep | None:
     """Return what to do about a webhook; None where nothing has to be done. `failures`: the last
     ones for its most common cause, the latest first."""
-    advice = advice_of(webhook, failures[0].at if failures else None)
+    words = said.get(webhook.backlog.cause, "") if webhook.backlog and webhook.backlog.cause else ""
+    advice = advice_of(webhook, failures[0].at if failures else None, words)
     steps = list(_steps(webhook, advice, said))
     if not steps:
         return None
@@ -121,9 +122,9 @@ def _steps(webhook: WebhookDetail, advice: Advice | None, said: Responses) -> It
         yield from _test(webhook, "We send tests even while the webhook is off.")
     if is_off and can("webhooks.switch"):
         where = url_for("webhook_switches.on", public_id=webhook.public_id)
-        is_asked = bool(webhook.held) or webhook.off_reason == OffReason.GONE
         note = f"{_held(webhook)} You choose the ones to send." if webhook.held else ""
-        yield Step("Turn the webhook on.", note, ("Turn on", where), is_post=not is_asked)
+        is_post = not webhook.is_asked_about
+        yield Step("Turn the webhook on.", note, ("Turn on", where), is_post=is_post)
     elif not is_off and webhook.backlog:
         yield from _mending(webhook, webhook.backlog)
     elif webhook.waits and may_send("deliveries.retry"):

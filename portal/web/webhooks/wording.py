@@ -9,7 +9,7 @@ from portal.engine.circuit_breaker import PATIENCE_IN_WORDS, has_asked
 from portal.engine.events.catalogue import CATALOGUE, GROUPS, EventType, event_type
 from portal.engine.formats.chats import CHATS
 from portal.engine.next_steps import ASK, EDIT, SWITCH
-from portal.engine.reasons import Explanation, Reason, explain
+from portal.engine.reasons import Explanation, Reason, explain, secrets_in_question
 from portal.lib.clock import utcnow
 from portal.lib.durations import in_words, is_now, relative
 from portal.models.deliveries import OPEN, DeliveryStatus
@@ -312,15 +312,19 @@ def _next_attempt(backlog: Backlog, now: datetime) -> str:
     return f"The next attempt is {relative(at, now)}."
 
 
-def advice_of(webhook: WebhookDetail, failed_at: datetime | None = None) -> Advice | None:
+def advice_of(
+    webhook: WebhookDetail, failed_at: datetime | None = None, said: str = ""
+) -> Advice | None:
     """The next step for a webhook that needs one; None while it is well. `failed_at`: its last
-    failed attempt."""
+    failed attempt; `said`: the response to most of them."""
     reason = reason_of(webhook)
     if reason is None:
         return None
-    explained = _explained(webhook, reason, failed_at)
+    secrets = secrets_in_question(said, is_signed=webhook.has_secret)
+    explained = _explained(webhook, reason, failed_at, secrets)
     matter = _matter(webhook, explained.what_happened)
-    return advice_after(reason, explained, matter, webhook_links(webhook.public_id, reason))
+    links = webhook_links(webhook.public_id, reason)
+    return advice_after(reason, explained, matter, links, secrets=secrets)
 
 
 def advice_about_held(webhook: WebhookDetail) -> Advice:
@@ -371,11 +375,13 @@ def reason_of(webhook: WebhookDetail) -> Reason | None:
     return cause.reason if cause else None
 
 
-def _explained(webhook: WebhookDetail, reason: Reason, failed_at: datetime | None) -> Explanation:
+def _explained(
+    webhook: WebhookDetail, reason: Reason, failed_at: datetime | None, secrets: str
+) -> Explanation:
     backlog = webhook.backlog
     code = backlog.cause.code if backlog and backlog.cause else None
     time = to_the_second(failed_at) if failed_at else ""
-    return explain(reason, host=webhook.host, code=code, time=time)
+    return explain(reason, host=webhook.host, code=code, time=time, secrets=secrets)
 
 
 def _matter(webhook: WebhookDetail, happened: str) -> Context:

@@ -56,7 +56,7 @@ def test_it_asks_for_what_is_missing_and_keeps_what_was_typed(pages: Pages) -> N
     page = pages.get(f"/assets/{asset_id}/check-out")
     page = pages.submit(page.form(), purpose="Trade fair", due="other")
     assert page.status == 400
-    assert page.errors == ["Choose a person", "Enter a due date"]
+    assert page.errors == ["Choose a person", "Enter a due date and time"]
     assert page.form().fields["purpose"] == ["Trade fair"]
 
 

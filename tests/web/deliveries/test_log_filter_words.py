@@ -223,7 +223,7 @@ def test_a_long_label_is_cut_and_a_list_that_is_none_of_ours_is_called_back(app:
         ("list=/batches/x", "Bulk retry"),
         ("list=/somewhere", "Back"),
         (f"list=/settings/webhooks/{hook}", "W" * 90),
-        ("list=/assets/7/deliveries", "Deliveries of AST-00007"),
+        ("list=/assets/7/deliveries", "Deliveries for AST-00007"),
         ("code=nonsense", "Deliveries"),
     ):
         with app.test_request_context(f"/deliveries/{made}?{query}"):

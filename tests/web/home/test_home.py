@@ -25,7 +25,7 @@ from tests.services.alerts.due_things import (
     lent,
     with_maintenance,
 )
-from tests.support.deliveries import change, make_delivery
+from tests.support.deliveries import change, make_attempt, make_delivery
 from tests.support.factories import make_asset, make_webhook
 from tests.support.heartbeats import record_own
 from tests.support.pages import Page
@@ -150,7 +150,8 @@ def test_the_button_of_a_row_is_what_ends_it(app: Flask) -> None:
     """The cause, by what the receiver asked for, and who looks."""
     until = utcnow() + timedelta(minutes=20)
     for reason, columns, main, for_support in (
-        ("auth", {}, "Edit headers", "Retry 1"),
+        ("auth", {}, "Edit security", "Retry 1"),
+        ("bad_headers", {}, "Edit headers", "Retry 1"),
         ("not_found", {}, "Edit URL", "Retry 1"),
         ("server", {}, "Retry 1", "Retry 1"),
         ("rate", {"backoff_until": until, "throttled": True}, "View 1", "View 1"),
@@ -162,6 +163,17 @@ def test_the_button_of_a_row_is_what_ends_it(app: Flask) -> None:
             assert acts.startswith(f"{label} for"), (reason, role)
             assert acts.endswith(f"Dismiss 1… for {hook.name}")
         change(made, status="delivered", failing_since=None)
+
+
+def test_receivers_that_reject_for_different_reasons_are_told_apart(app: Flask) -> None:
+    for said in ("token expired", "signature does not match"):
+        delivery = make_delivery(make_webhook(), status="failed", reason="auth", code=401, tries=1)
+        make_attempt(delivery, reason="auth", code=401, response_text=said)
+    told = [
+        row[0].partition(" Authentication rejected (401) ")[2]
+        for row in troubled(visit(app).get("/"))
+    ]
+    assert sorted(told) == ["“signature does not match”", "“token expired”"]
 
 
 def test_of_many_the_first_are_shown_and_a_link_leads_to_the_list_of_all(app: Flask) -> None:

@@ -188,7 +188,7 @@ def test_its_webhook_says_what_it_is(pages: Pages, opened: UUID) -> None:
     assert page.links("Open inbox") == ["/inbox"]
     assert set(page.links("Edit")) == {f"{LIST}/{opened}/edit"}
     assert page.links("Replace the secret key") == [
-        f"{LIST}/{opened}/edit?replace=key#secret_mode-0"
+        f"{LIST}/{opened}/edit?replace=key#secret_mode-1"
     ]
     chosen = {"?replace=key": "generate", "": "keep"}
     edit = f"{LIST}/{opened}/edit"

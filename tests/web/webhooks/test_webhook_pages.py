@@ -114,12 +114,30 @@ def test_a_failure_leads_to_the_part_of_the_form_that_fixes_it(pages: Pages) -> 
         make_attempt(delivery, reason=reason, code=code)
         for path in (path_of(hook), "/", f"/deliveries/{delivery}"):
             page = pages.get(path)
-            words = ("Edit webhook", "Edit headers", "Edit URL")
+            words = ("Edit webhook", "Edit security", "Edit headers", "Edit URL")
             links = {link for each in words for link in page.links(each)}
             (target,) = (link for link in links if str(hook.public_id) in link)
             assert target == f"{path_of(hook)}/edit#{part}", path
         form = pages.get(target.partition("#")[0]).root
         assert any(node.get("id") == part for node in form.walk())
+
+
+@pytest.mark.parametrize(
+    ("secret", "said", "compared"),
+    [
+        (None, "signature does not match", "the custom headers"),
+        ("a key of ours", "Signature does not match", "the secret key"),
+        ("a key of ours", "token expired", "the secret key and the custom headers"),
+    ],
+)
+def test_only_what_can_be_wrong_is_compared(
+    app: Flask, secret: str | None, said: str, compared: str
+) -> None:
+    hook = make_webhook(secret=secret, failures_in_row=9)
+    delivery = fail(hook, "auth", 401, failing_since=utcnow())
+    make_attempt(delivery, reason="auth", code=401, response_text=said)
+    for role, verb in (("admin", "Compare"), ("support", "to compare")):
+        assert f"{verb} {compared} with the one" in visit(app, role).get(path_of(hook)).main
 
 
 @pytest.mark.parametrize("role", ["admin", "manager", "support"])
@@ -197,14 +215,14 @@ def test_after_a_change_the_next_attempt_tells(pages: Pages) -> None:
     hook = make_webhook(failures_in_row=9)
     later = utcnow() + timedelta(hours=1.5)
     fail(hook, "auth", 401, status="retrying", failing_since=SINCE, due_at=later)
-    assert "Compare the secret key" in pages.get(path_of(hook)).main
+    assert "Compare the custom headers" in pages.get(path_of(hook)).main
     form = pages.get(f"{path_of(hook)}/edit").form(f"{path_of(hook)}/edit")
     main = pages.submit(form, url="https://receiver.example.com/other").main
     assert "Failing" in main
     assert "1 undelivered, failing since Mar 10, 10:20. Nothing delivered yet. Its set" in main
     assert "The next attempt is in 1 hour." in main
     assert "shows whether the new settings work" in main
-    assert "Compare the secret key" not in main
+    assert "Compare the custom headers" not in main
 
 
 def test_it_says_after_which_change_the_failures_began(pages: Pages) -> None:
@@ -263,6 +281,7 @@ def test_a_person_turns_it_off_and_on_again(pages: Pages) -> None:
     assert re.search(r" turned it off (just now|\d+ seconds? ago)\.", page.main)
     assert "A person turned it off" not in page.main
     assert "1 delivery on hold. It expires on " in page.main
+    assert len(page.links("Turn on")) == 2  # as the next step, and where Turn off was
     page = pages.get(f"{path_of(hook)}/on")
     assert "1 delivery is on hold." in page.main
     unanswered = pages.submit(page.form(page.path))
@@ -420,6 +439,16 @@ def test_the_list_tells_of_the_last_delivery_only_what_an_attempt_brought(pages:
         make_delivery(make_webhook(name=status), status=status)
     last = {row[0].partition("receiver")[0]: row[4] for row in pages.get(LIST).rows()}
     assert {name: cell.partition(":")[2][2:] for name, cell in last.items()} == told
+
+
+def test_who_dismissed_a_delivery_is_its_result_and_no_next_attempt(pages: Pages) -> None:
+    hook = make_webhook()
+    at = {"dismissed_by": "Ada Novak", "dismissed_at": utcnow(), "dismissed_reason": "Test data"}
+    make_delivery(hook, status="dismissed", reason="server", code=500, **at)
+    (row,) = [row for row in pages.get(path_of(hook)).rows() if "Dismissed" in row]
+    *_, result, next_attempt = row
+    assert result.startswith("Server error (500). Ada Novak, ")
+    assert (result.endswith(": Test data"), next_attempt) == (True, "")
 
 
 def test_the_log_of_one_webhook_is_a_page_of_this_webhook(support: Pages) -> None:
