@@ -35,7 +35,9 @@ from portal.services.deliveries.log_query import (
     IndexScan,
     count_statement,
     end_of_window,
+    example_statement,
     failed_between,
+    has_more_than,
     ids_statement,
     last_failures,
     needs_attention,
@@ -431,17 +433,13 @@ MOST_NAMED: Final = 100
 class Matches:
     """Count the deliveries that match a filter by their status, all and those that can be retried
     (of a filter for delivered ones: resent), and how many need attention. `is_more`: there are more
-    than were counted."""
+    than were counted. More than `COUNT_LIMIT` are not told apart but by examples."""
 
+    total: int = 0
     statuses: Counter[DeliveryStatus] = field(default_factory=Counter)
     retryables: Counter[DeliveryStatus] = field(default_factory=Counter)
     attention: int = 0
     is_more: bool = False
-
-    @property
-    def total(self) -> int:
-        """Return how many match."""
-        return self.statuses.total()
 
     @property
     def undelivered(self) -> int:
@@ -456,7 +454,7 @@ class Matches:
     def having(self, status: DeliveryStatus) -> "Matches":
         """Return those with one status, where all were counted."""
         every, some = ({status: counts[status]} for counts in (self.statuses, self.retryables))
-        return Matches(Counter(every), Counter(some))
+        return Matches(every[status], Counter(every), Counter(some))
 
 
 def count_matches(log_filter: LogFilter) -> Matches:
@@ -466,31 +464,43 @@ def count_matches(log_filter: LogFilter) -> Matches:
     scan = scan_for(current, log_filter, None, now)
     if scan is None:
         return Matches()
-    # Delivered ones are sent again where nothing else was asked for.
-    is_resend = log_filter.status is StatusFilter.DELIVERED
-    taken = (DeliveryStatus.DELIVERED,) if is_resend else RETRYABLE
-    may_retry = _is_retryable(current, now, taken)
-    checks = [
-        needs_attention(current),
-        *(_has_status(status) for status in DeliveryStatus),
-        *(_has_status(status, may_retry) for status in taken),
-    ]
-    statement = count_statement(scan, checks, COUNT_LIMIT + 1)
-    total, attention, *counts = current.execute(statement).one()
-    is_more = total > COUNT_LIMIT
+    if has_more_than(current, scan, COUNT_LIMIT):
+        return Matches(COUNT_LIMIT + 1, is_more=True)
+    taken = _taken(log_filter)
+    checks = [_is_retryable(current, now, taken), needs_attention]
+    rows = current.execute(count_statement(scan, checks, COUNT_LIMIT + 1)).all()
+    statuses = Counter({DeliveryStatus(row[0]): row[1] for row in rows})
+    retryables = Counter({DeliveryStatus(row[0]): row[2] for row in rows if row[0] in taken})
+    is_more = statuses.total() > COUNT_LIMIT
     if scan.has_window and not is_more:
         is_more = end_of_window(current, scan, newer=False) is not None
-    statuses = Counter(dict(zip(DeliveryStatus, counts, strict=False)))
-    retryables = Counter(dict(zip(taken, counts[len(DeliveryStatus) :], strict=True)))
-    return Matches(statuses, retryables, attention, is_more)
+    attention = sum(row[3] for row in rows)
+    return Matches(statuses.total(), statuses, retryables, attention, is_more)
 
 
-def _has_status(status: DeliveryStatus, check: Check | None = None) -> Check:
-    def has(row: Any) -> ColumnElement[bool]:
-        is_one = matches(row.status, str(status))
-        return and_(is_one, check(row)) if check else is_one
+def with_examples(found: Matches, log_filter: LogFilter) -> Matches:
+    """Return these with an example of what can be dismissed, and one of what can be retried, where
+    they are too many to be told apart."""
+    if found.total == found.statuses.total():
+        return found
+    current = session()
+    now = database_time(current)
+    scan = scan_for(current, log_filter, None, now)
+    if scan is None:
+        return Matches()
+    may_retry = _is_retryable(current, now, _taken(log_filter))
+    of_dismissal, of_retry = (
+        current.scalars(example_statement(scan, check, COUNT_LIMIT + 1)).all()
+        for check in (is_undelivered, may_retry)
+    )
+    statuses, retryables = (Counter(map(DeliveryStatus, each)) for each in (of_dismissal, of_retry))
+    return replace(found, statuses=statuses, retryables=retryables)
 
-    return has
+
+def _taken(log_filter: LogFilter) -> Sequence[DeliveryStatus]:
+    """Return what a bulk retry takes of these: delivered ones where it asks for no others."""
+    is_resend = log_filter.status is StatusFilter.DELIVERED
+    return (DeliveryStatus.DELIVERED,) if is_resend else RETRYABLE
 
 
 def is_undelivered(row: Any) -> ColumnElement[bool]:
@@ -538,8 +548,8 @@ def count_undelivered(log_filter: LogFilter, newest: int) -> int:
     if scan is None:
         return 0
     if not scan.has_window:
-        statement = count_statement(scan, [is_undelivered], MOST_COUNTED)
-        return int(current.execute(statement).one()[1])
+        statement = count_statement(scan, [], MOST_COUNTED)
+        return sum(many for status, many in current.execute(statement) if status in UNDELIVERED)
     count = 0
     for _ in range(MOST_PAGES):
         found = find_page(log_filter, cursor, EXPORT_CHUNK)
@@ -596,8 +606,10 @@ def count(status: StatusFilter, webhook: UUID | None = None) -> int:
     Tests before saving are in no list.
     """
     if status is StatusFilter.ATTENTION:
-        found = backlogs.find()
-        return backlogs.total(each for each in found if webhook in (None, each.public_id))
+        if webhook is None:
+            return backlogs.count().undelivered
+        found = backlogs.of_webhook(webhook)
+        return found.undelivered if found else 0
     current = session()
     now = database_time(current)
     if webhook is not None:

@@ -55,7 +55,7 @@ from portal.services.deliveries.statuses import (
     stored_as,
 )
 from portal.services.outbox.at_rest import UNDELIVERED
-from portal.services.webhooks.backlog import ids_in_trouble
+from portal.services.webhooks.backlog import ids_in_trouble, is_in_trouble
 from portal.services.webhooks.rows import draft_ids
 
 MOST_READ: Final = 20_000
@@ -193,14 +193,29 @@ def next_statement(
     )
 
 
+def has_more_than(current: Session, scan: IndexScan, most: int) -> bool:
+    """Tell whether a scan of one index finds more rows: a glance at the index, where counting them
+    would read them. False where what it finds has to be looked through."""
+    if scan.has_window or scan.branches:
+        return False
+    beyond = _along(scan, newer=False).with_only_columns(Delivery.id).offset(most).limit(1)
+    return current.execute(beyond).first() is not None
+
+
 def count_statement(
     scan: IndexScan, checks: Sequence[Check], most: int
-) -> Select[*tuple[int, ...]]:
-    """Count at most `most` rows, of a scan with a window in the first of these, and how many of
-    them pass each of the checks."""
+) -> Select[*tuple[Any, ...]]:
+    """Count at most `most` rows by their status, of a scan with a window in the first of these, and
+    how many of them pass each of the checks."""
     rows = _page_of(scan, newer=False, limit=most).subquery("counted")
     passed = [func.count(case((check(rows.c), 1))) for check in checks]
-    return select(func.count(), *passed).select_from(rows)
+    return select(rows.c.status, func.count(), *passed).group_by(rows.c.status)
+
+
+def example_statement(scan: IndexScan, check: Check, most: int) -> Select[str]:
+    """Select the status of one row that passes the check, among the first `most`."""
+    rows = _page_of(scan, newer=False, limit=most).subquery("counted")
+    return select(rows.c.status).where(check(rows.c)).limit(1)
 
 
 def ids_statement(scan: IndexScan, limit: int) -> Select[int, str]:
@@ -437,15 +452,12 @@ def _between(
     return [*ends, at < until] if until else ends
 
 
-def needs_attention(current: Session) -> Check:
+def needs_attention(row: Any) -> ColumnElement[bool]:
     """Check whether a delivery needs attention: undelivered, of a webhook in trouble, and no
     test."""
-    troubled = ids_in_trouble(current)
-    return lambda row: and_(
-        row.webhook_id.in_(troubled),
-        matches(row.status, tuple(map(str, UNDELIVERED))),
-        row.priority != Priority.TEST,
-    )
+    is_one = matches(row.status, tuple(map(str, UNDELIVERED)))
+    troubled = select(Webhook.id).where(is_in_trouble())
+    return and_(is_one, row.priority != Priority.TEST, row.webhook_id.in_(troubled))
 
 
 def without_drafts(current: Session) -> list[ColumnElement[bool]]:

@@ -156,9 +156,11 @@ def of_one(current: Session, webhook_id: int) -> Backlog | None:
     return of_ids(current, [webhook_id]).get(webhook_id)
 
 
-def total(backlogs: Iterable[Backlog]) -> int:
-    """Add what is undelivered."""
-    return sum(each.undelivered for each in backlogs)
+def of_webhook(public_id: UUID) -> Backlog | None:
+    """Return the same; None for a webhook that does not exist, too."""
+    current = session()
+    found = current.scalar(select(Webhook.id).where(Webhook.public_id == public_id))
+    return of_one(current, found) if found is not None else None
 
 
 class Totals(NamedTuple):
@@ -171,7 +173,8 @@ class Totals(NamedTuple):
 
 def count_of(backlogs: Sequence[Backlog]) -> Totals:
     """Return what these come to."""
-    return Totals(total(backlogs), sum(not each.is_deleted for each in backlogs))
+    undelivered = sum(each.undelivered for each in backlogs)
+    return Totals(undelivered, sum(not each.is_deleted for each in backlogs))
 
 
 def count() -> Totals:

@@ -26,7 +26,7 @@ from portal.web.deliveries.retried_by import QueuedDeliveries, queued
 from portal.web.deliveries.share import ASKED
 from portal.web.deliveries.wording import by_status
 from portal.web.frame.access import can
-from portal.web.frame.site_state import may_send, sending_stop
+from portal.web.frame.site_state import in_trouble, may_send, sending_stop
 from portal.web.frame.wording import counted, near_time, plural, time_tag
 from portal.web.help.advice import edit_url
 
@@ -157,13 +157,16 @@ def table_of(found: Sequence[Backlog], most: int) -> BacklogTable:
     )
 
 
-def table_beside(found: Sequence[Backlog], log_filter: LogFilter) -> BacklogTable:
+def table_beside(log_filter: LogFilter) -> BacklogTable:
     """Return those that stand above the log under this filter, if it asks for them."""
-    plain = LogFilter(status=log_filter.status, webhook=log_filter.webhook)
+    webhook = log_filter.webhook
+    plain = LogFilter(status=log_filter.status, webhook=webhook)
     if log_filter != plain or log_filter.status not in LISTED_UNDER:
         return NONE
-    mine = [each for each in found if log_filter.webhook in (None, each.public_id)]
-    return table_of(mine, MOST_LISTED)
+    if webhook is None:
+        return table_of(in_trouble(), MOST_LISTED)
+    mine = backlogs.of_webhook(webhook)
+    return table_of([mine], MOST_LISTED) if mine else NONE
 
 
 def log_url(webhook: UUID) -> str:

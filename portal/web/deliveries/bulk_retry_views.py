@@ -33,7 +33,6 @@ from portal.web.forms.base import PortalForm, refusals_flashed, refusals_in, sta
 from portal.web.forms.csv_download import csv_download
 from portal.web.forms.parsing import uuid_or_none
 from portal.web.frame.access import actor, owner, requires
-from portal.web.frame.site_state import in_trouble
 
 blueprint = Blueprint("batches", __name__)
 
@@ -110,7 +109,7 @@ def index() -> str:
         "bulk_retry/index.html",
         page=page,
         lines=lines,
-        tabs_of_log=log_presenter.tabs(in_trouble()),
+        tabs_of_log=log_presenter.tabs(),
     )
 
 

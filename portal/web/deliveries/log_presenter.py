@@ -26,7 +26,6 @@ from portal.services.deliveries.log_query import Failure
 from portal.services.deliveries.retry import GONE, why_not_retry
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.deliveries.trends import Span
-from portal.services.webhooks.backlog import Backlog, total
 from portal.web.deliveries.forms import FAILED, LogFilterForm, failed_in, status_words, time_words
 from portal.web.deliveries.list_place import (
     NEXT,
@@ -56,7 +55,7 @@ from portal.web.forms.filter_form import SORT, ListOrder
 from portal.web.forms.parsing import uuid_or_none
 from portal.web.forms.versions import shown
 from portal.web.frame.layout import RETRIED, page_url
-from portal.web.frame.site_state import in_trouble, may_send, sending_stop
+from portal.web.frame.site_state import in_trouble, may_send, sending_stop, trouble_totals
 from portal.web.frame.status_tags import Tab
 from portal.web.frame.wording import counted, near_time, number, zone
 
@@ -96,15 +95,14 @@ def is_narrowed(log_filter: LogFilter) -> bool:
 
 
 def tabs(
-    known: Sequence[Backlog],
     log_filter: LogFilter | None = None,
     within: Matches | None = None,
 ) -> list[Tab]:
     """Return All, Needs attention, Queued …, then Bulk retries, as seen under the log's filter or,
     without one, on the page of bulk retries.
 
-    A number says what its tab shows: there is none where more match than are counted. `known`: the
-    webhooks in trouble; `within`: what matches the other filters, if any.
+    A number says what its tab shows: there is none where more match than are counted. `within`:
+    what matches the other filters, if any.
     """
     numbers: dict[StatusFilter | None, int] = {}
     if within and not within.is_more:
@@ -112,9 +110,8 @@ def tabs(
         numbers[StatusFilter.ATTENTION] = within.attention
     elif not within:
         here = log_filter.webhook if log_filter else None
-        mine = [each for each in known if here in (None, each.public_id)]
         numbers = {status: log_pages.count(status, here) for status in COUNTED}
-        numbers[StatusFilter.ATTENTION] = total(mine)
+        numbers[StatusFilter.ATTENTION] = _attention(here)
     parts = [
         Tab(
             label=status_words(status) if status else "All",
@@ -135,6 +132,13 @@ def tabs(
         count=number(running) if running else None,
     )
     return [*parts, last]
+
+
+def _attention(webhook: UUID | None) -> int:
+    """Count what needs attention, as the navigation does; of one webhook, what is undelivered."""
+    if webhook is None:
+        return trouble_totals().undelivered
+    return log_pages.count(StatusFilter.ATTENTION, webhook)
 
 
 def chips(form: LogFilterForm, rows: Sequence[LogRow]) -> list[dict[str, str]]:

@@ -25,7 +25,7 @@ from portal.services.deliveries import log as log_pages
 from portal.services.deliveries import retry as delivery_retry
 from portal.services.deliveries.detail import find_delivery
 from portal.services.deliveries.log import LogPage, Matches
-from portal.services.deliveries.statuses import LogFilter
+from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.web.deliveries import bulk_retry_wording, log_csv, log_presenter
 from portal.web.deliveries import presenter as delivery_presenter
 from portal.web.deliveries.backlog import NONE, table_beside
@@ -36,7 +36,9 @@ from portal.web.forms.csv_download import csv_download, excel_separator
 from portal.web.forms.filter_form import answer_as
 from portal.web.forms.parsing import uuid_or_none
 from portal.web.frame.access import actor, local_path, requires
-from portal.web.frame.site_state import in_trouble
+
+# Of those that match whatever their status, so many have this one, and so many can be retried.
+TOLD_APART = frozenset(map(StatusFilter, set(DeliveryStatus) - {DeliveryStatus.DELIVERED}))
 
 blueprint = Blueprint("deliveries", __name__, url_prefix="/deliveries")
 
@@ -51,7 +53,7 @@ def index() -> tuple[str, int]:
 def log_page(form: LogFilterForm) -> tuple[str, int]:
     """Return the log under its filter; without a row, and with 400, while that cannot be read."""
     answer_as("deliveries.index")
-    log_filter, log, known = LogFilter(), LogPage(Page([])), in_trouble()
+    log_filter, log = LogFilter(), LogPage(Page([]))
     backlog, within, matches = NONE, None, None
     shown, order = log.page, log_order()
     if form.validate():
@@ -62,7 +64,7 @@ def log_page(form: LogFilterForm) -> tuple[str, int]:
             log = log_pages.find_page(log_filter, cursor, oldest_first=order.is_reversed)
         rows = log_presenter.with_retried(log.page, order)
         shown = replace(log.page, rows=rows)
-        backlog = NONE if cursor else table_beside(known, log_filter)
+        backlog = NONE if cursor else table_beside(log_filter)
         if log_presenter.is_narrowed(log_filter):
             within = log_pages.count_matches(replace(log_filter, status=None))
         if rows and log_presenter.is_searched():
@@ -76,7 +78,7 @@ def log_page(form: LogFilterForm) -> tuple[str, int]:
         backlog=backlog,
         matches=matches,
         bulk_retry_lines=bulk_retry_wording.under_way(log_filter.webhook),
-        tabs_of_log=log_presenter.tabs(known, log_filter, within),
+        tabs_of_log=log_presenter.tabs(log_filter, within),
         chips_in_force=log_presenter.chips(form, log.page.rows),
         view=log_presenter,
         order=order,
@@ -87,11 +89,10 @@ def log_page(form: LogFilterForm) -> tuple[str, int]:
 def _matches(log_filter: LogFilter, within: Matches | None) -> Matches:
     """Count what matches. `within`: what does whatever its status, if that is known."""
     status = log_filter.status
-    if within and status is None:
-        return within
-    if within and status and status.value in set(DeliveryStatus) and not within.is_more:
+    if within and not within.is_more and status in TOLD_APART:
         return within.having(DeliveryStatus(status))
-    return log_pages.count_matches(log_filter)
+    found = within if within and status is None else log_pages.count_matches(log_filter)
+    return log_pages.with_examples(found, log_filter)
 
 
 @blueprint.get("/export.csv")

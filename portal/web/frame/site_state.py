@@ -10,7 +10,7 @@ from portal.engine.circuit_breaker import PATIENCE_IN_WORDS
 from portal.services.outbox.claimable import SendingStop, find_stop
 from portal.services.outbox.connectivity import OfflineSender, find_offline
 from portal.services.webhooks import backlog
-from portal.services.webhooks.backlog import Backlog, Taken
+from portal.services.webhooks.backlog import Backlog, Taken, Totals
 from portal.web.frame.access import actor, can
 from portal.web.frame.wording import counted
 
@@ -67,10 +67,19 @@ def attention() -> Mapping[str, Count]:
     """
     numbers = {}
     if can("deliveries.read") or can("webhooks.read"):
-        totals = backlog.count_of(g.in_trouble) if "in_trouble" in g else backlog.count()
+        totals = trouble_totals()
         numbers["Deliveries"] = totals.undelivered if can("deliveries.read") else 0
         numbers["Webhooks"] = totals.webhooks if can("webhooks.read") else 0
     return {label: Count(counted(many), NOUNS[label]) for label, many in numbers.items() if many}
+
+
+def trouble_totals() -> Totals:
+    """Return what the webhooks in trouble come to, asked once a page."""
+    if "trouble_totals" not in g:
+        known = "in_trouble" in g
+        g.trouble_totals = backlog.count_of(g.in_trouble) if known else backlog.count()
+    totals: Totals = g.trouble_totals
+    return totals
 
 
 def in_trouble() -> Sequence[Backlog]:

@@ -77,7 +77,7 @@ def test_those_where_nothing_was_delivered_since_come_first_then_the_most() -> N
         ("Silent", 1, True),
         ("Arrives", 4, False),
     ]
-    assert backlogs.total(backlogs.find()) == 7
+    assert backlogs.count_of(backlogs.find()).undelivered == 7
 
 
 def test_a_webhook_that_we_turned_off_is_one_row_with_what_is_on_hold() -> None:

@@ -9,6 +9,7 @@ from flask import Flask
 
 from portal.lib.clock import utcnow
 from portal.models.deliveries import DeliveryStatus, Priority
+from portal.services.core import queries
 from portal.services.core.unit_of_work import session
 from portal.services.deliveries import bulk_retry, log_query
 from portal.services.deliveries import log as log_pages
@@ -107,6 +108,7 @@ def test_a_filtered_list_counts_what_matches_and_what_its_buttons_will_act_on(
     page = support.get("/deliveries?status=delivered")
     assert "1 match " in page.main
     assert page.links("Resend all 1")
+    assert support.get("/deliveries?status=delivered&event=asset.created").links("Resend all 1")
     make_delivery(make_webhook(state="off"), status="delivered")
     page = support.get("/deliveries?status=delivered")
     assert "2 matches 1 can be resent." in page.main
@@ -126,6 +128,23 @@ def test_of_a_part_of_a_long_search_no_number_is_promised(
     page = support.get(f"/deliveries?webhook={hook.public_id}&event=asset.created")
     assert "5+ matches" in page.main
     assert page.links("Retry all")
+
+
+@pytest.mark.both_databases
+def test_of_more_than_are_counted_each_button_is_there_that_has_something_to_do(
+    support: Pages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (log_pages, queries):
+        monkeypatch.setattr(module, "COUNT_LIMIT", 2)
+    off, address = make_webhook(state="off"), "/deliveries?event=asset.created"
+    for status in ("on_hold", "dismissed", "delivered"):
+        make_delivery(off, status=status)
+    page = support.get(address)
+    assert "2+ matches" in page.main
+    assert (len(page.links("Retry all")), len(page.links("Dismiss all"))) == (0, 1)
+    for _ in range(3):
+        make_delivery(status="failed")
+    assert support.get(address).links("Retry all")
 
 
 def test_selected_deliveries_are_exported_alone(support: Pages) -> None:
