@@ -457,8 +457,11 @@ class Matches:
         return Matches(every[status], Counter(every), Counter(some))
 
 
-def count_matches(log_filter: LogFilter) -> Matches:
-    """Count up to `COUNT_LIMIT`, in one statement; of a search, in the newest that are read."""
+def count_matches(log_filter: LogFilter, *, by_attention: bool = False) -> Matches:
+    """Count up to `COUNT_LIMIT`, in one statement; of a search, in the newest that are read.
+
+    `by_attention`: those that need it too, for which every webhook is looked at.
+    """
     current = session()
     now = database_time(current)
     scan = scan_for(current, log_filter, None, now)
@@ -467,14 +470,14 @@ def count_matches(log_filter: LogFilter) -> Matches:
     if has_more_than(current, scan, COUNT_LIMIT):
         return Matches(COUNT_LIMIT + 1, is_more=True)
     taken = _taken(log_filter)
-    checks = [_is_retryable(current, now, taken), needs_attention]
+    checks = [_is_retryable(current, now, taken), *([needs_attention] if by_attention else [])]
     rows = current.execute(count_statement(scan, checks, COUNT_LIMIT + 1)).all()
     statuses = Counter({DeliveryStatus(row[0]): row[1] for row in rows})
     retryables = Counter({DeliveryStatus(row[0]): row[2] for row in rows if row[0] in taken})
     is_more = statuses.total() > COUNT_LIMIT
     if scan.has_window and not is_more:
         is_more = end_of_window(current, scan, newer=False) is not None
-    attention = sum(row[3] for row in rows)
+    attention = sum(row[3] for row in rows) if by_attention else 0
     return Matches(statuses.total(), statuses, retryables, attention, is_more)
 
 

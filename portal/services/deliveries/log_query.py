@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import (
     ColumnElement,
     Select,
+    Subquery,
     and_,
     case,
     func,
@@ -207,14 +208,14 @@ def count_statement(
 ) -> Select[*tuple[Any, ...]]:
     """Count at most `most` rows by their status, of a scan with a window in the first of these, and
     how many of them pass each of the checks."""
-    rows = _page_of(scan, newer=False, limit=most).subquery("counted")
+    rows = _some_of(scan, most)
     passed = [func.count(case((check(rows.c), 1))) for check in checks]
     return select(rows.c.status, func.count(), *passed).group_by(rows.c.status)
 
 
 def example_statement(scan: IndexScan, check: Check, most: int) -> Select[str]:
     """Select the status of one row that passes the check, among the first `most`."""
-    rows = _page_of(scan, newer=False, limit=most).subquery("counted")
+    rows = _some_of(scan, most)
     return select(rows.c.status).where(check(rows.c)).limit(1)
 
 
@@ -226,16 +227,15 @@ def ids_statement(scan: IndexScan, limit: int) -> Select[int, str]:
 
 def end_of_window(current: Session, scan: IndexScan, *, newer: bool) -> int | None:
     """Return the last id that was read for a page with a window; None when all was read."""
-    ends = [_end_of(current, branch, newer=newer) for branch in _branch_scans(scan, newer=newer)]
+    branches = _branch_scans(scan, newer=newer)
+    ends = [current.execute(_last_read(branch)).scalar() for branch in branches]
     cut_off = [end for end in ends if end is not None]
     return (min if newer else max)(cut_off, default=None)
 
 
-def _end_of(current: Session, along: Select[Delivery], *, newer: bool) -> int | None:
-    read = along.limit(MOST_READ).with_only_columns(Delivery.id).subquery()
-    last = func.max(read.c.id) if newer else func.min(read.c.id)
-    end, count = current.execute(select(last, func.count(read.c.id))).one()
-    return end if count == MOST_READ else None
+def _last_read(along: Select[Delivery]) -> Select[int]:
+    """Select the id of the last row that a window has room for, where it takes that many."""
+    return along.with_only_columns(Delivery.id).offset(MOST_READ - 1).limit(1)
 
 
 def _branch_scans(scan: IndexScan, *, newer: bool) -> list[Select[Delivery]]:
@@ -258,17 +258,45 @@ def _page_of(scan: IndexScan, *, newer: bool, limit: int) -> Select[Delivery]:
     return select(side_by_side).order_by(at.asc() if newer else at.desc()).limit(limit)
 
 
+# What is asked of rows that are counted. Without the others, SQLite has less to carry.
+ASKED: Final = ("id", "webhook_id", "status", "priority", "prior_status")
+
+
+def _some_of(scan: IndexScan, limit: int) -> Subquery:
+    """Select rows of a page, any of several branches: of what is all counted the order is none."""
+    pages = [
+        _found(scan, branch, newer=False, limit=limit).subquery()
+        for branch in _branch_scans(scan, newer=False)
+    ]
+    rows = [select(*(page.c[name] for name in ASKED)) for page in pages]
+    return union_all(*rows).limit(limit).subquery("counted")
+
+
 def _found(
     scan: IndexScan, along: Select[Delivery], *, newer: bool, limit: int
 ) -> Select[Delivery]:
+    """Return the first of what is looked for; reading ends with it, and with the window."""
     if not scan.has_window:
         return along.limit(limit)
+    if not scan.as_tuple:
+        last = _last_read(along).correlate(None).scalar_subquery()
+        end = func.coalesce(last, scan.high if newer else scan.low)
+        inside = Delivery.id <= end if newer else Delivery.id >= end
+        asked = [func.likelihood(each, UNSELECTIVE) for each in _conditions(scan, Delivery)]
+        return along.where(inside, *asked).limit(limit)
     scanned = along.limit(MOST_READ).subquery("scanned")
-    its = scanned.c
-    conditions = [matches(its[column.key], value) for column, value in scan.selective.items()]
-    conditions += [check(its) for check in scan.checks]
-    order = its.id.asc() if newer else its.id.desc()
-    return select(scanned).where(*conditions).order_by(order).limit(limit)
+    # In the order of the index, which is that of the ids: anything else would be sorted, whole.
+    columns = (*scan.along, *([scan.branches[0]] if scan.branches else []), Delivery.id)
+    its = [scanned.c[column.key] for column in columns]
+    order = [column.asc() if newer else column.desc() for column in its]
+    return select(scanned).where(*_conditions(scan, scanned.c)).order_by(*order).limit(limit)
+
+
+def _conditions(scan: IndexScan, row: Any) -> list[ColumnElement[bool]]:
+    """Return what is asked of each row that a scan with a window reads."""
+    selective = scan.selective.items()
+    asked = [matches(getattr(row, column.key), value) for column, value in selective]
+    return [*asked, *(check(row) for check in scan.checks)]
 
 
 def _along(

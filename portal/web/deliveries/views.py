@@ -66,7 +66,7 @@ def log_page(form: LogFilterForm) -> tuple[str, int]:
         shown = replace(log.page, rows=rows)
         backlog = NONE if cursor else table_beside(log_filter)
         if log_presenter.is_narrowed(log_filter):
-            within = log_pages.count_matches(replace(log_filter, status=None))
+            within = log_pages.count_matches(replace(log_filter, status=None), by_attention=True)
         if rows and log_presenter.is_searched():
             matches = _matches(log_filter, within)
     page = render_template(

@@ -14,7 +14,6 @@ from portal.lib.clock import utcnow
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries.detail import find_delivery
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
-from portal.services.webhooks import backlog
 from portal.web.deliveries import log_presenter
 from portal.web.deliveries.forms import FAILED_IN, PERIODS, LogFilterForm, read_codes, time_words
 from portal.web.deliveries.list_place import delivery_url, place_of
@@ -172,13 +171,13 @@ def test_a_tab_has_the_number_of_all_webhooks_or_of_one(app: Flask) -> None:
     ):
         with asked(app, query) as form:
             assert form.validate()
-            tabs = log_presenter.tabs(backlog.find(), form.chosen())
+            tabs = log_presenter.tabs(form.chosen())
             assert [each.count for each in tabs] == counts
             assert [each.is_bad for each in tabs] == [place == 1 for place in range(9)]
             assert [each.is_here for each in tabs] == [place == 0 for place in range(9)]
     with asked(app, "status=on_hold") as form:
         assert form.validate()
-        tabs = log_presenter.tabs(backlog.find(), form.chosen())
+        tabs = log_presenter.tabs(form.chosen())
         assert [each.label for each in tabs if each.is_here] == ["On hold"]
 
 
@@ -189,8 +188,8 @@ def test_a_tab_leads_from_a_later_page_to_the_top_of_its_own_and_keeps_the_other
         *("", "attention", "queued", "retrying", "on_hold", "delivered", "failed", "dismissed"),
     )
     with asked(app, "event=asset.created&status=on_hold&cursor=x&retried=x&sort=when") as form:
-        found = [each.url for each in log_presenter.tabs(backlog.find(), form.chosen())]
-        plain = [each.url for each in log_presenter.tabs([])]
+        found = [each.url for each in log_presenter.tabs(form.chosen())]
+        plain = [each.url for each in log_presenter.tabs()]
     kept = {"event": ["asset.created"], "sort": ["when"]}
     for urls, beside in ((found, kept), (plain, {})):
         *tabs, bulk_retries = map(urlsplit, urls)
