@@ -70,7 +70,7 @@ def first_steps() -> list[FirstStep]:
         ),
         FirstStep(
             "Connect a system",
-            "Choose a chat, an automation, or your own program. Or use the built-in inbox.",
+            "Choose Teams, Slack, an automation, or your own program. Or use the built-in inbox.",
             done.webhooks,
             "webhooks.edit",
             (

@@ -66,7 +66,10 @@ def offers(products: Sequence[Preset], format_: str | None) -> list[tuple[str, s
     """Return what can be done about such an address, by the key of the product to take."""
     others = {preset.format: preset.key for preset in reversed(products)}
     others.pop(format_, None)
-    takes = [(key, f"Use the {FORMATS[other]} format") for other, key in others.items()]
+    takes = [
+        (key, f"Use the {FORMATS[other]} format" if other else f"Use {FORMATS[other]}")
+        for other, key in others.items()
+    ]
     return [*takes, ("", f"Keep {FORMATS[format_]}")] if products else []
 
 

@@ -58,7 +58,7 @@ from portal.web.forms.parsing import uuid_or_none
 from portal.web.forms.versions import VersionField
 from portal.web.frame.access import actor
 from portal.web.webhooks.conditions import ConditionList, ValuesField, rows_of
-from portal.web.webhooks.destinations import looks_like_words
+from portal.web.webhooks.destinations import beginning, looks_like_words
 
 # Around the place that a stored value is for. No header value contains it.
 MARK: Final = "\0"
@@ -402,13 +402,19 @@ class WebhookForm(PortalForm):
         return self.stored_place not in (None, place_of(self.url.data or ""))
 
     def _take(self, key: str | None) -> None:
-        """Take another product's format, as was chosen when the form asked about the address."""
+        """Take another product's format, as was chosen when the form asked about the address; a new
+        webhook for a chat also begins as the chat's form does."""
         preset = PRESETS.get(key or "")
         if preset is None:
             return
         self.format.data, self.to.data = preset.format or "", preset.key
-        if preset.format and self.stored_url is None and self.mode is SecretMode.GENERATE:
+        if preset.format is None or self.stored_url is not None:
+            return
+        if self.mode is SecretMode.GENERATE:
             self.secret_mode.data = SecretMode.NONE
+        if not self.conditions.entries:
+            for row in beginning(preset)["conditions"]:
+                self.conditions.append_entry(row)
 
     def _check_product(self) -> bool:
         """Ask once about an address that looks like another product's. A form from before there

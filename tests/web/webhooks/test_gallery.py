@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import session
+from portal.services.outbox.conditions import sentences_of
 from portal.services.webhooks import queries as webhook_queries
 from tests.support.deliveries import make_delivery
 from tests.support.factories import make_webhook
@@ -168,6 +169,7 @@ def test_its_format_is_taken_with_one_button_or_left_with_the_other(
         "slack",
     )
     assert (saved.url_is_secret, saved.secret_enc) == (True, None)
+    assert sentences_of(saved.conditions) == ["Not made by a bulk action or an import"]
     question = add(pages, None, button, url=SLACK, secret_mode="generate", name="Another")
     page = pages.submit(question.form(NEW), "Keep Standard JSON")
     assert page.h1 in {"Copy the secret key", "Test before saving"}
