@@ -66,9 +66,7 @@ def changes_address(public_id: UUID) -> bool:
     everybody."""
     if tidy(request.form.get("url", "")) != webhook_queries.address(public_id):
         return True
-    # A chat's address stays hidden whatever is ticked.
-    is_hidden = "url_is_secret" in request.form or request.form.get("format")
-    return not is_hidden and webhook_queries.show(public_id).url_is_secret
+    return "url_is_secret" not in request.form and webhook_queries.show(public_id).url_is_secret
 
 
 @blueprint.get("/where")

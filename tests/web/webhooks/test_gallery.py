@@ -239,13 +239,17 @@ def test_the_receiver_setup_of_a_chat_shows_its_steps_in_place_of_code(pages: Pa
     assert page.root.find_all("pre") == []
 
 
-def test_the_form_says_how_many_go_in_the_new_format(pages: Pages) -> None:
+def test_the_form_says_how_many_go_in_the_new_format(
+    pages: Pages, monkeypatch: pytest.MonkeyPatch
+) -> None:
     hook = make_webhook(SLACK)
     path = f"{LIST}/{hook.public_id}/edit"
     assert "will use it, too" not in pages.get(path).main
     for status in ("queued", "retrying", "on_hold", "delivered"):
         make_delivery(hook, status=status)
     assert "3 unsent deliveries will use it, too" in pages.get(path).main
+    monkeypatch.setattr("portal.services.core.queries.COUNT_LIMIT", 2)
+    assert "2+ unsent deliveries will use it, too" in pages.get(path).main
 
 
 def test_a_copy_of_a_chats_webhook_has_its_format_and_no_key(pages: Pages) -> None:
