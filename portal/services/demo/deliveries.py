@@ -181,6 +181,10 @@ class Sender:
         due = (
             select(func.min(Delivery.due_at)).where(is_open(), Delivery.due_at > at),
             select(func.min(Webhook.backoff_until)).where(Webhook.backoff_until > at),
+            select(func.min(Webhook.next_at)).where(
+                Webhook.next_at > at,
+                Webhook.id.in_(select(Delivery.webhook_id).where(is_open())),
+            ),
             select(func.min(Task.due_at)).where(is_under_way, Task.due_at > at),
         )
         return min(filter(None, map(self._current.scalar, due)), default=None)
