@@ -34,6 +34,7 @@ from portal.web.frame.wording import (
 
 # A retry this near is worth waiting for on the page.
 SOON: Final = timedelta(seconds=15)
+A_MINUTE: Final = timedelta(minutes=1)
 NONE: Final = "None"
 DELAYS: Final = {
     Delay.NO_WORKER: "No delivery worker is running.",
@@ -148,7 +149,10 @@ def _open(delivery: DeliveryDetail, clock: Callable[[datetime], str]) -> Outlook
         if not delivery.before:
             return Outlook(why, f"We’ll {verb} this delivery next.", "Now")
         others = "delivery goes" if delivery.before == 1 else "deliveries go"
-        return Outlook(why, f"{counted(delivery.before)} {others} first.", f"{at} or later")
+        then = f"{counted(delivery.before)} {others} first."
+        if delivery.next_try_at - delivery.now > A_MINUTE:
+            then += f" We’ll {verb} this one at {at} or later."
+        return Outlook(why, then, f"{at} or later")
     if delivery.status is DeliveryStatus.RETRYING and not delivery.is_manual and not is_due:
         return Outlook("", f"We’ll retry at {at}.", at)
     delay = find_delay(delivery)

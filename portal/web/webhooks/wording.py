@@ -27,7 +27,7 @@ from portal.services.webhooks.queries import HistoryEntry, ListedWebhook, Webhoo
 from portal.services.webhooks.rules import WEBHOOK_FIELDS, subscribed_to
 from portal.services.webhooks.turn_on_off import TurnedOn
 from portal.web.deliveries.backlog import backlog_words, cause_of, pause_words
-from portal.web.deliveries.wording import causes_words, chat_pace
+from portal.web.deliveries.wording import A_MINUTE, causes_words, chat_pace
 from portal.web.frame.access import can
 from portal.web.frame.site_state import sending_stop
 from portal.web.frame.wording import (
@@ -101,9 +101,6 @@ def _why(webhook: WebhookDetail, row: LogRow, many: int) -> str:
         case WaitsFor.PLACES:
             return f"We send up to {row.most} at a time. {row.most} are in progress."
     return ""
-
-
-A_MINUTE: Final = timedelta(minutes=1)
 
 
 def held_for() -> str:

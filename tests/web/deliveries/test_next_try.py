@@ -113,7 +113,7 @@ def test_one_of_many_retries_waits_for_a_receiver_in_trouble(support: Pages) -> 
 
 def test_what_waits_for_a_chats_pace_is_queued_and_told_how_many_go_first(support: Pages) -> None:
     now, hour = utcnow(), timedelta(hours=1)
-    soon = {"next_at": now + timedelta(minutes=1)}
+    soon = {"next_at": now + timedelta(minutes=5)}
     slack, discord = make_webhook(format="slack", **soon), make_webhook(format="discord", **soon)
     retried = {"prior_status": "failed", "requested_by": "Ana"}
     columns: list[dict[str, Any]] = [
@@ -143,6 +143,10 @@ def test_what_waits_for_a_chats_pace_is_queued_and_told_how_many_go_first(suppor
         assert told in main
         assert "Queued" in main
     assert f"Sends this delivery next. {pace}." in support.get(f"/deliveries/{third}").main
+    at = near_time(find_delivery(bulk).next_try_at)
+    assert f"go first. We’ll send this one at {at} or later." in (
+        support.get(f"/deliveries/{bulk}").main
+    )
     between = find_delivery(bulk).next_try_at - find_delivery(first).next_try_at
     assert abs(between - 3 * CHATS["slack"].pace) < timedelta(milliseconds=500)
 
