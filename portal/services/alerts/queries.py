@@ -164,7 +164,8 @@ def deliveries_of(listed: Sequence[Alert]) -> Mapping[int, AlertDeliveries]:
 
 def runs(limit: int = 10) -> Sequence[AlertRun]:
     """The latest runs, the newest first."""
-    return session().scalars(select(AlertRun).order_by(AlertRun.id.desc()).limit(limit)).all()
+    newest = (AlertRun.started_at.desc(), AlertRun.id.desc())
+    return session().scalars(select(AlertRun).order_by(*newest).limit(limit)).all()
 
 
 def run_status(now: datetime) -> RunStatus:
@@ -181,12 +182,11 @@ def run_status(now: datetime) -> RunStatus:
     late = is_late(now, last, has_run=has_run is not None)
     return RunStatus(
         stored=stored,
-        last=current.scalars(ended.order_by(AlertRun.id.desc()).limit(1)).first(),
+        last=current.scalars(ended.order_by(AlertRun.finished_at.desc()).limit(1)).first(),
         checked_at=current.scalar(
-            select(AlertRun.finished_at)
-            .where(AlertRun.outcome.in_([RunOutcome.DONE, RunOutcome.ASKED]))
-            .order_by(AlertRun.id.desc())
-            .limit(1)
+            select(func.max(AlertRun.finished_at)).where(
+                AlertRun.outcome.in_([RunOutcome.DONE, RunOutcome.ASKED])
+            )
         ),
         running=alert_runs.task_under_way(current),
         last_due_at=last.due_at,

@@ -64,13 +64,15 @@ class Outcome(StrEnum):
 class Done:
     """The result of an act. `task`: it is long work, and nothing is done yet.
 
-    `names`: of what was selected by hand and left, (event, asset's tag) by outcome.
+    `names`: of what was selected by hand and left, (event, asset's tag) by outcome. `statuses`: of
+    what was restored, how many have which.
     """
 
     act: UUID | None = None
     task: UUID | None = None
     counts: Counter[Outcome] = field(default_factory=Counter)
     names: dict[Outcome, list[tuple[str, str]]] = field(default_factory=lambda: defaultdict(list))
+    statuses: Counter[DeliveryStatus] = field(default_factory=Counter)
 
     @property
     def changed(self) -> int:
@@ -191,7 +193,12 @@ def _restore_at_once(
 ) -> Done:
     outcomes = _restore(current, [row.id for row in rows])
     _record(current, actor, "restored", rows, outcomes)
-    return _done(None, rows, outcomes, ticked)
+    done = _done(None, rows, outcomes, ticked)
+    restored = [row_id for row_id, outcome in outcomes.items() if outcome is Outcome.RESTORED]
+    statuses = select(Delivery.status).where(_among(current))
+    found = current.scalars(statuses, {"ids": as_json(restored)}) if restored else ()
+    done.statuses.update(map(DeliveryStatus, found))
+    return done
 
 
 def _done(

@@ -56,7 +56,9 @@ WORDS: Final[Mapping[tuple[EventName, Kept], Callable[[Asset, Answer, AlertRules
     (WORK, Kept.EARLY): lambda _asset, it, rules: (
         f"“{it.title}” is due {_in_days(it.by)}. {_starts(rules.maintenance_days)}"
     ),
-    (WORK, Kept.STARTED): lambda _asset, it, _rules: f"“{it.title}” is in progress.",
+    (WORK, Kept.STARTED): lambda _asset, it, _rules: (
+        f"We send no alert because “{it.title}” is already in progress."
+    ),
     (LOW, Kept.UNSET): lambda *_: "No threshold is set.",
     (LOW, Kept.ENOUGH): lambda asset, _it, _rules: (
         f"{_stock(asset)} Alerts start below {number(asset.min_quantity or 0)}."

@@ -42,7 +42,13 @@ WHY_OFF: Final = {
 
 
 # Under any other filter the log shows something else.
-LISTED_UNDER: Final = (None, StatusFilter.ATTENTION, StatusFilter.UNDELIVERED)
+LISTED_UNDER: Final = (
+    None,
+    StatusFilter.ATTENTION,
+    StatusFilter.UNDELIVERED,
+    StatusFilter.QUEUED,
+    StatusFilter.RETRYING,
+)
 
 
 class Act(NamedTuple):

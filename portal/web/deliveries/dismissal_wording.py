@@ -7,8 +7,9 @@ from uuid import UUID
 from flask import render_template, url_for
 from markupsafe import Markup
 
+from portal.models.deliveries import DeliveryStatus
 from portal.services.deliveries.dismissals import Done, Outcome
-from portal.web.deliveries.wording import event_name
+from portal.web.deliveries.wording import by_status, event_name
 from portal.web.frame.wording import number, plural
 
 # How "1" and "3" of those that were left go on.
@@ -39,8 +40,13 @@ def dismissed_words(done: Done, back: str) -> Markup:
 
 
 def restored_words(done: Done) -> str:
-    """Say what was restored and what not."""
-    return _words(f"Restored {deliveries(done.changed)}.", "Nothing was restored.", done)
+    """Say what was restored, whether it goes, and what was not restored."""
+    statuses = done.statuses
+    status = by_status(statuses) if statuses.total() > 1 else "".join(statuses).replace("_", " ")
+    some = f"Restored {deliveries(done.changed)}{f' ({status})' if status else ''}."
+    if statuses[DeliveryStatus.FAILED]:
+        some += " We don’t retry failed deliveries automatically."
+    return _words(some, "Nothing was restored.", done)
 
 
 def tone_of(done: Done) -> str:

@@ -76,6 +76,8 @@ COUNTED: Final = (
 )
 # What a bulk retry can send; the others wait for something else, or have to be restored.
 IN_BULK: Final = (DeliveryStatus.RETRYING, DeliveryStatus.FAILED, DeliveryStatus.DELIVERED)
+# What *Resume now* sends.
+SENT_BY_RESUME: Final = frozenset({StatusFilter.QUEUED, StatusFilter.RETRYING, StatusFilter.OPEN})
 NO_FILTERS: Final = frozenset({"all", "cursor", SORT, RETRIED})
 OF_A_PROBLEM: Final = frozenset({"status", "webhook", "reason", "code"})
 # The orders of the log, as its address says them.
@@ -112,13 +114,18 @@ def tabs(
         here = log_filter.webhook if log_filter else None
         numbers = {status: log_pages.count(status, here) for status in COUNTED}
         numbers[StatusFilter.ATTENTION] = _attention(here)
+    shown_by = log_filter.status if log_filter else None
+    if log_filter and log_filter.webhook and numbers.get(StatusFilter.ATTENTION):
+        # All that is undelivered at a webhook in trouble needs attention.
+        is_all = shown_by is StatusFilter.UNDELIVERED
+        shown_by = StatusFilter.ATTENTION if is_all else shown_by
     parts = [
         Tab(
             label=status_words(status) if status else "All",
             url=page_url(status=status, cursor=None)
             if log_filter
             else url_for("deliveries.index", status=status),
-            is_here=log_filter is not None and status is log_filter.status,
+            is_here=log_filter is not None and status is shown_by,
             count=counted(numbers[status]) if numbers.get(status) else None,
             is_bad=status is StatusFilter.ATTENTION,
         )
@@ -278,7 +285,8 @@ def result(row: LogRow) -> str:
     if row.failure and row.status is not DeliveryStatus.DELIVERED:
         return title(Reason(row.failure.reason or Reason.INTERRUPTED), row.failure.code)
     if row.reason is None and row.code:
-        return f"{row.code} in {took(row.took_ms)}" if row.took_ms else f"Responded {row.code}"
+        took_words = took(row.took_ms)
+        return f"{row.code} in {took_words}" if took_words else f"Responded {row.code}"
     return title(Reason(row.reason), row.code) if row.reason else ""
 
 

@@ -106,6 +106,11 @@ class Sent:
         """Return whether it carries a signature."""
         return any(name.lower() in SIGNATURES for name, _ in self.headers)
 
+    @property
+    def has_secrets(self) -> bool:
+        """Return whether some of it is masked."""
+        return MASK in self.url or any(MASK in value for _, value in self.headers)
+
 
 def sent_of(delivery: DeliveryDetail) -> Sent:
     """Describe the request. `url_now`: where the webhook's unmasked address has changed since."""

@@ -52,7 +52,8 @@ def _sentences(sides: Counter[Side], reached: int, *, connects: bool) -> Iterato
     error as response, shows that this server reaches receivers."""
     answer, silent, settings, here = (sides[side] for side in Side)
     if reached:
-        yield f"This server delivered to {plural(reached, 'other webhook')} in the last hour."
+        whom = "another receiver" if reached == 1 else "other receivers"
+        yield f"This server delivered to {whom} in the last hour."
     elif connects:
         yield "This server got responses from other receivers in the last hour."
     theirs = answer + (silent if connects else 0)

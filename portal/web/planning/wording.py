@@ -36,12 +36,14 @@ def span_in_words(starts: datetime, ends: datetime) -> str:
 
 
 def due_badge(maintenance: Maintenance, moment: Moment) -> Tag | None:
-    """Return late, or due as soon as alerts tell of it; None before that, and once it is over."""
+    """Return late, or due as soon as alerts tell of it; None before that, and once it is over. Of
+    what is in progress no alert tells."""
     if maintenance.state not in OPEN_MAINTENANCES:
         return None
     if maintenance.due_on < moment.today:
         return LATE
-    return DUE_SOON if is_due_soon(moment, maintenance.due_on) else None
+    is_started = maintenance.state != MaintenanceState.SCHEDULED
+    return DUE_SOON if is_due_soon(moment, maintenance.due_on) and not is_started else None
 
 
 def cycle_in_words(days: int | None) -> str:

@@ -190,7 +190,9 @@ def history(public_id: UUID) -> Answer:
     return render_template(
         "webhooks/history.html",
         **page_of(webhook, "webhooks.history"),
-        lines=history_lines(changes, webhook.backlog.since if webhook.backlog else None),
+        lines=history_lines(
+            changes, webhook.backlog.since if webhook.backlog else None, webhook.created_at
+        ),
     )
 
 

@@ -481,9 +481,12 @@ def has_moved(since: datetime, changes: Sequence[HistoryEntry]) -> bool:
 
 
 def history_lines(
-    changes: Sequence[HistoryEntry], since: datetime | None = None
+    changes: Sequence[HistoryEntry],
+    since: datetime | None = None,
+    created_at: datetime | None = None,
 ) -> list[HistoryLine]:
-    """The audit trail of one webhook in words, with the beginning of its failures."""
+    """The audit trail of one webhook in words, with the beginning of its failures; where it has no
+    entry, with its creation."""
     lines = [
         HistoryLine(
             at=entry.at,
@@ -493,6 +496,9 @@ def history_lines(
         )
         for entry in changes
     ]
+    if created_at and not changes:
+        words = "No changes since this webhook was created"
+        lines.append(HistoryLine(created_at, words, "info", []))
     if since is not None:
         began = failures_began(since, changes)
         words = began.sentence.rstrip(".") if began else "Failures started"

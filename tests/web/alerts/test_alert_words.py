@@ -100,6 +100,17 @@ def test_what_is_said_of_a_run_is_written_down(golden: Golden) -> None:
     golden.said(WORDS / "runs.txt", said)
 
 
+def test_the_last_check_is_the_latest_whatever_was_stored_after_it() -> None:
+    for hours in (0, 1):
+        at = NOW - timedelta(hours=hours)
+        told = line(started_at=at, finished_at=at)
+    assert told.at == NOW
+    status = run_status(NOW)
+    assert status.checked_at == NOW
+    assert status.last
+    assert status.last.finished_at == NOW
+
+
 def test_a_queued_run_is_slow_after_a_moment_and_one_at_work_says_how_far_it_is() -> None:
     runs.request_run(SYSTEM)
     later = NOW + timedelta(seconds=15)

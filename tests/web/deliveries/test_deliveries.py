@@ -96,6 +96,39 @@ def test_tabs_and_filters_live_in_the_address(support: Pages) -> None:
     assert rows(support.submit(page.form("/deliveries"), webhook="")) == 3
 
 
+def test_each_result_leads_to_its_delivery(support: Pages) -> None:
+    hook = make_webhook(throttled=True, backoff_until=utcnow() + timedelta(minutes=4))
+    for columns in (
+        {"status": "delivered", "code": 200, "took_ms": 7},
+        {"status": "failed", "reason": "server"},
+        {"status": "queued"},
+    ):
+        made = make_delivery(hook, asset_id=7, **columns)
+        cells = support.get("/deliveries").root.find_all("td")
+        result = next(cell for cell in cells if "l-what" in cell.get("class").split())
+        (link,) = result.find_all("a")
+        assert link.get("href") == f"/deliveries/{made}"
+
+
+def test_what_waits_at_one_webhook_can_be_resumed_from_its_list(support: Pages) -> None:
+    pause = {"throttled": True, "backoff_until": utcnow() + timedelta(hours=2)}
+    hook = make_webhook(name="Payroll", failures_in_row=2, **pause)
+    failed = {"tries": 2, "reason": "server", "code": 500}
+    made = make_delivery(hook, status="retrying", **failed)
+    make_delivery(hook)
+    page = support.get("/deliveries?status=queued")
+    assert "2 undelivered in 1 webhook" in page.main
+    of_it = f"/deliveries?webhook={hook.public_id}"
+    resume = f"/settings/webhooks/{hook.public_id}/resume"
+    assert resume not in support.get(f"{of_it}&status=delivered").html
+    page = support.submit(support.get(f"{of_it}&status=queued").form(resume))
+    assert "We’re sending 1 of 2 deliveries first." in page.flashes[0][1]
+    nav = 'aria-current="page">Needs attention'
+    assert nav in support.get(f"{of_it}&status=undelivered").html
+    change(made, status="delivered", failing_since=None)
+    assert nav not in support.get(f"{of_it}&status=undelivered").html
+
+
 def tabs(page: Page) -> dict[str, str]:
     """Where those tabs lead that have a number, by their words."""
     (nav,) = [each for each in page.root.find_all("nav") if "by status" in each.get("aria-label")]

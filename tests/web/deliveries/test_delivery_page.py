@@ -56,6 +56,7 @@ def test_a_delivered_one_says_who_answered_what_and_how_fast(support: Pages) -> 
     assert "thank you" in page.main
     assert "nginx" in page.main
     assert "Next step" not in page.main
+    assert "Why didn’t it arrive?" not in page.main
 
 
 def test_what_came_back_is_still_there_when_later_attempts_got_no_answer(support: Pages) -> None:
@@ -116,6 +117,18 @@ def test_the_curl_command_has_the_request_but_no_masked_value(support: Pages) ->
     assert words[-1] == '{"a":"it\'s"}'
     assert "X-Key: YOUR VALUE OF X-Key" in words
     assert "Accept: a'b" in words
+
+
+def test_a_signature_is_checked_and_secrets_are_added_only_where_some_were_sent(
+    support: Pages,
+) -> None:
+    for sent in ([["Accept", "*/*"]], [["X-Asset-Webhook-Signature", "0f"]]):
+        made = make_delivery(status="failed", reason="auth", code=401)
+        make_attempt(made, reason="auth", code=401, request_headers=sent)
+        page = support.get(f"/deliveries/{made}?show=request")
+        is_signed = len(sent[0][0]) > 6
+        assert bool(page.links("Check signature")) is is_signed
+        assert ("This command leaves out secrets." in page.main) is is_signed
 
 
 def test_a_changed_address_is_shown_beside_the_one_that_was_used(support: Pages) -> None:

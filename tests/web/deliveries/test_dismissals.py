@@ -62,7 +62,12 @@ def test_selected_ones_are_dismissed_after_a_question_and_undone_from_the_messag
     assert ": <b>Known</b> outage" in of_one.main
     (undo,) = [form for form in page.forms if "dismissal=" in form.action]
     page = sam.submit(undo)
-    assert page.flashes == [("success", "Restored 3 deliveries.")]
+    assert page.flashes == [
+        (
+            "success",
+            "Restored 3 deliveries (3 failed). We don’t retry failed deliveries automatically.",
+        )
+    ]
     assert set(statuses(made)) == {"failed"}
 
 
@@ -134,7 +139,8 @@ def test_restoring_a_deleted_webhooks_is_refused_and_the_rest_is_restored(sam: P
     assert page.flashes == [
         (
             "success",
-            "Restored 2 deliveries. 1 can’t be restored because its webhook was deleted: "
+            "Restored 2 deliveries (2 failed). We don’t retry failed deliveries automatically. "
+            "1 can’t be restored because its webhook was deleted: "
             "Asset created AST-00007.",
         )
     ]

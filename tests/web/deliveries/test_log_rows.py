@@ -40,6 +40,7 @@ def row_of(made: UUID) -> LogRow:
     [
         ({"status": "delivered", "code": 200, "took_ms": 143}, "200 in 143 ms"),
         ({"status": "delivered", "code": 204}, "Responded 204"),
+        ({"status": "delivered", "code": 200, "took_ms": 0}, "200 in 0 ms"),
         ({"status": "delivered"}, ""),
         ({"status": "queued"}, ""),
         ({"status": "failed", "reason": "server", "code": 502}, "Server error (502)"),

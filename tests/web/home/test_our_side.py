@@ -95,7 +95,7 @@ def test_whether_receivers_or_this_server_fail_is_said_as_far_as_it_was_checked(
             lambda: make_webhook(last_delivered_at=utcnow() - timedelta(minutes=5)),
         ),
         (
-            "This server delivered to 1 other webhook in the last hour. 2 webhooks fail because "
+            "This server delivered to another receiver in the last hour. 2 webhooks fail because "
             "of the receiver. 1 receiver returns an error, and 1 sends no response.",
             lambda: failing("auth", 401),
         ),

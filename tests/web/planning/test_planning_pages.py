@@ -49,6 +49,17 @@ def test_an_hour_that_the_clocks_skip_is_not_taken_for_another(app: Flask) -> No
     assert page.wrong == ["starts_at"]
 
 
+def test_what_is_due_soon_is_what_the_tab_of_it_counts(app: Flask) -> None:
+    pages = visit(app)
+    for is_started in (False, True):
+        work = make_maintenance(make_asset(), due_on=today() + timedelta(days=2))
+        if is_started:
+            planning_maintenance.start(SYSTEM, work)
+    page = pages.get("/maintenance")
+    assert sum("Due soon" in " ".join(row) for row in page.rows()) == 1
+    assert "Due 1" in page.main
+
+
 def test_a_wish_is_typed_in_the_persons_zone_and_stored_in_utc(app: Flask) -> None:
     for zone in (VIENNA, NEW_YORK):
         make_webhook(events=["asset.reserved"])

@@ -63,8 +63,9 @@ def test_of_several_changes_the_last_one_before_is_blamed() -> None:
     lines = wording.history_lines([later, last, earlier], AT)
     assert [line.at for line in lines] == [AT + MINUTE, AT, AT - MINUTE, AT - HOUR]
     assert (lines[1].sentence, lines[1].tone) == (told.sentence.rstrip("."), "danger")
-    (line,) = wording.history_lines([], AT)
-    assert line.sentence == "Failures started"
+    began, made = wording.history_lines([], AT, AT - HOUR)
+    assert began.sentence == "Failures started"
+    assert (made.sentence, made.at) == ("No changes since this webhook was created", AT - HOUR)
 
 
 def test_only_a_new_address_after_that_moment_is_a_move() -> None:
