@@ -121,7 +121,7 @@ def decide(
         return _after_scheduled(tries, outcome, outcome.reason, now, jitter, schedule)
     if outcome.reason is Reason.INTERRUPTED and interruptions < MOST_INTERRUPTIONS:
         return Repeat()
-    if kind is AttemptKind.TEST:  # changes nothing at its webhook, 410 included
+    if kind is AttemptKind.TEST:  # changes nothing at its webhook, a closed URL included
         return GiveUp(outcome.reason)
     return TurnOff(Reason.GONE) if outcome.reason is Reason.GONE else Restore(outcome.reason)
 

@@ -579,7 +579,7 @@ def _is_outdated(result: Result, webhooks: Mapping[int, HealthRow]) -> bool:
 def _turn_off(
     connection: Connection, decided: Sequence[Decided], webhooks: Mapping[int, HealthRow]
 ) -> None:
-    """A receiver that said 410 Gone gets nothing more until a person turns it on again."""
+    """A receiver that closed its URL gets nothing more until a person turns it on again."""
     gone = {
         each.result.claim.webhook.id
         for each in decided

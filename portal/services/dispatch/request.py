@@ -13,7 +13,8 @@ from sqlalchemy.engine import make_url
 
 from portal.config.settings import Settings
 from portal.engine.events.body import wire_time
-from portal.engine.http.address_guard import AddressGuard
+from portal.engine.formats.answers import reason_at
+from portal.engine.http.address_guard import AddressGuard, host_of
 from portal.engine.http.address_mask import LONGEST_WORD, MASK, secrets_in
 from portal.engine.http.exchange import Exchange
 from portal.engine.reasons import Reason
@@ -276,7 +277,7 @@ def of_exchange(claim: Claim, exchange: Exchange, sent: Outgoing) -> Result:
     return Result(
         claim=claim,
         outcome=Outcome(
-            exchange.reason,
+            _reason(claim.webhook, exchange.reason),
             exchange.code,
             parse_retry_after(asked, now) if asked else None,
             exchange.is_unreached,
@@ -297,6 +298,13 @@ def of_exchange(claim: Claim, exchange: Exchange, sent: Outgoing) -> Result:
         is_unreached=exchange.is_unreached,
         request_body=None if sent.body is claim.body else sent.body.decode(),
     )
+
+
+def _reason(webhook: Target, reason: Reason | None) -> Reason | None:
+    # Of hardly an attempt the product matters.
+    if reason is not Reason.NOT_FOUND:
+        return reason
+    return reason_at(host_of(webhook.url), webhook.format, reason)
 
 
 def unsent(claim: Claim, reason: Reason, detail: str) -> Result:

@@ -84,7 +84,7 @@ WORDS: Final = {
 
 CAUSES: Final[Mapping[str | None, str]] = {
     OffReason.FAILING: f"no delivery succeeded for {PATIENCE_IN_WORDS}",
-    OffReason.GONE: "the receiver permanently closed its URL (410)",
+    OffReason.GONE: "the receiver permanently closed its URL",
     OffReason.LOST_KEY: "the portal’s encryption keys are lost, so its secrets can’t be decrypted",
 }
 

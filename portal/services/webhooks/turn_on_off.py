@@ -164,8 +164,8 @@ def hold_open(connection: Session | Connection, webhook_id: int, *, every: bool 
 
 
 def turn_off_gone(connection: Session | Connection, webhook_id: int) -> None:
-    """Turn off a webhook whose receiver answered 410 Gone, until a person turns it on again."""
-    cause = "The receiver responded with 410 (Gone)"
+    """Turn off a webhook whose receiver closed its URL, until a person turns it on again."""
+    cause = "The receiver permanently closed the URL"
     _turn_off_by_us(connection, webhook_id, OffReason.GONE, cause)
 
 

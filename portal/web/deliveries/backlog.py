@@ -35,7 +35,7 @@ SHARE: Final = "Update to share"
 # What is wrong is not the URL. Whether it is the key or a header, the response says at best.
 EDITED: Final = {Reason.AUTH: "Edit security", Reason.BAD_HEADERS: "Edit headers"}
 WHY_OFF: Final = {
-    OffReason.GONE: "URL permanently closed (410)",
+    OffReason.GONE: "URL permanently closed",
     OffReason.FAILING: f"nothing delivered for {PATIENCE_IN_WORDS}",
     OffReason.LOST_KEY: "its secrets can’t be decrypted",
 }

@@ -15,7 +15,14 @@ from portal.models.deliveries import AttemptBody, Event
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import writing
 from portal.services.dispatch.record_results import body_of
-from tests.jobs.dispatcher.delivery_clock import claim, ended, make_due, write_down
+from tests.jobs.dispatcher.delivery_clock import (
+    claim,
+    ended,
+    make_due,
+    only_delivery,
+    webhook,
+    write_down,
+)
 from tests.support.chats import ChatReceiver
 from tests.support.database.statements import asked
 from tests.support.factories import make_webhook, publish
@@ -129,3 +136,23 @@ def test_a_format_is_one_column_more_of_what_a_claim_locks() -> None:
     (reads,) = [each for each in statements if "webhooks.version" in each]
     assert reads.count("format") == 1
     assert not any("request_body" in each for each in statements)
+
+
+@pytest.mark.parametrize(
+    ("format_", "state", "reason", "status"),
+    [
+        ("discord", "off", Reason.GONE, "failed"),
+        ("slack", "active", Reason.NOT_FOUND, "retrying"),
+        (None, "active", Reason.NOT_FOUND, "retrying"),
+    ],
+)
+def test_discord_gets_nothing_more_once_it_does_not_find_the_webhook(
+    receiver: Receiver, format_: str | None, state: str, reason: Reason, status: str
+) -> None:
+    receiver.answer(404, b'{"message": "Unknown Webhook", "code": 10015}')
+    hook = make_webhook(receiver.url, format=format_, url_is_secret=True)
+    publish()
+    deliver_due()
+    delivery = only_delivery()
+    assert (delivery.status, delivery.reason, delivery.code) == (status, reason, 404)
+    assert webhook(hook.id).state == state

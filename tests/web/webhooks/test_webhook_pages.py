@@ -66,7 +66,7 @@ def test_the_list_says_how_each_webhook_fares(pages: Pages) -> None:
     ]
     assert list(states) == ["Off", "Failing", "Active", "Off"]
     assert list(going_on) == [
-        f"Turned off automatically: URL permanently closed (410)0 of {len(CATALOGUE)} events",
+        f"Turned off automatically: URL permanently closed0 of {len(CATALOGUE)} events",
         "Authentication rejected (401)1 undelivered, failing since Mar 10, 10:20"
         " · Nothing delivered yet",
         f"Deliveries in progress1 of {len(CATALOGUE)} events",

@@ -87,7 +87,10 @@ def test_before_any_event_it_tells_how_the_last_test_went(well: WebhookDetail) -
 @pytest.mark.parametrize(
     ("reason", "start"),
     [
-        (OffReason.GONE, "Turned off automatically 5 minutes ago. sync.example.com returned 410"),
+        (
+            OffReason.GONE,
+            "Turned off automatically 5 minutes ago. sync.example.com permanently closed",
+        ),
         (
             OffReason.FAILING,
             "Turned off automatically 5 minutes ago. No delivery to sync.example.com",
@@ -234,7 +237,7 @@ OFF = replace(BACKLOG, status=WebhookStatus.OFF, off_reason=OffReason.GONE, sinc
         (
             {"status": WebhookStatus.OFF, "backlog": OFF},
             None,
-            ["Turned off automatically: URL permanently closed (410)", "4 undelivered"],
+            ["Turned off automatically: URL permanently closed", "4 undelivered"],
         ),
         ({"status": WebhookStatus.OFF}, None, ["Turned off manually"]),
     ],

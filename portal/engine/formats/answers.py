@@ -1,0 +1,307 @@
+"""Meanings of answers in the words of the product that gave them, as rows of data; and the one
+answer by which a product asks for more than its code does. From the documentation of November 2026,
+never tried live."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final, NamedTuple
+
+from portal.engine.formats.presets import PRESETS, Preset, presets_at
+from portal.engine.next_steps import ASK, EDIT, SYSTEM, ReasonStep
+from portal.engine.reasons import Explanation, Reason, Side
+
+
+class Meaning(NamedTuple):
+    """`happened`: in a sentence. `who` has to `do` something in the product; then those with the
+    `permission` have to do here what `here` says. Each may be blank."""
+
+    happened: str
+    who: str = ""
+    do: str = ""
+    here: str = ""
+    permission: str = EDIT
+
+    @property
+    def is_advice(self) -> bool:
+        """Return whether it says what to do."""
+        return bool(self.who or self.here)
+
+    @property
+    def request(self) -> str:
+        """Return what is asked of those who have to act there; blank where no one has."""
+        return f"Please {self.do}." if self.who else ""
+
+    @property
+    def advice(self) -> str:
+        """Return "ask the flow’s owner to …."; blank where no one has to act there."""
+        return f"ask {self.who} to {self.do}." if self.who else ""
+
+    @property
+    def step(self) -> ReasonStep | None:
+        """Return what the next step takes here; None where that is nothing."""
+        if not self.here:
+            return None
+        if not self.who:
+            return ReasonStep(self.permission, f"{ASK} to {self.here}.", f"{_capital(self.here)}.")
+        asked = _capital(self.advice)
+        return ReasonStep(
+            self.permission,
+            f"{asked} Then {ASK} to {self.here}.",
+            f"{asked} Then {self.here}.",
+            needed=f"{_capital(self.here)}.",
+        )
+
+    def explained(self, by_code: Explanation) -> Explanation:
+        """Return what the code alone says, with this in its place."""
+        if not self.is_advice:
+            return replace(by_code, what_happened=self.happened)
+        step = self.step
+        next_step = step.own if step else _capital(self.advice)
+        ours = Side.US if self.permission == SYSTEM else Side.YOU
+        side = Side.RECEIVER if self.who else ours
+        return replace(by_code, what_happened=self.happened, next_step=next_step, side=side)
+
+
+def _capital(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:]}"
+
+
+class Row(NamedTuple):
+    """`code` 0: any. `words`: what stands in the text, whatever its capitals; blank: anything."""
+
+    code: int
+    words: str
+    meaning: Meaning
+
+
+NEW_URL: Final = "enter the new URL"
+
+
+def _content(name: str, *words: str) -> tuple[Row, ...]:
+    """Of a post that we wrote in the product’s own format."""
+    meaning = Meaning(
+        f"{name} didn’t accept the post’s content.",
+        here="report this to this portal’s developers, with the diagnostics",
+        permission=SYSTEM,
+    )
+    return tuple(Row(400, each, meaning) for each in words)
+
+
+def _flow(name: str, flow: str, proof: str, where: str) -> tuple[Row, ...]:
+    """Of a flow of Power Automate, as which a workflow of Teams runs too."""
+    owner = f"the {flow}’s owner or a co-owner"
+    signs_in = Meaning(
+        f"The {flow} in {name} takes deliveries only from people who sign in.",
+        owner,
+        f"set “Who can trigger the flow” to Anyone in the {flow}’s trigger and copy its URL again",
+        "enter that URL and remove any custom header named Authorization",
+    )
+    return (
+        Row(
+            202,
+            "",
+            Meaning(
+                f"{name} accepted the delivery, but that doesn’t prove that {proof}.",
+                owner,
+                f"check the run history {where}",
+            ),
+        ),
+        Row(
+            401,
+            "DirectApiRequestHasMoreThanOneAuthorization",
+            Meaning(
+                f"The {flow} in {name} rejects a custom header named Authorization.",
+                here="remove the custom header named Authorization",
+            ),
+        ),
+        Row(401, "", signs_in),
+        Row(
+            0,
+            "TriggerIsNotEnabled",
+            Meaning(f"The {flow} in {name} is turned off.", owner, f"turn on the {flow}"),
+        ),
+        Row(
+            404,
+            "",
+            Meaning(
+                f"The {flow} in {name} no longer exists.",
+                "a colleague who uses Power Automate",
+                f"make the {flow} again, add a co-owner, and copy its URL",
+                NEW_URL,
+            ),
+        ),
+    )
+
+
+_BY_SLACK_APP: Final = "the person who manages the app in Slack"
+_SLACK_REMOVED: Final = Meaning(
+    "The webhook was removed in Slack.",
+    _BY_SLACK_APP,
+    "add a webhook to the app under Incoming Webhooks and copy its URL",
+    NEW_URL,
+)
+
+_ROWS: Final[Mapping[str, tuple[Row, ...]]] = {
+    "slack": (
+        *_content("Slack", "invalid_payload", "missing_text_or_fallback_or_attachments", "no_text"),
+        Row(
+            403,
+            "action_prohibited",
+            Meaning(
+                "Slack doesn’t allow this webhook to post in its channel.",
+                "a Slack workspace admin",
+                "let apps post in the channel",
+            ),
+        ),
+        Row(
+            403,
+            "invalid_token",
+            Meaning(
+                "The URL’s last part isn’t valid in Slack.",
+                _BY_SLACK_APP,
+                "copy the webhook’s URL again, under Incoming Webhooks",
+                "enter that URL",
+            ),
+        ),
+        Row(
+            404,
+            "channel_not_found",
+            Meaning(
+                "The webhook’s channel doesn’t exist in Slack.",
+                _BY_SLACK_APP,
+                "add a webhook for another channel under Incoming Webhooks and copy its URL",
+                NEW_URL,
+            ),
+        ),
+        Row(404, "no_service", _SLACK_REMOVED),
+        Row(
+            410,
+            "channel_is_archived",
+            Meaning(
+                "The webhook’s channel is archived in Slack.",
+                "a member of the channel",
+                "unarchive it in Slack",
+            ),
+        ),
+    ),
+    "teams": _flow("Microsoft Teams", "workflow", "it was posted", "in the Workflows app"),
+    "power_automate": _flow("Power Automate", "flow", "the flow succeeded", "in Power Automate"),
+    "discord": (
+        *_content("Discord", "50006", "50035"),
+        Row(
+            401,
+            "50027",
+            Meaning(
+                "The URL’s last part isn’t valid in Discord.",
+                "someone who manages the channel in Discord",
+                "copy the webhook’s URL again, under Integrations in the channel’s settings",
+                "enter that URL",
+            ),
+        ),
+        Row(
+            404,
+            "",
+            Meaning(
+                "The webhook was deleted in Discord.",
+                "someone who manages the channel in Discord",
+                "add a webhook under Integrations in the channel’s settings and copy its URL",
+                NEW_URL,
+            ),
+        ),
+    ),
+    "google_chat": (
+        *_content("Google Chat", "INVALID_ARGUMENT"),
+        Row(
+            429,
+            "RESOURCE_EXHAUSTED",
+            Meaning("Google Chat takes one post a second per space, from all senders together."),
+        ),
+    ),
+    "zapier": (
+        Row(
+            200,
+            "",
+            Meaning(
+                "Zapier accepted the delivery, but that doesn’t prove that the Zap ran.",
+                "the Zap’s owner",
+                "check the Zap history",
+            ),
+        ),
+        Row(429, "", Meaning("Zapier limits how many deliveries it takes in five minutes.")),
+    ),
+    "make": (
+        Row(
+            200,
+            "",
+            Meaning(
+                "Make accepted the delivery, but that doesn’t prove that the scenario ran.",
+                "the scenario’s owner",
+                "check the scenario’s history in Make",
+            ),
+        ),
+        Row(
+            410,
+            "",
+            Meaning(
+                "Make closed this URL because no scenario used it for 120 hours.",
+                "the scenario’s owner",
+                "add the webhook to the scenario in Make, turn the scenario on, and copy the URL",
+                "enter that URL",
+            ),
+        ),
+    ),
+    "n8n": (
+        Row(
+            404,
+            "in test mode",
+            Meaning(
+                "This is n8n’s test URL, which works for 120 seconds only.",
+                "the workflow’s owner in n8n",
+                "publish the workflow and copy the Webhook node’s Production URL",
+                "enter that URL",
+            ),
+        ),
+        Row(
+            404,
+            "is not registered",
+            Meaning(
+                "n8n has no published workflow at this URL.",
+                "the workflow’s owner in n8n",
+                "publish the workflow and compare its Production URL with this one",
+            ),
+        ),
+    ),
+}
+
+
+def product_at(host: str, format_: str | None) -> Preset | None:
+    """Return the product that answers there; None where that is not known."""
+    here = presets_at(host)
+    if here:
+        return next((each for each in here if each.format == format_), here[0])
+    return next((each for each in PRESETS.values() if format_ and each.format == format_), None)
+
+
+def meaning(host: str, format_: str | None, code: int | None, text: str) -> Meaning | None:
+    """Return the meaning of an answer from this host to a webhook of this format; None where its
+    code says all there is."""
+    product = product_at(host, format_)
+    # Most n8n run at hosts of one’s own, and its words are like no other’s.
+    rows = _ROWS.get(product.key if product else "n8n", ())
+    said = text.lower()
+    found = next((row for row in rows if row.code in (0, code) and row.words.lower() in said), None)
+    if found is None:
+        return None
+    if product and product.format != format_ and found.meaning.permission == SYSTEM:
+        return Meaning(
+            f"{product.name} reads only posts in its own format.",
+            here=f"choose {product.name} as the webhook’s format",
+        )
+    return found.meaning
+
+
+def reason_at(host: str, format_: str | None, reason: Reason) -> Reason:
+    """Return what a failure means there. Discord restricts those who send again to a webhook that
+    it doesn’t find."""
+    product = product_at(host, format_) if reason is Reason.NOT_FOUND else None
+    return Reason.GONE if product and product.key == "discord" else reason
