@@ -101,6 +101,7 @@ def _response(page: DeliveryPage) -> Iterator[str]:
         at = wire_time(attempt.ended_at)
         yield f"The last attempt got none. This is the response to attempt {attempt.number}, {at}."
     yield f"Status code {attempt.code}"
+    yield from filter(None, [page.meaning])
     for name, value in attempt.response_headers:
         yield harmless(f"{name}: {MASK if name.lower() in HIDDEN_ANSWERS else value}")
     yield f"\n{page.source}" if page.source else "\nThe response had no text."

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from uuid import UUID, uuid4
 
 from portal.engine.answer_words import speaks_of_error, text_of_page
+from portal.engine.formats.answers import Meaning, meaning, product_at
 from portal.engine.http.address_guard import host_of
 from portal.engine.next_steps import ASK, RETRY, SWITCH, SYSTEM, step_after
 from portal.engine.reasons import NEVER_LEFT, Explanation, Reason, explain
@@ -164,7 +165,14 @@ class DeliveryPage:
         links = {} if self.draft else webhook_links(delivery.webhook_id, reason)
         if reason and explained:
             context = _context(delivery, explained.what_happened)
-            yield advice_after(reason, explained, context, links, reference=str(delivery.public_id))
+            yield advice_after(
+                reason,
+                explained,
+                context,
+                links,
+                meaning=self.meaning_of_failure,
+                reference=str(delivery.public_id),
+            )
         if delivery.is_test or delivery.status not in UNDELIVERED:
             return
         if delivery.is_webhook_off:
@@ -216,7 +224,10 @@ class DeliveryPage:
             return ""
         if self.reason in NO_ACTION:
             return "No action needed"
-        step = step_after(self.reason)
+        found = self.meaning_of_failure
+        if found and found.who:
+            return f"{found.who[:1].upper()}{found.who[1:]}"
+        step = found.step if found and found.is_advice else step_after(self.reason)
         if step is None:
             return "The receiver’s team"
         kind = contact_kind(step.permission)
@@ -231,25 +242,49 @@ class DeliveryPage:
         what = f"“{event_name(delivery.event)}”"
         what = f"{what} for {delivery.asset_tag}" if delivery.asset_tag else what
         if arrivals := delivery.arrivals:
-            return proof_of_delivery(what, arrivals, delivery.public_id)
+            return proof_of_delivery(
+                what,
+                arrivals,
+                delivery.public_id,
+                product=product_at(host_of(arrivals[0].url), delivery.webhook_format),
+                meaning=_meaning(delivery, arrivals[0]),
+            )
         if delivery.status not in UNDELIVERED or delivery.is_webhook_deleted:
             return ""
         status, is_sent = delivery.status, last.failed_for not in NEVER_LEFT
         said = "" if self.is_answer_older else self.source
+        has_product = product_at(host_of(last.url), delivery.webhook_format) is not None
         kept = held_end(delivery.created_at, delivery.webhook_off_at)
         return update_to_share(
             Trouble(
                 what=what,
                 url=last.url,
-                causes=[ToldCause(last.failed_for, last.code, answer=said)],
+                causes=[
+                    ToldCause(
+                        last.failed_for, last.code, answer=said, meaning=self.meaning_of_failure
+                    )
+                ],
                 first=delivery.failing_since or delivery.ended_attempts[0].started_at,
                 last=last.started_at,
-                ids=[delivery.public_id] if is_sent else [],
+                ids=[delivery.public_id] if is_sent and not has_product else [],
                 retried=status is DeliveryStatus.RETRYING and not delivery.is_manual,
                 ended=status is DeliveryStatus.FAILED,
                 held=f"It’s on hold. {kept}." if status is DeliveryStatus.ON_HOLD else "",
             )
         )
+
+    @property
+    def meaning_of_failure(self) -> Meaning | None:
+        """Return what the last attempt's response means; None where all is well, or its code says
+        all there is."""
+        last = self.delivery.last_attempt
+        return _meaning(self.delivery, last) if self.reason and last else None
+
+    @property
+    def meaning(self) -> str:
+        """Return what the response that is shown means, where its code doesn’t say it all."""
+        found = _meaning(self.delivery, self.answered) if self.answered else None
+        return found.happened if found else ""
 
     @property
     def answer(self) -> str:
@@ -350,6 +385,11 @@ def page_of(delivery: DeliveryDetail, draft: UUID | None = None) -> DeliveryPage
     )
 
 
+def _meaning(delivery: DeliveryDetail, attempt: AttemptDetail) -> Meaning | None:
+    host, said = host_of(attempt.url), attempt.response_text
+    return meaning(host, delivery.webhook_format, attempt.code, said)
+
+
 def _reason(delivery: DeliveryDetail) -> Reason | None:
     """Return why the last attempt failed, or why there was none; None when all is well."""
     last = delivery.last_attempt
@@ -363,7 +403,7 @@ def _explained(delivery: DeliveryDetail, reason: Reason) -> Explanation:
     if last is None:
         return explain(reason, host="")
     total = last.phases.get("total")
-    return explain(
+    explained = explain(
         reason,
         # A name is looked up of a host. All else the receiver did.
         host=host_of(last.url) if reason is Reason.DNS else delivery.webhook_name,
@@ -373,6 +413,8 @@ def _explained(delivery: DeliveryDetail, reason: Reason) -> Explanation:
         code=last.code,
         reference=str(delivery.public_id),
     )
+    meant = _meaning(delivery, last)
+    return meant.explained(explained) if meant else explained
 
 
 def _delivered(delivery: DeliveryDetail) -> Verdict:
@@ -383,7 +425,10 @@ def _delivered(delivery: DeliveryDetail) -> Verdict:
     how_fast = f" in {in_words(total / 1000)}" if total else ""
     title = f"{delivery.webhook_name} responded with {first.code}{how_fast}"
     since = f" and again {moment(again[-1].ended_at).text}" if again else ""
-    return Verdict(title, f"Delivered {moment(first.ended_at).text}{since}.")
+    words = [f"Delivered {moment(first.ended_at).text}{since}."]
+    if meant := _meaning(delivery, first):
+        words.append(f"{meant.happened} If nothing appears there, {meant.advice}")
+    return Verdict(title, " ".join(words))
 
 
 def _context(delivery: DeliveryDetail, happened: str) -> Context:

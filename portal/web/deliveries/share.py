@@ -8,6 +8,8 @@ from typing import Final
 from uuid import UUID
 
 from portal.engine.answer_words import sentence_in
+from portal.engine.formats.answers import Meaning
+from portal.engine.formats.presets import Preset
 from portal.engine.reasons import Reason, title
 from portal.lib.typed_text import harmless
 from portal.services.deliveries.detail import AttemptDetail
@@ -50,18 +52,28 @@ ASKED: Final = {
 
 @dataclass(frozen=True, slots=True)
 class ToldCause:
-    """So many failed last for this reason. `answer`: the response’s text."""
+    """So many failed last for this reason. `answer`: the response’s text, `meaning`: of it, if the
+    receiver is a product that is known."""
 
     reason: Reason
     code: int | None
     count: int = 1
     answer: str = ""
+    meaning: Meaning | None = None
+
+    @property
+    def request(self) -> str:
+        """Return what is asked for; blank where there is nothing to ask."""
+        if self.meaning and self.meaning.is_advice:
+            return self.meaning.request
+        return ASKED.get(self.reason, "")
 
     @property
     def words(self) -> str:
         """Return it with the receiver’s own words: "Server error (500): “disk full”"."""
         answer = " ".join(harmless(sentence_in(self.answer)).split())[:LONGEST_ANSWER]
-        return f"{title(self.reason, self.code)}{f': “{answer}”' if answer else ''}"
+        words = f"{title(self.reason, self.code)}{f': “{answer}”' if answer else ''}"
+        return f"{words}. {self.meaning.happened}".removesuffix(".") if self.meaning else words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,8 +103,8 @@ class Trouble:
 
 def update_to_share(trouble: Trouble) -> str:
     """Return the text; blank where there is nothing to ask of the receiver's team."""
-    reasons = [cause.reason for cause in trouble.causes]
-    if not reasons or reasons[0] not in ASKED:
+    requests = [cause.request for cause in trouble.causes]
+    if not requests or not requests[0]:
         return ""
     is_one, several = trouble.count == 1, len(trouble.causes) > 1
     undelivered = f"{trouble.what} {'hasn’t' if is_one else 'haven’t'} arrived at {trouble.url}."
@@ -105,7 +117,7 @@ def update_to_share(trouble: Trouble) -> str:
         f"First failed attempt: {in_both_zones(first)}.{since}" if first else "",
         f"Last failed attempt: {last}{f', {trouble.last_cause}' if several else ''}.",
         search_logs(*trouble.ids) if trouble.ids else "",
-        *dict.fromkeys(ASKED[reason] for reason in reasons if reason in ASKED),
+        *dict.fromkeys(filter(None, requests)),
         _promise(trouble),
     )
     return "\n".join(line for line in lines if line)
@@ -130,14 +142,26 @@ def _promise(trouble: Trouble) -> str:
     return " ".join(filter(None, told))
 
 
-def proof_of_delivery(what: str, arrivals: Sequence[AttemptDetail], delivery: UUID) -> str:
-    """Return when it arrived first, and that it was sent again since."""
+def proof_of_delivery(
+    what: str,
+    arrivals: Sequence[AttemptDetail],
+    delivery: UUID,
+    *,
+    product: Preset | None = None,
+    meaning: Meaning | None = None,
+) -> str:
+    """Return when it arrived first, and that it was sent again since. `product`: which responded,
+    where that is known; `meaning`: of the response, which may prove less."""
     first, *again = arrivals
     at = in_both_zones(first.ended_at)
-    told = f"{what} was delivered to {first.url} at {at}. Your server responded {first.code}."
+    by = product.name if product else "Your server"
+    lines = [f"{what} was delivered to {first.url} at {at}. {by} responded {first.code}."]
+    if meaning:
+        lines.append(f"{meaning.happened} {meaning.request}")
     if again:
-        told = f"{told}\nIt was delivered again at {in_both_zones(again[-1].ended_at)}."
-    return f"{told}\n{search_logs(delivery)}"
+        lines.append(f"It was delivered again at {in_both_zones(again[-1].ended_at)}.")
+    # Products that others run have no logs to search.
+    return "\n".join([*lines, *([] if product else [search_logs(delivery)])])
 
 
 def search_logs(*ids: UUID) -> str:

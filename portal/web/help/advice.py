@@ -8,6 +8,7 @@ from uuid import UUID
 
 from flask import g, url_for
 
+from portal.engine.formats.answers import Meaning
 from portal.engine.next_steps import ASK, EDIT, SWITCH, SYSTEM, step_after
 from portal.engine.reasons import KEY_OR_HEADERS, Explanation, Reason
 from portal.extensions import settings
@@ -120,15 +121,19 @@ def advice_after(
     context: Context,
     links: Mapping[str, Link],
     *,
+    meaning: Meaning | None = None,
     reference: str = "",
     secrets: str = KEY_OR_HEADERS,
 ) -> Advice:
     """Advise what the reader can do about it, or whom to ask.
 
-    `explained`: the reason in words. `links`: where it is done, by permission. `reference` and
-    `secrets` as in `explain`.
+    `explained`: the reason in words, `meaning`: of its answer, if known. `links`: where it is done,
+    by permission. `reference` and `secrets` as in `explain`.
     """
-    step = step_after(reason, reference=reference, secrets=secrets)
+    if meaning and meaning.is_advice:
+        step = meaning.step
+    else:
+        step = step_after(reason, reference=reference, secrets=secrets)
     if step is None:
         return Advice(explained.next_step)
     return advise(

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from flask import url_for
 
+from portal.engine.formats.answers import Meaning, meaning, product_at
+from portal.engine.next_steps import ASK, SWITCH
 from portal.engine.reasons import NEVER_LEFT, Side, explain, title
 from portal.models.deliveries import OPEN, DeliveryStatus
 from portal.models.webhooks import OffReason
@@ -24,7 +26,7 @@ from portal.web.frame.access import can
 from portal.web.frame.site_state import may_send
 from portal.web.frame.status_tags import DELIVERY, Tag
 from portal.web.frame.wording import counted, plural
-from portal.web.help.advice import Advice, Link
+from portal.web.help.advice import Advice, Link, asking
 from portal.web.webhooks.wording import (
     advice_about_held,
     advice_of,
@@ -81,11 +83,11 @@ NOTHING_SAID: Final[Responses] = MappingProxyType({})
 
 
 def responses(backlog: Backlog | None) -> Responses:
-    """Return the receiver's own words for each cause, where there are any."""
+    """Return a response for each cause, where one has any text."""
     examples = webhook_queries.examples(backlog) if backlog else {}
     texts = answers_of(list(examples.values()))
-    said = {cause: said_in(texts.get(row_id, "")) for cause, row_id in examples.items()}
-    return {cause: words for cause, words in said.items() if words}
+    said = {cause: texts.get(row_id, "") for cause, row_id in examples.items()}
+    return {cause: text for cause, text in said.items() if said_in(text)}
 
 
 def next_step(
@@ -93,30 +95,38 @@ def next_step(
 ) -> NextStep | None:
     """Return what to do about a webhook; None where nothing has to be done. `failures`: the last
     ones for its most common cause, the latest first."""
-    words = said.get(webhook.backlog.cause, "") if webhook.backlog and webhook.backlog.cause else ""
-    advice = advice_of(webhook, failures[0].at if failures else None, words)
-    steps = list(_steps(webhook, advice, said))
+    text, meant = _behind(webhook, said)
+    words = said_in(text)
+    advice = advice_of(webhook, failures[0].at if failures else None, words, meant)
+    quoted = f"{webhook.name} responded “{words}”." if words else ""
+    note = " ".join(filter(None, (quoted, meant.happened if meant else "")))
+    steps = list(_steps(webhook, advice, note))
     if not steps:
         return None
     message, recipient = (advice.message, advice.recipient) if advice else ("", "")
-    return NextStep(_who(webhook, advice, steps), steps, message, recipient)
+    return NextStep(_who(webhook, advice, steps, meant), steps, message, recipient)
 
 
-def _who(webhook: WebhookDetail, advice: Advice | None, steps: Sequence[Step]) -> str:
+def _who(
+    webhook: WebhookDetail, advice: Advice | None, steps: Sequence[Step], meant: Meaning | None
+) -> str:
+    then_you = ", then you" if any(step.link for step in steps) else ""
+    if meant and meant.who:
+        return f"{meant.who[:1].upper()}{meant.who[1:]}{then_you}"
     if advice and advice.message:
         return advice.recipient[:1].upper() + advice.recipient[1:]
     reason = reason_of(webhook)
     is_known = reason is not None and advice is not None and not advice.links
     if reason is None or not is_known or explain(reason, host="").side is not Side.RECEIVER:
         return "You"
-    return f"The receiver’s team{', then you' if any(step.link for step in steps) else ''}"
+    return f"The receiver’s team{then_you}"
 
 
-def _steps(webhook: WebhookDetail, advice: Advice | None, said: Responses) -> Iterator[Step]:
+def _steps(webhook: WebhookDetail, advice: Advice | None, quoted: str) -> Iterator[Step]:
     is_off = webhook.status is WebhookStatus.OFF
     if advice:
         link = advice.links[0] if advice.links else None
-        yield Step(advice.sentence, _responded(webhook, said), link)
+        yield Step(advice.sentence, quoted, link)
     if is_off and webhook.off_reason == OffReason.FAILING and can("webhooks.switch"):
         yield Step("Ask the receiver’s team to confirm that it works again.")
         yield from _test(webhook, "We send tests even while the webhook is off.")
@@ -125,6 +135,8 @@ def _steps(webhook: WebhookDetail, advice: Advice | None, said: Responses) -> It
         note = f"{_held(webhook)} You choose the ones to send." if webhook.held else ""
         is_post = not webhook.is_asked_about
         yield Step("Turn the webhook on.", note, ("Turn on", where), is_post=is_post)
+    elif is_off and advice and not advice.message:
+        yield Step(asking(f"{ASK} to turn on the webhook.", SWITCH, webhook.public_id))
     elif not is_off and webhook.backlog:
         yield from _mending(webhook, webhook.backlog)
     elif webhook.waits and may_send("deliveries.retry"):
@@ -137,12 +149,17 @@ def _steps(webhook: WebhookDetail, advice: Advice | None, said: Responses) -> It
         yield Step(about.sentence, _held(webhook), link)
 
 
-def _responded(webhook: WebhookDetail, said: Responses) -> str:
-    """Quote the response behind the step, if it is about the most common cause."""
+def _behind(webhook: WebhookDetail, said: Responses) -> tuple[str, Meaning | None]:
+    """Return the response that the next step is about, and what it means; blank where it is about
+    none."""
     cause = webhook.backlog.cause if webhook.backlog else None
-    if cause is None or cause not in said or cause.reason is not reason_of(webhook):
-        return ""
-    return f"{webhook.name} responded “{said[cause]}”."
+    if cause is None or cause.reason is not reason_of(webhook):
+        return "", None
+    return said.get(cause, ""), _meaning(webhook, cause, said)
+
+
+def _meaning(webhook: WebhookDetail, cause: Cause, said: Responses) -> Meaning | None:
+    return meaning(webhook.host, webhook.format, cause.code, said.get(cause, ""))
 
 
 def _held(webhook: WebhookDetail) -> str:
@@ -219,14 +236,20 @@ def update_of(
             failed=sum(each.count for each in backlog.causes),
             url=webhook.url,
             causes=[
-                ToldCause(each.reason, each.code, each.count, said.get(each, ""))
+                ToldCause(
+                    each.reason,
+                    each.code,
+                    each.count,
+                    said.get(each, ""),
+                    _meaning(webhook, each, said),
+                )
                 for each in causes
                 if each.reason
             ],
             first=None if has_moved(backlog.since, changes) else backlog.since,
             last=last.at,
             last_cause=title(last.reason, last.code) if last.reason else "",
-            ids=list(sent)[:EXAMPLES],
+            ids=[] if product_at(webhook.host, webhook.format) else list(sent)[:EXAMPLES],
             untouched=untouched(backlog),
             retried=sum(backlog.counts[status] for status in OPEN) if is_on else 0,
             ended=backlog.counts[DeliveryStatus.FAILED],
@@ -246,7 +269,10 @@ def cause_rows(backlog: Backlog | None, said: Responses = NOTHING_SAID) -> list[
     # Of which causes those are that a bulk retry has taken is not known here.
     is_free = backlog.status is not WebhookStatus.OFF and not queued().count(backlog.public_id)
     may_retry = is_free and may_send("deliveries.retry")
-    rows = [_cause_row(backlog, cause, may_retry, said.get(cause, "")) for cause in backlog.causes]
+    rows = [
+        _cause_row(backlog, cause, may_retry, said_in(said.get(cause, "")))
+        for cause in backlog.causes
+    ]
     held = backlog.counts[DeliveryStatus.ON_HOLD]
     untried = backlog.undelivered - held - sum(cause.count for cause in backlog.causes)
     for words, many, status in (

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from portal.engine.circuit_breaker import PATIENCE_IN_WORDS, has_asked
 from portal.engine.events.catalogue import CATALOGUE, GROUPS, EventType, event_type
+from portal.engine.formats.answers import Meaning
 from portal.engine.formats.chats import CHATS
 from portal.engine.next_steps import ASK, EDIT, SWITCH
 from portal.engine.reasons import Explanation, Reason, explain, secrets_in_question
@@ -248,8 +249,8 @@ def _off(webhook: WebhookDetail, now: datetime, by: str) -> str:
     """Return who turned it off, and why, and that events go on hold."""
     ago = f" {relative(webhook.off_at, now)}" if webhook.off_at else ""
     happened = {
-        OffReason.GONE: f"Turned off automatically{ago}. {webhook.host} returned 410 (URL "
-        "permanently closed).",
+        OffReason.GONE: f"Turned off automatically{ago}. {webhook.host} permanently "
+        "closed its URL.",
         OffReason.FAILING: f"Turned off automatically{ago}. No delivery to {webhook.host} "
         f"succeeded for {PATIENCE_IN_WORDS}.",
         OffReason.LOST_KEY: f"Turned off automatically{ago}. Its secrets can’t be decrypted "
@@ -310,18 +311,23 @@ def _next_attempt(backlog: Backlog, now: datetime) -> str:
 
 
 def advice_of(
-    webhook: WebhookDetail, failed_at: datetime | None = None, said: str = ""
+    webhook: WebhookDetail,
+    failed_at: datetime | None = None,
+    said: str = "",
+    meaning: Meaning | None = None,
 ) -> Advice | None:
     """The next step for a webhook that needs one; None while it is well. `failed_at`: its last
-    failed attempt; `said`: the response to most of them."""
+    failed attempt; `said`: the response to most of them, `meaning`: of that."""
     reason = reason_of(webhook)
     if reason is None:
         return None
     secrets = secrets_in_question(said, is_signed=webhook.has_secret)
     explained = _explained(webhook, reason, failed_at, secrets)
+    if meaning:
+        explained = meaning.explained(explained)
     matter = _matter(webhook, explained.what_happened)
     links = webhook_links(webhook.public_id, reason)
-    return advice_after(reason, explained, matter, links, secrets=secrets)
+    return advice_after(reason, explained, matter, links, meaning=meaning, secrets=secrets)
 
 
 def advice_about_held(webhook: WebhookDetail) -> Advice:

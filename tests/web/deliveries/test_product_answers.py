@@ -1,0 +1,62 @@
+"""What people read of the answers of chats: who has to act there, and what proves nothing."""
+
+from flask import Flask
+
+from jobs.deliver import deliver_due
+from tests.jobs.dispatcher.delivery_clock import only_delivery
+from tests.support.chats import ChatReceiver
+from tests.support.factories import Hook, make_user, make_webhook, publish
+from tests.web.signed_in import visit
+
+
+def sent(receiver: ChatReceiver) -> tuple[Hook, str]:
+    """A webhook of this chat, and the page of its one delivery."""
+    hook = make_webhook(receiver.url, format=receiver.chat, url_is_secret=True, name="IT channel")
+    publish()
+    deliver_due()
+    return hook, f"/deliveries/{only_delivery().public_id}"
+
+
+def test_what_teams_accepted_is_said_to_be_no_proof_of_a_post(app: Flask) -> None:
+    with ChatReceiver("teams") as receiver:
+        _, path = sent(receiver)
+    said = "Microsoft Teams accepted the delivery, but that doesn’t prove that it was posted."
+    pages = visit(app, "support")
+    main = pages.get(path).main
+    ask = "ask the workflow’s owner or a co-owner to check the run history in the Workflows app."
+    assert f"{said} If nothing appears there, {ask}" in main
+    _, _, proof = main.partition("Proof of delivery")
+    assert f"Microsoft Teams responded 202. {said} Please check the run history" in proof
+    assert "search your logs" not in proof
+    assert said in pages.client.get(f"{path}/help-bundle").text
+
+
+def test_of_an_archived_channel_it_is_said_who_has_to_act_in_slack(app: Flask) -> None:
+    make_user("admin", name="Ada Admin")
+    with ChatReceiver("slack") as receiver:
+        receiver.answer(410, b"channel_is_archived")
+        hook, path = sent(receiver)
+    happened = "The webhook’s channel is archived in Slack"
+    ask = "Ask a member of the channel to unarchive it in Slack."
+    pages = visit(app, "support")
+    delivery, webhook = pages.get(path).main, pages.get(f"/settings/webhooks/{hook.public_id}").main
+    for main in (delivery, webhook):
+        assert "A member of the channel" in main
+        assert f"{ask} " in main
+        assert "Ask an administrator (Ada Admin) to turn on the webhook." in main
+        assert f"Permanently closed (410): “channel_is_archived”. {happened}." in main
+        assert "Please unarchive it in Slack." in main
+    assert f"{happened} (410)" in delivery
+    assert f"IT channel responded “channel_is_archived”. {happened}." in webhook
+    bundle = pages.client.get(f"{path}/help-bundle").text
+    assert f"{happened}.\nCause: Receiver" in bundle
+
+
+def test_an_administrator_enters_the_new_url_of_a_webhook_that_discord_lost(app: Flask) -> None:
+    with ChatReceiver("discord") as receiver:
+        receiver.answer(404, b'{"message": "Unknown Webhook", "code": 10015}')
+        hook, path = sent(receiver)
+    pages, edit = visit(app), f"/settings/webhooks/{hook.public_id}/edit#url"
+    for page in (pages.get(path), pages.get(f"/settings/webhooks/{hook.public_id}")):
+        assert "and copy its URL. Then enter the new URL." in page.main
+        assert edit in page.links("Edit webhook")
