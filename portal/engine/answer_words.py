@@ -3,7 +3,9 @@
 import html
 import json
 import re
+from collections.abc import Iterator
 from html.parser import HTMLParser
+from http import HTTPStatus
 from typing import Final
 
 from portal.lib.typed_text import storable
@@ -42,15 +44,17 @@ def speaks_of_error(text: str) -> bool:
 
 
 def sentence_in(text: str) -> str:
-    """Return what the answer says in a sentence: the message of a JSON, the title of a page, else
-    the first line. It is the receiver's own, and may be anything."""
+    """Return what the answer says in a sentence: the message of a JSON, the title of a page or,
+    where that only repeats the code, its first sentence, else the first line. It is the receiver's
+    own, and may be anything."""
     begin = text.lstrip()[:MOST_READ]
     if begin.startswith(("{", "[")):
         found = [(KEYS.index(key.lower()), said) for key, said in _SENTENCE.findall(begin)]
         if found:
             return _one_line(_plain(min(found, key=lambda each: each[0])[1]))
     if begin.startswith("<") and (titled := _TITLE.search(begin)):
-        return _one_line(html.unescape(titled[2]))
+        said = _one_line(html.unescape(titled[2]))
+        return next(_sentences(begin), said) if _repeats_code(said) else said
     return next(iter(begin.splitlines()), "").strip()
 
 
@@ -100,10 +104,33 @@ def text_of_page(text: str) -> str:
     return "\n".join(" ".join(line.split()) for line in lines if line.strip())
 
 
+# Beside a code these say no more than the code.
+_OF_CODES: Final = re.compile(r"[^a-z]+|\b(?:error|http|status|code)\b")
+FEWEST_WORDS: Final = 3  # of a sentence; fewer name a server, or are a heading
+
+
+def _without_code(said: str) -> str:
+    return " ".join(_OF_CODES.sub(" ", said.lower()).split())
+
+
+_PHRASES: Final = frozenset({"", "server", *(_without_code(each.phrase) for each in HTTPStatus)})
+
+
+def _repeats_code(said: str) -> bool:
+    return _without_code(said) in _PHRASES
+
+
+def _sentences(page: str) -> Iterator[str]:
+    """Yield the lines of a web page that say more than its code."""
+    for line in text_of_page(page).splitlines():
+        if len(line.split()) >= FEWEST_WORDS and not _repeats_code(line):
+            yield line
+
+
 def line_with(words: str, text: str) -> str:
     """The sentence of the answer, if these words stand in it, else the line in which they stand,
-    from shortly before them."""
-    lines = [sentence_in(text), *text.splitlines()]
+    from shortly before them; of a web page the line that its reader sees."""
+    lines = [sentence_in(text), *text_of_page(text).splitlines(), *text.splitlines()]
     line = next((each.strip() for each in lines if words.lower() in each.lower()), "")
     at = line.lower().find(words.lower())
     return f"…{line[at - BEFORE :].strip()}" if at > BEFORE else line

@@ -217,6 +217,17 @@ SAID = [
         "502 Bad Gateway & more",
     ),
     ("<html><body><h1 class='x'>Not here</h1>", "Not here"),
+    # A title that repeats the code tells less than the page’s first sentence.
+    (
+        "<!doctype html><html><head><title>500 Internal Server Error</title><style>p{}</style>"
+        "</head><body><h1>Error</h1><p>The <b>pool</b> is exhausted (Hikari-1).</p></body></html>",
+        "The pool is exhausted (Hikari-1).",
+    ),
+    (
+        "<html><title>HTTP Status 404 – Not Found</title><h1>Not Found</h1><hr>nginx/1.18</html>",
+        "HTTP Status 404 – Not Found",
+    ),
+    ("<html><title>Maintenance</title><p>We are back at noon.</p></html>", "Maintenance"),
     ("<p>gone</p>", "<p>gone</p>"),
 ]
 
@@ -257,6 +268,8 @@ def test_the_line_with_what_was_looked_for_is_shown_from_shortly_before_it() -> 
     shortly = "x" * 40 + "needle"
     assert line_with("needle", shortly) == shortly
     assert line_with("needle", "y" + shortly) == "…" + shortly
+    page = "<html><title>500</title><body><p>First of all.</p><p>Pool-1 is <i>full</i>.</p><p>7"
+    assert line_with("pool-1", page) == "Pool-1 is full."
     # The sentence does not hold it, so it is not shown for it.
     assert line_with("17", '{"message": "No", "code": 17}') == '{"message": "No", "code": 17}'
 

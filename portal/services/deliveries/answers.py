@@ -3,20 +3,18 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
-from portal.engine.answer_words import WORDS, line_with, speaks_of_error
+from portal.engine.answer_words import MOST_READ, WORDS, line_with, speaks_of_error
 from portal.engine.reasons import Reason, title
 from portal.engine.retry_policy import AttemptKind
 from portal.models.deliveries import Attempt, AttemptBody, AttemptOutcome, Delivery
 from portal.services.core.unit_of_work import session
 from portal.services.deliveries.statuses import Check
-
-MOST_SAID: Final = 300  # characters
 
 
 def doubtful_among(public_ids: Sequence[UUID]) -> frozenset[UUID]:
@@ -45,7 +43,7 @@ def answers_of(row_ids: Sequence[int]) -> dict[int, str]:
     if not row_ids:
         return {}
     last = and_(Attempt.delivery_id == Delivery.id, Attempt.number == Delivery.attempts)
-    said = func.substr(AttemptBody.response_text, 1, MOST_SAID)
+    said = func.substr(AttemptBody.response_text, 1, MOST_READ)
     rows = session().execute(
         select(Delivery.id, said)
         .join(Attempt, last)

@@ -4,7 +4,7 @@ A task (`tasks`) that collects its rows, hands at most `MOST_UNDER_WAY` of them 
 priority bulk, and watches how they end. It sends nothing itself.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -50,7 +50,7 @@ from portal.services.core.refusals import NotAllowed, NotFound, Refusal
 from portal.services.core.unit_of_work import database_time, notify, session, writing
 from portal.services.deliveries import bulk_retry_selection as selection
 from portal.services.deliveries import retry
-from portal.services.deliveries.bulk_retry_selection import Selection
+from portal.services.deliveries.bulk_retry_selection import Selection, Skip
 from portal.services.deliveries.retry import UNDER_WAY, RetryEligibility, why_not_retry
 from portal.services.outbox import leases
 from portal.services.outbox.claimable import refuse_while_stopped
@@ -75,6 +75,8 @@ NEXT_AT: Final = "next_at"
 # In the cursor: the first few webhooks that get something, by their public ids.
 WEBHOOKS: Final = "webhooks"
 MOST_WEBHOOKS: Final = 20
+# In the cursor: how many of the choice are not in it, by `Skip`.
+LEFT_OUT: Final = "left_out"
 WAITING_AT: Final = skip_scan("batch_rows", "webhook_id", "task_id = :task AND outcome = :outcome")
 
 TAKEN_BACK: Final = "Taken back before it was sent"
@@ -252,7 +254,8 @@ def _work(current: Session, task: Task) -> Step:
 def _collect(current: Session, task: Task) -> None:
     choice = selection.from_params(task.params)
     rows, cursor = selection.page(choice, task.cursor.get("after"))
-    mine = [row.id for row in rows if selection.why_skipped(row, choice.again) is None]
+    skips = {row.id: selection.why_skipped(row, choice.again) for row in rows}
+    mine = [row_id for row_id, skip in skips.items() if skip is None]
     # What another one has taken is left to it: nothing is sent twice because two people press.
     taken = retry.taken(current, mine)
     if ids := [row_id for row_id in mine if row_id not in taken]:
@@ -265,7 +268,12 @@ def _collect(current: Session, task: Task) -> None:
     chosen_ids, known = set(ids), list(task.cursor.get(WEBHOOKS, ()))
     mine_too = (str(row.webhook_id) for row in rows if row.id in chosen_ids)
     webhooks = list(dict.fromkeys([*known, *mine_too]))[:MOST_WEBHOOKS]
+    left_out = Counter(task.cursor.get(LEFT_OUT, {}))
+    left_out.update(str(skip) for skip in skips.values() if skip)
+    left_out[Skip.TAKEN] += len(taken)
     task.cursor = {"after": cursor, "collected": cursor is None, WEBHOOKS: webhooks}
+    if left_out := +left_out:
+        task.cursor |= {LEFT_OUT: {str(skip): many for skip, many in left_out.items()}}
 
 
 class Left(NamedTuple):

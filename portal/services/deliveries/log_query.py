@@ -28,6 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from portal.engine import answer_words
 from portal.lib.ids import ids_beginning
 from portal.lib.paging import Cursor
 from portal.models.assets import Asset
@@ -46,7 +47,7 @@ from portal.models.webhooks import Webhook, WebhookState
 from portal.services.assets.queries import by_words
 from portal.services.core.keyset import FIRST_ID, LAST_ID, side_by_side
 from portal.services.core.queries import skip_scan
-from portal.services.deliveries.answers import MOST_SAID, has_answer
+from portal.services.deliveries.answers import has_answer
 from portal.services.deliveries.statuses import (
     Check,
     FailedBetween,
@@ -613,7 +614,7 @@ def last_failures(
     """Return the last attempt of each of these deliveries that failed in that time."""
     if not ids:
         return {}
-    said = func.substr(AttemptBody.response_text, 1, MOST_SAID)
+    said = func.substr(AttemptBody.response_text, 1, answer_words.MOST_READ)
     attempts = (
         select(Attempt.delivery_id, Attempt.finished_at, Attempt.reason, Attempt.code, said)
         .outerjoin(AttemptBody, AttemptBody.attempt_id == Attempt.id)

@@ -1,7 +1,6 @@
 """The question before a bulk retry in words: how many, to whom, why, and what is not included."""
 
 from collections.abc import Collection
-from typing import Final
 
 from portal.engine.reasons import Reason, title
 from portal.services.deliveries import bulk_retry
@@ -9,18 +8,6 @@ from portal.services.deliveries.bulk_retry_report import Rest
 from portal.services.deliveries.bulk_retry_selection import Count, Selection, Skip
 from portal.web.deliveries import bulk_retry_wording as wording
 from portal.web.frame.wording import number, plural
-
-SKIPS: Final = {
-    Skip.ARRIVED: "already delivered",
-    Skip.QUEUED: "already queued",
-    Skip.SENDING: "being sent now",
-    Skip.ON_HOLD: "on hold because the webhook is off",
-    Skip.DISMISSED: "dismissed (restore them first)",
-    Skip.TAKEN: "in another bulk retry",
-    Skip.TEST: "sent as a test",
-    Skip.OFF: "for a deleted or turned-off webhook",
-    Skip.GONE: "no longer kept",
-}
 
 
 def to_whom(webhooks: Collection[str]) -> str:
@@ -59,4 +46,4 @@ def reasons(count: Count) -> list[tuple[str, int]]:
 
 def skipped(count: Count) -> list[tuple[str, int]]:
     """Say what is not included and why."""
-    return [(SKIPS[skip], many) for skip, many in count.skipped.most_common()]
+    return [(wording.SKIPS[skip], many) for skip, many in count.skipped.most_common()]

@@ -15,6 +15,7 @@ from portal.models.tasks import Task, TaskState
 from portal.services.core.queries import COUNT_LIMIT
 from portal.services.deliveries import bulk_retry, bulk_retry_report
 from portal.services.deliveries.bulk_retry import (
+    LEFT_OUT,
     MOST_FAILURES,
     MOST_WEBHOOKS,
     SENDER,
@@ -24,7 +25,7 @@ from portal.services.deliveries.bulk_retry import (
     is_stopping,
 )
 from portal.services.deliveries.bulk_retry_report import NOT_ARRIVED, HaltedWebhook, Rest
-from portal.services.deliveries.bulk_retry_selection import filter_of
+from portal.services.deliveries.bulk_retry_selection import Skip, filter_of
 from portal.services.tasks import ENDED
 from portal.web.deliveries.filter_wording import Names, filter_words
 from portal.web.deliveries.retried_by import page_url, whose
@@ -48,6 +49,17 @@ IN_REPORT: Final = {
     RowOutcome.FAILED: "Failed",
     RowOutcome.SKIPPED: "Skipped",
     RowOutcome.UNSENT: "Not sent",
+}
+SKIPS: Final = {
+    Skip.ARRIVED: "already delivered",
+    Skip.QUEUED: "already queued",
+    Skip.SENDING: "being sent now",
+    Skip.ON_HOLD: "on hold because the webhook is off",
+    Skip.DISMISSED: "dismissed (restore them first)",
+    Skip.TAKEN: "in another bulk retry",
+    Skip.TEST: "sent as a test",
+    Skip.OFF: "for a deleted or turned-off webhook",
+    Skip.GONE: "no longer kept",
 }
 DELIVERED_SINCE: Final = "Delivered since"
 
@@ -216,6 +228,13 @@ class BatchPage:
         ended = sum(self.task.counts.get(outcome, 0) for outcome in NOT_ARRIVED)
         is_counted = self.not_arrived_count <= COUNT_LIMIT
         return max(0, ended - self.not_arrived_count) if is_counted else 0
+
+    @property
+    def left_out(self) -> str:
+        """Return "Not included: 1 being sent now"; blank where all that was chosen is in it."""
+        found = self.task.cursor.get(LEFT_OUT, {}).items()
+        words = ", ".join(f"{number(many)} {SKIPS[Skip(skip)]}" for skip, many in found)
+        return f"Not included: {words}" if words else ""
 
     @property
     def way_on(self) -> BulkRetryLine | None:

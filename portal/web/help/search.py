@@ -28,7 +28,8 @@ def find(question: str) -> list[Entry]:
     """Return the entries with most of the words, the best first; codes come before words."""
     words = words_of(question[:LONGEST])
     codes = [word for word in words if CODE.fullmatch(word)]
-    rest = [word for word in words if word not in codes]
+    # Any other number is somewhere in the help by chance.
+    rest = [word for word in words if not word.isdigit()]
     hits = [*(_of_code(int(code)) for code in codes), *(_ranked(rest) if rest else ())]
     return list({entry.url: entry for entry in hits}.values())[:MOST_FOUND]
 

@@ -75,6 +75,15 @@ def test_the_question_counts_and_names_what_is_left_out(support: Pages) -> None:
     assert page.rows()[:2] == [["Sync to ERP", "2"], ["Door", "1"]]
 
 
+def test_the_page_says_what_was_left_out_when_it_began(support: Pages) -> None:
+    made = some(3, make_webhook(name="Sync to ERP"), status="retrying")
+    page = support.get("/deliveries/retry?all=1")
+    lease(made[0])
+    page = support.submit(page.form())
+    assert page.h1 == "Bulk retry of 2 deliveries to Sync to ERP"
+    assert "Not included: 1 being sent now." in page.main
+
+
 def test_the_question_warns_where_messages_are_wanted_in_order(support: Pages) -> None:
     some(1, make_webhook(name="Sync to ERP", in_order=True))
     some(1, make_webhook(name="Helpdesk"))

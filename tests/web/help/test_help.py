@@ -161,4 +161,6 @@ def test_a_search_without_results_keeps_what_was_typed(support: Pages) -> None:
     page = support.get("/help", query_string={"q": "<b>xyzzy</b>"})
     assert "No results for “<b>xyzzy</b>”" in page.main
     assert page.form("/help").fields["q"] == ["<b>xyzzy</b>"]
-    assert results(support, "  ") == []
+    # Numbers are in the help by chance.
+    for nothing in ("  ", "HikariPool-1"):
+        assert results(support, nothing) == []
