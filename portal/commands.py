@@ -198,7 +198,7 @@ def new_password(email: str) -> None:
 def seed_demo(dry_run: bool) -> None:
     """Fill an empty register with 200 sample assets, staff, and history.
 
-    Also adds seven webhooks with a month of deliveries. They send nothing outside this portal.
+    Also adds eight webhooks with a month of deliveries. They send nothing outside this portal.
     """
     try:
         if dry_run:

@@ -35,7 +35,7 @@ from portal.services.dispatch.claim import Claim, claim
 from portal.services.dispatch.request import Composer, Result, of_exchange
 from portal.services.webhooks import crud, inbox, turn_on_off
 from portal.services.webhooks.rows import find_webhook, token_of
-from portal.services.webhooks.rules import WebhookValues, url_problem
+from portal.services.webhooks.rules import SecretMode, WebhookValues, url_problem
 from portal.services.webhooks.sample_deliveries import send_test
 
 SUPPORT: Final = Actor(ActorKind.SYSTEM, None, "Sam Okoro", Origin.UI)
@@ -78,6 +78,7 @@ class Receiver(NamedTuple):
     odd: int = 0
     in_order: bool = False
     conditions: Sequence[Condition] = ()
+    format: str | None = None
 
     def answer(self, delivery_id: int, hours_ago: float) -> Answer:
         """Return what it said then."""
@@ -129,6 +130,13 @@ RECEIVERS: Final = (
     ),
     Receiver(CRM, LENDING),
     Receiver("Label service", LENDING, spells=((4 * 24, -1, Answer(410, "Gone")),)),
+    Receiver(
+        "IT channel in Slack",
+        TROUBLE,
+        Answer(200, "ok", 0.15),
+        conditions=(Condition("origin", "is_not", ("bulk", "import")),),
+        format="slack",
+    ),
 )
 
 
@@ -150,6 +158,8 @@ class Sender:
             events=tuple(map(str, receiver.events)),
             in_order=receiver.in_order,
             conditions=as_text(receiver.conditions),
+            format=receiver.format,
+            secret_mode=SecretMode.NONE if receiver.format else SecretMode.GENERATE,
         )
         if receiver.usual is INSIDE:
             webhook = inbox.make_inbox(self._current, actor, replace(values, url=""))

@@ -56,7 +56,7 @@ def each_webhook_can_be_read(pages: Pages, listed: Page) -> None:
         for link in listed.links()
         if link.startswith("/settings/webhooks/") and len(link) > 40 and link.count("/") == 3
     }
-    assert len(links) == 7
+    assert len(links) == 8
     for link in links:
         page = pages.get(link)
         assert page.status == 200

@@ -39,7 +39,7 @@ def test_a_newcomer_sees_a_living_register(app: Flask, monkeypatch: pytest.Monke
     job.work(KINDS, seconds=600)
     made = tasks.find(loading)
     assert made.state == TaskState.DONE
-    assert (made.counts["assets"], made.counts["webhooks"]) == (200, 7)
+    assert (made.counts["assets"], made.counts["webhooks"]) == (200, 8)
     assert made.counts["deliveries"] > 500
     found = counts(AssetFilter())
     assert found[None] == 200
