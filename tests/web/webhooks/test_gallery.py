@@ -93,12 +93,12 @@ def test_an_unknown_product_gives_ones_own_programs_form_and_a_link(pages: Pages
 def test_the_product_is_kept_through_a_mistake_a_test_and_saving(pages: Pages) -> None:
     page = add(pages, "slack", url=SLACK, name="")
     assert (page.wrong, page.h1) == (["name"], "Add webhook for Slack")
-    page = pages.submit(page.form(NEW), "Send test", name="IT channel")
-    assert page.h1 == "Test before saving"
+    tested = pages.submit(page.form(NEW), "Send test", name="IT channel")
+    assert tested.h1 == "Test before saving"
     page = pages.follow("Continue editing")
     assert page.h1 == "Add webhook for Slack"
     assert {**page.form(NEW).fields, **NO_FLOODS} == page.form(NEW).fields
-    page = pages.submit(page.form(NEW), "Save webhook")
+    page = pages.submit(tested.form(NEW), "Save webhook")
     webhook = webhook_queries.show(stored().public_id)
     assert (webhook.format, webhook.url_is_secret, webhook.has_secret) == ("slack", True, False)
     assert "Not made by a bulk action or an import" in page.main
