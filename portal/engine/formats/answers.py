@@ -10,31 +10,35 @@ from portal.engine.formats.presets import PRESETS, Preset, presets_at
 from portal.engine.next_steps import ASK, EDIT, SYSTEM, ReasonStep
 from portal.engine.reasons import Explanation, Reason, Side
 
+_US: Final = "{us}"
+
 
 class Meaning(NamedTuple):
-    """`happened`: in a sentence. `who` has to `do` something in the product; then those with the
-    `permission` have to do here what `here` says. Each may be blank."""
+    """`happened`: in a sentence. `who` has to `do` something in the product, for "{us}"; then those
+    with the `permission` have to do here what `here` says. `rest`: what anyone can do, in place of
+    both. Each may be blank."""
 
     happened: str
     who: str = ""
     do: str = ""
     here: str = ""
     permission: str = EDIT
+    rest: str = ""
 
     @property
     def is_advice(self) -> bool:
         """Return whether it says what to do."""
-        return bool(self.who or self.here)
+        return bool(self.who or self.here or self.rest)
 
     @property
     def request(self) -> str:
         """Return what is asked of those who have to act there; blank where no one has."""
-        return f"Please {self.do}." if self.who else ""
+        return f"Please {self.do.replace(_US, 'us')}." if self.who else ""
 
     @property
     def advice(self) -> str:
         """Return "ask the flow’s owner to …."; blank where no one has to act there."""
-        return f"ask {self.who} to {self.do}." if self.who else ""
+        return f"ask {self.who} to {self.do.replace(_US, 'you')}." if self.who else ""
 
     @property
     def step(self) -> ReasonStep | None:
@@ -56,9 +60,9 @@ class Meaning(NamedTuple):
         if not self.is_advice:
             return replace(by_code, what_happened=self.happened)
         step = self.step
-        next_step = step.own if step else _capital(self.advice)
+        next_step = step.own if step else self.rest or _capital(self.advice)
         ours = Side.US if self.permission == SYSTEM else Side.YOU
-        side = Side.RECEIVER if self.who else ours
+        side = ours if self.here and not self.who else Side.RECEIVER
         return replace(by_code, what_happened=self.happened, next_step=next_step, side=side)
 
 
@@ -93,7 +97,7 @@ def _flow(name: str, flow: str, proof: str, where: str) -> tuple[Row, ...]:
     signs_in = Meaning(
         f"The {flow} in {name} takes deliveries only from people who sign in.",
         owner,
-        f"set “Who can trigger the flow” to Anyone in the {flow}’s trigger and copy its URL again",
+        f"set “Who can trigger the flow” to Anyone in the {flow}’s trigger and send {{us}} its URL",
         "enter that URL and remove any custom header named Authorization",
     )
     return (
@@ -126,7 +130,7 @@ def _flow(name: str, flow: str, proof: str, where: str) -> tuple[Row, ...]:
             Meaning(
                 f"The {flow} in {name} no longer exists.",
                 "a colleague who uses Power Automate",
-                f"make the {flow} again, add a co-owner, and copy its URL",
+                f"make the {flow} again, add a co-owner, and send {{us}} its URL",
                 NEW_URL,
             ),
         ),
@@ -137,7 +141,7 @@ _BY_SLACK_APP: Final = "the person who manages the app in Slack"
 _SLACK_REMOVED: Final = Meaning(
     "The webhook was removed in Slack.",
     _BY_SLACK_APP,
-    "add a webhook to the app under Incoming Webhooks and copy its URL",
+    "add a webhook to the app under Incoming Webhooks and send {us} its URL",
     NEW_URL,
 )
 
@@ -159,7 +163,7 @@ _ROWS: Final[Mapping[str, tuple[Row, ...]]] = {
             Meaning(
                 "The URL’s last part isn’t valid in Slack.",
                 _BY_SLACK_APP,
-                "copy the webhook’s URL again, under Incoming Webhooks",
+                "send {us} the webhook’s URL from Incoming Webhooks",
                 "enter that URL",
             ),
         ),
@@ -169,7 +173,7 @@ _ROWS: Final[Mapping[str, tuple[Row, ...]]] = {
             Meaning(
                 "The webhook’s channel doesn’t exist in Slack.",
                 _BY_SLACK_APP,
-                "add a webhook for another channel under Incoming Webhooks and copy its URL",
+                "add a webhook for another channel under Incoming Webhooks and send {us} its URL",
                 NEW_URL,
             ),
         ),
@@ -185,7 +189,7 @@ _ROWS: Final[Mapping[str, tuple[Row, ...]]] = {
         ),
     ),
     "teams": _flow("Microsoft Teams", "workflow", "it was posted", "in the Workflows app"),
-    "power_automate": _flow("Power Automate", "flow", "the flow succeeded", "in Power Automate"),
+    "power_automate": _flow("Power Automate", "flow", "it was processed", "in Power Automate"),
     "discord": (
         *_content("Discord", "50006", "50035"),
         Row(
@@ -194,7 +198,7 @@ _ROWS: Final[Mapping[str, tuple[Row, ...]]] = {
             Meaning(
                 "The URL’s last part isn’t valid in Discord.",
                 "someone who manages the channel in Discord",
-                "copy the webhook’s URL again, under Integrations in the channel’s settings",
+                "send {us} the webhook’s URL from Integrations in the channel’s settings",
                 "enter that URL",
             ),
         ),
@@ -204,7 +208,7 @@ _ROWS: Final[Mapping[str, tuple[Row, ...]]] = {
             Meaning(
                 "The webhook was deleted in Discord.",
                 "someone who manages the channel in Discord",
-                "add a webhook under Integrations in the channel’s settings and copy its URL",
+                "add a webhook under Integrations in the channel’s settings and send {us} its URL",
                 NEW_URL,
             ),
         ),
@@ -222,7 +226,7 @@ _ROWS: Final[Mapping[str, tuple[Row, ...]]] = {
             200,
             "",
             Meaning(
-                "Zapier accepted the delivery, but that doesn’t prove that the Zap ran.",
+                "Zapier accepted the delivery, but that doesn’t prove that it was processed.",
                 "the Zap’s owner",
                 "check the Zap history",
             ),
@@ -234,7 +238,7 @@ _ROWS: Final[Mapping[str, tuple[Row, ...]]] = {
             200,
             "",
             Meaning(
-                "Make accepted the delivery, but that doesn’t prove that the scenario ran.",
+                "Make accepted the delivery, but that doesn’t prove that it was processed.",
                 "the scenario’s owner",
                 "check the scenario’s history in Make",
             ),
@@ -245,7 +249,8 @@ _ROWS: Final[Mapping[str, tuple[Row, ...]]] = {
             Meaning(
                 "Make closed this URL because no scenario used it for 120 hours.",
                 "the scenario’s owner",
-                "add the webhook to the scenario in Make, turn the scenario on, and copy the URL",
+                "add the webhook to the scenario in Make, turn the scenario on, and send {us} the "
+                "webhook’s URL",
                 "enter that URL",
             ),
         ),
@@ -257,7 +262,7 @@ _ROWS: Final[Mapping[str, tuple[Row, ...]]] = {
             Meaning(
                 "This is n8n’s test URL, which works for 120 seconds only.",
                 "the workflow’s owner in n8n",
-                "publish the workflow and copy the Webhook node’s Production URL",
+                "publish the workflow and send {us} the Webhook node’s Production URL",
                 "enter that URL",
             ),
         ),
@@ -267,11 +272,17 @@ _ROWS: Final[Mapping[str, tuple[Row, ...]]] = {
             Meaning(
                 "n8n has no published workflow at this URL.",
                 "the workflow’s owner in n8n",
-                "publish the workflow and compare its Production URL with this one",
+                "publish the workflow and send {us} the Webhook node’s Production URL",
+                "enter that URL",
             ),
         ),
     ),
 }
+
+
+def _outage(name: str) -> Meaning:
+    rest = f"Usually, no action is needed. If it lasts, check the status page of {name}."
+    return Meaning(f"{name} had a problem.", rest=rest)
 
 
 def product_at(host: str, format_: str | None) -> Preset | None:
@@ -291,7 +302,8 @@ def meaning(host: str, format_: str | None, code: int | None, text: str) -> Mean
     said = text.lower()
     found = next((row for row in rows if row.code in (0, code) and row.words.lower() in said), None)
     if found is None:
-        return None
+        is_theirs = product is not None and bool(presets_at(host)) and (code or 0) >= 500
+        return _outage(product.name) if product and is_theirs else None
     if product and product.format != format_ and found.meaning.permission == SYSTEM:
         return Meaning(
             f"{product.name} reads only posts in its own format.",

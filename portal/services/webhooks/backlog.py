@@ -28,6 +28,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.selectable import TextualSelect
 
 from portal.database.engine import AnyRow, UtcDateTime
+from portal.engine.http.address_guard import host_of
 from portal.engine.reasons import Reason, alike, title
 from portal.models.deliveries import (
     IS_FAILING,
@@ -89,6 +90,7 @@ class Backlog:
     failed attempt of those that fail; None: none does, for all of it is on hold. `causes`: why
     those failed last, the most common first. `next_attempt_at`: of all that goes by itself.
     `waits_until`: no automatic attempt is made sooner. `is_untouched`: nothing was delivered since.
+    `host`, `format`: where and in which format deliveries go.
     `is_urgent`: its owner is told by e-mail; until then it may pass by itself. `taken`: by whom.
     """
 
@@ -110,6 +112,8 @@ class Backlog:
     is_urgent: bool
     taken: Taken | None = None
     last_delivered_at: datetime | None = None
+    host: str = ""
+    format: str | None = None
 
     @property
     def since_words(self) -> str:
@@ -322,6 +326,8 @@ def _of_webhooks() -> Select[*tuple[Any, ...]]:
         Webhook.id,
         Webhook.public_id,
         Webhook.name,
+        Webhook.url,
+        Webhook.format,
         Webhook.state,
         Webhook.off_reason,
         Webhook.off_at,
@@ -373,6 +379,8 @@ def _backlog(hook: AnyRow, rows: Sequence[AnyRow], now: datetime) -> Backlog:
         is_urgent=not is_on or (since is not None and now - since >= URGENT_AFTER),
         taken=taken_of(hook),
         last_delivered_at=arrived_at,
+        host=host_of(hook.url),
+        format=hook.format,
     )
 
 

@@ -11,6 +11,7 @@ from flask import url_for
 from markupsafe import Markup
 
 from portal.engine.circuit_breaker import PATIENCE_IN_WORDS, has_asked
+from portal.engine.formats.answers import meaning
 from portal.engine.next_steps import EDIT, SWITCH, step_after
 from portal.engine.reasons import Reason
 from portal.lib.clock import utcnow
@@ -20,7 +21,7 @@ from portal.services.deliveries.answers import answers_of
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.webhooks import backlog as backlogs
 from portal.services.webhooks import queries as webhook_queries
-from portal.services.webhooks.backlog import Backlog, Taken, WebhookStatus
+from portal.services.webhooks.backlog import Backlog, Cause, Taken, WebhookStatus
 from portal.web.deliveries.log_presenter import said_in
 from portal.web.deliveries.retried_by import QueuedDeliveries, queued
 from portal.web.deliveries.share import ASKED
@@ -61,10 +62,10 @@ class Act(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BacklogRow:
-    """One row. `note` stands beside the name; `said`: the usual response; `others`: causes
-    with their numbers; `parts`: how many of which status; `delivered`, `pause` and `sent`: what is
-    told below since, next attempt and number. `next_at` or `next`: a time, or words. `main`: what
-    ends it; `acts`: the others.
+    """One row. `note` stands beside the name; `said`: the usual response, or what it means;
+    `others`: causes with their numbers; `parts`: how many of which status; `delivered`, `pause` and
+    `sent`: what is told below since, next attempt and number. `next_at` or `next`: a time, or
+    words. `main`: what ends it; `acts`: the others.
     """
 
     public_id: UUID
@@ -152,7 +153,7 @@ def table_of(found: Sequence[Backlog], most: int) -> BacklogTable:
     said = answers_of(list(examples.values()))
     return BacklogTable(
         [
-            _row(each, in_bulk_retries, said_in(said.get(examples.get(each.public_id, 0), "")))
+            _row(each, in_bulk_retries, said.get(examples.get(each.public_id, 0), ""))
             for each in rows
         ],
         total.undelivered,
@@ -240,7 +241,7 @@ def _row(backlog: Backlog, in_bulk_retries: QueuedDeliveries, said: str) -> Back
         is_failing=backlog.status is WebhookStatus.FAILING,
         note=_note(backlog),
         cause=cause_of(backlog),
-        said="" if backlog.is_off_by_us else said,
+        said=response_words(backlog, backlog.cause, said),
         others=[(each.words, counted(each.count)) for each in backlog.causes[1:]],
         number=counted(backlog.undelivered),
         parts=by_status(backlog.counts),
@@ -255,6 +256,13 @@ def _row(backlog: Backlog, in_bulk_retries: QueuedDeliveries, said: str) -> Back
         may_dismiss=backlog.undelivered > 0 and can("deliveries.dismiss"),
         acts=[*others[::-1], *([Act(SHARE, f"{page}#share")] if _can_share(backlog) else [])],
     )
+
+
+def response_words(backlog: Backlog, cause: Cause | None, text: str) -> str:
+    """Return what a response means, if that is known, else the response in quotes."""
+    found = meaning(backlog.host, backlog.format, cause.code, text) if cause else None
+    words = said_in(text)
+    return found.happened if found else words and f"“{words}”"
 
 
 def _can_share(backlog: Backlog) -> bool:

@@ -222,9 +222,9 @@ class DeliveryPage:
         """Say "The receiver’s team", "You", "An administrator"; empty where nothing is wrong."""
         if self.reason is None or self.delivery.is_webhook_deleted or self.is_dismissed:
             return ""
-        if self.reason in NO_ACTION:
-            return "No action needed"
         found = self.meaning_of_failure
+        if self.reason in NO_ACTION or (found and found.rest):
+            return "No action needed"
         if found and found.who:
             return f"{found.who[:1].upper()}{found.who[1:]}"
         step = found.step if found and found.is_advice else step_after(self.reason)
@@ -371,7 +371,10 @@ def page_of(delivery: DeliveryDetail, draft: UUID | None = None) -> DeliveryPage
         explanation=_explained(delivery, reason) if reason else None,
         retry=outcome_of(delivery),
         earlier=earlier_reasons(session(), [delivery.row_id]).get(delivery.row_id),
-        attempts=[attempt_row(attempt, delivery.body) for attempt in reversed(delivery.attempts)],
+        attempts=[
+            attempt_row(attempt, delivery.body, _meaning(delivery, attempt))
+            for attempt in reversed(delivery.attempts)
+        ],
         repeat_warning=repeat_warning(delivery),
         answered=answered[-1] if answered else None,
         sent=sent_of(delivery),
@@ -427,7 +430,7 @@ def _delivered(delivery: DeliveryDetail) -> Verdict:
     since = f" and again {moment(again[-1].ended_at).text}" if again else ""
     words = [f"Delivered {moment(first.ended_at).text}{since}."]
     if meant := _meaning(delivery, first):
-        words.append(f"{meant.happened} If nothing appears there, {meant.advice}")
+        words.append(f"{meant.happened} If it wasn’t, {meant.advice}")
     return Verdict(title, " ".join(words))
 
 

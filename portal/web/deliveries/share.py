@@ -64,7 +64,7 @@ class ToldCause:
     @property
     def request(self) -> str:
         """Return what is asked for; blank where there is nothing to ask."""
-        if self.meaning and self.meaning.is_advice:
+        if self.meaning:
             return self.meaning.request
         return ASKED.get(self.reason, "")
 
@@ -154,8 +154,8 @@ def proof_of_delivery(
     where that is known; `meaning`: of the response, which may prove less."""
     first, *again = arrivals
     at = in_both_zones(first.ended_at)
-    by = product.name if product else "Your server"
-    lines = [f"{what} was delivered to {first.url} at {at}. {by} responded {first.code}."]
+    was, by = "sent" if meaning else "delivered", product.name if product else "Your server"
+    lines = [f"{what} was {was} to {first.url} at {at}. {by} responded {first.code}."]
     if meaning:
         lines.append(f"{meaning.happened} {meaning.request}")
     if again:

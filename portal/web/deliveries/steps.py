@@ -7,6 +7,7 @@ from ipaddress import ip_address
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
+from portal.engine.formats.answers import Meaning
 from portal.engine.http.address_guard import host_of
 from portal.engine.reasons import Reason, explain, title
 from portal.lib.durations import in_words
@@ -43,17 +44,20 @@ class AttemptRow(NamedTuple):
         return phases_in_words(self.attempt.phases)
 
 
-def attempt_row(attempt: AttemptDetail, shown: bytes) -> AttemptRow:
-    """Say who made it, and how it ended. `shown`: the body of the request on the page."""
+def attempt_row(attempt: AttemptDetail, shown: bytes, meaning: Meaning | None) -> AttemptRow:
+    """Say who made it, and how it ended. `shown`: the body of the request on the page; `meaning`:
+    of the response."""
     tone, result = result_of(attempt)
     total = attempt.phases.get("total")
     has_failed = not (attempt.is_being_sent or attempt.is_delivered)
+    by_code = explain(attempt.failed_for, host="")
+    explained = meaning.explained(by_code) if meaning else by_code
     return AttemptRow(
         attempt,
         who(attempt),
         tone,
         result,
-        explain(attempt.failed_for, host="").side.label if has_failed else "",
+        explained.side.label if has_failed else "",
         "" if total is None else in_words(total / 1000),
         "" if attempt.body in (None, shown) else storable((attempt.body or b"").decode()),
     )

@@ -18,7 +18,7 @@ from portal.services.deliveries.statuses import StatusFilter
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.backlog import Backlog, Cause, WebhookStatus
 from portal.services.webhooks.queries import EXAMPLES, HistoryEntry, LastFailure, WebhookDetail
-from portal.web.deliveries.backlog import untouched
+from portal.web.deliveries.backlog import response_words, untouched
 from portal.web.deliveries.log_presenter import said_in
 from portal.web.deliveries.retried_by import queued
 from portal.web.deliveries.share import ToldCause, Trouble, update_to_share
@@ -63,8 +63,8 @@ class NextStep:
 
 @dataclass(frozen=True, slots=True)
 class CauseRow:
-    """One cause of what is undelivered. `said`: a response; `share`: of all, in percent; `tag` or
-    `state` in words."""
+    """One cause of what is undelivered. `said`: a response, or what it means; `share`: of
+    all, in percent; `tag` or `state` in words."""
 
     words: str
     said: str
@@ -116,7 +116,7 @@ def _who(
     if advice and advice.message:
         return advice.recipient[:1].upper() + advice.recipient[1:]
     reason = reason_of(webhook)
-    is_known = reason is not None and advice is not None and not advice.links
+    is_known = advice is not None and not advice.links and not (meant and meant.rest)
     if reason is None or not is_known or explain(reason, host="").side is not Side.RECEIVER:
         return "You"
     return f"The receiver’s team{then_you}"
@@ -270,7 +270,7 @@ def cause_rows(backlog: Backlog | None, said: Responses = NOTHING_SAID) -> list[
     is_free = backlog.status is not WebhookStatus.OFF and not queued().count(backlog.public_id)
     may_retry = is_free and may_send("deliveries.retry")
     rows = [
-        _cause_row(backlog, cause, may_retry, said_in(said.get(cause, "")))
+        _cause_row(backlog, cause, may_retry, response_words(backlog, cause, said.get(cause, "")))
         for cause in backlog.causes
     ]
     held = backlog.counts[DeliveryStatus.ON_HOLD]

@@ -73,8 +73,7 @@ N8N: Final = json.dumps(
             "invalid_token",
             [
                 "The URL’s last part isn’t valid in Slack.",
-                f"{BY_APP} copy the webhook’s URL again, under Incoming Webhooks. Then enter that "
-                "URL.",
+                f"{BY_APP} send you the webhook’s URL from Incoming Webhooks. Then enter that URL.",
             ],
         ),
         (
@@ -83,8 +82,8 @@ N8N: Final = json.dumps(
             "channel_not_found",
             [
                 "The webhook’s channel doesn’t exist in Slack.",
-                f"{BY_APP} add a webhook for another channel under Incoming Webhooks and copy its "
-                "URL. Then enter the new URL.",
+                f"{BY_APP} add a webhook for another channel under Incoming Webhooks and send "
+                "you its URL. Then enter the new URL.",
             ],
         ),
         (
@@ -93,7 +92,7 @@ N8N: Final = json.dumps(
             "no_service",
             [
                 "The webhook was removed in Slack.",
-                f"{BY_APP} add a webhook to the app under Incoming Webhooks and copy its URL. "
+                f"{BY_APP} add a webhook to the app under Incoming Webhooks and send you its URL. "
                 "Then enter the new URL.",
             ],
         ),
@@ -120,8 +119,8 @@ N8N: Final = json.dumps(
             202,
             "",
             [
-                "Power Automate accepted the delivery, but that doesn’t prove that the flow "
-                "succeeded.",
+                "Power Automate accepted the delivery, but that doesn’t prove that it was "
+                "processed.",
                 "Please check the run history in Power Automate.",
             ],
         ),
@@ -132,7 +131,7 @@ N8N: Final = json.dumps(
             [
                 "The workflow in Microsoft Teams takes deliveries only from people who sign in.",
                 "Ask the workflow’s owner or a co-owner to set “Who can trigger the flow” to "
-                "Anyone in the workflow’s trigger and copy its URL again. Then enter that URL and "
+                "Anyone in the workflow’s trigger and send you its URL. Then enter that URL and "
                 "remove any custom header named Authorization.",
             ],
         ),
@@ -161,7 +160,7 @@ N8N: Final = json.dumps(
             [
                 "The workflow in Microsoft Teams no longer exists.",
                 "Ask a colleague who uses Power Automate to make the workflow again, add a "
-                "co-owner, and copy its URL. Then enter the new URL.",
+                "co-owner, and send you its URL. Then enter the new URL.",
             ],
         ),
         (
@@ -170,8 +169,8 @@ N8N: Final = json.dumps(
             '{"message": "Unknown Webhook", "code": 10015}',
             [
                 "The webhook was deleted in Discord.",
-                f"{IN_DISCORD} add a webhook under Integrations in the channel’s settings and copy "
-                "its URL. Then enter the new URL.",
+                f"{IN_DISCORD} add a webhook under Integrations in the channel’s settings and send "
+                "you its URL. Then enter the new URL.",
             ],
         ),
         (
@@ -180,7 +179,7 @@ N8N: Final = json.dumps(
             '{"message": "Invalid Webhook Token", "code": 50027}',
             [
                 "The URL’s last part isn’t valid in Discord.",
-                f"{IN_DISCORD} copy the webhook’s URL again, under Integrations in the channel’s "
+                f"{IN_DISCORD} send you the webhook’s URL from Integrations in the channel’s "
                 "settings. Then enter that URL.",
             ],
         ),
@@ -200,7 +199,7 @@ N8N: Final = json.dumps(
             [
                 "Make closed this URL because no scenario used it for 120 hours.",
                 "Ask the scenario’s owner to add the webhook to the scenario in Make, turn the "
-                "scenario on, and copy the URL. Then enter that URL.",
+                "scenario on, and send you the webhook’s URL. Then enter that URL.",
             ],
         ),
         (
@@ -208,7 +207,7 @@ N8N: Final = json.dumps(
             200,
             '{"status": "success"}',
             [
-                "Zapier accepted the delivery, but that doesn’t prove that the Zap ran.",
+                "Zapier accepted the delivery, but that doesn’t prove that it was processed.",
                 "Please check the Zap history.",
             ],
         ),
@@ -218,7 +217,7 @@ N8N: Final = json.dumps(
             N8N,
             [
                 "n8n has no published workflow at this URL.",
-                f"{IN_N8N} and compare its Production URL with this one.",
+                f"{IN_N8N} and send you the Webhook node’s Production URL. Then enter that URL.",
             ],
         ),
         (
@@ -227,13 +226,23 @@ N8N: Final = json.dumps(
             N8N.replace("The workflow must be active", "In test mode, the webhook works once"),
             [
                 "This is n8n’s test URL, which works for 120 seconds only.",
-                f"{IN_N8N} and copy the Webhook node’s Production URL. Then enter that URL.",
+                f"{IN_N8N} and send you the Webhook node’s Production URL. Then enter that URL.",
             ],
         ),
         # Not in their words, or not theirs.
         ((OWN, "slack"), 404, "Couldn't find the channel", []),
         ((OWN, None), 404, "no_service", []),
-        ((FLOW, "teams"), 500, "", []),
+        (
+            (FLOW, "teams"),
+            503,
+            "",
+            [
+                "Microsoft Teams had a problem.",
+                "Usually, no action is needed. If it lasts, check the status page of Microsoft "
+                "Teams.",
+            ],
+        ),
+        ((OWN, "slack"), 503, "", []),
         ((OWN, None), 202, "", []),
     ],
 )

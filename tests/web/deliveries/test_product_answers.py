@@ -24,7 +24,7 @@ def test_what_teams_accepted_is_said_to_be_no_proof_of_a_post(app: Flask) -> Non
     pages = visit(app, "support")
     main = pages.get(path).main
     ask = "ask the workflow’s owner or a co-owner to check the run history in the Workflows app."
-    assert f"{said} If nothing appears there, {ask}" in main
+    assert f"{said} If it wasn’t, {ask}" in main
     _, _, proof = main.partition("Proof of delivery")
     assert f"Microsoft Teams responded 202. {said} Please check the run history" in proof
     assert "search your logs" not in proof
@@ -47,6 +47,7 @@ def test_of_an_archived_channel_it_is_said_who_has_to_act_in_slack(app: Flask) -
         assert f"Permanently closed (410): “channel_is_archived”. {happened}." in main
         assert "Please unarchive it in Slack." in main
     assert f"{happened} (410)" in delivery
+    assert f"URL permanently closed {happened}." in pages.get("/").main
     assert f"IT channel responded “channel_is_archived”. {happened}." in webhook
     bundle = pages.client.get(f"{path}/help-bundle").text
     assert f"{happened}.\nCause: Receiver" in bundle
@@ -58,5 +59,5 @@ def test_an_administrator_enters_the_new_url_of_a_webhook_that_discord_lost(app:
         hook, path = sent(receiver)
     pages, edit = visit(app), f"/settings/webhooks/{hook.public_id}/edit#url"
     for page in (pages.get(path), pages.get(f"/settings/webhooks/{hook.public_id}")):
-        assert "and copy its URL. Then enter the new URL." in page.main
+        assert "and send you its URL. Then enter the new URL." in page.main
         assert edit in page.links("Edit webhook")
