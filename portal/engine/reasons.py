@@ -251,7 +251,7 @@ _TABLE: Final[dict[Reason, _Row]] = {
         "Usually, no action is needed. We slow down automatically.", _RECEIVER, _SAID_NO),
     Reason.OTHER_4XX: _Row(
         "Delivery rejected", "{host} rejected the delivery.",
-        "Send the diagnostics to the receiver’s team.", _RECEIVER, _SAID_NO),
+        "Ask the receiver’s team why they rejected the delivery.", _RECEIVER, _SAID_NO),
     Reason.SERVER: _Row(
         "Server error", "{host} returned a server error.",
         "Ask the receiver’s team to check their logs at {time}.", _RECEIVER, _PROBLEM),

@@ -169,7 +169,7 @@ def _time_choices() -> dict[str, list[tuple[str, str]]]:
     return {
         "Any": [("", "Any time")],
         "When the event happened": [(span, words) for span, (words, _) in PERIODS.items()],
-        "When an attempt failed": [*failed, (FAILED, "Failed between From and To")],
+        "When an attempt failed": [*failed, (FAILED, "Failed between two times")],
     }
 
 

@@ -21,7 +21,7 @@ from portal.services.deliveries import bulk_retry
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries.answers import Said, answers_of, doubtful_among, earlier_reasons
 from portal.services.deliveries.detail import find_delivery
-from portal.services.deliveries.log import EXPORT_LIMIT, LogRow, Matches
+from portal.services.deliveries.log import EXPORT_LIMIT, RETRYABLE, LogRow, Matches
 from portal.services.deliveries.log_query import Failure
 from portal.services.deliveries.retry import GONE, why_not_retry
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
@@ -78,6 +78,8 @@ COUNTED: Final = (
 IN_BULK: Final = (DeliveryStatus.RETRYING, DeliveryStatus.FAILED, DeliveryStatus.DELIVERED)
 # What *Resume now* sends.
 SENT_BY_RESUME: Final = frozenset({StatusFilter.QUEUED, StatusFilter.RETRYING, StatusFilter.OPEN})
+# Why others of these statuses can't be retried together with them.
+OTHERS: Final = "already queued, in a bulk retry, or for a webhook that’s off"
 NO_FILTERS: Final = frozenset({"all", "cursor", SORT, RETRIED})
 OF_A_PROBLEM: Final = frozenset({"status", "webhook", "reason", "code"})
 # The orders of the log, as its address says them.
@@ -226,7 +228,10 @@ def statuses_words(found: Matches) -> str:
         return words
     is_resend = DeliveryStatus.DELIVERED in found.retryables
     can_be = "resent" if is_resend else "retried"
-    return f"{words and words + '. '}{number(found.retryable)} can be {can_be}."
+    statuses = [DeliveryStatus.DELIVERED] if is_resend else RETRYABLE
+    left = sum(found.statuses[status] for status in statuses) - found.retryable
+    others = f" {number(left)} {'is' if left == 1 else 'are'} {OTHERS}." if left > 0 else ""
+    return f"{words and words + '. '}{number(found.retryable)} can be {can_be}.{others}"
 
 
 def all_words(verb: str, many: int, found: Matches) -> str:

@@ -235,7 +235,8 @@ def kept_words(row: LogRow) -> str:
         case WaitsFor.CONNECTION:
             return "When this server can connect"
         case WaitsFor.PLACES:
-            return f"Limit of {plural(row.most, 'request')} in progress"
+            of_all = f"1 of {row.most} requests" if row.most > 1 else "the request"
+            return f"After {of_all} in progress"
     return ""
 
 

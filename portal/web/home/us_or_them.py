@@ -77,13 +77,10 @@ def _fail(webhooks: int) -> str:
 
 def _how(answer: int, silent: int) -> str:
     if answer and silent:
-        errors = plural(answer, "receiver returns", "receivers return")
-        return f"{errors} an error, and {number(silent)} {_verb(silent, 'send')} no response."
-    many = answer or silent
-    receivers = "The receiver" if many == 1 else "The receivers"
-    does = f"{_verb(many, 'return')} an error" if answer else f"{_verb(many, 'send')} no response"
-    return f"{receivers} {does}."
+        return f"{_get(answer)} an error, and {_get(silent)} no response."
+    who = "It gets" if answer + silent == 1 else "They get"
+    return f"{who} {'an error' if answer else 'no response'}."
 
 
-def _verb(count: int, verb: str) -> str:
-    return f"{verb}s" if count == 1 else verb
+def _get(count: int) -> str:
+    return f"{number(count)} {'gets' if count == 1 else 'get'}"

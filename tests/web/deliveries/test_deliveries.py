@@ -110,6 +110,12 @@ def test_each_result_leads_to_its_delivery(support: Pages) -> None:
         assert link.get("href") == f"/deliveries/{made}"
 
 
+def test_the_bar_says_that_what_was_delivered_is_resent(support: Pages) -> None:
+    make_delivery(status="delivered")
+    bar = support.get("/deliveries").form("/deliveries/retry")
+    assert bar.buttons == ["Resend", "Export", "Clear selection"]
+
+
 def test_what_waits_at_one_webhook_can_be_resumed_from_its_list(support: Pages) -> None:
     pause = {"throttled": True, "backoff_until": utcnow() + timedelta(hours=2)}
     hook = make_webhook(name="Payroll", failures_in_row=2, **pause)

@@ -105,7 +105,7 @@ def test_a_bar_of_a_chart_leads_to_what_failed_in_its_hour(app: Flask) -> None:
     for path in ("/", f"/settings/webhooks/{hook.public_id}"):
         (address,) = set(pages.get(path).links("01:00: 1 delivered, 1 failed"))
         page = pages.get(address)
-        assert "Time: Failed between From and To" in page.main
+        assert "Time: Failed between two times" in page.main
         assert "From: 2026-05-04 01:00" in page.main
         assert listed(page) == ["Delivered"]
 

@@ -130,7 +130,7 @@ def test_an_open_one_says_what_it_waits_for() -> None:
         "Attempt 3 of 10": make_delivery(hook, status="retrying", tries=3),
         "Sending now": sending[0],
         "After an older delivery": make_delivery(in_order),
-        "Limit of 8 requests in progress": make_delivery(full),
+        "After 1 of 8 requests in progress": make_delivery(full),
         "Paused after failed attempts": make_delivery(away, status="retrying", tries=2),
         "The receiver asked us to wait": make_delivery(asked),
         "": make_delivery(make_webhook(state="off")),
