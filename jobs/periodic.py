@@ -32,6 +32,8 @@ from portal.services.alerts import runs
 from portal.services.core import heartbeats
 from portal.services.core.unit_of_work import database_time, session, writing
 from portal.services.dispatch import maintenance as dispatch_maintenance
+from portal.services.mail import mails, outgoing
+from portal.services.mail_kinds import KINDS as MAIL_KINDS
 from portal.services.operations import retention
 from portal.services.operations.retention import WrongClock
 from portal.services.outbox import claimable
@@ -45,7 +47,7 @@ log = logging.getLogger(__name__)
 SHARE: Final = 0.5
 PRUNE_SECONDS: Final = 30.0  # less than a scheduled job may take; what is left is the next run's
 
-LOOK_EVERY: Final = 1.0  # seconds, for tasks
+LOOK_EVERY: Final = 1.0  # seconds, for tasks and emails
 PERIODIC_EVERY: Final = 5.0
 GRACE: Final = timedelta(seconds=1)  # by then a notification has usually started it
 # A periodic task that is so many intervals and seconds late will not be started by the schedule.
@@ -84,12 +86,11 @@ def look_for_alerts() -> None:
 @job
 @periodic("notices")
 def send_notices() -> None:
-    """Send notices that are due, and end the takes of webhooks that have recovered.
-
-    Two runs at the same time may send a notice twice.
-    """
+    """Store notices that are due, and end the takes of webhooks that have recovered. Send emails,
+    also those whose next try has come. May run twice at once."""
     takes.end()
-    notices.send_due()
+    notices.tell_due()
+    outgoing.send_due(MAIL_KINDS)
 
 
 @job
@@ -169,6 +170,8 @@ class FallbackScheduler:
     def _look(self) -> None:
         if task_leases.has_due(since=GRACE):
             tasks.work(KINDS)
+        if mails.has_due(since=GRACE):
+            outgoing.send_due(MAIL_KINDS)
         if monotonic() >= self._periodic_at:
             self._periodic_at = monotonic() + PERIODIC_EVERY
             for entry in filter(self._is_late, self._entries):

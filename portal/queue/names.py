@@ -10,6 +10,7 @@ QUEUES: Final = (DELIVERIES, BACKGROUND)
 DELIVER_DUE: Final = "jobs.deliver.deliver_due"
 MAINTAIN: Final = "jobs.periodic.maintain"
 RUN_TASKS: Final = "jobs.tasks.run_tasks"
+SEND_MAILS: Final = "jobs.mails.send_mails"
 EXPIRE_RESERVATIONS: Final = "jobs.periodic.expire_reservations"
 PRUNE: Final = "jobs.periodic.prune"
 NOTICES: Final = "jobs.periodic.send_notices"
@@ -18,6 +19,7 @@ JOB_NAMES: Final = (
     DELIVER_DUE,
     MAINTAIN,
     RUN_TASKS,
+    SEND_MAILS,
     EXPIRE_RESERVATIONS,
     PRUNE,
     NOTICES,

@@ -26,7 +26,7 @@ from portal.config.settings import Settings
 from portal.extensions import db
 from portal.lib import request_id
 from portal.queue.connection import ANSWER_TIMEOUT, quick_client
-from portal.queue.names import BACKGROUND, DELIVER_DUE, DELIVERIES, PROBE, RUN_TASKS
+from portal.queue.names import BACKGROUND, DELIVER_DUE, DELIVERIES, PROBE, RUN_TASKS, SEND_MAILS
 from portal.queue.portal_job import PortalJob
 
 log = logging.getLogger(__name__)
@@ -35,9 +35,10 @@ CHANNEL: Final = "deliveries:notify"
 QUEUED: Final = "deliveries:queued"
 QUEUED_SECONDS: Final = 1
 TASKS_QUEUED: Final = "tasks:queued"
-# The job deletes it when it starts: this is for a worker that was killed before, and for a job that
-# waits behind the 20 seconds of another.
-TASKS_QUEUED_SECONDS: Final = 30
+MAILS_QUEUED: Final = "mails:queued"
+# The job deletes its own when it starts: this is for a worker that was killed before, and for a job
+# that waits behind the 20 seconds of another.
+QUEUED_ONCE_SECONDS: Final = 30
 BACKOFF_SECONDS: Final = 5  # how long a Redis that did not answer is not asked again
 JOB_SECONDS: Final = 600  # how long a job that ended is listed as finished
 
@@ -68,11 +69,19 @@ class Notifier:
 
     def notify_tasks(self) -> None:
         """Have a `run_tasks` queued, unless one is waiting."""
-        self.ask(_enqueue_tasks)
+        self.ask(lambda redis: _enqueue_once(redis, RUN_TASKS, TASKS_QUEUED))
 
     def begin_tasks(self) -> None:
         """A `run_tasks` has started: the next notification may queue another one."""
         self.ask(lambda redis: redis.delete(TASKS_QUEUED))
+
+    def notify_mails(self) -> None:
+        """Have a `send_mails` queued, unless one is waiting."""
+        self.ask(lambda redis: _enqueue_once(redis, SEND_MAILS, MAILS_QUEUED))
+
+    def begin_mails(self) -> None:
+        """A `send_mails` has started: the next notification may queue another one."""
+        self.ask(lambda redis: redis.delete(MAILS_QUEUED))
 
     def subscribe(self) -> PubSub | None:
         """Receive each notification from now on. None when Redis does not answer."""
@@ -114,9 +123,9 @@ def _publish_and_enqueue(redis: Redis) -> None:
         _enqueue(redis, DELIVERIES, DELIVER_DUE, timeout=86_400, at_front=True)
 
 
-def _enqueue_tasks(redis: Redis) -> None:
-    if redis.set(TASKS_QUEUED, 1, nx=True, ex=TASKS_QUEUED_SECONDS):
-        _enqueue(redis, BACKGROUND, RUN_TASKS, timeout=3600, at_front=False)
+def _enqueue_once(redis: Redis, job: str, key: str) -> None:
+    if redis.set(key, 1, nx=True, ex=QUEUED_ONCE_SECONDS):
+        _enqueue(redis, BACKGROUND, job, timeout=3600, at_front=False)
 
 
 def _enqueue(redis: Redis, queue: str, job: str, *, timeout: int, at_front: bool) -> None:
@@ -164,6 +173,11 @@ def notify() -> None:
 def notify_tasks() -> None:
     """Have a `run_tasks` queued; for those who have nothing to commit."""
     notifier().notify_tasks()
+
+
+def notify_mails() -> None:
+    """Have a `send_mails` queued; for those who have nothing to commit."""
+    notifier().notify_mails()
 
 
 def notify_after_commit(

@@ -18,8 +18,10 @@ from portal.queue import notifier
 from portal.services.core import heartbeats
 from portal.services.deliveries import bulk_retry
 from portal.services.deliveries.bulk_retry_selection import Selection
+from portal.services.mail import own_test
 from tests.support.deliveries import make_delivery
 from tests.support.factories import make_user
+from tests.support.mail_server import MailServer, set_up
 from tests.support.processes import until
 
 
@@ -100,6 +102,17 @@ def test_what_nobody_has_ever_done_is_done_at_last_and_maintenance_is_not(
         assert until(lambda: said <= set(caplog.messages), 20)
     db.session.rollback()
     assert sorted(each.kind for each in heartbeats.processes()) == sorted(tasks)
+
+
+def test_without_redis_an_email_is_sent_within_seconds(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(periodic, "LOOK_EVERY", 0.1)
+    with MailServer() as server:
+        set_up(app, monkeypatch, smtp_url=server.url)
+        own_test.start(make_user().actor)
+        with running(app):
+            assert until(lambda: len(server.messages) == 1, 10)
 
 
 def test_while_the_main_thread_works_it_waits(app: Flask) -> None:

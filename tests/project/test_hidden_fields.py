@@ -12,6 +12,8 @@ import portal
 
 HIDDEN: Final = {
     "Draft.values",
+    "Kept.text",
+    "Letter.text",
     "Message.next_secret",
     "Message.others",
     "Message.secret",

@@ -6,11 +6,15 @@ import threading
 from base64 import b64decode
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from ssl import SSLContext, SSLSocket
 from time import sleep
-from typing import Self
+from typing import Any, Self
+
+import pytest
+from flask import Flask
 
 
 class Session(socketserver.StreamRequestHandler):
@@ -126,3 +130,9 @@ class MailServer(socketserver.ThreadingTCPServer):
     def __exit__(self, *_error: object) -> None:
         self.shutdown()
         self.server_close()
+
+
+def set_up(app: Flask, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
+    """Change the application's settings, as `smtp_url`."""
+    changed = replace(app.extensions["settings"], **changes)
+    monkeypatch.setitem(app.extensions, "settings", changed)

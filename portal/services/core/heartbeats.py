@@ -27,9 +27,7 @@ MAINTENANCE: Final = "maintenance"
 DISPATCHER: Final = "dispatcher"
 WEB: Final = "web"
 SCHEDULER: Final = "scheduler"
-# Not a heartbeat: when the mail server last took nothing.
-MAIL_FAILED: Final = "mail failed"
-# Nor this: when a request last came through a proxy that is not to be believed.
+# Not a heartbeat: when a request last came through a proxy that is not to be believed.
 PROXY: Final = "untrusted proxy"
 # Nor this: when a sender last met a secret that its keys do not open.
 UNDECRYPTABLE_SECRET: Final = "undecryptable secret"  # noqa: S105 - the name of a sign

@@ -18,6 +18,7 @@ from portal.models.assets import Action, Activity, StockMove
 from portal.models.assignments import Assignment, Incident
 from portal.models.audit import AuditEntry, ErasedKind
 from portal.models.deliveries import Attempt, Delivery, Lease
+from portal.models.mails import Mail
 from portal.models.operations import SendingSwitch
 from portal.models.planning import Maintenance, Reservation
 from portal.models.tasks import Task, TaskRow
@@ -180,6 +181,7 @@ PLACES: Final[tuple[NameTable, ...]] = (
     NameTable(model=Lease, key=Lease.delivery_id, fields=(_named(Lease.actor),)),
     _place(Attempt, _named(Attempt.actor)),
     _place(Webhook, _by(Webhook.taken_by, Webhook.taken_by_id), _mentioned(Webhook.taken_note)),
+    _place(Mail, _mentioned(Mail.failed_with), _mentioned(Mail.kept)),
     _place(SendingSwitch, _by(SendingSwitch.stopped_by, SendingSwitch.stopped_by_id)),
     _place(
         Task,

@@ -14,6 +14,7 @@ from portal.queue.names import BACKGROUND, DELIVERIES
 from portal.services.core import heartbeats
 from portal.services.core.heartbeats import FORGOTTEN_AFTER, ProcessStatus, worker_of
 from portal.services.core.time_zones import moment_words
+from portal.services.mail.mailer import FAILED_AT
 from portal.services.operations.health import (
     BEFORE_THE_RELEASE,
     Blocker,
@@ -433,7 +434,6 @@ def alerts_are_looked_for(facts: Facts, now: datetime) -> Iterator[Finding]:
 # Seconds. Each worker for deliveries looks every two.
 MAINTENANCE_IS_LATE: Final = 30.0
 DUE_IS_LATE: Final = 60.0
-MAIL_IS_TRIED_AGAIN: Final = 180.0
 DISK_IS_SHORT: Final = 1024**3  # bytes
 DISK_IS_FULL: Final = 200 * 1024**2
 # Those with heartbeats; what a dispatcher or its maintenance writes beside it ends without a word.
@@ -567,16 +567,18 @@ def _disks(facts: Facts, _now: datetime) -> Iterator[Finding]:
             )
 
 
-def _mail(facts: Facts, now: datetime) -> Iterator[Finding]:
-    failed_at = facts.last_seen(heartbeats.MAIL_FAILED)
-    if failed_at is not None and (now - failed_at).total_seconds() < MAIL_IS_TRIED_AGAIN:
+def _mail(facts: Facts, _now: datetime) -> Iterator[Finding]:
+    mail = facts.mail
+    if mail is not None:
+        many = "1 email wasn’t sent" if mail.count == 1 else f"{mail.count:,} emails weren’t sent"
         yield Finding(
             "mail",
             Level.WARNING,
-            "The portal can’t send emails because the mail server doesn’t accept them.",
-            "Until then, owners don’t get emails about their webhooks.",
-            "Check SMTP_URL and look for “notice” in the log of "
-            f"{facts.settings.command('worker background')}.",
+            f"{many}. {FAILED_AT[mail.step]}: “{mail.words}”.",
+            "We stopped after 5 attempts. When a test email is sent, we’ll retry them."
+            if mail.has_given_up
+            else "We’ll retry automatically.",
+            "Check SMTP_URL and the mail server’s log.",
         )
 
 

@@ -35,6 +35,8 @@ from portal.services.core.erasures import label_of, stuck_erasures
 from portal.services.core.heartbeats import ProcessStatus, processes, processes_on
 from portal.services.core.queries import capped
 from portal.services.core.unit_of_work import database_time, session
+from portal.services.mail.mails import Trouble as MailTrouble
+from portal.services.mail.mails import find_trouble as find_mail_trouble
 from portal.services.operations.readiness import (
     HealthSnapshot,
     Readiness,
@@ -276,6 +278,7 @@ class Facts:
     backlog: Backlog | None = None
     alerts: RunStatus | None = None
     stuck_erasures: Sequence[str] = ()
+    mail: MailTrouble | None = None
     disks: Sequence[Disk] = ()
     at: datetime = field(default_factory=utcnow)
     here: str = field(default_factory=gethostname)
@@ -316,6 +319,7 @@ def read_facts(*, examines: bool = False) -> Facts:
             reaches_none=any(each.is_all for each in find_offline()),
             backlog=read_backlog(),
             alerts=run_status(now),
+            mail=find_mail_trouble(),
             stuck_erasures=[label_of(row) for row in stuck_erasures(session())],
             keys_error=vault.why_undecryptable() or "",
             at=now,

@@ -24,6 +24,7 @@ from portal.models.deliveries import (
     Rollup,
     has_no_live_lease,
 )
+from portal.models.mails import Mail
 from portal.models.operations import Submission
 from portal.models.people import Link
 from portal.models.tasks import Task, TaskState
@@ -31,6 +32,7 @@ from portal.models.webhooks import InboxMessage, Webhook
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.queries import remove_in_steps
 from portal.services.core.unit_of_work import database_time, session, writing
+from portal.services.mail import mails
 from portal.services.outbox import at_rest, leases, rollups
 from portal.services.outbox.at_rest import Dismissal
 from portal.services.outbox.rollups import remove_deliveries
@@ -256,8 +258,8 @@ FORM_KEPT: Final = timedelta(hours=24)
 
 
 def clear(before: datetime, now: datetime) -> None:
-    """Remove forms, failed sign-ins and the inbox after a day, sessions that have ended, links and
-    ended or forgotten work `before`. `now`: the database's."""
+    """Remove forms, failed sign-ins and the inbox after a day, emails after a week, sessions that
+    have ended, links and ended or forgotten work `before`. `now`: the database's."""
     remove_in_steps(Submission.id, Submission.created_at < now - FORM_KEPT)
     remove_in_steps(Link.id, Link.expires_at < before)
     sign_in_throttle.remove_old()
@@ -267,6 +269,7 @@ def clear(before: datetime, now: datetime) -> None:
         Task.state == TaskState.PAUSED, Task.started_at.is_(None), Task.created_at < before
     )
     remove_in_steps(Task.id, or_(Task.finished_at < before, is_forgotten))
+    remove_in_steps(Mail.id, and_(Mail.created_at < now - mails.KEPT, Mail.kept.is_(None)))
     remove_in_steps(InboxMessage.id, InboxMessage.received_at < now - KEPT_FOR)
 
 

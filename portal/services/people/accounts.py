@@ -22,6 +22,7 @@ from portal.services.core.permissions import PERMISSIONS, Actor, require
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal, Stale
 from portal.services.core.time_zones import refuse_unknown_zone
 from portal.services.core.unit_of_work import session, writing
+from portal.services.mail import mails
 from portal.services.people import one_time_links, passwords, sessions, sign_in_throttle
 from portal.services.people.one_time_links import forget_links, revoke
 from portal.services.people.sessions import UNKNOWN_DEVICE, Admission
@@ -115,6 +116,7 @@ def close(current: Session, actor: Actor, public_id: UUID) -> User:
     revoke(current, actor, user)
     forget_links(current, user)
     sign_in_throttle.forget(current, user)
+    mails.forget(current, user)
     return user
 
 

@@ -17,7 +17,7 @@ AT_ONCE = """
     users.name users.email users.password_hash users.time_zone
     links.email links.kind links.token_hash links.role
     sign_in_throttles.key sessions.device sessions.way
-    erasures.known_as
+    erasures.known_as mails.address
 """
 # The page of an erasure names these: bodies until their retention ends, and what people typed.
 TOLD = """
@@ -46,6 +46,7 @@ NOBODY = """
     erasures.counts erasures.kind events.event events.request_id
     inbox_messages.legacy inbox_messages.standard
     import_matches.headings incidents.kind incidents.status_from leases.kind
+    mails.failed_step mails.kind
     maintenances.outcome maintenances.state maintenances.status_before maintenances.type
     notices.told processes.host processes.kind processes.name processes.offline_hosts
     processes.trouble

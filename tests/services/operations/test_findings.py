@@ -14,6 +14,8 @@ from portal.services.alerts.queries import RunStatus
 from portal.services.alerts.rules import AlertRules
 from portal.services.alerts.settings import Stored
 from portal.services.core.heartbeats import ProcessStatus
+from portal.services.mail.mailer import Step
+from portal.services.mail.mails import Trouble as MailTrouble
 from portal.services.operations.findings import Level, find
 from portal.services.operations.health import Backlog, Blocker, DatabaseFacts, Disk, Facts
 from tests.conftest import ENVIRONMENT
@@ -119,7 +121,8 @@ FAULTS: dict[str, dict[str, Any]] = {
     "no maintenance": without("maintenance"),
     "maintenance late": {"processes": [*PROCESSES[:3], process("maintenance", seconds=400)]},
     "late": {"backlog": Backlog(3, 0, NOW - timedelta(minutes=10))},
-    "mail": beside(process("mail failed", seconds=100)),
+    "mail": {"mail": MailTrouble(1, Step.SIGN_IN, "535 wrong", has_given_up=False)},
+    "mail given up": {"mail": MailTrouble(1200, Step.CONNECT, "timed out", has_given_up=True)},
     "erasure": {"stuck_erasures": ["Erased person 17"]},
     "disk short": {"disks": [Disk("/srv", 900 * MB, 2**40)]},
     "disk full": {"disks": [Disk("/srv", 90 * MB, 2**40)]},

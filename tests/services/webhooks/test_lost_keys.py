@@ -261,8 +261,8 @@ def test_what_is_no_process_of_the_portal_keeps_nobody_from_forgetting(
     off = make_webhook(name="Off", secret="the secret of it", state="off", off_reason="person")
     well = make_webhook(name="Well")
     with writing() as current:
-        heartbeats.record(current.connection(), heartbeats.MAIL_FAILED, heartbeats.MAIL_FAILED)
-    assert session().scalars(select(Process.name)).all() == [heartbeats.MAIL_FAILED]
+        heartbeats.record(current.connection(), heartbeats.PROXY, heartbeats.PROXY)
+    assert session().scalars(select(Process.name)).all() == [heartbeats.PROXY]
     keys.become(NEW_KEY)
     assert webhook_keys.undecryptable_names() == ["Off", "On"]
     webhook_keys.forget(SYSTEM)

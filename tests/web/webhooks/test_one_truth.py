@@ -17,6 +17,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from portal.engine.reasons import Reason, title
+from portal.extensions import settings
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Attempt, Delivery
 from portal.models.webhooks import Webhook
@@ -169,7 +170,7 @@ def look(pages: Pages, hook: Hook) -> None:
     assert number.partition(" ")[0] == str(so.number)
     assert since in began
     assert row[2].startswith(so.cause)
-    mail = notices._backlog(found)
+    mail = notices._backlog(found, settings().timezone)
     assert mail.startswith(f"{so.number} deliver")
     assert mail.endswith(f"{so.cause}.")
 

@@ -1,0 +1,1 @@
+"""Emails: stored with what they tell of, written and sent by a job."""

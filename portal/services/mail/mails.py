@@ -1,0 +1,107 @@
+"""Emails as rows: stored in the transaction of what they tell of, and due until they are sent."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final, TypeAlias
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select
+from sqlalchemy.orm import Session
+
+from portal.database.engine import database_now
+from portal.extensions import settings
+from portal.models.mails import Mail
+from portal.models.people import User
+from portal.queue.notifier import notify_after_commit, notify_mails
+from portal.services.core.unit_of_work import database_time, session
+from portal.services.mail.mailer import Letter, Step
+
+# An email to oneself, tried once, to see whether emails arrive (`own_test.py`).
+TEST: Final = "test"
+# Between the tries; after the last one it is left to System.
+WAITS: Final = (
+    timedelta(minutes=1),
+    timedelta(minutes=5),
+    timedelta(minutes=30),
+    timedelta(hours=2),
+)
+TRIES: Final = len(WAITS) + 1
+# Longer than a conversation may last: after it the process that had claimed it is dead.
+CLAIMED: Final = timedelta(minutes=1)
+KEPT: Final = timedelta(days=7)
+
+# What an email says to a reader in this zone; None where there is nothing to tell any more.
+Writer: TypeAlias = Callable[[Session, Mail, ZoneInfo], Letter | None]
+
+
+def is_on() -> bool:
+    """Return whether emails are sent, or shown in place of that."""
+    return bool(settings().smtp_url) or is_mailbox()
+
+
+def is_mailbox() -> bool:
+    """Return whether this is a local trial that shows its emails, as it has no mail server."""
+    return settings().local_trial and not settings().smtp_url
+
+
+def write(
+    current: Session,
+    kind: str,
+    *,
+    user_id: int | None = None,
+    link_id: int | None = None,
+    webhook_id: int | None = None,
+) -> None:
+    """Store an email in the caller's transaction; it is sent right after the commit. Does nothing
+    where no email is sent."""
+    if is_on():
+        now = database_time(current)
+        row = Mail(kind=kind, user_id=user_id, link_id=link_id, webhook_id=webhook_id)
+        row.created_at = row.due_at = now
+        current.add(row)
+        notify_after_commit(current, notify_mails)
+
+
+def forget(current: Session, user: User) -> None:
+    """Delete whatever is for this person, in the transaction that takes their account away."""
+    is_theirs = func.lower(Mail.address) == user.email.lower()
+    current.execute(delete(Mail).where(or_(Mail.user_id == user.id, is_theirs)))
+
+
+def is_waiting() -> ColumnElement[bool]:
+    """It is to be tried, now or later."""
+    return and_(Mail.sent_at.is_(None), Mail.tries < TRIES)
+
+
+def has_due(since: timedelta = timedelta()) -> bool:
+    """Return whether an email has been due for so long."""
+    current = session()
+    before = database_now(current.connection()) - since
+    due = select(Mail.id).where(Mail.due_at <= before, is_waiting())
+    return is_on() and current.execute(due.limit(1)).first() is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """The emails that were not taken. `count` of them; `step` and `words`: of the latest.
+    `has_given_up`: some are not tried any more."""
+
+    count: int
+    step: Step
+    words: str
+    has_given_up: bool
+
+
+def find_trouble() -> Trouble | None:
+    """Return what keeps emails from being sent, if anything does."""
+    current = session()
+    has_failed = and_(Mail.sent_at.is_(None), Mail.failed_step.is_not(None), Mail.kind != TEST)
+    latest = select(Mail).where(has_failed).order_by(Mail.due_at.desc(), Mail.id.desc()).limit(1)
+    mail = current.execute(latest).scalar_one_or_none()
+    if mail is None or not is_on():
+        return None
+    count, tries = current.execute(
+        select(func.count(), func.max(Mail.tries)).where(has_failed)
+    ).one()
+    return Trouble(count, Step(mail.failed_step or ""), mail.failed_with or "", tries >= TRIES)

@@ -1,0 +1,150 @@
+"""Send the emails that are due, one after the other.
+
+A row is claimed by moving its time, so that of several processes one sends it. No transaction is
+open while it is being sent. A process that dies in between leaves it due a minute later: it may
+then go twice, with the same Message-ID, and never goes missing.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from time import monotonic
+from typing import Final
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy.orm import Session
+
+from portal.engine.events.body import ActorKind, Origin
+from portal.extensions import settings
+from portal.models.mails import Mail
+from portal.models.people import Link, User
+from portal.services.core.permissions import Actor
+from portal.services.core.time_zones import zone_of
+from portal.services.core.unit_of_work import database_time, session, writing
+from portal.services.mail import mailbox, mailer, mails
+from portal.services.mail.mailer import Letter, MailFailed
+from portal.services.mail.mails import CLAIMED, TEST, TRIES, WAITS, Writer, is_waiting
+
+log = logging.getLogger(__name__)
+
+SECONDS: Final = 25.0  # after these no other email is begun
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """An email as it goes out."""
+
+    to: str
+    letter: Letter
+    number: UUID
+
+
+def send_due(kinds: Mapping[str, Writer]) -> int:
+    """Send every email that is due; return how many. May run twice at once.
+
+    Ends within the time of a job, whatever the mail server does; the next run goes on.
+    """
+    mailbox.clear()
+    sent, last_start = 0, monotonic() + SECONDS
+    while monotonic() <= last_start and mails.has_due():
+        mail_id = _claim()
+        if mail_id is None:
+            break
+        ready = _write(mail_id, kinds)
+        if ready is None:
+            _delete(mail_id)
+            continue
+        try:
+            if not mails.is_mailbox():
+                mailer.send(settings(), ready.to, ready.letter, ready.number)
+        except MailFailed as error:
+            log.warning("An email was not sent. %s", error)
+            _note(mail_id, error)
+            if error.step in mailer.OF_SERVER:
+                _wait()
+        else:
+            _end(mail_id, ready)
+            sent += 1
+    return sent
+
+
+def _claim() -> int | None:
+    with writing() as current:
+        now = database_time(current)
+        due = select(Mail).where(Mail.due_at <= now, is_waiting()).order_by(Mail.due_at, Mail.id)
+        mail = current.scalars(due.limit(1).with_for_update(skip_locked=True)).one_or_none()
+        if mail is None:
+            return None
+        mail.tries += 1
+        mail.due_at = now + CLAIMED
+        return mail.id
+
+
+def _write(mail_id: int, kinds: Mapping[str, Writer]) -> _Ready | None:
+    """None: it is gone, or has nobody to go to, or nothing to tell."""
+    current = session()
+    try:
+        mail = current.get(Mail, mail_id)
+        if mail is None:
+            return None
+        to, zone = _reader(current, mail)
+        letter = kinds[mail.kind](current, mail, zone) if to else None
+        return _Ready(to, letter, mail.public_id) if letter else None
+    finally:
+        current.rollback()
+
+
+def _reader(current: Session, mail: Mail) -> tuple[str, ZoneInfo]:
+    """Return the address, none for whoever may not sign in any more, and the reader's zone."""
+    link = current.get(Link, mail.link_id) if mail.link_id else None
+    address = (link.email if link else mail.address) or ""
+    is_theirs = or_(User.id == mail.user_id, func.lower(User.email) == address.lower())
+    user = current.execute(select(User).where(is_theirs)).scalar_one_or_none()
+    if user is None:
+        return address, settings().timezone
+    actor = Actor(ActorKind.USER, user.id, user.name, Origin.CRON)
+    return user.email if user.is_active else "", zone_of(current, actor)
+
+
+def _delete(mail_id: int) -> None:
+    with writing() as current:
+        current.execute(delete(Mail).where(Mail.id == mail_id))
+
+
+def _note(mail_id: int, error: MailFailed) -> None:
+    with writing() as current:
+        mail = current.get(Mail, mail_id, with_for_update=True)
+        if mail is None:  # deleted meanwhile
+            return
+        mail.failed_step, mail.failed_with = error.step, error.words
+        if mail.kind == TEST:
+            mail.tries = TRIES
+        elif error.may_have_arrived:
+            mail.tries = max(mail.tries, TRIES - 1)  # once more, and not five times
+        mail.due_at = database_time(current) + WAITS[min(mail.tries, len(WAITS)) - 1]
+
+
+def _wait() -> None:
+    """The server takes nobody's message: the others wait, and spend no try on it."""
+    with writing() as current:
+        now = database_time(current)
+        due = update(Mail).where(Mail.due_at <= now, is_waiting())
+        current.execute(due.values(due_at=now + WAITS[0]))
+
+
+def _end(mail_id: int, ready: _Ready) -> None:
+    """It is sent: the row goes, but where somebody is shown it."""
+    with writing() as current:
+        now, mail = database_time(current), Mail.id == mail_id
+        if mails.is_mailbox():
+            mailbox.keep(current, mail_id, ready.to, ready.letter)
+            return
+        shown = update(Mail).where(mail, Mail.kind == TEST).values(sent_at=now)
+        if current.execute(shown.returning(Mail.id)).first():
+            # The server takes messages again: those that were given up are sent too.
+            given_up = (Mail.sent_at.is_(None), Mail.tries >= TRIES, Mail.kind != TEST)
+            current.execute(update(Mail).where(*given_up).values(tries=0, due_at=now))
+        else:
+            current.execute(delete(Mail).where(mail))

@@ -1,0 +1,10 @@
+"""The kinds of emails that there are, and who writes each."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from portal.services.mail import own_test
+from portal.services.mail.mails import TEST, Writer
+from portal.services.webhooks import notices
+
+KINDS: Final[Mapping[str, Writer]] = {TEST: own_test.write, **notices.WRITERS}

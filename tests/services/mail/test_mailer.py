@@ -1,0 +1,216 @@
+"""How an e-mail goes to a mail server: where it is, in what time, and hidden where it can be, a
+password before all."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from socket import SHUT_RDWR, socketpair
+from ssl import PROTOCOL_TLS_SERVER, SSLContext
+from threading import Event
+from time import monotonic
+from uuid import UUID
+
+import pytest
+import trustme
+from flask import Flask
+
+from portal.config.settings import Settings
+from portal.extensions import settings
+from portal.services.mail import mailer
+from portal.services.mail.mailer import Letter, MailFailed, Step
+from tests.support.mail_server import MailServer, Session
+
+NUMBER = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
+
+
+def send(settings: Settings, to: str = "a@example.com", subject: str = "x") -> None:
+    mailer.send(settings, to, Letter(subject, "x"), NUMBER)
+
+
+def test_a_password_is_not_sent_in_the_open(app: Flask) -> None:
+    with MailServer() as server:
+        server.odd_answers["EHLO"] = lambda talk: talk._say("250-fine\r\n250 AUTH PLAIN")
+        url = server.url.replace("smtp://", "smtp://portal:hush@")
+        told = replace(app.extensions["settings"], smtp_url=url)
+        with pytest.raises(MailFailed, match="no TLS"):
+            send(told)
+    assert (server.messages, server.signed_in) == ([], [])
+
+
+@pytest.fixture
+def tls(tmp_path: Path) -> SSLContext:
+    """Of a mail server whose authority nobody knows yet: it stands in a file."""
+    authority, context = trustme.CA(), SSLContext(PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    return context
+
+
+@pytest.mark.parametrize("offers_tls", [False, True])
+def test_a_name_and_a_password_go_through_tls_to_whom_we_know_percent_coded(
+    app: Flask, tls: SSLContext, offers_tls: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with MailServer(tls, offers_tls=offers_tls) as server:
+        url = server.url.replace("://", "://our%40portal:100%25%2Fhush@")
+        told = replace(app.extensions["settings"], smtp_url=url)
+        with pytest.raises(MailFailed):  # nobody knows its authority
+            send(told)
+        assert server.signed_in == []
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+        send(told)
+    assert server.signed_in == [("our@portal", "100%/hush")]
+    assert [str(each["Subject"]) for each in server.messages] == ["x"]
+
+
+def test_without_a_password_too_what_can_be_hidden_is(app: Flask, tls: SSLContext) -> None:
+    with MailServer(tls, offers_tls=True) as server:
+        told = replace(app.extensions["settings"], smtp_url=server.url)
+        with pytest.raises(MailFailed):  # nobody knows its authority
+            send(told)
+    assert server.messages == []
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("smtp://mail.example.com", ("mail.example.com", 25)),
+        ("smtps://mail.example.com", ("mail.example.com", 465)),
+        ("smtp://mail.example.com:587?from=a@example.com", ("mail.example.com", 587)),
+        ("smtps://:2465", ("localhost", 2465)),
+    ],
+)
+def test_it_is_looked_for_where_the_setting_says_for_ten_seconds(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, url: str, address: tuple[str, int]
+) -> None:
+    asked: list[object] = []
+
+    def refuse(*where: object) -> None:
+        asked.extend(where[:2])
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr("socket.create_connection", refuse)
+    with pytest.raises(MailFailed):
+        send(replace(settings(), smtp_url=url))
+    assert asked == [address, 10.0]
+
+
+def test_a_host_that_is_no_name_is_a_server_that_does_not_take_it(app: Flask) -> None:
+    with pytest.raises(MailFailed):
+        send(replace(settings(), smtp_url="smtp://mail..example.com"))
+
+
+def test_a_sender_may_have_a_name_and_takes_leave_of_the_server(app: Flask) -> None:
+    ended: list[bool] = []
+
+    def end(talk: Session) -> None:
+        ended.append(True)
+        talk._say("221 good-bye")
+
+    with MailServer() as server:
+        server.odd_answers["QUIT"] = end
+        url = server.url.partition("=")[0] + "=Our%20portal%20%3Cportal%40example.org%3E"
+        send(replace(settings(), smtp_url=url))
+        (message,) = server.messages
+    assert message["From"] == "Our portal <portal@example.org>"
+    number = dict(message.raw_items())["Message-ID"]  # as it came
+    assert number == f"<{NUMBER}@example.org>"
+    assert ended == [True]
+
+
+def test_when_the_time_of_a_conversation_is_over_nothing_more_of_it_is_read() -> None:
+    ours, theirs = socketpair()
+    with ours, theirs:
+        theirs.sendall(b"250 fine\r\n250 fine\r\n")
+        assert mailer._Answers(ours, monotonic() + 60).readline(99) == b"250 fine\r\n"
+        with pytest.raises(TimeoutError, match="the mail server took too long"):
+            mailer._Answers(ours, monotonic()).readline(99)
+
+
+def test_what_a_server_has_taken_is_sent_although_it_hangs_up_at_the_good_bye(app: Flask) -> None:
+    with MailServer() as server:
+        server.odd_answers["QUIT"] = lambda talk: talk.connection.shutdown(SHUT_RDWR)
+        send(replace(settings(), smtp_url=server.url))
+    assert len(server.messages) == 1
+
+
+def refuse(answer: str) -> Callable[[Session], None]:
+    return lambda talk: talk._say(answer)
+
+
+@pytest.mark.parametrize(
+    ("verb", "answer", "step", "words"),
+    [
+        ("MAIL", "550 we\tdo  not know you", Step.SENDER, "550 we do not know you"),
+        (
+            "RCPT",
+            "550 <A@EXAMPLE.com>: no such mailbox",
+            Step.RECIPIENT,
+            "550 <…>: no such mailbox",
+        ),
+        ("DATA", "552 too long", Step.MESSAGE, "552 too long"),
+        ("DATA", "552 " + 400 * "x", Step.MESSAGE, "552 " + 296 * "x"),
+    ],
+)
+def test_the_step_that_failed_is_told_in_the_servers_words(
+    app: Flask, verb: str, answer: str, step: Step, words: str
+) -> None:
+    with MailServer() as server:
+        server.odd_answers[verb] = refuse(answer)
+        with pytest.raises(MailFailed) as failed:
+            send(replace(settings(), smtp_url=server.url))
+    assert (failed.value.step, failed.value.words) == (step, words)
+
+
+def test_a_wrong_password_an_unknown_authority_and_nobody_there_are_told_apart(
+    app: Flask, tls: SSLContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = []
+    with MailServer(tls) as server:
+        url = server.url.replace("://", "://us:hush@")
+        server.odd_answers["AUTH"] = refuse("535 hush is wrong")
+        for _ in range(2):
+            with pytest.raises(MailFailed) as failed:
+                send(replace(settings(), smtp_url=url))
+            told.append((failed.value.step, failed.value.words))
+            monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+    with pytest.raises(MailFailed) as failed:
+        send(replace(settings(), smtp_url=url))
+    told.append((failed.value.step, failed.value.words))
+    assert told == [
+        (Step.TLS, "unable to get local issuer certificate"),
+        (Step.SIGN_IN, "535 … is wrong"),
+        (Step.CONNECT, "Connection refused"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "address", ["a@example.com\r\nBcc: eve@example.com", "a@example.com, eve@example.com", "jörg"]
+)
+def test_what_is_no_single_address_reaches_nobody(app: Flask, address: str) -> None:
+    with MailServer() as server, pytest.raises(MailFailed) as failed:
+        send(replace(settings(), smtp_url=server.url), address)
+    assert (failed.value.step, server.messages) == (Step.RECIPIENT, [])
+
+
+def test_a_subject_stays_in_its_line(app: Flask) -> None:
+    with MailServer() as server:
+        send(replace(settings(), smtp_url=server.url), subject="Sync\r\nBcc: eve@example.com")
+    (message,) = server.messages
+    assert (message["Bcc"], message["Subject"]) == (None, "Sync Bcc: eve@example.com")
+
+
+@pytest.mark.parametrize("patience", ["STEP_SECONDS", "SECONDS"])
+def test_a_mail_server_that_says_nothing_or_drips_is_left(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, patience: str
+) -> None:
+    for each in ("STEP_SECONDS", "SECONDS"):
+        monkeypatch.setattr(mailer, each, 0.1 if each == patience else 3600.0)
+    with MailServer() as server:
+        is_left = Event()
+        silent = patience == "STEP_SECONDS"
+        server.odd_answers["MAIL"] = (lambda _: is_left.wait(5)) if silent else Session.drip
+        began = monotonic()
+        with pytest.raises(MailFailed, match="sender"):
+            send(replace(settings(), smtp_url=server.url))
+        assert monotonic() - began < 5
+        is_left.set()
