@@ -11,8 +11,8 @@ from flask import url_for
 from markupsafe import Markup
 
 from portal.engine.circuit_breaker import PATIENCE_IN_WORDS, has_asked
-from portal.engine.formats.answers import meaning
-from portal.engine.next_steps import EDIT, SWITCH, step_after
+from portal.engine.formats.answers import Meaning, meaning
+from portal.engine.next_steps import EDIT, SWITCH
 from portal.engine.reasons import Reason
 from portal.lib.clock import utcnow
 from portal.models.deliveries import DeliveryStatus
@@ -29,7 +29,7 @@ from portal.web.deliveries.wording import by_status
 from portal.web.frame.access import can
 from portal.web.frame.site_state import in_trouble, may_send, sending_stop
 from portal.web.frame.wording import counted, near_time, plural, time_tag
-from portal.web.help.advice import edit_url
+from portal.web.help.advice import edit_url, step_of
 
 MOST_LISTED: Final = 40
 SHARE: Final = "Update to share"
@@ -232,8 +232,10 @@ def _row(backlog: Backlog, in_bulk_retries: QueuedDeliveries, said: str) -> Back
     view = Act("View", page)
     if backlog.undelivered:
         view = Act(f"View {counted(backlog.undelivered)}", log_url(backlog.public_id))
-    ways = list(_ways_out(backlog, in_bulk_retries))
+    meant = _meaning(backlog, backlog.cause, said)
+    ways = list(_ways_out(backlog, in_bulk_retries, meant))
     main, *others = [view, *ways] if asks_to_wait(backlog) else [*ways, view]
+    words = response_words(backlog, backlog.cause, said)
     return BacklogRow(
         public_id=backlog.public_id,
         name=backlog.name,
@@ -241,7 +243,7 @@ def _row(backlog: Backlog, in_bulk_retries: QueuedDeliveries, said: str) -> Back
         is_failing=backlog.status is WebhookStatus.FAILING,
         note=_note(backlog),
         cause=cause_of(backlog),
-        said=response_words(backlog, backlog.cause, said),
+        said="" if backlog.is_off_by_us and not meant else words,
         others=[(each.words, counted(each.count)) for each in backlog.causes[1:]],
         number=counted(backlog.undelivered),
         parts=by_status(backlog.counts),
@@ -260,9 +262,12 @@ def _row(backlog: Backlog, in_bulk_retries: QueuedDeliveries, said: str) -> Back
 
 def response_words(backlog: Backlog, cause: Cause | None, text: str) -> str:
     """Return what a response means, if that is known, else the response in quotes."""
-    found = meaning(backlog.host, backlog.format, cause.code, text) if cause else None
-    words = said_in(text)
+    found, words = _meaning(backlog, cause, text), said_in(text)
     return found.happened if found else words and f"“{words}”"
+
+
+def _meaning(backlog: Backlog, cause: Cause | None, text: str) -> Meaning | None:
+    return meaning(backlog.host, backlog.format, cause.code, text) if cause else None
 
 
 def _can_share(backlog: Backlog) -> bool:
@@ -271,18 +276,24 @@ def _can_share(backlog: Backlog) -> bool:
     return not backlog.is_deleted and cause is not None and cause.reason in ASKED
 
 
-def _ways_out(backlog: Backlog, in_bulk_retries: QueuedDeliveries) -> Iterator[Act]:
-    """Yield what the reader can do to end it, the likeliest first."""
-    webhook = backlog.public_id
-    reason = backlog.cause.reason if backlog.cause else None
+def _ways_out(
+    backlog: Backlog, in_bulk_retries: QueuedDeliveries, meant: Meaning | None
+) -> Iterator[Act]:
+    """Yield what the reader can do to end it, the likeliest first. `meant`: by the usual response,
+    if that is known."""
+    webhook, cause = backlog.public_id, backlog.cause
+    reason = cause.reason if cause else None
     if backlog.is_off_by_us:
         reason = Reason.GONE if backlog.off_reason is OffReason.GONE else None
-        if backlog.off_reason is OffReason.FAILING and can(SWITCH):
-            yield Act("Turn on", url_for("webhook_switches.on", public_id=webhook))
-    step = step_after(reason) if reason else None
-    if step and step.permission == EDIT and can(EDIT) and not backlog.is_deleted:
-        label = EDITED.get(reason, "Edit URL") if reason else "Edit URL"
-        yield Act(label, edit_url(webhook, reason))
+    is_about = cause is not None and cause.reason is reason
+    step = step_of(reason, meant if is_about else None) if reason else None
+    is_edited = step is not None and step.permission == EDIT
+    is_mended = backlog.off_reason is not OffReason.LOST_KEY and not is_edited
+    if backlog.is_off_by_us and is_mended and can(SWITCH):
+        yield Act("Turn on", url_for("webhook_switches.on", public_id=webhook))
+    if reason and is_edited and can(EDIT) and not backlog.is_deleted:
+        label = "Edit webhook" if meant else EDITED.get(reason, "Edit URL")
+        yield Act(label, edit_url(webhook, reason, meant))
     to_retry = backlog.retryable - in_bulk_retries.count(webhook)
     if to_retry > 0 and may_send("deliveries.retry"):
         where = url_for("batches.confirm", status=StatusFilter.UNDELIVERED, webhook=webhook, all=1)

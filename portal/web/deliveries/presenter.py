@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 from portal.engine.answer_words import speaks_of_error, text_of_page
 from portal.engine.formats.answers import Meaning, meaning, product_at
 from portal.engine.http.address_guard import host_of
-from portal.engine.next_steps import ASK, RETRY, SWITCH, SYSTEM, step_after
+from portal.engine.next_steps import ASK, RETRY, SWITCH, SYSTEM
 from portal.engine.reasons import NEVER_LEFT, Explanation, Reason, explain
 from portal.lib.durations import in_words, size_in_words
 from portal.lib.typed_text import harmless
@@ -56,6 +56,7 @@ from portal.web.help.advice import (
     advise,
     contact_kind,
     for_reader,
+    step_of,
     webhook_links,
 )
 from portal.web.help.anchors import help_url
@@ -162,7 +163,8 @@ class DeliveryPage:
         delivery, reason, explained = self.delivery, self.reason, self.explanation
         if delivery.is_webhook_deleted or self.is_dismissed:
             return
-        links = {} if self.draft else webhook_links(delivery.webhook_id, reason)
+        meant = self.meaning_of_failure
+        links = {} if self.draft else webhook_links(delivery.webhook_id, reason, meant)
         if reason and explained:
             context = _context(delivery, explained.what_happened)
             yield advice_after(
@@ -170,7 +172,7 @@ class DeliveryPage:
                 explained,
                 context,
                 links,
-                meaning=self.meaning_of_failure,
+                meaning=meant,
                 reference=str(delivery.public_id),
             )
         if delivery.is_test or delivery.status not in UNDELIVERED:
@@ -227,7 +229,7 @@ class DeliveryPage:
             return "No action needed"
         if found and found.who:
             return f"{found.who[:1].upper()}{found.who[1:]}"
-        step = found.step if found and found.is_advice else step_after(self.reason)
+        step = step_of(self.reason, found)
         if step is None:
             return "The receiver’s team"
         kind = contact_kind(step.permission)

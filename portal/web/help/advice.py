@@ -9,7 +9,7 @@ from uuid import UUID
 from flask import g, url_for
 
 from portal.engine.formats.answers import Meaning
-from portal.engine.next_steps import ASK, EDIT, SWITCH, SYSTEM, step_after
+from portal.engine.next_steps import ASK, EDIT, SWITCH, SYSTEM, ReasonStep, step_after
 from portal.engine.reasons import KEY_OR_HEADERS, Explanation, Reason
 from portal.extensions import settings
 from portal.models.people import Role
@@ -130,10 +130,7 @@ def advice_after(
     `explained`: the reason in words, `meaning`: of its answer, if known. `links`: where it is done,
     by permission. `reference` and `secrets` as in `explain`.
     """
-    if meaning and meaning.is_advice:
-        step = meaning.step
-    else:
-        step = step_after(reason, reference=reference, secrets=secrets)
+    step = step_of(reason, meaning, reference=reference, secrets=secrets)
     if step is None:
         return Advice(explained.next_step)
     return advise(
@@ -146,16 +143,31 @@ def advice_after(
     )
 
 
-def edit_url(webhook: UUID, reason: Reason | None = None) -> str:
-    """Return the part of the webhook's form that fixes what failed."""
-    part = "security" if reason in OF_HEADERS else "url"
+def step_of(
+    reason: Reason, meaning: Meaning | None, *, reference: str = "", secrets: str = KEY_OR_HEADERS
+) -> ReasonStep | None:
+    """Return what the next step takes by what the response means, if that is known, else by the
+    reason; None where anyone can do it. Values as in `advice_after`."""
+    if meaning and meaning.is_advice:
+        return meaning.step
+    return step_after(reason, reference=reference, secrets=secrets)
+
+
+def edit_url(webhook: UUID, reason: Reason | None = None, meaning: Meaning | None = None) -> str:
+    """Return the part of the webhook's form that fixes what failed. `meaning`: of the response;
+    those who act elsewhere send another URL."""
+    is_header = reason in OF_HEADERS and not (meaning and meaning.who)
+    part = "security" if is_header else "url"
     return url_for("webhook_forms.edit", public_id=webhook, _anchor=part if reason else None)
 
 
-def webhook_links(webhook: UUID, reason: Reason | None = None) -> dict[str, Link]:
-    """Return where the steps about a webhook are done, by permission. `reason`: why it failed."""
+def webhook_links(
+    webhook: UUID, reason: Reason | None = None, meaning: Meaning | None = None
+) -> dict[str, Link]:
+    """Return where the steps about a webhook are done, by permission. `reason`: why it failed,
+    `meaning`: of the response."""
     return {
-        EDIT: ("Edit webhook", edit_url(webhook, reason)),
+        EDIT: ("Edit webhook", edit_url(webhook, reason, meaning)),
         SWITCH: ("Turn on webhook", url_for("webhook_switches.on", public_id=webhook)),
         SYSTEM: ("View System", url_for("system.index")),
     }

@@ -116,7 +116,7 @@ def _who(
     if advice and advice.message:
         return advice.recipient[:1].upper() + advice.recipient[1:]
     reason = reason_of(webhook)
-    is_known = advice is not None and not advice.links and not (meant and meant.rest)
+    is_known = advice is not None and not advice.links and not meant
     if reason is None or not is_known or explain(reason, host="").side is not Side.RECEIVER:
         return "You"
     return f"The receiver’s team{then_you}"

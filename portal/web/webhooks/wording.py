@@ -326,7 +326,7 @@ def advice_of(
     if meaning:
         explained = meaning.explained(explained)
     matter = _matter(webhook, explained.what_happened)
-    links = webhook_links(webhook.public_id, reason)
+    links = webhook_links(webhook.public_id, reason, meaning)
     return advice_after(reason, explained, matter, links, meaning=meaning, secrets=secrets)
 
 

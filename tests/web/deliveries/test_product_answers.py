@@ -49,6 +49,7 @@ def test_of_an_archived_channel_it_is_said_who_has_to_act_in_slack(app: Flask) -
     assert f"{happened} (410)" in delivery
     assert f"URL permanently closed {happened}." in pages.get("/").main
     assert f"IT channel responded “channel_is_archived”. {happened}." in webhook
+    assert visit(app).get("/").links("Turn on")
     bundle = pages.client.get(f"{path}/help-bundle").text
     assert f"{happened}.\nCause: Receiver" in bundle
 
@@ -61,3 +62,4 @@ def test_an_administrator_enters_the_new_url_of_a_webhook_that_discord_lost(app:
     for page in (pages.get(path), pages.get(f"/settings/webhooks/{hook.public_id}")):
         assert "and send you its URL. Then enter the new URL." in page.main
         assert edit in page.links("Edit webhook")
+    assert edit in pages.get("/").links("Edit webhook")
