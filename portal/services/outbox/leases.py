@@ -347,19 +347,25 @@ def columns(decision: Decision, delivery: OpenDelivery, now: datetime) -> dict[s
             values |= {"status": DeliveryStatus.DELIVERED, "failing_since": None}
         case RetryAt(at):
             values |= {"status": DeliveryStatus.RETRYING, "due_at": at, "finished_at": None}
-        case Restore() if delivery.prior_status:
-            has_failed = delivery.prior_status == DeliveryStatus.QUEUED
+        case Restore(reason) if delivery.prior_status:
+            is_first = delivery.prior_status == DeliveryStatus.QUEUED
             values |= {
-                "status": DeliveryStatus.RETRYING if has_failed else delivery.prior_status,
+                "status": _reopened(delivery, reason) if is_first else delivery.prior_status,
                 "due_at": delivery.prior_due_at or delivery.due_at,
                 "finished_at": None if delivery.prior_status in OPEN else now,
             }
-        case Restore() if delivery.status in (*OPEN, DeliveryStatus.ON_HOLD):
+        case Restore(reason) if delivery.status in (*OPEN, DeliveryStatus.ON_HOLD):
             # It was dismissed and restored in the meantime, without the person's attempt.
-            values |= {"status": DeliveryStatus.RETRYING, "finished_at": None}
+            values |= {"status": _reopened(delivery, reason), "finished_at": None}
     if delivery.status == DeliveryStatus.DISMISSED:
         return _dismissed(values, now)
     return values
+
+
+def _reopened(delivery: OpenDelivery, reason: Reason) -> DeliveryStatus:
+    """Return Retrying once an attempt has failed. One that was cut off has not."""
+    has_failed = reason is not Reason.INTERRUPTED or delivery.status == DeliveryStatus.RETRYING
+    return DeliveryStatus.RETRYING if has_failed else DeliveryStatus.QUEUED
 
 
 def _dismissed(values: dict[str, Any], now: datetime) -> dict[str, Any]:

@@ -47,11 +47,14 @@ def interrupted(delivery: UUID, kind: str = "manual", *, at_a_shutdown: bool = F
     make_attempt(delivery, kind=kind, outcome="interrupted", finished_at=ended)
 
 
-def test_a_retry_that_is_cut_off_for_the_third_time_is_over(hook: Hook) -> None:
-    delivery = retried(hook)
-    for status in ("queued", "queued", "failed"):
+@pytest.mark.parametrize("before", ["failed", "queued"])
+def test_a_retry_that_is_cut_off_for_the_third_time_is_over(hook: Hook, before: str) -> None:
+    delivery = retried(hook, before)
+    for status in ("queued", "queued", before):
+        assert stored(delivery)["prior_status"] == before
         cut_off(delivery, hook)
         assert stored(delivery)["status"] == status
+    assert stored(delivery)["prior_status"] is None
 
 
 @pytest.mark.parametrize("before", [("manual", "manual", "scheduled"), ("scheduled", "manual")])

@@ -39,6 +39,8 @@ ENDED = {
     "failing_since": None,
 }
 
+AGAIN = {"due_at": EARLIER, "finished_at": None}  # what a person's retry has left open
+
 
 def retried(status: str, due_at: datetime | None = EARLIER) -> OpenDelivery:
     """One that Ana sends again, which was in this status."""
@@ -58,6 +60,7 @@ def retried(status: str, due_at: datetime | None = EARLIER) -> OpenDelivery:
         ),
         (GiveUp(Reason.SERVER), TAKEN, {"status": "dismissed", "prior_status": "failed"}),
         (Restore(Reason.SERVER), TAKEN, {"status": "dismissed", "prior_status": "retrying"}),
+        (Restore(Reason.INTERRUPTED), TAKEN, {"status": "dismissed", "prior_status": "queued"}),
         (
             RetryAt(LATER),
             SCHEDULED,
@@ -71,12 +74,19 @@ def retried(status: str, due_at: datetime | None = EARLIER) -> OpenDelivery:
             {"status": "failed", "priority": Priority.TEST},
         ),
         (Restore(Reason.SERVER), retried("failed"), {"status": "failed", "due_at": EARLIER}),
-        (
-            Restore(Reason.SERVER),
-            retried("retrying"),
-            {"status": "retrying", "due_at": EARLIER, "finished_at": None},
-        ),
+        (Restore(Reason.SERVER), retried("retrying"), AGAIN | {"status": "retrying"}),
         (Restore(Reason.SERVER), retried("delivered", due_at=None), {"status": "delivered"}),
+        (Restore(Reason.SERVER), retried("queued"), AGAIN | {"status": "retrying"}),
+        # An attempt that was cut off has not failed.
+        (Restore(Reason.INTERRUPTED), retried("queued"), AGAIN | {"status": "queued"}),
+        (
+            Restore(Reason.INTERRUPTED),
+            replace(retried("queued"), status="retrying"),
+            AGAIN | {"status": "retrying"},
+        ),
+        # It was dismissed and restored in the meantime.
+        (Restore(Reason.SERVER), SCHEDULED, {"status": "retrying", "finished_at": None}),
+        (Restore(Reason.INTERRUPTED), SCHEDULED, {"status": "queued", "finished_at": None}),
     ],
 )
 def test_what_a_decision_makes_of_a_delivery(
