@@ -71,7 +71,7 @@ class ToldCause:
     @property
     def words(self) -> str:
         """Return it with the receiver’s own words: "Server error (500): “disk full”"."""
-        answer = " ".join(harmless(sentence_in(self.answer)).split())[:LONGEST_ANSWER]
+        answer = " ".join(harmless(sentence_in(self.answer)).split())[:LONGEST_ANSWER].rstrip(".")
         words = f"{title(self.reason, self.code)}{f': “{answer}”' if answer else ''}"
         return f"{words}. {self.meaning.happened}".removesuffix(".") if self.meaning else words
 

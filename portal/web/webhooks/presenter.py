@@ -98,7 +98,7 @@ def next_step(
     text, meant = _behind(webhook, said)
     words = said_in(text)
     advice = advice_of(webhook, failures[0].at if failures else None, words, meant)
-    quoted = f"{webhook.name} responded “{words}”." if words else ""
+    quoted = f"{webhook.name} responded “{words.rstrip('.')}”." if words else ""
     note = " ".join(filter(None, (quoted, meant.happened if meant else "")))
     steps = list(_steps(webhook, advice, note))
     if not steps:

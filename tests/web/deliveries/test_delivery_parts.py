@@ -37,7 +37,7 @@ def test_it_says_first_what_is_wrong_and_what_to_do(support: Pages) -> None:
     made = make_delivery(hook, tries=10, **failed)
     for minutes in (10, 0):
         at = AT - timedelta(minutes=minutes)
-        text = '{"message": "disk full", "trace": ["a.py"]}'
+        text = '{"message": "disk full.", "trace": ["a.py"]}'
         make_attempt(
             made, reason="server", code=500, started_at=at, finished_at=at, response_text=text
         )
@@ -46,7 +46,7 @@ def test_it_says_first_what_is_wrong_and_what_to_do(support: Pages) -> None:
     told = update_in(page)
     for words in (
         "“Asset created” for AST-00007 hasn’t arrived at https://receiver.example.com/hook.",
-        "Cause: Server error (500): “disk full”",
+        "Cause: Server error (500): “disk full”.",
         "First failed attempt: Nov 25, 2026, 13:01:07 (Europe/Vienna), 12:01:07 UTC",
         "Last failed attempt: Nov 25, 2026, 13:11:07 (Europe/Vienna), 12:11:07 UTC",
         str(made),
