@@ -1,10 +1,12 @@
 """Settings → Audit: who did what and when; on pages, and as a file."""
 
 from collections.abc import Iterator, Sequence
+from datetime import date
 from json import dumps
 from typing import Any, Final
 
 from flask import Blueprint, Response, render_template, request
+from wtforms import Field
 from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 from wtforms.widgets import DateInput
 
@@ -12,7 +14,6 @@ from portal.lib.clock import utcnow
 from portal.lib.paging import Page
 from portal.services import audit as audit_queries
 from portal.services.audit import TrailEntry, TrailFilter
-from portal.services.core.permissions import SYSTEM
 from portal.web.deliveries.filter_wording import Names
 from portal.web.forms.base import status_of
 from portal.web.forms.csv_download import csv_download
@@ -21,15 +22,18 @@ from portal.web.forms.parsing import TypedField, read_begin, read_end, uuid_or_n
 from portal.web.forms.versions import shown
 from portal.web.frame.access import requires
 from portal.web.frame.layout import page_url
-from portal.web.operations.audit_wording import GROUPS, action_words, actions_of, line_of
+from portal.web.frame.wording import day_of
+from portal.web.operations.audit_wording import ACROSS, GROUPS, action_words, actions_of, line_of
 
 NOBODY: Final = "portal"
 
 
 def _action_choices() -> Iterator[SelectChoice]:
     yield SelectChoice("", "All actions")
+    for name, (words, _) in ACROSS.items():
+        yield SelectChoice(name, words)
     for name, group in GROUPS.items():
-        yield SelectChoice(name, f"{group.word}: all")
+        yield SelectChoice(name, f"All {group.word.lower()} actions")
         for action in group.actions:
             yield SelectChoice(action, action_words(action))
 
@@ -46,7 +50,7 @@ class TrailFilterForm(FilterForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         people = [(str(public_id), name) for public_id, name in audit_queries.people_names()]
-        self.who.choices = [("", "Everyone"), *people, (NOBODY, f"{SYSTEM.name} or a command")]
+        self.who.choices = [("", "Everyone"), *people, (NOBODY, "No one (automatic or a command)")]
 
     def chosen(self) -> TrailFilter:
         """Return what the trail is narrowed to, once `validate` has said that all can be read."""
@@ -117,11 +121,17 @@ def _rows(wanted: TrailFilter) -> Iterator[Sequence[object]]:
         )
 
 
+def _chip_value(field: Field) -> str:
+    text = shown(field)
+    is_day = field.name in ("since", "until") and len(text) == len("2026-11-30")
+    return day_of(date.fromisoformat(text)) if is_day else text
+
+
 def _chips(form: TrailFilterForm) -> list[dict[str, str]]:
     """Return the filters in force, each with the address without it."""
     return [
         {
-            "label": f"{field.label.text}: {shown(field)}",
+            "label": f"{field.label.text}: {_chip_value(field)}",
             "url": page_url(**{field.name: None, "cursor": None}),
         }
         for field in form

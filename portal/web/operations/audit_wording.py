@@ -1,6 +1,6 @@
 """An entry of the audit trail in words: its action, its object, and what changed."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -12,6 +12,7 @@ from portal.models.deliveries import EARLIER_STATUSES
 from portal.models.webhooks import ALL_EVENTS
 from portal.services.audit import TrailEntry
 from portal.services.deliveries.bulk_retry_selection import KEPT, filter_of
+from portal.services.people.accounts import ROLE_NAMES
 from portal.web.assets.presenter import LABELS, MOVED, in_words
 from portal.web.deliveries.filter_wording import Names, filter_words
 from portal.web.deliveries.wording import event_name
@@ -19,6 +20,7 @@ from portal.web.frame.status_tags import DELIVERY
 from portal.web.webhooks.wording import FIELDS, UNSEEN_PART, conditions_words
 
 LONGEST_VALUE: Final = 200
+ROLES: Final = {str(role): name for role, name in ROLE_NAMES.items()}
 ORIGINS: Final = {
     "ui": "on a page",
     "bulk": "in bulk",
@@ -189,6 +191,17 @@ WORDS: Final = {
     for group in GROUPS.values()
     for action, words in group.actions.items()
 }
+# What people look for across groups, by its choice in the filter.
+ACROSS: Final[Mapping[str, tuple[str, Sequence[str]]]] = {
+    "deletions": (
+        "All deletions",
+        [action for action in WORDS if action.endswith((".deleted", ".erased"))],
+    ),
+    "access": (
+        "All password and role changes",
+        ["person.role_changed", "person.new_password_offered", "person.password_changed"],
+    ),
+}
 # Where a thing of this kind can be looked at.
 PATHS: Final[Mapping[str, str]] = {
     "asset": "/assets/",
@@ -249,8 +262,8 @@ def action_words(action: str) -> str:
 
 
 def actions_of(chosen: str) -> list[str]:
-    """Return the actions that a choice of the filter stands for: one, or a group's."""
-    named = GROUPS[chosen].actions if chosen in GROUPS else {chosen: ""}
+    """Return the actions that a choice of the filter stands for: one, a group's, or several."""
+    named = GROUPS[chosen].actions if chosen in GROUPS else ACROSS.get(chosen, ("", [chosen]))[1]
     return [*named, *(stored for stored, action in SAME.items() if action in named)]
 
 
@@ -308,6 +321,8 @@ def _detail(kind: str, name: str, change: Any) -> Detail:
     if kind == "asset":  # dates and statuses, as its timeline writes them
         sides = (in_words(name, sides[0]), in_words(name, sides[1]))
     before, after = plain_value(sides[0]), plain_value(sides[1])
+    if name == "role":
+        before, after = (ROLES.get(role, role) for role in (before, after))
     if kind == "delivery" and name == "status":
         before, after = _status(before), _status(after)
     return Detail(label, before, after)

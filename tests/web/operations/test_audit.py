@@ -82,6 +82,10 @@ def test_it_is_narrowed_by_who_what_and_when(app: Flask) -> None:
     today, tomorrow = utcnow().date(), utcnow().date() + timedelta(days=2)
     assert len(found(since=str(today - timedelta(days=1)))) == 3
     assert found(since=str(tomorrow)) == []
+    note("staff.erased", "A former colleague")
+    note("person.role_changed", "Sue")
+    assert found(kind="deletions") == ["A former colleague"]
+    assert found(kind="access") == ["Sue"]
 
 
 def test_deliveries_that_were_dismissed_together_are_among_deliveries(app: Flask) -> None:
