@@ -17,7 +17,7 @@ from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session, writing
 from portal.services.csv import import_matches, import_sheet, import_task
-from portal.services.csv.export import COLUMNS, MOVED
+from portal.services.csv.export import COLUMNS, MOVED, PROBLEM
 from portal.services.csv.import_matches import WORDED, Matches, Words
 from portal.services.csv.import_rows import Verdict
 
@@ -90,6 +90,7 @@ def question(check: Task, matches: Matches | None = None) -> Question:
     columns = [
         FileColumn(name, heading, examples[name], ours, bool(ours) and kept.get(name) == ours)
         for name, heading in headings.items()
+        if name != PROBLEM  # ours, in a file of rows that failed
         for ours in [matches.get(name, "")]
     ]
     return Question(columns, found, more)

@@ -127,7 +127,8 @@ def cells_of(params: Params, cells: Mapping[str, str]) -> dict[str, str]:
 def in_their_words(sentence: str, params: Params) -> str:
     """Return a sentence about a cell, by the headings of the file that the check is of."""
     spelt = dict(params["headings"])
-    theirs = {ours: spelt[name] for name, ours in params["matches"].items()}
+    named = {ours: spelt[name] for name, ours in params["matches"].items()}
+    theirs = {ours: f"“{name}”" for ours, name in named.items() if name != ours}
     return _NAMED.sub(lambda found: theirs.get(found[0], found[0]), sentence)
 
 

@@ -32,7 +32,7 @@ class TaskWords:
     `failures`: those that a person would not call finished, and `undone`: how `finished`, "1 …" and
     "3 …" go on. `after`: (label, address) of what a person may look at when it
     has ended, or waits for them. `rows`: the word for one and for more. `note`: what
-    is said until the first is done.
+    is said until the first is done. `import_step`: which step of an import it is.
     """
 
     title: Callable[[Task], str]
@@ -43,6 +43,7 @@ class TaskWords:
     counts: Callable[[Task], Mapping[str, int]] = lambda task: task.counts
     after: Callable[[Task], list[Link]] = lambda _task: []
     rows: tuple[str, str] = ("row", "rows")
+    import_step: int = 0
     note: str = ""
 
 
@@ -69,7 +70,8 @@ def _after_import(task: Task) -> list[Link]:
         return [("View all rows", every), assets]
     failed = url_for("importing.check", public_id=check, show=Verdict.FAILED)
     download = url_for("importing.failed", public_id=check)
-    return [("View failed rows", failed), ("Download failed rows", download), assets]
+    again = ("Import another file", url_for("importing.upload"))
+    return [("View failed rows", failed), ("Download failed rows", download), again, assets]
 
 
 def _after_bulk(task: Task) -> list[Link]:
@@ -99,6 +101,7 @@ def _after_restoration(_task: Task) -> list[Link]:
 WORDS: Final[Mapping[str, TaskWords]] = {
     import_task.CHECK_NAME: TaskWords(
         title=lambda _task: "Check file",
+        import_step=3,
         outcomes={
             Verdict.CREATE: "to add",
             Verdict.UPDATE: "to change",
@@ -113,6 +116,7 @@ WORDS: Final[Mapping[str, TaskWords]] = {
     ),
     import_task.NAME: TaskWords(
         title=lambda _task: "Import assets",
+        import_step=4,
         outcomes={
             Verdict.CREATED: "added",
             Verdict.UPDATED: "changed",
@@ -127,8 +131,10 @@ WORDS: Final[Mapping[str, TaskWords]] = {
     ),
     bulk.NAME: TaskWords(
         title=title_of,
-        outcomes={bulk.DONE: "done", bulk.REFUSED: "not done"},
+        outcomes={bulk.DONE: "changed", bulk.REFUSED: "not changed"},
         failures=(bulk.REFUSED,),
+        undone=("wasn’t changed", "weren’t changed"),
+        rows=("asset", "assets"),
         after=_after_bulk,
     ),
     dismissals.DISMISS.name: TaskWords(
@@ -197,6 +203,7 @@ class TaskPage:
     after: list[Link]
     is_live: bool
     can_stop: bool
+    import_step: int
 
     @property
     def announcement(self) -> str:
@@ -221,6 +228,7 @@ def page_of(task: Task) -> TaskPage:
         after=words.after(task) if task.state in {*ENDED, TaskState.PAUSED} else [],
         is_live=is_live,
         can_stop=task.kind not in KINDS or KINDS[task.kind].can_stop,
+        import_step=words.import_step,
     )
 
 

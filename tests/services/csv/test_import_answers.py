@@ -102,10 +102,10 @@ def test_the_rows_are_checked_by_the_answer_and_speak_the_files_words(ana: Perso
         (
             4,
             "error",
-            "Enter Anschaffung as a date that exists, not “31.02.2024”. There is no "
+            "Enter “Anschaffung” as a date that exists, not “31.02.2024”. There is no "
             "February 31, 2024",
         ),
-        (5, "error", "Row 2 has the same Inventarnummer"),
+        (5, "error", "Row 2 has the same “Inventarnummer”"),
     ]
     assert run(ana, public_id).counts == {"created": 2}
     page, _ = import_task.rows_page(import_task.find_check(public_id), ("created",), 0)

@@ -110,12 +110,12 @@ def test_a_sentence_about_a_cell_names_the_heading_of_the_file() -> None:
         },
     }
     for sentence, theirs in (
-        ("Enter purchase_cost in digits, not “x”", "Enter Preis in digits, not “x”"),
+        ("Enter purchase_cost in digits, not “x”", "Enter “Preis” in digits, not “x”"),
         (
             "Enter good in the condition column, not “x”",
-            "Enter good in the Zustand column, not “x”",
+            "Enter good in the “Zustand” column, not “x”",
         ),
-        ("Row 2 has the same serial_number", "Row 2 has the same Serial Number"),
+        ("Row 2 has the same serial_number", "Row 2 has the same “Serial Number”"),
         ("It is out of condition today", "It is out of condition today"),
     ):
         assert in_their_words(sentence, params) == theirs

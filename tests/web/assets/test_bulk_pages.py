@@ -36,7 +36,7 @@ def test_a_person_gives_three_things_to_one_person(app: Flask) -> None:
     assignments.allocate(SYSTEM, 3, staff_id=make_staff("Ida Berg"))
     job.work(KINDS)
     page = pages.get(progress.path)
-    assert "1 done, 1 not done." in page.main
+    assert "1 changed, 1 not changed." in page.main
     assert "tag-success" not in page.html
     page = pages.get(page.links("View all results")[0])
     assert page.h1 == "Allocate 2 assets"

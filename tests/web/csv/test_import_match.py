@@ -100,13 +100,16 @@ def test_the_file_that_failed_has_its_own_headings_separator_and_letters(app: Fl
     (look,) = pages.get(page.path).links("Review rows")
     page = pages.get(look)
     assert guess in page.main
-    assert "Enter Anschaffung as a date that exists" in page.rows()[1][3]
+    assert "Enter “Anschaffung” as a date that exists" in page.rows()[1][3]
     (failed,) = page.links("Download it with error details")
     lines = pages.client.get(failed, buffered=True).get_data(as_text=True).splitlines()
     assert (
         lines[0] == "\ufeffInventarnummer;Bezeichnung;Kategorie;Zustand;Anschaffung;Farbe;problem"
     )
-    assert lines[1].startswith("L-2;Bürostuhl;Möbel;neu;31.02.2024;blau;Enter Anschaffung")
+    assert lines[1].startswith("L-2;Bürostuhl;Möbel;neu;31.02.2024;blau;Enter “Anschaffung”")
+    again = send(pages, "\n".join(lines).removeprefix("\ufeff").encode())
+    assert "Farbe" in again.main
+    assert "problem" not in again.main  # ours, and nothing to match
 
 
 def test_the_next_file_says_as_last_time_and_headings_can_be_matched_again(app: Flask) -> None:

@@ -53,6 +53,7 @@ def test_a_person_imports_a_file(app: Flask) -> None:
     assert "tag-success" not in page.html
     (rows_that_failed,) = page.links("View failed rows")
     assert [row[0] for row in pages.get(rows_that_failed).rows()] == ["4"]
+    assert page.links("Import another file") == ["/assets/import"]
     (failed,) = page.links("Download failed rows")
     assert "Enter one of excellent" in pages.client.get(failed, buffered=True).get_data(
         as_text=True
