@@ -24,7 +24,7 @@ def sending_lines(facts: Facts, now: datetime) -> Lines:
     if backlog is None:
         return []
     oldest = backlog.oldest_due_at
-    nothing = "All sending is paused" if facts.stop else "Nothing due"
+    nothing = "All sending is paused" if facts.stop else "No delivery is due"
     return [
         ("Queued", _capped(backlog.waiting)),
         ("Retrying", _capped(backlog.retrying)),

@@ -112,7 +112,7 @@ def acknowledge(public_id: UUID) -> Response:
 
 
 def _chips(chosen: AlertFilter) -> list[Tab]:
-    return [_chip(None, "All alerts", chosen)] + [
+    return [_chip(None, "All kinds", chosen)] + [
         _chip(str(event), words.tab, chosen) for event, words in KINDS.items()
     ]
 

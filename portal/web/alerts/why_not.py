@@ -108,7 +108,7 @@ def of_kind(event: EventName, due: DueNow, status: RunStatus, now: datetime, *, 
     if found is not None:
         asset, answer = found
         following = (
-            f" Next: {asset.name}, {asset.asset_tag}. {sentence(asset, answer, status)} "
+            f" Coming up: {asset.name}, {asset.asset_tag}. {sentence(asset, answer, status)} "
             f"We’ll send its alert {exact_day(_sent_at(answer, status.stored.rules))}."
         )
     return f"{_due(event, due, status, is_on)}{following}"

@@ -192,7 +192,9 @@ def _back(choice: Selection) -> tuple[str, str]:
     if choice.rest_of:
         return "Bulk retry", url_for("batches.show", public_id=choice.rest_of)
     filters = log_presenter.filters_in_force() if choice.wanted else {}
-    return "Deliveries", url_for("deliveries.index", **filters)
+    webhook = choice.wanted.webhook if choice.wanted else None
+    label = Names().of(webhook) if webhook else "Deliveries"
+    return label, url_for("deliveries.index", **filters)
 
 
 def _done(public_id: UUID, words: str, verb: Callable[..., None]) -> Answer:

@@ -238,7 +238,7 @@ def all_words(verb: str, many: int, found: Matches) -> str:
     """Say "Retry all 96", "Retry 7" of more, without numbers where more match than are counted."""
     if found.is_more:
         return f"{verb} all"
-    if many == found.total:
+    if many == found.total > 1:
         return f"{verb} all {number(many)}"
     return f"{verb} {number(many)}"
 

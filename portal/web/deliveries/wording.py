@@ -102,7 +102,7 @@ def outlook_of(delivery: DeliveryDetail, clock: Callable[[datetime], str] = near
         if not delivery.is_webhook_off:
             then = f"Someone needs to send it from the webhook’s page. {end}."
             return Outlook(f"Still on hold, although {name} is on.", then, "When someone sends it")
-        then = f"We’ll send this delivery when the webhook is turned on. {end}."
+        then = f"It waits until someone turns the webhook on and sends it. {end}."
         why = f"On hold because {name} is off."
         return Outlook(why, then, "When the webhook is turned on")
     if delivery.status is DeliveryStatus.FAILED:

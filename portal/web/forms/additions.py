@@ -23,7 +23,7 @@ from portal.services.core.refusals import NotAllowed, Refusal
 from portal.web.forms.base import PortalForm, tidy
 
 STAYS: Final = Markup(
-    '“{}” is selected and saved under <a href="{}">{}</a>. It stays there if you cancel here'
+    '“{}” is selected and saved under <a href="{}">{}</a>. If you cancel this form, it stays there'
 )
 PRESSED: Final = "add"  # the name of their buttons
 
@@ -38,7 +38,7 @@ def _limited(length: int) -> dict[str, Any]:
 class NewName(Form):
     """The name of a category or location that is not there yet."""
 
-    name = StringField("Its name", **_limited(named_lists.LONGEST_NAME))
+    name = StringField("New name", **_limited(named_lists.LONGEST_NAME))
 
 
 class NewPerson(Form):

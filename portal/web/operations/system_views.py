@@ -6,6 +6,7 @@ from typing import Final
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
+from portal.extensions import settings
 from portal.services.operations import findings, report, sending
 from portal.services.operations.findings import Finding, Level
 from portal.services.operations.health import Facts, read_facts
@@ -61,7 +62,7 @@ def stop_sending() -> Response | str:
         is_new = sending.stop(actor())
         flash(*(STOPPED, "success") if is_new else ("Sending was already paused.", "info"))
         return redirect(url_for("system.index"))
-    return render_template("operations/stop_sending.html")
+    return render_template("operations/stop_sending.html", has_email=bool(settings().smtp_url))
 
 
 @blueprint.post("/start-sending")

@@ -13,6 +13,7 @@ from portal.services.webhooks.drafts import Draft
 from portal.services.webhooks.rules import SecretMode
 from portal.web.deliveries import presenter as delivery_presenter
 from portal.web.deliveries.help_views import as_file, signature_page
+from portal.web.deliveries.wording import event_name
 from portal.web.forms.base import refusals_in
 from portal.web.forms.parsing import uuid_or_none
 from portal.web.frame.access import actor, always, requires
@@ -55,12 +56,14 @@ def test() -> Answer:
 def show(public_id: UUID) -> Answer:
     """Show the newest test of a form, step by step."""
     draft = drafts.find(actor(), public_id)
+    page = _page(draft)
     return render_template(
         "webhooks/test/show.html",
         draft=draft,
+        event_name=event_name(page.delivery.event),
         made_secret=draft.values.secret_mode is SecretMode.GENERATE,
         earlier=len(draft.tests) - 1,
-        **_changing(draft, _page(draft)),
+        **_changing(draft, page),
     )
 
 

@@ -134,7 +134,9 @@ def _steps(webhook: WebhookDetail, advice: Advice | None, quoted: str) -> Iterat
         where = url_for("webhook_switches.on", public_id=webhook.public_id)
         note = f"{_held(webhook)} You choose the ones to send." if webhook.held else ""
         is_post = not webhook.is_asked_about
-        yield Step("Turn the webhook on.", note, ("Turn on", where), is_post=is_post)
+        by_us = webhook.off_reason not in (None, OffReason.PERSON)
+        text = "Turn the webhook on." if by_us else "Turn the webhook on when it’s needed again."
+        yield Step(text, note, ("Turn on", where), is_post=is_post)
     elif is_off and advice and not advice.message:
         yield Step(asking(f"{ASK} to turn on the webhook.", SWITCH, webhook.public_id))
     elif not is_off and webhook.backlog:
@@ -191,8 +193,7 @@ def _test(webhook: WebhookDetail, note: str) -> Iterator[Step]:
 
 
 def _resume(webhook: WebhookDetail, note: str) -> Step:
-    verb = "is" if webhook.waits == 1 else "are"
-    text = f"Send the {held_count(webhook.waits)} that {verb} waiting."
+    text = f"Send {held_count(webhook.waits)} now instead of later."
     where = url_for("webhook_switches.resume", public_id=webhook.public_id)
     return Step(text, note, ("Resume now", where), is_post=True)
 

@@ -30,7 +30,6 @@ from portal.web.webhooks.views import WEBHOOK, Answer, delivery_path
 from portal.web.webhooks.wording import (
     has_moved,
     held_count,
-    held_for,
     held_until_words,
     resumed_words,
     turned_on_words,
@@ -75,7 +74,7 @@ class TestForm(PortalForm):
 def off(public_id: UUID) -> Answer:
     """Turn it off and hold what waits."""
     name = turn_on_off.turn_off(actor(), public_id)
-    flash(f"{name} turned off. {held_for()}", "success")
+    flash(f"{name} turned off.", "success")
     return redirect(url_for("webhooks.show", public_id=public_id))
 
 

@@ -106,7 +106,8 @@ def _why(webhook: WebhookDetail, row: LogRow, many: int) -> str:
 
 def held_for() -> str:
     """That new events are put on hold while a webhook is off, and for how long."""
-    return f"We put new events on hold. They expire after {plural(days_kept(), 'day')}."
+    kept = plural(days_kept(), "day")
+    return f"New events are on hold for {kept} and can be sent once it’s on again."
 
 
 # Of a webhook that is well, by the status of its last delivery.

@@ -57,7 +57,7 @@ def test_kinds_are_counted_and_narrow_the_list(app: Flask) -> None:
     everything()
     pages = visit(app)
     page = pages.get("/alerts")
-    assert "All alerts 4" in page.main
+    assert "All kinds 4" in page.main
     assert "is-bad" not in page.html
     page = pages.follow("Low-stock alerts")
     assert page.path == "/alerts?event=alert.low_stock"
@@ -78,9 +78,9 @@ def test_acknowledged_it_leaves_the_list_and_says_by_whom(app: Flask) -> None:
     assert page.rows() == []
     page = pages.get("/alerts?show=acknowledged")
     assert "Ana Gruber" in row_of(page, "Low stock")
-    assert "All alerts 1 Overdue alerts 0" in page.main
+    assert "All kinds 1 Overdue alerts 0" in page.main
     page = pages.get("/alerts?show=all")
-    assert (len(page.rows()), "All alerts 4 Overdue alerts 1" in page.main) == (4, True)
+    assert (len(page.rows()), "All kinds 4 Overdue alerts 1" in page.main) == (4, True)
     for back, leads_to in (("", "/alerts"), ("https://evil.example.com/alerts", "/")):
         path = f"/alerts/{ledger()[-1].public_id}/acknowledge"
         assert pages.post(path, {"back": back}, follow=False).location == leads_to
@@ -104,7 +104,7 @@ def test_the_page_of_an_asset_says_why_no_alert_fired(app: Flask) -> None:
     assert "Last checked" in pages.get(f"/assets/{asset_id}").main
     # The last check was before there was this one.
     assert "Not checked yet" in pages.get(f"/assets/{make_asset()}").main
-    assert "Next: ThinkPad T14" in visit(app).get("/settings/alerts").main
+    assert "Coming up: ThinkPad T14" in visit(app).get("/settings/alerts").main
 
 
 def test_what_has_passed_is_over_and_asks_for_nothing(app: Flask) -> None:

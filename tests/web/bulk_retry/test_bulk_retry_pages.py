@@ -38,7 +38,12 @@ def test_the_log_offers_ticks_and_all_that_match(support: Pages) -> None:
     buttons = page.form("/deliveries/retry").buttons
     assert buttons == ["Retry", "Dismiss", "Export", "Clear selection"]
     assert f'form="selected" name="delivery" value="{made}"' in page.html
-    assert page.links("Retry all 1") == ["/deliveries/retry?status=failed&all=1"]
+    assert page.links("Retry 1") == ["/deliveries/retry?status=failed&all=1"]
+    hook = make_webhook(name="Helpdesk")
+    make_delivery(hook, status="failed")
+    asked = f"/deliveries/retry?status=failed&webhook={hook.public_id}&all=1"
+    (back,) = support.get(asked).links("Helpdesk")
+    assert support.get(back).h1 == "Helpdesk"
     # What is only queued no bulk retry sends.
     make_delivery()
     buttons = support.get("/deliveries?status=queued").form("/deliveries/retry").buttons

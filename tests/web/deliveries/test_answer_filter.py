@@ -80,7 +80,7 @@ def test_a_bulk_retry_and_the_file_keep_to_the_answer_that_was_asked_for(app: Fl
     (address,) = page.links("CSV for Excel")
     text = pages.client.get(address, buffered=True).text
     assert (MISSING in text, "busy" in text) == (True, False)
-    page = pages.get(page.links("Retry all 1")[0])
+    page = pages.get(page.links("Retry 1")[0])
     assert page.h1 == "Retry 1 delivery to Finance?"
     assert f"Response contains “{MISSING}”" in page.main
 

@@ -75,7 +75,7 @@ CASES: dict[str, Case] = {
     "being sent": (being_sent, "Sending to receiver.example.com now", "1 of 10", "Now", True),
     "retried soon": (lambda: due_in(10), "We’ll retry at ", "2 of 10 attempts made.", "", True),
     "retried later": (lambda: due_in(25), "We’ll retry at ", "2 of 10 attempts made.", "", False),
-    "off": (at_off, OFF, "We’ll send", "When the webhook is turned on", False),
+    "off": (at_off, OFF, "It waits until", "When the webhook is turned on", False),
     "deleted": (at_deleted, "“Gone” was deleted", "We won’t send this delivery.", "None", False),
     "all stopped": (while_stopped, "", STOPPED, "When sending resumes", False),
     "all stopped, retrying": (
@@ -102,7 +102,7 @@ CASES: dict[str, Case] = {
     "on_hold": (
         lambda: at_off(status="on_hold"),
         OFF,
-        "We’ll send this delivery when the webhook is turned on. Expires ",
+        "It waits until someone turns the webhook on and sends it. Expires ",
         "When the webhook is turned on",
         False,
     ),

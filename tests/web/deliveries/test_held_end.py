@@ -54,8 +54,8 @@ def test_every_page_that_shows_it_says_until_when(app: Flask, reason: str) -> No
         delivery = make_delivery(hook, status="on_hold", created_at=NOW - 5 * DAY)
         pages, page_of = visit(app), f"/settings/webhooks/{hook.public_id}"
         main = pages.get(f"/deliveries/{delivery}").main
-        assert "On hold because “Payroll” is off We’ll send" in main
-        assert "when the webhook is turned on. Expires Dec 24." in main
+        assert "On hold because “Payroll” is off It waits until" in main
+        assert "and sends it. Expires Dec 24." in main
         assert "Expires Dec 24" in pages.get("/deliveries").rows()[0][5]
         page = pages.get(page_of)
         assert "It expires on Dec 24." in page.main

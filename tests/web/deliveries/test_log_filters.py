@@ -110,8 +110,8 @@ def test_a_filtered_list_counts_what_matches_and_what_its_buttons_will_act_on(
     assert "retried one at a time" in support.get("/deliveries?status=queued").main
     page = support.get("/deliveries?status=delivered")
     assert "1 match " in page.main
-    assert page.links("Resend all 1")
-    assert support.get("/deliveries?status=delivered&event=asset.created").links("Resend all 1")
+    assert page.links("Resend 1")
+    assert support.get("/deliveries?status=delivered&event=asset.created").links("Resend 1")
     make_delivery(make_webhook(state="off"), status="delivered")
     page = support.get("/deliveries?status=delivered")
     assert "2 matches 1 can be resent." in page.main

@@ -47,10 +47,10 @@ def test_list_and_page_say_who_turned_it_off_and_why(
     app: Flask, reason: str, listed: str, said: str
 ) -> None:
     hook, pages = off(reason), visit(app)
-    assert pages.get(LIST).rows()[0][1:3] == ["Off", f"{listed}1 of {len(CATALOGUE)} events"]
+    assert pages.get(LIST).rows()[0][1:3] == ["Off", f"{listed}Gets 1 of {len(CATALOGUE)} events"]
     main = pages.get(f"{LIST}/{hook.public_id}").main
     assert said in main
-    assert "We put new events on hold" in main
+    assert "New events are on hold" in main
 
 
 @pytest.mark.parametrize("reason", ["gone", "failing", "person"])

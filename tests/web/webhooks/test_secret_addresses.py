@@ -140,7 +140,9 @@ def test_an_administrator_sees_it_where_it_is_edited_and_set_up(
     hook, delivery = made(columns)
     pages = visit(app)
     path = f"/settings/webhooks/{hook.public_id}"
-    assert hook.url in pages.get(path).main
+    main = pages.get(path).main
+    assert hook.url in main
+    assert "Only administrators see the whole URL" in main
     assert hook.url in pages.get(f"{path}/receiver").main
     assert pages.get(f"{path}/edit").form().fields["url"] == [hook.url]
     # What is kept or handed on has no use for it.

@@ -69,7 +69,7 @@ def test_all_events_are_a_choice_of_their_own_and_chosen_ones_never_grow(pages: 
     page = add(pages, which_events="all", events=[], secret_mode="none")
     assert [each.event for each in the_webhook().subscriptions] == ["*"]
     assert "Events All events" in page.main
-    assert "All events" in pages.get("/settings/webhooks").rows()[0][2]
+    assert "Gets all events" in pages.get("/settings/webhooks").rows()[0][2]
     path = f"{page.path}/edit"
     form = pages.get(path).form(path)
     assert form.fields["which_events"] == ["all"]
