@@ -24,7 +24,7 @@ from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.backlog import Backlog, Cause, Taken, WebhookStatus
 from portal.web.deliveries.log_presenter import said_in
 from portal.web.deliveries.retried_by import QueuedDeliveries, queued
-from portal.web.deliveries.share import ASKED
+from portal.web.deliveries.share import ToldCause
 from portal.web.deliveries.wording import by_status
 from portal.web.frame.access import can
 from portal.web.frame.site_state import in_trouble, may_send, sending_stop
@@ -236,6 +236,7 @@ def _row(backlog: Backlog, in_bulk_retries: QueuedDeliveries, said: str) -> Back
     ways = list(_ways_out(backlog, in_bulk_retries, meant))
     main, *others = [view, *ways] if asks_to_wait(backlog) else [*ways, view]
     words = response_words(backlog, backlog.cause, said)
+    share = [Act(SHARE, f"{page}#share")] if _can_share(backlog, meant) else []
     return BacklogRow(
         public_id=backlog.public_id,
         name=backlog.name,
@@ -256,7 +257,7 @@ def _row(backlog: Backlog, in_bulk_retries: QueuedDeliveries, said: str) -> Back
         taken=backlog.taken,
         main=main,
         may_dismiss=backlog.undelivered > 0 and can("deliveries.dismiss"),
-        acts=[*others[::-1], *([Act(SHARE, f"{page}#share")] if _can_share(backlog) else [])],
+        acts=[*others[::-1], *share],
     )
 
 
@@ -270,10 +271,12 @@ def _meaning(backlog: Backlog, cause: Cause | None, text: str) -> Meaning | None
     return meaning(backlog.host, backlog.format, cause.code, text) if cause else None
 
 
-def _can_share(backlog: Backlog) -> bool:
+def _can_share(backlog: Backlog, meant: Meaning | None) -> bool:
     """Return whether its page has an update to share."""
     cause = backlog.cause
-    return not backlog.is_deleted and cause is not None and cause.reason in ASKED
+    if cause is None or cause.reason is None or backlog.is_deleted:
+        return False
+    return bool(ToldCause(cause.reason, cause.code, meaning=meant).request)
 
 
 def _ways_out(

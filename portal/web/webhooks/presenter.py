@@ -151,6 +151,12 @@ def _steps(webhook: WebhookDetail, advice: Advice | None, quoted: str) -> Iterat
         yield Step(about.sentence, _held(webhook), link)
 
 
+def what_reopens(webhook: WebhookDetail) -> str:
+    """Return why its receiver closed its URL, where that ends without another URL; else blank."""
+    _, meant = _behind(webhook, responses(webhook.backlog))
+    return meant.happened if meant and meant.is_advice and not meant.step else ""
+
+
 def _behind(webhook: WebhookDetail, said: Responses) -> tuple[str, Meaning | None]:
     """Return the response that the next step is about, and what it means; blank where it is about
     none."""

@@ -26,6 +26,7 @@ from portal.web.deliveries.dismissal_views import reason_field, shown
 from portal.web.forms.base import HAS_A_PAGE, PortalForm, refusals_flashed, refusals_in, status_of
 from portal.web.forms.parsing import uuid_or_none
 from portal.web.frame.access import actor, owner, requires
+from portal.web.webhooks.presenter import what_reopens
 from portal.web.webhooks.views import WEBHOOK, Answer, delivery_path
 from portal.web.webhooks.wording import (
     has_moved,
@@ -95,13 +96,15 @@ def on(public_id: UUID) -> Answer:
             _tell(turn_on_off.turn_on(actor(), public_id, form.chosen))
             return redirect(here)
     webhook = webhook_queries.show(public_id)
+    is_closed = _is_closed(webhook)
     page = render_template(
         "webhooks/on.html",
         form=form,
         webhook=webhook,
         held=held_count(webhook.held),
         held_until=held_until_words(webhook),
-        is_closed=_is_closed(webhook),
+        is_closed=is_closed,
+        reopens=what_reopens(webhook) if is_closed else "",
     )
     return page, status_of(form)
 

@@ -5,6 +5,7 @@ from flask import Flask
 from jobs.deliver import deliver_due
 from tests.jobs.dispatcher.delivery_clock import only_delivery
 from tests.support.chats import ChatReceiver
+from tests.support.deliveries import fail, make_attempt
 from tests.support.factories import Hook, make_user, make_webhook, publish
 from tests.web.signed_in import visit
 
@@ -49,9 +50,27 @@ def test_of_an_archived_channel_it_is_said_who_has_to_act_in_slack(app: Flask) -
     assert f"{happened} (410)" in delivery
     assert f"URL permanently closed {happened}." in pages.get("/").main
     assert f"IT channel responded “channel_is_archived”. {happened}." in webhook
-    assert visit(app).get("/").links("Turn on")
+    ada = visit(app)
+    ada.get("/")
+    asked = ada.follow("Turn on").main
+    assert f"{happened}. If it still is, the next delivery will fail and turn the" in asked
+    assert "enter the new URL" not in asked
     bundle = pages.client.get(f"{path}/help-bundle").text
     assert f"{happened}.\nCause: Receiver" in bundle
+
+
+def test_of_what_a_chat_takes_in_a_second_nothing_is_asked_of_anyone(app: Flask) -> None:
+    hook = make_webhook("https://chat.googleapis.com/v1/spaces/A", format="google_chat")
+    made = fail(hook, "rate", 429, tries=10)
+    make_attempt(made, reason="rate", code=429, url=hook.url, response_text="RESOURCE_EXHAUSTED")
+    pages = visit(app)
+    main = pages.get(f"/deliveries/{made}").main
+    assert "Google Chat takes one post a second per space, from all senders together" in main
+    assert "No action needed" in main
+    assert "Update to share" not in main
+    overview = pages.get("/").main
+    assert "Rate limited (429)" in overview
+    assert "Update to share" not in overview
 
 
 def test_an_administrator_enters_the_new_url_of_a_webhook_that_discord_lost(app: Flask) -> None:
