@@ -55,6 +55,16 @@ FAILED_AT: Final = {
 }
 
 
+REMEDIES: Final = {
+    Step.CONNECT: "Check the host and port in SMTP_URL and whether this server can reach them.",
+    Step.TLS: "Check the port in SMTP_URL. For a private certificate authority, set SSL_CERT_FILE.",
+    Step.SIGN_IN: "Check the user and password in SMTP_URL.",
+    Step.SENDER: "Check the sender (from) in SMTP_URL.",
+    Step.RECIPIENT: "Check the recipient’s email address.",
+    Step.MESSAGE: "Check the mail server’s log.",
+}
+
+
 class MailFailed(Exception):
     """The message was not taken. `words`: the server's own, or the system's, with “…” for the
     recipient and the password. `may_have_arrived`: the server left without an answer to it."""

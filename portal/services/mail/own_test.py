@@ -30,6 +30,11 @@ class Outcome:
     step: Step | None
     words: str
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it was sent, or failed."""
+        return bool(self.sent_at or self.step)
+
 
 def start(actor: Actor) -> None:
     """Have a test sent to this person, in place of the one before."""

@@ -14,7 +14,7 @@ from portal.queue.names import BACKGROUND, DELIVERIES
 from portal.services.core import heartbeats
 from portal.services.core.heartbeats import FORGOTTEN_AFTER, ProcessStatus, worker_of
 from portal.services.core.time_zones import moment_words
-from portal.services.mail.mailer import FAILED_AT
+from portal.services.mail.mailer import FAILED_AT, REMEDIES
 from portal.services.operations.health import (
     BEFORE_THE_RELEASE,
     Blocker,
@@ -578,7 +578,7 @@ def _mail(facts: Facts, _now: datetime) -> Iterator[Finding]:
             "We stopped after 5 attempts. When a test email is sent, we’ll retry them."
             if mail.has_given_up
             else "We’ll retry automatically.",
-            "Check SMTP_URL and the mail server’s log.",
+            REMEDIES[mail.step],
         )
 
 

@@ -15,6 +15,7 @@ from wtforms import Field, FieldList, Form, FormField, RadioField, SelectMultipl
 
 from portal.config.settings import Settings
 from portal.lib.typed_text import harmless
+from portal.services.mail.mails import is_mailbox
 from portal.web.frame import status_tags
 from portal.web.frame.glyphs import GLYPHS
 from portal.web.frame.wording import WORDS
@@ -300,6 +301,8 @@ class Section:
         return any(place.is_here for place in self.places)
 
 
+# Only where a local trial shows its emails.
+MAILBOX: Final = "Email"
 SECTIONS: Final = (
     Section("Overview", (Place("Overview", "/", "home.read"),)),
     Section(
@@ -330,6 +333,7 @@ SECTIONS: Final = (
         (
             Place("Users", "/settings/people", "people.manage"),
             Place("Audit", "/settings/audit", "audit.read"),
+            Place(MAILBOX, "/settings/email", "system.read"),
             Place("System", "/settings/system", "system.read"),
         ),
     ),
@@ -346,7 +350,14 @@ def navigation() -> list[Section]:
     """Return the sections, with the tabs that the signed-in person may read."""
     can = cast(Callable[[str], bool], current_app.jinja_env.globals["can"])
     sections = (
-        Section(section.label, tuple(p for p in section.places if can(p.permission)))
+        Section(
+            section.label,
+            tuple(
+                place
+                for place in section.places
+                if can(place.permission) and (place.label != MAILBOX or is_mailbox())
+            ),
+        )
         for section in SECTIONS
     )
     return [section for section in sections if section.places]

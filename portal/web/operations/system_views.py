@@ -15,6 +15,7 @@ from portal.web.frame.access import actor, requires
 from portal.web.frame.site_state import in_trouble, offline_senders
 from portal.web.frame.status_tags import PROCESS
 from portal.web.home.us_or_them import us_or_them
+from portal.web.operations.email_views import test_values
 
 STOPPED: Final = "Sending paused. Requests in progress will finish."
 STARTED: Final = "Sending resumed. We’re sending the queued deliveries."
@@ -43,6 +44,7 @@ def index() -> str:
         versions=report.version_lines(facts),
         settings_in_force=report.setting_lines(facts),
         stop=facts.stop,
+        email=test_values() if findings.is_readable(facts) else None,
     )
 
 

@@ -42,6 +42,7 @@ def make_gallery(*, local_trial: bool = True, opens: bool = True) -> Flask:
     app.extensions["settings"] = SimpleNamespace(
         timezone=ZoneInfo("Europe/Vienna"),
         local_trial=local_trial,
+        smtp_url="",
         opens_this_machine=opens,
         base_url="http://gallery",
     )

@@ -114,7 +114,7 @@ people.erase
 audit.read
     audit.index audit.export
 system.read
-    system.index
+    system.index emails.test emails.live emails.index
 sending.switch
     system.stop_sending system.start_sending
 sample_data.load

@@ -1,0 +1,53 @@
+"""A test email, from System; and Settings → Email: what a local trial shows in place of sending."""
+
+from typing import Any
+
+from flask import Blueprint, abort, jsonify, redirect, render_template, url_for
+from werkzeug.wrappers import Response
+
+from portal.services.mail import mailbox, mails, own_test
+from portal.services.mail.mailer import FAILED_AT, REMEDIES
+from portal.web.forms.base import refusals_flashed
+from portal.web.frame.access import actor, requires
+
+blueprint = Blueprint("emails", __name__, url_prefix="/settings")
+
+
+@blueprint.post("/system/test-email")
+@requires(own_test.PERMISSION)
+def test() -> Response:
+    """Have one sent to this person. Nobody waits for the mail server: System shows the outcome."""
+    with refusals_flashed():
+        own_test.start(actor())
+    return redirect(url_for("system.index", _anchor="email"))
+
+
+@blueprint.get("/system/test-email")
+@requires(own_test.PERMISSION)
+def live() -> Response:
+    """Return the part of System that changes while a test is being sent."""
+    values = test_values()
+    html = render_template("operations/_test_email.html", email=values)
+    last = values["last"]
+    is_over = last is None or last.is_over
+    return jsonify(html=html, stop=is_over, announce="Test email: done" if is_over else "")
+
+
+@blueprint.get("/email")
+@requires("system.read")
+def index() -> str:
+    """The newest emails of a local trial that has no mail server."""
+    if not mails.is_mailbox():
+        abort(404)
+    return render_template("operations/email.html", mails=mailbox.newest())
+
+
+def test_values() -> dict[str, Any]:
+    """Return whether emails are sent, and how the last test of this person went."""
+    return {
+        "is_on": mails.is_on(),
+        "is_mailbox": mails.is_mailbox(),
+        "last": own_test.last(actor()),
+        "failed_at": FAILED_AT,
+        "remedies": REMEDIES,
+    }
