@@ -117,8 +117,7 @@ def update_to_share(trouble: Trouble) -> str:
         f"First failed attempt: {in_both_zones(first)}.{since}" if first else "",
         f"Last failed attempt: {last}{f', {trouble.last_cause}' if several else ''}.",
         search_logs(*trouble.ids) if trouble.ids else "",
-        *dict.fromkeys(filter(None, requests)),
-        _promise(trouble),
+        " ".join([*dict.fromkeys(filter(None, requests)), _promise(trouble)]),
     )
     return "\n".join(line for line in lines if line)
 
@@ -137,7 +136,7 @@ def _promise(trouble: Trouble) -> str:
     told = (
         f"{ended}{of_some}." if trouble.ended else "",
         trouble.held,
-        f"Let us know when it’s fixed. We’ll send {it} again.",
+        f"Let us know when to send {it} again.",
     )
     return " ".join(filter(None, told))
 
@@ -168,4 +167,4 @@ def search_logs(*ids: UUID) -> str:
     """Say how the receiver’s team finds these deliveries in their logs."""
     one = "this delivery ID" if len(ids) == 1 else "these delivery IDs"
     listed = ", ".join(map(str, ids))
-    return f"To find our requests, search your logs for {one} (X-Asset-Webhook-Id): {listed}."
+    return f"Search your logs for {one} (X-Asset-Webhook-Id): {listed}."

@@ -85,7 +85,7 @@ def test_it_tells_every_cause_and_the_last_failure_of_all(app: Flask) -> None:
     ("statuses", "promise"),
     [
         (("retrying", "queued"), "Nothing is lost. We’ll keep them and retry automatically."),
-        (("failed",), "Automatic retries have ended. Let us know when it’s fixed. We’ll"),
+        (("failed",), "Automatic retries have ended. Let us know when to send"),
         (("failed", "queued"), "Automatic retries have ended for 1 of them. Let us know"),
         (
             ("failed", "on_hold"),
