@@ -5,6 +5,7 @@ from typing import Final
 
 from portal.services.mail import own_test
 from portal.services.mail.mails import TEST, Writer
+from portal.services.people import link_mails
 from portal.services.webhooks import notices
 
-KINDS: Final[Mapping[str, Writer]] = {TEST: own_test.write, **notices.WRITERS}
+KINDS: Final[Mapping[str, Writer]] = {TEST: own_test.write, **notices.WRITERS, **link_mails.WRITERS}

@@ -16,7 +16,7 @@ from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.time_zones import refuse_unknown_zone
 from portal.services.core.unit_of_work import database_time, session, writing
-from portal.services.people import one_time_links, sessions
+from portal.services.people import link_mails, one_time_links, sessions
 from portal.services.people.accounts import add_user, find_user
 from portal.services.people.sessions import UNKNOWN_DEVICE, Admission
 
@@ -66,6 +66,17 @@ def hide(actor: Actor, public_id: UUID) -> None:
         link = _open(current, public_id)
         if link.created_by_id == actor.user_id:
             link.shown_until = None
+
+
+def send(actor: Actor, public_id: UUID) -> str:
+    """Have the link sent to the invited person; return the address."""
+    with writing() as current:
+        require(current, actor, "people.manage")
+        link = _open(current, public_id)
+        link_mails.send(current, link)
+        target = ("invitation", link.public_id, link.email or "")
+        audit.record(current, actor, "person.invitation_emailed", target=target)
+        return link.email or ""
 
 
 def renew(actor: Actor, public_id: UUID) -> None:

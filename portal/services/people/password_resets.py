@@ -16,7 +16,7 @@ from portal.services import audit
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import database_time, session, writing
-from portal.services.people import accounts, one_time_links, sessions, sign_in_throttle
+from portal.services.people import accounts, link_mails, one_time_links, sessions, sign_in_throttle
 from portal.services.people.sessions import UNKNOWN_DEVICE, Admission
 
 LASTS: Final = timedelta(hours=24)
@@ -70,6 +70,19 @@ def hide(actor: Actor, public_id: UUID) -> None:
         for link in current.execute(_unused(accounts.find(current, public_id))).scalars():
             if link.created_by_id == actor.user_id:
                 link.shown_until = None
+
+
+def send(actor: Actor, public_id: UUID) -> str:
+    """Have the link that works for this person sent to them; return the address."""
+    with writing() as current:
+        require(current, actor, "people.manage")
+        user = accounts.find(current, public_id)
+        link = current.scalars(_unused(user).order_by(Link.id.desc()).limit(1)).one_or_none()
+        if link is None:
+            raise Refusal("There’s no unused link. Create one.")
+        link_mails.send(current, link)
+        audit.record_person(current, actor, "person.new_password_emailed", user)
+        return user.email
 
 
 def use(

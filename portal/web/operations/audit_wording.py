@@ -139,6 +139,7 @@ GROUPS: Final[Mapping[str, Group]] = {
         {
             "person.invited": "invited",
             "person.invited_again": "new invitation link",
+            "person.invitation_emailed": "invitation emailed",
             "person.invitation_cancelled": "invitation canceled",
             "person.joined": "joined",
             "person.changed": "changed",
@@ -146,6 +147,7 @@ GROUPS: Final[Mapping[str, Group]] = {
             "person.disabled": "disabled",
             "person.enabled": "enabled",
             "person.new_password_offered": "password link created",
+            "person.new_password_emailed": "password link emailed",
             "person.password_changed": "password changed",
             "person.identity_confirmed": "password confirmed",
             "person.signed_in": "signed in",

@@ -1,5 +1,6 @@
 """Settings → Users: invitations, whose link its maker sees for a quarter of an hour."""
 
+from typing import Final
 from uuid import UUID
 
 from flask import Blueprint, flash, redirect, render_template, url_for
@@ -8,14 +9,16 @@ from werkzeug.wrappers import Response
 from portal.models.people import Role
 from portal.services.core.refusals import NotAllowed, Refusal
 from portal.services.core.unit_of_work import once_only
+from portal.services.mail import mails
 from portal.services.people import invitations
 from portal.services.people.accounts import ROLE_NAMES
-from portal.web.forms.base import typed
+from portal.web.forms.base import refusals_flashed, typed
 from portal.web.frame.access import actor, always, owner, requires
 from portal.web.people.forms import ROLE_HINTS, InvitationForm
 
 blueprint = Blueprint("invitations", __name__, url_prefix="/settings/people")
 
+SENDING: Final = "We’re sending the link to {}. If it doesn’t arrive, check System."
 Answer = str | Response | tuple[str, int]
 
 
@@ -55,7 +58,8 @@ def show(public_id: UUID) -> Answer:
     """One invitation, with its link while this person may see it."""
     found = invitations.invitation(actor(), public_id)
     name = ROLE_NAMES[Role(found.role)]
-    return render_template("people/invitation.html", invitation=found, role_name=name)
+    values = {"invitation": found, "role_name": name, "sends": mails.is_on()}
+    return render_template("people/invitation.html", **values)
 
 
 @blueprint.post("/invitations/<uuid:public_id>/copied")
@@ -65,6 +69,15 @@ def copied(public_id: UUID) -> Answer:
     invitations.hide(actor(), public_id)
     flash("Link hidden. It works for 7 days.", "success")
     return redirect(url_for("people.index"))
+
+
+@blueprint.post("/invitations/<uuid:public_id>/send")
+@requires("people.manage", again=always)
+def send(public_id: UUID) -> Answer:
+    """Send the link to the invited person."""
+    with refusals_flashed("warning"):
+        flash(SENDING.format(invitations.send(actor(), public_id)), "success")
+    return redirect(url_for("invitations.show", public_id=public_id))
 
 
 @blueprint.post("/invitations/<uuid:public_id>/renew")
@@ -86,4 +99,5 @@ def cancel(public_id: UUID) -> Answer:
 
 
 def _form_page(form: InvitationForm) -> str:
-    return render_template("people/invite.html", form=form, hints=ROLE_HINTS)
+    sends = mails.is_on()
+    return render_template("people/invite.html", form=form, hints=ROLE_HINTS, sends=sends)

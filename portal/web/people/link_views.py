@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response
 
 from portal.models.people import LinkKind, Role
 from portal.services.core.refusals import Refusal
+from portal.services.mail import mails
 from portal.services.people import accounts, invitations, one_time_links, password_resets
 from portal.services.people.accounts import ROLE_NAMES
 from portal.services.people.invitations import NewPerson
@@ -21,6 +22,7 @@ from portal.web.frame import access
 from portal.web.frame.access import PUBLIC, actor, always, requires
 from portal.web.people.browsers import browser_words
 from portal.web.people.forms import JoinForm, NewPasswordForm, SetUpForm
+from portal.web.people.invitation_views import SENDING
 
 blueprint = Blueprint("joining", __name__)
 new_passwords_blueprint = Blueprint("new_passwords", __name__)
@@ -82,7 +84,8 @@ def accept() -> Answer:
 def show(public_id: UUID) -> str:
     """Show the link for this person while its maker may see it, and how to make one."""
     person, offer = accounts.person(public_id), password_resets.offered(actor(), public_id)
-    return render_template("people/new_password.html", person=person, offer=offer)
+    values = {"person": person, "offer": offer, "sends": mails.is_on()}
+    return render_template("people/new_password.html", **values)
 
 
 @new_passwords_blueprint.post("/settings/people/<uuid:public_id>/new-password")
@@ -103,6 +106,15 @@ def copied(public_id: UUID) -> Response:
     password_resets.hide(actor(), public_id)
     flash("Link hidden. It works once within 24 hours.", "success")
     return redirect(url_for("people.show", public_id=public_id))
+
+
+@new_passwords_blueprint.post("/settings/people/<uuid:public_id>/new-password/send")
+@requires("people.manage", again=always)
+def send(public_id: UUID) -> Response:
+    """Send the link to the person whom it is for."""
+    with refusals_flashed("warning"):
+        flash(SENDING.format(password_resets.send(actor(), public_id)), "success")
+    return redirect(url_for("new_passwords.show", public_id=public_id))
 
 
 @new_passwords_blueprint.get("/new-password")

@@ -107,8 +107,8 @@ alerts.settings
 people.manage
     people.index people.show people.role people.enable people.disable
     invitations.new invitations.invite invitations.show invitations.copied invitations.renew
-    invitations.cancel
-    new_passwords.offer new_passwords.show new_passwords.copied
+    invitations.cancel invitations.send
+    new_passwords.offer new_passwords.show new_passwords.copied new_passwords.send
 people.erase
     erasure.user erasure.staff erasure.continue_user erasure.continue_staff
 audit.read
@@ -129,7 +129,7 @@ AGAIN: Final = """
 always
     people.role people.enable people.disable erasure.user erasure.staff
     invitations.new invitations.invite invitations.show invitations.renew invitations.cancel
-    new_passwords.offer new_passwords.show
+    new_passwords.offer new_passwords.show new_passwords.send invitations.send
     webhook_secrets.show webhook_secrets.switch webhook_drafts.secret
     confirmations.confirm
 posted

@@ -1,0 +1,101 @@
+"""An invitation, or a link for a new password, by email: beside copying it."""
+
+from collections.abc import Iterator
+from uuid import UUID
+
+import pytest
+from flask import Flask
+from sqlalchemy import select, update
+
+from jobs.mails import send_mails
+from portal.extensions import settings
+from portal.lib.clock import utcnow
+from portal.models.mails import Mail
+from portal.models.people import Link, Role
+from portal.services.audit import TrailFilter, find_page
+from portal.services.core.unit_of_work import session, writing
+from portal.services.people import invitations, password_resets
+from tests.support.factories import Person, make_user
+from tests.support.mail_server import MailServer, set_up
+from tests.support.pages import Page, Pages
+from tests.web.signed_in import signed_in
+
+PEOPLE = "/settings/people"
+
+
+@pytest.fixture
+def server(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[MailServer]:
+    with MailServer() as running:
+        set_up(app, monkeypatch, smtp_url=running.url)
+        yield running
+
+
+def words(server: MailServer) -> list[str]:
+    (message,) = server.messages
+    return [str(message["To"]), str(message["Subject"]), " ".join(message.get_content().split())]
+
+
+def link_in(server: MailServer) -> str:
+    return next(word for word in words(server)[-1].split() if "token=" in word)
+
+
+def press(pages: Pages, path: str) -> Page:
+    return pages.submit(pages.get(path).form(f"{path}/send"))
+
+
+def invite(by: Person) -> str:
+    public_id = invitations.invite(by.actor, "cleo@example.com", Role.SUPPORT)
+    return f"{PEOPLE}/invitations/{public_id}"
+
+
+def test_an_invitation_is_sent_and_its_link_lets_in(app: Flask, server: MailServer) -> None:
+    ana = make_user(name="Ana Roth")
+    page = press(signed_in(app, ana), invite(ana))
+    assert "We’re sending the link to cleo@example.com." in page.text
+    kept = [str(value) for value in vars(session().scalars(select(Mail)).one()).values()]
+    assert not any("token" in value for value in kept)
+    send_mails()
+    host = settings().base_url.partition("//")[2]
+    to, subject, text = words(server)
+    assert (to, subject) == ("cleo@example.com", f"You’re invited to the asset register at {host}")
+    assert text.startswith(f"Ana Roth invited you to the asset register at {host}.")
+    link = link_in(server).removeprefix(settings().base_url)
+    assert "cleo@example.com" in Pages(app).get(link).main
+    actions = [entry.action for entry in find_page(TrailFilter(), None).rows]
+    assert "person.invitation_emailed" in actions
+
+
+def test_a_link_for_a_new_password_is_sent_to_whom_it_is_for_in_their_zone(
+    app: Flask, server: MailServer
+) -> None:
+    ana, ben = make_user(), make_user(email="ben@example.com", time_zone="Asia/Tokyo")
+    password_resets.offer(ana.actor, ben.public_id)
+    press(signed_in(app, ana), f"{PEOPLE}/{ben.public_id}/new-password")
+    send_mails()
+    to, subject, text = words(server)
+    assert (to, subject) == ("ben@example.com", "Choose a new password for the asset register")
+    assert "(Asia/Tokyo)" in text
+    assert Pages(app).get(link_in(server).removeprefix(settings().base_url)).status == 200
+
+
+def test_a_link_that_ends_before_it_is_sent_is_not_sent(app: Flask, server: MailServer) -> None:
+    ana, ben = make_user(), make_user()
+    password_resets.offer(ana.actor, ben.public_id)
+    password_resets.send(ana.actor, ben.public_id)
+    path = invite(ana)
+    invitations.send(ana.actor, UUID(path.rpartition("/")[2]))
+    with writing() as current:
+        current.execute(update(Link).values(expires_at=utcnow()))
+    send_mails()
+    assert (server.messages, session().scalars(select(Mail)).all()) == ([], [])
+    assert "Send by email" not in signed_in(app, ana).get(path).main
+
+
+def test_without_a_mail_server_a_link_is_only_copied(app: Flask) -> None:
+    ana = make_user()
+    pages, path = signed_in(app, ana), invite(ana)
+    page = pages.get(path)
+    assert "Send by email" not in page.main
+    token = page.forms[-1].hidden
+    answer = pages.client.post(f"{path}/send", data=token, follow_redirects=True)
+    assert "Email isn’t set up. Copy the link instead." in answer.text
