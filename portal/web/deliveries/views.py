@@ -158,6 +158,7 @@ def row(public_id: UUID) -> Response:
         back=local_path(request.args.get("back")),
         choose=request.args.get("choose", ""),
         span=request.args.get("span", 0, type=int),
+        alone=request.args.get("alone", ""),
         retried=retried,
     )
     is_over = retried is None or not retried.is_live
@@ -231,7 +232,8 @@ def _go(address: str) -> Answer:
 
 def _stay(public_id: UUID, back: str | None) -> Answer:
     """Return where the part of the page is fetched again, and the page's new address."""
-    kept: dict[str, Any] = {name: request.form.get(name) or None for name in ("choose", "span")}
+    how = ("choose", "span", "alone")
+    kept: dict[str, Any] = {name: request.form.get(name) or None for name in how}
     live = (
         url_for("deliveries.row", public_id=public_id, back=back, **kept)
         if back

@@ -455,7 +455,11 @@ def test_the_log_of_one_webhook_is_a_page_of_this_webhook(support: Pages) -> Non
     hook = make_webhook(name="Helpdesk")
     log = f"/deliveries?webhook={hook.public_id}"
     assert "No deliveries yet" in support.get(log).main
-    make_delivery(hook, status="delivered")
+    made = make_delivery(hook, status="delivered")
+    assert not [words for words in support.get(log).rows()[-1] if "Helpdesk" in words]
+    row = support.client.get(f"/deliveries/{made}/row?back={log}&span=1&alone=1").json
+    assert row
+    assert "Helpdesk</a>" not in row["html"]
     for query, tab in (("", "All"), ("&status=delivered", "Delivered"), ("&code=599", "All")):
         page = support.get(log + query)
         assert (page.h1, page.here) == ("Helpdesk", ["Webhooks", "Deliveries", tab])
