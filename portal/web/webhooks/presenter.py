@@ -132,7 +132,7 @@ def _steps(webhook: WebhookDetail, advice: Advice | None, quoted: str) -> Iterat
         yield from _test(webhook, "We send tests even while the webhook is off.")
     if is_off and can("webhooks.switch"):
         where = url_for("webhook_switches.on", public_id=webhook.public_id)
-        note = f"{_held(webhook)} You choose the ones to send." if webhook.held else ""
+        note = "You choose which on-hold deliveries to send." if webhook.held else ""
         is_post = not webhook.is_asked_about
         by_us = webhook.off_reason not in (None, OffReason.PERSON)
         text = "Turn the webhook on." if by_us else "Turn the webhook on when it’s needed again."
