@@ -280,7 +280,7 @@ def test_a_person_turns_it_off_and_on_again(pages: Pages) -> None:
     assert page.flashes == [("success", f"{hook.name} turned off.")]
     assert re.search(r" turned it off (just now|\d+ seconds? ago)\.", page.main)
     assert "A person turned it off" not in page.main
-    assert "1 delivery on hold. It expires on " in page.main
+    assert "1 delivery is on hold. It expires on " in page.main
     assert len(page.links("Turn on")) == 2  # as the next step, and where Turn off was
     page = pages.get(f"{path_of(hook)}/on")
     assert "1 delivery is on hold." in page.main
