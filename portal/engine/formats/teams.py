@@ -1,5 +1,6 @@
 """Posts for Microsoft Teams: a card for the template of a workflow that posts to a channel."""
 
+import re
 from typing import Any, Final
 
 import orjson
@@ -12,6 +13,10 @@ _COLORS: Final = {
     Severity.WARNING: "warning",
     Severity.DANGER: "attention",
 }
+
+
+# Cards read "{{DATE(…)}}" everywhere.
+_READ: Final = re.compile(r"\{(?=\{)")
 
 
 def write(post: Post) -> bytes:
@@ -39,5 +44,4 @@ def write(post: Post) -> bytes:
 
 
 def _run(text: str, **style: str | bool) -> dict[str, Any]:
-    # Cards read "{{DATE(…)}}" everywhere.
-    return {"type": "TextRun", "text": text.replace("{{", f"{{{WORD_JOINER}{{"), **style}
+    return {"type": "TextRun", "text": _READ.sub(rf"\g<0>{WORD_JOINER}", text), **style}

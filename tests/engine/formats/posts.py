@@ -28,6 +28,7 @@ HOSTILE: Final = {
     "> said": "> said",
     "12. item": "12. item",
     "{{DATE(2017-02-14T06:00:00Z, SHORT)}} ${x}": "{{DATE(2017-02-14T06:00:00Z, SHORT)}} ${x}",
+    "{{{DATE(2017-02-14T06:00:00Z)}}": "{{{DATE(2017-02-14T06:00:00Z)}}",
     f"שלום {RIGHT_TO_LEFT}gpj.exe": "שלום gpj.exe",
     "\x1b[31mred\x07": "[31mred",
 }
