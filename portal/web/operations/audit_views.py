@@ -1,6 +1,7 @@
 """Settings → Audit: who did what and when; on pages, and as a file."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import date
 from json import dumps
 from typing import Any, Final
@@ -122,9 +123,12 @@ def _rows(wanted: TrailFilter) -> Iterator[Sequence[object]]:
 
 
 def _chip_value(field: Field) -> str:
+    """Return a day as pages write it, where it came as browsers send it."""
     text = shown(field)
-    is_day = field.name in ("since", "until") and len(text) == len("2026-11-30")
-    return day_of(date.fromisoformat(text)) if is_day else text
+    if field.name in ("since", "until"):
+        with suppress(ValueError):
+            return day_of(date.fromisoformat(text))
+    return text
 
 
 def _chips(form: TrailFilterForm) -> list[dict[str, str]]:

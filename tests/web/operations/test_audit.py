@@ -145,6 +145,12 @@ def test_filters_in_force_can_be_cleared_and_nothing_found_says_so(app: Flask) -
     page = visit(app).get(f"{AUDIT}?since=2990-01-01&kind=webhook.created")
     assert page.rows() == []
     assert page.links("Action: Webhook: added") == [f"{AUDIT}?since=2990-01-01"]
+
+
+@pytest.mark.parametrize("typed", ["30.11.2019", "3 Nov 2019", "Nov 3 2019"])
+def test_a_day_that_was_typed_stands_in_its_filter(app: Flask, typed: str) -> None:
+    page = visit(app).get(f"{AUDIT}?since={typed}&kind=webhook.created")
+    assert page.links(f"From: {typed}") == [f"{AUDIT}?kind=webhook.created"]
     assert set(page.links("Clear filters")) == {AUDIT}
 
 
