@@ -58,7 +58,7 @@ class Answer(NamedTuple):
 
 
 OK: Final = Answer(200, '{"status": "ok"}', 0.12)
-INSIDE: Final = Answer(200, "The built-in inbox has it.\n", 0.02)
+INSIDE: Final = Answer(200, "The built-in inbox received this delivery.\n", 0.02)
 BROKEN: Final = Answer(500, "NullPointerException at ErpSink.java:118", 0.21)
 NOT_UNDERSTOOD: Final = Answer(422, '{"error": "asset.serial_number is missing"}', 0.09)
 
@@ -133,7 +133,7 @@ RECEIVERS: Final = (
     Receiver(
         "IT channel in Slack",
         TROUBLE,
-        Answer(200, "ok", 0.15),
+        INSIDE,
         conditions=(Condition("origin", "is_not", ("bulk", "import")),),
         format="slack",
     ),

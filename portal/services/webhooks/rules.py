@@ -165,12 +165,9 @@ def conditions_problem(text: str | None) -> str | None:
     return None if kept == text else "Enter the conditions again"
 
 
-def format_problem(format_: str | None, url: str) -> str | None:
-    """Why this format cannot be sent there, as a sentence."""
-    if format_ not in FORMATS:
-        return "Choose a format from the list"
-    is_chat_inside = format_ is not None and not url
-    return f"The built-in inbox gets {FORMATS[None]} only" if is_chat_inside else None
+def format_problem(format_: str | None) -> str | None:
+    """Why there is no such format, as a sentence."""
+    return None if format_ in FORMATS else "Choose a format from the list"
 
 
 def subscribed_to(events: Sequence[str]) -> tuple[str, ...]:
@@ -205,7 +202,7 @@ def check(values: WebhookValues, *, is_inbox: bool = False) -> None:
 def _problems(values: WebhookValues, is_inbox: bool) -> Iterator[tuple[str, str | None]]:
     yield "name", name_problem(values.name)
     yield "url", None if is_inbox and not values.url else url_problem(values.url)
-    yield "format", format_problem(values.format, values.url)
+    yield "format", format_problem(values.format)
     yield "events", events_problem(values.events)
     yield "conditions", conditions_problem(values.conditions)
     yield "secret", secret_problem(values.secret_mode, values.secret)

@@ -365,9 +365,8 @@ class WebhookForm(PortalForm):
             _complain(url_problem(field.data or ""))
 
     def validate_format(self, _field: Field) -> None:
-        """Require one that there is, and our own for the inbox."""
-        url = self.url.data or ("" if self.is_inside else "not entered yet")
-        _complain(format_problem(self.format_key, url))
+        """Require one that there is."""
+        _complain(format_problem(self.format_key))
 
     def validate_events(self, _field: Field) -> None:
         """Require at least one."""
