@@ -16,6 +16,7 @@ NAMES = (
     "recovery",
     "two_workers",
     "log_pages",
+    "delivery_pages",
     "register_pages",
 )
 

@@ -77,11 +77,11 @@ def run() -> Iterator[Line]:
                 with app.app_context():
                     client = visit(app).client
                     for what, path in PATHS.items():
-                        took = _ask(here, client, path)
+                        took = ask(here, client, path)
                         ratio = took.processor / alone.setdefault(what, took.processor)
                         note = (
                             f"{milliseconds(took.processor)} of processor time, {ratio:.2f} times,"
-                            f" touched {touched(partial(_get, client, path)):,}"
+                            f" touched {touched(partial(get, client, path)):,}"
                         )
                         words = f"{what}, {assets:,} assets, {database}"
                         yield Line(words, milliseconds(took.seconds), note)
@@ -89,19 +89,19 @@ def run() -> Iterator[Line]:
                     db.engine.dispose()
 
 
-def _ask(here: World, client: Client, path: str) -> Took:
+def ask(here: World, client: Client, path: str) -> Took:
     """The median of some requests on the clock, and their mean of the processors."""
     for _ in range(WARM):
-        _get(client, path)
+        get(client, path)
     busy, times = here.processor_seconds() + time.process_time(), []
     for _ in range(REQUESTS):
         began = time.perf_counter()
-        _get(client, path)
+        get(client, path)
         times.append(time.perf_counter() - began)
     busy = here.processor_seconds() + time.process_time() - busy
     return Took(statistics.median(times), busy / REQUESTS)
 
 
-def _get(client: Client, path: str) -> None:
+def get(client: Client, path: str) -> None:
     answer = client.get(path, buffered=True)
     assert answer.status_code == 200, (path, answer.status_code)

@@ -14,7 +14,7 @@ SPAN: Final = 29.9 * 86400  # seconds; no row is old enough to be let go
 BACKLOG: Final = 100  # one of so many deliveries waits, the newest ones
 BUSY: Final = 3  # the webhook they wait for
 HOOKS: Final = 50
-QUIET: Final = 51  # a webhook that has had nothing since the first thousandth of the log
+QUIET: Final = HOOKS + 1  # a webhook that has had nothing since the first thousandth of the log
 ASSETS: Final = 5000
 
 NUMBERS = {
@@ -62,7 +62,7 @@ BODIES = """INSERT INTO attempt_bodies
   {numbers} SELECT i, '[]', '[]', 'asset.serial_number is missing, code ' || i % 1000, {no}, ''
   FROM n WHERE i % 20 = 0 AND i <= :rows - :rows / {backlog}"""
 NUMBERED = ("events", "deliveries", "attempts")
-TABLES = (*NUMBERED, "attempt_bodies")
+TABLES = (*NUMBERED, "attempt_bodies", "webhooks")
 EMPTY = (
     "DELETE FROM attempt_bodies",
     "DELETE FROM attempts",
@@ -71,8 +71,9 @@ EMPTY = (
 )
 
 
-def fill(rows: int) -> None:
-    """Replace the log by one of so many deliveries, each of an event of its own; then ANALYZE."""
+def fill(rows: int, hooks: int = HOOKS) -> None:
+    """Replace the log by one of so many deliveries to so many webhooks and the quiet one, each of
+    an event of its own; then ANALYZE."""
     db.session.rollback()
     engine, is_sqlite = db.engine, db.engine.dialect.name == "sqlite"
     with engine.connect().execution_options(writing=True) as connection, connection.begin():
@@ -83,7 +84,7 @@ def fill(rows: int) -> None:
         _restart_numbers(connection, is_sqlite)
         indexes = _take_indexes(connection, is_sqlite)
         for statement in (EVENTS, DELIVERIES, ATTEMPTS, BODIES):
-            connection.execute(text(_words(statement, rows)), {"rows": rows})
+            connection.execute(text(_words(statement, rows, hooks)), {"rows": rows})
         for index in indexes:
             connection.execute(text(index))
     analyze()
@@ -137,7 +138,7 @@ def _take_indexes(connection: Connection, is_sqlite: bool) -> list[str]:
     return [words for _, words in found]
 
 
-def _words(statement: str, rows: int) -> str:
+def _words(statement: str, rows: int, hooks: int) -> str:
     dialect = db.engine.dialect.name
     return statement.format(
         numbers=NUMBERS[dialect],
@@ -147,7 +148,7 @@ def _words(statement: str, rows: int) -> str:
         no="0" if dialect == "sqlite" else "false",
         backlog=BACKLOG,
         busy=BUSY,
-        hooks=HOOKS,
-        quiet=QUIET,
+        hooks=hooks,
+        quiet=hooks + 1,
         assets=ASSETS,
     )
