@@ -76,10 +76,12 @@ def is_waiting() -> ColumnElement[bool]:
 
 def has_due(since: timedelta = timedelta()) -> bool:
     """Return whether an email has been due for so long."""
+    if not is_on():
+        return False
     current = session()
     before = database_now(current.connection()) - since
     due = select(Mail.id).where(Mail.due_at <= before, is_waiting())
-    return is_on() and current.execute(due.limit(1)).first() is not None
+    return current.execute(due.limit(1)).first() is not None
 
 
 @dataclass(frozen=True, slots=True)

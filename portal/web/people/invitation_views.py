@@ -1,6 +1,5 @@
 """Settings → Users: invitations, whose link its maker sees for a quarter of an hour."""
 
-from typing import Final
 from uuid import UUID
 
 from flask import Blueprint, flash, redirect, render_template, url_for
@@ -18,7 +17,6 @@ from portal.web.people.forms import ROLE_HINTS, InvitationForm
 
 blueprint = Blueprint("invitations", __name__, url_prefix="/settings/people")
 
-SENDING: Final = "We’re sending the link to {}. If it doesn’t arrive, check System."
 Answer = str | Response | tuple[str, int]
 
 
@@ -76,7 +74,7 @@ def copied(public_id: UUID) -> Answer:
 def send(public_id: UUID) -> Answer:
     """Send the link to the invited person."""
     with refusals_flashed("warning"):
-        flash(SENDING.format(invitations.send(actor(), public_id)), "success")
+        flash(sending(invitations.send(actor(), public_id)), "success")
     return redirect(url_for("invitations.show", public_id=public_id))
 
 
@@ -96,6 +94,13 @@ def cancel(public_id: UUID) -> Answer:
     invitations.cancel(actor(), public_id)
     flash("Invitation canceled. Its link no longer works.", "success")
     return redirect(url_for("people.index"))
+
+
+def sending(address: str) -> str:
+    """What is said once a link is to be sent there."""
+    if mails.is_mailbox():
+        return f"The email to {address} is under Settings → Email."
+    return f"We’re sending the link to {address}. If it doesn’t arrive, check System."
 
 
 def _form_page(form: InvitationForm) -> str:

@@ -22,7 +22,7 @@ from portal.web.frame import access
 from portal.web.frame.access import PUBLIC, actor, always, requires
 from portal.web.people.browsers import browser_words
 from portal.web.people.forms import JoinForm, NewPasswordForm, SetUpForm
-from portal.web.people.invitation_views import SENDING
+from portal.web.people.invitation_views import sending
 
 blueprint = Blueprint("joining", __name__)
 new_passwords_blueprint = Blueprint("new_passwords", __name__)
@@ -113,7 +113,7 @@ def copied(public_id: UUID) -> Response:
 def send(public_id: UUID) -> Response:
     """Send the link to the person whom it is for."""
     with refusals_flashed("warning"):
-        flash(SENDING.format(password_resets.send(actor(), public_id)), "success")
+        flash(sending(password_resets.send(actor(), public_id)), "success")
     return redirect(url_for("new_passwords.show", public_id=public_id))
 
 

@@ -11,7 +11,7 @@ from jobs.mails import send_mails
 from portal.extensions import settings
 from portal.lib.clock import utcnow
 from portal.models.mails import Mail
-from portal.models.people import Link, Role
+from portal.models.people import Link, Role, User
 from portal.services.audit import TrailFilter, find_page
 from portal.services.core.unit_of_work import session, writing
 from portal.services.people import invitations, password_resets
@@ -79,16 +79,21 @@ def test_a_link_for_a_new_password_is_sent_to_whom_it_is_for_in_their_zone(
 
 
 def test_a_link_that_ends_before_it_is_sent_is_not_sent(app: Flask, server: MailServer) -> None:
-    ana, ben = make_user(), make_user()
-    password_resets.offer(ana.actor, ben.public_id)
-    password_resets.send(ana.actor, ben.public_id)
+    ana, ben, cora = make_user(), make_user(), make_user()
+    for person, columns in ((ana, {"used_at": utcnow()}), (cora, {"token_hash": "another key’s"})):
+        password_resets.offer(ben.actor, person.public_id)
+        password_resets.send(ben.actor, person.public_id)
+        with writing() as current:
+            link = update(Link).where(Link.email == person.email)
+            current.execute(link.values(columns))
     path = invite(ana)
     invitations.send(ana.actor, UUID(path.rpartition("/")[2]))
-    with writing() as current:
-        current.execute(update(Link).values(expires_at=utcnow()))
+    with writing() as current:  # nobody is let in any more by whom she invited
+        current.execute(update(User).where(User.id == ana.id).values(is_active=False))
     send_mails()
     assert (server.messages, session().scalars(select(Mail)).all()) == ([], [])
-    assert "Send by email" not in signed_in(app, ana).get(path).main
+    pages = signed_in(app, ben)
+    assert "Send by email" not in pages.get(path).main
 
 
 def test_without_a_mail_server_a_link_is_only_copied(app: Flask) -> None:
