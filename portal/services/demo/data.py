@@ -57,5 +57,5 @@ STOCK: Final = (
     ("Notebook A5", "pieces", 75, 25),
     ("Visitor badges", "pieces", 120, 40),
     ("Coffee beans", "kg", 20, 6),
-    ("First aid refill", "set", 6, 3),
+    ("First aid refill", "sets", 6, 3),
 )
