@@ -15,7 +15,7 @@ from portal.config.settings import Settings
 from portal.engine.events.body import wire_time
 from portal.engine.formats.answers import reason_at
 from portal.engine.http.address_guard import AddressGuard, host_of
-from portal.engine.http.address_mask import LONGEST_WORD, MASK, secrets_in
+from portal.engine.http.address_mask import LONGEST_WORD, MASK, SAME_IN_EACH, secrets_in
 from portal.engine.http.exchange import Exchange
 from portal.engine.reasons import Reason
 from portal.engine.retry_policy import Outcome, parse_retry_after
@@ -35,6 +35,7 @@ SHORTEST_HIDDEN: Final = 6
 SLASH: Final = r"\/"  # as some write it in JSON
 # What stands between the parts of a header: "Bearer …", "token=…, user=…".
 _BETWEEN: Final = re.compile(r"[\s,;:=&\"']+")
+_SEPARATORS: Final = re.compile(r"[/\\%]")  # of a path, in all forms
 
 
 class Outgoing(NamedTuple):
@@ -162,7 +163,13 @@ def _without_beginning(text: str, form: str) -> str:
     at = text.find(beginning, max(0, len(text) - len(form)))
     while at >= 0 and not form.startswith(text[at:]):
         at = text.find(beginning, at + 1)
-    return text if at < 0 else text[:at] + MASK
+    return text if at < 0 or _is_in_each(text[at:], form) else text[:at] + MASK
+
+
+def _is_in_each(beginning: str, form: str) -> bool:
+    """Return whether this beginning of an address’s path is a word that tells nothing."""
+    word = _SEPARATORS.split(form.lstrip(SLASH), maxsplit=1)[0]
+    return word.lower() in SAME_IN_EACH and beginning.lstrip(SLASH) in word
 
 
 def _hidden(values: Sequence[str]) -> Sequence[str]:

@@ -217,3 +217,32 @@ def test_an_end_that_was_cut_is_hidden_from_six_letters_on(receiver: Receiver) -
     deliver_due()
     found = db.session.scalars(select(AttemptBody.response_text))
     assert sorted(found) == sorted(expected.values())
+
+
+@pytest.mark.usefixtures("app")
+def test_a_word_that_is_the_same_in_each_address_is_no_end_that_was_cut(
+    receiver: Receiver,
+) -> None:
+    make_webhook(f"{receiver.url}services/T0AB/B0CD/s3cr3t-token", url_is_secret=True)
+    ends = {
+        "no_service": "no_service",
+        "/services": "/services",
+        "at services/T0": f"at {DOTS}",
+        "at services%2FT0": f"at {DOTS}",
+        "at /services/T0AB/B0CD/s3c": f"at {DOTS}",
+    }
+    for text in ends:
+        receiver.answer_next(404, text.encode())
+        publish()
+    deliver_due()
+    found = db.session.scalars(select(AttemptBody.response_text))
+    assert sorted(found) == sorted(ends.values())
+
+
+@pytest.mark.usefixtures("app")
+def test_a_secret_that_only_begins_with_such_a_word_is_hidden(receiver: Receiver) -> None:
+    make_webhook(receiver.url, headers=[("X-Key", "services0000secret")])
+    receiver.answer(404, b"at services")
+    publish()
+    deliver_due()
+    assert kept().response_text == f"at {DOTS}"
