@@ -71,11 +71,18 @@ def _capital(words: str) -> str:
 
 
 class Row(NamedTuple):
-    """`code` 0: any. `words`: what stands in the text, whatever its capitals; blank: anything."""
+    """`code` 0: any. `words`: what stands in the text, whatever its capitals; blank: anything.
+    `is_all`: nothing else does."""
 
     code: int
     words: str
     meaning: Meaning
+    is_all: bool = False
+
+    def fits(self, code: int | None, said: str) -> bool:
+        """Return whether it is about this answer, in small letters."""
+        words = self.words.lower()
+        return self.code in (0, code) and (said == words if self.is_all else words in said)
 
 
 NEW_URL: Final = "enter the new URL"
@@ -137,6 +144,7 @@ def _flow(name: str, flow: str, proof: str, where: str) -> tuple[Row, ...]:
     )
 
 
+_NOT_SLACK: Final = ("invalid_payload", "missing_text_or_fallback_or_attachments", "no_text")
 _BY_SLACK_APP: Final = "the person who manages the app in Slack"
 _SLACK_REMOVED: Final = Meaning(
     "The webhook was removed in Slack.",
@@ -147,7 +155,7 @@ _SLACK_REMOVED: Final = Meaning(
 
 _ROWS: Final[Mapping[str, tuple[Row, ...]]] = {
     "slack": (
-        *_content("Slack", "invalid_payload", "missing_text_or_fallback_or_attachments", "no_text"),
+        *_content("Slack", *_NOT_SLACK),
         Row(
             403,
             "action_prohibited",
@@ -280,6 +288,26 @@ _ROWS: Final[Mapping[str, tuple[Row, ...]]] = {
 }
 
 
+def _other_format(product: str, who: str, whose: str) -> Meaning:
+    """Of a body of our own at a host that is not known."""
+    return Meaning(
+        f"{who} like this to content that isn’t in {product}’s format.",
+        here=f"choose {product} as the webhook’s format if this is a {whose} URL",
+    )
+
+
+_SLACK_LIKE: Final = _other_format("Slack", "Slack and Mattermost respond", "Slack or Mattermost")
+# Most n8n and Mattermost run at hosts of one’s own. These words are like no other’s.
+_AT_OWN_HOSTS: Final = (
+    *_ROWS["n8n"],
+    *(Row(400, each, _SLACK_LIKE, is_all=True) for each in _NOT_SLACK),
+    Row(400, "web.incoming_webhook.", _SLACK_LIKE),
+    Row(
+        400, "Cannot send an empty message", _other_format("Discord", "Discord responds", "Discord")
+    ),
+)
+
+
 def _outage(name: str) -> Meaning:
     rest = f"Usually, no action is needed. If it lasts, check the status page of {name}."
     return Meaning(f"{name} had a problem.", rest=rest)
@@ -297,10 +325,9 @@ def meaning(host: str, format_: str | None, code: int | None, text: str) -> Mean
     """Return the meaning of an answer from this host to a webhook of this format; None where its
     code says all there is."""
     product = product_at(host, format_)
-    # Most n8n run at hosts of one’s own, and its words are like no other’s.
-    rows = _ROWS.get(product.key if product else "n8n", ())
-    said = text.lower()
-    found = next((row for row in rows if row.code in (0, code) and row.words.lower() in said), None)
+    rows = _ROWS.get(product.key, ()) if product else _AT_OWN_HOSTS
+    said = text.strip().lower()
+    found = next((row for row in rows if row.fits(code, said)), None)
     if found is None:
         is_theirs = product is not None and bool(presets_at(host)) and (code or 0) >= 500
         return _outage(product.name) if product and is_theirs else None

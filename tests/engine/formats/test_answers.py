@@ -39,6 +39,14 @@ N8N: Final = json.dumps(
     }
 )
 
+MATTERMOST: Final = json.dumps(
+    {"id": "web.incoming_webhook.text.app_error", "message": "No text specified."}
+)
+LIKE_SLACK: Final = (
+    "Slack and Mattermost respond like this to content that isn’t in Slack’s format."
+)
+IF_SLACK: Final = "Choose Slack as the webhook’s format if this is a Slack or Mattermost URL."
+
 
 @pytest.mark.parametrize(
     ("where", "code", "text", "said"),
@@ -229,7 +237,19 @@ N8N: Final = json.dumps(
                 f"{IN_N8N} and send you the Webhook node’s Production URL. Then enter that URL.",
             ],
         ),
+        ((OWN, None), 400, "invalid_payload\n", [LIKE_SLACK, IF_SLACK]),
+        ((OWN, None), 400, MATTERMOST, [LIKE_SLACK, IF_SLACK]),
+        (
+            (OWN, None),
+            400,
+            '{"message": "Cannot send an empty message", "code": 50006}',
+            [
+                "Discord responds like this to content that isn’t in Discord’s format.",
+                "Choose Discord as the webhook’s format if this is a Discord URL.",
+            ],
+        ),
         # Not in their words, or not theirs.
+        ((OWN, None), 400, '{"error": "invalid_payload"}', []),
         ((OWN, "slack"), 404, "Couldn't find the channel", []),
         ((OWN, None), 404, "no_service", []),
         (

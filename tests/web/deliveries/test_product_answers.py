@@ -62,20 +62,13 @@ def test_of_an_archived_channel_it_is_said_who_has_to_act_in_slack(app: Flask) -
 def test_of_a_webhook_that_was_removed_in_slack_it_is_said_who_makes_a_new_one(app: Flask) -> None:
     with ChatReceiver("slack") as receiver:
         receiver.answer(404, b"no_service")
-        hook = make_webhook(
-            f"{receiver.url}services/T0AB/B0CD/s3cr3t", format="slack", url_is_secret=True
-        )
+        url = f"{receiver.url}services/T0AB/B0CD/s3cr3t"
+        make_webhook(url, format="slack", url_is_secret=True)
         publish()
         deliver_due()
-    ask = "Ask the person who manages the app in Slack to add a webhook to the app"
-    pages = visit(app)
-    for path in (
-        f"/deliveries/{only_delivery().public_id}",
-        f"/settings/webhooks/{hook.public_id}",
-    ):
-        main = pages.get(path).main
-        assert "The webhook was removed in Slack" in main
-        assert ask in main
+    main = visit(app).get(f"/deliveries/{only_delivery().public_id}").main
+    assert "The webhook was removed in Slack (404)" in main
+    assert "Ask the person who manages the app in Slack to add a webhook to the app" in main
 
 
 def test_of_what_a_chat_takes_in_a_second_nothing_is_asked_of_anyone(app: Flask) -> None:
