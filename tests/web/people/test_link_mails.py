@@ -79,17 +79,17 @@ def test_a_link_for_a_new_password_is_sent_to_whom_it_is_for_in_their_zone(
 
 
 def test_a_link_that_ends_before_it_is_sent_is_not_sent(app: Flask, server: MailServer) -> None:
-    ana, ben, cora = make_user(), make_user(), make_user()
+    ana, ben, cora, dora = (make_user() for _ in range(4))
     for person, columns in ((ana, {"used_at": utcnow()}), (cora, {"token_hash": "another key’s"})):
         password_resets.offer(ben.actor, person.public_id)
         password_resets.send(ben.actor, person.public_id)
         with writing() as current:
             link = update(Link).where(Link.email == person.email)
             current.execute(link.values(columns))
-    path = invite(ana)
-    invitations.send(ana.actor, UUID(path.rpartition("/")[2]))
+    path = invite(dora)
+    invitations.send(dora.actor, UUID(path.rpartition("/")[2]))
     with writing() as current:  # nobody is let in any more by whom she invited
-        current.execute(update(User).where(User.id == ana.id).values(is_active=False))
+        current.execute(update(User).where(User.id == dora.id).values(is_active=False))
     send_mails()
     assert (server.messages, session().scalars(select(Mail)).all()) == ([], [])
     pages = signed_in(app, ben)
