@@ -46,7 +46,7 @@ _STEPS: Final[dict[Reason, ReasonStep]] = {
     Reason.REDIRECT: ReasonStep(EDIT, "{ask} to enter the final URL."),
     Reason.AUTH: ReasonStep(
         EDIT, "{ask} to compare {secrets} the receiver expects."),
-    Reason.NOT_FOUND: ReasonStep(EDIT, "{ask} to check the URL’s path."),
+    Reason.NOT_FOUND: ReasonStep(EDIT, "{ask} to check the URL for typos."),
     Reason.METHOD: ReasonStep(
         EDIT, "Ask the receiver’s team for the webhook URL. Then {ask} to enter it.",
         needed="Enter the webhook URL from the receiver’s team."),

@@ -233,7 +233,7 @@ _TABLE: Final[dict[Reason, _Row]] = {
         "Ask the receiver’s team to give us access.", _RECEIVER, _SAID_NO),
     Reason.NOT_FOUND: _Row(
         "Not found", "{host} has nothing at this URL.",
-        "Check the URL’s path.", _YOU, _SAID_NO),
+        "Check the URL for typos.", _YOU, _SAID_NO),
     Reason.METHOD: _Row(
         "POST not allowed", "{host} doesn’t accept POST requests at this URL.",
         "Ask the receiver’s team for the webhook URL.", _YOU, _SAID_NO),

@@ -66,7 +66,7 @@ _ROWS: Final = (
         "teams",
         "Microsoft Teams",
         CHAT,
-        "Cards in a channel, with Workflows",
+        "Posts in a channel, through a workflow",
         (
             "In Teams, select More options (…) next to the channel’s name, then Workflows.",
             "Choose the template “Send webhook alerts to a channel”, then the team and the "
@@ -181,8 +181,8 @@ _ROWS: Final = (
         AUTOMATION,
         "Starts a cloud flow",
         (
-            "Create a cloud flow with the trigger “When an HTTP request is received”. Let Anyone "
-            "trigger it.",
+            "Create a cloud flow with the trigger “When an HTTP request is received”. For “Who can "
+            "trigger the flow”, select Anyone.",
             "Save the flow, copy its whole HTTP URL, and paste it into this portal.",
             "Send a test and check the flow’s run history.",
         ),
@@ -260,7 +260,9 @@ def is_flow(url: str) -> bool:
 def url_mistake(url: str) -> str | None:
     """Why nothing can arrive at this URL, as a sentence."""
     if has_ended(url):
-        return "Microsoft has ended these addresses. Make one by Workflows"
+        return (
+            "Microsoft has retired this kind of URL. Create a workflow in Teams and enter its URL"
+        )
     if is_flow(url):
         query = urlsplit(url).query
         if "&amp;" in query or not dict(parse_qsl(query)).get("sig"):

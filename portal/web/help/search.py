@@ -7,7 +7,7 @@ from typing import Final
 
 from portal.engine.reasons import explain, reason_for_code
 from portal.web.help.anchors import anchor_url
-from portal.web.help.topics import TOPICS, Entry, read
+from portal.web.help.topics import ACT_LATER, TOPICS, Entry, read
 
 MOST_FOUND: Final = 20
 LONGEST: Final = 120  # characters of a question
@@ -47,7 +47,7 @@ def _words(text: str) -> list[str]:
 
 def _of_code(code: int) -> Entry:
     reason = reason_for_code(code)
-    title, text = "Delivered", "The receiver accepted the delivery."
+    title, text = "Delivered", f"The receiver accepted the delivery. {ACT_LATER}"
     if reason:
         words = explain(reason, host="")
         title, text = words.title, f"{words.what_happened} {words.next_step}"

@@ -18,6 +18,9 @@ from portal.services.webhooks.secrets import OVERLAP
 from portal.web.frame.wording import plural
 from portal.web.help.anchors import STATUSES, reason_rows
 
+ACT_LATER: Final = (
+    "Microsoft Teams, Power Automate, Zapier, and Make accept a delivery before they act on it."
+)
 # Tags between which a reader sees a gap.
 BETWEEN: Final = re.compile(r"</?(?:p|li|ul|ol|dl|dt|dd|h\d|div|table|tr|td|th|summary)\b[^<>]*>")
 
@@ -104,6 +107,8 @@ def _figures() -> dict[str, object]:
     ours, rules = settings(), alert_settings.read().rules
     return {
         "presets": PRESETS,
+        "act_later": ACT_LATER,
+        "has_links": ours.linked_url is not None,
         "attempts": len(ours.webhook_retry_schedule),
         "lasting": in_words(sum(ours.webhook_retry_schedule)),
         "days": plural(ours.retention_days, "day"),

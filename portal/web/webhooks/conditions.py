@@ -36,7 +36,7 @@ LISTS: Final = {"category": named_lists.CATEGORIES, "location": named_lists.LOCA
 MOST_ROWS: Final = 2 * MOST_CONDITIONS
 TOO_MANY: Final = f"Enter at most {MOST_CONDITIONS} conditions"
 # Beside several values.
-AMONG: Final = {"is": "is one of", "is_not": "is none of"}
+AMONG: Final = {"is": "is any of", "is_not": "isn’t any of"}
 FIELDS: Final = tuple((name, LABELS[name]) for name in OPERATORS)
 
 

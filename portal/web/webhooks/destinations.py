@@ -7,7 +7,6 @@ from typing import Any, Final
 from flask import url_for
 
 from portal.engine.conditions.predicate import Condition, as_text
-from portal.engine.conditions.sentences import sentence_of
 from portal.engine.formats.presets import OWN, PRESETS, Preset, has_left, is_flow, looks_like
 from portal.services.webhooks.queries import WebhookDetail
 from portal.services.webhooks.rules import FORMATS, SecretMode
@@ -15,6 +14,7 @@ from portal.web.webhooks.conditions import ConditionForm, rows_of
 
 # Keeps hundreds of posts at a time out of a chat.
 NO_FLOODS: Final = Condition("origin", "is_not", ("bulk", "import"))
+KEPT_OUT: Final = "No bulk actions or imports, so that they don’t flood the chat"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +50,16 @@ def beginning(preset: Preset) -> dict[str, Any]:
     }
 
 
-def folded_words(rows: Sequence[ConditionForm]) -> str:
-    """Return the condition of a chat's form in words, while there is no other."""
+def folded_words(rows: Sequence[ConditionForm], format_: str | None) -> str:
+    """Return in words what a chat's form leaves out, and why, while it has no other condition."""
     conditions = [row.as_it_is for row in rows]
-    return sentence_of(NO_FLOODS, {}) if conditions == [NO_FLOODS] else ""
+    return KEPT_OUT if format_ and conditions == [NO_FLOODS] else ""
 
 
 def looks_like_words(products: Sequence[Preset]) -> str:
     """Say whose address it seems to be."""
     names = " or ".join(preset.name for preset in products)
-    return f"This looks like {'an' if names.startswith('n8n') else 'a'} {names} address"
+    return f"This looks like {'an' if names.startswith('n8n') else 'a'} {names} URL"
 
 
 def offers(products: Sequence[Preset], format_: str | None) -> list[tuple[str, str]]:
@@ -77,11 +77,12 @@ def cautions(url: str, format_: str | None, header_names: Iterable[str]) -> Iter
     """Yield what to look after at this address, which may be without its secret parts."""
     if has_left(url):
         yield (
-            "Flows left this host on Nov 30, 2025. If this is a flow, copy its new URL from "
-            "Power Automate. Logic Apps still work here."
+            "Since Nov 30, 2025, flows no longer have URLs at this host. If this is a flow, copy "
+            "its new URL from Power Automate. Logic Apps still work here."
         )
     if products := looks_like(url, format_):
-        yield f"{looks_like_words(products)}. Its format is {FORMATS.get(format_, format_)}."
+        format_name = FORMATS.get(format_, format_)
+        yield f"{looks_like_words(products)}. The webhook’s format is {format_name}."
     if is_flow(url) and any(name.lower() == "authorization" for name in header_names):
         yield ("A flow refuses requests with an Authorization header (401). Remove the header.")
 

@@ -239,7 +239,7 @@ def form_page(form: WebhookForm, webhook: WebhookDetail | None) -> Answer:
         is_unknown=bool(request.args.get("to")) and form.preset is None,
         unsent=webhook_queries.count_open(webhook.public_id) if webhook else 0,
         offers=offers(form.lookalikes, form.format_key),
-        folded=folded_words(form.conditions.forms),
+        folded=folded_words(form.conditions.forms, form.format_key),
         cautions=cautions(form.url.data or "", form.format_key, [name for name, _ in form.pairs]),
         key_caution=key_caution(form.format_key),
     )

@@ -423,7 +423,8 @@ class WebhookForm(PortalForm):
             chosen = None if self.stored_url is not None else self._chosen_key
             self.lookalikes = looks_like(self.url.data or "", self.format_key, chosen)
         if self.lookalikes:
-            self.url.errors = [*self.url.errors, looks_like_words(self.lookalikes)]
+            asked = f"{looks_like_words(self.lookalikes)}. Choose a format below"
+            self.url.errors = [*self.url.errors, asked]
         return not self.lookalikes
 
     @property

@@ -241,9 +241,9 @@ def _before_any_event(latest: Sequence[LogRow], now: datetime) -> str:
         return "Nothing delivered yet."
     test = next((row for row in latest if row.is_test), None)
     if test is None:
-        return f"No deliveries yet.{' Send a test to try it.' if can('webhooks.test') else ''}"
+        return f"No events yet.{' Send a test to try it.' if can('webhooks.test') else ''}"
     was = "was delivered" if test.status is DeliveryStatus.DELIVERED else "wasn’t delivered"
-    return f"No deliveries yet. The last test, {relative(test.created_at, now)}, {was}."
+    return f"No events yet. The last test, {relative(test.created_at, now)}, {was}."
 
 
 def _off(webhook: WebhookDetail, now: datetime, by: str) -> str:

@@ -62,7 +62,9 @@ def test_every_chat_has_a_preset_with_its_name() -> None:
     assert chats == {key: chat.name for key, chat in CHATS.items()}
 
 
-ENDED: Final = "Microsoft has ended these addresses. Make one by Workflows"
+ENDED: Final = (
+    "Microsoft has retired this kind of URL. Create a workflow in Teams and enter its URL"
+)
 INCOMPLETE: Final = "This URL is incomplete. Copy it again"
 
 

@@ -191,7 +191,10 @@ def test_it_says_how_many_webhooks_will_hear_of_it(app: Flask) -> None:
     make_webhook(events=["asset.created", "asset.updated"])
     make_webhook(events=["asset.created"], state="off")
     main = pages.get("/assets/new").main
-    assert "This will notify 2 webhooks. 1 more is off, so we’ll put its delivery on hold" in main
+    assert (
+        "This will notify 2 webhooks. 1 other webhook is off, so we’ll put its delivery on hold"
+        in main
+    )
     make_webhook(events=["asset.created"], conditions='[["status","is",["lost"]]]')
     assert "This will notify up to 3 webhooks." in pages.get("/assets/new").main
     assert "No webhook is subscribed to this event" in pages.get(f"/assets/{asset_id}/delete").main

@@ -118,6 +118,14 @@ def test_a_code_is_found_before_anything_else(support: Pages) -> None:
             assert results(support, question)[0] == f"{STATUSES}#{code}", question
 
 
+def test_a_delivery_that_was_taken_and_is_not_there_leads_to_what_to_do(support: Pages) -> None:
+    for question in ("202", "what does 202 mean"):
+        assert "before they act on it" in support.get("/help", query_string={"q": question}).main
+    page = support.get(f"{STATUSES}#202")
+    assert "/help/no-message#delivered" in page.links()
+    assert "/help/connect#teams" in support.get("/help/no-message").links()
+
+
 QUESTIONS = {
     "why didn't it arrive": {"/help/no-message"},
     "TIMEOUTS": {f"{STATUSES}#connect_timeout", f"{STATUSES}#read_timeout"},

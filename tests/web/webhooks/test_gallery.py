@@ -139,9 +139,9 @@ def test_an_incomplete_address_of_a_flow_is_refused(pages: Pages) -> None:
 
 
 ASKED: Final = [
-    (None, SLACK, "This looks like a Slack address"),
-    ("discord", SLACK, "This looks like a Slack address"),
-    (None, FLOW, "This looks like a Microsoft Teams or Power Automate address"),
+    (None, SLACK, "This looks like a Slack URL. Choose a format below"),
+    ("discord", SLACK, "This looks like a Slack URL. Choose a format below"),
+    (None, FLOW, "This looks like a Microsoft Teams or Power Automate URL. Choose a format below"),
 ]
 
 
@@ -194,8 +194,10 @@ def test_a_form_from_before_there_were_formats_is_as_it_was(pages: Pages) -> Non
 
 def test_what_to_look_after_is_said_on_page_and_form(app: Flask, pages: Pages) -> None:
     said = {
-        "Flows left this host on Nov 30, 2025.": make_webhook(LEFT, format="teams"),
-        "This looks like a Slack address. Its format is Standard JSON.": make_webhook(SLACK),
+        "Since Nov 30, 2025, flows no longer have URLs at this host.": make_webhook(
+            LEFT, format="teams"
+        ),
+        "This looks like a Slack URL. The webhook’s format is Standard JSON.": make_webhook(SLACK),
         "A flow refuses requests with an Authorization header (401).": make_webhook(
             FLOW, headers=[("authorization", "Bearer x")]
         ),

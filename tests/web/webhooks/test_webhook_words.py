@@ -74,11 +74,11 @@ def test_before_any_event_it_tells_how_the_last_test_went(well: WebhookDetail) -
         return wording.state_sentence(well, latest, utcnow())
 
     hook = Hook(find_webhook(session(), well.public_id).id, well.public_id, "", "", None)
-    assert told() == "No deliveries yet."
+    assert told() == "No events yet."
     make_delivery(hook, status="failed", priority=Priority.TEST)
     assert told().endswith(", wasn’t delivered.")
     make_delivery(hook, status="delivered", priority=Priority.TEST)
-    assert told().startswith("No deliveries yet. The last test, ")
+    assert told().startswith("No events yet. The last test, ")
     assert told().endswith(", was delivered.")
     make_delivery(hook)
     assert told() == "Nothing delivered yet."
