@@ -32,6 +32,7 @@ from sqlalchemy import (
     select,
     true,
     type_coerce,
+    update,
 )
 from sqlalchemy.orm import aliased
 from sqlalchemy.sql.dml import Insert
@@ -46,7 +47,14 @@ from portal.models.webhooks import Webhook, WebhookState
 from portal.services.core.heartbeats import lease_owner
 from portal.services.core.queries import Rowset, as_json, given_ids, update_rows
 from portal.services.outbox import leases
-from portal.services.outbox.claimable import TEST_PLACES, Claimable, find_due, head_of, most_at_once
+from portal.services.outbox.claimable import (
+    LONGEST_PACE,
+    TEST_PLACES,
+    Claimable,
+    find_due,
+    head_of,
+    most_at_once,
+)
 from portal.services.outbox.sharding import Sharding, own_sharding
 from portal.services.webhooks.rows import shown_url
 
@@ -192,6 +200,8 @@ def claim(
     webhooks: Sequence[Claimable] = share_out(chosen, places, reserved)
     if due.now is None:
         return []
+    if due.next_at and due.next_at > due.now + LONGEST_PACE:
+        _forget_pace(connection, due.now)
     most = settings().webhook_max_in_flight
     claims: list[Claim] = []
     while webhooks and len(claims) < places:
@@ -227,6 +237,13 @@ def _keep_pace(
         sent = chats.keys() & {each.webhook.id for each in leased}
         rows = [{"id": id_, "next_at": now + chats[id_].pace} for id_ in sent]
         update_rows(connection, Webhook, rows)
+
+
+def _forget_pace(connection: Connection, now: datetime) -> None:
+    """The database's clock was set back: have no chat wait until it has caught up."""
+    too_far = select(Webhook.id).where(Webhook.next_at > now + LONGEST_PACE)
+    free = too_far.with_for_update(key_share=True, skip_locked=True)
+    connection.execute(update(Webhook).where(Webhook.id.in_(free)).values(next_at=None))
 
 
 def warm_up(connection: Connection) -> None:

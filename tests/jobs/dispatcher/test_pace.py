@@ -20,6 +20,7 @@ from portal.models.deliveries import Priority
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import session, writing
 from portal.services.deliveries import retry
+from portal.services.deliveries.detail import find_delivery
 from portal.services.dispatch.claim import Claim
 from portal.services.outbox.claimable import find_due
 from portal.services.outbox.sharding import own_sharding
@@ -138,6 +139,16 @@ def test_who_claims_is_told_when_the_first_chat_takes_its_next_one(slack: Hook) 
     assert 0 < own_sharding.paced_at - monotonic() <= PACE.total_seconds()
     go_on()
     assert find_due(session().connection()).next_at is None
+
+
+def test_a_clock_that_was_set_back_holds_a_chat_up_no_longer_than_its_pace(slack: Hook) -> None:
+    waiting = [make_delivery(slack) for _ in range(2)][1]
+    write_down(*map(ended, claim()))
+    with writing() as current:
+        current.execute(update(Webhook).values(next_at=utcnow() + HOUR))
+    assert find_delivery(waiting).waits_for is None
+    assert claim() == []
+    assert [each.public_id for each in claim()] == [str(waiting)]
 
 
 def test_a_persons_retry_waits_for_the_pace_and_goes_next(slack: Hook) -> None:
