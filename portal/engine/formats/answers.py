@@ -314,23 +314,26 @@ def _outage(name: str) -> Meaning:
 
 
 def product_at(host: str, format_: str | None) -> Preset | None:
-    """Return the product that answers there; None where that is not known."""
+    """Return the product that runs this host; None where none is known to: others read a product's
+    format too, at hosts of one’s own."""
     here = presets_at(host)
-    if here:
-        return next((each for each in here if each.format == format_), here[0])
+    return next((each for each in here if each.format == format_), here[0] if here else None)
+
+
+def _read_by(format_: str | None) -> Preset | None:
     return next((each for each in PRESETS.values() if format_ and each.format == format_), None)
 
 
 def meaning(host: str, format_: str | None, code: int | None, text: str) -> Meaning | None:
     """Return the meaning of an answer from this host to a webhook of this format; None where its
     code says all there is."""
-    product = product_at(host, format_)
+    at_home = product_at(host, format_)
+    product = at_home or _read_by(format_)
     rows = _ROWS.get(product.key, ()) if product else _AT_OWN_HOSTS
     said = text.strip().lower()
     found = next((row for row in rows if row.fits(code, said)), None)
     if found is None:
-        is_theirs = product is not None and bool(presets_at(host)) and (code or 0) >= 500
-        return _outage(product.name) if product and is_theirs else None
+        return _outage(at_home.name) if at_home and (code or 0) >= 500 else None
     if product and product.format != format_ and found.meaning.permission == SYSTEM:
         return Meaning(
             f"{product.name} reads only posts in its own format.",
@@ -342,5 +345,7 @@ def meaning(host: str, format_: str | None, code: int | None, text: str) -> Mean
 def reason_at(host: str, format_: str | None, reason: Reason) -> Reason:
     """Return what a failure means there. Discord restricts those who send again to a webhook that
     it doesn’t find."""
-    product = product_at(host, format_) if reason is Reason.NOT_FOUND else None
+    if reason is not Reason.NOT_FOUND:
+        return reason
+    product = product_at(host, format_) or _read_by(format_)
     return Reason.GONE if product and product.key == "discord" else reason

@@ -272,7 +272,7 @@ def test_an_answer_says_who_has_to_do_what_in_its_product(
     assert told(*where, code, text) == said
 
 
-def test_the_host_says_which_product_answers_and_elsewhere_the_format() -> None:
+def test_the_host_says_whose_it_is_and_elsewhere_the_format_what_a_response_means() -> None:
     found = {
         where: product.key if (product := product_at(*where)) else None
         for where in (
@@ -283,7 +283,7 @@ def test_the_host_says_which_product_answers_and_elsewhere_the_format() -> None:
             (OWN, None),
         )
     }
-    assert list(found.values()) == ["teams", "power_automate", "slack", "discord", None]
+    assert list(found.values()) == ["teams", "power_automate", "slack", None, None]
     assert reason_at(OWN, "discord", Reason.NOT_FOUND) is Reason.GONE
     assert reason_at("discord.com", None, Reason.NOT_FOUND) is Reason.GONE
     assert reason_at("hooks.slack.com", "discord", Reason.NOT_FOUND) is Reason.NOT_FOUND
