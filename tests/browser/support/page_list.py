@@ -20,6 +20,8 @@ NO_PAGE: Final = {
     "webhook_drafts.bundle": "a download",
     "webhook_drafts.live": "a part of webhook_drafts.show, as JSON",
     "tasks.live": "a part of tasks.show, as JSON",
+    "emails.live": "a part of system.index, as JSON",
+    "emails.index": "only in a local trial, which the tests are not",
     "inbox.live": "a part of inbox.index, as JSON",
     "deliveries.live": "a part of deliveries.show, as JSON",
     "deliveries.row": "a part of deliveries.index, as JSON",
