@@ -7,16 +7,17 @@ from typing import Final, NamedTuple
 from portal.engine.formats import discord, google_chat, slack, teams
 from portal.engine.formats.post import Place, Post, post_of
 
-__all__ = ["CHATS", "Chat", "Place", "body_in"]
+__all__ = ["CHATS", "Chat", "Place", "body_in", "format_of"]
 
 
 class Chat(NamedTuple):
-    """A product. `pace`: the least time between two posts."""
+    """A product. `pace`: the least time between two posts; `begins`: how each body begins."""
 
     key: str
     name: str
     pace: timedelta
     write: Callable[[Post], bytes]
+    begins: str
 
 
 _A_SECOND: Final = timedelta(milliseconds=1_050)
@@ -25,10 +26,10 @@ _TWO_SECONDS: Final = timedelta(milliseconds=2_100)
 CHATS: Final[Mapping[str, Chat]] = {
     chat.key: chat
     for chat in (
-        Chat("slack", "Slack", _A_SECOND, slack.write),
-        Chat("teams", "Microsoft Teams", _A_SECOND, teams.write),
-        Chat("discord", "Discord", _TWO_SECONDS, discord.write),
-        Chat("google_chat", "Google Chat", _A_SECOND, google_chat.write),
+        Chat("slack", "Slack", _A_SECOND, slack.write, '{"text":'),
+        Chat("teams", "Microsoft Teams", _A_SECOND, teams.write, '{"type":"message"'),
+        Chat("discord", "Discord", _TWO_SECONDS, discord.write, '{"embeds":'),
+        Chat("google_chat", "Google Chat", _A_SECOND, google_chat.write, '{"fallbackText":'),
     )
 }
 
@@ -38,3 +39,8 @@ def body_in(format_: str | None, body: bytes, place: Place) -> bytes | None:
     that this version doesn’t know."""
     chat = CHATS.get(format_ or "")
     return chat and chat.write(post_of(body, place))
+
+
+def format_of(body: str | None) -> str | None:
+    """Return in which format a body, or its beginning, was sent. None: the event’s own was."""
+    return next((key for key, chat in CHATS.items() if body and body.startswith(chat.begins)), None)

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from portal.database.engine import AnyRow
 from portal.engine.circuit_breaker import has_asked
-from portal.engine.formats.chats import CHATS
+from portal.engine.formats.chats import CHATS, format_of
 from portal.engine.http.address_guard import host_of
 from portal.engine.http.address_mask import masked_address
 from portal.engine.reasons import NEVER_LEFT, Reason, title
@@ -64,7 +64,8 @@ Headers = Sequence[tuple[str, str]]
 class AttemptDetail:
     """One request and its answer. `phases`: milliseconds; header values are redacted already.
 
-    `body`: byte for byte as it went; None where nothing left, or nobody recorded what did.
+    `body`: byte for byte as it went, in this `format`; None where nothing left, or nobody recorded
+    what did.
     """
 
     number: int
@@ -83,6 +84,7 @@ class AttemptDetail:
     finished_at: datetime | None = None
     request_headers: Headers = ()
     body: bytes | None = None
+    format: str | None = None
     response_headers: Headers = ()
     response_text: str = ""
     is_truncated: bool = False
@@ -163,6 +165,7 @@ def _attempt(
         detail,
         request_headers=_pairs(body.request_headers),
         body=_body_sent(attempt, body, event),
+        format=format_of(body.request_body),
         response_headers=_pairs(body.response_headers),
         response_text=body.response_text,
         is_truncated=body.is_truncated,

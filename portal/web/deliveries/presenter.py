@@ -248,14 +248,14 @@ class DeliveryPage:
                 what,
                 arrivals,
                 delivery.public_id,
-                product=product_at(host_of(arrivals[0].url), delivery.webhook_format),
-                meaning=_meaning(delivery, arrivals[0]),
+                product=product_at(host_of(arrivals[0].url), arrivals[0].format),
+                meaning=_meaning(arrivals[0]),
             )
         if delivery.status not in UNDELIVERED or delivery.is_webhook_deleted:
             return ""
         status, is_sent = delivery.status, last.failed_for not in NEVER_LEFT
         said = "" if self.is_answer_older else self.source
-        has_product = product_at(host_of(last.url), delivery.webhook_format) is not None
+        has_product = product_at(host_of(last.url), last.format) is not None
         kept = held_end(delivery.created_at, delivery.webhook_off_at)
         return update_to_share(
             Trouble(
@@ -280,12 +280,12 @@ class DeliveryPage:
         """Return what the last attempt's response means; None where all is well, or its code says
         all there is."""
         last = self.delivery.last_attempt
-        return _meaning(self.delivery, last) if self.reason and last else None
+        return _meaning(last) if self.reason and last else None
 
     @property
     def meaning(self) -> str:
         """Return what the response that is shown means, where its code doesn’t say it all."""
-        found = _meaning(self.delivery, self.answered) if self.answered else None
+        found = _meaning(self.answered) if self.answered else None
         return found.happened if found else ""
 
     @property
@@ -374,7 +374,7 @@ def page_of(delivery: DeliveryDetail, draft: UUID | None = None) -> DeliveryPage
         retry=outcome_of(delivery),
         earlier=earlier_reasons(session(), [delivery.row_id]).get(delivery.row_id),
         attempts=[
-            attempt_row(attempt, delivery.body, _meaning(delivery, attempt))
+            attempt_row(attempt, delivery.body, _meaning(attempt))
             for attempt in reversed(delivery.attempts)
         ],
         repeat_warning=repeat_warning(delivery),
@@ -390,9 +390,8 @@ def page_of(delivery: DeliveryDetail, draft: UUID | None = None) -> DeliveryPage
     )
 
 
-def _meaning(delivery: DeliveryDetail, attempt: AttemptDetail) -> Meaning | None:
-    host, said = host_of(attempt.url), attempt.response_text
-    return meaning(host, delivery.webhook_format, attempt.code, said)
+def _meaning(attempt: AttemptDetail) -> Meaning | None:
+    return meaning(host_of(attempt.url), attempt.format, attempt.code, attempt.response_text)
 
 
 def _reason(delivery: DeliveryDetail) -> Reason | None:
@@ -418,7 +417,7 @@ def _explained(delivery: DeliveryDetail, reason: Reason) -> Explanation:
         code=last.code,
         reference=str(delivery.public_id),
     )
-    meant = _meaning(delivery, last)
+    meant = _meaning(last)
     return meant.explained(explained) if meant else explained
 
 
@@ -431,7 +430,7 @@ def _delivered(delivery: DeliveryDetail) -> Verdict:
     title = f"{delivery.webhook_name} responded with {first.code}{how_fast}"
     since = f" and again {moment(again[-1].ended_at).text}" if again else ""
     words = [f"Delivered {moment(first.ended_at).text}{since}."]
-    if meant := _meaning(delivery, first):
+    if meant := _meaning(first):
         words.append(f"{meant.happened} If it wasn’t, {meant.advice}")
     return Verdict(title, " ".join(words))
 

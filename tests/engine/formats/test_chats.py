@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from portal.engine.events.body import encode
 from portal.engine.events.catalogue import CATALOGUE, EventName
 from portal.engine.events.samples import sample_body
-from portal.engine.formats.chats import CHATS, body_in
+from portal.engine.formats.chats import CHATS, body_in, format_of
 from portal.engine.formats.post import _EVENTS, MOST_FACTS, Post, Severity, post_of
 from tests.engine.formats.posts import HOSTILE, PLACE, full, hostile, minimal, with_texts
 from tests.support.chats import Fault, Seen, judge
@@ -25,6 +25,7 @@ def shown(chat: str, body: bytes) -> Seen:
     """What is read in the channel; no product refuses what we write."""
     written = body_in(chat, body, PLACE)
     assert written is not None
+    assert format_of(written.decode()) == chat
     assert len(written) <= 20_000  # Teams takes 28 KB, with what it puts around a card
     try:
         return judge(chat, written)

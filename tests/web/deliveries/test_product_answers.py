@@ -4,6 +4,8 @@ import pytest
 from flask import Flask
 
 from jobs.deliver import deliver_due
+from portal.models.webhooks import Webhook
+from portal.services.core.unit_of_work import writing
 from tests.jobs.dispatcher.delivery_clock import only_delivery
 from tests.support.chats import ChatReceiver
 from tests.support.deliveries import fail, make_attempt, make_delivery
@@ -90,6 +92,23 @@ def test_of_a_webhook_that_was_removed_in_slack_it_is_said_who_makes_a_new_one(a
     main = visit(app).get(f"/deliveries/{only_delivery().public_id}").main
     assert "The webhook was removed in Slack (404)" in main
     assert "Ask the person who manages the app in Slack to add a webhook to the app" in main
+
+
+def test_an_answer_means_what_it_did_when_it_came_whatever_the_format_is_now(app: Flask) -> None:
+    with ChatReceiver("slack") as receiver:
+        receiver.answer(400, b"invalid_payload")
+        hook = make_webhook(receiver.url)
+        publish()
+        deliver_due()
+    path = f"/deliveries/{only_delivery().public_id}"
+    pages = visit(app)
+    before = pages.get(path).main
+    with writing() as current:
+        current.get_one(Webhook, hook.id).format = "slack"
+    after = pages.get(path).main
+    for main in (before, after):
+        assert "Choose Slack as the webhook’s format if this is a Slack or Mattermost URL." in main
+        assert "developers" not in main
 
 
 def test_of_what_a_chat_takes_in_a_second_nothing_is_asked_of_anyone(app: Flask) -> None:
