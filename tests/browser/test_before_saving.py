@@ -96,3 +96,15 @@ def test_conditions_come_and_go_in_place_and_are_counted_and_saved(
     page.get_by_role("button", name="Save webhook").click()
     expect(page.get_by_role("main")).to_contain_text("Category is Laptops")
     expect(page.get_by_role("main")).to_contain_text("Asset tag begins with AST")
+
+
+def test_a_chats_format_tells_what_it_settles_while_it_is_chosen(
+    page: Page, app: Flask, portal: str
+) -> None:
+    open_form(page, app, portal, "https://chat.example.com/in")
+    note = page.get_by_text("A chat’s URL is always hidden")
+    expect(note).to_be_hidden()
+    page.get_by_label("Format").select_option("Slack")
+    expect(note).to_be_visible()
+    page.get_by_label("Format").select_option("Standard JSON")
+    expect(note).to_be_hidden()

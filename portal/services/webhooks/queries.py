@@ -102,6 +102,7 @@ class ListedWebhook:
     public_id: UUID
     name: str
     host: str
+    format: str | None
     status: WebhookStatus
     backlog: Backlog | None
     off_reason: str | None
@@ -178,6 +179,7 @@ def listed(current: Session, ids: Sequence[int]) -> list[ListedWebhook]:
             public_id=row.public_id,
             name=row.name,
             host=place(row),
+            format=row.format,
             status=backlogs.status_of(row, known.get(row.id)),
             backlog=known.get(row.id),
             off_reason=row.off_reason,
@@ -205,6 +207,7 @@ def _listed() -> Select[*tuple[Any, ...]]:
         Webhook.name,
         Webhook.kind,
         Webhook.url,
+        Webhook.format,
         Webhook.state,
         Webhook.off_reason,
         Webhook.failures_in_row,
@@ -298,8 +301,8 @@ def list_webhooks(
     reverse: bool = False,
     in_trouble: bool = False,
 ) -> Page[ListedWebhook]:
-    """One page, equals by name. `search`: only those whose name or host holds it. `in_trouble`:
-    only those with problems."""
+    """One page, equals by name. `search`: only those whose name, host, or format holds it.
+    `in_trouble`: only those with problems."""
     listed_ids = select(Webhook.id).where(*is_shown())
     if in_trouble:
         listed_ids = listed_ids.where(backlogs.is_in_trouble())

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Select, delete, exists, or_, select, updat
 from sqlalchemy.orm import Session
 
 from portal.database.engine import AnyRow
-from portal.engine.formats.chats import Place, body_in
+from portal.engine.formats.chats import CHATS, Place, body_in
 from portal.engine.formats.presets import as_kept
 from portal.engine.http.address_guard import check_url, host_of
 from portal.engine.http.address_mask import MASK, masked_address
@@ -151,17 +151,26 @@ def is_shown() -> tuple[ColumnElement[bool], ...]:
 
 
 def called(current: Session, text: str) -> list[int]:
-    """The row ids of those whose name or host holds the text.
+    """The row ids of those whose name, host, or chat holds the text.
 
     The rest of an address may be secret, and a search would find it out letter by letter.
     """
-    candidates = select(Webhook.id, Webhook.name, Webhook.kind, Webhook.url).where(
-        *is_shown(),
-        or_(any_holds((Webhook.name, Webhook.url), text), Webhook.kind == WebhookKind.INBOX),
-    )
     part = text.lower()
+    formats = [key for key, chat in CHATS.items() if part in chat.name.lower()]
+    candidates = select(Webhook.id, Webhook.name, Webhook.kind, Webhook.url, Webhook.format).where(
+        *is_shown(),
+        or_(
+            any_holds((Webhook.name, Webhook.url), text),
+            Webhook.kind == WebhookKind.INBOX,
+            Webhook.format.in_(formats),
+        ),
+    )
     rows = current.execute(candidates).all()
-    return [row.id for row in rows if part in row.name.lower() or part in place(row).lower()]
+    return [
+        row.id
+        for row in rows
+        if row.format in formats or part in row.name.lower() or part in place(row).lower()
+    ]
 
 
 def place(webhook: Webhook | AnyRow) -> str:

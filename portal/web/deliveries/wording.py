@@ -187,9 +187,13 @@ def made_of(delivery: DeliveryDetail) -> str:
 
 def chat_pace(format_: str | None) -> str:
     """Say "Slack takes one a second" of a webhook in this format, which is a chat's."""
-    chat = CHATS[format_ or ""]
-    seconds = round(chat.pace.total_seconds())
-    return f"{chat.name} takes one {'a second' if seconds == 1 else f'every {seconds} seconds'}"
+    return f"{CHATS[format_ or ''].name} takes one {spacing_words(format_)}"
+
+
+def spacing_words(format_: str | None) -> str:
+    """Say "a second", or how many lie between two posts."""
+    seconds = round(CHATS[format_ or ""].pace.total_seconds())
+    return "a second" if seconds == 1 else f"every {seconds} seconds"
 
 
 def _open_note(row: LogRow) -> str:

@@ -7,9 +7,13 @@ from typing import Any, Final
 from flask import url_for
 
 from portal.engine.conditions.predicate import Condition, as_text
+from portal.engine.formats.answers import product_at
+from portal.engine.formats.chats import CHATS
 from portal.engine.formats.presets import OWN, PRESETS, Preset, has_left, is_flow, looks_like
-from portal.services.webhooks.queries import WebhookDetail
+from portal.lib.durations import HOUR, MINUTE
+from portal.services.webhooks.queries import ListedWebhook, WebhookDetail
 from portal.services.webhooks.rules import FORMATS, SecretMode
+from portal.web.frame.wording import counted
 from portal.web.webhooks.conditions import ConditionForm, rows_of
 
 # Keeps hundreds of posts at a time out of a chat.
@@ -87,6 +91,19 @@ def cautions(url: str, format_: str | None, header_names: Iterable[str]) -> Iter
         yield ("A flow refuses requests with an Authorization header (401). Remove the header.")
 
 
+def posts_words(unsent: int) -> str:
+    """Say how many posts a webhook’s unsent deliveries make in a chat’s format, and how long that
+    takes at the pace of a chat; blank where there is none."""
+    if not unsent:
+        return ""
+    many = f"{counted(unsent)} unsent {'delivery' if unsent == 1 else 'deliveries'}"
+    paces = [unsent * chat.pace.total_seconds() for chat in CHATS.values()]
+    size, unit = (HOUR, "hours") if min(paces) >= 2 * HOUR else (MINUTE, "minutes")
+    least, most = (max(1, round(end / size)) for end in (min(paces), max(paces)))
+    takes = f", which takes {least} to {most} {unit}" if most > least else ""
+    return f"{many} will be posted to the chat one by one{takes}."
+
+
 def key_caution(format_: str | None) -> str:
     """Say that a chat has no use for a secret key; nothing of our own body."""
     name = FORMATS.get(format_, "") if format_ else ""
@@ -100,6 +117,12 @@ def cautions_about(webhook: WebhookDetail) -> list[str]:
         *cautions(webhook.url, webhook.format, webhook.header_names),
         *([about_key] if about_key else []),
     ]
+
+
+def destination(webhook: ListedWebhook | WebhookDetail) -> str:
+    """Say where it goes: "Slack · hooks.slack.com", or the host alone."""
+    product = product_at(webhook.host, webhook.format) or preset_of(webhook.format)
+    return f"{product.name} · {webhook.host}" if product else webhook.host
 
 
 def preset_of(format_: str | None) -> Preset | None:

@@ -28,6 +28,7 @@ from portal.web.webhooks.destinations import (
     folded_words,
     key_caution,
     offers,
+    posts_words,
 )
 from portal.web.webhooks.forms import (
     CONFIRMED,
@@ -44,6 +45,7 @@ COPY: Final = " (copy)"
 ITS_ADDRESS_IS_HIDDEN: Final = (
     "The URL contains a secret part, so only administrators see all of it."
 )
+A_CHATS_ADDRESS_IS_HIDDEN: Final = "Only administrators see a chat’s full URL."
 
 blueprint = Blueprint("webhook_forms", __name__, url_prefix="/settings/webhooks")
 
@@ -128,8 +130,11 @@ def _create(form: WebhookForm) -> UUID:
 
 
 def _saved(form: WebhookForm) -> str:
-    is_hidden = form.brings_key and form.url_is_secret.data
-    return f"{form.name.data} saved.{f' {ITS_ADDRESS_IS_HIDDEN}' if is_hidden else ''}"
+    is_shown = not form.url_is_secret.data
+    hidden = ITS_ADDRESS_IS_HIDDEN if form.brings_key and not is_shown else ""
+    if form.format_key and is_shown:
+        hidden = A_CHATS_ADDRESS_IS_HIDDEN
+    return f"{form.name.data} saved. {hidden}".rstrip()
 
 
 def _save(form: EditWebhookForm, public_id: UUID) -> str:
@@ -227,6 +232,8 @@ def form_page(form: WebhookForm, webhook: WebhookDetail | None) -> Answer:
         (group.label, [(str(e.value), e.name, e.explanation, str(e.value)) for e in events])
         for group, events in GROUPS
     ]
+    unsent = webhook_queries.count_open(webhook.public_id) if webhook else 0
+    is_chat = webhook is not None and webhook.format is not None
     page = render_template(
         "webhooks/form.html",
         form=form,
@@ -237,7 +244,8 @@ def form_page(form: WebhookForm, webhook: WebhookDetail | None) -> Answer:
         event_name=lambda value: event_type(value).name,
         preset=PRESETS["teams"] if has_ended(form.url.data or "") else form.preset,
         is_unknown=bool(request.args.get("to")) and form.preset is None,
-        unsent=webhook_queries.count_open(webhook.public_id) if webhook else 0,
+        unsent=unsent,
+        posts="" if is_chat else posts_words(unsent),
         offers=offers(form.lookalikes, form.format_key),
         folded=folded_words(form.conditions.forms, form.format_key),
         cautions=cautions(form.url.data or "", form.format_key, [name for name, _ in form.pairs]),

@@ -46,7 +46,7 @@ from portal.web.frame.layout import stand_under
 from portal.web.frame.wording import counted
 from portal.web.webhooks import presenter
 from portal.web.webhooks import wording as webhook_advice
-from portal.web.webhooks.destinations import cautions_about, preset_of
+from portal.web.webhooks.destinations import cautions_about, destination, preset_of
 from portal.web.webhooks.wording import (
     Beginning,
     event_choices,
@@ -57,6 +57,7 @@ from portal.web.webhooks.wording import (
     history_lines,
     off_note,
     on_and_off,
+    order_words,
     state_sentence,
     turning_off,
     waiting_sentence,
@@ -78,12 +79,16 @@ EXAMPLE: Final = "https://your-system.example.com/webhooks"
 class WebhookFilterForm(FilterForm):
     """The filter of the list, to which the search of everything leads, and Overview."""
 
-    q = SearchField("Name or host")
+    q = SearchField("Name, host, or format")
     show = LinkedField("Show", among={PROBLEMS})
 
 
 blueprint = Blueprint("webhooks", __name__, url_prefix="/settings/webhooks")
-blueprint.record_once(lambda state: state.app.jinja_env.globals.update(webhook_frame=frame_of_log))
+blueprint.record_once(
+    lambda state: state.app.jinja_env.globals.update(
+        webhook_frame=frame_of_log, destination=destination
+    )
+)
 
 
 @blueprint.get("")
@@ -153,6 +158,7 @@ def show(public_id: UUID) -> Answer:
         next_step=presenter.next_step(webhook, failures, said),
         update=presenter.update_of(webhook, newest, changes, said),
         causes=presenter.cause_rows(backlog, said),
+        order=order_words(webhook),
         events_count=events_count(webhook.events),
         groups=events_of(webhook.events),
         conditions=sentences_of(webhook.conditions),

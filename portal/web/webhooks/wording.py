@@ -28,7 +28,7 @@ from portal.services.webhooks.queries import HistoryEntry, ListedWebhook, Webhoo
 from portal.services.webhooks.rules import WEBHOOK_FIELDS, subscribed_to
 from portal.services.webhooks.turn_on_off import TurnedOn
 from portal.web.deliveries.backlog import backlog_words, cause_of, pause_words
-from portal.web.deliveries.wording import A_MINUTE, causes_words, chat_pace
+from portal.web.deliveries.wording import A_MINUTE, causes_words, chat_pace, spacing_words
 from portal.web.frame.access import can
 from portal.web.frame.site_state import sending_stop
 from portal.web.frame.wording import (
@@ -214,6 +214,14 @@ def event_choices(chosen: Sequence[str]) -> list[tuple[str, list[tuple[str, str]
     subscribed = [(value, event_type(value).name) for value in sent]
     groups = [("Subscribed to", subscribed), ("Other events", others)]
     return [group for group in groups if group[1]]
+
+
+def order_words(webhook: WebhookDetail) -> str:
+    """Say how deliveries follow each other: "One at a time, about one a second"."""
+    if webhook.format not in CHATS:
+        return "One at a time, in order" if webhook.in_order else "Any order, in parallel"
+    in_order = ", in order" if webhook.in_order else ""
+    return f"One at a time{in_order}, about one {spacing_words(webhook.format)}"
 
 
 def events_count(chosen: Sequence[str]) -> str:

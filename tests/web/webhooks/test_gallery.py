@@ -10,6 +10,7 @@ from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import session
 from portal.services.outbox.conditions import sentences_of
 from portal.services.webhooks import queries as webhook_queries
+from portal.web.webhooks.destinations import posts_words
 from tests.support.deliveries import make_delivery
 from tests.support.factories import make_webhook
 from tests.support.pages import Page, Pages
@@ -229,6 +230,7 @@ def test_a_chats_address_is_hidden_whatever_was_sent(app: Flask, pages: Pages) -
     url = "https://chat.example.com/in/s3cr3t"
     page = add(pages, "slack", url=url, url_is_secret=None)
     assert stored().url_is_secret
+    assert "IT channel saved. Only administrators see a chat’s full URL." in page.main
     assert "s3cr3t" not in visit(app, "support").get(page.path).html
     path = f"{page.path}/edit"
     assert pages.get(path).form(path).fields["url_is_secret"] == ["y"]
@@ -246,12 +248,57 @@ def test_the_form_says_how_many_go_in_the_new_format(
 ) -> None:
     hook = make_webhook(SLACK)
     path = f"{LIST}/{hook.public_id}/edit"
-    assert "will use it, too" not in pages.get(path).main
+    assert "will use this format, too" not in pages.get(path).main
     for status in ("queued", "retrying", "on_hold", "delivered"):
         make_delivery(hook, status=status)
-    assert "3 unsent deliveries will use it, too" in pages.get(path).main
+    assert "3 unsent deliveries will use this format, too" in pages.get(path).main
     monkeypatch.setattr("portal.services.core.queries.COUNT_LIMIT", 2)
-    assert "2+ unsent deliveries will use it, too" in pages.get(path).main
+    assert "2+ unsent deliveries will use this format, too" in pages.get(path).main
+
+
+CHAT_NOTE: Final = "A chat’s URL is always hidden, and a secret key is of no use there."
+
+
+def test_the_form_says_what_a_chats_format_settles_until_it_has_one(pages: Pages) -> None:
+    assert CHAT_NOTE in pages.get(NEW).main
+    assert CHAT_NOTE not in pages.get(f"{NEW}?to=slack").main
+
+
+def test_the_form_says_how_many_posts_a_chats_format_makes_and_how_long_they_take(
+    pages: Pages,
+) -> None:
+    hook, chat = make_webhook(SLACK), make_webhook(SLACK, format="slack", name="Chat")
+    path = f"{LIST}/{hook.public_id}/edit"
+    assert "will be posted" not in pages.get(path).main
+    make_delivery(hook, status="queued")
+    make_delivery(chat, status="queued")
+    page = pages.get(path)
+    assert "1 unsent delivery will be posted to the chat one by one. View" in page.main
+    log = f"/deliveries?webhook={hook.public_id}&status=undelivered"
+    assert page.links("View or dismiss them first") == [log]
+    page = pages.submit(page.form(path), format="slack", name="")
+    assert "1 unsent delivery will be posted to the chat one by one. View" in page.main
+    assert "will be posted" not in pages.get(f"{LIST}/{chat.public_id}/edit").main
+
+
+@pytest.mark.parametrize(
+    ("unsent", "takes"), [(28, ""), (101, "2 to 4 minutes"), (9000, "3 to 5 hours")]
+)
+def test_how_long_the_posts_take_is_told_from_a_minute_on(unsent: int, takes: str) -> None:
+    said = posts_words(unsent)
+    assert said.endswith(f"one by one, which takes {takes}." if takes else "one by one.")
+
+
+def test_a_chats_settings_tell_its_pace(pages: Pages) -> None:
+    for format_, order, said in (
+        (None, False, "Any order, in parallel"),
+        (None, True, "One at a time, in order"),
+        ("slack", False, "One at a time, about one a second"),
+        ("discord", True, "One at a time, in order, about one every 2 seconds"),
+    ):
+        hook = make_webhook(name=said, format=format_, in_order=order)
+        page = pages.get(f"{LIST}/{hook.public_id}")
+        assert said in [node.text for node in page.root.find_all("dd")], said
 
 
 def test_a_copy_of_a_chats_webhook_has_its_format_and_no_key(pages: Pages) -> None:

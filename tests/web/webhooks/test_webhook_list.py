@@ -18,7 +18,7 @@ def test_it_is_narrowed_by_name_or_host_and_says_so(app: Flask) -> None:
     assert names(pages.get("/settings/webhooks?q=PAYroll")) == ["Payroll"]
     page = pages.get("/settings/webhooks?q=erp.example")
     assert names(page) == ["Stock sync"]
-    assert page.links("Name or host: erp.example") == ["/settings/webhooks"]
+    assert page.links("Name, host, or format: erp.example") == ["/settings/webhooks"]
     empty = pages.get("/settings/webhooks?q=nowhere")
     assert (empty.rows(), empty.status) == ([], 200)
     assert "No matching webhooks" in empty.main
@@ -26,6 +26,20 @@ def test_it_is_narrowed_by_name_or_host_and_says_so(app: Flask) -> None:
     assert (long.status, long.errors) == (400, ["Enter at most 120 characters"])
     assert long.rows() == []
     assert pages.get("/settings/webhooks?cursor=nonsense").status in (400, 404)
+
+
+def test_a_chats_webhook_is_found_by_its_product_and_shows_it(app: Flask) -> None:
+    make_webhook("https://chat.example.com/in", name="Stock", format="slack")
+    make_webhook("https://hooks.zapier.com/hooks/catch/1", name="Laptops")
+    make_webhook("https://erp.example.com/in", name="ERP")
+    pages = visit(app)
+    stock, zap = "StockSlack · chat.example.com", "LaptopsZapier · hooks.zapier.com"
+    assert [row[0] for row in pages.get("/settings/webhooks?q=SLACK").rows()] == [stock]
+    assert [row[0] for row in pages.get("/settings/webhooks?q=zapier").rows()] == [zap]
+    assert "Slack · chat.example.com" in pages.get("/find?q=slack").main
+    page = pages.get("/settings/webhooks")
+    assert {row[0] for row in page.rows()} == {stock, zap, "ERPerp.example.com"}
+    assert "Zapier · hooks.zapier.com" in pages.get(page.links("Laptops")[0]).main
 
 
 def test_a_webhook_with_conditions_says_so(app: Flask) -> None:

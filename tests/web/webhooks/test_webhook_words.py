@@ -203,6 +203,7 @@ LISTED = ListedWebhook(
     public_id=UUID(int=1),
     name="Sync",
     host="sync.example.com",
+    format=None,
     status=WebhookStatus.ACTIVE,
     backlog=None,
     off_reason=None,
