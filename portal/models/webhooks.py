@@ -50,7 +50,8 @@ class Webhook(Base):
     nothing before, for it takes about one a second.
     While `throttled`, one delivery at a time is sent as a probe after `backoff_until`, which is
     `backoff_seconds` after the last. `stopped_for`: how many seconds all sending was stopped since
-    it fails. `reopened_at`: since then what waited for a retry is being made due.
+    it fails. `reopened_at`: since then what waited for a retry is being made due. `changed_at`:
+    its URL, format, key or headers were, which may have mended it.
     `taken_by`: who is looking into its failures (`services/webhooks/takes.py`).
     A draft keeps in `draft_form` what its form says and no column has; `draft_of` is the public id
     of the webhook that the form edits.
@@ -83,6 +84,7 @@ class Webhook(Base):
     backoff_seconds: Mapped[int] = mapped_column(default=0)
     backoff_until: Mapped[datetime | None]
     reopened_at: Mapped[datetime | None]
+    changed_at: Mapped[datetime | None]
     failures_in_row: Mapped[int] = mapped_column(default=0)
     failing_since: Mapped[datetime | None]
     stopped_for: Mapped[int] = mapped_column(default=0, server_default="0")

@@ -90,6 +90,7 @@ class Backlog:
     failed attempt of those that fail; None: none does, for all of it is on hold. `causes`: why
     those failed last, the most common first. `next_attempt_at`: of all that goes by itself.
     `waits_until`: no automatic attempt is made sooner. `is_untouched`: nothing was delivered since.
+    `changed_at`: its settings were after the first failure, and nothing has failed since.
     `host`, `format`: where and in which format deliveries go.
     `is_urgent`: its owner is told by e-mail; until then it may pass by itself. `taken`: by whom.
     """
@@ -112,6 +113,7 @@ class Backlog:
     is_urgent: bool
     taken: Taken | None = None
     last_delivered_at: datetime | None = None
+    changed_at: datetime | None = None
     host: str = ""
     format: str | None = None
 
@@ -141,8 +143,8 @@ class Backlog:
 
     @property
     def cause(self) -> Cause | None:
-        """Return the most common one."""
-        return self.causes[0] if self.causes else None
+        """Return the most common one; of settings that have changed since, it says nothing."""
+        return self.causes[0] if self.causes and self.changed_at is None else None
 
 
 def find() -> list[Backlog]:
@@ -336,6 +338,7 @@ def _of_webhooks() -> Select[*tuple[Any, ...]]:
         Webhook.failures_in_row,
         Webhook.backoff_until,
         Webhook.last_delivered_at,
+        Webhook.changed_at,
         Webhook.taken_by,
         Webhook.taken_by_id,
         Webhook.taken_at,
@@ -360,6 +363,7 @@ def _backlog(hook: AnyRow, rows: Sequence[AnyRow], now: datetime) -> Backlog:
     since = min((row.since for row in rows if row.since), default=None)
     is_on = hook.state == WebhookState.ACTIVE and hook.deleted_at is None
     arrived_at, pause = hook.last_delivered_at, hook.backoff_until
+    is_changed = is_on and not hook.failures_in_row and since and since < (hook.changed_at or since)
     return Backlog(
         webhook_id=hook.id,
         public_id=hook.public_id,
@@ -379,6 +383,7 @@ def _backlog(hook: AnyRow, rows: Sequence[AnyRow], now: datetime) -> Backlog:
         is_urgent=not is_on or (since is not None and now - since >= URGENT_AFTER),
         taken=taken_of(hook),
         last_delivered_at=arrived_at,
+        changed_at=hook.changed_at if is_changed else None,
         host=host_of(hook.url),
         format=hook.format,
     )

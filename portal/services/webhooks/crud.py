@@ -115,7 +115,7 @@ def edit(
         if (now_on := facts_of(webhook)["status"]) != before["status"]:
             changes["status"] = {"from": before["status"], "to": now_on}
         if changes.keys() & FIXES:
-            turn_on_off.end_backoff(webhook)
+            turn_on_off.note_change(webhook)
             notify(current)
         if changes:
             webhook.version += 1

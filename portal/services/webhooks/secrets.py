@@ -114,7 +114,7 @@ def switch_now(actor: Actor, public_id: UUID) -> bool:
             return False
         webhook.old_secret_enc = webhook.old_until = None
         webhook.version += 1
-        turn_on_off.end_backoff(webhook)
+        turn_on_off.note_change(webhook)
         audit.record(current, actor, "webhook.secret_switched", target=target_of(webhook))
         notify(current)
         return True

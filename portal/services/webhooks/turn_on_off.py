@@ -128,9 +128,15 @@ def set_on(webhook: Webhook) -> None:
     end_backoff(webhook)
 
 
+def note_change(webhook: Webhook) -> None:
+    """Send to a locked webhook at once, because what was changed may have mended it."""
+    webhook.changed_at = common_now()
+    end_backoff(webhook)
+
+
 def end_backoff(webhook: Webhook) -> None:
-    """Send to a locked webhook at once, because what was changed may have mended it. Failures are
-    counted anew; it fails until something arrives."""
+    """Send to a locked webhook at once. Failures are counted anew; it fails until something
+    arrives."""
     webhook.failures_in_row = 0
     webhook.throttled, webhook.backoff_seconds, webhook.backoff_until = False, 0, None
 

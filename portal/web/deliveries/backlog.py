@@ -185,6 +185,8 @@ def cause_of(backlog: Backlog) -> str:
     """Return why: the most common cause, or why it is off."""
     if backlog.is_off_by_us and backlog.off_reason:
         return f"Turned off automatically: {WHY_OFF[backlog.off_reason]}"
+    if backlog.changed_at:
+        return f"Settings changed at {near_time(backlog.changed_at)}"
     return backlog.cause.words if backlog.cause else ""
 
 
@@ -245,7 +247,7 @@ def _row(backlog: Backlog, in_bulk_retries: QueuedDeliveries, said: str) -> Back
         note=_note(backlog),
         cause=cause_of(backlog),
         said="" if backlog.is_off_by_us and not meant else words,
-        others=[(each.words, counted(each.count)) for each in backlog.causes[1:]],
+        others=[(each.words, counted(each.count)) for each in backlog.causes[1:] if backlog.cause],
         number=counted(backlog.undelivered),
         parts=by_status(backlog.counts),
         sent=in_bulk_retries.words(backlog.public_id),

@@ -34,7 +34,6 @@ from portal.web.webhooks.wording import (
     held_count,
     held_until_words,
     reason_of,
-    was_changed,
 )
 
 MOST_TOLD: Final = 3  # causes in an update to share, and the latest
@@ -181,7 +180,7 @@ def _mending(webhook: WebhookDetail, backlog: Backlog) -> Iterator[Step]:
     if webhook.is_backing_off and open_ones:
         waits = "is" if open_ones == 1 else "are"
         note = f"If it’s delivered, we’ll send the {held_count(open_ones)} that {waits} waiting."
-    elif was_changed(webhook):
+    elif backlog.changed_at:
         note = "The result shows whether the new settings work."
     yield from _test(webhook, note)
     if webhook.waits and may_send("deliveries.retry"):

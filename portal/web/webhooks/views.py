@@ -138,9 +138,10 @@ def show(public_id: UUID) -> Answer:
     if chart.is_empty:
         chart = charts.days_chart(trends.trend(charts.last_days(), public_id), place=place)
     backlog = webhook.backlog
-    failures = webhook_queries.last_failures(backlog, backlog.cause) if backlog else []
+    cause = backlog.cause if backlog else None
+    failures = webhook_queries.last_failures(backlog, cause) if backlog and cause else []
     newest = failures
-    if backlog and len(backlog.causes) > 1:
+    if backlog and cause and len(backlog.causes) > 1:
         newest = [*webhook_queries.last_failures(backlog)[:1], *failures]
     said = presenter.responses(backlog)
     changes = webhook_queries.history(public_id) if newest else []

@@ -280,19 +280,13 @@ def _on_hold(webhook: WebhookDetail) -> str:
 def _failing(webhook: WebhookDetail, backlog: Backlog, now: datetime) -> str:
     """Return how much is undelivered, why, and what comes next."""
     sentences = [f"{words}." for words in backlog_words(backlog)]
-    if was_changed(webhook):
-        sentences.append("Its settings have changed since.")
+    if backlog.changed_at:
+        at = near_time(backlog.changed_at)
+        sentences.append(f"Its settings changed at {at}, after the first failure.")
     elif backlog.causes:
         sentences.append(f"Cause: {causes_words(backlog.causes)}.")
     sentences.append(_next_attempt(backlog, now))
     return " ".join(filter(None, sentences)) + _behind(webhook)
-
-
-def was_changed(webhook: WebhookDetail) -> bool:
-    """Return whether its settings were changed since it failed: the next attempt tells."""
-    backlog = webhook.backlog
-    is_failing = webhook.status is WebhookStatus.FAILING
-    return bool(is_failing and backlog and backlog.is_untouched and not backlog.failures_in_row)
 
 
 def _behind(webhook: WebhookDetail) -> str:
@@ -383,7 +377,7 @@ def reason_of(webhook: WebhookDetail) -> Reason | None:
             return Reason.GONE
         # Who may turn it on has the button for it.
         return None if can(SWITCH) else Reason.WEBHOOK_OFF
-    cause = webhook.backlog.cause if webhook.backlog and not was_changed(webhook) else None
+    cause = webhook.backlog.cause if webhook.backlog else None
     return cause.reason if cause else None
 
 

@@ -87,6 +87,7 @@ def test_a_changed_address_key_or_header_ends_the_pause_and_a_success_the_failin
     edit(hook, ana, **changes)
     now = webhook(hook.id)
     assert (now.failures_in_row, now.failing_since) == (0, since)
+    assert now.changed_at is not None
     assert (now.throttled, now.backoff_seconds, now.backoff_until) == (False, 0, None)
     assert waits(hook) == 3
     publish()
@@ -113,6 +114,7 @@ def test_the_switch_to_the_new_key_counts_failures_anew(ana: Actor) -> None:
     before = webhook(hook.id).version
     secrets.switch_now(ana, hook.public_id)
     assert webhook(hook.id).failures_in_row == 0
+    assert webhook(hook.id).changed_at is not None
     assert webhook(hook.id).version == before + 1
 
 

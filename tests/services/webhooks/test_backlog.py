@@ -64,6 +64,20 @@ def test_the_cause_is_the_most_common_and_the_others_are_told_by_number() -> Non
     assert of(hook).since == now - 9 * MINUTE
 
 
+def test_after_a_change_of_settings_no_cause_is_told_until_something_fails_again() -> None:
+    now = utcnow()
+    for columns, is_told in (
+        ({}, True),
+        ({"changed_at": now}, False),
+        ({"changed_at": now, "last_delivered_at": now}, False),
+        ({"changed_at": now, "failures_in_row": 1}, True),
+        ({"changed_at": now - 2 * MINUTE}, True),  # before the first failure
+    ):
+        hook = make_webhook(**columns)
+        failed(hook)
+        assert (of(hook).cause is not None, of(hook).changed_at is None) == (is_told, is_told)
+
+
 def test_those_where_nothing_was_delivered_since_come_first_then_the_most() -> None:
     now = utcnow()
     arrives = make_webhook(name="Arrives", last_delivered_at=now)

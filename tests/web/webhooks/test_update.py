@@ -7,6 +7,8 @@ from flask import Flask
 
 from portal.engine.reasons import Reason
 from portal.lib.clock import utcnow
+from portal.models.webhooks import Webhook
+from portal.services.core.unit_of_work import writing
 from portal.web.deliveries.share import ASKED
 from tests.support.deliveries import make_attempt, make_delivery
 from tests.support.factories import make_webhook
@@ -52,6 +54,8 @@ def test_what_failed_at_an_earlier_url_is_nothing_for_the_team_of_this_one(app: 
     assert not update_on(ada.get(page)), "nothing has failed there"
     later = utcnow() + timedelta(seconds=1)
     make_attempt(made, reason="auth", code=401, started_at=later, finished_at=later)
+    with writing() as current:
+        current.get_one(Webhook, hook.id).failures_in_row = 1
     text = update_on(ada.get(page))
     assert "arrived at https://new.example.com" in text
     assert "Last failed attempt" in text

@@ -11,7 +11,7 @@ from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import writing
 from portal.services.webhooks import crud, turn_on_off
 from portal.services.webhooks.rules import SecretMode, WebhookValues
-from tests.support.deliveries import make_attempt, make_delivery
+from tests.support.deliveries import fail, make_attempt, make_delivery
 from tests.support.factories import Hook, make_user, make_webhook
 from tests.support.pages import Page, Pages
 from tests.web.signed_in import visit
@@ -76,7 +76,7 @@ def test_of_one_that_is_off_or_fails_it_says_who_must_act(app: Flask) -> None:
         ("admin", {"state": "off", "off_reason": "failing"}, "You"),
         ("admin", {"state": "off", "off_reason": "gone"}, "You"),
         ("support", {"state": "off", "off_reason": "gone"}, "An administrator"),
-        ("admin", {"failures_in_row": 0, "failing_since": LONG_AGO}, "You"),
+        ("admin", {"changed_at": utcnow(), "failing_since": LONG_AGO}, "You"),
         ("admin", {"failures_in_row": 2, "failing_since": LONG_AGO}, "You"),
     ):
         since = {"off_at": LONG_AGO} if "state" in columns else {}
@@ -84,6 +84,21 @@ def test_of_one_that_is_off_or_fails_it_says_who_must_act(app: Flask) -> None:
         make_delivery(hook, status="failed", reason="auth", code=401)
         page = page_of(visit(app, role), hook)
         assert who_acts(page) == [who], (role, columns)
+
+
+def test_what_failed_before_a_change_is_not_blamed_on_the_receiver_while_posts_arrive(
+    pages: Pages,
+) -> None:
+    hook = make_webhook(changed_at=utcnow(), last_delivered_at=utcnow())
+    failed = fail(hook, failing_since=LONG_AGO)
+    make_attempt(failed, reason="server", code=500, response_text="pool exhausted")
+    page = page_of(pages, hook).main
+    assert "Its settings changed at" in page
+    overview = pages.get("/").main
+    assert "Settings changed at" in overview
+    for main in (page, overview):
+        assert "Update to share" not in main
+        assert "pool exhausted" not in main.partition("Undelivered")[0]
 
 
 def test_who_turned_it_off_is_named_only_where_a_person_did(app: Flask) -> None:

@@ -161,8 +161,8 @@ def failing(webhook: WebhookDetail, *more: Any, **changes: Any) -> str:
         ({"causes": (), "next_attempt_at": None}, f"{OLDEST}. {{last}}."),
         # Whatever was done since, it fails until that is delivered.
         (
-            {"failures_in_row": 0, "is_untouched": True},
-            f"{SINCE}. Nothing delivered since. Its settings have changed since. The "
+            {"changed_at": NOW},
+            f"{OLDEST}. {{last}}. Its settings changed at {{now}}, after the first failure. The "
             "next attempt is in 5 minutes.",
         ),
         (
@@ -180,8 +180,8 @@ def test_one_that_fails_says_how_much_since_when_why_and_what_comes_next(
 ) -> None:
     with frozen(NOW):
         until, soon = near_time(NOW + 9 * HOUR), near_time(NOW + MINUTE)
-        last = f"Last delivered {near_time(NOW - MINUTE)}"
-        assert failing(well, **changes) == told.format(until=until, soon=soon, last=last)
+        last, now = f"Last delivered {near_time(NOW - MINUTE)}", near_time(NOW)
+        assert failing(well, **changes) == told.format(until=until, soon=soon, last=last, now=now)
 
 
 def test_in_order_it_says_how_many_wait_behind_the_oldest(well: WebhookDetail) -> None:
