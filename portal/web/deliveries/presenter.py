@@ -165,7 +165,7 @@ class DeliveryPage:
             return
         meant = self.meaning_of_failure
         links = {} if self.draft else webhook_links(delivery.webhook_id, reason, meant)
-        if reason and explained:
+        if reason and explained and not self._needs_only_retry:
             context = _context(delivery, explained.what_happened)
             yield advice_after(
                 reason,
@@ -225,15 +225,26 @@ class DeliveryPage:
         if self.reason is None or self.delivery.is_webhook_deleted or self.is_dismissed:
             return ""
         found = self.meaning_of_failure
-        if self.reason in NO_ACTION or (found and found.rest):
+        if self._needs_only_retry:
+            return _who_may(RETRY)
+        if self._passes:
             return "No action needed"
         if found and found.who:
             return f"{found.who[:1].upper()}{found.who[1:]}"
         step = step_of(self.reason, found)
-        if step is None:
-            return "The receiver’s team"
-        kind = contact_kind(step.permission)
-        return "You" if can(step.permission) else f"{kind[:1].upper()}{kind[1:]}"
+        return _who_may(step.permission) if step else "The receiver’s team"
+
+    @property
+    def _passes(self) -> bool:
+        """Return whether what failed usually ends without anyone."""
+        found = self.meaning_of_failure
+        return self.reason in NO_ACTION or bool(found and found.rest)
+
+    @property
+    def _needs_only_retry(self) -> bool:
+        """Return whether it does, but no automatic attempt of this delivery is left."""
+        has_ended = self.delivery.status is DeliveryStatus.FAILED
+        return self._passes and has_ended and bool(self.retry_step)
 
     @property
     def update(self) -> str:
@@ -392,6 +403,11 @@ def page_of(delivery: DeliveryDetail, draft: UUID | None = None) -> DeliveryPage
 
 def _meaning(attempt: AttemptDetail) -> Meaning | None:
     return meaning(host_of(attempt.url), attempt.format, attempt.code, attempt.response_text)
+
+
+def _who_may(permission: str) -> str:
+    kind = contact_kind(permission)
+    return "You" if can(permission) else f"{kind[:1].upper()}{kind[1:]}"
 
 
 def _reason(delivery: DeliveryDetail) -> Reason | None:

@@ -114,14 +114,14 @@ def test_who_has_to_act_follows_from_the_reason_and_the_role(app: Flask) -> None
     acts = {
         "server": "The receiver’s team",
         "auth": "You",
-        "rate": "No action needed",
+        "rate": "You",
         "dns": "You",
     }
     admin, support = visit(app, "admin"), visit(app, "support")
     for reason, who in acts.items():
         made = make_delivery(hook, status="failed", reason=reason)
         make_attempt(made, reason=reason)
-        other = "An administrator" if who == "You" else who
+        other = "An administrator" if who == "You" and reason != "rate" else who
         for pages, expected in ((admin, who), (support, other)):
             (chip,) = [
                 node
@@ -129,6 +129,19 @@ def test_who_has_to_act_follows_from_the_reason_and_the_role(app: Flask) -> None
                 if node.get("class") == "who"
             ]
             assert chip.text == expected, reason
+
+
+def test_of_what_passes_without_anyone_only_the_last_failure_asks_for_a_retry(
+    support: Pages,
+) -> None:
+    said = {}
+    for status in ("retrying", "failed"):
+        made = make_delivery(make_webhook(), status=status, tries=2, reason="rate", code=429)
+        make_attempt(made, reason="rate", code=429)
+        main = support.get(f"/deliveries/{made}").main
+        said[status] = ("o action needed" in main, "o action is needed" in main)
+        assert "Retry after it’s fixed." in main
+    assert said == {"retrying": (True, True), "failed": (False, False)}
 
 
 def test_an_answer_that_speaks_of_an_error_is_flagged(support: Pages) -> None:

@@ -8,7 +8,7 @@ from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import writing
 from tests.jobs.dispatcher.delivery_clock import only_delivery
 from tests.support.chats import ChatReceiver
-from tests.support.deliveries import fail, make_attempt, make_delivery
+from tests.support.deliveries import make_attempt, make_delivery
 from tests.support.factories import Hook, make_user, make_webhook, publish
 from tests.web.signed_in import visit
 
@@ -113,7 +113,7 @@ def test_an_answer_means_what_it_did_when_it_came_whatever_the_format_is_now(app
 
 def test_of_what_a_chat_takes_in_a_second_nothing_is_asked_of_anyone(app: Flask) -> None:
     hook = make_webhook("https://chat.googleapis.com/v1/spaces/A", format="google_chat")
-    made = fail(hook, "rate", 429, tries=10)
+    made = make_delivery(hook, status="retrying", reason="rate", code=429, tries=2)
     make_attempt(made, reason="rate", code=429, url=hook.url, response_text="RESOURCE_EXHAUSTED")
     pages = visit(app)
     main = pages.get(f"/deliveries/{made}").main
