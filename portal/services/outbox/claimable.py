@@ -64,7 +64,7 @@ class WaitsFor(StrEnum):
 
 TEST_PLACES: Final = 1
 # Longer than any. A chat whose next one has been due for so long is not kept by its pace: nobody
-# sends to it. One that takes its next one so much later is not either: the clock was set back.
+# sends to it. Where it is due so much later, the clock was set back.
 LONGEST_PACE: Final = timedelta(seconds=5)
 
 
@@ -332,7 +332,7 @@ def paced_until(
     None: it does not. A test does not wait. `now`: the database's clock."""
     next_at = webhook.next_at if webhook.format in CHATS else None
     is_kept = delivery.due_at <= now and delivery.priority != Priority.TEST
-    return max(next_at, now) if is_kept and next_at and abs(next_at - now) < LONGEST_PACE else None
+    return max(next_at, now) if is_kept and next_at and next_at > now - LONGEST_PACE else None
 
 
 def kept_by(
