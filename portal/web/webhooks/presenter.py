@@ -90,16 +90,19 @@ def responses(backlog: Backlog | None) -> Responses:
 
 
 def next_step(
-    webhook: WebhookDetail, failures: Sequence[LastFailure] = (), said: Responses = NOTHING_SAID
+    webhook: WebhookDetail,
+    failures: Sequence[LastFailure] = (),
+    said: Responses = NOTHING_SAID,
+    tested: str = "",
 ) -> NextStep | None:
     """Return what to do about a webhook; None where nothing has to be done. `failures`: the last
-    ones for its most common cause, the latest first."""
+    ones for its most common cause, the latest first; `tested`: how its last test went."""
     text, meant = _behind(webhook, said)
     words = said_in(text)
     advice = advice_of(webhook, failures[0].at if failures else None, words, meant)
     quoted = f"{webhook.name} responded “{words.rstrip('.')}”." if words else ""
     note = " ".join(filter(None, (quoted, meant.happened if meant else "")))
-    steps = list(_steps(webhook, advice, note))
+    steps = list(_steps(webhook, advice, note, tested))
     if not steps:
         return None
     message, recipient = (advice.message, advice.recipient) if advice else ("", "")
@@ -121,14 +124,16 @@ def _who(
     return f"The receiver’s team{then_you}"
 
 
-def _steps(webhook: WebhookDetail, advice: Advice | None, quoted: str) -> Iterator[Step]:
+def _steps(
+    webhook: WebhookDetail, advice: Advice | None, quoted: str, tested: str
+) -> Iterator[Step]:
     is_off = webhook.status is WebhookStatus.OFF
     if advice:
         link = advice.links[0] if advice.links else None
         yield Step(advice.sentence, quoted, link)
     if is_off and webhook.off_reason == OffReason.FAILING and can("webhooks.switch"):
         yield Step("Ask the receiver’s team to confirm that it works again.")
-        yield from _test(webhook, "We send tests even while the webhook is off.")
+        yield from _test(webhook, tested or "We send tests even while the webhook is off.")
     if is_off and can("webhooks.switch"):
         where = url_for("webhook_switches.on", public_id=webhook.public_id)
         note = "You choose which on-hold deliveries to send." if webhook.held else ""
@@ -139,7 +144,7 @@ def _steps(webhook: WebhookDetail, advice: Advice | None, quoted: str) -> Iterat
     elif is_off and advice and not advice.message:
         yield Step(asking(f"{ASK} to turn on the webhook.", SWITCH, webhook.public_id))
     elif not is_off and webhook.backlog:
-        yield from _mending(webhook, webhook.backlog)
+        yield from _mending(webhook, webhook.backlog, tested)
     elif webhook.waits and may_send("deliveries.retry"):
         later = "These deliveries are scheduled for a later retry."
         yield _resume(webhook, FIRST_ONE if webhook.is_backing_off else later)
@@ -173,16 +178,14 @@ def _held(webhook: WebhookDetail) -> str:
     return f"{held_count(webhook.held)} on hold. {held_until_words(webhook)}"
 
 
-def _mending(webhook: WebhookDetail, backlog: Backlog) -> Iterator[Step]:
+def _mending(webhook: WebhookDetail, backlog: Backlog, tested: str) -> Iterator[Step]:
     """Yield what brings the deliveries of a failing webhook on their way again."""
     note = ""
-    open_ones = backlog.counts[DeliveryStatus.QUEUED] + backlog.counts[DeliveryStatus.RETRYING]
-    if webhook.is_backing_off and open_ones:
-        waits = "is" if open_ones == 1 else "are"
-        note = f"If it’s delivered, we’ll send the {held_count(open_ones)} that {waits} waiting."
+    if webhook.is_backing_off:
+        note = "If it’s delivered, the pause ends."
     elif backlog.changed_at:
         note = "The result shows whether the new settings work."
-    yield from _test(webhook, note)
+    yield from _test(webhook, " ".join(filter(None, (tested, note))))
     if webhook.waits and may_send("deliveries.retry"):
         yield _resume(webhook, FIRST_ONE)
     elif retry := retry_all(backlog):

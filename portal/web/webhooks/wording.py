@@ -247,11 +247,17 @@ def _last_day(day: Trend) -> str:
 def _before_any_event(latest: Sequence[LogRow], now: datetime) -> str:
     if any(not row.is_test for row in latest):
         return "Nothing delivered yet."
-    test = next((row for row in latest if row.is_test), None)
+    ask = "Send a test to try it." if can("webhooks.test") and not latest else ""
+    return " ".join(filter(None, ("No events yet.", last_test(latest, now) or ask)))
+
+
+def last_test(latest: Sequence[LogRow], now: datetime) -> str:
+    """Say how the last test went; blank without one that is over among the `latest`."""
+    test = next((row for row in latest if row.is_test and row.status not in OPEN), None)
     if test is None:
-        return f"No events yet.{' Send a test to try it.' if can('webhooks.test') else ''}"
+        return ""
     was = "was delivered" if test.status is DeliveryStatus.DELIVERED else "wasn’t delivered"
-    return f"No events yet. The last test, {relative(test.created_at, now)}, {was}."
+    return f"The last test, {relative(test.created_at, now)}, {was}."
 
 
 def _off(webhook: WebhookDetail, now: datetime, by: str) -> str:

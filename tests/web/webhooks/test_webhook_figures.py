@@ -6,7 +6,7 @@ from flask import Flask
 from sqlalchemy import update
 
 from portal.lib.clock import utcnow
-from portal.models.deliveries import Rollup
+from portal.models.deliveries import Priority, Rollup
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import writing
 from portal.services.webhooks import crud, turn_on_off
@@ -99,6 +99,14 @@ def test_what_failed_before_a_change_is_not_blamed_on_the_receiver_while_posts_a
     for main in (page, overview):
         assert "Update to share" not in main
         assert "pool exhausted" not in main.partition("Undelivered")[0]
+
+
+def test_the_first_step_says_how_the_last_test_went(pages: Pages) -> None:
+    hook = make_webhook()
+    fail(hook)
+    for status, said in (("failed", "wasn’t delivered"), ("delivered", "was delivered")):
+        make_delivery(hook, status=status, priority=Priority.TEST)
+        assert f"Send a test. The last test, just now, {said}." in page_of(pages, hook).main
 
 
 def test_who_turned_it_off_is_named_only_where_a_person_did(app: Flask) -> None:
