@@ -246,7 +246,7 @@ def test_the_receiver_setup_of_a_chat_shows_its_steps_in_place_of_code(pages: Pa
 def test_the_form_says_how_many_go_in_the_new_format(
     pages: Pages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hook = make_webhook(SLACK)
+    hook = make_webhook(SLACK, format="slack")
     path = f"{LIST}/{hook.public_id}/edit"
     assert "will use this format, too" not in pages.get(path).main
     for status in ("queued", "retrying", "on_hold", "delivered"):
