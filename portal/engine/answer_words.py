@@ -43,6 +43,12 @@ def speaks_of_error(text: str) -> bool:
     return _TROUBLE.search(text) is not None
 
 
+def reports_error(text: str, post: str | None) -> bool:
+    """Return whether a response says so. `post`: what a chat was sent, which may answer with all of
+    it; where that speaks of an error itself, nothing is known."""
+    return speaks_of_error(text) and not speaks_of_error(post or "")
+
+
 def sentence_in(text: str) -> str:
     """Return what the answer says in a sentence: the message of a JSON, the title of a page or,
     where that only repeats the code, its first sentence, else the first line. It is the receiver's

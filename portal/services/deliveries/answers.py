@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
-from portal.engine.answer_words import MOST_READ, WORDS, line_with, speaks_of_error
+from portal.engine.answer_words import MOST_READ, WORDS, line_with, reports_error
 from portal.engine.reasons import Reason, title
 from portal.engine.retry_policy import AttemptKind
 from portal.models.deliveries import Attempt, AttemptBody, AttemptOutcome, Delivery
@@ -24,7 +24,7 @@ def doubtful_among(public_ids: Sequence[UUID]) -> frozenset[UUID]:
     last = and_(Attempt.delivery_id == Delivery.id, Attempt.number == Delivery.attempts)
     said = AttemptBody.response_text
     rows = session().execute(
-        select(Delivery.public_id, said)
+        select(Delivery.public_id, said, AttemptBody.request_body)
         .join(Attempt, last)
         .join(AttemptBody, AttemptBody.attempt_id == Attempt.id)
         .where(
@@ -34,7 +34,7 @@ def doubtful_among(public_ids: Sequence[UUID]) -> frozenset[UUID]:
             or_(*(said.icontains(word) for word in WORDS)),
         )
     )
-    return frozenset(public_id for public_id, text in rows if speaks_of_error(text))
+    return frozenset(public_id for public_id, text, post in rows if reports_error(text, post))
 
 
 def answers_of(row_ids: Sequence[int]) -> dict[int, str]:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID, uuid4
 
-from portal.engine.answer_words import speaks_of_error, text_of_page
+from portal.engine.answer_words import reports_error, text_of_page
 from portal.engine.formats.answers import Meaning, meaning, product_at
 from portal.engine.http.address_guard import host_of
 from portal.engine.next_steps import ASK, RETRY, SWITCH, SYSTEM
@@ -327,7 +327,10 @@ class DeliveryPage:
     def is_doubtful(self) -> bool:
         """Return whether it counts as delivered although the response speaks of an error."""
         answered = self.answered
-        return bool(answered and answered.is_delivered and speaks_of_error(answered.response_text))
+        if answered is None or not answered.is_delivered:
+            return False
+        post = (answered.body or b"").decode() if answered.format else None
+        return reports_error(answered.response_text, post)
 
     @property
     def same_answer_url(self) -> str:

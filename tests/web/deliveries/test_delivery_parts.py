@@ -154,6 +154,25 @@ def test_an_answer_that_speaks_of_an_error_is_flagged(support: Pages) -> None:
         assert ("the response mentions an error" in line[5]) is is_doubtful
 
 
+def test_a_chat_that_answers_with_the_post_it_got_is_not_said_to_report_its_words(
+    support: Pages,
+) -> None:
+    hook = make_webhook(format="discord")
+    echo = '{"embeds":[{"fields":[{"name":"What happened","value":"The screen failed"}]}]}'
+    for sent, answer, is_doubtful in (
+        (echo, f'{{"id":"7",{echo[1:]}', False),
+        ('{"embeds":[{"title":"Asset lost"}]}', "Import failed", True),
+    ):
+        made = make_delivery(hook, status="delivered", code=200)
+        headers = {"request_headers": [["Content-Type", "application/json"]]}
+        bodies = {"request_body": sent, "response_text": answer}
+        make_attempt(made, outcome="delivered", code=200, **headers, **bodies)
+        page = support.get(f"/deliveries/{made}").main
+        assert ("the response reports an error" in page) is is_doubtful
+        line, *_ = support.get("/deliveries").rows()
+        assert ("the response mentions an error" in line[5]) is is_doubtful
+
+
 def test_of_a_long_first_line_the_list_has_the_beginning(support: Pages) -> None:
     made = make_delivery(status="failed", reason="server", code=500)
     make_attempt(made, reason="server", code=500, response_text=f"\n{'x' * 301}\nand more")
