@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from portal.database.engine import AnyRow
 from portal.engine.circuit_breaker import has_asked
 from portal.engine.formats.chats import CHATS, format_of
+from portal.engine.formats.post import Post
 from portal.engine.http.address_guard import host_of
 from portal.engine.http.address_mask import masked_address
 from portal.engine.reasons import NEVER_LEFT, Reason, title
@@ -52,7 +53,7 @@ from portal.services.outbox.claimable import (
 )
 from portal.services.outbox.connectivity import OfflineSender, find_offline
 from portal.services.webhooks.backlog import Cause, of_one
-from portal.services.webhooks.rows import body_to_send, shown_url
+from portal.services.webhooks.rows import body_to_send, post_to_send, shown_url
 
 # A person's Retries are not limited; the page shows the newest, and the proof of delivery.
 MOST_ATTEMPTS: Final = 30
@@ -188,7 +189,7 @@ def _pairs(headers: Sequence[Any]) -> Headers:
 class DeliveryDetail:
     """A delivery, its event and webhook as they are now, its newest attempts, oldest first.
 
-    `body_now`: as an attempt would send it now.
+    `body_now`: as an attempt would send it now; `post_now`: the same as a chat shows it.
     `row_id`: its place in the order of the log.
     `now` is the database's clock: by it `due_at` and leases are judged. `paused_until`: its webhook
     is backing off until then, for `pause_causes`, if known; `is_probe`: this one goes then, the
@@ -208,6 +209,7 @@ class DeliveryDetail:
     occurred_at: datetime
     created_at: datetime
     body_now: bytes
+    post_now: Post | None
     status: DeliveryStatus
     is_being_sent: bool
     is_test: bool
@@ -249,6 +251,11 @@ class DeliveryDetail:
     def body(self) -> bytes:
         """Return what the newest attempt sent, or `body_now` where that is not known."""
         return self.bodies[0]
+
+    @property
+    def post(self) -> Post | None:
+        """Return `body` as a chat shows it; None where that is another than would be sent now."""
+        return self.post_now if self.body == self.body_now else None
 
     @property
     def bodies(self) -> Sequence[bytes]:
@@ -383,6 +390,7 @@ def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDeta
         occurred_at=event.occurred_at,
         created_at=delivery.created_at,
         body_now=body_to_send(webhook.format, event.body),
+        post_now=post_to_send(webhook.format, event.body),
         status=DeliveryStatus(delivery.status),
         is_being_sent=delivery.status in OPEN and is_leased,
         is_test=delivery.priority == Priority.TEST,

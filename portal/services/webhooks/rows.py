@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from portal.database.engine import AnyRow
 from portal.engine.formats.chats import CHATS, Place, body_in
+from portal.engine.formats.post import Post, post_of
 from portal.engine.formats.presets import as_kept
 from portal.engine.http.address_guard import check_url, host_of
 from portal.engine.http.address_mask import MASK, masked_address
@@ -316,8 +317,18 @@ def body_to_send(format_: str | None, body: bytes) -> bytes:
     """An event's body as it is sent now in this format."""
     if format_ is None:
         return body
-    made = body_in(format_, body, Place(settings().timezone, settings().linked_url))
+    made = body_in(format_, body, _here())
     return body if made is None else made
+
+
+def post_to_send(format_: str | None, body: bytes) -> Post | None:
+    """Return what an event's body is in this format to those who read it; None where that is no
+    chat's."""
+    return post_of(body, _here()) if format_ in CHATS else None
+
+
+def _here() -> Place:
+    return Place(settings().timezone, settings().linked_url)
 
 
 def opening() -> tuple[str, int] | None:

@@ -156,6 +156,7 @@ def test_of_a_delivery_its_page_is_told_all(hook: Hook, failed: UUID) -> None:
         occurred_at=HAPPENED,
         created_at=STORED,
         body_now=b"{}",
+        post_now=None,
         status=DeliveryStatus.FAILED,
         is_being_sent=False,
         is_test=False,

@@ -93,6 +93,22 @@ def shown(support: Pages) -> list[bytes]:
 
 
 @pytest.mark.usefixtures("hook")
+def test_a_post_is_shown_as_people_read_it_too(receiver: Receiver, support: Pages) -> None:
+    def told() -> bool:
+        page = support.get(f"/deliveries/{the_delivery()}?show=request")
+        return "When" in [node.text for node in page.root.find_all("dt")]
+
+    assert told()  # as it would be sent now
+    send(receiver, 500)
+    assert told()
+    set_format("discord")
+    assert not told()  # what Slack was sent is not made again
+    set_format(None)
+    send(receiver, 500)
+    assert not told()
+
+
+@pytest.mark.usefixtures("hook")
 def test_each_attempt_shows_the_bytes_that_went(receiver: Receiver, support: Pages) -> None:
     for key in ("slack", "discord", None, "teams", "teams"):
         set_format(key)
