@@ -2,7 +2,7 @@
 answer by which a product asks for more than its code does. From the documentation of November 2026,
 never tried live."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
@@ -55,15 +55,18 @@ class Meaning(NamedTuple):
             needed=f"{_capital(self.here)}.",
         )
 
+    @property
+    def todo(self) -> str:
+        """Return what is to be done by whom, for those who may do what is to be done here."""
+        return self.step.own if self.step else self.rest or _capital(self.advice)
+
     def explained(self, by_code: Explanation) -> Explanation:
         """Return what the code alone says, with this in its place."""
         if not self.is_advice:
             return replace(by_code, what_happened=self.happened)
-        step = self.step
-        next_step = step.own if step else self.rest or _capital(self.advice)
         ours = Side.US if self.permission == SYSTEM else Side.YOU
         side = ours if self.here and not self.who else Side.RECEIVER
-        return replace(by_code, what_happened=self.happened, next_step=next_step, side=side)
+        return replace(by_code, what_happened=self.happened, next_step=self.todo, side=side)
 
 
 def _capital(words: str) -> str:
@@ -340,6 +343,15 @@ def meaning(host: str, format_: str | None, code: int | None, text: str) -> Mean
             here=f"choose {product.name} as the webhook’s format",
         )
     return found.meaning
+
+
+def answers_of(product: str) -> Sequence[tuple[str, str]]:
+    """Return this product’s answers that someone there has to act on, and what they mean."""
+    return [
+        (" ".join(filter(None, (str(row.code or ""), row.words))), f"{found.happened} {found.todo}")
+        for row in _ROWS.get(product, ())
+        if (found := row.meaning).who
+    ]
 
 
 def reason_at(host: str, format_: str | None, reason: Reason) -> Reason:

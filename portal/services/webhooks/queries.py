@@ -92,7 +92,8 @@ class Latest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedWebhook:
-    """A webhook in the list. `last` leaves tests out. `turns_off_at`: when we turn it off, soon.
+    """A webhook in the list. `last` leaves tests out; without one, `last_test` is known.
+    `turns_off_at`: when we turn it off, soon.
     `event_count` None: it is subscribed to all, `has_conditions`: of those that meet them.
 
     `backlog`: what is undelivered; None while it is well. `held`: what is on hold at one that a
@@ -110,6 +111,7 @@ class ListedWebhook:
     event_count: int | None
     has_conditions: bool
     last: Latest | None
+    last_test: Latest | None = None
     held: int = 0
 
 
@@ -133,6 +135,16 @@ def youngest() -> ScalarSelect[int]:
         .correlate(Webhook)
         .scalar_subquery()
     )
+
+
+def _last_tests(current: Session, ids: Sequence[int]) -> dict[int, Latest]:
+    """The last test of each of these webhooks (row ids), which have no other deliveries."""
+    if not ids:
+        return {}
+    of_each = select(Delivery.webhook_id, func.max(Delivery.id)).group_by(Delivery.webhook_id)
+    last = current.execute(of_each.where(Delivery.webhook_id.in_(ids))).all()
+    latest = latest_of(current, [last_id for _, last_id in last])
+    return {row_id: latest[last_id] for row_id, last_id in last}
 
 
 def latest_of(current: Session, ids: Sequence[int]) -> dict[int, Latest]:
@@ -170,6 +182,7 @@ def listed(current: Session, ids: Sequence[int]) -> list[ListedWebhook]:
     rows = {row.id: row for row in current.execute(_listed(), {"ids": ids})}
     last_ids = [row.last_id for row in rows.values() if row.last_id]
     latest = latest_of(current, last_ids)
+    tests = _last_tests(current, [row.id for row in rows.values() if not row.last_id])
     known = backlogs.of_ids(current, ids)
     off = [row.id for row in rows.values() if row.state == WebhookState.OFF and row.id not in known]
     held = {row_id: count_held(current, row_id) for row_id in off}
@@ -187,6 +200,7 @@ def listed(current: Session, ids: Sequence[int]) -> list[ListedWebhook]:
             event_count=row.event_count,
             has_conditions=row.has_conditions,
             last=latest.get(row.last_id),
+            last_test=tests.get(row.id),
             held=held.get(row.id, 0),
         )
         for row in map(rows.__getitem__, ids)

@@ -287,6 +287,13 @@ class DeliveryPage:
         )
 
     @property
+    def proof_title(self) -> str:
+        """Return what the update proves of a delivery that arrived."""
+        arrivals = self.delivery.arrivals
+        proves_less = bool(arrivals) and _meaning(arrivals[0]) is not None
+        return "Proof of sending" if proves_less else "Proof of delivery"
+
+    @property
     def meaning_of_failure(self) -> Meaning | None:
         """Return what the last attempt's response means; None where all is well, or its code says
         all there is."""
@@ -298,6 +305,12 @@ class DeliveryPage:
         """Return what the response that is shown means, where its code doesn’t say it all."""
         found = _meaning(self.answered) if self.answered else None
         return found.happened if found else ""
+
+    @property
+    def meaning_beside(self) -> str:
+        """Return the same, unless the verdict says it."""
+        said = self.meaning
+        return "" if said.rstrip(".") in " ".join(self.verdict) else said
 
     @property
     def answer(self) -> str:

@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response
 
 from portal.engine.events.catalogue import CATALOGUE, GROUPS, EventName
 from portal.engine.events.samples import sample_message
+from portal.engine.formats.answers import answers_of
 from portal.engine.http.address_mask import MASK
 from portal.extensions import settings
 from portal.lib.clock import utcnow
@@ -179,11 +180,13 @@ def receiver(public_id: UUID) -> Answer:
     """Show how to set up the receiver, with code that verifies signatures."""
     webhook = webhook_queries.show(public_id)
     url = EXAMPLE if webhook.is_inbox else address_of(webhook)
+    preset = preset_of(webhook.format)
     return render_template(
         "webhooks/receiver.html",
         **page_of(webhook, "webhooks.receiver"),
         url=url,
-        preset=preset_of(webhook.format),
+        preset=preset,
+        answers=answers_of(preset.key) if preset else [],
         snippets=[] if webhook.format else snippets(url),
         timeout=settings().webhook_timeout,
     )

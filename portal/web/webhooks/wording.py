@@ -120,6 +120,12 @@ NOT_YET: Final[Mapping[DeliveryStatus, str]] = {
 }
 
 
+TESTED: Final[Mapping[DeliveryStatus, str]] = {
+    DeliveryStatus.DELIVERED: "Last test delivered",
+    DeliveryStatus.FAILED: "Last test failed",
+}
+
+
 def off_note(webhook: ListedWebhook, now: datetime) -> str:
     """When we turn it off; blank while that is not near."""
     at = webhook.turns_off_at
@@ -138,7 +144,8 @@ def going_on(webhook: ListedWebhook, week: Trend | None) -> Sequence[str]:
         held = [f"{counted(webhook.held)} on hold"] if webhook.held else []
         return ["Turned off manually", *held]
     if not webhook.last:
-        return ["No deliveries yet"]
+        test = TESTED.get(webhook.last_test.status) if webhook.last_test else None
+        return [*([test] if test else []), "No deliveries yet"]
     if not_yet := NOT_YET.get(webhook.last.status):
         return [not_yet]
     if not (week and week.failed_attempts):

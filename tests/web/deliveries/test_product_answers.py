@@ -29,12 +29,14 @@ def test_what_teams_accepted_is_said_to_be_no_proof_of_a_post(app: Flask) -> Non
     main = pages.get(path).main
     ask = "ask the workflow’s owner or a co-owner to check the run history in the Workflows app."
     assert f"{said} If it wasn’t, {ask}" in main
-    assert f"responded 202. {said} Please check the run history" in proof(main)
+    assert "Proof of delivery" not in main
+    assert f"responded 202. {said} Please check the run history" in proof(main, "Proof of sending")
+    assert main.count(said) == 2  # in the verdict, and in the text to share
     assert said in pages.client.get(f"{path}/help-bundle").text
 
 
-def proof(main: str) -> str:
-    return main.partition("Proof of delivery")[2].partition("Request")[0]
+def proof(main: str, title: str = "Proof of delivery") -> str:
+    return main.partition(title)[2].partition("Request")[0]
 
 
 @pytest.mark.parametrize(

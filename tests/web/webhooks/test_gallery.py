@@ -240,6 +240,9 @@ def test_the_receiver_setup_of_a_chat_shows_its_steps_in_place_of_code(pages: Pa
     hook = make_webhook(SLACK, format="slack")
     page = pages.get(f"{LIST}/{hook.public_id}/receiver")
     assert "Turn on Incoming Webhooks" in page.main
+    removed = "The webhook was removed in Slack. Ask the person who manages the app in Slack to"
+    assert f"404 no_service {removed}" in page.main
+    assert "invalid_payload" not in page.main  # no one there has to act
     assert page.root.find_all("pre") == []
 
 

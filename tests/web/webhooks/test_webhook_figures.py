@@ -51,6 +51,14 @@ def test_the_list_says_what_failed_before_everything_had_arrived(pages: Pages) -
     assert row[2].startswith("Server error1 undelivered, failing since ")
 
 
+def test_the_list_says_that_the_last_test_failed_where_nothing_else_was_sent(pages: Pages) -> None:
+    hook = make_webhook(events=[])
+    for status in ("delivered", "failed"):
+        make_delivery(hook, status=status, priority=Priority.TEST)
+    (row,) = pages.get("/settings/webhooks").rows()
+    assert row[2].startswith("Last test failedNo deliveries yet")
+
+
 def test_then_who_must_act(app: Flask) -> None:
     for role, reason, who in (
         ("admin", "auth", "You"),

@@ -220,6 +220,12 @@ OFF = replace(BACKLOG, status=WebhookStatus.OFF, off_reason=OffReason.GONE, sinc
     ("changes", "week", "told"),
     [
         ({}, None, ["No deliveries yet"]),
+        ({"last_test": LAST}, None, ["Last test delivered", "No deliveries yet"]),
+        (
+            {"last_test": replace(LAST, status=DeliveryStatus.FAILED)},
+            None,
+            ["Last test failed", "No deliveries yet"],
+        ),
         ({"last": LAST}, None, ["All delivered"]),
         ({"last": LAST}, trend(9), ["All delivered"]),
         ({"last": replace(LAST, status=DeliveryStatus.QUEUED)}, None, ["Deliveries in progress"]),
