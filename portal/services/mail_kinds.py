@@ -5,7 +5,12 @@ from typing import Final
 
 from portal.services.mail import own_test
 from portal.services.mail.mails import TEST, Writer
-from portal.services.people import link_mails
+from portal.services.people import forgotten_passwords, link_mails
 from portal.services.webhooks import notices
 
-KINDS: Final[Mapping[str, Writer]] = {TEST: own_test.write, **notices.WRITERS, **link_mails.WRITERS}
+KINDS: Final[Mapping[str, Writer]] = {
+    TEST: own_test.write,
+    **notices.WRITERS,
+    **link_mails.WRITERS,
+    **forgotten_passwords.WRITERS,
+}

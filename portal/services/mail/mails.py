@@ -52,12 +52,14 @@ def write(
     user_id: int | None = None,
     link_id: int | None = None,
     webhook_id: int | None = None,
+    address: str | None = None,
 ) -> None:
     """Store an email in the caller's transaction; it is sent right after the commit. Does nothing
     where no email is sent."""
     if is_on():
         now = database_time(current)
         row = Mail(kind=kind, user_id=user_id, link_id=link_id, webhook_id=webhook_id)
+        row.address = address
         row.created_at = row.due_at = now
         current.add(row)
         notify_after_commit(current, notify_mails)

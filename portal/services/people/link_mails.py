@@ -17,18 +17,26 @@ from portal.services.mail.mailer import Letter
 from portal.services.mail.mails import Writer
 from portal.services.people import one_time_links
 
-# kind → subject, first words. {portal} is where it is, {by} who made the link.
+FORGOTTEN: Final = "link_forgotten"
+# kind → subject, first and last words. {portal} is where it is, {by} who made the link.
 WORDS: Final = {
-    LinkKind.INVITE: (
+    f"link_{LinkKind.INVITE}": (
         "You’re invited to the asset register at {portal}",
         "{by} invited you to the asset register at {portal}. Create your account:",
         "If you don’t know who invited you, ignore this email.",
     ),
-    LinkKind.RESET: (
+    f"link_{LinkKind.RESET}": (
         "Choose a new password for the asset register",
         "{by} created a link for your account at {portal}. Choose a new password:",
         "Until you use the link, your current password works. If you didn’t ask for this email, "
         "tell an administrator.",
+    ),
+    FORGOTTEN: (
+        "Choose a new password for the asset register",
+        "Someone, probably you, forgot the password for your account at {portal}. Choose a new "
+        "password:",
+        "Until you use the link, your current password works. If you didn’t ask for this email, "
+        "ignore it.",
     ),
 }
 
@@ -37,7 +45,7 @@ def send(current: Session, link: Link) -> None:
     """Have a link sent to the person whom it is for, in the caller's transaction."""
     if not mails.is_on():
         raise Refusal("Email isn’t set up. Copy the link instead.")
-    if not _is_live(current, link):
+    if not is_live(current, link):
         raise Refusal("This link has expired. Create a new one.")
     mails.write(current, f"link_{link.kind}", link_id=link.id)
 
@@ -45,9 +53,9 @@ def send(current: Session, link: Link) -> None:
 def write(current: Session, mail: Mail, zone: ZoneInfo) -> Letter | None:
     """The email with the link; None where that opens nothing any more."""
     link = current.get(Link, mail.link_id)
-    if link is None or not _is_live(current, link):
+    if link is None or not is_live(current, link):
         return None
-    subject, begins, ends = WORDS[LinkKind(link.kind)]
+    subject, begins, ends = WORDS[mail.kind]
     maker = current.get(User, link.created_by_id) if link.created_by_id else None
     portal = urlsplit(settings().base_url).netloc
     until = f"{moment_words(link.expires_at, zone)} ({zone.key})"
@@ -59,10 +67,11 @@ def write(current: Session, mail: Mail, zone: ZoneInfo) -> Letter | None:
     )
 
 
-WRITERS: Final[Mapping[str, Writer]] = {f"link_{kind}": write for kind in WORDS}
+WRITERS: Final[Mapping[str, Writer]] = dict.fromkeys(WORDS, write)
 
 
-def _is_live(current: Session, link: Link) -> bool:
+def is_live(current: Session, link: Link) -> bool:
+    """Return whether its address lets somebody in."""
     # A changed secret key brings back another token, which would open nothing.
     is_ours = one_time_links.digest(one_time_links.token_of(link)) == link.token_hash
     return link.used_at is None and is_ours and not one_time_links.is_over(current, link)

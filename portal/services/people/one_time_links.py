@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import ColumnElement, and_, delete, func, select
 from sqlalchemy.orm import Session
 
 from portal.database.engine import database_now
@@ -103,6 +103,12 @@ def shown_address(link: Link, actor: Actor, now: datetime) -> str | None:
     mine = is_shown and link.created_by_id == actor.user_id
     # A changed secret key brings back another token, which would open nothing.
     return address_of(link) if mine and digest(token_of(link)) == link.token_hash else None
+
+
+def is_asked_for() -> ColumnElement[bool]:
+    """It is a link for a new password that a person asked for: nobody made it, nor is shown it."""
+    nobodys = and_(Link.created_by_id.is_(None), Link.shown_until.is_(None))
+    return and_(Link.kind == LinkKind.RESET, nobodys)
 
 
 def forget_resets(current: Session, email: str) -> None:

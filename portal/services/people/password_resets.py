@@ -58,7 +58,7 @@ def offered(actor: Actor, public_id: UUID) -> Offer | None:
     current = session()
     user = accounts.find(current, public_id)
     now = database_now(current.connection())
-    wanted = _unused(user).where(Link.expires_at > now)
+    wanted = _made(user).where(Link.expires_at > now)
     link = current.execute(wanted.order_by(Link.id.desc()).limit(1)).scalar_one_or_none()
     return Offer(link.expires_at, one_time_links.shown_address(link, actor, now)) if link else None
 
@@ -77,7 +77,7 @@ def send(actor: Actor, public_id: UUID) -> str:
     with writing() as current:
         require(current, actor, "people.manage")
         user = accounts.find(current, public_id)
-        link = current.scalars(_unused(user).order_by(Link.id.desc()).limit(1)).one_or_none()
+        link = current.scalars(_made(user).order_by(Link.id.desc()).limit(1)).one_or_none()
         if link is None:
             raise Refusal("There’s no unused link. Create one.")
         link_mails.send(current, link)
@@ -133,6 +133,11 @@ def _use(token: str, email: str, password_hash: str, address: str | None, device
         network = sign_in_throttle.network_of(address)
         sign_in_throttle.forgive(sign_in_throttle.for_pair(email, network))
         return sessions.begin(current, user, device)
+
+
+def _made(user: User) -> Select[Link]:
+    """What somebody made for them; they may have asked for a link themselves."""
+    return _unused(user).where(~one_time_links.is_asked_for())
 
 
 def _unused(user: User) -> Select[Link]:

@@ -1,4 +1,5 @@
-"""Failed sign-ins are slowed down, in the database: it works while Redis is away.
+"""Failed sign-ins are slowed down, and so is asking for a link for a new password, in the database:
+it works while Redis is away.
 
 An attempt is counted before the password is looked at and forgiven when it was right, so that
 many attempts at once do not slip past the limit together. Whoever has to wait is told so by a read.
@@ -49,7 +50,8 @@ class Key:
     until `forgotten_after` has passed: since the last failure, or since the first where it
     `is_rate`.
 
-    `first_pause`: seconds. It doubles with each further failure, to a quarter of an hour.
+    `first_pause`: seconds. It doubles with each further failure, to a quarter of an hour; one that
+    is longer stays as it is.
     """
 
     name: str
@@ -67,7 +69,8 @@ class Key:
         """Seconds to wait after so many failures."""
         if failures < self.limit:
             return 0
-        return min(LONGEST_PAUSE, self.first_pause << min(failures - self.limit, 16))
+        longest = max(LONGEST_PAUSE, self.first_pause)
+        return min(longest, self.first_pause << min(failures - self.limit, 16))
 
     def is_over(self, row: SignInThrottle, now: datetime) -> bool:
         """Return whether the failures in this row are forgotten."""
@@ -101,6 +104,16 @@ def for_account(email: str) -> Key:
     four attempts an hour, and would keep the account shut with them for ever.
     """
     return Key(f"email:{email}", 100, first_pause=LONGEST_PAUSE, is_rate=True)
+
+
+def for_forgotten(email: str, network: str) -> tuple[Key, Key]:
+    """Return the keys of the links asked for in an hour: for one address, whether or not it has an
+    account, and from one network."""
+    hour = int(FORGOTTEN_AFTER.total_seconds())
+    return (
+        Key(f"forgotten:{email}", 3, first_pause=hour, is_rate=True),
+        Key(f"forgotten:{network}", 20, first_pause=hour, is_rate=True),
+    )
 
 
 def network_of(address: str | None) -> str:
@@ -173,7 +186,8 @@ def forgive(own: Key, *shared: Key) -> list[int]:
 def forget(current: Session, user: User) -> None:
     """Whoever is erased leaves no count behind that is the account's alone. The names of all keys
     are hashes, and go within a day."""
-    keys = (for_account(user.email), Key(f"account:{user.id}", 5))
+    asked, _ = for_forgotten(user.email, UNKNOWN)
+    keys = (for_account(user.email), Key(f"account:{user.id}", 5), asked)
     mine = SignInThrottle.key.in_([key.digest for key in keys])
     current.execute(delete(SignInThrottle).where(mine))
 

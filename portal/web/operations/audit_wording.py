@@ -148,6 +148,7 @@ GROUPS: Final[Mapping[str, Group]] = {
             "person.enabled": "enabled",
             "person.new_password_offered": "password link created",
             "person.new_password_emailed": "password link emailed",
+            "person.new_password_requested": "password link requested",
             "person.password_changed": "password changed",
             "person.identity_confirmed": "password confirmed",
             "person.signed_in": "signed in",

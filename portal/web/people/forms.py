@@ -134,6 +134,13 @@ class NewPasswordForm(PortalForm):
     password = _new_password("New password")
 
 
+class ForgottenForm(PortalForm):
+    """The address of an account whose password is lost."""
+
+    lengths: ClassVar[dict[str, int]] = EMAIL_LENGTH
+    email = _email("username")
+
+
 class InvitationForm(PortalForm):
     """An address to invite, and its role."""
 

@@ -1,41 +1,49 @@
-"""The pages behind one-time links: the first set-up, invitations, new passwords. Only POST uses a
-link up."""
+"""The pages behind one-time links: the first set-up, invitations, new passwords; and where one asks
+for a link. Only POST uses a link up."""
 
 from collections.abc import Callable
 from typing import TypeVar
 from uuid import UUID
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from portal.models.people import LinkKind, Role
 from portal.services.core.refusals import Refusal
 from portal.services.mail import mails
-from portal.services.people import accounts, invitations, one_time_links, password_resets
+from portal.services.people import (
+    accounts,
+    forgotten_passwords,
+    invitations,
+    one_time_links,
+    password_resets,
+)
 from portal.services.people.accounts import ROLE_NAMES
 from portal.services.people.invitations import NewPerson
 from portal.services.people.one_time_links import DeadLink
 from portal.services.people.sessions import Admission
+from portal.services.people.sign_in_throttle import Throttled
 from portal.web.forms.base import PortalForm, refusals_flashed, typed
 from portal.web.frame import access
 from portal.web.frame.access import PUBLIC, actor, always, requires
 from portal.web.people.browsers import browser_words
-from portal.web.people.forms import JoinForm, NewPasswordForm, SetUpForm
+from portal.web.people.forms import ForgottenForm, JoinForm, NewPasswordForm, SetUpForm
 from portal.web.people.invitation_views import sending
 
 blueprint = Blueprint("joining", __name__)
 new_passwords_blueprint = Blueprint("new_passwords", __name__)
 
 Form = TypeVar("Form", bound=PortalForm)
-Answer = Response | tuple[str, int]
+Answer = Response | tuple[str, int] | tuple[str, int, dict[str, str]]
 
 
 @blueprint.errorhandler(DeadLink)
 @new_passwords_blueprint.errorhandler(DeadLink)
 def dead(_refusal: DeadLink) -> tuple[str, int]:
     """Say that the link works no more."""
-    return render_template("people/dead_link.html"), DeadLink.status
+    may_ask = request.blueprint == new_passwords_blueprint.name and mails.is_on()
+    return render_template("people/dead_link.html", may_ask=may_ask), DeadLink.status
 
 
 @blueprint.get("/setup")
@@ -137,6 +145,45 @@ def save() -> Answer:
 
     saved = "New password saved. You’re signed out everywhere else."
     return _use_up(form, use, _password_page, saved)
+
+
+@new_passwords_blueprint.get("/forgot-password")
+@requires(PUBLIC)
+def forgotten() -> Answer:
+    """Ask for the address to which a link is sent."""
+    return _forgotten_page(ForgottenForm(), 200)
+
+
+@new_passwords_blueprint.post("/forgot-password")
+@requires(PUBLIC)
+def ask() -> Answer:
+    """Have a link sent, if there is such an account; every address gets the same answer."""
+    form = ForgottenForm()
+    if not mails.is_on() or not form.validate():
+        return _forgotten_page(form, 400)
+    try:
+        forgotten_passwords.ask(typed(form.email), request.remote_addr)
+    except Throttled as refusal:
+        form.refuse(refusal)
+        page, status = _forgotten_page(form, refusal.status)
+        return page, status, {"Retry-After": str(refusal.seconds)}
+    return redirect(url_for("new_passwords.asked"))
+
+
+@new_passwords_blueprint.get("/forgot-password/sent")
+@requires(PUBLIC)
+def asked() -> str:
+    """Say that a link is on its way, if there is such an account."""
+    if not mails.is_on():
+        abort(404)
+    return render_template("people/forgotten_sent.html", is_mailbox=mails.is_mailbox())
+
+
+def _forgotten_page(form: ForgottenForm, status: int) -> tuple[str, int]:
+    if not mails.is_on():
+        abort(404)
+    action = url_for("new_passwords.ask")
+    return render_template("people/forgotten.html", form=form, action=action), status
 
 
 def _token() -> str:

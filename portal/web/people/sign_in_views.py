@@ -17,6 +17,7 @@ from werkzeug.wrappers import Response
 
 from portal.services.core import vault
 from portal.services.core.refusals import NotAllowed, Refusal
+from portal.services.mail import mails
 from portal.services.people import accounts
 from portal.services.people.sign_in import sign_in as check
 from portal.services.people.sign_in_throttle import Throttled
@@ -84,7 +85,8 @@ def sign_out() -> Response:
 def _page(form: SignInForm, status: int) -> tuple[str, int]:
     onward = request.args.get("next")
     action = url_for("auth.sign_in", next=local_path(onward) if onward else None)
-    return render_template("people/sign_in.html", form=form, action=action), status
+    values = {"form": form, "action": action, "sends": mails.is_on()}
+    return render_template("people/sign_in.html", **values), status
 
 
 @confirmations_blueprint.get("/confirm")

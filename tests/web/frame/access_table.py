@@ -39,6 +39,7 @@ VIEWS: Final = """
 public
     auth.sign_in joining.setup joining.set_up joining.invitation joining.accept
     new_passwords.choose new_passwords.save
+    new_passwords.forgotten new_passwords.ask new_passwords.asked
     operations.healthz operations.readyz operations.metrics inbox.receive
     security_txt.show
     static themes.choose

@@ -93,7 +93,7 @@ def test_the_password_is_asked_for_again_where_that_is_written_out(app: Flask) -
 
 def test_only_doors_and_machines_come_in_without_signing_in(app: Flask) -> None:
     public = {path for endpoint, _, path in pages_of(app) if VIEWS[endpoint] == "public"}
-    links = {"/invitation", "/new-password", "/setup"}
+    links = {"/forgot-password", "/forgot-password/sent", "/invitation", "/new-password", "/setup"}
     assert public == {"/sign-in", "/theme", *links, *FOR_MACHINES}
 
 
