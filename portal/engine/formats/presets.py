@@ -204,6 +204,8 @@ _ROWS: Final = (
         ),
         example="Nordwind ERP",
         example_url="https://",
+        note="If the URL belongs to a chat, choose that chat as the format. Mattermost and "
+        "Rocket.Chat read Slack’s.",
         url_is_secret=False,
         checks_signatures=True,
     ),

@@ -196,7 +196,10 @@ def test_it_says_how_many_webhooks_will_hear_of_it(app: Flask) -> None:
         in main
     )
     make_webhook(events=["asset.created"], conditions='[["status","is",["lost"]]]')
-    assert "This will notify up to 3 webhooks." in pages.get("/assets/new").main
+    assert (
+        "This will notify up to 3 webhooks, depending on their conditions."
+        in pages.get("/assets/new").main
+    )
     assert "No webhook is subscribed to this event" in pages.get(f"/assets/{asset_id}/delete").main
     make_webhook(events=["asset.deleted"], state="off")
     main = pages.get(f"/assets/{asset_id}/delete").main
