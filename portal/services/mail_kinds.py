@@ -5,7 +5,7 @@ from typing import Final
 
 from portal.services.mail import own_test
 from portal.services.mail.mails import TEST, Writer
-from portal.services.people import forgotten_passwords, link_mails
+from portal.services.people import account_mails, forgotten_passwords, link_mails
 from portal.services.webhooks import notices
 
 KINDS: Final[Mapping[str, Writer]] = {
@@ -13,4 +13,5 @@ KINDS: Final[Mapping[str, Writer]] = {
     **notices.WRITERS,
     **link_mails.WRITERS,
     **forgotten_passwords.WRITERS,
+    **account_mails.WRITERS,
 }

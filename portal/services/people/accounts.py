@@ -23,7 +23,13 @@ from portal.services.core.refusals import NotAllowed, NotFound, Refusal, Stale
 from portal.services.core.time_zones import refuse_unknown_zone
 from portal.services.core.unit_of_work import session, writing
 from portal.services.mail import mails
-from portal.services.people import one_time_links, passwords, sessions, sign_in_throttle
+from portal.services.people import (
+    account_mails,
+    one_time_links,
+    passwords,
+    sessions,
+    sign_in_throttle,
+)
 from portal.services.people.one_time_links import forget_links, revoke
 from portal.services.people.sessions import UNKNOWN_DEVICE, Admission
 from portal.services.people.sign_in_throttle import SLOWED
@@ -330,6 +336,7 @@ def change_password(actor: Actor, old: str, new: str, device: str = UNKNOWN_DEVI
         sessions.cut_off(current, user)
         one_time_links.forget_resets(current, proof.email)
         audit.record_person(current, actor, "person.password_changed", user)
+        mails.write(current, account_mails.PASSWORD_CHANGED, user_id=user.id)
         return sessions.begin(current, user, device)
 
 

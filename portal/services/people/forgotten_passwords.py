@@ -55,7 +55,7 @@ def look(_current: Session, mail: Mail, _zone: ZoneInfo) -> None:
         mails.write(current, link_mails.FORGOTTEN, link_id=link.id)
         found = one_time_links.address_of(link)
     if mails.is_mailbox():  # whoever runs the trial may be the one who can't sign in
-        click.echo(f"\n{email} can choose a new password: {found}\n")
+        click.echo(f"{email} can choose a new password: {found}")
 
 
 WRITERS: Final[Mapping[str, Writer]] = {ASKED: look}

@@ -16,7 +16,15 @@ from portal.services import audit
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import database_time, session, writing
-from portal.services.people import accounts, link_mails, one_time_links, sessions, sign_in_throttle
+from portal.services.mail import mails
+from portal.services.people import (
+    account_mails,
+    accounts,
+    link_mails,
+    one_time_links,
+    sessions,
+    sign_in_throttle,
+)
 from portal.services.people.sessions import UNKNOWN_DEVICE, Admission
 
 LASTS: Final = timedelta(hours=24)
@@ -129,6 +137,7 @@ def _use(token: str, email: str, password_hash: str, address: str | None, device
         actor = Actor(ActorKind.USER, user.id, user.name, Origin.UI)
         by = "a link for a new password"
         audit.record_person(current, actor, "person.password_changed", user, by=(None, by))
+        mails.write(current, account_mails.PASSWORD_CHANGED, user_id=user.id)
         one_time_links.revoke(current, actor, user)
         network = sign_in_throttle.network_of(address)
         sign_in_throttle.forgive(sign_in_throttle.for_pair(email, network))

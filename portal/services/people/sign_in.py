@@ -12,7 +12,8 @@ from portal.services import audit
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session, writing
-from portal.services.people import passwords, sessions, sign_in_throttle
+from portal.services.mail import mails
+from portal.services.people import account_mails, passwords, sessions, sign_in_throttle
 from portal.services.people.accounts import find_user
 from portal.services.people.sessions import UNKNOWN_DEVICE, Admission
 from portal.services.people.sign_in_throttle import SLOWED, Key
@@ -122,6 +123,7 @@ def _let_in(user_id: int, stored: str, attempt: Attempt, device: str) -> Admissi
             changes["wrong_tries_before"] = (None, wrong)
         if attempt.is_new_browser:
             changes["new_browser"] = (None, True)
+            mails.write(current, account_mails.NEW_BROWSER, user_id=user.id)
         actor = Actor(ActorKind.USER, user.id, user.name, Origin.UI)
         audit.record_person(current, actor, "person.signed_in", user, **changes)
         return sessions.begin(current, user, device)

@@ -1,0 +1,60 @@
+"""Somebody hears by email what happened to their account, in case it wasn't them."""
+
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+from flask import Flask
+
+from jobs.mails import send_mails
+from portal.services.people import accounts, password_resets
+from portal.services.people.sign_in import WrongPassword, sign_in
+from tests.support.factories import Person, make_user
+from tests.support.mail_server import MailServer, set_up
+from tests.support.pages import Pages
+
+NEW = "another long pass phrase"
+CHANGED = "Your password for the asset register was changed"
+BROWSER = "A new browser signed in to the asset register"
+
+
+@pytest.fixture
+def server(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[MailServer]:
+    with MailServer() as running:
+        set_up(app, monkeypatch, smtp_url=running.url)
+        yield running
+
+
+@pytest.fixture
+def ana() -> Person:
+    return make_user(email="ana@example.com", time_zone="Asia/Tokyo")
+
+
+def told(server: MailServer) -> list[tuple[str, str]]:
+    """To whom, and the subject, of each email; all of them say when, in the person's zone."""
+    send_mails()
+    assert all("(Asia/Tokyo)" in message.get_content() for message in server.messages)
+    return [(str(message["To"]), str(message["Subject"])) for message in server.messages]
+
+
+def test_a_password_that_was_changed_is_told(server: MailServer, ana: Person) -> None:
+    accounts.change_password(ana.actor, ana.password, NEW)
+    assert told(server) == [(ana.email, CHANGED)]
+
+
+def test_a_password_that_was_chosen_behind_a_link_is_told(server: MailServer, ana: Person) -> None:
+    token = password_resets.offer_by_email(make_user().actor, ana.email).partition("token=")[2]
+    password_resets.use(token, uuid4(), NEW)
+    assert told(server) == [(ana.email, CHANGED)]
+
+
+def test_a_new_browser_is_told_once_and_a_wrong_password_never(
+    app: Flask, server: MailServer, ana: Person
+) -> None:
+    with pytest.raises(WrongPassword):
+        sign_in(ana.email, "not the pass phrase", None)
+    browser = Pages(app)
+    for _ in range(2):
+        browser.sign_in(ana.email, ana.password)
+        browser.sign_out()
+    assert told(server) == [(ana.email, BROWSER)]
