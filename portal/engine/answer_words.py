@@ -4,7 +4,6 @@ import html
 import json
 import re
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from http import HTTPStatus
 from typing import Final
 
@@ -65,49 +64,51 @@ def sentence_in(text: str) -> str:
 
 
 _PAGE: Final = re.compile(r"<(!doctype html|html|head|body)\b", re.IGNORECASE)
-_HIDDEN: Final = frozenset({"script", "style", "template", "noscript"})
+# A comment, what is not text, a tag, or what is none. Whatever is left open goes on to the end.
+_MARKUP: Final = re.compile(
+    r"""<(?:!--.*?(?:-->|\Z)
+    |(?P<raw>script|style)\b[^>]*+(?:\Z|(?<!/)>.*?(?:</(?P=raw)\b[^>]*+>?|\Z))
+    |(?P<end>/?)(?P<tag>[a-z][^\s/>]*+)
+     (?:[^>=]|=\s*+(?:"[^"]*+(?:"|\Z)|'[^']*+(?:'|\Z))?)*+(?:>|\Z)
+    |[!?/][^>]*+(?:>|\Z))""",
+    re.IGNORECASE | re.DOTALL | re.VERBOSE,
+)
+_HIDDEN: Final = frozenset({"template", "noscript"})
 _WITHIN_A_LINE: Final = frozenset(
     {"a", "b", "code", "em", "font", "i", "small", "span", "strong", "tt", "u"}
 )
 LONGEST_PAGE: Final = 20_000  # characters of a web page that are read
 
 
-class _Seen(HTMLParser):
-    """Collect what a reader sees. Whatever is wrong with a page, it ends after its characters."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.parts: list[str] = []
-        self._hidden = 0
-
-    def handle_starttag(self, tag: str, attrs: object) -> None:
-        self._hidden += tag in _HIDDEN
-        self._end_line(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        self._hidden = max(0, self._hidden - (tag in _HIDDEN))
-        self._end_line(tag)
-
-    def handle_data(self, data: str) -> None:
-        if not self._hidden:
-            self.parts.append(re.sub(r"\s+", " ", data))
-
-    def _end_line(self, tag: str) -> None:
-        if tag not in _WITHIN_A_LINE:
-            self.parts.append("\n")
+def _lines_of_page(text: str) -> Iterator[str]:
+    """Yield the lines that the reader of a web page sees; none where the text is no page. Reads no
+    further than it is asked to."""
+    page = text.lstrip()[:LONGEST_PAGE]
+    if not _PAGE.match(page):
+        return
+    parts: list[str] = []
+    at = hidden = 0
+    for markup in _MARKUP.finditer(page):
+        if not hidden:
+            parts.append(html.unescape(page[at : markup.start()]))
+        at = markup.end()
+        tag = (markup["tag"] or markup["raw"] or "").lower()
+        if tag in _HIDDEN and not markup[0].endswith("/>"):
+            hidden = max(0, hidden - 1) if markup["end"] else hidden + 1
+        if tag and tag not in _WITHIN_A_LINE:
+            if line := _one_line("".join(parts)):
+                yield line
+            parts.clear()
+    if not hidden:
+        parts.append(html.unescape(page[at:]))
+    if line := _one_line("".join(parts)):
+        yield line
 
 
 def text_of_page(text: str) -> str:
     """Return what a web page says to its reader, a line for each part; blank where the text is no
     page or says nothing. It is the receiver's own: still to be escaped."""
-    begin = text.lstrip()[:LONGEST_PAGE]
-    if not _PAGE.match(begin):
-        return ""
-    seen = _Seen()
-    seen.feed(begin)
-    seen.close()
-    lines = ("".join(seen.parts)).split("\n")
-    return "\n".join(" ".join(line.split()) for line in lines if line.strip())
+    return "\n".join(_lines_of_page(text))
 
 
 # Beside a code these say no more than the code.
@@ -128,7 +129,7 @@ def _repeats_code(said: str) -> bool:
 
 def _sentences(page: str) -> Iterator[str]:
     """Yield the lines of a web page that say more than its code."""
-    for line in text_of_page(page).splitlines():
+    for line in _lines_of_page(page):
         if len(line.split()) >= FEWEST_WORDS and not _repeats_code(line):
             yield line
 

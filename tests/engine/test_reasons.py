@@ -284,6 +284,11 @@ def test_of_a_web_page_its_reader_gets_the_text() -> None:
     page = "<!DOCTYPE html><html><head><title>500</title><style>p{}</style></head><body><script>"
     page += "alert(1)</script><h1>Server  <b>error</b></h1><p>&lt;No&gt; asset 7<br>Stop</body>"
     assert text_of_page(f"\n {page}") == "500\nServer error\n<No> asset 7\nStop"
+    page = "<html><!-- > no --><p title='a > b' id=it's>1 < 2<noscript>No</noscript><p>&amp;lt;"
+    assert text_of_page(f"{page}<script src='a' />3<template/>4<STYLE>p") == "1 < 2\n&lt;\n3\n4"
+    # It was cut off somewhere.
+    for end in ("</", "</p", "<p class='a > b", "<!-- > ", "<!", "<?", "<style", "<script>if (a"):
+        assert text_of_page(f"<html><p>Stop{end}") == "Stop", end
     for other in ("plain", '{"html": "<html>"}', "<error>xml</error>", "", "<html><script>x"):
         assert text_of_page(other) == ""
 
