@@ -200,7 +200,8 @@ def has_more_than(current: Session, scan: IndexScan, most: int) -> bool:
     would read them. False where what it finds has to be looked through."""
     if scan.has_window or scan.branches:
         return False
-    beyond = _along(scan, newer=False).with_only_columns(Delivery.id).offset(most).limit(1)
+    rows = _along(scan, newer=False).where(*scan.filters)
+    beyond = rows.with_only_columns(Delivery.id).offset(most).limit(1)
     return current.execute(beyond).first() is not None
 
 
@@ -229,13 +230,16 @@ def ids_statement(scan: IndexScan, limit: int) -> Select[int, str]:
 def end_of_window(current: Session, scan: IndexScan, *, newer: bool) -> int | None:
     """Return the last id that was read for a page with a window; None when all was read."""
     branches = _branch_scans(scan, newer=newer)
-    ends = [current.execute(_last_read(branch)).scalar() for branch in branches]
+    ends = [current.execute(_last_read(scan, branch)).scalar() for branch in branches]
     cut_off = [end for end in ends if end is not None]
     return (min if newer else max)(cut_off, default=None)
 
 
-def _last_read(along: Select[Delivery]) -> Select[int]:
+def _last_read(scan: IndexScan, along: Select[Delivery]) -> Select[int]:
     """Select the id of the last row that a window has room for, where it takes that many."""
+    if scan.as_tuple or not (scan.along or scan.branches):
+        along = along.where(*scan.filters)
+    # Else the index alone tells: SQLite has no need to fetch the rows for the few that are dropped.
     return along.with_only_columns(Delivery.id).offset(MOST_READ - 1).limit(1)
 
 
@@ -277,15 +281,16 @@ def _found(
     scan: IndexScan, along: Select[Delivery], *, newer: bool, limit: int
 ) -> Select[Delivery]:
     """Return the first of what is looked for; reading ends with it, and with the window."""
+    kept = along.where(*scan.filters)
     if not scan.has_window:
-        return along.limit(limit)
+        return kept.limit(limit)
     if not scan.as_tuple:
-        last = _last_read(along).correlate(None).scalar_subquery()
+        last = _last_read(scan, along).correlate(None).scalar_subquery()
         end = func.coalesce(last, scan.high if newer else scan.low)
         inside = Delivery.id <= end if newer else Delivery.id >= end
         asked = [func.likelihood(each, UNSELECTIVE) for each in _conditions(scan, Delivery)]
-        return along.where(inside, *asked).limit(limit)
-    scanned = along.limit(MOST_READ).subquery("scanned")
+        return kept.where(inside, *asked).limit(limit)
+    scanned = kept.limit(MOST_READ).subquery("scanned")
     # In the order of the index, which is that of the ids: anything else would be sorted, whole.
     columns = (*scan.along, *([scan.branches[0]] if scan.branches else []), Delivery.id)
     its = [scanned.c[column.key] for column in columns]
@@ -306,8 +311,7 @@ def _along(
     equal = scan.along | (more or {})
     columns = (*equal, Delivery.id)
     order = [column.asc() if newer else column.desc() for column in columns]
-    inside = _inside(scan, equal)
-    return select(Delivery).where(*inside, *scan.filters).order_by(*order)
+    return select(Delivery).where(*_inside(scan, equal)).order_by(*order)
 
 
 def _inside(scan: IndexScan, equal: dict[Column, Any]) -> list[ColumnElement[bool]]:
