@@ -20,13 +20,13 @@ NEW_BROWSER: Final = "new_browser"
 WORDS: Final = {
     PASSWORD_CHANGED: (
         "Your password for the asset register was changed",
-        "Your password at {portal} was changed {at}. All other browsers were signed out.",
+        "Your password at {portal} was changed on {at}. All other browsers were signed out.",
         "If you didn’t change it, tell an administrator and choose a new password:",
         "/forgot-password",
     ),
     NEW_BROWSER: (
         "A new browser signed in to the asset register",
-        "A new browser signed in to your account at {portal} {at}.",
+        "A new browser signed in to your account at {portal} on {at}.",
         "If this wasn’t you, change your password right away:",
         "/account",
     ),
