@@ -270,7 +270,10 @@ def response_words(backlog: Backlog, cause: Cause | None, text: str) -> str:
 
 
 def _meaning(backlog: Backlog, cause: Cause | None, text: str) -> Meaning | None:
-    return meaning(backlog.host, backlog.format, cause.code, text) if cause else None
+    # What was answered before the change may be another product's.
+    if cause is None or backlog.changed_at:
+        return None
+    return meaning(backlog.host, backlog.format, cause.code, text)
 
 
 def _can_share(backlog: Backlog, meant: Meaning | None) -> bool:

@@ -23,8 +23,11 @@ class Side(Enum):
 
 def us_or_them(found: Sequence[Backlog]) -> str:
     """Return sentences about these webhooks in trouble; blank where none of them fails."""
+    # Of one whose settings have changed since, the next attempt tells.
     side_of = {
-        each.webhook_id: _side(each) for each in found if each.status is WebhookStatus.FAILING
+        each.webhook_id: _side(each)
+        for each in found
+        if each.status is WebhookStatus.FAILING and each.changed_at is None
     }
     sides = Counter(side_of.values())
     if not sides:

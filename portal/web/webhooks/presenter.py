@@ -183,7 +183,7 @@ def _mending(webhook: WebhookDetail, backlog: Backlog, tested: str) -> Iterator[
     note = ""
     if webhook.is_backing_off:
         note = "If it’s delivered, the pause ends."
-    elif backlog.changed_at:
+    elif backlog.changed_at and not tested:
         note = "The result shows whether the new settings work."
     yield from _test(webhook, " ".join(filter(None, (tested, note))))
     if webhook.waits and may_send("deliveries.retry"):

@@ -12,7 +12,7 @@ from portal.services.core import heartbeats
 from portal.services.core.unit_of_work import writing
 from portal.services.operations import sending
 from portal.services.outbox.connectivity import NO_RECEIVER
-from tests.support.deliveries import make_attempt, make_delivery
+from tests.support.deliveries import fail, make_attempt, make_delivery
 from tests.support.factories import make_user, make_webhook
 from tests.support.heartbeats import record_own
 from tests.web.signed_in import visit
@@ -138,6 +138,15 @@ def test_an_error_shows_too_that_this_server_reaches_receivers(app: Flask) -> No
         "This server got responses from other receivers in the last hour. 1 webhook fails "
         "because of the receiver. It gets no response."
     ) in page.main
+
+
+def test_of_a_webhook_that_was_changed_since_no_one_is_blamed(app: Flask) -> None:
+    record_own(heartbeats.worker_of(DELIVERIES))
+    hook = make_webhook(changed_at=utcnow(), last_delivered_at=utcnow())
+    fail(hook, failing_since=utcnow() - timedelta(hours=1))
+    main = visit(app, "support").get("/").main
+    assert "Settings changed at" in main
+    assert "gets no response" not in main
 
 
 def test_the_search_above_every_page_finds_help_too(app: Flask) -> None:

@@ -97,16 +97,18 @@ def test_of_one_that_is_off_or_fails_it_says_who_must_act(app: Flask) -> None:
 def test_what_failed_before_a_change_is_not_blamed_on_the_receiver_while_posts_arrive(
     pages: Pages,
 ) -> None:
-    hook = make_webhook(changed_at=utcnow(), last_delivered_at=utcnow())
-    failed = fail(hook, failing_since=LONG_AGO)
-    make_attempt(failed, reason="server", code=500, response_text="pool exhausted")
+    hook = make_webhook(changed_at=utcnow(), last_delivered_at=utcnow(), format="slack")
+    failed = fail(hook, "bad_request", 400, failing_since=LONG_AGO)
+    make_attempt(failed, reason="bad_request", code=400, response_text="invalid_payload")
     page = page_of(pages, hook).main
     assert "Its settings changed at" in page
+    assert "“invalid_payload”" in page  # it was Standard JSON that it was said of
+    assert "didn’t accept the post" not in page
     overview = pages.get("/").main
     assert "Settings changed at" in overview
     for main in (page, overview):
         assert "Update to share" not in main
-        assert "pool exhausted" not in main.partition("Undelivered")[0]
+        assert "invalid_payload" not in main.partition("Undelivered")[0]
 
 
 def test_the_first_step_says_how_the_last_test_went(pages: Pages) -> None:
