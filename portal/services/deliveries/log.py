@@ -335,6 +335,9 @@ def find_page(
     lines = current.execute(page_statement(scan, newer=is_up, limit=size + 1)).all()
     last = None
     if scan.has_window and (scan.branches or len(lines) <= size):
+        if len(lines) > size:  # No window matters that ends beyond the page.
+            ids = [row.id for row in lines]
+            scan = replace(scan, high=max(ids)) if is_up else replace(scan, low=min(ids))
         last = end_of_window(current, scan, newer=is_up)
     if last is not None:
         # Another branch may have come further: not past what this one left unread.
