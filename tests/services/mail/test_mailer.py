@@ -161,6 +161,25 @@ def test_the_step_that_failed_is_told_in_the_servers_words(
     assert (failed.value.step, failed.value.words) == (step, words)
 
 
+def test_a_link_that_the_server_quotes_is_not_kept(app: Flask) -> None:
+    letter = Letter(
+        "Invitation", "Open it:\nhttp://portal.example/new-password?token=aB3-x_9Qw7Lm2.\n"
+    )
+    with MailServer() as server:
+        server.odd_answers["DATA"] = refuse(
+            "554 bad link HTTP://portal.example/new-password?token=aB3-x_9Qw7Lm2"
+        )
+        with pytest.raises(MailFailed) as failed:
+            mailer.send(replace(settings(), smtp_url=server.url), "a@example.com", letter, NUMBER)
+        server.odd_answers["DATA"] = refuse("554 portal.example: aB3-x_9Qw7Lm2 is listed")
+        with pytest.raises(MailFailed) as again:
+            mailer.send(replace(settings(), smtp_url=server.url), "a@example.com", letter, NUMBER)
+    assert (failed.value.words, again.value.words) == (
+        "554 bad link HTTP://portal.example/new-password?token=…",
+        "554 portal.example: … is listed",
+    )
+
+
 def test_a_wrong_password_an_unknown_authority_and_nobody_there_are_told_apart(
     app: Flask, tls: SSLContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
