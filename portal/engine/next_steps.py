@@ -10,7 +10,7 @@ from portal.engine.reasons import KEY_OR_HEADERS, Reason
 
 ASK: Final = "{ask}"
 EDIT, SWITCH = "webhooks.edit", "webhooks.switch"
-SYSTEM, RETRY = "system.read", "deliveries.retry"
+SYSTEM, RETRY, TEST = "system.read", "deliveries.retry", "webhooks.test"
 
 
 class ReasonStep(NamedTuple):

@@ -337,6 +337,7 @@ def _of_webhooks() -> Select[*tuple[Any, ...]]:
         Webhook.in_order,
         Webhook.failures_in_row,
         Webhook.backoff_until,
+        Webhook.reopened_at,
         Webhook.last_delivered_at,
         Webhook.changed_at,
         Webhook.taken_by,
@@ -407,7 +408,9 @@ def _sorted(
 
 def _next_attempt(hook: AnyRow, rows: Sequence[AnyRow], now: datetime) -> datetime | None:
     """Return when the first is due, not before the end of a pause; in order, when the head is."""
-    dues = [(row.priority, row.due_at) for row in rows if row.due_at]
+    # What was resumed soon becomes due (`resume_recovered`).
+    resumed = hook.reopened_at
+    dues = [(row.priority, min(row.due_at, resumed or row.due_at)) for row in rows if row.due_at]
     if hook.in_order and hook.head_due_at:
         dues = [(priority, at) for priority, at in dues if priority != Priority.NORMAL]
         dues.append((Priority.NORMAL, hook.head_due_at))

@@ -92,7 +92,7 @@ WEBHOOK_FIELDS: Final = (
     WebhookField("conditions", "Conditions"),
     WebhookField("secret_key", "Secret key", "the secret key was changed", fixes=True),
     WebhookField("custom_headers", "Custom headers", "the custom headers were edited", fixes=True),
-    WebhookField("in_order", "One at a time, in order", "the sending order was changed"),
+    WebhookField("in_order", "In order", "the sending order was changed"),
     WebhookField("status", "Status"),
 )
 

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 from portal.engine.answer_words import reports_error, text_of_page
 from portal.engine.formats.answers import Meaning, meaning, product_at
 from portal.engine.http.address_guard import host_of
-from portal.engine.next_steps import ASK, RETRY, SWITCH, SYSTEM
+from portal.engine.next_steps import ASK, RETRY, SWITCH, SYSTEM, TEST
 from portal.engine.reasons import NEVER_LEFT, Explanation, Reason, explain
 from portal.lib.durations import in_words, size_in_words
 from portal.lib.typed_text import harmless
@@ -56,14 +56,13 @@ from portal.web.help.advice import (
     advise,
     contact_kind,
     for_reader,
+    passes,
     step_of,
     webhook_links,
 )
 from portal.web.help.anchors import help_url
 
 RESULTS: Final = {"success": "Delivered", "danger": "Failed"}
-# After these no one has to act.
-NO_ACTION: Final = frozenset({Reason.RATE, Reason.CONFLICT, Reason.INTERRUPTED})
 
 
 class Verdict(NamedTuple):
@@ -165,7 +164,10 @@ class DeliveryPage:
             return
         meant = self.meaning_of_failure
         links = {} if self.draft else webhook_links(delivery.webhook_id, reason, meant)
-        if reason and explained and not self._needs_only_retry:
+        if self._needs_only_test:
+            own, others = "Wait a minute, then select Test again.", f"{ASK} to test again."
+            yield Advice(for_reader(TEST, own, others, delivery.webhook_id))
+        elif reason and explained and not self._needs_only_retry:
             context = _context(delivery, explained.what_happened)
             yield advice_after(
                 reason,
@@ -227,6 +229,8 @@ class DeliveryPage:
         found = self.meaning_of_failure
         if self._needs_only_retry:
             return _who_may(RETRY)
+        if self._needs_only_test:
+            return _who_may(TEST)
         if self._passes:
             return "No action needed"
         if found and found.who:
@@ -237,14 +241,19 @@ class DeliveryPage:
     @property
     def _passes(self) -> bool:
         """Return whether what failed usually ends without anyone."""
-        found = self.meaning_of_failure
-        return self.reason in NO_ACTION or bool(found and found.rest)
+        return passes(self.reason, self.meaning_of_failure)
 
     @property
     def _needs_only_retry(self) -> bool:
         """Return whether it does, but no automatic attempt of this delivery is left."""
         has_ended = self.delivery.status is DeliveryStatus.FAILED
         return self._passes and has_ended and bool(self.retry_step)
+
+    @property
+    def _needs_only_test(self) -> bool:
+        """Return whether it does, but this is a test, which isn't retried."""
+        has_ended = self.delivery.status is DeliveryStatus.FAILED
+        return self._passes and has_ended and self.delivery.is_test
 
     @property
     def update(self) -> str:

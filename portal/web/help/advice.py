@@ -28,6 +28,8 @@ WHO: Final[Mapping[frozenset[Role], tuple[str, str]]] = {
 Link = tuple[str, str]  # words, address
 # What is wrong is not the URL.
 OF_HEADERS: Final = (Reason.AUTH, Reason.BAD_HEADERS)
+# After these no one has to act.
+NO_ACTION: Final = frozenset({Reason.RATE, Reason.CONFLICT, Reason.INTERRUPTED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +153,11 @@ def step_of(
     if meaning and meaning.is_advice:
         return meaning.step
     return step_after(reason, reference=reference, secrets=secrets)
+
+
+def passes(reason: Reason | None, meaning: Meaning | None) -> bool:
+    """Return whether what failed usually ends without anyone, as long as we try again."""
+    return reason in NO_ACTION or bool(meaning and meaning.rest)
 
 
 def edit_url(webhook: UUID, reason: Reason | None = None, meaning: Meaning | None = None) -> str:

@@ -8,9 +8,7 @@ from flask import url_for
 
 from portal.engine.conditions.predicate import Condition, as_text
 from portal.engine.formats.answers import product_at
-from portal.engine.formats.chats import CHATS
 from portal.engine.formats.presets import OWN, PRESETS, Preset, has_left, is_flow, looks_like
-from portal.lib.durations import HOUR, MINUTE
 from portal.services.webhooks.queries import ListedWebhook, WebhookDetail
 from portal.services.webhooks.rules import FORMATS, SecretMode
 from portal.web.frame.wording import counted
@@ -92,16 +90,13 @@ def cautions(url: str, format_: str | None, header_names: Iterable[str]) -> Iter
 
 
 def posts_words(unsent: int) -> str:
-    """Say how many posts a webhook’s unsent deliveries make in a chat’s format, and how long that
-    takes at the pace of a chat; blank where there is none."""
+    """Say how many posts a webhook’s unsent deliveries make in a chat’s format, and when; blank
+    where there is none."""
     if not unsent:
         return ""
     many = f"{counted(unsent)} unsent {'delivery' if unsent == 1 else 'deliveries'}"
-    paces = [unsent * chat.pace.total_seconds() for chat in CHATS.values()]
-    size, unit = (HOUR, "hours") if min(paces) >= 2 * HOUR else (MINUTE, "minutes")
-    least, most = (max(1, round(end / size)) for end in (min(paces), max(paces)))
-    takes = f", which takes {least} to {most} {unit}" if most > least else ""
-    return f"{many} will be posted to the chat one by one{takes}."
+    when = "Retries wait for their next attempt."
+    return f"{many} will be posted to the chat one by one. {when}"
 
 
 def key_caution(format_: str | None) -> str:

@@ -146,8 +146,7 @@ def _steps(
     elif not is_off and webhook.backlog:
         yield from _mending(webhook, webhook.backlog, tested)
     elif webhook.waits and may_send("deliveries.retry"):
-        later = "These deliveries are scheduled for a later retry."
-        yield _resume(webhook, FIRST_ONE if webhook.is_backing_off else later)
+        yield _resume(webhook)
     if not is_off and webhook.held:
         about = advice_about_held(webhook)
         where = url_for("webhook_switches.on", public_id=webhook.public_id)
@@ -180,15 +179,16 @@ def _held(webhook: WebhookDetail) -> str:
 
 def _mending(webhook: WebhookDetail, backlog: Backlog, tested: str) -> Iterator[Step]:
     """Yield what brings the deliveries of a failing webhook on their way again."""
-    note = ""
+    note, changed, delivered = "", backlog.changed_at, backlog.last_delivered_at
     if webhook.is_backing_off:
         note = "If it’s delivered, the pause ends."
-    elif backlog.changed_at and not tested:
+    elif changed and not tested:
         note = "The result shows whether the new settings work."
-    yield from _test(webhook, " ".join(filter(None, (tested, note))))
+    if changed is None or delivered is None or delivered < changed:
+        yield from _test(webhook, " ".join(filter(None, (tested, note))))
     if webhook.waits and may_send("deliveries.retry"):
-        yield _resume(webhook, FIRST_ONE)
-    elif retry := retry_all(backlog):
+        yield _resume(webhook)
+    elif not _goes_on(backlog) and (retry := retry_all(backlog)):
         taken = queued().count(backlog.public_id)
         note = f"{counted(taken)} more are in a bulk retry." if taken > 1 else ""
         yield Step("Retry the undelivered deliveries.", note, retry)
@@ -200,7 +200,14 @@ def _test(webhook: WebhookDetail, note: str) -> Iterator[Step]:
         yield Step("Send a test.", note, ("Send test", where), is_post=True)
 
 
-def _resume(webhook: WebhookDetail, note: str) -> Step:
+def _goes_on(backlog: Backlog) -> bool:
+    """Return whether all of it, where nothing waits for later, is sent without anyone."""
+    return not backlog.failures_in_row and not backlog.counts[DeliveryStatus.FAILED]
+
+
+def _resume(webhook: WebhookDetail) -> Step:
+    later = "These deliveries are scheduled for a later retry."
+    note = FIRST_ONE if webhook.is_backing_off else later
     text = f"Send {held_count(webhook.waits)} now instead of later."
     where = url_for("webhook_switches.resume", public_id=webhook.public_id)
     return Step(text, note, ("Resume now", where), is_post=True)

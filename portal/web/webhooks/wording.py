@@ -40,7 +40,15 @@ from portal.web.frame.wording import (
     plural,
     to_the_second,
 )
-from portal.web.help.advice import Advice, Context, advice_after, advise, for_reader, webhook_links
+from portal.web.help.advice import (
+    Advice,
+    Context,
+    advice_after,
+    advise,
+    for_reader,
+    passes,
+    webhook_links,
+)
 
 
 def state_sentence(
@@ -335,7 +343,8 @@ def advice_of(
     """The next step for a webhook that needs one; None while it is well. `failed_at`: its last
     failed attempt; `said`: the response to most of them, `meaning`: of that."""
     reason = reason_of(webhook)
-    if reason is None:
+    cause = webhook.backlog.cause if webhook.backlog else None
+    if reason is None or (cause and cause.failed and passes(reason, meaning)):
         return None
     secrets = secrets_in_question(said, is_signed=webhook.has_secret)
     explained = _explained(webhook, reason, failed_at, secrets)

@@ -129,3 +129,10 @@ def test_the_next_attempt_is_the_first_not_before_a_pause_ends_and_in_order_the_
     failed(hook, status="retrying", due_at=now + 5 * MINUTE)
     make_delivery(hook, due_at=now + 3 * MINUTE)
     assert of(hook).next_attempt_at == now + minutes * MINUTE
+
+
+def test_what_was_resumed_goes_next_whenever_its_retry_was_due() -> None:
+    now = utcnow()
+    hook = make_webhook(reopened_at=now)
+    failed(hook, status="retrying", due_at=now + 5 * MINUTE)
+    assert of(hook).next_attempt_at == now

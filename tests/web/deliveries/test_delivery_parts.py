@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from portal.models.deliveries import Delivery
+from portal.models.deliveries import Delivery, Priority
 from portal.services.core.unit_of_work import session
 from portal.services.deliveries import detail
 from portal.web.deliveries.request import MOST_SHOWN, pretty
@@ -142,6 +142,18 @@ def test_of_what_passes_without_anyone_only_the_last_failure_asks_for_a_retry(
         said[status] = ("o action needed" in main, "o action is needed" in main)
         assert "Retry after it’s fixed." in main
     assert said == {"retrying": (True, True), "failed": (False, False)}
+
+
+def test_a_test_that_was_too_fast_is_tried_again_by_a_person(app: Flask) -> None:
+    hook = make_webhook()
+    for columns in ({"reason": "rate", "code": 429}, {"reason": "interrupted"}):
+        made = make_delivery(hook, status="failed", tries=1, priority=Priority.TEST, **columns)
+        make_attempt(made, **columns)
+        admin = visit(app, "admin").get(f"/deliveries/{made}").main
+        assert "Next step You" in admin
+        assert "Wait a minute, then select Test again." in admin
+        assert "o action" not in admin
+        assert "to test again" in visit(app, "manager").get(f"/deliveries/{made}").main
 
 
 def test_an_answer_that_speaks_of_an_error_is_flagged(support: Pages) -> None:

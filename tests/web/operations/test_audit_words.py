@@ -91,7 +91,7 @@ def test_both_sides_of_a_change_are_read_as_a_person_reads_them(app: Flask) -> N
         ((label, *sides),) = line(app, action, **{name: change}).details
         assert tuple(sides[:2]) == detail, action
         labels = {
-            "in_order": "One at a time, in order",
+            "in_order": "In order",
             "role_name": "Role name",
             "url": "URL",
             "url_is_secret": "Hide this URL",

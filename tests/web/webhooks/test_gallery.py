@@ -10,7 +10,6 @@ from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import session
 from portal.services.outbox.conditions import sentences_of
 from portal.services.webhooks import queries as webhook_queries
-from portal.web.webhooks.destinations import posts_words
 from tests.support.deliveries import make_delivery
 from tests.support.factories import make_webhook
 from tests.support.pages import Page, Pages
@@ -267,7 +266,7 @@ def test_the_form_says_what_a_chats_format_settles_until_it_has_one(pages: Pages
     assert CHAT_NOTE not in pages.get(f"{NEW}?to=slack").main
 
 
-def test_the_form_says_how_many_posts_a_chats_format_makes_and_how_long_they_take(
+def test_the_form_says_how_many_posts_a_chats_format_makes_and_when(
     pages: Pages,
 ) -> None:
     hook, chat = make_webhook(SLACK), make_webhook(SLACK, format="slack", name="Chat")
@@ -276,20 +275,13 @@ def test_the_form_says_how_many_posts_a_chats_format_makes_and_how_long_they_tak
     make_delivery(hook, status="queued")
     make_delivery(chat, status="queued")
     page = pages.get(path)
-    assert "1 unsent delivery will be posted to the chat one by one. View" in page.main
+    told = "1 unsent delivery will be posted to the chat one by one. Retries wait for their next "
+    assert f"{told}attempt. View" in page.main
     log = f"/deliveries?webhook={hook.public_id}&status=undelivered"
     assert page.links("View or dismiss them first") == [log]
     page = pages.submit(page.form(path), format="slack", name="")
-    assert "1 unsent delivery will be posted to the chat one by one. View" in page.main
+    assert told in page.main
     assert "will be posted" not in pages.get(f"{LIST}/{chat.public_id}/edit").main
-
-
-@pytest.mark.parametrize(
-    ("unsent", "takes"), [(28, ""), (101, "2 to 4 minutes"), (9000, "3 to 5 hours")]
-)
-def test_how_long_the_posts_take_is_told_from_a_minute_on(unsent: int, takes: str) -> None:
-    said = posts_words(unsent)
-    assert said.endswith(f"one by one, which takes {takes}." if takes else "one by one.")
 
 
 def test_a_chats_settings_tell_its_pace(pages: Pages) -> None:

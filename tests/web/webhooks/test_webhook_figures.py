@@ -111,6 +111,40 @@ def test_what_failed_before_a_change_is_not_blamed_on_the_receiver_while_posts_a
         assert "invalid_payload" not in main.partition("Undelivered")[0]
 
 
+def test_a_change_is_to_be_tested_until_anything_is_delivered_with_it(pages: Pages) -> None:
+    changed = utcnow()
+    for minutes, asks in ((-1, True), (1, False)):
+        delivered = changed + timedelta(minutes=minutes)
+        hook = make_webhook(changed_at=changed, last_delivered_at=delivered)
+        fail(hook, failing_since=LONG_AGO)
+        main = page_of(pages, hook).main
+        assert ("Send a test. The result shows whether the new settings work." in main) is asks
+        assert ("Send a test" in main) is asks
+
+
+def test_what_was_resumed_is_about_to_go_and_is_not_offered_again(pages: Pages) -> None:
+    later = utcnow() + timedelta(minutes=25)
+    hook = make_webhook(changed_at=utcnow(), last_delivered_at=utcnow(), name="Chat")
+    fail(hook, status="retrying", tries=1, due_at=later, failing_since=LONG_AGO)
+    assert "later retry" in page_of(pages, hook).main
+    main = pages.post(f"/settings/webhooks/{hook.public_id}/resume").main
+    assert "We’re about to try again." in main
+    assert "Retry the undelivered" not in main
+
+
+def test_of_what_is_too_fast_for_a_receiver_only_a_last_failure_asks_for_anything(
+    pages: Pages,
+) -> None:
+    for status, passes in (("retrying", True), ("failed", False)):
+        hook = make_webhook(failures_in_row=1)
+        failed = fail(hook, "rate", 429, status=status, failing_since=LONG_AGO)
+        make_attempt(failed, reason="rate", code=429)
+        page = page_of(pages, hook)
+        assert ("no action is needed" in page.main) is passes
+        assert "Retry the undelivered deliveries." in page.main
+        assert passes or who_acts(page) == ["You"]
+
+
 def test_the_first_step_says_how_the_last_test_went(pages: Pages) -> None:
     hook = make_webhook()
     fail(hook)
