@@ -151,8 +151,8 @@ class InTimeTLS(InTime, smtplib.SMTP_SSL):
 MailError = (OSError, ValueError)
 
 
-# The end of a link, where its secret is.
-_SECRET_PART: Final = re.compile(r"https?://\S*[/=]([\w-]{8,})")
+# The parts of a link, of which the last is secret.
+_SECRET_PART: Final = re.compile(r"(?<=[/=])[\w-]{16,}")
 
 
 def send(settings: Settings, to: str, letter: Letter, number: UUID) -> None:
