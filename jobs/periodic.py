@@ -86,11 +86,10 @@ def look_for_alerts() -> None:
 @job
 @periodic("notices")
 def send_notices() -> None:
-    """Store notices that are due, and end the takes of webhooks that have recovered. Send emails,
-    also those whose next try has come. May run twice at once."""
+    """Store the emails of notices that are due, and end the takes of webhooks that have recovered.
+    May run twice at once."""
     takes.end()
     notices.tell_due()
-    outgoing.send_due(MAIL_KINDS)
 
 
 @job

@@ -1,4 +1,4 @@
-"""What people read for values of the wire."""
+"""Words of pages and posts for the values that webhooks send."""
 
 from collections.abc import Mapping
 from typing import Final

@@ -1,4 +1,4 @@
-"""What a chat is told of an event, in words, before any product's own format."""
+"""Turn an event into a post: its words, before a product's own format."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -38,7 +38,7 @@ COLORS: Final[Mapping[Severity, str]] = {
 
 
 class Place(NamedTuple):
-    """Where the portal is. `base_url`: None where nobody else could open a link to it."""
+    """The portal's time zone and URL. `base_url`: None if only this machine can open it."""
 
     zone: tzinfo
     base_url: str | None
@@ -50,8 +50,8 @@ class Fact(NamedTuple):
 
 
 class Post(NamedTuple):
-    """Texts on one line each, without what nobody can see; of strangers are `asset` (tag and name)
-    and the values of facts. `link`: to the asset, if it has a page."""
+    """A post's texts, each on one line and without invisible characters. `asset` (tag and name) and
+    the values of facts can hold anything. `link`: to the asset's page, if it has one."""
 
     title: str
     asset: str
@@ -66,7 +66,7 @@ class Post(NamedTuple):
 
 
 class _Event(NamedTuple):
-    """How an event is told: its facts, as forms name them, by their places in the body."""
+    """An event's severity and facts: the label of each, as on forms, by its path in the body."""
 
     severity: Severity
     facts: Mapping[str, str]
@@ -241,7 +241,7 @@ _EITHER_SIDE: Final = 100  # characters of a text before and after a change
 
 
 def post_of(body: bytes, place: Place) -> Post:
-    """Return the post of a stored body. What it has not, or in another form, is left out."""
+    """Return the post of a stored body. Missing and malformed parts are left out."""
     told = _Told(body, place.zone)
     event = told.text("event")
     known = _EVENTS.get(event, _Event(Severity.INFO, {}))

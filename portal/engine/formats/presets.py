@@ -32,7 +32,7 @@ OTHER_HOSTS: Final = (
 class Preset(NamedTuple):
     """A product. `format`: the chat format that it reads; None for our own body.
 
-    `also`: a product that works the same way. `url_is_secret`: whoever knows its URL may send
+    `also`: a similar product, named beside it. `url_is_secret`: anyone who knows the URL can send
     there. `checked`: when steps and hosts were last compared with the product’s documentation;
     they were never tried live.
     """
@@ -54,7 +54,7 @@ class Preset(NamedTuple):
 
     @property
     def title(self) -> str:
-        """The name with that of a product that works the same way."""
+        """Return the name, with that of the similar product."""
         return f"{self.name}{self.also}"
 
 

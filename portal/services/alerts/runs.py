@@ -124,8 +124,8 @@ def start_due(now: datetime) -> bool:
     """Begin the daily run if its time has come; return whether it did.
 
     One run makes up for missed days. Before the first question is answered it sends nothing and
-    notes how many wait; where none does, there is nothing to ask. An empty register that nobody
-    has begun to work with keeps the day's run for what is added later in the day.
+    notes how many wait; where none does, there is nothing to ask. In an empty register, the
+    day's run waits for the first asset.
     """
     stored = alert_settings.read()
     slot = last_slot(now, stored.rules.at, alert_settings.zone())

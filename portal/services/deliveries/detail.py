@@ -65,8 +65,7 @@ Headers = Sequence[tuple[str, str]]
 class AttemptDetail:
     """One request and its answer. `phases`: milliseconds; header values are redacted already.
 
-    `body`: byte for byte as it went, in this `format`; None where nothing left, or nobody recorded
-    what did.
+    `body`: the bytes that were sent, in this `format`; None if none were sent or recorded.
     """
 
     number: int

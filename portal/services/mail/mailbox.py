@@ -48,7 +48,7 @@ def newest() -> list[Kept]:
 
 
 def clear() -> None:
-    """Delete what a trial has kept, once this is none any more."""
+    """Delete the kept emails once this is no longer such a trial."""
     is_kept = Mail.kept.is_not(None)
     if mails.is_mailbox() or not session().execute(select(Mail.id).where(is_kept).limit(1)).first():
         return

@@ -40,7 +40,7 @@ class Step(StrEnum):
     MESSAGE = "message"
 
 
-# At these it takes nobody's message; the others are about one message or its addresses.
+# A failure here concerns every email. The other steps concern one message or its address.
 OF_SERVER: Final = frozenset({Step.CONNECT, Step.TLS, Step.SIGN_IN, Step.SENDER})
 
 
@@ -76,7 +76,7 @@ class MailFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """What an email says. Its text may hold a secret link."""
+    """Subject and text of an email. The text can contain a secret link."""
 
     subject: str
     text: str = field(repr=False)

@@ -24,7 +24,7 @@ PERMISSION: Final = "system.read"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How the last test went. Neither sent nor failed: it is being sent."""
+    """The last test's result. While it is being sent, it is neither sent nor failed."""
 
     sent_at: datetime | None
     step: Step | None

@@ -1,4 +1,4 @@
-"""What somebody should hear about their own account, in case it wasn't them."""
+"""Email people about changes to their account that they may not have made."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -13,12 +13,12 @@ from portal.services.core.time_zones import moment_words
 from portal.services.mail.mailer import Letter
 from portal.services.mail.mails import Writer
 
-PASSWORD_CHANGED: Final = "password_changed"  # noqa: S105 - a kind of email, not one
+CHANGED: Final = "password_changed"
 NEW_BROWSER: Final = "new_browser"
 
 # kind → subject, first and last words, page to go to. {portal} is where it is, {at} when it was.
 WORDS: Final = {
-    PASSWORD_CHANGED: (
+    CHANGED: (
         "Your password for the asset register was changed",
         "Your password at {portal} was changed on {at}. All other browsers were signed out.",
         "If you didn’t change it, tell an administrator and choose a new password:",

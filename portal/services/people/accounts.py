@@ -336,7 +336,7 @@ def change_password(actor: Actor, old: str, new: str, device: str = UNKNOWN_DEVI
         sessions.cut_off(current, user)
         one_time_links.forget_resets(current, proof.email)
         audit.record_person(current, actor, "person.password_changed", user)
-        mails.write(current, account_mails.PASSWORD_CHANGED, user_id=user.id)
+        mails.write(current, account_mails.CHANGED, user_id=user.id)
         return sessions.begin(current, user, device)
 
 

@@ -137,7 +137,7 @@ def _use(token: str, email: str, password_hash: str, address: str | None, device
         actor = Actor(ActorKind.USER, user.id, user.name, Origin.UI)
         by = "a link for a new password"
         audit.record_person(current, actor, "person.password_changed", user, by=(None, by))
-        mails.write(current, account_mails.PASSWORD_CHANGED, user_id=user.id)
+        mails.write(current, account_mails.CHANGED, user_id=user.id)
         one_time_links.revoke(current, actor, user)
         network = sign_in_throttle.network_of(address)
         sign_in_throttle.forgive(sign_in_throttle.for_pair(email, network))

@@ -1,6 +1,5 @@
 """Somebody hears by email what happened to their account, in case it wasn't them."""
 
-from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
@@ -10,19 +9,12 @@ from jobs.mails import send_mails
 from portal.services.people import accounts, password_resets
 from portal.services.people.sign_in import WrongPassword, sign_in
 from tests.support.factories import Person, make_user
-from tests.support.mail_server import MailServer, set_up
+from tests.support.mail_server import MailServer
 from tests.support.pages import Pages
 
 NEW = "another long pass phrase"
 CHANGED = "Your password for the asset register was changed"
 BROWSER = "A new browser signed in to the asset register"
-
-
-@pytest.fixture
-def server(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[MailServer]:
-    with MailServer() as running:
-        set_up(app, monkeypatch, smtp_url=running.url)
-        yield running
 
 
 @pytest.fixture

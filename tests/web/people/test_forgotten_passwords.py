@@ -3,7 +3,6 @@ stranger who has one."""
 
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from datetime import timedelta
 from types import FrameType
 from urllib.parse import urlsplit
@@ -36,13 +35,6 @@ FORGOT = "/forgot-password"
 NEW = "another long pass phrase"
 NOBODY = "nobody@example.com"
 HERE = "192.0.2.7"
-
-
-@pytest.fixture
-def server(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[MailServer]:
-    with MailServer() as running:
-        set_up(app, monkeypatch, smtp_url=running.url)
-        yield running
 
 
 def ask(app: Flask, email: str) -> Page:

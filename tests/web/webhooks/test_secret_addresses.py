@@ -88,8 +88,12 @@ def test_nobody_else_finds_it_anywhere(
 def told() -> Iterator[list[str]]:
     """Every line of the log, with what machines are told beside it."""
     lines: list[str] = []
-    handler = logging.Handler()
-    handler.emit = lambda record: lines.append(f"{vars(record)}")  # type: ignore[method-assign]
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(f"{vars(record)}")
+
+    handler = Handler()
     logging.getLogger().addHandler(handler)
     yield lines
     logging.getLogger().removeHandler(handler)
