@@ -8,11 +8,12 @@ from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import insert, select
+from sqlalchemy import BigInteger, case, insert, literal, select, tuple_
 from sqlalchemy.orm import Session
 
 from portal.engine.events.body import Origin
-from portal.models.assets import Action, Asset
+from portal.lib.paging import Cursor, Page
+from portal.models.assets import Action, Asset, AssetStatus
 from portal.models.assignments import Assignment
 from portal.models.tasks import Task, TaskRow
 from portal.services import tasks
@@ -21,6 +22,7 @@ from portal.services.actions.planning import maintenance as planning_maintenance
 from portal.services.actions.planning.rules import PlanValues
 from portal.services.actions.rules import why_not
 from portal.services.assets.queries import AssetFilter, holders, matching
+from portal.services.core.keyset import one_more, page_at
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.unit_of_work import session, writing
@@ -28,8 +30,9 @@ from portal.services.tasks import Kind, Step
 
 PERMISSION: Final = "assets.edit"
 NAME: Final = "bulk"
-MOST_ASSETS: Final = 500
+MOST_ASSETS: Final = 5_000
 DONE: Final = "done"
+UNCHANGED: Final = "unchanged"
 REFUSED: Final = "refused"
 
 
@@ -65,9 +68,11 @@ def start(actor: Actor, action: Action, ids: Sequence[int], values: Mapping[str,
     if not ids:
         raise Refusal("Select at least 1 asset")
     if len(ids) > MOST_ASSETS:
-        raise Refusal(f"Select at most {MOST_ASSETS} assets")
+        raise Refusal(f"Select at most {MOST_ASSETS:,} assets")
     with writing() as current:
         require(current, actor, PERMISSION)
+        if action is Action.EDIT:
+            lifecycle.refuse_unfit(current, _fields(values))
         params = {"action": action, "values": dict(values)}
         unique = sorted(set(ids))
         task = tasks.start(current, actor, NAME, total=len(unique), params=params)
@@ -86,20 +91,35 @@ def find(public_id: UUID) -> Task:
     return task
 
 
-def results(task: Task) -> list[tuple[TaskRow, Asset]]:
-    """Return every asset of it with what became of it, the refused ones first."""
+def results(task: Task, cursor: str | None = None) -> Page[tuple[TaskRow, Asset]]:
+    """Return a page of its assets with what became of each, the refused ones first."""
+    rank = case((TaskRow.outcome == REFUSED, 0), else_=1)
     query = (
-        select(TaskRow, Asset)
+        select(TaskRow, Asset, rank)
         .join(Asset, Asset.id == TaskRow.asset_id)
         .where(TaskRow.task_id == task.id)
-        .order_by((TaskRow.outcome == REFUSED).desc(), TaskRow.number)
     )
-    return [(row, asset) for row, asset in session().execute(query)]
+
+    def read(place: Cursor | None) -> Sequence[Any]:
+        is_up = place is not None and place.newer
+        order = [rank.desc(), TaskRow.number.desc()] if is_up else [rank, TaskRow.number]
+        lines = query.order_by(*order).limit(one_more())
+        if place is not None:
+            here = tuple_(rank, TaskRow.number)
+            there = tuple_(*(literal(part, BigInteger) for part in place.key))
+            lines = lines.where(here < there if is_up else here > there)
+        return session().execute(lines).all()
+
+    place = Cursor.decode(cursor, (int, int))
+    page = page_at(read, place, lambda line: (line[2], line[0].number))
+    return Page([(row, asset) for row, asset, _ in page.rows], page.newer, page.older)
 
 
 def _chosen(action: Action, asset: Asset, held: Assignment | None) -> BulkAsset:
     deleted, holder = asset.deleted_at is not None, held.staff.name if held else None
     obstacle = why_not(action, asset.status, asset.kind, deleted=deleted, holder=holder)
+    if action is Action.EDIT and asset.status == AssetStatus.LIQUIDATED:
+        obstacle = obstacle or lifecycle.NOTES_ONLY
     return BulkAsset(asset.id, asset.asset_tag, asset.name, obstacle)
 
 
@@ -111,13 +131,19 @@ def _step(current: Session, task: Task) -> Step:
     )
     rows = current.scalars(query.order_by(TaskRow.number).limit(tasks.ROWS)).all()
     for row in tasks.few(rows):
-        refusal = tasks.refusal_of(current, partial(verb, actor, row.asset_id or 0, **values))
-        row.outcome, row.message = DONE, ""
-        if refusal:
-            row.outcome, row.message = REFUSED, refusal.sentence
+        done = partial(verb, actor, row.asset_id or 0, **values)
+        row.outcome, row.message = _outcome(current, done)
         task.count(row.outcome)
         task.cursor = {"number": row.number}
     return tasks.DONE if task.done >= task.total else tasks.MORE
+
+
+def _outcome(current: Session, verb: Callable[[], object]) -> tuple[str, str]:
+    answers: list[object] = []
+    refusal = tasks.refusal_of(current, lambda: answers.append(verb()))
+    if refusal:
+        return REFUSED, refusal.sentence
+    return (UNCHANGED if answers == [False] else DONE), ""
 
 
 def _schedule(actor: Actor, asset_id: int, **values: Any) -> object:
@@ -129,8 +155,24 @@ def _schedule(actor: Actor, asset_id: int, **values: Any) -> object:
     return planning_maintenance.schedule(actor, asset_id, PlanValues(**{**values, **read}))
 
 
-# The verb of each action, which takes what was typed by the names of its arguments.
+def _edit(actor: Actor, asset_id: int, **values: Any) -> bool:
+    return lifecycle.edit_fields(actor, asset_id, _fields(values))
+
+
+def _fields(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was typed for an edit, as the columns have it; what is blank stays as it is."""
+    fields = {name: value for name, value in values.items() if value not in (None, "")}
+    if "warranty_expires" in fields:
+        fields["warranty_expires"] = date.fromisoformat(fields["warranty_expires"])
+    if "reservable" in fields:
+        fields["reservable"] = fields["reservable"] == "yes"
+    return fields
+
+
+# The verb of each action, which takes what was typed by the names of its arguments. What it returns
+# says False where it left all as it was.
 VERBS: Final[Mapping[Action, Callable[..., object]]] = {
+    Action.EDIT: _edit,
     Action.ALLOCATE: assignments.allocate,
     Action.REVOKE: assignments.revoke,
     Action.CHECK_IN: assignments.check_in,

@@ -1,6 +1,6 @@
 """Create, edit and delete assets; each change tells its event."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -21,6 +21,8 @@ from portal.services.core.unit_of_work import keep_unique, session, writing
 
 # No edit changes these as it does the others: the tag is checked, the kind stays, stock is moved.
 APART: Final = frozenset({"asset_tag", "kind", "quantity"})
+# To follow the tag of one that is disposed of.
+NOTES_ONLY: Final = "was disposed of. You can only change its notes."
 
 
 def find_asset(asset_id: int) -> Asset:
@@ -60,6 +62,30 @@ def edit_asset(actor: Actor, asset_id: int, version: int, values: AssetValues) -
         may_change_nothing=True,
     )
     return transition.perform(actor, asset_id, change)
+
+
+def edit_fields(actor: Actor, asset_id: int, fields: Mapping[str, Any]) -> bool:
+    """Change some fields of an asset, by the names in `AssetValues` (asset.updated), and leave all
+    others as they are by then; False when nothing changed."""
+
+    def make(current: Session, asset: Asset) -> None:
+        if "reservable" in fields and asset.kind == AssetKind.STOCK:
+            raise Refusal(f"{asset.asset_tag} is a consumable. No one can reserve it.")
+        values = replace(values_of(asset), **fields)
+        refuse_first(faults(values))
+        _edit(current, asset, values)
+
+    change = Change(action=Action.EDIT, make=make, may_change_nothing=True)
+    return transition.perform(actor, asset_id, change)
+
+
+def refuse_unfit(current: Session, fields: Mapping[str, Any]) -> None:
+    """Refuse what no asset could take, before it is asked of many."""
+    if not fields:
+        raise Refusal("Change at least 1 field")
+    refuse_first(faults(AssetValues(name="—", **fields)))
+    for name, kind in (("category", Category), ("location", Location)):
+        _chosen(current, kind, fields.get(f"{name}_id"), name)
 
 
 def delete_asset(actor: Actor, asset_id: int, reason: str = "") -> None:
@@ -139,7 +165,7 @@ def _chosen(current: Session, kind: type[Any], chosen_id: int | None, called: st
 
 def _refuse_more_than_notes(asset: Asset, values: AssetValues) -> None:
     if values != replace(values_of(asset), notes=values.notes):
-        raise Refusal(f"{asset.asset_tag} was disposed of. You can only change its notes.")
+        raise Refusal(f"{asset.asset_tag} {NOTES_ONLY}")
 
 
 def plain_columns(kind: str) -> list[str]:

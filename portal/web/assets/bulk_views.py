@@ -21,10 +21,12 @@ from portal.web.forms.additions import add_typed
 from portal.web.forms.base import refusals_in, status_of
 from portal.web.forms.parsing import number_or_none
 from portal.web.frame.access import actor, owner, requires
+from portal.web.frame.wording import number
 
 blueprint = Blueprint("bulk", __name__, url_prefix="/assets/bulk")
 
 Answer = Response | tuple[str, int]
+MOST_LISTED = 100  # before it is confirmed; its results list all
 
 
 @blueprint.route("", methods=["GET", "POST"])
@@ -36,7 +38,9 @@ def confirm() -> Answer:
         return list_page(listed)
     action, ids = _asked(listed)
     if len(ids) > bulk.MOST_ASSETS:
-        words = f"Select at most {bulk.MOST_ASSETS} assets. Filter the list, then select again."
+        words = (
+            f"Select at most {number(bulk.MOST_ASSETS)} assets. Filter the list, then select again."
+        )
         flash(words, "info")
         return redirect(url_for("assets.index", **_filter()))
     chosen = bulk.preview(action, ids) if action else []
@@ -62,9 +66,8 @@ def confirm() -> Answer:
 @requires(bulk.PERMISSION)
 def show(public_id: UUID) -> str:
     task = bulk.find(public_id)
-    return render_template(
-        "assets/bulk/result.html", task=task, title=title_of(task), results=bulk.results(task)
-    )
+    page = bulk.results(task, request.args.get("cursor"))
+    return render_template("assets/bulk/result.html", task=task, title=title_of(task), page=page)
 
 
 def title_of(task: Task) -> str:
@@ -96,6 +99,7 @@ def _page(action: Action, chosen: list[bulk.BulkAsset], form: ActionForm) -> str
         form=form,
         able=able,
         refused=[asset for asset in chosen if asset.why_not],
+        most_listed=MOST_LISTED,
         title=page.titled(len(able)) if able else f"{page.label} isn’t possible now",
         listeners=count_listeners(*RULES[action].events),
     )

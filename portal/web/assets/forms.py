@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
+from uuid import UUID
 
 from flask import current_app
 from wtforms import (
@@ -17,7 +18,7 @@ from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer t
 from wtforms.widgets import DateInput
 
 from portal.lib.typed_values import last_day, read_amount, read_count, read_day
-from portal.models.assets import Action, AssetKind, AssetStatus
+from portal.models.assets import Action, Asset, AssetKind, AssetStatus
 from portal.services.actions.rules import longest
 from portal.services.assets import named_lists
 from portal.services.assets.fields import (
@@ -33,7 +34,7 @@ from portal.services.assets.fields import (
 from portal.services.assets.queries import AssetFilter, Shown
 from portal.services.core.refusals import Refusal
 from portal.web.actions.assignment_pages import AllocateForm, CheckInForm, RevokeForm
-from portal.web.actions.forms import ActionForm, line_field
+from portal.web.actions.forms import AS_IT_WAS, ActionForm, condition_field, line_field
 from portal.web.actions.incident_pages import TransferForm
 from portal.web.actions.planning_pages import ScheduleForm
 from portal.web.forms.additions import AddingForm, new_name
@@ -242,16 +243,54 @@ class BulkDeleteForm(ActionForm):
     reason = line_field("reason", "Reason")
 
 
+def _same(name: str) -> Any:
+    """Make a field as the form of one asset has it."""
+    field = next(field for field in ASSET_FIELDS if field.name == name)
+    return MAKERS[field.type](field)
+
+
+class BulkEditForm(ActionForm):
+    """What several assets can have in common. What stays empty stays as it is."""
+
+    lengths: ClassVar[dict[str, int]] = LENGTHS
+
+    new_category = new_name()
+    category_id = _same("category")
+    location_id = _same("location")
+    condition = condition_field()
+    reservable = SelectField(
+        "Allow reservations",
+        choices=[AS_IT_WAS, SelectChoice("yes", "Yes"), SelectChoice("no", "No")],
+    )
+    manufacturer = _same("manufacturer")
+    model = _same("model")
+    supplier = _same("supplier")
+    warranty_expires = _same("warranty_expires")
+
+    def prepare(self, asset: Asset, subject: UUID | None) -> None:
+        """Fill the choices."""
+        super().prepare(asset, subject)
+        names = named_lists.choices(named_lists.CATEGORIES)
+        named = (SelectChoice(str(row_id), name) for row_id, _, name in names)
+        self["category_id"].choices = [AS_IT_WAS, *named]
+
+    def filled(self) -> dict[str, Any]:
+        """Return what is not empty."""
+        return {name: value for name, value in super().filled().items() if value not in (None, "")}
+
+
 @dataclass(frozen=True, slots=True)
 class BulkPage:
     """One action for many; its form is the one that it has for a single asset. `listed`: its name
-    above the list, where that is another one."""
+    above the list, where that is another one. `note`: what is said above its fields, none of which
+    is needed then."""
 
     label: str
     title: str
     form: type[ActionForm]
     kind: str = "primary"
     listed: str = ""
+    note: str = ""
 
     def titled(self, count: int) -> str:
         """ "Revoke 4 assets"."""
@@ -260,10 +299,13 @@ class BulkPage:
 
 # In the order of the list's buttons.
 BULK_PAGES: Final[Mapping[Action, BulkPage]] = {
+    Action.EDIT: BulkPage(
+        "Edit", "Edit {}", BulkEditForm, note="Fill in only the fields that you want to change."
+    ),
     Action.ALLOCATE: BulkPage("Allocate", "Allocate {}", AllocateForm),
+    Action.TRANSFER: BulkPage("Transfer", "Transfer {}", TransferForm),
     Action.REVOKE: BulkPage("Revoke", "Revoke {}", RevokeForm),
     Action.CHECK_IN: BulkPage("Check in", "Check in {}", CheckInForm),
-    Action.TRANSFER: BulkPage("Transfer", "Transfer {}", TransferForm),
     Action.SCHEDULE_MAINTENANCE: BulkPage(
         "Schedule maintenance", "Schedule maintenance for {}", ScheduleForm
     ),

@@ -126,6 +126,7 @@ def list_page(form: AssetFilterForm) -> tuple[str, int]:
         chips_in_force=filter_chips(form),
         tabs_of_list=asset_tabs(chosen, numbers),
         matching=numbers[chosen.shown],
+        counted_to=limit_of(chosen),
         most_at_once=MOST_ASSETS,
         holders=holders([asset.id for asset in page.rows]),
         urgent_badges=urgent_badges,

@@ -131,7 +131,11 @@ WORDS: Final[Mapping[str, TaskWords]] = {
     ),
     bulk.NAME: TaskWords(
         title=title_of,
-        outcomes={bulk.DONE: "changed", bulk.REFUSED: "not changed"},
+        outcomes={
+            bulk.DONE: "changed",
+            bulk.UNCHANGED: "already as you asked",
+            bulk.REFUSED: "not changed",
+        },
         failures=(bulk.REFUSED,),
         undone=("wasn’t changed", "weren’t changed"),
         rows=("asset", "assets"),

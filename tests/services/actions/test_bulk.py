@@ -1,6 +1,7 @@
 """Bulk actions: those that can are done, those that cannot are listed; one batch."""
 
 import json
+from datetime import date
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -11,13 +12,23 @@ from sqlalchemy import select
 
 from jobs import tasks as job
 from portal.models.assets import Action, Asset
+from portal.models.audit import AuditEntry
 from portal.models.deliveries import Event
 from portal.models.planning import Maintenance
-from portal.services.actions import assignments, bulk, lifecycle
+from portal.services.actions import assignments, bulk, incidents, lifecycle
+from portal.services.actions.incidents import DisposalValues
+from portal.services.core import keyset
+from portal.services.core.permissions import Actor
 from portal.services.core.refusals import NotAllowed, Refusal
 from portal.services.core.unit_of_work import session
 from portal.services.task_kinds import KINDS
-from tests.support.factories import make_asset, make_location, make_staff, make_user
+from tests.support.factories import (
+    make_asset,
+    make_category,
+    make_location,
+    make_staff,
+    make_user,
+)
 
 
 def bodies() -> list[dict[str, Any]]:
@@ -48,7 +59,7 @@ def test_eighteen_can_and_two_cannot(app: Flask) -> None:
         assert body["data"]["batch_id"] == str(public_id)
         assert (body["data"]["origin"], body["data"]["actor"]["name"]) == ("bulk", "Ana")
         assert body["data"]["note"] == "New"
-    rows = bulk.results(bulk.find(public_id))
+    rows = bulk.results(bulk.find(public_id)).rows
     assert [(row.outcome, asset.id) for row, asset in rows[:2]] == [
         ("refused", ids[0]),
         ("refused", ids[1]),
@@ -66,7 +77,7 @@ def test_what_was_refused_stands_first_and_what_is_named_twice_is_done_once(app:
     assert run(task_id) == {"done": 3, "refused": 1}
     task = bulk.find(task_id)
     assert task.total == 4
-    assert [asset.id for _, asset in bulk.results(task)] == [ids[n] for n in (2, 0, 1, 3)]
+    assert [asset.id for _, asset in bulk.results(task).rows] == [ids[n] for n in (2, 0, 1, 3)]
 
 
 def test_each_action_is_the_one_of_a_single_asset(app: Flask) -> None:
@@ -106,6 +117,100 @@ def test_each_action_is_the_one_of_a_single_asset(app: Flask) -> None:
     ]
     session().rollback()
     assert session().scalar(select(Asset.condition).limit(1)) == "fair"
+
+
+def edit(actor: Actor, ids: list[int], **values: Any) -> dict[str, Any]:
+    return run(bulk.start(actor, Action.EDIT, ids, values))
+
+
+@pytest.mark.both_databases
+def test_an_edit_changes_what_is_filled_in_and_nothing_else(app: Flask) -> None:
+    ana, laptops, hamburg = make_user(name="Ana"), make_category(), make_location("Hamburg")
+    ids = [make_asset("Lamp", manufacturer="Acme", notes="Mine"), make_asset("Desk")]
+    before = len(bodies())
+    values = {"category_id": laptops, "location_id": hamburg, "supplier": "Bechtle"}
+    values |= {"condition": None, "model": "", "warranty_expires": "2031-05-03"}
+    assert edit(ana.actor, ids, **values, reservable="no") == {"done": 2}
+    told = bodies()[before:]
+    assert [(body["event"], body["data"]["reason"]) for body in told] == [
+        ("asset.updated", "edit")
+    ] * 2
+    lamp = told[0]
+    assert lamp["data"]["changed_fields"] == [
+        "category", "location", "supplier", "warranty_expires", "reservable",
+    ]  # fmt: skip
+    assert lamp["data"]["origin"] == "bulk"
+    assert (lamp["asset"]["location"]["name"], lamp["asset"]["manufacturer"]) == ("Hamburg", "Acme")
+    asset = lifecycle.find_asset(ids[0])
+    assert (asset.warranty_expires, asset.reservable, asset.notes) == (
+        date(2031, 5, 3),
+        False,
+        "Mine",
+    )
+    audited = select(AuditEntry.actor_name).where(AuditEntry.action == "asset.updated")
+    assert session().scalars(audited).all() == ["Ana"] * 2
+
+
+def test_an_edit_that_leaves_an_asset_as_it_was_tells_nothing_of_it(app: Flask) -> None:
+    ana, ids = make_user(), [make_asset("Lamp", model="T14"), make_asset("Desk")]
+    before = len(bodies())
+    public_id = bulk.start(ana.actor, Action.EDIT, ids, {"model": "T14"})
+    assert run(public_id) == {"done": 1, "unchanged": 1}
+    assert [body["asset"]["name"] for body in bodies()[before:]] == ["Desk"]
+
+
+def test_an_edit_lists_what_it_cannot_change_and_why(app: Flask) -> None:
+    ana = make_user()
+    toner = make_asset("Toner", kind="stock", quantity=3)
+    new = make_asset("Lamp", purchase_date=date(2031, 1, 1))
+    old, desk = make_asset("Old"), make_asset("Desk")
+    incidents.liquidate(ana.actor, old, DisposalValues(method="sold"))
+    assert [each.why_not for each in bulk.preview(Action.EDIT, [old, desk])] == [
+        "was disposed of. You can only change its notes.", None,
+    ]  # fmt: skip
+    values = {"reservable": "no", "warranty_expires": "2030-01-01"}
+    public_id = bulk.start(ana.actor, Action.EDIT, [toner, new, old, desk], values)
+    assert run(public_id) == {"done": 1, "refused": 3}
+    rows = bulk.results(bulk.find(public_id)).rows
+    assert {asset.name: row.message for row, asset in rows} == {
+        "Toner": "AST-00001 is a consumable. No one can reserve it.",
+        "Lamp": "Enter a date on or after the purchase date",
+        "Old": "AST-00003 was disposed of. You can only change its notes.",
+        "Desk": "",
+    }
+
+
+def test_an_edit_of_nothing_or_to_what_no_asset_takes_is_refused_before_it_begins(
+    app: Flask,
+) -> None:
+    ana, ids = make_user().actor, [make_asset()]
+    for values, sentence in (
+        ({"model": "", "category_id": None}, "Change at least 1 field"),
+        ({"model": "x" * 121}, "Enter at most 120 characters"),
+        ({"category_id": 99}, "Choose another category. This one was deleted"),
+        ({"condition": "odd"}, "Choose the condition from the list"),
+    ):
+        with pytest.raises(Refusal, match=sentence):
+            bulk.start(ana, Action.EDIT, ids, values)
+
+
+def test_results_are_on_pages_with_each_asset_once(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keyset, "PAGE_SIZE", 2)
+    ana, ids = make_user().actor, [make_asset(f"Chair {number}") for number in range(5)]
+    for asset_id in ids[3:]:
+        assignments.allocate(ana, asset_id, staff_id=make_staff("Ben Fox"))
+    public_id = bulk.start(ana, Action.DELETE, ids, {"reason": ""})
+    assert run(public_id) == {"done": 3, "refused": 2}
+    task = bulk.find(public_id)
+    first = bulk.results(task)
+    second = bulk.results(task, first.older)
+    third = bulk.results(task, second.older)
+    found = [[asset.id for _, asset in page.rows] for page in (first, second, third)]
+    assert found == [ids[3:], ids[:2], ids[2:3]]
+    assert third.older is None
+    assert [asset.id for _, asset in bulk.results(task, third.newer).rows] == ids[:2]
 
 
 def test_it_is_refused_to_those_who_may_not_for_nothing_and_for_too_many(

@@ -8,12 +8,15 @@ from flask import Flask
 
 from jobs import tasks as job
 from portal.lib.paging import PAGE_SIZE
+from portal.models.assets import Asset
 from portal.models.planning import Maintenance
 from portal.services.actions import assignments, bulk
+from portal.services.assets import queries
 from portal.services.core.permissions import SYSTEM
 from portal.services.task_kinds import KINDS
+from portal.web.assets import bulk_views
 from tests.services.core.keyset_walk import every
-from tests.support.factories import make_asset, make_staff
+from tests.support.factories import make_asset, make_location, make_staff
 from tests.web.signed_in import visit
 
 
@@ -59,6 +62,57 @@ def test_each_action_has_its_form(app: Flask) -> None:
     page = pages.get("/assets/bulk?action=check_in&ids=1")
     assert page.h1 == "Check in isn’t possible now"
     assert page.forms[-1].action != "/assets/bulk"
+
+
+def test_a_person_moves_two_to_another_place_and_gives_them_a_supplier(app: Flask) -> None:
+    for name in ("Lamp", "Desk"):
+        make_asset(name, model="T14")
+    hamburg, pages = make_location("Hamburg"), visit(app)
+    form = pages.get("/assets").form("/assets/bulk")
+    page = pages.submit(form, "Edit", ids=["1", "2"])
+    form = page.form("/assets/bulk")
+    page = pages.submit(form, warranty_expires="soon", supplier="x" * 121)
+    assert page.wrong == ["warranty_expires"]
+    page = pages.submit(form)
+    assert (page.status, page.errors) == (400, ["Change at least 1 field"])
+    page = pages.submit(form, supplier="Bechtle", location_id=str(hamburg))
+    job.work(KINDS)
+    assert "2 changed." in pages.get(page.path).main
+    found = [(each.location_id, each.supplier, each.model) for each in every(Asset)]
+    assert found == [(hamburg, "Bechtle", "T14")] * 2
+
+
+def test_what_a_selection_lacks_is_added_in_its_form(app: Flask) -> None:
+    make_asset("Lamp")
+    pages = visit(app)
+    form = pages.get("/assets/bulk?action=edit&ids=1").form("/assets/bulk")
+    page = pages.submit(form, **{"new_category-name": "Lamps"})
+    job.work(KINDS)
+    assert page.path.startswith("/tasks/")
+    (lamp,) = every(Asset)
+    assert lamp.category is not None
+    assert lamp.category.name == "Lamps"
+
+
+def test_of_very_many_the_first_are_listed(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bulk_views, "MOST_LISTED", 1)
+    for name in ("Lamp", "Desk", "Shelf"):
+        make_asset(name)
+    page = visit(app).get("/assets/bulk?action=delete&ids=1&ids=2&ids=3")
+    assert "2 more" in page.main
+    assert page.form("/assets/bulk").fields["ids"] == ["1", "2", "3"]
+
+
+def test_where_counting_ends_early_more_than_that_can_be_selected(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queries, "COUNTED_BESIDE", PAGE_SIZE)
+    for number in range(PAGE_SIZE + 2):
+        make_asset(f"Lamp {number}")
+    pages = visit(app)
+    form = pages.get("/assets?q=lamp").form("/assets/bulk")
+    assert f"All {PAGE_SIZE}+ that match" in form.node.text
+    assert pages.submit(form, "Delete", all="1").h1 == f"Delete {PAGE_SIZE + 2} assets"
 
 
 def test_maintenance_of_several_is_planned_as_it_was_typed(app: Flask) -> None:
