@@ -18,7 +18,7 @@ with gc_freeze():
     from portal.extensions import db
     from portal.services.core import heartbeats, vault
     from portal.services.operations.health import read_snapshot
-    from portal.services.people import sessions
+    from portal.services.people import sessions, tokens
 
 # What gunicorn takes as: starting again will not help. It ends the server, not one process of it.
 BOOT_ERROR = 3
@@ -69,10 +69,15 @@ def post_worker_init(worker: Any) -> None:
         worker.wsgi,
         heartbeats.WEB,
         is_well=worker.is_turning,
-        write=sessions.write_seen,
+        write=_write_last_seen,
         look=read_snapshot,
     ).begin()
     worker.heartbeat.known.wait(10)  # two heartbeats that wait for their database are over by then
+
+
+def _write_last_seen() -> None:
+    sessions.last_seen.write()
+    tokens.last_seen.write()
 
 
 def worker_exit(_server: Any, worker: Any) -> None:

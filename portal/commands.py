@@ -23,14 +23,13 @@ from sqlalchemy.exc import DBAPIError
 from portal.config.exit_codes import USUAL
 from portal.config.settings import ROOT
 from portal.database.engine import in_words, shown
-from portal.engine.events.body import ActorKind, Origin
 from portal.extensions import db, settings
 from portal.lib.clock import utcnow
 from portal.lib.durations import relative, size_in_words
 from portal.lib.typed_values import is_email, tidy_email
 from portal.models.people import Role
 from portal.services.core import vault
-from portal.services.core.permissions import Actor
+from portal.services.core.permissions import COMMAND_LINE, DEMO
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import writing
 from portal.services.deliveries import bulk_retry, bulk_retry_selection
@@ -42,11 +41,9 @@ from portal.services.operations import sending as operation_sending
 from portal.services.operations.findings import Finding, Level
 from portal.services.operations.health import Facts, read_facts
 from portal.services.operations.retention import WrongClock
-from portal.services.people import accounts, invitations, password_resets, passwords
+from portal.services.people import accounts, invitations, password_resets, passwords, tokens
 from portal.services.webhooks import keys
 from portal.services.webhooks.keys import LostKeys
-
-COMMAND_LINE: Final = Actor(ActorKind.SYSTEM, None, "A command on the server", Origin.COMMAND)
 
 OFF, ON = "off", "on"
 # What is asked for → what to say where it was done, and where it was so already.
@@ -193,6 +190,25 @@ def new_password(email: str) -> None:
         raise click.ClickException(refusal.sentence) from None
 
 
+@click.command("create-token", epilog=USUAL)
+@click.argument("name")
+@click.option("--role", type=click.Choice([role.value for role in Role]), required=True)
+@click.option("--read-only", is_flag=True, help="Let the program read but not change anything.")
+@click.option(
+    "--days",
+    type=click.IntRange(1, tokens.LONGEST_DAYS),
+    help="Days until the token ends. Without this, it has no end.",
+)
+def create_token(name: str, role: str, read_only: bool, days: int | None) -> None:
+    """Create an API token for the program NAME and print it once."""
+    try:
+        _, token = tokens.create(COMMAND_LINE, name, Role(role), read_only=read_only, days=days)
+    except Refusal as refusal:
+        raise click.ClickException(refusal.sentence) from None
+    click.echo(token)
+    click.echo("Store it now. We can’t show it again.", err=True)
+
+
 @click.command("seed-demo", epilog=USUAL)
 @click.option("--dry-run", is_flag=True, help="Only count the sample assets.")
 def seed_demo(dry_run: bool) -> None:
@@ -204,7 +220,7 @@ def seed_demo(dry_run: bool) -> None:
         if dry_run:
             click.echo(f"Assets to add: {seed.check()}. Nothing was changed.")
             return
-        made = seed.seed(seed.DEMO)
+        made = seed.seed(DEMO)
         click.echo(
             f"Added {made.assets} assets, {made.staff} staff, {made.alerts} alerts, and "
             f"{made.webhooks} webhooks with {made.deliveries} deliveries."
@@ -421,6 +437,7 @@ def _exit_code(found: list[Finding]) -> int:
 COMMANDS: Final = (
     create_user,
     new_password,
+    create_token,
     doctor,
     sending,
     prune,

@@ -15,6 +15,8 @@ LONGEST_LINE: Final = 32_768  # characters; a traceback has a few thousand
 _PATTERNS: Final = (
     # Standard Webhooks' secrets, of whatever webhook.
     (re.compile(r"whsec_[A-Za-z0-9+/=_-]+"), MASK),
+    # Tokens of programs (services/people/tokens.py).
+    (re.compile(r"awt_[A-Za-z0-9_-]+"), MASK),
     # Headers that sign somebody in, to the end of the line or of what quotes them.
     (
         re.compile(

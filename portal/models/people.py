@@ -1,4 +1,4 @@
-"""Users, their sessions, one-time links, the sign-in throttle."""
+"""Users, their sessions, one-time links, the sign-in throttle; and the tokens of programs."""
 
 import uuid
 from datetime import date, datetime
@@ -98,3 +98,28 @@ class UserSession(Base):
     created_at: Mapped[datetime]
     confirmed_at: Mapped[datetime]
     last_seen_on: Mapped[date]
+
+
+class Token(Base):
+    """The token of a program that uses the API. It belongs to the portal, whoever made it.
+
+    Only its hash is kept. A revoked one keeps its row and its name, by which the audit trail knows
+    what it did. `last_used_on`: a day of the portal's time zone.
+    """
+
+    __tablename__ = "tokens"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[uuid.UUID] = mapped_column(default=public_id, unique=True)
+    name: Mapped[str] = mapped_column(String(80))
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    role: Mapped[str] = mapped_column(String(16))
+    read_only: Mapped[bool] = mapped_column(default=False)
+    made_by: Mapped[str] = mapped_column(String(120))
+    made_by_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    created_at: Mapped[datetime] = mapped_column(default=common_now)
+    ends_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+    last_used_on: Mapped[date | None]
+
+    __table_args__ = (Index("uq_tokens_name", func.lower(text("name")), unique=True),)

@@ -57,6 +57,7 @@ class Task(Base):
     actor_kind: Mapped[str] = mapped_column(String(10))
     actor_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     actor_name: Mapped[str] = mapped_column(String(120))
+    token_id: Mapped[int | None]
     origin: Mapped[str] = mapped_column(String(16))
     stopped_by: Mapped[str | None] = mapped_column(String(120))
     created_at: Mapped[datetime] = mapped_column(default=common_now)

@@ -88,6 +88,7 @@ def start(
         actor_kind=actor.kind,
         actor_id=actor.user_id,
         actor_name=actor.name,
+        token_id=actor.token_id,
         origin=actor.origin,
     )
     current.add(task)
@@ -106,9 +107,9 @@ def find(public_id: UUID) -> Task:
 
 
 def actor_of(task: Task, origin: Origin | None = None) -> Actor:
-    """The person who started it, in whose name and with whose rights its rows are done."""
-    kind = ActorKind(task.actor_kind)
-    return Actor(kind, task.actor_id, task.actor_name, origin or Origin(task.origin))
+    """Who started it, in whose name and with whose rights its rows are done."""
+    by = ActorKind(task.actor_kind), task.actor_id, task.actor_name
+    return Actor(*by, origin or Origin(task.origin), token_id=task.token_id)
 
 
 def stop(actor: Actor, public_id: UUID, kind: Kind) -> None:

@@ -17,7 +17,13 @@ from portal.web.frame import access, layout, request_log, site_state
 from portal.web.help import views as help_views
 from portal.web.home import views as home_views
 from portal.web.operations import audit_views, email_views, probe_views, system_views
-from portal.web.people import account_views, invitation_views, link_views, sign_in_views
+from portal.web.people import (
+    account_views,
+    invitation_views,
+    link_views,
+    sign_in_views,
+    token_views,
+)
 from portal.web.people import erasure_views as people_erasure_views
 from portal.web.people import views as people_views
 from portal.web.planning import views as planning_views
@@ -53,6 +59,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     invitation_views.blueprint,
     link_views.new_passwords_blueprint,
     people_erasure_views.blueprint,
+    token_views.blueprint,
     asset_views.blueprint,
     asset_views.tabs_blueprint,
     csv_views.export_blueprint,

@@ -31,6 +31,7 @@ OURS = (
     "doctor",
     "forget-secrets",
     "new-password",
+    "create-token",
     "prune",
     "retry",
     "rotate-keys",

@@ -140,7 +140,7 @@ def _conclude(
     status_from = None if before.get("deleted_at") else before.get("status")
     status_to = None if asset.deleted_at else asset.status
     data = event_data(
-        body.Actor(actor.kind, actor.user_id, actor.name),
+        body.Actor(actor.kind, actor.wire_id, actor.name),
         actor.origin,
         batch_id=actor.batch_id,
         status_from=status_from,

@@ -11,7 +11,7 @@ from portal.extensions import settings
 from portal.models.tasks import IS_UNDER_WAY, Task, TaskState
 from portal.services import audit, tasks
 from portal.services.alerts import settings as alert_settings
-from portal.services.core.permissions import Actor, require
+from portal.services.core.permissions import DEMO, Actor, require
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session, writing
 from portal.services.demo import seed
@@ -61,7 +61,7 @@ def _step(current: Session, task: Task) -> Step:
     """Everything at once: while half of it is there, nobody should see or send it."""
 
     def load() -> None:
-        task.counts = asdict(seed.fill(current, seed.DEMO))
+        task.counts = asdict(seed.fill(current, DEMO))
 
     if (refusal := tasks.refusal_of(current, load)) is not None:
         task.error = refusal.sentence

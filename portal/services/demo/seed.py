@@ -7,12 +7,10 @@ be shown to another.
 """
 
 from dataclasses import dataclass
-from typing import Final
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from portal.engine.events.body import ActorKind, Origin
 from portal.models.alerts import Alert
 from portal.models.assets import Asset
 from portal.models.assignments import Staff
@@ -27,8 +25,6 @@ from portal.services.demo.data import PRODUCTS, STOCK
 from portal.services.demo.deliveries import Sender, note_deliveries
 from portal.services.demo.register import Story, note_register
 from portal.services.operations import retention
-
-DEMO: Final = Actor(ActorKind.SYSTEM, None, "Demo data", Origin.COMMAND)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from portal.models.audit import AuditEntry, ErasedKind
 from portal.models.deliveries import Attempt, Delivery, Lease
 from portal.models.mails import Mail
 from portal.models.operations import SendingSwitch
+from portal.models.people import Token
 from portal.models.planning import Maintenance, Reservation
 from portal.models.tasks import Task, TaskRow
 from portal.models.webhooks import Webhook
@@ -171,6 +172,7 @@ PLACES: Final[tuple[NameTable, ...]] = (
         _mentioned(Alert.details),
     ),
     _place(AlertRun, _named(AlertRun.actor_name)),
+    _place(Token, _by(Token.made_by, Token.made_by_id)),
     _place(
         Delivery,
         _named(Delivery.requested_by),

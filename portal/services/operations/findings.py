@@ -582,6 +582,20 @@ def _mail(facts: Facts, _now: datetime) -> Iterator[Finding]:
         )
 
 
+def _tokens(facts: Facts, now: datetime) -> Iterator[Finding]:
+    for name, ends_at in facts.ending_tokens:
+        day = moment_words(ends_at, facts.settings.timezone, now)
+        is_over = ends_at <= now
+        yield Finding(
+            "token_ends",
+            Level.WARNING,
+            f"The API token of {name} {'ended' if is_over else 'ends'} {day}.",
+            "The program gets errors until you change the end under Settings → API."
+            if is_over
+            else "After that, the program can’t use the API. Change the end under Settings → API.",
+        )
+
+
 def _erasures(facts: Facts, _now: datetime) -> Iterator[Finding]:
     if facts.stuck_erasures:
         yield Finding(
@@ -611,6 +625,7 @@ RULES: Final[tuple[Callable[[Facts, datetime], Iterator[Finding]], ...]] = (
     alerts_are_looked_for,
     _disks,
     _mail,
+    _tokens,
     _erasures,
     _failed_jobs,
     is_redis_open,

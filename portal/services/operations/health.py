@@ -46,6 +46,7 @@ from portal.services.operations.readiness import (
 )
 from portal.services.outbox.claimable import Claimable, SendingStop, find_due, find_stop, heads
 from portal.services.outbox.connectivity import find_offline
+from portal.services.people import tokens
 from portal.services.webhooks.keys import lost_names, undecryptable_names
 
 OPEN_TOO_LONG: Final = 10.0  # seconds
@@ -279,6 +280,7 @@ class Facts:
     alerts: RunStatus | None = None
     stuck_erasures: Sequence[str] = ()
     mail: MailTrouble | None = None
+    ending_tokens: Sequence[tuple[str, datetime]] = ()
     disks: Sequence[Disk] = ()
     at: datetime = field(default_factory=utcnow)
     here: str = field(default_factory=gethostname)
@@ -320,6 +322,7 @@ def read_facts(*, examines: bool = False) -> Facts:
             backlog=read_backlog(),
             alerts=run_status(now),
             mail=find_mail_trouble(),
+            ending_tokens=tokens.ending(now),
             stuck_erasures=[label_of(row) for row in stuck_erasures(session())],
             keys_error=vault.why_undecryptable() or "",
             at=now,

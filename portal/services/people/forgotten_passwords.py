@@ -18,11 +18,11 @@ from portal.lib.typed_values import tidy_email
 from portal.models.mails import Mail
 from portal.models.people import Link, LinkKind, User
 from portal.services import audit
+from portal.services.core.permissions import NOBODY
 from portal.services.core.unit_of_work import database_time, writing
 from portal.services.mail import mails
 from portal.services.mail.mails import Writer
 from portal.services.people import link_mails, one_time_links, sign_in_throttle
-from portal.services.people.sign_in import NOBODY
 
 LASTS: Final = timedelta(hours=1)
 ASKED: Final = "forgotten"

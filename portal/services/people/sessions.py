@@ -9,7 +9,6 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from threading import Lock
 from typing import Final, NamedTuple
 from uuid import UUID, uuid4
 
@@ -25,7 +24,9 @@ from portal.models.people import User, UserSession
 from portal.services import audit
 from portal.services.core.permissions import Actor
 from portal.services.core.queries import remove_in_steps
+from portal.services.core.time_zones import today
 from portal.services.core.unit_of_work import session, writing
+from portal.services.people.last_seen import LastSeen
 
 BY_PASSWORD: Final = "password"  # noqa: S105 - the way in, not one
 UNKNOWN_DEVICE: Final = "Unknown browser"
@@ -34,12 +35,9 @@ CONFIRMED_FOR: Final = timedelta(minutes=15)
 # Nobody is idle for longer than a day (`SESSION_IDLE_MINUTES`): who was last seen on the 1st, even
 # at its end, is out before the 3rd begins. A day more, for one that was written late.
 SEEN_WITHIN: Final = timedelta(days=2)
-SEEN_AT_ONCE: Final = 1000
 MOST_LISTED: Final = 50
 
-# Whom this process saw today for the first time, until its heartbeat writes it down.
-_seen: set[UUID] = set()
-_lock: Final = Lock()
+last_seen: Final = LastSeen(UserSession.id, UserSession.last_seen_on)
 
 
 class Admission(NamedTuple):
@@ -75,7 +73,7 @@ def begin(current: Session, user: User, device: str) -> Admission:
         device=device,
         created_at=now,
         confirmed_at=now,
-        last_seen_on=_today(),
+        last_seen_on=today(),
     )
     current.add(made)
     return Admission(user, made.id)
@@ -92,29 +90,8 @@ def find(session_id: UUID) -> tuple[User, UserSession] | None:
     if found is None:
         return None
     user, row = found
-    if row.last_seen_on < _today():
-        with _lock:
-            _seen.add(session_id)
+    last_seen.note(session_id, row.last_seen_on)
     return user, row
-
-
-def write_seen() -> None:
-    """Write the day of those whom this process saw today for the first time: once a day and
-    session, for a GET writes nothing. What fails is written the next time."""
-    with _lock:
-        seen = sorted(_seen)[:SEEN_AT_ONCE]
-    if not seen:
-        return
-    with writing() as current:
-        today = _today()
-        wanted = select(UserSession).where(
-            UserSession.id.in_(seen), UserSession.last_seen_on < today
-        )
-        # Another process may write the same ones: neither waits.
-        for row in current.scalars(wanted.with_for_update(skip_locked=True)):
-            row.last_seen_on = today
-    with _lock:
-        _seen.difference_update(seen)
 
 
 def open_sessions(actor: Actor, this: UUID) -> list[OpenSession]:
@@ -183,16 +160,12 @@ def remove_old() -> None:
 
 
 def _is_over() -> ColumnElement[bool]:
-    unseen = UserSession.last_seen_on < _today() - SEEN_WITHIN
+    unseen = UserSession.last_seen_on < today() - SEEN_WITHIN
     return or_(UserSession.created_at <= _oldest(), unseen)
 
 
 def _oldest() -> datetime:
     return common_now() - timedelta(days=settings().session_days)
-
-
-def _today() -> date:
-    return common_now().astimezone(settings().timezone).date()
 
 
 LASTS: Final = timedelta(days=180)

@@ -1,7 +1,6 @@
 """Signing in: the password is checked, and attempts are counted."""
 
 from dataclasses import dataclass
-from typing import Final
 
 from sqlalchemy import update
 
@@ -9,7 +8,7 @@ from portal.engine.events.body import ActorKind, Origin
 from portal.lib.typed_values import tidy_email
 from portal.models.people import User
 from portal.services import audit
-from portal.services.core.permissions import Actor
+from portal.services.core.permissions import NOBODY, Actor
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session, writing
 from portal.services.mail import mails
@@ -17,8 +16,6 @@ from portal.services.people import account_mails, passwords, sessions, sign_in_t
 from portal.services.people.accounts import find_user
 from portal.services.people.sessions import UNKNOWN_DEVICE, Admission
 from portal.services.people.sign_in_throttle import SLOWED, Key
-
-NOBODY: Final = Actor(ActorKind.SYSTEM, None, "Someone not signed in", Origin.UI)
 
 
 class WrongPassword(Refusal):

@@ -332,6 +332,7 @@ SECTIONS: Final = (
         "Settings",
         (
             Place("Users", "/settings/people", "people.manage"),
+            Place("API", "/settings/api", "api.manage"),
             Place("Audit", "/settings/audit", "audit.read"),
             Place(MAILBOX, "/settings/email", "system.read"),
             Place("System", "/settings/system", "system.read"),

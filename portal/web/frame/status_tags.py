@@ -69,6 +69,12 @@ PERSON: Final[Mapping[str, Tag]] = {
     "erased": Tag("Erased", "eraser", "neutral"),
 }
 
+TOKEN: Final[Mapping[str, Tag]] = {
+    "active": Tag("Active", "check2", "success"),
+    "ended": Tag("Ended", "hourglass-bottom", "warning"),
+    "revoked": Tag("Revoked", "slash-circle", "neutral"),
+}
+
 PROCESS: Final[Mapping[str, Tag]] = {
     "running": Tag("Running", "check2", "success"),
     "silent": Tag("Not responding", "x-octagon-fill", "danger"),

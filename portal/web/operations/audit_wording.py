@@ -7,10 +7,12 @@ from typing import Any, Final, NamedTuple
 
 from flask import request
 
+from portal.engine.events.body import Origin
 from portal.engine.events.catalogue import EventName
 from portal.models.deliveries import EARLIER_STATUSES
 from portal.models.webhooks import ALL_EVENTS
 from portal.services.audit import TrailEntry
+from portal.services.core.permissions import COMMAND_LINE, DEMO
 from portal.services.deliveries.bulk_retry_selection import KEPT, filter_of
 from portal.services.people.accounts import ROLE_NAMES
 from portal.web.assets.presenter import LABELS, MOVED, in_words
@@ -26,7 +28,7 @@ ORIGINS: Final = {
     "bulk": "in bulk",
     "import": "by an import",
     "command": "by a command",
-    "api": "by a command",  # commands said so before they had a word of their own
+    "api": "by the API",
     "cron": "automatically",
 }
 
@@ -49,6 +51,14 @@ GROUPS: Final[Mapping[str, Group]] = {
             "alerts.marked": "marked as sent",
             "alert_settings.answered": "first check decided",
             "alert_settings.updated": "settings changed",
+        },
+    ),
+    "token": Group(
+        "API token",
+        {
+            "token.created": "created",
+            "token.end_moved": "end changed",
+            "token.revoked": "revoked",
         },
     ),
     "asset": Group(
@@ -201,8 +211,13 @@ ACROSS: Final[Mapping[str, tuple[str, Sequence[str]]]] = {
         [action for action in WORDS if action.endswith((".deleted", ".erased"))],
     ),
     "access": (
-        "All password and role changes",
-        ["person.role_changed", "person.new_password_offered", "person.password_changed"],
+        "All password, role, and token changes",
+        [
+            "person.role_changed",
+            "person.new_password_offered",
+            "person.password_changed",
+            *GROUPS["token"].actions,
+        ],
     ),
 }
 # Where a thing of this kind can be looked at.
@@ -214,6 +229,7 @@ PATHS: Final[Mapping[str, str]] = {
     "person": "/settings/people/",
     "restoration": "/tasks/",
     "staff": "/staff/",
+    "token": "/settings/api/",
     "webhook": "/settings/webhooks/",
 }
 # Ids that stand in a change: its label, the words of a link, and where that leads.
@@ -250,12 +266,19 @@ def line_of(entry: TrailEntry, names: Names) -> TrailLine:
     return TrailLine(
         at=entry.at,
         by=entry.by,
-        way="" if entry.origin == "ui" else ORIGINS.get(entry.origin, entry.origin),
+        way=_way(entry),
         what=action_words(entry.action),
         thing=_thing(entry),
         path=_path(entry),
         details=list(_details(entry, names)),
     )
+
+
+def _way(entry: TrailEntry) -> str:
+    # Commands said that they were the API before there was one.
+    is_command = entry.origin == Origin.API and entry.by in (COMMAND_LINE.name, DEMO.name)
+    origin = Origin.COMMAND if is_command else entry.origin
+    return "" if origin == Origin.UI else ORIGINS.get(origin, origin)
 
 
 def action_words(action: str) -> str:

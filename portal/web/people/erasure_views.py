@@ -20,6 +20,7 @@ from portal.services.core.unit_of_work import session
 from portal.services.erasure import erase as erasing
 from portal.services.erasure.person import KnownPerson, person_to_be
 from portal.services.erasure.preview import MOST_READ, Mention, preview
+from portal.services.people import tokens
 from portal.web.forms.base import PortalForm, refusals_in, status_of
 from portal.web.forms.versions import VersionField
 from portal.web.frame.access import actor, always, requires
@@ -86,6 +87,7 @@ def _page(kind: ErasedKind, public_id: UUID) -> Answer:
         "erasure/show.html",
         **_common(kind, row),
         form=form,
+        tokens=tokens.made_by(public_id) if kind is ErasedKind.USER else [],
         seen=seen,
         changes=in_words(seen.rows),
         person=person,

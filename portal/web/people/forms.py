@@ -3,6 +3,7 @@
 from typing import Any, ClassVar, Final
 
 from wtforms import (
+    BooleanField,
     EmailField,
     HiddenField,
     PasswordField,
@@ -16,7 +17,7 @@ from wtforms.validators import DataRequired, InputRequired, Length
 from portal.extensions import settings
 from portal.lib.typed_values import LONGEST, is_email, tidy_email
 from portal.services.core.refusals import Refusal
-from portal.services.people import passwords
+from portal.services.people import passwords, tokens
 from portal.services.people.accounts import ROLE_NAMES, time_zones
 from portal.web.forms.base import PortalForm
 from portal.web.forms.versions import VersionField
@@ -27,6 +28,8 @@ ROLE_HINTS: Final = {
     "support": "Can test webhooks, retry and dismiss deliveries, and view everything except "
     "settings",
 }
+
+NEVER: Final = "none"
 
 EMAIL_LENGTH: Final = {"email": LONGEST}
 
@@ -154,6 +157,43 @@ class RoleForm(PortalForm):
 
     role = _role()
     version = VersionField()
+
+
+def _lasts(**more: Any) -> RadioField:
+    return RadioField(
+        "Works for",
+        choices={"30": "30 days", "90": "90 days", "365": "1 year", NEVER: "No end"},
+        validators=[InputRequired("Choose how long the token works")],
+        **more,
+    )
+
+
+class MoveEndForm(PortalForm):
+    """When a token ends, counted from now."""
+
+    lasts = _lasts()
+
+    @property
+    def days(self) -> int | None:
+        """Return how many days it works; None where it has no end."""
+        return None if self.lasts.data == NEVER else int(self.lasts.data)
+
+
+class TokenForm(MoveEndForm):
+    """A program's name, and what its token may do."""
+
+    lengths: ClassVar[dict[str, int]] = {"name": tokens.LONGEST_NAME}
+    name = StringField(
+        "Program",
+        description="Shown wherever this program changes something. You can’t change it later",
+        validators=[DataRequired("Enter the program’s name")],
+        render_kw={"autocomplete": "off"},
+    )
+    role = _role()
+    read_only = BooleanField(
+        "Read only", description="The program can see what its role sees, but can’t change anything"
+    )
+    lasts = _lasts(default="365")
 
 
 class ConfirmationForm(PortalForm):

@@ -7,7 +7,7 @@ from werkzeug.wrappers import Response
 
 from portal.models.people import Role
 from portal.services.core.refusals import Stale
-from portal.services.people import accounts, invitations
+from portal.services.people import accounts, invitations, tokens
 from portal.services.people.accounts import ROLE_NAMES, Person
 from portal.web.forms.base import refusals_in, status_of
 from portal.web.forms.versions import goes_on_editing, stale_page
@@ -92,6 +92,7 @@ def _page(public_id: UUID, form: RoleForm | None = None) -> str:
         form=form or _form(person),
         role_name=ROLE_NAMES[Role(person.role)],
         hints=ROLE_HINTS,
+        tokens=tokens.made_by(public_id),
     )
 
 

@@ -33,7 +33,7 @@ from portal.services.deliveries import bulk_retry
 from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.outbox import rollups
 from portal.services.outbox.rollups import StatusChange
-from portal.services.people import invitations
+from portal.services.people import invitations, tokens
 from portal.services.webhooks import crud, drafts, inbox, turn_on_off
 from portal.services.webhooks.rows import token_of
 from portal.services.webhooks.rules import WebhookValues
@@ -120,6 +120,7 @@ class Filled:
     deliveries: UUID
     people: UUID
     invitations: UUID
+    tokens: UUID
     help: str = "alerts"
 
 
@@ -153,6 +154,7 @@ def fill(by: Person) -> Filled:
         deliveries=made[-1],
         people=colleague.public_id,
         invitations=invitations.invite(by.actor, "cleo.marin@example.com", Role.MANAGER),
+        tokens=tokens.create(by.actor, "MDM", Role.MANAGER, read_only=False, days=365)[0],
     )
 
 

@@ -28,6 +28,7 @@ TOLD = """
     events.asset_tag events.asset_name
     categories.name locations.name assignments.location maintenances.supplier
     import_matches.matches import_matches.words
+    tokens.name
     webhooks.name webhooks.url webhooks.conditions webhooks.draft_form attempts.url leases.url
 """
 # Words of ours, numbers, and what is sealed: nobody is named there.
@@ -51,6 +52,7 @@ NOBODY = """
     notices.told processes.host processes.kind processes.name processes.offline_hosts
     processes.trouble
     reservations.state stock_moves.kind submissions.owner submissions.result_path
+    tokens.role tokens.token_hash
     task_rows.outcome tasks.actor_kind tasks.counts tasks.cursor tasks.error tasks.kind
     tasks.origin tasks.state users.role
     webhook_events.event webhooks.format webhooks.headers_enc webhooks.kind webhooks.off_reason

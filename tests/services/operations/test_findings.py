@@ -123,6 +123,8 @@ FAULTS: dict[str, dict[str, Any]] = {
     "late": {"backlog": Backlog(3, 0, NOW - timedelta(minutes=10))},
     "mail": {"mail": MailTrouble(1, Step.SIGN_IN, "535 wrong", has_given_up=False)},
     "mail given up": {"mail": MailTrouble(1200, Step.CONNECT, "timed out", has_given_up=True)},
+    "token ends": {"ending_tokens": [("MDM", NOW + timedelta(days=9))]},
+    "token ended": {"ending_tokens": [("MDM", NOW - timedelta(days=1))]},
     "erasure": {"stuck_erasures": ["Erased person 17"]},
     "disk short": {"disks": [Disk("/srv", 900 * MB, 2**40)]},
     "disk full": {"disks": [Disk("/srv", 90 * MB, 2**40)]},

@@ -195,14 +195,14 @@ def test_the_day_of_a_visit_is_written_by_the_heartbeat_once(app: Flask) -> None
     for each in (seen, too):
         assert sessions.find(each) is not None
         assert rows()[each].last_seen_on == yesterday, "who reads a page writes nothing"
-    sessions.write_seen()
+    sessions.last_seen.write()
     assert {key: row.last_seen_on for key, row in rows().items()} == {
         seen: today,
         too: today,
         unseen: yesterday,
     }
     change(seen, last_seen_on=yesterday)
-    sessions.write_seen()
+    sessions.last_seen.write()
     assert rows()[seen].last_seen_on == yesterday, "nothing was left to write"
 
 
@@ -211,8 +211,8 @@ def test_a_visit_that_is_written_late_brings_no_session_back(app: Flask) -> None
     this = begin(ana)
     change(this, last_seen_on=rows()[this].last_seen_on - timedelta(days=1))
     assert sessions.find(this) is not None
-    at_once(app, [lambda: sessions.end(ana.actor, this), sessions.write_seen])
-    sessions.write_seen()
+    at_once(app, [lambda: sessions.end(ana.actor, this), sessions.last_seen.write])
+    sessions.last_seen.write()
     assert rows() == {}
 
 

@@ -26,6 +26,7 @@ tasks.read               admin manager support
 alerts.read              admin manager support
 alerts.acknowledge       admin manager
 alerts.settings          admin
+api.manage               admin
 people.manage            admin
 people.erase             admin
 audit.read               admin
@@ -105,6 +106,8 @@ alerts.acknowledge
 alerts.settings
     alert_settings.index alert_settings.live alert_settings.preview alert_settings.run
     alert_settings.first alert_settings.mark
+api.manage
+    tokens.index tokens.new tokens.show tokens.move_end tokens.revoke
 people.manage
     people.index people.show people.role people.enable people.disable
     invitations.new invitations.invite invitations.show invitations.copied invitations.renew
@@ -132,9 +135,10 @@ always
     invitations.new invitations.invite invitations.show invitations.renew invitations.cancel
     new_passwords.offer new_passwords.show new_passwords.send invitations.send
     webhook_secrets.show webhook_secrets.switch webhook_drafts.secret
+    tokens.new tokens.move_end
     confirmations.confirm
 posted
-    webhook_forms.new webhook_secrets.erase
+    webhook_forms.new webhook_secrets.erase tokens.revoke
 enters_secrets
     webhook_forms.edit
 sends_elsewhere

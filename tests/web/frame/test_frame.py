@@ -65,7 +65,7 @@ def test_it_answers_although_nobody_can_be_looked_up() -> None:
 def test_it_offers_only_what_the_person_may_read(pages: Pages) -> None:
     assert pages.get("/deliveries").links("Settings") == ["/settings/people"]
     page = pages.get("/deliveries?without=people.manage")
-    assert page.links("Settings") == ["/settings/audit"]
+    assert page.links("Settings") == ["/settings/api"]
     assert page.links("Webhooks") == ["/settings/webhooks"]
     assert pages.get("/deliveries?without=webhooks.read").links("Webhooks") == []
     assert pages.get("/deliveries?without=deliveries.read").links("Deliveries") == []

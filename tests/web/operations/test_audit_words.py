@@ -18,7 +18,7 @@ def line(app: Flask, action: str, *, name: str = "Seven", **values: Any) -> Trai
     entry = TrailEntry(
         id=1,
         at=AT,
-        by="Ana",
+        by=values.pop("by", "Ana"),
         origin=values.pop("origin", "ui"),
         action=action,
         kind=action.partition(".")[0],
@@ -62,11 +62,13 @@ def test_it_says_in_which_way_something_was_done(app: Flask) -> None:
         ("bulk", "in bulk"),
         ("import", "by an import"),
         ("command", "by a command"),
-        ("api", "by a command"),
+        ("api", "by the API"),
         ("cron", "automatically"),
         ("of a later version", "of a later version"),
     ):
         assert line(app, "asset.changed", origin=origin).way == way, origin
+    old = line(app, "asset.changed", origin="api", by="A command on the server")
+    assert old.way == "by a command"
 
 
 def test_what_has_no_name_goes_by_its_kind_and_a_delivery_by_its_event(app: Flask) -> None:

@@ -1,0 +1,49 @@
+"""The day on which a session or a token was last used: noted in memory, written by the heartbeat.
+
+Once a day and row, for a GET writes nothing. Days are of the portal's time zone.
+"""
+
+from datetime import date
+from threading import Lock
+from typing import Any, Final
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import InstrumentedAttribute
+
+from portal.services.core.time_zones import today
+from portal.services.core.unit_of_work import writing
+
+AT_ONCE: Final = 1000
+
+Column = InstrumentedAttribute[Any]
+
+
+class LastSeen:
+    """The rows that this process saw today for the first time. `key`: of one; `day`: to write."""
+
+    def __init__(self, key: Column, day: Column) -> None:
+        self._key, self._day = key, day
+        self._seen: set[Any] = set()
+        self._lock = Lock()
+
+    def note(self, key: object, known: date | None) -> None:
+        """Note that it is being used, unless `known`, its day, says so."""
+        if known is None or known < today():
+            with self._lock:
+                self._seen.add(key)
+
+    def write(self) -> None:
+        """Write what was noted. What fails is written the next time."""
+        with self._lock:
+            seen = sorted(self._seen)[:AT_ONCE]
+        if not seen:
+            return
+        with writing() as current:
+            now = today()
+            is_older = or_(self._day.is_(None), self._day < now)
+            wanted = select(self._key.class_).where(self._key.in_(seen), is_older)
+            # Another process may write the same ones: neither waits.
+            for row in current.scalars(wanted.with_for_update(skip_locked=True)):
+                setattr(row, self._day.key, now)
+        with self._lock:
+            self._seen.difference_update(seen)
