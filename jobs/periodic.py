@@ -28,7 +28,7 @@ from portal.queue.names import BACKGROUND, MAINTENANCE_ID
 from portal.queue.schedule import Entry, table
 from portal.services import tasks as task_leases
 from portal.services.actions.planning import reservations
-from portal.services.alerts import runs
+from portal.services.alerts import emails, runs
 from portal.services.core import heartbeats
 from portal.services.core.unit_of_work import database_time, session, writing
 from portal.services.dispatch import maintenance as dispatch_maintenance
@@ -79,8 +79,10 @@ def periodic(name: str) -> Callable[[Task], Task]:
 @job
 @periodic("alerts")
 def look_for_alerts() -> None:
-    """Begin the run of the latest time of day that has none. May run twice at once."""
+    """Begin the run of the latest time of day that has none, and store the emails about new alerts.
+    May run twice at once."""
     runs.start_due(database_time(session()))
+    emails.tell_new()
 
 
 @job

@@ -5,7 +5,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import ForeignKey, Index, String, text
+from sqlalchemy import ForeignKey, Index, String, false, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.extensions import Base, Big
@@ -48,7 +48,8 @@ class Alert(Base):
     `matter` is the key without the number of a reminder: what has to pass for it to be over.
     `details` are its event's own keys, in their form on the wire. `is_sent` False: it was marked
     as already sent, and has no event. `resolved_at`: the matter has passed, or a later reminder
-    stands for it.
+    stands for it. `mailed_at`: when its emails were stored, to `mailed_to` addresses; it is that of
+    their rows. None while it is new.
     """
 
     __tablename__ = "alerts"
@@ -69,6 +70,8 @@ class Alert(Base):
     acknowledged_at: Mapped[datetime | None]
     acknowledged_by_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     acknowledged_by: Mapped[str | None] = mapped_column(String(120))
+    mailed_at: Mapped[datetime | None]
+    mailed_to: Mapped[int] = mapped_column(default=0, server_default="0")
 
     asset: Mapped[Asset] = relationship()
 
@@ -76,6 +79,8 @@ class Alert(Base):
         Index("ix_alerts_asset_id_id", "asset_id", "id"),
         Index("ix_alerts_event_id", "event_id"),
         Index("ix_alerts_by_event", "event", "id"),
+        # Finds what is new, and what a row of `mails` tells of.
+        Index("ix_alerts_mailed_at", "mailed_at", "id"),
         Index(
             "ix_alerts_standing",
             "asset_id",
@@ -90,8 +95,10 @@ class Alert(Base):
 class AlertSettings(Base):
     """The organisation's alert settings: one row, made by the first change.
 
-    `time_of_day` is "HH:MM" in the portal's time zone. `first_answer*`: what was decided about
-    everything that was due before the first run; None until then.
+    `time_of_day` is "HH:MM" in the portal's time zone. `mail_*`: the addresses that get emails of a
+    kind. `holder_text`: a paragraph of the organisation's in the reminder to a holder.
+    `first_answer*`: what was decided about everything that was due before the first run; None until
+    then.
     """
 
     __tablename__ = "alert_settings"
@@ -105,6 +112,12 @@ class AlertSettings(Base):
     repeat_every_days: Mapped[int | None]
     low_stock_on: Mapped[bool]
     time_of_day: Mapped[str] = mapped_column(String(5))
+    mail_overdue: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")
+    mail_maintenance: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")
+    mail_warranty: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")
+    mail_low_stock: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")
+    remind_holder: Mapped[bool] = mapped_column(default=False, server_default=false())
+    holder_text: Mapped[str] = mapped_column(default="", server_default="")
     first_answer: Mapped[str | None] = mapped_column(String(8))
     first_answer_at: Mapped[datetime | None]
     version: Mapped[int] = mapped_column(default=1)

@@ -14,11 +14,11 @@ from portal.lib.ids import public_id
 class Mail(Base):
     """An email, stored with what it tells of, and removed when it is sent.
 
-    Its words and its link are written when it is sent: by its `kind`, of the `link_id` or the
-    `webhook_id`. It goes to the user, to whom the link is for, or to `address`. `public_id` is in
-    its Message-ID. `failed_step`, `failed_with`: where the last try ended, and the mail server's
-    words. Only a test and what a local trial shows in place of sending have a `sent_at`; `kept` is
-    the text of the latter.
+    Its words and its link are written when it is sent: by its `kind`, of the `link_id`, the
+    `webhook_id`, or what was marked at `created_at`. It goes to the user, the staff member, to whom
+    the link is for, or to `address`. `public_id` is in its Message-ID. `failed_step`,
+    `failed_with`: where the last try ended, and the mail server's words. Only a test and what a
+    local trial shows in place of sending have a `sent_at`; `kept` is the text of the latter.
     """
 
     __tablename__ = "mails"
@@ -27,6 +27,7 @@ class Mail(Base):
     public_id: Mapped[uuid.UUID] = mapped_column(default=public_id, unique=True)
     kind: Mapped[str] = mapped_column(String(20))
     user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    staff_id: Mapped[int | None]
     link_id: Mapped[int | None] = mapped_column(ForeignKey("links.id", ondelete="CASCADE"))
     webhook_id: Mapped[int | None] = mapped_column(ForeignKey("webhooks.id", ondelete="CASCADE"))
     address: Mapped[str | None] = mapped_column(String(254))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from portal.services.alerts import emails as alert_emails
 from portal.services.mail import own_test
 from portal.services.mail.mails import TEST, Writer
 from portal.services.people import account_mails, forgotten_passwords, link_mails
@@ -14,4 +15,5 @@ KINDS: Final[Mapping[str, Writer]] = {
     **link_mails.WRITERS,
     **forgotten_passwords.WRITERS,
     **account_mails.WRITERS,
+    **alert_emails.WRITERS,
 }

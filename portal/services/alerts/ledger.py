@@ -125,6 +125,7 @@ def _enter(
         fired_at=moment.now,
         is_sent=is_sent,
         details=details_of(alert.facts),
+        mailed_at=None if is_sent else moment.now,
     )
     entered = row.on_conflict_do_nothing(index_elements=[Alert.dedupe_key])
     return current.execute(entered.returning(Alert.id)).scalar_one_or_none()

@@ -1,14 +1,18 @@
-"""Alert settings: what is alerted of, when, and the answer to the first question."""
+"""Alert settings: what is alerted of, when, who gets emails, and the answer to the first
+question."""
 
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
+from portal.engine.events.catalogue import EventName
 from portal.extensions import settings
 from portal.lib.clock import common_now
+from portal.lib.typed_values import is_email, tidy_email
 from portal.models.alerts import AlertSettings, FirstAnswer
 from portal.services import audit
 from portal.services.alerts.rules import DAYS, MOST_DAYS, AlertRules, Moment
@@ -22,11 +26,48 @@ ONE_DAY: Final = timedelta(days=1)
 TARGET: Final = ("alert_settings", ONE_ROW, "Alerts")
 
 
+# kind → the column of the addresses that get its emails.
+ADDRESSES: Final[Mapping[EventName, str]] = {
+    EventName.CHECKOUT_OVERDUE: "mail_overdue",
+    EventName.MAINTENANCE_DUE: "mail_maintenance",
+    EventName.WARRANTY_EXPIRING: "mail_warranty",
+    EventName.LOW_STOCK: "mail_low_stock",
+}
+MOST_ADDRESSES: Final = 20  # of a kind
+LONGEST_HOLDER_TEXT: Final = 1_000
+LONGEST_SHOWN: Final = 60  # characters of what is no address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Emails:
+    """Who gets emails: the addresses of each kind, and holders of overdue assets.
+
+    `holder_text`: a paragraph of the organisation's in the reminder to a holder.
+    """
+
+    mail_overdue: Sequence[str] = ()
+    mail_maintenance: Sequence[str] = ()
+    mail_warranty: Sequence[str] = ()
+    mail_low_stock: Sequence[str] = ()
+    remind_holder: bool = False
+    holder_text: str = ""
+
+    def of(self, event: str) -> Sequence[str]:
+        """The addresses that get this kind's emails."""
+        addresses: Sequence[str] = getattr(self, ADDRESSES[EventName(event)])
+        return addresses
+
+    def events_of(self, address: str) -> list[EventName]:
+        """The kinds that this address gets."""
+        return [event for event in ADDRESSES if address in self.of(event)]
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     """The settings in force. `version` 0: nobody has changed them yet."""
 
     rules: AlertRules
+    emails: Emails = Emails()
     version: int = 0
     first_answer: str | None = None
     first_answer_at: datetime | None = None
@@ -38,9 +79,12 @@ class Stored:
         return self.first_answer_at is not None
 
 
-def read() -> Stored:
-    """The settings in force."""
-    return _stored(session().get(AlertSettings, ONE_ROW, populate_existing=True))
+def read(current: Session | None = None, *, is_locked: bool = False) -> Stored:
+    """The settings in force. `is_locked`: nobody changes them until the transaction ends."""
+    lock = {"read": True} if is_locked else None
+    of = current or session()
+    row = of.get(AlertSettings, ONE_ROW, populate_existing=True, with_for_update=lock)
+    return _stored(row)
 
 
 def moment(now: datetime, rules: AlertRules | None = None) -> Moment:
@@ -53,19 +97,24 @@ def zone() -> ZoneInfo:
     return settings().timezone
 
 
-def save(actor: Actor, version: int, rules: AlertRules) -> bool:
-    """Change them; False when they were that already. Raises `Refusal`, `Stale`."""
+def save(actor: Actor, version: int, rules: AlertRules, emails: Emails | None = None) -> bool:
+    """Change them; False when they were that already. `emails` None: those stay. Raises `Refusal`,
+    `Stale`."""
     _refuse_unfit(rules)
+    if emails is not None:
+        emails = _tidied(emails)
     with writing() as current:
         require(current, actor, "alerts.settings")
         row = locked(current)
         if row.version != version:
             raise Stale("Someone else changed these settings after you opened the page.")
-        before = _stored(row).rules
-        changes = _changes(before, rules)
+        before = _stored(row)
+        now = _columns(rules) | _columns_of_emails(emails or before.emails)
+        changes = _changes(_columns(before.rules) | _columns_of_emails(before.emails), now)
         if not changes:
             return False
-        _fill(row, rules)
+        for name, value in now.items():
+            setattr(row, name, value)
         row.version += 1
         audit.record(current, actor, "alert_settings.updated", target=TARGET, changes=changes)
         return True
@@ -82,9 +131,24 @@ def answer(current: Session, actor: Actor, given: FirstAnswer) -> bool:
     return True
 
 
+def forget_addresses(current: Session, addresses: Collection[str]) -> None:
+    """Take these addresses out, in the transaction that takes their person away."""
+    row = current.get(AlertSettings, ONE_ROW, with_for_update=True)
+    theirs = {address.lower() for address in addresses}
+    for name in ADDRESSES.values() if row else ():
+        left = [each for each in getattr(row, name) if each not in theirs]
+        if left != getattr(row, name):
+            setattr(row, name, left)
+
+
+def typed_addresses(lines: Iterable[str]) -> list[str]:
+    """Return the addresses as they are stored; two alike are one."""
+    return list(dict.fromkeys(filter(None, map(tidy_email, lines))))
+
+
 def locked(current: Session) -> AlertSettings:
     """The one row for update, made if nobody has needed it yet."""
-    values = {"id": ONE_ROW, "version": 0, **_columns(AlertRules())}
+    values = {"id": ONE_ROW, "version": 0, **_columns(AlertRules()), **_columns_of_emails(Emails())}
     make = insert_or_ignore(current.connection())(AlertSettings).values(values)
     current.execute(make.on_conflict_do_nothing())
     return current.get_one(AlertSettings, ONE_ROW, with_for_update=True)
@@ -96,7 +160,8 @@ def _stored(row: AlertSettings | None) -> Stored:
     names = [name for name in AlertRules.__dataclass_fields__ if name != "at"]
     rules = AlertRules(**{name: getattr(row, name) for name in names})
     rules = replace(rules, at=time.fromisoformat(row.time_of_day))
-    return Stored(rules, row.version, row.first_answer, row.first_answer_at)
+    emails = Emails(**{each.name: getattr(row, each.name) for each in fields(Emails)})
+    return Stored(rules, emails, row.version, row.first_answer, row.first_answer_at)
 
 
 def _columns(rules: AlertRules) -> dict[str, Any]:
@@ -105,14 +170,33 @@ def _columns(rules: AlertRules) -> dict[str, Any]:
     return {**columns, "time_of_day": f"{at:%H:%M}"}
 
 
-def _fill(row: AlertSettings, rules: AlertRules) -> None:
-    for name, value in _columns(rules).items():
-        setattr(row, name, value)
+def _columns_of_emails(emails: Emails) -> dict[str, Any]:
+    columns = asdict(emails)
+    return columns | {name: list(columns[name]) for name in ADDRESSES.values()}
 
 
-def _changes(before: AlertRules, after: AlertRules) -> dict[str, Any]:
-    old, new = _columns(before), _columns(after)
+def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     return {name: {"from": old[name], "to": new[name]} for name in new if old[name] != new[name]}
+
+
+def _tidied(emails: Emails) -> Emails:
+    """Return them as they are stored. Raises `Refusal` at the field that does not fit."""
+    tidied: dict[str, Any] = {}
+    for name in ADDRESSES.values():
+        found = tidied[name] = typed_addresses(getattr(emails, name))
+        wrong = [each for each in found if not is_email(each)]
+        if wrong:
+            shown = wrong[0] if len(wrong[0]) <= LONGEST_SHOWN else f"{wrong[0][:LONGEST_SHOWN]}…"
+            sentence = f"Enter each email address on its own line. Check “{shown}”"
+            raise Refusal(sentence, field=name)
+        if len(found) > MOST_ADDRESSES:
+            extra = f"“{found[MOST_ADDRESSES]}” is number {MOST_ADDRESSES + 1}"
+            raise Refusal(f"Enter at most {MOST_ADDRESSES} email addresses. {extra}", field=name)
+    text = " ".join(emails.holder_text.split())
+    if len(text) > LONGEST_HOLDER_TEXT:
+        sentence = f"Enter at most {LONGEST_HOLDER_TEXT:,} characters"
+        raise Refusal(sentence, field="holder_text")
+    return replace(emails, holder_text=text, **tidied)
 
 
 def _refuse_unfit(rules: AlertRules) -> None:

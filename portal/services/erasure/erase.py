@@ -22,6 +22,7 @@ from portal.models.audit import ErasedKind, Erasure
 from portal.models.people import User
 from portal.models.tasks import Task
 from portal.services import audit, tasks
+from portal.services.alerts import settings as alert_settings
 from portal.services.assets import staff
 from portal.services.core.erasures import find_erasure, label_of, stuck_erasures
 from portal.services.core.permissions import Actor, require
@@ -29,6 +30,7 @@ from portal.services.core.refusals import NotFound, Refusal, Stale
 from portal.services.core.unit_of_work import session, writing
 from portal.services.erasure.person import TARGETS, KnownPerson, person_of, person_to_be
 from portal.services.erasure.places import NameTable, places_of
+from portal.services.mail import mails
 from portal.services.people import accounts
 from portal.services.tasks import Kind, Step
 from portal.services.webhooks import rows
@@ -65,6 +67,9 @@ def erase(
         if not set(sought) <= set(person.texts):
             raise Refusal("Choose names and addresses from the list", field="sought")
         erasure = Erasure(kind=kind, person_id=row.id, by_id=actor.user_id)
+        # Now, and not with the history: nothing is emailed there any more.
+        alert_settings.forget_addresses(current, person.emails)
+        mails.forget_addresses(current, person.emails)
         erasure.known_as = {"names": person.names, "emails": person.emails, "sought": list(sought)}
         current.add(erasure)
         current.flush()

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Text, and_, cast, false, or_
 from sqlalchemy.orm import InstrumentedAttribute
 
 from portal.extensions import Base
-from portal.models.alerts import Alert, AlertRun
+from portal.models.alerts import Alert, AlertRun, AlertSettings
 from portal.models.assets import Action, Activity, StockMove
 from portal.models.assignments import Assignment, Incident
 from portal.models.audit import AuditEntry, ErasedKind
@@ -173,6 +173,7 @@ PLACES: Final[tuple[NameTable, ...]] = (
     ),
     _place(AlertRun, _named(AlertRun.actor_name)),
     _place(Token, _by(Token.made_by, Token.made_by_id)),
+    _place(AlertSettings, _mentioned(AlertSettings.holder_text)),
     _place(
         Delivery,
         _named(Delivery.requested_by),

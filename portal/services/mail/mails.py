@@ -1,12 +1,12 @@
 """Emails as rows: stored in the transaction of what they tell of, and due until they are sent."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, TypeAlias
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, and_, delete, func, or_, select
+from sqlalchemy import ColumnElement, and_, delete, func, select
 from sqlalchemy.orm import Session
 
 from portal.database.engine import database_now
@@ -50,6 +50,7 @@ def write(
     kind: str,
     *,
     user_id: int | None = None,
+    staff_id: int | None = None,
     link_id: int | None = None,
     webhook_id: int | None = None,
     address: str | None = None,
@@ -58,8 +59,8 @@ def write(
     where no email is sent."""
     if is_on():
         now = database_time(current)
-        row = Mail(kind=kind, user_id=user_id, link_id=link_id, webhook_id=webhook_id)
-        row.address = address
+        row = Mail(kind=kind, user_id=user_id, staff_id=staff_id, link_id=link_id)
+        row.webhook_id, row.address = webhook_id, address
         row.created_at = row.due_at = now
         current.add(row)
         notify_after_commit(current, notify_mails)
@@ -67,8 +68,13 @@ def write(
 
 def forget(current: Session, user: User) -> None:
     """Delete whatever is for this person, in the transaction that takes their account away."""
-    is_theirs = func.lower(Mail.address) == user.email.lower()
-    current.execute(delete(Mail).where(or_(Mail.user_id == user.id, is_theirs)))
+    current.execute(delete(Mail).where(Mail.user_id == user.id))
+
+
+def forget_addresses(current: Session, addresses: Collection[str]) -> None:
+    """Delete whatever is for these addresses, in the caller's transaction."""
+    theirs = [address.lower() for address in addresses]
+    current.execute(delete(Mail).where(func.lower(Mail.address).in_(theirs)))
 
 
 def is_waiting() -> ColumnElement[bool]:

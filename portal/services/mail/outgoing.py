@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from portal.engine.events.body import ActorKind, Origin
 from portal.extensions import settings
+from portal.models.assignments import Staff
 from portal.models.mails import Mail
 from portal.models.people import Link, User
 from portal.services.core.permissions import Actor
@@ -97,7 +98,11 @@ def _write(mail_id: int, kinds: Mapping[str, Writer]) -> _Ready | None:
 
 
 def _reader(current: Session, mail: Mail) -> tuple[str, ZoneInfo]:
-    """Return the address, none for whoever may not sign in any more, and the reader's zone."""
+    """Return the address, none for whoever has left or may not sign in any more, and the reader's
+    zone."""
+    if mail.staff_id is not None:
+        staff = current.get(Staff, mail.staff_id)
+        return staff.email if staff and staff.is_active else "", settings().timezone
     link = current.get(Link, mail.link_id) if mail.link_id else None
     address = (link.email if link else mail.address) or ""
     is_theirs = or_(User.id == mail.user_id, func.lower(User.email) == address.lower())

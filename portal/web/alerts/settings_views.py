@@ -12,6 +12,7 @@ from portal.lib.clock import utcnow
 from portal.services.alerts import queries as alert_queries
 from portal.services.alerts import runs
 from portal.services.alerts import settings as alert_settings
+from portal.services.alerts.sentences import fired_words
 from portal.services.alerts.settings import TARGET
 from portal.services.core.refusals import Stale
 from portal.web.alerts.forms import AlertSettingsForm
@@ -19,8 +20,8 @@ from portal.web.alerts.wording import (
     KINDS,
     coming_audience,
     due_words,
-    fired_words,
     runs_panel,
+    sentence,
 )
 from portal.web.forms.base import refusals_flashed, refusals_in, say_whether_changed, status_of
 from portal.web.forms.versions import goes_on_editing, stale_page
@@ -71,6 +72,7 @@ def preview() -> str:
         "alerts/preview.html",
         coming=coming,
         kinds=KINDS,
+        sentence=sentence,
         fired=fired_words({str(event): n for event, n in coming.counts.items()}),
         audience=_would_get(coming.counts),
         is_answered=alert_settings.read().is_answered,

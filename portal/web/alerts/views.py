@@ -17,7 +17,7 @@ from portal.services.alerts import queries as alert_queries
 from portal.services.alerts.queries import AlertDeliveries, AlertFilter, Which
 from portal.services.core.refusals import NotFound
 from portal.web.alerts.why_not import of_asset
-from portal.web.alerts.wording import KINDS, KindWords, due_words, state_of
+from portal.web.alerts.wording import KINDS, KindWords, due_words, sentence, state_of
 from portal.web.forms.base import status_of
 from portal.web.forms.filter_form import ChosenField, FilterForm, LinkedField, RowField
 from portal.web.frame.access import actor, local_path, requires
@@ -62,6 +62,7 @@ class AlertLine:
 
     alert: Alert
     words: KindWords
+    sentence: str
     todo: str
     state: Tag
     sent: str
@@ -130,6 +131,7 @@ def _line(alert: Alert, made: Mapping[int, AlertDeliveries]) -> AlertLine:
     return AlertLine(
         alert=alert,
         words=words,
+        sentence=sentence(alert.event, alert.details),
         todo=words.remedy if is_open else "",
         state=state_of(alert),
         sent=sent,

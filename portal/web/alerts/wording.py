@@ -3,7 +3,7 @@ checks sent, to whom."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -17,48 +17,23 @@ from portal.models.tasks import Task, TaskState
 from portal.services import tasks
 from portal.services.actions.planning.queries import MaintenanceList
 from portal.services.alerts import queries as alert_queries
+from portal.services.alerts import sentences
 from portal.services.alerts.queries import DueNow, RunStatus
 from portal.services.alerts.rules import AlertRules
 from portal.services.alerts.runs import AudienceCounts, audiences
+from portal.services.alerts.sentences import NAMES, fired_words
 from portal.services.assets.queries import Shown
 from portal.services.core.permissions import SYSTEM
-from portal.services.core.time_zones import today
 from portal.services.outbox.publish import Audience
 from portal.web.alerts import why_not
 from portal.web.frame.status_tags import ALERT, ALERT_RUN, Tag
-from portal.web.frame.wording import counted, day_of, exact_day, near_time, number, plural
+from portal.web.frame.wording import counted, exact_day, near_time, number, plural
 from portal.web.help.advice import for_reader
 
-Details = Mapping[str, Any]
 OFF: Final = "Off"
 # No background worker runs if a check waits longer than this.
 PATIENCE: Final = timedelta(seconds=15)
 EMPTY: Final[Mapping[str | None, str]] = {None: "None yet", RunOutcome.DONE: "Nothing due"}
-
-
-def _overdue(details: Details) -> str:
-    due = near_time(datetime.fromisoformat(details["due_at"]))
-    earlier = details["reminder_no"] - 1
-    reminder = f" Reminder {earlier}." if earlier else ""
-    return f"{details['staff']['name']} was due to return it by {due}.{reminder}"
-
-
-def _maintenance(details: Details) -> str:
-    return f"“{details['title']}” {_on(details['due_on'], 'is due', 'was due')}."
-
-
-def _warranty(details: Details) -> str:
-    return f"Its warranty {_on(details['warranty_expires'], 'ends', 'ended')}."
-
-
-def _low(details: Details) -> str:
-    left = f"{number(details['quantity'])} {details.get('unit') or ''}".strip()
-    return f"{left} left, threshold {number(details['min_quantity'])}."
-
-
-def _on(written: str, coming: str, past: str) -> str:
-    day = date.fromisoformat(written)
-    return f"{past if day < today() else coming} {day_of(day)}"
 
 
 def _overdue_rule(rules: AlertRules) -> str:
@@ -85,17 +60,15 @@ def _warranty_rule(rules: AlertRules) -> str:
 class KindWords:
     """The words of one kind of alert.
 
-    `topic`: what it watches. `tab`: all its alerts. `sentence`: what happened, as of now: what was
-    still to come when it fired may be past. `rule`: when it is sent, if `setting` is on. `todo`:
-    the remedy; `{}` becomes the person to ask, for a reader who cannot do it. `label` leads to
-    `action`, or to the asset's maintenance.
+    `topic`: what it watches. `tab`: all its alerts. `rule`: when it is sent, if `setting` is on.
+    `todo`: the remedy; `{}` becomes the person to ask, for a reader who cannot do it. `label` leads
+    to `action`, or to the asset's maintenance.
     `in_state`: the endpoint and arguments of the list of what is in that state.
     """
 
     tag: Tag
     topic: str
     tab: str
-    sentence: Callable[[Details], str]
     setting: str
     rule: Callable[[AlertRules], str]
     todo: str
@@ -125,10 +98,9 @@ class KindWords:
 # In the order of the pages.
 KINDS: Final[Mapping[str, KindWords]] = {
     EventName.CHECKOUT_OVERDUE: KindWords(
-        tag=Tag("Overdue", "alarm", "danger"),
+        tag=Tag(NAMES[EventName.CHECKOUT_OVERDUE], "alarm", "danger"),
         topic="Return",
         tab="Overdue alerts",
-        sentence=_overdue,
         setting="overdue_on",
         rule=_overdue_rule,
         todo="Contact the holder. Then {}check in the asset or extend the due date.",
@@ -137,10 +109,9 @@ KINDS: Final[Mapping[str, KindWords]] = {
         in_state=("assets.index", Shown.OVERDUE),
     ),
     EventName.MAINTENANCE_DUE: KindWords(
-        tag=Tag("Maintenance due", "wrench", "warning"),
+        tag=Tag(NAMES[EventName.MAINTENANCE_DUE], "wrench", "warning"),
         topic="Maintenance",
         tab="Maintenance alerts",
-        sentence=_maintenance,
         setting="maintenance_on",
         rule=_maintenance_rule,
         todo="After the work is finished, {}record the result.",
@@ -148,10 +119,9 @@ KINDS: Final[Mapping[str, KindWords]] = {
         in_state=("planning.maintenance", MaintenanceList.DUE),
     ),
     EventName.LOW_STOCK: KindWords(
-        tag=Tag("Low stock", "box-seam", "warning"),
+        tag=Tag(NAMES[EventName.LOW_STOCK], "box-seam", "warning"),
         topic="Stock",
         tab="Low-stock alerts",
-        sentence=_low,
         setting="low_stock_on",
         rule=_low_rule,
         todo="Reorder. Then {}record the received items.",
@@ -160,10 +130,9 @@ KINDS: Final[Mapping[str, KindWords]] = {
         in_state=("assets.index", Shown.LOW),
     ),
     EventName.WARRANTY_EXPIRING: KindWords(
-        tag=Tag("Warranty ends soon", "shield-exclamation", "warning"),
+        tag=Tag(NAMES[EventName.WARRANTY_EXPIRING], "shield-exclamation", "warning"),
         topic="Warranty",
         tab="Warranty alerts",
-        sentence=_warranty,
         setting="warranty_on",
         rule=_warranty_rule,
         todo="For a repair under warranty, {}file the claim.",
@@ -171,6 +140,11 @@ KINDS: Final[Mapping[str, KindWords]] = {
         action=Action.SEND_TO_WARRANTY,
     ),
 }
+
+
+def sentence(event: str, details: Mapping[str, Any]) -> str:
+    """Say what happened, by the reader's clock."""
+    return sentences.sentence(event, details, near_time)
 
 
 def state_of(alert: Alert) -> Tag:
@@ -293,15 +267,6 @@ def runs_panel(now: datetime) -> RunsPanel:
         tag=tag,
         working=_working(task) if task else "",
         is_slow=is_queued and task is not None and now - task.created_at > PATIENCE,
-    )
-
-
-def fired_words(counts: Mapping[str, int]) -> str:
-    """The counts in words: "2 overdue, 1 low stock"."""
-    return ", ".join(
-        f"{number(counts[event])} {words.tag.word.lower()}"
-        for event, words in KINDS.items()
-        if counts.get(event)
     )
 
 

@@ -175,6 +175,7 @@ ROWS: Final[Mapping[str, tuple[str, str]]] = {
     "incidents": ("loss, damage, or transfer report", "loss, damage, or transfer reports"),
     "alerts": ("alert", "alerts"),
     "alert_runs": ("alert check", "alert checks"),
+    "alert_settings": ("alert setting", "alert settings"),
     "deliveries": ("delivery", "deliveries"),
     "attempts": ("attempt", "attempts"),
     "tasks": ("import or bulk action", "imports and bulk actions"),

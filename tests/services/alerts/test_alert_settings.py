@@ -1,5 +1,6 @@
 """Alert settings: who may change what, the first question, Check now, acknowledging."""
 
+import re
 from collections.abc import Callable
 from datetime import time
 from uuid import uuid4
@@ -18,6 +19,7 @@ from portal.services.alerts import runs
 from portal.services.alerts import settings as alert_settings
 from portal.services.alerts.queries import AlertFilter, Which
 from portal.services.alerts.rules import AlertRules
+from portal.services.alerts.settings import Emails
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal, Stale
 from portal.services.core.unit_of_work import session
@@ -167,3 +169,36 @@ def test_acknowledging_takes_it_from_the_open_ones_once(app: Flask) -> None:
     assert alert_queries.count_alerts(every) == 2
     assert alert_queries.list_alerts(AlertFilter(which=Which.ALL, asset_id=ids[0])).rows[0].asset_id
     assert "alert.acknowledged" in audited()
+
+
+ADDRESSES: dict[str, tuple[list[str], str]] = {
+    "none": (["ok@example.com", "the office"], "Check “the office”"),
+    "a header": (["a@example.com\nBcc: b@example.com"], "Check “a@example.com"),
+    "two in one": (["a@example.com, b@example.com"], "Check “a@example.com, b"),
+    "too long": ([f"{'a' * 250}@example.com"], "Check “aaa"),
+    "the 21st": ([f"a{n}@example.com" for n in range(21)], "“a20@example.com” is number 21"),
+}
+
+
+@pytest.mark.parametrize("case", ADDRESSES)
+def test_what_is_no_address_or_one_too_many_is_named_at_its_field(app: Flask, case: str) -> None:
+    typed, sentence = ADDRESSES[case]
+    with pytest.raises(Refusal, match=re.escape(sentence)) as refused:
+        alert_settings.save(make_user().actor, 0, AlertRules(), Emails(mail_warranty=typed))
+    assert refused.value.field == "mail_warranty"
+    assert alert_settings.read().version == 0
+
+
+def test_two_addresses_alike_are_one_and_who_gets_emails_is_recorded(app: Flask) -> None:
+    ana = make_user()
+    typed = [" Office@Example.com ", "", "office@example.com", "it@example.com"]
+    emails = Emails(mail_overdue=typed, remind_holder=True, holder_text="Room\r\n 12 ")
+    assert alert_settings.save(ana.actor, 0, AlertRules(), emails)
+    stored = alert_settings.read().emails
+    assert stored.mail_overdue == ["office@example.com", "it@example.com"]
+    assert stored.holder_text == "Room 12"
+    assert not alert_settings.save(ana.actor, 1, AlertRules(), stored)
+    (entry,) = session().scalars(select(AuditEntry).where(AuditEntry.target_id == "1"))
+    assert entry.changes["mail_overdue"] == {"from": [], "to": list(stored.mail_overdue)}
+    with pytest.raises(Refusal, match="1,000 characters"):
+        alert_settings.save(ana.actor, 1, AlertRules(), Emails(holder_text="a" * 1001))

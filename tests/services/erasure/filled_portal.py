@@ -18,6 +18,7 @@ from portal.lib.clock import utcnow
 from portal.models.alerts import Alert
 from portal.models.assets import Action
 from portal.models.assignments import Assignment, Staff
+from portal.models.mails import Mail
 from portal.models.people import Link, Role, User
 from portal.models.planning import MaintenanceOutcome
 from portal.services import tasks
@@ -25,6 +26,8 @@ from portal.services.actions import assignments, bulk, incidents, stock
 from portal.services.actions.planning import maintenance, reservations
 from portal.services.actions.planning.rules import PlanValues, ReservationValues, WorkValues
 from portal.services.alerts import ledger, runs
+from portal.services.alerts import settings as alert_settings
+from portal.services.alerts.settings import Emails
 from portal.services.assets import staff
 from portal.services.assets.staff import StaffValues
 from portal.services.core.time_zones import today
@@ -197,6 +200,12 @@ def _alerts(by: Person, zoe: int) -> None:
     assert public_id is not None
     ledger.acknowledge(by.actor, public_id)
     assignments.check_in(by.actor, asset)
+    stored, own = alert_settings.read(), f"Bring it to {ZOE.name}, or ask {ADDRESS}."
+    told = Emails(mail_overdue=[ZOE.email, ADDRESS], mail_low_stock=[ADDRESS], holder_text=own)
+    alert_settings.save(by.actor, stored.version, stored.rules, told)
+    with writing() as current:
+        for to in (ZOE.email, ADDRESS):
+            current.add(Mail(kind="alerts", address=to, due_at=soon))
 
 
 def _deliveries(by: Person, webhook: Any) -> None:

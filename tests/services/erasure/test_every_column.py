@@ -18,6 +18,8 @@ AT_ONCE = """
     links.email links.kind links.token_hash links.role
     sign_in_throttles.key sessions.device sessions.way
     erasures.known_as mails.address
+    alert_settings.mail_overdue alert_settings.mail_maintenance alert_settings.mail_warranty
+    alert_settings.mail_low_stock
 """
 # The page of an erasure names these: bodies until their retention ends, and what people typed.
 TOLD = """

@@ -23,7 +23,7 @@ from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import writing
 from portal.services.outbox.publish import Audience
 from portal.web.alerts import why_not, wording
-from portal.web.alerts.wording import KINDS, RunLine
+from portal.web.alerts.wording import RunLine, sentence
 from portal.web.frame.status_tags import ALERT_RUN
 from tests.support.factories import make_asset
 from tests.support.golden.expected_file import Golden
@@ -43,13 +43,13 @@ def _asked(app: Flask) -> Iterator[None]:
 
 def test_what_is_said_of_an_alert_is_written_down(golden: Golden) -> None:
     late = {"due_at": "2026-03-09T16:00:00+00:00", "staff": {"name": "Maria"}}
-    said = {f"{LATE}, {n}": KINDS[LATE].sentence(late | {"reminder_no": n}) for n in (1, 2, 5)}
+    said = {f"{LATE}, {n}": sentence(LATE, late | {"reminder_no": n}) for n in (1, 2, 5)}
     for day in ("2026-03-09", "2026-03-10", "2026-03-11"):
         details = {"title": "Oil", "due_on": day, "warranty_expires": day}
-        said |= {f"{kind}, {day}": KINDS[kind].sentence(details) for kind in (DUE, WARRANTY)}
+        said |= {f"{kind}, {day}": sentence(kind, details) for kind in (DUE, WARRANTY)}
     for quantity, unit in ((3, "boxes"), (3, None), (0, "boxes")):
         stock = {"quantity": quantity, "unit": unit, "min_quantity": 5}
-        said[f"{LOW}, {quantity} {unit}"] = KINDS[LOW].sentence(stock)
+        said[f"{LOW}, {quantity} {unit}"] = sentence(LOW, stock)
     golden.said(WORDS / "alerts.txt", said)
 
 

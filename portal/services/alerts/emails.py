@@ -1,0 +1,170 @@
+"""Alerts by email: to the addresses of their kind, and to whoever holds what is overdue.
+
+Every alert is marked in the transaction that stores the emails about it, and `mailed_at` is the
+same in all of them: so an email finds its alerts when it is written, however late that is. A
+number that only grows would pass by what an earlier transaction commits later.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from functools import partial
+from typing import Final
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import ColumnElement, case, func, select, update
+from sqlalchemy.orm import Session, joinedload
+
+from portal.engine.events.catalogue import EventName
+from portal.extensions import settings
+from portal.models.alerts import Alert
+from portal.models.assets import Asset
+from portal.models.assignments import Assignment, Staff
+from portal.models.mails import Mail
+from portal.models.people import User
+from portal.services.alerts import runs
+from portal.services.alerts import settings as alert_settings
+from portal.services.alerts.sentences import NAMES, fired_words, sentence
+from portal.services.alerts.settings import Emails
+from portal.services.core.time_zones import moment_words
+from portal.services.core.unit_of_work import database_time, session, writing
+from portal.services.mail import mails
+from portal.services.mail.mailer import Letter
+from portal.services.mail.mails import Writer
+
+ALERTS: Final = "alerts"
+HOLDER: Final = "alert_holder"
+MOST_LINES: Final = 50
+LATE: Final = EventName.CHECKOUT_OVERDUE
+
+
+def tell_new() -> int:
+    """Store one email an address about all new alerts; return how many alerts these are. May run
+    twice at once.
+
+    While a check is at work, its alerts wait for its end: they are one email. Before anyone has
+    decided about what was due at first, all wait.
+    """
+    if runs.task_under_way(session()):
+        return 0
+    with writing() as current:
+        # Locked: an address that an erasure takes out now gets nothing stored afterwards.
+        stored = alert_settings.read(current, is_locked=True)
+        if not stored.is_answered:
+            return 0
+        now, emails = database_time(current), stored.emails
+        reached = {event: reached_by(current, emails, event) for event in NAMES}
+        new = select(Alert.id).where(Alert.mailed_at.is_(None))
+        # What somebody is changing is told of a minute later.
+        free = new.with_for_update(skip_locked=True, key_share=True)
+        counts = {event: len(addresses) for event, addresses in reached.items()}
+        values = {"mailed_at": now, "mailed_to": case(counts, value=Alert.event)}
+        taken = update(Alert).where(Alert.id.in_(free)).values(values)
+        returned = taken.returning(Alert.event, Alert.assignment_id)
+        found = current.execute(returned.execution_options(synchronize_session=False)).all()
+        events = {event for event, _ in found}
+        for address in dict.fromkeys(to for event in events for to in reached[EventName(event)]):
+            mails.write(current, ALERTS, address=address)
+        if emails.remind_holder:
+            ids = [assignment_id for event, assignment_id in found if event == LATE]
+            holders = select(Assignment.staff_id).where(Assignment.id.in_(ids)).distinct()
+            for staff_id in current.scalars(holders.order_by(Assignment.staff_id)):
+                mails.write(current, HOLDER, staff_id=staff_id)
+        return len(found)
+
+
+def reached_by(current: Session, emails: Emails, event: str) -> list[str]:
+    """The addresses to which emails of this kind go: those of disabled users get none."""
+    if not mails.is_on():
+        return []
+    found = emails.of(event)
+    disabled = select(func.lower(User.email)).where(
+        func.lower(User.email).in_(found), User.is_active.is_(False)
+    )
+    left_out = set(current.scalars(disabled)) if found else set()
+    return [address for address in found if address not in left_out]
+
+
+def write(current: Session, mail: Mail, zone: ZoneInfo) -> Letter | None:
+    """The email to an address: what it still gets and is not over yet."""
+    address = mail.address or ""
+    events = alert_settings.read(current).emails.events_of(address)
+    wanted = (*_of(mail), Alert.event.in_(events))
+    grouped = select(Alert.event, func.count()).where(*wanted).group_by(Alert.event)
+    counts = {row[0]: row[1] for row in current.execute(grouped)}
+    if not counts:
+        return None
+    places = {event: place for place, event in enumerate(NAMES)}
+    order = (case(places, value=Alert.event), Alert.id)
+    shown = select(Alert).where(*wanted).options(joinedload(Alert.asset)).order_by(*order)
+    alerts = current.scalars(shown.limit(MOST_LINES)).all()
+    total, base = sum(counts.values()), settings().base_url
+    parts = []
+    for event, many in ((event, counts[event]) for event in NAMES if event in counts):
+        lines = [_line(alert, zone) for alert in alerts if alert.event == event]
+        parts += [f"{NAMES[event]} ({many:,})"] * (total > 1 and bool(lines)) + lines
+    more = total - len(alerts)
+    if more:
+        parts.append(f"And {more:,} more {'alert' if more == 1 else 'alerts'}.")
+    parts.append(f"View all alerts:\n{base}/alerts")
+    parts.append(
+        f"Times are in the time zone {zone.key}. An administrator of the asset register at "
+        f"{urlsplit(base).netloc} added {address} under Settings → Alerts and can remove it there."
+    )
+    subject = _of_one(alerts[0]) if total == 1 else f"{total:,} alerts: {fired_words(counts)}"
+    return Letter(subject, "\n\n".join(parts) + "\n")
+
+
+def remind(current: Session, mail: Mail, zone: ZoneInfo) -> Letter | None:
+    """The reminder to a holder: of what is still out."""
+    staff = current.get(Staff, mail.staff_id)
+    held = select(Assignment.id).where(Assignment.staff_id == mail.staff_id)
+    wanted = (*_of(mail), Alert.event == LATE, Alert.assignment_id.in_(held))
+    shown = select(Alert).where(*wanted).options(joinedload(Alert.asset)).order_by(Alert.id)
+    alerts = current.scalars(shown.limit(MOST_LINES)).all()
+    stored = alert_settings.read(current).emails
+    if staff is None or not alerts or not stored.remind_holder:
+        return None
+    lines = [f"{_called(alert.asset)}\n{_due(alert, zone)}" for alert in alerts]
+    is_one = len(alerts) == 1
+    parts = [
+        f"{' '.join(staff.name.split())}, you were due to return:",
+        *lines,
+        f"Return {'it' if is_one else 'them'} or ask for more time.",
+        *([stored.holder_text] if stored.holder_text else []),
+        f"The asset register at {urlsplit(settings().base_url).netloc} sent this reminder "
+        f"automatically. Times are in the time zone {zone.key}.",
+    ]
+    subject = _of_one(alerts[0]) if is_one else f"{len(alerts):,} overdue assets"
+    return Letter(subject, "\n\n".join(parts) + "\n")
+
+
+WRITERS: Final[Mapping[str, Writer]] = {ALERTS: write, HOLDER: remind}
+
+
+def _of(mail: Mail) -> tuple[ColumnElement[bool], ...]:
+    """The alerts that an email tells of, without those that are over."""
+    return Alert.mailed_at == mail.created_at, Alert.resolved_at.is_(None)
+
+
+def _of_one(alert: Alert) -> str:
+    """ "Overdue: LAP-0012 ThinkPad T14"."""
+    return f"{NAMES[EventName(alert.event)]}: {alert.asset.asset_tag} {alert.asset.name}"
+
+
+def _line(alert: Alert, zone: ZoneInfo) -> str:
+    happened = sentence(alert.event, alert.details, partial(moment_words, zone=zone))
+    link = f"{settings().base_url}/assets/{alert.asset_id}"
+    return f"{_called(alert.asset)}\n{_on_one_line(happened)}\n{link}"
+
+
+def _due(alert: Alert, zone: ZoneInfo) -> str:
+    return f"Due {moment_words(datetime.fromisoformat(alert.details['due_at']), zone)}"
+
+
+def _called(asset: Asset) -> str:
+    return _on_one_line(f"{asset.asset_tag}, {asset.name}")
+
+
+def _on_one_line(text: str) -> str:
+    return " ".join(text.split())

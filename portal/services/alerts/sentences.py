@@ -1,0 +1,67 @@
+"""Alerts in words, for pages and emails: the kinds, and what happened."""
+
+from collections.abc import Callable, Mapping
+from datetime import date, datetime
+from typing import Any, Final
+
+from portal.engine.events.catalogue import EventName
+from portal.lib.dates import day_words
+from portal.services.core.time_zones import today
+
+Details = Mapping[str, Any]
+# Writes a time as its reader's clock shows it.
+Clock = Callable[[datetime], str]
+
+# In the order of pages and emails.
+NAMES: Final[Mapping[EventName, str]] = {
+    EventName.CHECKOUT_OVERDUE: "Overdue",
+    EventName.MAINTENANCE_DUE: "Maintenance due",
+    EventName.LOW_STOCK: "Low stock",
+    EventName.WARRANTY_EXPIRING: "Warranty ends soon",
+}
+
+
+def sentence(event: str, details: Details, clock: Clock) -> str:
+    """Say what happened, as of now: what was still to come when it fired may be past. `details`:
+    of the alert."""
+    return SENTENCES[EventName(event)](details, clock)
+
+
+def fired_words(counts: Mapping[str, int]) -> str:
+    """The counts in words: "2 overdue, 1 low stock"."""
+    return ", ".join(
+        f"{counts[event]:,} {name.lower()}" for event, name in NAMES.items() if counts.get(event)
+    )
+
+
+def _overdue(details: Details, clock: Clock) -> str:
+    due = clock(datetime.fromisoformat(details["due_at"]))
+    earlier = details["reminder_no"] - 1
+    reminder = f" Reminder {earlier}." if earlier else ""
+    return f"{details['staff']['name']} was due to return it by {due}.{reminder}"
+
+
+def _maintenance(details: Details, _clock: Clock) -> str:
+    return f"“{details['title']}” {_on(details['due_on'], 'is due', 'was due')}."
+
+
+def _low(details: Details, _clock: Clock) -> str:
+    left = f"{details['quantity']:,} {details.get('unit') or ''}".strip()
+    return f"{left} left, threshold {details['min_quantity']:,}."
+
+
+def _warranty(details: Details, _clock: Clock) -> str:
+    return f"Its warranty {_on(details['warranty_expires'], 'ends', 'ended')}."
+
+
+def _on(written: str, coming: str, past: str) -> str:
+    day = date.fromisoformat(written)
+    return f"{past if day < today() else coming} {day_words(day, today())}"
+
+
+SENTENCES: Final[Mapping[EventName, Callable[[Details, Clock], str]]] = {
+    EventName.CHECKOUT_OVERDUE: _overdue,
+    EventName.MAINTENANCE_DUE: _maintenance,
+    EventName.LOW_STOCK: _low,
+    EventName.WARRANTY_EXPIRING: _warranty,
+}
