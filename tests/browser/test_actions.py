@@ -34,6 +34,9 @@ def act(page: Page, button: str, submit: str | None = None, **typed: str) -> Non
     link.click()
     for name, value in typed.items():
         control = page.locator(f"[name={name}]")
+        if control.count() > 1:
+            page.get_by_label(value, exact=True).check()
+            continue
         is_choice = control.evaluate("each => each.tagName") == "SELECT"
         control.select_option(label=value) if is_choice else control.fill(value)
     press(page, submit or button)
@@ -129,7 +132,7 @@ def test_an_asset_lives_through_everything(page: Page, app: Flask, portal: str) 
     reserve(page)
     lend(page)
     maintain(page)
-    act(page, "Transfer", location_id="Studio", reason="Needed there")
+    act(page, "Move", location_id="Studio", reason="Needed there")
     says(page, "Location: Store → Studio")
     act(page, "Report lost", description="It was on the table")
     says(page, "“It was on the table”")

@@ -1,7 +1,7 @@
 """Move an asset, report it lost or broken, claim its warranty, dispose of it; and take it back
 into use: received back, repaired, found, restored."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -28,14 +28,15 @@ from portal.models.assignments import Incident, IncidentKind
 from portal.services.actions import assignments, transition
 from portal.services.actions.assignments import chosen_location
 from portal.services.actions.planning import queries as planning_queries
+from portal.services.actions.planning.rules import cost_faults
 from portal.services.actions.rules import refuse_long, refuse_odd_year
 from portal.services.actions.transition import Change, Moved, made_facts
-from portal.services.assets.fields import DEAREST
+from portal.services.assets.fields import DEAREST, refuse_first
 from portal.services.assets.snapshots import ref
 from portal.services.assets.tag_numbers import refuse_taken
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal
-from portal.services.core.unit_of_work import keep_unique
+from portal.services.core.unit_of_work import keep_unique, writing
 
 
 class Method(StrEnum):
@@ -187,6 +188,30 @@ def report_broken(
     transition.perform(actor, asset_id, change)
 
 
+# The verbs that end a holding.
+RETURNS: Final[Mapping[Action, Callable[..., None]]] = {
+    Action.REVOKE: assignments.revoke,
+    Action.CHECK_IN: assignments.check_in,
+}
+
+
+def take_back(
+    actor: Actor,
+    asset_id: int,
+    action: Action,
+    *,
+    needs_repair: bool = False,
+    description: str = "",
+    **values: Any,
+) -> None:
+    """End the holding (`action` is one of `RETURNS`), and report broken what needs repair
+    (asset.broken), in one transaction."""
+    with writing():
+        RETURNS[action](actor, asset_id, **values)
+        if needs_repair:
+            report_broken(actor, asset_id, description=description)
+
+
 def send_to_warranty(actor: Actor, asset_id: int, values: ClaimValues) -> None:
     """Send it to whoever must repair it (asset.warranty): ends the holding."""
     _refuse_untold("problem", values.problem, values.note)
@@ -287,6 +312,13 @@ WAYS_BACK: Final[Mapping[Action, tuple[IncidentKind, str]]] = {
 }
 
 
+# What the maintenance is called that keeps the cost of such a repair.
+WORK: Final[Mapping[Action, str]] = {
+    Action.RECEIVE_BACK: "Warranty repair",
+    Action.REPAIR: "Repair",
+}
+
+
 def come_back(
     actor: Actor,
     asset_id: int,
@@ -294,10 +326,16 @@ def come_back(
     *,
     condition: str | None = None,
     location_id: int | None = None,
+    supplier: str = "",
+    cost: Decimal | None = None,
     note: str = "",
 ) -> None:
-    """Take the asset back into use (asset.updated); `action` is one of `WAYS_BACK`."""
-    refuse_long(note=note)
+    """Take the asset back into use (asset.updated); `action` is one of `WAYS_BACK`.
+
+    Who repaired it and for how much is kept with its maintenance.
+    """
+    refuse_long(note=note, supplier=supplier)
+    refuse_first(cost_faults("cost", cost, "cost"))
     kind, called = WAYS_BACK[action]
 
     def make(current: Session, asset: Asset) -> Incident | None:
@@ -307,6 +345,8 @@ def come_back(
         asset.status = AssetStatus.AVAILABLE
         asset.condition = condition or asset.condition
         closed = close_incidents(current, asset, *TROUBLE)
+        if supplier or cost is not None:
+            planning_queries.keep_repair(current, asset, WORK[action], supplier, cost, note)
         return next((incident for incident in closed if incident.kind == kind), None)
 
     transition.perform(actor, asset_id, _closing(action, called, make, note))

@@ -1,6 +1,7 @@
 """The register as CSV: what the list shows, in chunks, each read in a transaction of its own."""
 
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from typing import Final
 
 from sqlalchemy import select
@@ -10,6 +11,12 @@ from portal.extensions import settings
 from portal.lib.file_lock import FileLock
 from portal.models.assets import Asset
 from portal.models.assignments import Assignment
+from portal.models.planning import Maintenance
+from portal.services.actions.planning.queries import (
+    MaintenanceList,
+    cost_of,
+    list_maintenances,
+)
 from portal.services.assets.fields import ASSET_FIELDS, FieldType, fields_of_type
 from portal.services.assets.queries import AssetFilter, holders, matching
 from portal.services.core.refusals import Refusal
@@ -23,7 +30,7 @@ COLUMNS: Final = (
 # What only actions change.
 MOVED: Final = ("status", "assigned_to", "due_at")
 # What an export says besides. An import leaves these alone.
-READ_ONLY: Final = (*MOVED, "id", "created_at", "updated_at")
+READ_ONLY: Final = (*MOVED, "maintenance_cost", "id", "created_at", "updated_at")
 # What the file of failed rows says besides.
 PROBLEM: Final = "problem"
 
@@ -48,19 +55,22 @@ def _chunk(chosen: AssetFilter, after: int) -> list[tuple[int, list[object]]]:
     query = select(Asset).where(Asset.id.in_(ids)).order_by(Asset.id)
     query = query.options(joinedload(Asset.category), joinedload(Asset.location))
     assets = current.scalars(query).all()
-    holdings = holders([asset.id for asset in assets])
-    chunk = [(asset.id, _row(asset, holdings.get(asset.id))) for asset in assets]
+    holdings, costs = holders(ids), cost_of(ids)
+    chunk = [
+        (asset.id, _row(asset, holdings.get(asset.id), costs.get(asset.id))) for asset in assets
+    ]
     # No transaction stays open while the file is being read on the other side.
     current.rollback()
     return chunk
 
 
-def _row(asset: Asset, held: Assignment | None) -> list[object]:
+def _row(asset: Asset, held: Assignment | None, cost: Decimal | None) -> list[object]:
     cells: dict[str, object] = {
         "status": "deleted" if asset.deleted_at else asset.status,
         "assigned_to_email": held.staff.email if held else None,
         "assigned_to": held.staff.name if held else None,
         "due_at": held.due_at if held else None,
+        "maintenance_cost": cost,
     }
     for field in fields_of_type(FieldType.LISTED):
         row = getattr(asset, field.name)
@@ -70,6 +80,59 @@ def _row(asset: Asset, held: Assignment | None) -> list[object]:
     return [
         cells[name] if name in cells else getattr(asset, name) for name in (*COLUMNS, *READ_ONLY)
     ]
+
+
+MAINTENANCE_COLUMNS: Final = (
+    "asset_tag",
+    "asset",
+    "task",
+    "type",
+    "state",
+    "due_on",
+    "completed_on",
+    "outcome",
+    "assigned_to",
+    "done_by",
+    "company",
+    "estimated_cost",
+    "cost",
+    "currency",
+    "note",
+)
+
+
+def maintenance_rows(which: MaintenanceList, asset_id: int | None) -> Iterator[Sequence[object]]:
+    """Yield the header, then the maintenance that the list shows, in its order."""
+    yield MAINTENANCE_COLUMNS
+    cursor = None
+    while True:
+        page = list_maintenances(which, asset_id, cursor)
+        rows = [_work(maintenance) for maintenance in page.rows]
+        session().rollback()
+        yield from rows
+        cursor = page.older
+        if cursor is None:
+            return
+
+
+def _work(done: Maintenance) -> Sequence[object]:
+    return (
+        done.asset.asset_tag,
+        done.asset.name,
+        done.title,
+        done.type,
+        done.state,
+        done.due_on,
+        done.completed_on,
+        done.outcome,
+        done.assignee.name if done.assignee else None,
+        done.performed_by.name if done.performed_by else None,
+        done.supplier,
+        done.estimated_cost,
+        done.cost,
+        settings().currency,
+        done.note,
+    )
 
 
 MOST: Final = 2

@@ -1,21 +1,24 @@
 """The pages that say who has an asset: check out and in, allocate, revoke."""
 
 from datetime import UTC, datetime, time, timedelta
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
-from wtforms import RadioField
+from wtforms import BooleanField, RadioField
 from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 
+from portal.engine.events.catalogue import EventName
 from portal.lib.clock import utcnow
-from portal.models.assets import Action, Asset, AssetStatus
-from portal.services.actions import assignments
+from portal.models.assets import Action, Asset, AssetStatus, Condition
+from portal.services.actions import assignments, incidents
 from portal.services.assets.snapshots import open_assignment
 from portal.services.core.refusals import Refusal
+from portal.services.webhooks.queries import count_listeners
 from portal.web.actions.forms import (
+    CONDITIONS,
     ActionForm,
     ActionPage,
-    condition_field,
     doing,
     line_field,
     location_field,
@@ -74,6 +77,7 @@ class DueForm(ActionForm):
 
     due: RadioField
     due_at: MomentField
+    untouched: datetime | None = None  # what stood in `due_at` before anything was typed
     _due_at: datetime | None = None
 
     @classmethod
@@ -98,7 +102,8 @@ class DueForm(ActionForm):
         """Read every field; then one time, said in one way."""
         is_well = bool(super().validate(extra_validators))
         chosen = _moment(self.due.raw_data)
-        typed = self.due_at.data
+        # A browser without scripts sends the date that it hides beside a choice.
+        typed = None if chosen and self.due_at.data == self.untouched else self.due_at.data
         if not self.due_at.errors and chosen is None and typed is None:
             self.refuse(Refusal("Enter a due date and time", field="due_at"))
             return False
@@ -140,8 +145,40 @@ class ReassignForm(ActionForm):
     note = note_field()
 
 
-class RevokeForm(ActionForm):
-    condition_in = condition_field()
+class ReturnForm(ActionForm):
+    """A form that asks for the condition in which an asset comes back; what is damaged can be
+    reported broken there."""
+
+    condition_in = RadioField("Condition", choices=CONDITIONS, validate_choice=False)
+    needs_repair = BooleanField(
+        "It needs repair", description="Reported as broken, so no one can check it out"
+    )
+    description = note_field("description", "What happened")
+
+    @classmethod
+    def defaults(cls, asset: Asset, subject: UUID | None) -> dict[str, Any]:
+        """Choose the condition in which it was, and repair for what was not damaged then."""
+        return {
+            "condition_in": asset.condition,
+            "needs_repair": asset.condition != Condition.DAMAGED,
+        }
+
+    def filled(self) -> dict[str, Any]:
+        """Return what was filled in; of what isn’t damaged nothing about a repair."""
+        values = super().filled()
+        is_damaged = values["condition_in"] == Condition.DAMAGED
+        return values | {"needs_repair": is_damaged and values["needs_repair"]}
+
+    def validate(self, extra_validators: Any = None) -> bool:
+        """Read every field; then ask what happened to what is reported broken."""
+        is_well = bool(super().validate(extra_validators))
+        if self.filled()["needs_repair"] and not self.text("description"):
+            self.refuse(Refusal("Describe what happened", field="description"))
+            return False
+        return is_well
+
+
+class RevokeForm(ReturnForm):
     location_id = location_field("New location")
     reason = line_field("reason", "Reason")
     note = note_field()
@@ -154,8 +191,7 @@ class CheckOutForm(DueForm):
     note = note_field()
 
 
-class CheckInForm(ActionForm):
-    condition_in = condition_field()
+class CheckInForm(ReturnForm):
     location_id = location_field("New location")
     note = note_field()
 
@@ -172,7 +208,14 @@ class DueDateForm(DueForm):
     def times(self, asset: Asset) -> dict[str, datetime]:
         """Count from the present due date: a choice never makes it sooner."""
         checkout = open_assignment(asset.id)
-        return later_times(checkout.due_at) if checkout and checkout.due_at else due_times()
+        if checkout is None or checkout.due_at is None:
+            return due_times()
+        self.untouched = read_moment(f"{checkout.due_at.astimezone(zone()):{AS_TYPED}}")
+        return later_times(checkout.due_at)
+
+
+def _of_repair(_asset: Asset, _subject: UUID | None) -> dict[str, Any]:
+    return {"of_repair": count_listeners(EventName.BROKEN)}
 
 
 PAGES: Final = (
@@ -207,9 +250,10 @@ PAGES: Final = (
         icon="box-arrow-in-down-left",
         title="Check in {name}",
         lede="{holder} is returning it.",
-        done="Checked in {tag}.",
+        done="Checked in {tag}. It’s now {status}.",
         form=CheckInForm,
-        run=doing(assignments.check_in),
+        run=doing(partial(incidents.take_back, action=Action.CHECK_IN)),
+        context=_of_repair,
         main=frozenset({AssetStatus.CHECKED_OUT}),
     ),
     ActionPage(
@@ -219,7 +263,7 @@ PAGES: Final = (
         icon="calendar-event",
         title="Change {name}’s due date",
         lede="Currently with {holder}, due {due}.",
-        done="{tag} is now due {due}.",
+        done="{tag} is now due {due}. It was due {was_due}.",
         submit="Save due date",
         form=DueDateForm,
         run=doing(assignments.change_due_date),
@@ -232,9 +276,10 @@ PAGES: Final = (
         icon="person-dash",
         title="Revoke {name}",
         lede="Currently with {holder}.",
-        done="Revoked {tag}.",
+        done="Revoked {tag}. It’s now {status}.",
         form=RevokeForm,
-        run=doing(assignments.revoke),
+        run=doing(partial(incidents.take_back, action=Action.REVOKE)),
+        context=_of_repair,
         main=frozenset({AssetStatus.ALLOCATED}),
     ),
     ActionPage(

@@ -9,13 +9,15 @@ from wtforms import SelectField, StringField, TextAreaField
 from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 from wtforms.validators import DataRequired, Length
 
+from portal.extensions import settings
+from portal.lib.typed_values import read_amount
 from portal.models.assets import Action, Asset, AssetStatus, Condition
 from portal.services.actions.rules import RULES, Rule, longest
 from portal.services.assets import named_lists, staff
 from portal.services.core.permissions import Actor
 from portal.web.forms.additions import PARTS, AddingForm, new_name, new_person
 from portal.web.forms.base import typed
-from portal.web.forms.parsing import row_id
+from portal.web.forms.parsing import TypedField, row_id
 
 CONDITIONS = [
     SelectChoice(condition.value, condition.value.capitalize()) for condition in Condition
@@ -86,6 +88,15 @@ def line_field(name: str, label: str, missing: str = "", **options: Any) -> Stri
     return StringField(label, validators=_checks(name, label, missing), **options)
 
 
+def amount_field(label: str) -> TypedField:
+    """Make an amount of money; `prepare` gives `in_currency` as its hint."""
+    return TypedField(label, read=read_amount, render_kw={"inputmode": "decimal"})
+
+
+def in_currency() -> str:
+    return f"In {settings().currency}, such as 40.00"
+
+
 def note_field(name: str = "note", label: str = "Note", missing: str = "") -> TextAreaField:
     kept = {"rows": 3, "maxlength": longest(name)}
     return TextAreaField(label, validators=_checks(name, label, missing), render_kw=kept)
@@ -144,10 +155,11 @@ class ActionPage:
 
     `timeline`: title of the line that it leaves there; blank where it is two actions.
     `run` calls the one service verb. `title`, `lede` and `done`, the flash, may name {tag}, {name},
-    {holder} and {due}. `main` are the statuses in which its button stands in front; elsewhere it is
-    under More. `tab`: the route of the asset's tab to which it leads back. With a subject (a
-    reservation, a maintenance) it has no button on the asset page; a list beside links to it.
-    `context` gives its template further values. `way_back`: the link beside the button.
+    {status}, {location}, {holder} and {due}, the flash also {was_due}. `main` are the statuses in
+    which its button stands in front; elsewhere it is under More. `tab`: the route of the asset's
+    tab to which it leads back. With a subject (a reservation, a maintenance) it has no button on
+    the asset page; a list beside links to it. `context` gives its template further values.
+    `way_back`: the link beside the button.
     """
 
     action: Action

@@ -12,14 +12,18 @@ from wtforms.widgets import DateInput
 from portal.engine.events.words import METHODS
 from portal.lib.typed_values import read_amount, read_day
 from portal.models.assets import Action, Asset, AssetStatus, Condition
+from portal.models.assignments import IncidentKind
 from portal.services.actions import incidents
-from portal.services.actions.incidents import ClaimValues, DisposalValues, Method
+from portal.services.actions.incidents import ClaimValues, DisposalValues, Method, open_incidents
 from portal.services.actions.planning.queries import plans_of
+from portal.services.core.unit_of_work import session
 from portal.web.actions.forms import (
     ActionForm,
     ActionPage,
+    amount_field,
     condition_field,
     doing,
+    in_currency,
     line_field,
     location_field,
     note_field,
@@ -88,12 +92,12 @@ def _plans(asset: Asset, _subject: UUID | None) -> dict[str, Any]:
 PAGES: Final = (
     ActionPage(
         action=Action.TRANSFER,
-        timeline="Transferred",
-        label="Transfer",
+        timeline="Moved",
+        label="Move",
         icon="geo-alt",
-        title="Transfer {name}",
-        lede="Move it to another location. The holder stays the same.",
-        done="Transferred {tag}.",
+        title="Move {name} to another location",
+        lede="The holder stays the same.",
+        done="Moved {tag} to {location}.",
         form=TransferForm,
         run=doing(incidents.transfer),
         main=frozenset({AssetStatus.ALLOCATED}),
@@ -164,11 +168,30 @@ class BackForm(ActionForm):
     note = note_field()
 
 
-class RepairedForm(BackForm):
+class RepairedForm(ActionForm):
+    condition = condition_field()
+    supplier = line_field("supplier", "Company")
+    cost = amount_field("Cost")
+    location_id = location_field("Current location")
+    note = note_field()
+
     @classmethod
     def defaults(cls, asset: Asset, subject: UUID | None) -> dict[str, Any]:
         """Choose good for what was damaged and is repaired."""
         return {"condition": Condition.GOOD.value}
+
+    def prepare(self, asset: Asset, subject: UUID | None) -> None:
+        super().prepare(asset, subject)
+        self.cost.description = in_currency()
+
+
+class ReceivedBackForm(RepairedForm):
+    @classmethod
+    def defaults(cls, asset: Asset, subject: UUID | None) -> dict[str, Any]:
+        """Name whoever was to repair it."""
+        claim = next(iter(open_incidents(session(), asset.id, IncidentKind.WARRANTY)), None)
+        supplier = claim.details.get("supplier") if claim else None
+        return super().defaults(asset, subject) | {"supplier": supplier}
 
 
 class NoteForm(ActionForm):
@@ -184,7 +207,7 @@ RETURN_PAGES: Final = (
         title="Receive {name} back",
         lede="The warranty repair is finished. The asset becomes available again.",
         done="Received {tag} back.",
-        form=RepairedForm,
+        form=ReceivedBackForm,
         run=doing(partial(incidents.come_back, action=Action.RECEIVE_BACK)),
         main=frozenset({AssetStatus.WARRANTY}),
     ),

@@ -9,10 +9,9 @@ from wtforms.validators import InputRequired
 from wtforms.widgets import DateInput
 
 from portal.engine.events.words import MAINTENANCE_TYPES, OUTCOMES
-from portal.extensions import settings
 from portal.lib.clock import utcnow
-from portal.lib.typed_values import read_amount, read_day
-from portal.models.assets import Action, Asset, AssetStatus
+from portal.lib.typed_values import read_day
+from portal.models.assets import Action, Asset, AssetStatus, Condition
 from portal.models.planning import (
     OPEN_MAINTENANCES,
     OPEN_RESERVATIONS,
@@ -38,16 +37,19 @@ from portal.services.assets.fields import Fault
 from portal.services.core.refusals import Refusal
 from portal.services.core.time_zones import today
 from portal.web.actions.forms import (
+    CONDITIONS,
     ActionForm,
     ActionPage,
+    amount_field,
     doing,
+    in_currency,
     line_field,
     note_field,
     staff_field,
 )
 from portal.web.forms.parsing import MomentField, TypedField, row_id
 from portal.web.frame.status_tags import MAINTENANCE, RESERVATION
-from portal.web.frame.wording import day_of
+from portal.web.frame.wording import day_of, money
 from portal.web.planning.wording import (
     LABELS,
     cycle_in_words,
@@ -67,14 +69,6 @@ def read_days(text: str) -> int:
 
 def _person(label: str) -> SelectField:
     return SelectField(label, coerce=row_id, validate_choice=False)
-
-
-def _amount(label: str) -> TypedField:
-    return TypedField(label, read=read_amount, render_kw={"inputmode": "decimal"})
-
-
-def _in_currency() -> str:
-    return f"In {settings().currency}, such as 40.00"
 
 
 class RuledForm(ActionForm):
@@ -149,12 +143,12 @@ class ScheduleForm(RuledForm):
     )
     assignee_id = _person("Assigned to")
     supplier = line_field("supplier", "Company")
-    estimated_cost = _amount("Estimated cost")
+    estimated_cost = amount_field("Estimated cost")
     note = note_field()
 
     def prepare(self, asset: Asset, subject: UUID | None) -> None:
         self.assignee_id.choices = people()
-        self.estimated_cost.description = _in_currency()
+        self.estimated_cost.description = in_currency()
 
     def faults(self) -> list[Fault]:
         return plan_faults(PlanValues(**self.filled()))
@@ -166,6 +160,12 @@ class MaintenanceForm(ActionForm):
     def prepare(self, asset: Asset, subject: UUID | None) -> None:
         """Refuse what is no maintenance of this asset."""
         find(Maintenance, asset.id, subject)
+
+
+class StartForm(MaintenanceForm):
+    @classmethod
+    def defaults(cls, asset: Asset, subject: UUID | None) -> dict[str, Any]:
+        return {"note": find(Maintenance, asset.id, subject).note}
 
 
 class CallOffForm(MaintenanceForm):
@@ -181,6 +181,12 @@ class CompleteForm(RuledForm):
         default=MaintenanceOutcome.OK.value,
         validate_choice=False,
     )
+    condition = SelectField(
+        "Condition",
+        choices=CONDITIONS,
+        validate_choice=False,
+        description="Not changed if it couldn’t be repaired",
+    )
     completed_on = TypedField(
         "Completed on",
         read=read_day,
@@ -188,18 +194,27 @@ class CompleteForm(RuledForm):
         widget=DateInput(),
         validators=[InputRequired("Enter the completion date")],
     )
-    cost = _amount("Cost")
+    supplier = line_field("supplier", "Company")
+    cost = amount_field("Cost")
     performed_by_id = _person("Done by")
     note = note_field()
 
     @classmethod
     def defaults(cls, asset: Asset, subject: UUID | None) -> dict[str, Any]:
         maintenance = find(Maintenance, asset.id, subject)
-        return {"completed_on": today(), "performed_by_id": maintenance.assignee_id}
+        is_damaged = asset.condition == Condition.DAMAGED
+        return {
+            "completed_on": today(),
+            "condition": Condition.GOOD.value if is_damaged else asset.condition,
+            "supplier": maintenance.supplier,
+            "cost": maintenance.estimated_cost,
+            "performed_by_id": maintenance.assignee_id,
+            "note": maintenance.note,
+        }
 
     def prepare(self, asset: Asset, subject: UUID | None) -> None:
         self.performed_by_id.choices = people()
-        self.cost.description = _in_currency()
+        self.cost.description = in_currency()
 
     def faults(self) -> list[Fault]:
         return work_faults(WorkValues(**self.filled()), today())
@@ -244,6 +259,9 @@ def _maintenance(asset: Asset, subject: UUID | None) -> dict[str, Any]:
         ("Due on", day_of(maintenance.due_on)),
         ("Repeats", cycle_in_words(maintenance.repeat_every_days)),
         ("Assigned to", maintenance.assignee.name if maintenance.assignee else ""),
+        ("Company", maintenance.supplier),
+        ("Estimated cost", money(maintenance.estimated_cost)),
+        ("Note", maintenance.note),
     ]
     return {"concerned": facts}
 
@@ -337,7 +355,7 @@ PAGES: Final = (
         lede="It stays in maintenance until the work is completed or canceled.",
         done="Started {tag}’s maintenance.",
         submit="Start maintenance",
-        form=MaintenanceForm,
+        form=StartForm,
         run=doing(planning_maintenance.start),
         tab=MAINTENANCE_TAB,
         with_subject=True,

@@ -6,8 +6,9 @@ from uuid import UUID
 from flask import Blueprint, redirect, render_template, url_for
 from werkzeug.wrappers import Response
 
-from portal.models.assets import Asset
+from portal.models.assets import Asset, AssetStatus
 from portal.services.actions import lifecycle
+from portal.services.actions.rules import STATUS_WORDS
 from portal.services.assets.snapshots import open_assignment
 from portal.services.core.unit_of_work import once_only
 from portal.services.webhooks.queries import count_listeners
@@ -40,8 +41,11 @@ def _view(page: ActionPage) -> View:
 
 
 def _done(page: ActionPage, sent: Submission) -> Response:
+    was_due = _names(lifecycle.find_asset(sent.asset_id))["due"]
+
     def path(changed: object) -> str:
-        words = page.done.format(**_names(lifecycle.find_asset(sent.asset_id)))
+        names = _names(lifecycle.find_asset(sent.asset_id))
+        words = page.done.format(**names, was_due=was_due)
         say_whether_changed(changed is not False, words, UNHEARD)
         return url_for(page.tab, asset_id=sent.asset_id)
 
@@ -76,7 +80,10 @@ def _names(asset: Asset) -> dict[str, str]:
     held = open_assignment(asset.id)
     holder = held.staff.name if held else "someone"
     due = due_words(held.due_at) if held and held.due_at else "later"
-    return {"tag": asset.asset_tag, "name": asset.name, "holder": holder, "due": due}
+    status = STATUS_WORDS[AssetStatus(asset.status)][0]
+    names = {"tag": asset.asset_tag, "name": asset.name, "status": status}
+    place = asset.location.name if asset.location else "no location"
+    return names | {"holder": holder, "due": due, "location": place}
 
 
 def _add_routes() -> None:

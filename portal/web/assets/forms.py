@@ -33,8 +33,15 @@ from portal.services.assets.fields import (
 )
 from portal.services.assets.queries import AssetFilter, Shown
 from portal.services.core.refusals import Refusal
-from portal.web.actions.assignment_pages import AllocateForm, CheckInForm, RevokeForm
-from portal.web.actions.forms import AS_IT_WAS, ActionForm, condition_field, line_field
+from portal.web.actions.assignment_pages import AllocateForm
+from portal.web.actions.forms import (
+    AS_IT_WAS,
+    ActionForm,
+    condition_field,
+    line_field,
+    location_field,
+    note_field,
+)
 from portal.web.actions.incident_pages import TransferForm
 from portal.web.actions.planning_pages import ScheduleForm
 from portal.web.forms.additions import AddingForm, new_name
@@ -239,6 +246,19 @@ def _any_or(what: str, kind: named_lists.NamedList) -> list[SelectChoice]:
     return [SelectChoice("", f"Any {what}"), *named]
 
 
+class BulkCheckInForm(ActionForm):
+    condition_in = condition_field()
+    location_id = location_field("New location")
+    note = note_field()
+
+
+class BulkRevokeForm(ActionForm):
+    condition_in = condition_field()
+    location_id = location_field("New location")
+    reason = line_field("reason", "Reason")
+    note = note_field()
+
+
 class BulkDeleteForm(ActionForm):
     reason = line_field("reason", "Reason")
 
@@ -303,9 +323,9 @@ BULK_PAGES: Final[Mapping[Action, BulkPage]] = {
         "Edit", "Edit {}", BulkEditForm, note="Fill in only the fields that you want to change."
     ),
     Action.ALLOCATE: BulkPage("Allocate", "Allocate {}", AllocateForm),
-    Action.TRANSFER: BulkPage("Transfer", "Transfer {}", TransferForm),
-    Action.REVOKE: BulkPage("Revoke", "Revoke {}", RevokeForm),
-    Action.CHECK_IN: BulkPage("Check in", "Check in {}", CheckInForm),
+    Action.TRANSFER: BulkPage("Move", "Move {}", TransferForm),
+    Action.REVOKE: BulkPage("Revoke", "Revoke {}", BulkRevokeForm),
+    Action.CHECK_IN: BulkPage("Check in", "Check in {}", BulkCheckInForm),
     Action.SCHEDULE_MAINTENANCE: BulkPage(
         "Schedule maintenance", "Schedule maintenance for {}", ScheduleForm
     ),

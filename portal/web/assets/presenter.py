@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
-from flask import current_app, render_template, request, url_for
+from flask import render_template, request, url_for
 from markupsafe import Markup
 from wtforms import Field
 
@@ -30,6 +30,7 @@ from portal.models.planning import ReservationState
 from portal.services.actions.incidents import LASTING_KINDS, open_incidents
 from portal.services.actions.planning.queries import (
     Plans,
+    cost_of,
     is_at_risk,
     plans_of,
 )
@@ -47,7 +48,16 @@ from portal.web.forms.versions import shown
 from portal.web.frame.access import can, local_path
 from portal.web.frame.layout import page_url
 from portal.web.frame.status_tags import ASSET, RESERVATION, Tab, Tag
-from portal.web.frame.wording import day_of, due_words, exact_day, near_time, number, time_tag, zone
+from portal.web.frame.wording import (
+    day_of,
+    due_words,
+    exact_day,
+    money,
+    near_time,
+    number,
+    time_tag,
+    zone,
+)
 from portal.web.planning.wording import LATE, due_badge
 
 # The title of a line of the timeline.
@@ -70,6 +80,7 @@ MOVED: Final[dict[str, str]] = {"status": "Status", "holder": "Holder", "due_at"
 LABELS: Final = {field.name: field.label for field in ASSET_FIELDS}
 TYPES: Final = {field.name: field.type for field in ASSET_FIELDS}
 NEWEST: Final = 5
+MAINTENANCE_COST: Final = "Maintenance cost"
 IN_TITLE: Final = frozenset({"name", "asset_tag", "kind"})
 
 
@@ -94,10 +105,16 @@ class TimelineLine:
 
 
 def facts_of(asset: Asset) -> list[tuple[str, str]]:
-    """Return everything known of the asset but what the title says, in the order of the form."""
+    """Return everything known of the asset but what the title says, in the order of the form, and
+    before the notes what its maintenance has cost."""
     kinds = (None, asset.kind)
     shown = [field for field in ASSET_FIELDS if field.kind in kinds and field.name not in IN_TITLE]
-    return [(field.label, in_words(field.name, getattr(asset, field.name))) for field in shown]
+    facts = [(field.label, in_words(field.name, getattr(asset, field.name))) for field in shown]
+    if asset.kind == AssetKind.ITEM:
+        at = next(place for place, (label, _) in enumerate(facts) if label == LABELS["notes"])
+        cost = cost_of([asset.id]).get(asset.id)
+        facts.insert(at, (MAINTENANCE_COST, "" if cost is None else f"{money(cost)} so far"))
+    return facts
 
 
 def summary_of(asset: Asset) -> dict[str, Any]:
@@ -159,7 +176,7 @@ def in_words(name: str, value: Any) -> str:
     if name == "due_at":
         return exact_day(datetime.fromisoformat(str(value)))
     if kind is FieldType.MONEY:
-        return f"{current_app.extensions['settings'].currency} {Decimal(value):,.2f}"
+        return money(Decimal(value))
     if kind is FieldType.CHOICE:
         return str(value).capitalize()
     if name == "status":

@@ -86,6 +86,15 @@ ORDERS: Final = (
     ("changed", "Longest unchanged first"),
 )
 
+# What a copy leaves blank: it belongs to one thing.
+OWN: Final = (
+    "asset_tag",
+    "serial_number",
+    "quantity",
+    "purchase_date",
+    "warranty_expires",
+    "notes",
+)
 # As large as the column's ids can be: anything longer is no asset.
 ASSET: str = "/<int(max=2147483647):asset_id>"
 Answer = Response | str | tuple[str, int]
@@ -164,7 +173,7 @@ def _copied() -> Asset | None:
 
 def _as(asset: Asset) -> dict[str, object]:
     """Return what its copy begins with: everything but what each asset has of its own."""
-    own: dict[str, object] = {"asset_tag": "", "serial_number": "", "quantity": None}
+    own: dict[str, object] = dict.fromkeys(OWN)
     own["condition"] = Condition.GOOD.value
     return asdict(lifecycle.values_of(asset)) | own
 
@@ -342,7 +351,8 @@ def maintenance(asset_id: int) -> str:
     """Show what is to be done to it, and what was done."""
     asset = _item(asset_id)
     earlier = planning_queries.past_maintenances(asset_id, _cursor())
-    return show_tab("assets/maintenance.html", asset, earlier=earlier)
+    cost = planning_queries.cost_of([asset_id]).get(asset_id)
+    return show_tab("assets/maintenance.html", asset, earlier=earlier, cost=cost)
 
 
 @tabs_blueprint.get("/deliveries")

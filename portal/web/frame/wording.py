@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -166,6 +167,11 @@ def counted(count: int, limit: int | None = None) -> str:
     return f"{number(most)}+" if count > most else number(count)
 
 
+def money(amount: Decimal | None) -> str:
+    """Write an amount in the installation’s currency: EUR 1,250.00; nothing where there is none."""
+    return "" if amount is None else f"{settings().currency} {amount:,.2f}"
+
+
 def plural(count: int, one: str, many: str | None = None) -> str:
     """Write the number with its word: "1 delivery". `many` defaults to `one` and an "s"."""
     return f"{number(count)} {one if count == 1 else many or one + 's'}"
@@ -190,6 +196,7 @@ WORDS: Final[dict[str, Callable[..., object]]] = {
     "moment": moment,
     "number": number,
     "counted": counted,
+    "money": money,
     "plural": plural,
     "linked": linked,
     "day_of": day_of,

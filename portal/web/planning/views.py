@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from flask import Blueprint, render_template, request
 from flask.blueprints import BlueprintSetupState
+from werkzeug.wrappers import Response
 
 from portal.engine.events.catalogue import EventName
 from portal.engine.events.words import MAINTENANCE_TYPES, OUTCOMES
@@ -17,6 +18,8 @@ from portal.services.actions.planning import queries as planning_queries
 from portal.services.actions.planning.queries import MaintenanceList, ReservationList
 from portal.services.alerts import queries as alert_queries
 from portal.services.alerts import settings as alert_settings
+from portal.services.csv import export as csv_export
+from portal.web.forms.csv_download import csv_download
 from portal.web.forms.parsing import linked, row_id
 from portal.web.frame.access import requires
 from portal.web.frame.layout import page_url
@@ -81,6 +84,15 @@ def maintenance() -> str:
         tabs_of_list=_tabs(MAINTENANCE_LISTS, which, {MaintenanceList.DUE: due}),
         has_any=bool(page.rows) or planning_queries.has_any(Maintenance),
     )
+
+
+@blueprint.get("/maintenance/export.csv")
+@requires("assets.read")
+def export_maintenance() -> Response:
+    """Send what the list shows as CSV, while it is being read; all where none is named."""
+    which, asset = linked("show", MaintenanceList, MaintenanceList.ALL), _asset()
+    rows = csv_export.maintenance_rows(which, asset.id if asset else None)
+    return csv_download(f"maintenance-{utcnow():%Y-%m-%d}.csv", rows)
 
 
 @blueprint.record_once

@@ -66,11 +66,11 @@ def test_with_one_location_there_is_nowhere_to_move_to_and_it_says_who_adds_one(
     here = make_location("Store")
     asset_id, loose = make_asset(location_id=here), make_asset()
     page = pages.get(f"/assets/{asset_id}")
-    assert page.links("Transfer") == []
+    assert page.links("Move") == []
     assert "It is at the only location." in page.main
     page = pages.get(f"/assets/{asset_id}/transfer")
     assert page.status == 409
     assert page.links("Add location") == ["/locations/new"]
     assert pages.get(f"/assets/{loose}/transfer").status == 200
     make_location("Studio")
-    assert pages.get(f"/assets/{asset_id}").links("Transfer") == [f"/assets/{asset_id}/transfer"]
+    assert pages.get(f"/assets/{asset_id}").links("Move") == [f"/assets/{asset_id}/transfer"]

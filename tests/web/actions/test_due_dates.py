@@ -119,7 +119,8 @@ def test_another_due_date_begins_with_the_one_that_is(app: Flask, noon: datetime
     assert page.form().fields["due_at"] == ["2031-01-01T09:00"]
     page = pages.submit(page.form(), "Save due date", due="2030-03-30T17:00", due_at="")
     assert due(asset_id) == datetime(2030, 3, 30, 16, 0, tzinfo=UTC)
-    assert page.flashes == [("success", "AST-00001 is now due Sat, Mar 30, 2030, 17:00.")]
+    words = "AST-00001 is now due Sat, Mar 30, 2030, 17:00. It was due Wed, Jan 1, 2031, 09:00."
+    assert page.flashes == [("success", words)]
 
 
 def test_a_due_date_is_made_later_from_the_one_that_is(app: Flask, noon: datetime) -> None:

@@ -119,7 +119,7 @@ def test_what_is_over_is_listed_after_what_is_open(app: Flask) -> None:
     assert [row[0] for row in rows] == ["Cleo Marin", "Ben Novak"]
     (row,) = pages.get(f"/assets/{asset_id}/maintenance").rows()
     assert row[0].startswith("Clean it")
-    assert "Canceled" in row[3]
+    assert "Canceled" in row[4]
 
 
 def test_a_deleted_asset_keeps_its_tabs_and_offers_nothing_but_restore(app: Flask) -> None:

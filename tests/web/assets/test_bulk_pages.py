@@ -53,7 +53,7 @@ def test_each_action_has_its_form(app: Flask) -> None:
     make_asset("Lamp")
     pages = visit(app)
     for action, title in (
-        ("transfer", "Transfer 1 asset"),
+        ("transfer", "Move 1 asset"),
         ("schedule_maintenance", "Schedule maintenance for 1 asset"),
         ("delete", "Delete 1 asset"),
     ):

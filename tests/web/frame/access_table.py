@@ -53,7 +53,7 @@ assets.read
     assets.index assets.show exporting.export stock.moves
     asset_parts.timeline asset_parts.reservations asset_parts.maintenance
     categories.index locations.index staff.index staff.show
-    planning.reservations planning.maintenance
+    planning.reservations planning.maintenance planning.export_maintenance
 assets.edit
     assets.new assets.edit assets.delete
     actions.allocate actions.revoke actions.reassign actions.check_out actions.check_in

@@ -28,7 +28,7 @@ def test_what_is_done_with_an_asset_leads_back_to_that_list(pages: Pages) -> Non
     for action, filled in (
         ("Check out", {"staff_id": str(person), "due": "other", "due_at": "2099-05-03T12:00"}),
         ("Check in", {"condition_in": "good"}),
-        ("Transfer", {"location_id": "1", "reason": "Tidied up"}),
+        ("Move", {"location_id": "1", "reason": "Tidied up"}),
         ("Edit", {"name": "Dock 2"}),
     ):
         page = pages.follow(action)

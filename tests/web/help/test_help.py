@@ -134,6 +134,8 @@ QUESTIONS = {
     "duplicates": {"/help/receiver#repeats"},
     "check out": {"/help/register#lend"},
     "réservation": {"/help/register#reserve"},
+    "repair cost": {"/help/register#trouble"},
+    "returned broken": {"/help/register#trouble"},
     "import csv": {"/help/register#import"},
     "what does queued mean": {f"{STATUSES}#queued"},
     "cancel a delivery": {"/help/retry#dismiss"},

@@ -23,6 +23,7 @@ from portal.services.actions.assignments import active_staff
 from portal.services.actions.incidents import TROUBLE, close_incidents
 from portal.services.actions.planning.queries import asset_id_of, lock_row
 from portal.services.actions.planning.rules import (
+    LONGEST_NOTE,
     PlanValues,
     WorkValues,
     closed_as,
@@ -30,6 +31,7 @@ from portal.services.actions.planning.rules import (
     refuse_long_reason,
     work_faults,
 )
+from portal.services.actions.rules import refuse_long
 from portal.services.actions.transition import Change, Moved
 from portal.services.assets.fields import refuse_first
 from portal.services.assets.snapshots import plan_facts, ref
@@ -54,8 +56,12 @@ def schedule(actor: Actor, asset_id: int, values: PlanValues) -> UUID:
         return made.public_id
 
 
-def start(actor: Actor, public_id: UUID, note: str = "") -> int:
-    """Begin planned work: the asset is in maintenance (asset.updated). The asset's id."""
+def start(actor: Actor, public_id: UUID, note: str | None = None) -> int:
+    """Begin planned work: the asset is in maintenance (asset.updated). The asset's id.
+
+    `note` stands for the one of the plan; None leaves that.
+    """
+    refuse_long(note=note)
 
     def make(current: Session, asset: Asset) -> Maintenance:
         maintenance = _open_one(current, public_id)
@@ -64,6 +70,7 @@ def start(actor: Actor, public_id: UUID, note: str = "") -> int:
         _refuse_second(current, asset)
         maintenance.state, maintenance.started_at = MaintenanceState.IN_PROGRESS, common_now()
         maintenance.status_before, asset.status = asset.status, AssetStatus.MAINTENANCE
+        maintenance.note = maintenance.note if note is None else note
         return maintenance
 
     return _change(actor, public_id, Action.START_MAINTENANCE, make, _maintenance, note)
@@ -82,8 +89,12 @@ def complete(actor: Actor, public_id: UUID, values: WorkValues) -> int:
         _move(current, asset, status_after(asset.status, maintenance.state, values.outcome))
         for name in ("outcome", "completed_on", "cost", "performed_by_id"):
             setattr(maintenance, name, getattr(values, name))
+        if values.supplier is not None:
+            maintenance.supplier = values.supplier or None
+        if values.outcome != MaintenanceOutcome.FAILED:
+            asset.condition = values.condition or asset.condition
         maintenance.state, maintenance.closed_at = MaintenanceState.COMPLETED, common_now()
-        maintenance.note = values.note or maintenance.note
+        maintenance.note = maintenance.note if values.note is None else values.note
         following.extend(_store(current, planned) for planned in _next_of(maintenance))
         return maintenance
 
@@ -106,13 +117,17 @@ def cancel(actor: Actor, public_id: UUID, note: str = "") -> int:
 
     def make(current: Session, asset: Asset) -> Maintenance:
         maintenance = _open_one(current, public_id)
+        said = "\n".join(filter(None, (maintenance.note, note)))
+        if len(said) > LONGEST_NOTE:
+            left = max(0, LONGEST_NOTE - len(maintenance.note) - 1)
+            raise Refusal(f"Enter at most {left} characters", field="note")
         if (
             maintenance.state == MaintenanceState.IN_PROGRESS
             and asset.status == AssetStatus.MAINTENANCE
         ):
             asset.status = maintenance.status_before or AssetStatus.AVAILABLE
         maintenance.state, maintenance.closed_at = MaintenanceState.CANCELLED, common_now()
-        maintenance.note = note or maintenance.note
+        maintenance.note = said
         return maintenance
 
     return _change(actor, public_id, Action.CANCEL_MAINTENANCE, make, _maintenance, note)
@@ -134,12 +149,15 @@ def _change(
     action: Action,
     make: Callable[[Session, Asset], Maintenance],
     tell: Callable[[Moved], Mapping[str, Any]],
-    note: str,
+    note: str | None,
 ) -> int:
     with writing() as current:
         asset_id = asset_id_of(current, Maintenance, public_id)
-        title = current.scalar(select(Maintenance.title).where(Maintenance.public_id == public_id))
-        change = Change(action=action, make=make, tell=tell, note=note, remark=title or "")
+        columns = select(Maintenance.title, Maintenance.note)
+        known = current.execute(columns.where(Maintenance.public_id == public_id)).one()
+        # What the form only carries on was told before.
+        new = note if note and note != known.note else ""
+        change = Change(action=action, make=make, tell=tell, note=new, remark=known.title)
         transition.perform(actor, asset_id, change)
         return asset_id
 

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Final, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session, joinedload
 
 from portal.engine.events.catalogue import EventName
@@ -18,7 +19,9 @@ from portal.models.planning import (
     OPEN_MAINTENANCES,
     OPEN_RESERVATIONS,
     Maintenance,
+    MaintenanceOutcome,
     MaintenanceState,
+    MaintenanceType,
     Reservation,
     ReservationState,
 )
@@ -27,6 +30,7 @@ from portal.services.alerts.kinds import BY_EVENT
 from portal.services.core.keyset import by_time, newest_first
 from portal.services.core.queries import capped
 from portal.services.core.refusals import NotFound
+from portal.services.core.time_zones import today
 from portal.services.core.unit_of_work import session
 
 Row = TypeVar("Row", Reservation, Maintenance)
@@ -79,7 +83,9 @@ def list_maintenances(
 ) -> Page[Maintenance]:
     """Return a page with assets and people; what is open by its due day, all by the newest plan."""
     query = select(Maintenance).options(
-        joinedload(Maintenance.asset), joinedload(Maintenance.assignee)
+        joinedload(Maintenance.asset),
+        joinedload(Maintenance.assignee),
+        joinedload(Maintenance.performed_by),
     )
     if asset_id is not None:
         query = query.where(Maintenance.asset_id == asset_id)
@@ -139,13 +145,44 @@ def has_any(kind: type[Reservation] | type[Maintenance]) -> bool:
 
 def _of_asset(kind: type[Row], asset_id: int, *, is_open: bool) -> Select[Row]:
     states = OPEN_RESERVATIONS if kind is Reservation else OPEN_MAINTENANCES
-    person = Reservation.staff if kind is Reservation else Maintenance.assignee
+    who = (Maintenance.assignee, Maintenance.performed_by)
+    people = map(joinedload, (Reservation.staff,) if kind is Reservation else who)
     fits = kind.state.in_(states) if is_open else kind.state.not_in(states)
-    return select(kind).where(kind.asset_id == asset_id, fits).options(joinedload(person))
+    return select(kind).where(kind.asset_id == asset_id, fits).options(*people)
 
 
 def _all(query: Select[Row]) -> Sequence[Row]:
     return session().scalars(query).all()
+
+
+def cost_of(asset_ids: Sequence[int]) -> dict[int, Decimal]:
+    """Return the cost so far of the maintenance of each asset, where any is known."""
+    query = select(Maintenance.asset_id, func.sum(Maintenance.cost)).where(
+        Maintenance.asset_id.in_(asset_ids), Maintenance.cost.is_not(None)
+    )
+    rows = session().execute(query.group_by(Maintenance.asset_id))
+    return {asset_id: cost for asset_id, cost in rows if cost is not None}
+
+
+def keep_repair(
+    current: Session, asset: Asset, title: str, supplier: str, cost: Decimal | None, note: str
+) -> None:
+    """Keep who repaired the asset, and for how much, as maintenance that is done."""
+    day = today()
+    repair = Maintenance(
+        asset_id=asset.id,
+        title=title,
+        type=MaintenanceType.CORRECTIVE,
+        due_on=day,
+        completed_on=day,
+        state=MaintenanceState.COMPLETED,
+        closed_at=asset.updated_at,
+        outcome=MaintenanceOutcome.REPAIRED,
+        supplier=supplier or None,
+        cost=cost,
+        note=note,
+    )
+    current.add(repair)
 
 
 def cancel_open_maintenance(current: Session, asset_id: int) -> list[int]:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
+from portal.models.assets import Condition
 from portal.models.planning import MaintenanceOutcome, MaintenanceType
 from portal.services.assets.fields import DEAREST, YEARS, Fault
 from portal.services.core.refusals import Refusal
@@ -16,6 +17,7 @@ LONGEST_PURPOSE: Final = 200
 LONGEST_NOTE: Final = 1000
 LONGEST_REASON: Final = 200
 LONGEST_CYCLE: Final = 3650  # days; ten years
+NO_CONDITION: Final = "Choose a condition from the list"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,13 +47,18 @@ class PlanValues:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkValues:
-    """The end of a maintenance as it is entered."""
+    """The end of a maintenance as it is entered.
+
+    None leaves company, condition and note as they are. Work that failed leaves the condition.
+    """
 
     outcome: str
     completed_on: date | None
+    condition: str | None = None
+    supplier: str | None = None
     cost: Decimal | None = None
     performed_by_id: int | None = None
-    note: str = ""
+    note: str | None = None
 
 
 def refuse_long_reason(text: str, field: str) -> None:
@@ -78,7 +85,7 @@ def plan_faults(values: PlanValues) -> list[Fault]:
         *_of_day("due_on", values.due_on, "due date"),
         *_of_cycle(values.repeat_every_days),
         *_too_long("supplier", values.supplier or "", LONGEST_LINE),
-        *_of_cost("estimated_cost", values.estimated_cost, "estimated cost"),
+        *cost_faults("estimated_cost", values.estimated_cost, "estimated cost"),
         *_too_long("note", values.note, LONGEST_NOTE),
     ]
 
@@ -89,8 +96,10 @@ def work_faults(values: WorkValues, today: date) -> list[Fault]:
     faults = [
         *_of_choice("outcome", values.outcome, MaintenanceOutcome, "Choose a result"),
         *_of_day("completed_on", day, "completion date"),
-        *_of_cost("cost", values.cost, "cost"),
-        *_too_long("note", values.note, LONGEST_NOTE),
+        *_of_choice("condition", values.condition or Condition.GOOD, Condition, NO_CONDITION),
+        *_too_long("supplier", values.supplier or "", LONGEST_LINE),
+        *cost_faults("cost", values.cost, "cost"),
+        *_too_long("note", values.note or "", LONGEST_NOTE),
     ]
     if day and day > today:
         faults.append(Fault("completed_on", "Enter today or an earlier date"))
@@ -133,7 +142,8 @@ def _of_cycle(days: int | None) -> Iterator[Fault]:
         yield Fault("repeat_every_days", f"Enter a number of days from 1 to {LONGEST_CYCLE:,}")
 
 
-def _of_cost(field: str, cost: Decimal | None, called: str) -> Iterator[Fault]:
+def cost_faults(field: str, cost: Decimal | None, called: str) -> Iterator[Fault]:
+    """Yield what keeps this from being an amount, at the field of this name."""
     if cost is not None and not (cost.is_finite() and 0 <= cost <= DEAREST):
         yield Fault(field, f"Enter the {called} as an amount from 0 to {DEAREST:,}")
     elif cost is not None and cost != round(cost, 2):
