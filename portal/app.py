@@ -1,9 +1,9 @@
-"""The whole application: the base, its pages and its commands."""
+"""The whole application: the base, its pages, the API, and its commands."""
 
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from portal import commands, web
+from portal import api, commands, web
 from portal.base_app import create_base_app
 from portal.config.settings import Settings
 from portal.queue import notifier
@@ -17,6 +17,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     notifier.init_app(app)
     errors.init_app(app)
     web.init_app(app)
+    api.init_app(app)
     commands.init_migrations(app)
     commands.init_app(app)
     return app

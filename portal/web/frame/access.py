@@ -8,8 +8,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
-from flask import Flask, abort, after_this_request, current_app, redirect, request, session, url_for
-from flask.sessions import SecureCookieSessionInterface
+from flask import (
+    Flask,
+    Request,
+    abort,
+    after_this_request,
+    current_app,
+    redirect,
+    request,
+    session,
+    url_for,
+)
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask_login import UserMixin, current_user, login_user, logout_user
 from itsdangerous import SignatureExpired, TimestampSigner, URLSafeTimedSerializer
 from werkzeug.wrappers import Response
@@ -21,6 +31,7 @@ from portal.models.people import User
 from portal.services.core.permissions import Actor, allows
 from portal.services.people import sessions
 from portal.services.people.sessions import Admission
+from portal.web.frame.problems import is_for_program
 
 # A view that needs no sign-in says so with this in the place of a permission.
 PUBLIC: Final = "public"
@@ -170,7 +181,14 @@ class Signer(TimestampSigner):
 
 
 class SessionCookies(SecureCookieSessionInterface):
-    """Flask's own, signed by `Signer`."""
+    """Flask's own, signed by `Signer`. Programs have none: what they send is neither read nor
+    answered."""
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        """Return what the request's cookie holds; an empty session for a program."""
+        if is_for_program(request):
+            return self.session_class()
+        return super().open_session(app, request)
 
     def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
         """Return what signs and reads the cookie."""

@@ -1,8 +1,11 @@
-"""Show what a person sees when something goes wrong: one layout, plain words, the right code."""
+"""Show what a person sees when something goes wrong: one layout, plain words, the right code.
+
+Programs get the same sentence and code as a problem (`problems.py`).
+"""
 
 import logging
 
-from flask import Flask, current_app, render_template, request
+from flask import Flask, Response, current_app, render_template, request
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import DBAPIError, OperationalError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
@@ -12,6 +15,7 @@ from portal.extensions import db, settings
 from portal.lib import request_id
 from portal.lib.paging import UnreadableCursor
 from portal.services.core.refusals import Refusal
+from portal.web.frame.problems import FieldError, is_for_program, problem
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +33,7 @@ FROM_ELSEWHERE = (
 CUT_OFF = "This link is incomplete."
 # SQLite's code for a statement that it does not understand (https://sqlite.org/rescode.html).
 OUR_MISTAKE = 1
+AWAY_SECONDS = 5  # until a program tries again
 PAGES = {400, 403, 404, 405, 409, 413, 429, 500, 503}
 
 
@@ -41,9 +46,14 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(DBAPIError, _database)
 
 
-def _page(code: int, sentence: str = "") -> tuple[str, int]:
+Answer = tuple[str, int] | Response
+
+
+def _page(code: int, sentence: str = "") -> Answer:
     # The session may stand in a broken transaction; the page's own reads begin a fresh one.
     db.session.rollback()
+    if is_for_program(request):
+        return problem(code, sentence, headers=_wait(code))
     name = code if code in PAGES else (500 if code >= 500 else 400)
     words = {"message": sentence} if sentence else {}
     if code >= 500:
@@ -54,13 +64,19 @@ def _page(code: int, sentence: str = "") -> tuple[str, int]:
     return render_template(f"errors/{name}.html", **words), code
 
 
-def _http(error: HTTPException) -> tuple[str, int, dict[str, str]] | HTTPException:
+def _wait(code: int) -> dict[str, str]:
+    return {"Retry-After": str(AWAY_SECONDS)} if code == 503 else {}
+
+
+def _http(error: HTTPException) -> Response | HTTPException:
     code = error.code or 500
     if code < 400:
         return error
     if code >= 500:
         log.error("A request failed: %s", error, exc_info=error)
-    return *_page(code), _allow(error)
+    answer = current_app.make_response(_page(code))
+    answer.headers.update(_allow(error))
+    return answer
 
 
 def _allow(error: HTTPException) -> dict[str, str]:
@@ -69,7 +85,7 @@ def _allow(error: HTTPException) -> dict[str, str]:
     return {"Allow": ", ".join(sorted(methods))} if methods else {}
 
 
-def _csrf(error: CSRFError) -> tuple[str, int]:
+def _csrf(error: CSRFError) -> Answer:
     # Flask-WTF has no other mark for a form that was sent from another address over https.
     is_foreign = "referrer" in str(error.description)
     if is_foreign:
@@ -80,15 +96,18 @@ def _csrf(error: CSRFError) -> tuple[str, int]:
     )
 
 
-def _refusal(error: Refusal) -> tuple[str, int]:
+def _refusal(error: Refusal) -> Answer:
+    if is_for_program(request) and type(error) is Refusal and error.field is not None:
+        db.session.rollback()
+        return problem(422, error.sentence, [FieldError(error.field, error.sentence)])
     return _page(error.status, error.sentence)
 
 
-def _cursor(_error: UnreadableCursor) -> tuple[str, int]:
+def _cursor(_error: UnreadableCursor) -> Answer:
     return _page(400, CUT_OFF)
 
 
-def _database(error: DBAPIError) -> tuple[str, int]:
+def _database(error: DBAPIError) -> Answer:
     """Return the page of an outage. The transaction was rolled back, so nothing is half-written."""
     # A database that takes no changes at all says so by an error of another class.
     is_away = isinstance(error, OperationalError) or of_error(error.orig) is not None

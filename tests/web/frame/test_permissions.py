@@ -26,6 +26,8 @@ from tests.web.frame.access_table import (
 SAMPLES = {"uuid": UUID(int=0), "int": 999_999, "default": "nothing", "path": "nothing"}
 
 FOR_MACHINES = ("/healthz", "/readyz", "/metrics", "/inbox/nothing", "/.well-known/security.txt")
+# The API lets in by tokens (tests/api/test_door.py).
+API = "/api/v1/"
 
 
 VIEWS, MATRIX = permissions_by_view(), roles_by_permission()
@@ -35,7 +37,7 @@ def pages_of(app: Flask) -> Iterator[tuple[str, str, str]]:
     """Every (endpoint, method, address) of the application, files apart; Sign out comes last."""
     address = app.url_map.bind("localhost")
     for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.endpoint == "auth.sign_out"):
-        if rule.endpoint.endswith("static"):
+        if rule.endpoint.endswith("static") or rule.rule.startswith(API):
             continue
         path = address.build(rule.endpoint, samples_for(rule), method=one_method(rule))
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):

@@ -1,0 +1,20 @@
+"""The JSON API: the same services, permissions, and sentences as the pages, for programs."""
+
+from flask import Blueprint, Flask
+
+from portal.api import door, me, spec
+from portal.api.operations import Operation
+from portal.extensions import csrf
+
+OPERATIONS: tuple[Operation, ...] = (*me.OPERATIONS,)
+
+
+def init_app(app: Flask) -> None:
+    """Register every operation. Tokens take the place of cookies and of what forms prove."""
+    blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
+    for each in OPERATIONS:
+        view = door.view_of(each)
+        blueprint.add_url_rule(each.path, each.name, view, methods=[each.method])
+    spec.add_to(blueprint, OPERATIONS)
+    csrf.exempt(blueprint)
+    app.register_blueprint(blueprint)

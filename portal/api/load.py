@@ -1,0 +1,55 @@
+"""How much programs may ask of one web process."""
+
+from collections import Counter
+from collections.abc import Hashable
+from math import ceil
+from threading import BoundedSemaphore, Lock
+from time import monotonic
+from typing import Final
+
+# Half of a web process's threads (gunicorn.conf.py): pages always find one.
+PLACES: Final = 4
+A_MINUTE: Final = 600  # requests of one token
+WRONG_A_MINUTE: Final = 60  # tokens that open nothing, from one network
+MINUTE: Final = 60.0
+
+places: Final = BoundedSemaphore(PLACES)
+
+
+class Rate:
+    """Counts by key, each minute anew, and remembers the keys of the minute before."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._lock = Lock()
+        self._began = monotonic()
+        self._counts: Counter[Hashable] = Counter()
+        self._before: frozenset[Hashable] = frozenset()
+
+    def seconds_to_wait(self, key: Hashable) -> int:
+        """Return how long it has to wait; 0 while it is below the limit."""
+        with self._lock:
+            self._turn()
+            if self._counts[key] < self._limit:
+                return 0
+            return max(1, ceil(self._began + MINUTE - monotonic()))
+
+    def count(self, key: Hashable) -> None:
+        """Count one more."""
+        with self._lock:
+            self._turn()
+            self._counts[key] += 1
+
+    def knows(self, key: Hashable) -> bool:
+        """Return whether it was counted in this minute or the one before."""
+        with self._lock:
+            self._turn()
+            return key in self._before or self._counts[key] > 0
+
+    def _turn(self) -> None:
+        passed = monotonic() - self._began
+        if passed >= MINUTE:
+            counted = frozenset(key for key, count in self._counts.items() if count)
+            self._before = counted if passed < 2 * MINUTE else frozenset()
+            self._counts.clear()
+            self._began = monotonic()

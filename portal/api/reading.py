@@ -1,0 +1,122 @@
+"""Read what a program sends, and say of each field what is wrong with it."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import fields
+from difflib import get_close_matches
+from functools import lru_cache
+from typing import Any, Final
+
+from flask import request
+from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+from pydantic_core import ErrorDetails, from_json
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
+
+from portal.web.frame.problems import FieldError
+
+LONGEST_BODY: Final = 1024 * 1024
+JSON: Final = "application/json"
+# What neither database stores (lib/typed_text.py).
+_NOT_STORABLE: Final = re.compile("[\0\ud800-\udfff]")
+STRICT: Final = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class Unfit(Exception):
+    """The request has another shape than the operation reads; every fault at once."""
+
+    def __init__(self, errors: Iterable[FieldError]) -> None:
+        super().__init__("Check the fields in “errors”.")
+        self.errors = list(errors)
+
+
+@lru_cache(maxsize=128)
+def reader(kind: type) -> TypeAdapter[Any]:
+    """Return what reads a dataclass: unknown fields, NaN, and other types are refused."""
+    return TypeAdapter(with_config(STRICT)(kind))
+
+
+def query_of(kind: type | None) -> Any:
+    """Read the part behind the question mark. Raises `Unfit`."""
+    given = request.args
+    repeated = [FieldError(name, "Give it once") for name in given if len(given.getlist(name)) > 1]
+    if repeated:
+        raise Unfit(repeated)
+    return _read(kind, given.to_dict(), lambda: reader(kind).validate_strings(given.to_dict()))
+
+
+def body_of(kind: type | None) -> Any:
+    """Read the body. Raises `Unfit`, and what 400, 413, and 415 answer."""
+    if kind is None:
+        return None
+    if request.mimetype != JSON:
+        raise UnsupportedMediaType
+    request.max_content_length = LONGEST_BODY
+    if (request.content_length or 0) > LONGEST_BODY:
+        raise RequestEntityTooLarge
+    sent = request.get_data(cache=False)
+    try:
+        given = from_json(sent, allow_inf_nan=False)
+    except ValueError as error:
+        raise BadRequest from error
+    if not isinstance(given, dict):
+        raise Unfit([FieldError("", "Send a JSON object")])
+    # Read as JSON and not as Python: there a date is a string, and "1" is no number.
+    return _read(kind, given, lambda: reader(kind).validate_json(sent, strict=True))
+
+
+def _read(kind: type | None, given: Mapping[str, Any], read: Callable[[], Any]) -> Any:
+    if unstorable := list(_unstorable(given)):
+        raise Unfit(unstorable)
+    if kind is None:
+        if given:
+            raise Unfit(FieldError(name, "This call has no such parameter") for name in given)
+        return None
+    try:
+        return read()
+    except ValidationError as error:
+        known = [each.name for each in fields(kind)]
+        raise Unfit(_field_errors(error.errors(include_url=False), known)) from None
+
+
+def _field_errors(found: Iterable[ErrorDetails], known: list[str]) -> Iterator[FieldError]:
+    seen = set()
+    for each in found:
+        # What stands behind a name is pydantic's own: the branch of a union, a key.
+        name = str(each["loc"][0]) if each["loc"] else ""
+        if name not in seen:
+            seen.add(name)
+            yield FieldError(name, _words(each, name, known))
+
+
+def _words(error: ErrorDetails, name: str, known: list[str]) -> str:
+    if error["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        near = get_close_matches(name, known, 1)
+        return f"Unknown. Did you mean “{near[0]}”?" if near else f"Unknown. Use {_list(known)}"
+    if error["type"] in ("missing", "missing_argument"):
+        return "Required"
+    return error["msg"]
+
+
+def _list(known: list[str]) -> str:
+    return ", ".join(known) or "no fields"
+
+
+def _unstorable(given: Mapping[str, Any]) -> Iterator[FieldError]:
+    for name, value in given.items():
+        if _NOT_STORABLE.search(name):
+            yield FieldError("", "A field’s name has a character that can’t be stored")
+        elif any(map(_NOT_STORABLE.search, _texts(value))):
+            yield FieldError(name, "Remove NUL characters and half surrogate pairs")
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Go through nested values without a call for each level: the parser ends at its own depth."""
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, str):
+            yield each
+        elif isinstance(each, list):
+            waiting += each
+        elif isinstance(each, dict):
+            waiting += (*each, *each.values())

@@ -1,0 +1,57 @@
+"""What a program is answered when something goes wrong (RFC 9457)."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from http import HTTPStatus
+from typing import Any, Final
+
+from flask import Request, Response
+
+# Below it, answers are for programs.
+API_PREFIX: Final = "/api/"
+CONTENT_TYPE: Final = "application/problem+json"
+# What is said where nobody says more.
+SENTENCES: Final[Mapping[int, str]] = {
+    400: "The body isn’t JSON, or the cursor can’t be read.",
+    401: "The token is missing, wrong, ended, or revoked.",
+    403: "The token doesn’t allow this.",
+    404: "There’s nothing at this URL.",
+    405: "This URL has other methods. See the Allow header.",
+    409: "This isn’t possible right now.",
+    410: "The cursor is too old. Start again without it.",
+    412: "Someone else changed it. Read it again.",
+    413: "The body has more than 1 MB.",
+    415: "Send the body as application/json.",
+    422: "Some fields are wrong.",
+    429: "Too many requests. Wait as long as Retry-After says.",
+    503: "The portal can’t use its database right now. Wait as long as Retry-After says.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One thing that is wrong with a request. `field`: its name, or its path in the body."""
+
+    field: str
+    detail: str
+
+
+def is_for_program(asked: Request) -> bool:
+    """Return whether a program asks, and not a browser."""
+    return asked.path.startswith(API_PREFIX)
+
+
+def problem(
+    code: int,
+    detail: str = "",
+    errors: Sequence[FieldError] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """Return the answer with this status, a sentence, and what is wrong with each field."""
+    body: dict[str, Any] = {"title": HTTPStatus(code).phrase, "status": code}
+    if sentence := detail or SENTENCES.get(code):
+        body["detail"] = sentence
+    if errors:
+        body["errors"] = [asdict(each) for each in errors]
+    return Response(json.dumps(body), code, headers, content_type=CONTENT_TYPE)
