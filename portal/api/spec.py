@@ -2,10 +2,10 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from flask import Blueprint, Response
+from flask import Response
 from pydantic import TypeAdapter
 
 from portal.api.operations import ANY_TOKEN, Operation
@@ -35,14 +35,10 @@ PROBLEM: Final = {
 }
 
 
-def add_to(blueprint: Blueprint, operations: Sequence[Operation]) -> None:
-    """Add the address where anybody can read the description."""
+def view_of(operations: Sequence[Operation]) -> Callable[[], Response]:
+    """Return the view of the description, which anybody can read."""
     text = json.dumps(document(operations), ensure_ascii=False)
-
-    @blueprint.get("/openapi.json", endpoint="openapi")
-    @requires(PUBLIC)
-    def openapi() -> Response:
-        return Response(text, content_type=JSON)
+    return requires(PUBLIC)(lambda: Response(text, content_type=JSON))
 
 
 def document(operations: Sequence[Operation]) -> dict[str, Any]:
