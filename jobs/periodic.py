@@ -38,7 +38,7 @@ from portal.services.operations import retention
 from portal.services.operations.retention import WrongClock
 from portal.services.outbox import claimable
 from portal.services.task_kinds import KINDS
-from portal.services.webhooks import notices, takes
+from portal.services.webhooks import notices, takes, turn_on_off
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +92,13 @@ def send_notices() -> None:
     May run twice at once."""
     takes.end()
     notices.tell_due()
+
+
+@job
+@periodic("turn-on")
+def turn_on_webhooks() -> None:
+    """Turn on what was turned off until now. May run twice at once."""
+    turn_on_off.turn_on_due()
 
 
 @job

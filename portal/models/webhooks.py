@@ -52,6 +52,7 @@ class Webhook(Base):
     `backoff_seconds` after the last. `stopped_for`: how many seconds all sending was stopped since
     it fails. `reopened_at`: since then what waited for a retry is being made due. `changed_at`:
     its URL, format, key or headers were, which may have mended it.
+    `off_until`: a person turned it off, and it is turned on by itself then.
     `taken_by`: who is looking into its failures (`services/webhooks/takes.py`).
     A draft keeps in `draft_form` what its form says and no column has; `draft_of` is the public id
     of the webhook that the form edits.
@@ -68,6 +69,7 @@ class Webhook(Base):
     state: Mapped[str] = mapped_column(String(8), default=WebhookState.ACTIVE)
     off_reason: Mapped[str | None] = mapped_column(String(16))
     off_at: Mapped[datetime | None]
+    off_until: Mapped[datetime | None]
     secret_enc: Mapped[bytes | None]
     secret_hint: Mapped[str] = mapped_column(String(4), default="")
     secret_set_at: Mapped[datetime | None]

@@ -14,6 +14,7 @@ SEND_MAILS: Final = "jobs.mails.send_mails"
 EXPIRE_RESERVATIONS: Final = "jobs.periodic.expire_reservations"
 PRUNE: Final = "jobs.periodic.prune"
 NOTICES: Final = "jobs.periodic.send_notices"
+TURN_ON: Final = "jobs.periodic.turn_on_webhooks"
 ALERTS: Final = "jobs.periodic.look_for_alerts"
 JOB_NAMES: Final = (
     DELIVER_DUE,
@@ -23,6 +24,7 @@ JOB_NAMES: Final = (
     EXPIRE_RESERVATIONS,
     PRUNE,
     NOTICES,
+    TURN_ON,
     ALERTS,
 )
 # Maintenance is one RQ job that rq-scheduler queues again and again under this id.

@@ -27,6 +27,7 @@ from portal.queue.names import (
     MAINTENANCE_ID,
     NOTICES,
     PRUNE,
+    TURN_ON,
 )
 from portal.queue.notifier import notifier
 from portal.queue.portal_job import PortalJob
@@ -54,6 +55,7 @@ def table(settings: Settings) -> tuple[Entry, ...]:
         Entry("expire-reservations", 60, EXPIRE_RESERVATIONS, BACKGROUND),
         Entry("prune", 60 * 60, PRUNE, BACKGROUND),
         Entry("notices", 60, NOTICES, BACKGROUND),
+        Entry("turn-on", 60, TURN_ON, BACKGROUND),
         # Asks each minute whether the time of day has come: local times of day are ours.
         Entry("alerts", 60, ALERTS, BACKGROUND),
     )

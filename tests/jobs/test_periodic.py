@@ -7,7 +7,14 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from jobs.periodic import expire_reservations, look_for_alerts, maintain, prune, send_notices
+from jobs.periodic import (
+    expire_reservations,
+    look_for_alerts,
+    maintain,
+    prune,
+    send_notices,
+    turn_on_webhooks,
+)
 from jobs.tasks import at_work, run_tasks
 from portal.extensions import db
 from portal.models.operations import Process
@@ -21,6 +28,7 @@ DUTIES = {
     "maintenance": maintain,
     "alerts": look_for_alerts,
     "notices": send_notices,
+    "turn-on": turn_on_webhooks,
     "expire-reservations": expire_reservations,
     "prune": prune,
 }

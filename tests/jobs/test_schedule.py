@@ -175,5 +175,6 @@ def test_what_comes_by_the_clock_and_how_often(redis: Redis, settings: Settings)
         "expire-reservations": ("jobs.periodic.expire_reservations", "background", 60),
         "prune": ("jobs.periodic.prune", "background", 3600),
         "notices": ("jobs.periodic.send_notices", "background", 60),
+        "turn-on": ("jobs.periodic.turn_on_webhooks", "background", 60),
         "alerts": ("jobs.periodic.look_for_alerts", "background", 60),
     }

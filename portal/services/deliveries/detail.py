@@ -221,6 +221,7 @@ class DeliveryDetail:
     webhook_url: str
     is_inbox: bool
     webhook_off_at: datetime | None
+    webhook_off_until: datetime | None
     due_at: datetime
     tries: int
     attempts_made: int
@@ -402,6 +403,7 @@ def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDeta
         webhook_url=shown_url(webhook),
         is_inbox=webhook.kind == WebhookKind.INBOX,
         webhook_off_at=webhook.off_at,
+        webhook_off_until=webhook.off_until,
         due_at=delivery.due_at,
         tries=delivery.tries + (lease is not None and lease.kind == AttemptKind.SCHEDULED),
         attempts_made=delivery.attempts + (lease is not None),

@@ -97,6 +97,7 @@ class LogRow:
     is_webhook_active: bool
     is_webhook_deleted: bool
     webhook_off_at: datetime | None
+    webhook_off_until: datetime | None
     is_in_order: bool
     status: DeliveryStatus
     is_being_sent: bool
@@ -273,6 +274,7 @@ def _row(
         is_webhook_active=bool(row.is_webhook_active),
         is_webhook_deleted=row.webhook_deleted_at is not None,
         webhook_off_at=row.off_at,
+        webhook_off_until=row.off_until,
         is_in_order=bool(row.in_order),
         status=DeliveryStatus(row.status),
         is_being_sent=is_being_sent,

@@ -131,6 +131,7 @@ def page_statement(scan: IndexScan, *, newer: bool, limit: int) -> Select[*tuple
             Webhook.format,
             Webhook.next_at,
             Webhook.off_at,
+            Webhook.off_until,
             Webhook.deleted_at.label("webhook_deleted_at"),
             is_active.label("is_webhook_active"),
         )

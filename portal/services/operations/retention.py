@@ -106,13 +106,6 @@ def kept_until(finished_at: datetime | None) -> datetime | None:
     return finished_at + timedelta(days=settings().retention_days) if finished_at else None
 
 
-def held_until(created_at: datetime, off_at: datetime | None) -> datetime:
-    """Return until when a held delivery is kept; then it is dismissed. `off_at`: since when its
-    webhook is off; None for one that is on, which kept what was held."""
-    since = max(created_at, off_at) if off_at else created_at
-    return since + timedelta(days=settings().retention_days)
-
-
 def _repeat(step: Callable[[T], tuple[int, T | None]], start: T, until: float | None) -> int:
     """Take steps, each from where the last one ended, until there is none or the time is over."""
     total, after = 0, start

@@ -4,12 +4,13 @@ A dismissed delivery keeps in `prior_status` what it is restored to.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, case, false, func, literal, null
 
+from portal.extensions import settings
 from portal.models.deliveries import OPEN, Delivery, DeliveryStatus, Priority, reopened
 
 UNDELIVERED: Final = (*OPEN, DeliveryStatus.ON_HOLD, DeliveryStatus.FAILED)
@@ -27,6 +28,13 @@ class Dismissal(NamedTuple):
     by: str
     reason: str
     act: UUID | None = None
+
+
+def held_until(created_at: datetime, off_at: datetime | None) -> datetime:
+    """Return until when a held delivery is kept; then it is dismissed. `off_at`: since when its
+    webhook is off; None for one that is on, which kept what was held."""
+    since = max(created_at, off_at) if off_at else created_at
+    return since + timedelta(days=settings().retention_days)
 
 
 def on_hold(now: datetime) -> dict[str, Any]:

@@ -39,6 +39,7 @@ from portal.models.deliveries import (
 from portal.models.people import User
 from portal.models.webhooks import (
     ALL_EVENTS,
+    OURS,
     OffReason,
     Webhook,
     WebhookEvent,
@@ -60,6 +61,7 @@ from portal.services.webhooks.rows import (
     events_of,
     find_webhook,
     is_shown,
+    oldest_held,
     options_of,
     place,
     shown_url,
@@ -93,7 +95,7 @@ class Latest:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedWebhook:
     """A webhook in the list. `last` leaves tests out; without one, `last_test` is known.
-    `turns_off_at`: when we turn it off, soon.
+    `turns_off_at`: when we turn it off, soon; `off_until`: when we turn it on.
     `event_count` None: it is subscribed to all, `has_conditions`: of those that meet them.
 
     `backlog`: what is undelivered; None while it is well. `held`: what is on hold at one that a
@@ -107,6 +109,7 @@ class ListedWebhook:
     status: WebhookStatus
     backlog: Backlog | None
     off_reason: str | None
+    off_until: datetime | None
     turns_off_at: datetime | None
     event_count: int | None
     has_conditions: bool
@@ -158,13 +161,6 @@ def latest_of(current: Session, ids: Sequence[int]) -> dict[int, Latest]:
     }
 
 
-def oldest_held(current: Session, webhook_id: int) -> datetime | None:
-    """When the oldest held delivery was created; None while nothing is held."""
-    is_held = (Delivery.webhook_id == webhook_id, Delivery.status == DeliveryStatus.ON_HOLD)
-    first = select(Delivery.created_at).where(*is_held).order_by(Delivery.id).limit(1)
-    return current.scalar(first)
-
-
 def oldest_open(current: Session, webhook_id: int) -> Latest | None:
     """The oldest delivery that is still to be sent, tests too, by its row's status."""
     first = (
@@ -196,6 +192,7 @@ def listed(current: Session, ids: Sequence[int]) -> list[ListedWebhook]:
             status=backlogs.status_of(row, known.get(row.id)),
             backlog=known.get(row.id),
             off_reason=row.off_reason,
+            off_until=row.off_until,
             turns_off_at=turns_off_at(row, now),
             event_count=row.event_count,
             has_conditions=row.has_conditions,
@@ -224,6 +221,7 @@ def _listed() -> Select[*tuple[Any, ...]]:
         Webhook.format,
         Webhook.state,
         Webhook.off_reason,
+        Webhook.off_until,
         Webhook.failures_in_row,
         Webhook.failing_since,
         Webhook.stopped_for,
@@ -262,6 +260,7 @@ class WebhookDetail(WebhookOptions):
     is_active: bool
     off_reason: str | None
     off_at: datetime | None
+    off_until: datetime | None
     events: tuple[str, ...]
     has_secret: bool
     secret_hint: str
@@ -282,6 +281,11 @@ class WebhookDetail(WebhookOptions):
     owner: str | None
     version: int
     created_at: datetime
+
+    @property
+    def is_off_by_us(self) -> bool:
+        """Return whether no person turned it off."""
+        return self.off_reason in OURS
 
     @property
     def is_asked_about(self) -> bool:
@@ -358,6 +362,7 @@ def show(public_id: UUID) -> WebhookDetail:
         is_active=webhook.state == WebhookState.ACTIVE,
         off_reason=webhook.off_reason,
         off_at=webhook.off_at,
+        off_until=webhook.off_until,
         events=events_of(webhook),
         has_secret=webhook.secret_enc is not None,
         secret_hint=webhook.secret_hint,

@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import socket
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any, Final, Protocol
@@ -65,6 +65,13 @@ def count_held(current: Session, webhook_id: int) -> int:
     """Count held deliveries (`capped`)."""
     is_held = (Delivery.webhook_id == webhook_id, Delivery.status == DeliveryStatus.ON_HOLD)
     return capped(current, select(Delivery.id).where(*is_held))
+
+
+def oldest_held(current: Session, webhook_id: int) -> datetime | None:
+    """When the oldest held delivery was created; None while nothing is held."""
+    is_held = (Delivery.webhook_id == webhook_id, Delivery.status == DeliveryStatus.ON_HOLD)
+    first = select(Delivery.created_at).where(*is_held).order_by(Delivery.id).limit(1)
+    return current.scalar(first)
 
 
 def count_unsent(current: Session, webhook_id: int) -> int:

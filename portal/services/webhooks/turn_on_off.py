@@ -1,11 +1,12 @@
-"""Turn webhooks off and on, by people or automatically; hold or send what they have waiting.
+"""Turn webhooks off and on, by people, at their time, or automatically; hold or send what waits.
 
 The webhook's row is locked before its deliveries, as everywhere. Deliveries that are being sent
 finish; recording them reads the webhook again. Tests are sent while a webhook is off, too.
 """
 
+import logging
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
@@ -26,27 +27,33 @@ from portal.models.deliveries import (
     is_open,
     reopened,
 )
-from portal.models.webhooks import OffReason, Webhook, WebhookState
+from portal.models.webhooks import OURS, OffReason, Webhook, WebhookState
 from portal.services import audit
 from portal.services.core.permissions import SYSTEM, Actor, require
 from portal.services.core.queries import as_json, given_ids
 from portal.services.core.refusals import Refusal
-from portal.services.core.unit_of_work import database_time, notify, writing
+from portal.services.core.time_zones import moment_words, zone_of
+from portal.services.core.unit_of_work import database_time, notify, session, writing
 from portal.services.outbox import at_rest, leases
-from portal.services.outbox.at_rest import Dismissal
+from portal.services.outbox.at_rest import Dismissal, held_until
 from portal.services.outbox.claimable import refuse_while_stopped
 from portal.services.webhooks.rows import (
     TARGET,
     count_held,
     lock_webhook,
+    oldest_held,
     refuse_undecryptable,
     target_of,
 )
+
+log = logging.getLogger(__name__)
 
 DELETED: Final = "webhook.deleted"
 WEBHOOK_DELETED: Final = "Webhook deleted"
 # In one transaction: behind it wait the results of all the other webhooks.
 HOLD_BATCH: Final = 500
+# Before deliveries on hold expire, so that a late start loses none.
+SPARE: Final = timedelta(hours=1)
 A_STATEMENT: Final = 10_000  # PostgreSQL ends one that takes 30 seconds
 
 
@@ -66,17 +73,51 @@ class HeldChoice(StrEnum):
     KEEP = "keep"
 
 
-def turn_off(actor: Actor, public_id: UUID) -> str:
-    """Stop sending to a webhook and hold what waits; return its name."""
+def turn_off(actor: Actor, public_id: UUID, until: datetime | None = None) -> str:
+    """Stop sending to a webhook and hold what waits; return its name. Of one that is off, only
+    `until` changes. Raises `Refusal`.
+
+    `until`: `turn_on_due` turns it on then; without it, a person does.
+    """
     with writing() as current:
         require(current, actor, "webhooks.switch")
         webhook = lock_webhook(current, public_id)
+        if until is not None:
+            _refuse_unfit(current, actor, webhook, until)
+        changes: dict[str, Any] = {}
+        action = "webhook.off_until_changed"
         if webhook.state == WebhookState.ACTIVE:
             set_off(current, webhook, OffReason.PERSON)
-            changes = {"status": {"from": "Active", "to": "Off"}}
-            target = target_of(webhook)
-            audit.record(current, actor, "webhook.turned_off", target=target, changes=changes)
+            action, changes = "webhook.turned_off", {"status": {"from": "Active", "to": "Off"}}
+        if until != webhook.off_until:
+            changes["off_until"] = {"from": _stored(webhook.off_until), "to": _stored(until)}
+            webhook.off_until = until
+        if changes:
+            audit.record(current, actor, action, target=target_of(webhook), changes=changes)
         return webhook.name
+
+
+def last_end(oldest_held_at: datetime | None, off_at: datetime | None) -> datetime:
+    """Return until when a webhook can be off at most, so that nothing on hold expires. `off_at`:
+    since when it is; None while it is on."""
+    if oldest_held_at and off_at:
+        return held_until(oldest_held_at, off_at) - SPARE
+    return held_until(common_now(), None) - SPARE
+
+
+def _refuse_unfit(current: Session, actor: Actor, webhook: Webhook, until: datetime) -> None:
+    if webhook.off_reason in OURS:
+        sentence = "We turned this webhook off. Turn it on when the receiver is ready"
+        raise Refusal(sentence, field="off_until")
+    if until <= common_now():
+        raise Refusal("Choose a time in the future", field="off_until")
+    if until > (last := last_end(oldest_held(current, webhook.id), webhook.off_at)):
+        at = moment_words(last, zone_of(current, actor))
+        raise Refusal(f"At most {at}, before on-hold deliveries expire", field="off_until")
+
+
+def _stored(until: datetime | None) -> str | None:
+    return until.astimezone(UTC).isoformat(timespec="minutes") if until else None
 
 
 def set_off(current: Session, webhook: Webhook, reason: OffReason) -> None:
@@ -84,6 +125,38 @@ def set_off(current: Session, webhook: Webhook, reason: OffReason) -> None:
     webhook.state, webhook.off_reason, webhook.off_at = WebhookState.OFF, reason, common_now()
     current.flush()
     hold_open(current, webhook.id)
+
+
+def turn_on_due() -> None:
+    """Turn on what was turned off until now, and send what is on hold. May run twice at once.
+
+    While all sending is stopped, or a key does not open, it stays off, and the next run tries it
+    again.
+    """
+    current = session()
+    due = select(Webhook.id).where(*_is_over(database_time(current))).order_by(Webhook.off_until)
+    for row_id in current.scalars(due).all():
+        try:
+            _turn_on_due(row_id)
+        except Refusal:
+            continue  # its page says why
+        except Exception:  # what one meets must not keep the others off
+            log.exception("A webhook that is off until now wasn’t turned on. We’ll try again.")
+
+
+def _turn_on_due(row_id: int) -> None:
+    with writing() as current:
+        refuse_while_stopped()
+        chosen = select(Webhook).where(Webhook.id == row_id, *_is_over(database_time(current)))
+        locked = chosen.with_for_update(key_share=True)
+        fresh = locked.execution_options(populate_existing=True)
+        if webhook := current.scalars(fresh).one_or_none():
+            _turn_on(current, SYSTEM, webhook, HeldChoice.SEND)
+
+
+def _is_over(now: datetime) -> list[ColumnElement[bool]]:
+    is_off = Webhook.state == WebhookState.OFF
+    return [is_off, Webhook.deleted_at.is_(None), Webhook.off_until <= now]
 
 
 def turn_on(actor: Actor, public_id: UUID, held: HeldChoice | None = None) -> TurnedOn:
@@ -96,14 +169,17 @@ def turn_on(actor: Actor, public_id: UUID, held: HeldChoice | None = None) -> Tu
         require(current, actor, "webhooks.switch")
         if held is HeldChoice.SEND:
             refuse_while_stopped(field="held")
-        webhook = lock_webhook(current, public_id)
-        hold_open(current, webhook.id, every=True)
-        if held is None and count_held(current, webhook.id):
-            raise Refusal("Choose whether to send or dismiss the deliveries on hold.", field="held")
-        was_off = webhook.state == WebhookState.OFF
-        set_on(webhook)
-        sent = send_held(current, webhook.id) if held is HeldChoice.SEND else 0
-        return record_turned_on(current, actor, webhook, was_off, sent)
+        return _turn_on(current, actor, lock_webhook(current, public_id), held)
+
+
+def _turn_on(current: Session, actor: Actor, webhook: Webhook, held: HeldChoice | None) -> TurnedOn:
+    hold_open(current, webhook.id, every=True)
+    if held is None and count_held(current, webhook.id):
+        raise Refusal("Choose whether to send or dismiss the deliveries on hold.", field="held")
+    was_off = webhook.state == WebhookState.OFF
+    set_on(webhook)
+    sent = send_held(current, webhook.id) if held is HeldChoice.SEND else 0
+    return record_turned_on(current, actor, webhook, was_off, sent)
 
 
 def record_turned_on(
@@ -123,7 +199,8 @@ def record_turned_on(
 def set_on(webhook: Webhook) -> None:
     """Turn a locked webhook on and forget its failures. Raises `UndecryptableSecrets`."""
     refuse_undecryptable(webhook)
-    webhook.state, webhook.off_reason, webhook.off_at = WebhookState.ACTIVE, None, None
+    webhook.state, webhook.off_reason = WebhookState.ACTIVE, None
+    webhook.off_at = webhook.off_until = None
     webhook.failing_since, webhook.stopped_for = None, 0
     end_backoff(webhook)
 

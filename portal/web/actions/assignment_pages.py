@@ -6,7 +6,6 @@ from typing import Any, Final
 from uuid import UUID
 
 from wtforms import BooleanField, RadioField
-from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 
 from portal.engine.events.catalogue import EventName
 from portal.lib.clock import utcnow
@@ -25,10 +24,11 @@ from portal.web.actions.forms import (
     note_field,
     staff_field,
 )
-from portal.web.forms.parsing import AS_TYPED, MomentField, read_moment
-from portal.web.frame.wording import due_words, zone
+from portal.web.forms import moment_choice
+from portal.web.forms.moment_choice import OTHER
+from portal.web.forms.parsing import AS_TYPED, MomentField
+from portal.web.frame.wording import zone
 
-OTHER: Final = "other"
 # The end of a working day. Close to it, today is meant to its last minute.
 EVENING: Final = time(17)
 LAST: Final = time(23, 59)
@@ -72,8 +72,7 @@ def _existing(at: datetime) -> datetime:
 
 
 class DueForm(ActionForm):
-    """A form that asks until when. Each choice is its time, so that a page which stood open over
-    night means what it says."""
+    """A form that asks until when."""
 
     due: RadioField
     due_at: MomentField
@@ -88,11 +87,7 @@ class DueForm(ActionForm):
     def prepare(self, asset: Asset, subject: UUID | None) -> None:
         """Fill the choices; one that has gone by stands as the time that was typed."""
         super().prepare(asset, subject)
-        times = self.times(asset)
-        self.due.choices = [
-            *(SelectChoice(f"{at:{AS_TYPED}}", _words(name, at)) for name, at in times.items()),
-            SelectChoice(OTHER, "On a date…"),
-        ]
+        moment_choice.offer(self.due, self.times(asset), utcnow())
 
     def times(self, asset: Asset) -> dict[str, datetime]:
         """Return the times to choose from by their names."""
@@ -101,17 +96,13 @@ class DueForm(ActionForm):
     def validate(self, extra_validators: Any = None) -> bool:
         """Read every field; then one time, said in one way."""
         is_well = bool(super().validate(extra_validators))
-        chosen = _moment(self.due.raw_data)
-        # A browser without scripts sends the date that it hides beside a choice.
-        typed = None if chosen and self.due_at.data == self.untouched else self.due_at.data
-        if not self.due_at.errors and chosen is None and typed is None:
-            self.refuse(Refusal("Enter a due date and time", field="due_at"))
+        try:
+            self._due_at = moment_choice.chosen(self.due, self.due_at, self.untouched)
+            if not self.due_at.errors and self._due_at is None:
+                raise Refusal("Enter a due date and time", field="due_at")
+        except Refusal as refusal:
+            self.refuse(refusal)
             return False
-        if chosen and typed and chosen != typed:
-            sentence = "Select “On a date…” above or clear this date"
-            self.refuse(Refusal(sentence, field="due_at"))
-            return False
-        self._due_at = chosen or typed
         return is_well
 
     def filled(self) -> dict[str, Any]:
@@ -119,19 +110,6 @@ class DueForm(ActionForm):
         values = super().filled()
         del values["due"]
         return values | {"due_at": self._due_at}
-
-
-def _moment(sent: list[Any] | None) -> datetime | None:
-    """Return the time that was chosen; None where none was, or the one for others."""
-    try:
-        return read_moment(str(sent[0])) if sent else None
-    except ValueError:
-        return None
-
-
-def _words(name: str, at: datetime) -> str:
-    """Return "Tomorrow, Sat, Nov 28, 17:00"; today needs no date."""
-    return f"{name}, {due_words(at, utcnow())}"
 
 
 class AllocateForm(ActionForm):
@@ -210,7 +188,7 @@ class DueDateForm(DueForm):
         checkout = open_assignment(asset.id)
         if checkout is None or checkout.due_at is None:
             return due_times()
-        self.untouched = read_moment(f"{checkout.due_at.astimezone(zone()):{AS_TYPED}}")
+        self.untouched = checkout.due_at
         return later_times(checkout.due_at)
 
 

@@ -17,13 +17,14 @@ from portal.lib.durations import in_words, is_now
 from portal.models.deliveries import DeliveryStatus
 from portal.services.deliveries.detail import AttemptDetail, Delay, DeliveryDetail, find_delay
 from portal.services.deliveries.log import LogRow
-from portal.services.operations.retention import held_until
+from portal.services.outbox.at_rest import held_until
 from portal.services.outbox.claimable import WaitsFor
 from portal.services.webhooks.backlog import Cause
 from portal.web.frame.site_state import sending_stop
 from portal.web.frame.wording import (
     counted,
     day_of,
+    due_words,
     moment,
     near_time,
     offline_sentence,
@@ -66,6 +67,12 @@ def held_end(created_at: datetime, off_at: datetime | None) -> str:
     return f"Expires {day_of(held_until(created_at, off_at))}"
 
 
+def held_words(created_at: datetime, off_at: datetime | None, until: datetime | None) -> str:
+    """Say "Until 17:00" of what is sent then, else `held_end`."""
+    is_ahead = until is not None and until > utcnow()
+    return f"Until {due_words(until)}" if until and is_ahead else held_end(created_at, off_at)
+
+
 def tries(made: int) -> str:
     """Say "2 of 10": the scheduled attempts that were made."""
     return f"{made} of {len(settings().webhook_retry_schedule)}"
@@ -102,8 +109,12 @@ def outlook_of(delivery: DeliveryDetail, clock: Callable[[datetime], str] = near
         if not delivery.is_webhook_off:
             then = f"Someone needs to send it from the webhook’s page. {end}."
             return Outlook(f"Still on hold, although {name} is on.", then, "When someone sends it")
-        then = f"It waits until someone turns the webhook on and sends it. {end}."
+        until = delivery.webhook_off_until
+        if until and until > utcnow():
+            why = f"On hold because {name} is off until {clock(until)}."
+            return Outlook(why, "We’ll send this delivery then.", clock(until))
         why = f"On hold because {name} is off."
+        then = f"It waits until someone turns the webhook on and sends it. {end}."
         return Outlook(why, then, "When the webhook is turned on")
     if delivery.status is DeliveryStatus.FAILED:
         return _failed(delivery)
@@ -263,7 +274,9 @@ def _dismissed_note(row: LogRow) -> str:
 NOTES: Final[Mapping[DeliveryStatus, Callable[[LogRow], str]]] = {
     DeliveryStatus.QUEUED: _open_note,
     DeliveryStatus.RETRYING: _open_note,
-    DeliveryStatus.ON_HOLD: lambda row: held_end(row.created_at, row.webhook_off_at),
+    DeliveryStatus.ON_HOLD: lambda row: held_words(
+        row.created_at, row.webhook_off_at, row.webhook_off_until
+    ),
     DeliveryStatus.DELIVERED: _resent_note,
     DeliveryStatus.FAILED: lambda _: "",
     DeliveryStatus.DISMISSED: _dismissed_note,

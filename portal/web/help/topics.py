@@ -55,7 +55,7 @@ TOPICS: Final[Mapping[str, Topic]] = {
     "retry": Topic(
         "Retry and dismiss", ("one", "outcome", "no", "again", "problems", "dismiss", "many")
     ),
-    "held": Topic("On-hold deliveries", ("why", "on", "end")),
+    "held": Topic("On-hold deliveries", ("why", "until", "on", "end")),
     "receiver": Topic("For receiver developers", ("signature", "answers", "repeats", "checks")),
     "register": Topic(
         "Assets", ("lend", "give", "reserve", "trouble", "stock", "numbers", "import")

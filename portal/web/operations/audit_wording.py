@@ -19,7 +19,7 @@ from portal.web.assets.presenter import LABELS, MOVED, in_words
 from portal.web.deliveries.filter_wording import Names, filter_words
 from portal.web.deliveries.wording import event_name
 from portal.web.frame.status_tags import DELIVERY
-from portal.web.webhooks.wording import FIELDS, UNSEEN_PART, conditions_words
+from portal.web.webhooks.wording import FIELDS, UNSEEN_PART, conditions_words, off_until_words
 
 LONGEST_VALUE: Final = 200
 ROLES: Final = {str(role): name for role, name in ROLE_NAMES.items()}
@@ -178,6 +178,7 @@ GROUPS: Final[Mapping[str, Group]] = {
             "webhook.tested_before_saving": "tested before saving",
             "webhook.turned_on": "turned on",
             "webhook.turned_off": "turned off",
+            "webhook.off_until_changed": "turn-on time changed",
             "webhook.decided_about_held": "on-hold deliveries handled",
             "webhook.waiting_sent": "sending resumed",
             "webhook.secret_switched": "secret key switched",
@@ -344,6 +345,8 @@ def _detail(kind: str, name: str, change: Any) -> Detail:
         return Detail(label, "", f"{plain_value(sides[1])} ({UNSEEN_PART})")
     if name == "conditions":
         return Detail(label, *map(conditions_words, sides))
+    if name == "off_until":
+        return Detail(label, *map(off_until_words, sides))
     if kind == "asset":  # dates and statuses, as its timeline writes them
         sides = (in_words(name, sides[0]), in_words(name, sides[1]))
     before, after = plain_value(sides[0]), plain_value(sides[1])

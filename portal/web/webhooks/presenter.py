@@ -140,9 +140,12 @@ def _steps(
         is_post = not webhook.is_asked_about
         by_us = webhook.off_reason not in (None, OffReason.PERSON)
         text = "Turn the webhook on." if by_us else "Turn the webhook on when it’s needed again."
+        if webhook.off_until:
+            text = "Turn the webhook on if it’s needed sooner."
         yield Step(text, note, ("Turn on", where), is_post=is_post)
     elif is_off and advice and not advice.message:
-        yield Step(asking(f"{ASK} to turn on the webhook.", SWITCH, webhook.public_id))
+        sooner = " if it’s needed sooner" if webhook.off_until else ""
+        yield Step(asking(f"{ASK} to turn on the webhook{sooner}.", SWITCH, webhook.public_id))
     elif not is_off and webhook.backlog:
         yield from _mending(webhook, webhook.backlog, tested)
     elif webhook.waits and may_send("deliveries.retry"):

@@ -1,12 +1,14 @@
 """Turn a webhook off and on, decide about held deliveries, and test it."""
 
-from typing import Any
+from datetime import datetime, time, timedelta
+from typing import Any, Final
 from uuid import UUID
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from wtforms import HiddenField, RadioField, StringField
 from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 
+from portal.lib.clock import utcnow
 from portal.lib.paging import Page
 from portal.models.webhooks import OffReason
 from portal.services.core.refusals import Refusal
@@ -20,12 +22,14 @@ from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.held_deliveries import HeldDecision, Rest, Seen
 from portal.services.webhooks.queries import WebhookDetail
 from portal.services.webhooks.sample_deliveries import TestUnderWay, send_test
-from portal.services.webhooks.turn_on_off import HeldChoice, TurnedOn
+from portal.services.webhooks.turn_on_off import HeldChoice, TurnedOn, last_end
 from portal.web.deliveries import log_presenter
 from portal.web.deliveries.dismissal_views import reason_field, shown
+from portal.web.forms import moment_choice
 from portal.web.forms.base import HAS_A_PAGE, PortalForm, refusals_flashed, refusals_in, status_of
-from portal.web.forms.parsing import uuid_or_none
+from portal.web.forms.parsing import MomentField, uuid_or_none
 from portal.web.frame.access import actor, owner, requires
+from portal.web.frame.wording import zone
 from portal.web.webhooks.presenter import what_reopens
 from portal.web.webhooks.views import WEBHOOK, Answer, delivery_path
 from portal.web.webhooks.wording import (
@@ -33,10 +37,13 @@ from portal.web.webhooks.wording import (
     held_count,
     held_until_words,
     resumed_words,
+    turned_off_words,
     turned_on_words,
 )
 
 CHOOSE, DISMISS = "choose", "dismiss"
+BY_HAND = ""
+MORNING: Final = time(8)
 
 blueprint = Blueprint("webhook_switches", __name__, url_prefix="/settings/webhooks")
 
@@ -62,6 +69,46 @@ class HeldForm(PortalForm):
         return HeldChoice.SEND if self.held.data == HeldChoice.SEND else None
 
 
+class OffForm(PortalForm):
+    """Until when: a person turns it on, or we do at a time, one of a few or any other."""
+
+    until = RadioField(
+        "Off until",
+        choices=[SelectChoice(BY_HAND, "Someone turns it on")],
+        default=BY_HAND,
+        validate_choice=False,
+    )
+    off_until = MomentField("Date and time", called="time")
+
+    def prepare(self, webhook: WebhookDetail) -> None:
+        """Offer the times that are left; one that is set stands as the time that was typed."""
+        now = utcnow()
+        last = last_end(webhook.oldest_held_at, webhook.off_at)
+        times = {name: at for name, at in off_times(now).items() if at <= last}
+        moment_choice.offer(self.until, times, now)
+        if webhook.off_until and not self.is_submitted():
+            self.until.data, self.off_until.data = moment_choice.OTHER, webhook.off_until
+
+    def end(self, before: datetime | None) -> datetime | None:
+        """Return the time, None where a person turns it on. `before`: the one that is set. Raises
+        `Refusal`."""
+        at = moment_choice.chosen(self.until, self.off_until, before)
+        if at is None and self.until.data != BY_HAND:
+            raise Refusal("Enter a date and time", field="off_until")
+        return at
+
+
+def off_times(now: datetime) -> dict[str, datetime]:
+    """Return the mornings to choose from by their names, each once, in the person's zone."""
+    here = now.astimezone(zone())
+    days = {"Tomorrow": 1, "Monday": 7 - here.weekday(), "1 week": 7}
+    names = {many: name for name, many in reversed(days.items())}
+    return {
+        names[many]: datetime.combine(here.date() + timedelta(days=many), MORNING, zone())
+        for many in sorted(names)
+    }
+
+
 class TestForm(PortalForm):
     """The event to test with; blank is the webhook's first."""
 
@@ -70,13 +117,19 @@ class TestForm(PortalForm):
     event = StringField("Event")
 
 
-@blueprint.post(f"{WEBHOOK}/off")
+@blueprint.route(f"{WEBHOOK}/off", methods=["GET", "POST"])
 @requires("webhooks.switch")
 def off(public_id: UUID) -> Answer:
-    """Turn it off and hold what waits."""
-    name = turn_on_off.turn_off(actor(), public_id)
-    flash(f"{name} turned off.", "success")
-    return redirect(url_for("webhooks.show", public_id=public_id))
+    """Ask until when, turn it off, and hold what waits; of one that is off, change until when."""
+    form, webhook = OffForm(), webhook_queries.show(public_id)
+    if form.validate_on_submit():
+        with refusals_in(form):
+            until = form.end(webhook.off_until)
+            name = turn_on_off.turn_off(actor(), public_id, until)
+            flash(turned_off_words(name, until), "success")
+            return redirect(url_for("webhooks.show", public_id=public_id))
+    form.prepare(webhook)
+    return render_template("webhooks/off.html", form=form, webhook=webhook), status_of(form)
 
 
 @blueprint.route(f"{WEBHOOK}/on", methods=["GET", "POST"])

@@ -19,7 +19,7 @@ from portal.services.core.permissions import SYSTEM
 from portal.services.core.queries import COUNT_LIMIT
 from portal.services.deliveries.log import LogRow
 from portal.services.deliveries.trends import Trend
-from portal.services.operations.retention import held_until
+from portal.services.outbox.at_rest import held_until
 from portal.services.outbox.claimable import WaitsFor
 from portal.services.webhooks.backlog import Backlog, WebhookStatus
 from portal.services.webhooks.crud import Deleted
@@ -35,6 +35,7 @@ from portal.web.frame.wording import (
     counted,
     day_of,
     days_kept,
+    due_words,
     exact_day,
     near_time,
     plural,
@@ -118,6 +119,8 @@ def held_for() -> str:
     return f"New events are on hold for {kept} and can be sent once it’s on again."
 
 
+# The job of the minute turns it on; after that, something keeps it off.
+SOON_ON: Final = timedelta(minutes=2)
 # Of a webhook that is well, by the status of its last delivery.
 IN_PROGRESS: Final = "Deliveries in progress"
 NOT_YET: Final[Mapping[DeliveryStatus, str]] = {
@@ -135,7 +138,11 @@ TESTED: Final[Mapping[DeliveryStatus, str]] = {
 
 
 def off_note(webhook: ListedWebhook, now: datetime) -> str:
-    """When we turn it off; blank while that is not near."""
+    """Until when it is off, or when we turn it off; blank while neither is known."""
+    if webhook.off_until:
+        is_late = webhook.off_until < now - SOON_ON
+        words = "Should have turned on" if is_late else "Off until"
+        return f"{words} {due_words(webhook.off_until, now)}"
     at = webhook.turns_off_at
     if at is None:
         return ""
@@ -188,6 +195,11 @@ def on_and_off(on: int, off: int) -> str:
 def held_count(count: int) -> str:
     """A count that stops at its limit, in words: "37 deliveries", "10,000+ deliveries"."""
     return f"{counted(count)} {'delivery' if count == 1 else 'deliveries'}"
+
+
+def turned_off_words(name: str, until: datetime | None) -> str:
+    """Say that a webhook was turned off, and until when."""
+    return f"{name} turned off{f' until {due_words(until)}' if until else ''}."
 
 
 def turned_on_words(done: TurnedOn, *, rest_stays: bool = False) -> str:
@@ -287,7 +299,26 @@ def _off(webhook: WebhookDetail, now: datetime, by: str) -> str:
         "because the portal’s encryption keys are lost.",
     }
     who = happened.get(OffReason(webhook.off_reason or OffReason.PERSON))
+    if webhook.off_until:
+        return f"{by} turned it off{ago}, {_off_until(webhook, webhook.off_until, now)}"
     return f"{who or f'{by} turned it off{ago}.'} {_on_hold(webhook)}"
+
+
+def _off_until(webhook: WebhookDetail, until: datetime, now: datetime) -> str:
+    """Say until when it is off and what happens then or, after that time, why it is off."""
+    held = held_count(webhook.held)
+    on_hold = f"{held} {'is' if webhook.held == 1 else 'are'} on hold."
+    words = [f"until {due_words(until, now)}.", on_hold if webhook.held else ""]
+    if until > now:
+        words.append("We’ll turn it on then and send everything on hold.")
+    elif webhook.undecryptable:
+        parts = " and ".join(webhook.undecryptable)
+        words.append(f"We can’t turn it on because its {parts} can’t be decrypted.")
+    elif sending_stop():
+        words.append("We’ll turn it on when sending resumes.")
+    else:
+        words.append("We’re about to turn it on.")
+    return " ".join(filter(None, words))
 
 
 def _on_hold(webhook: WebhookDetail) -> str:
@@ -428,6 +459,7 @@ ACTIONS: Final = {
     "webhook.changed": "changed this webhook",
     "webhook.turned_on": "turned this webhook on",
     "webhook.turned_off": "turned this webhook off",
+    "webhook.off_until_changed": "changed when this webhook is turned on",
     "webhook.decided_about_held": "queued deliveries on hold",
     "webhook.secret_switched": "switched to the new secret key",
     "webhook.tested_before_saving": "tested this webhook’s form before saving",
@@ -445,6 +477,7 @@ ACTIONS: Final = {
 FIELDS: Final = {
     **{field.name: field.label for field in WEBHOOK_FIELDS},
     "cause": "Cause",
+    "off_until": "Off until",
     "deliveries_send": "Deliveries on hold queued",
     "deliveries_discard": "Deliveries on hold dismissed",
     "deliveries_dismissed": "Deliveries dismissed",
@@ -561,6 +594,8 @@ def _detail(name: str, change: dict[str, Any]) -> tuple[str, str, str]:
         return "Note removed", "", str(before)
     if name == "conditions":
         return FIELDS[name], conditions_words(before), conditions_words(after)
+    if name == "off_until":
+        return FIELDS[name], off_until_words(before), off_until_words(after)
     if name == "custom_headers" and before == after:
         return FIELDS[name], "", "a value changed"
     return FIELDS.get(name, name), _shown(before), _shown(after)
@@ -578,6 +613,11 @@ def _event_names(values: Sequence[str]) -> str:
     if ALL_EVENTS in values:
         return "All events"
     return ", ".join(event_type(value).name for value in values)
+
+
+def off_until_words(stored: str | None) -> str:
+    """Until when it is off, as the audit trail keeps it."""
+    return exact_day(datetime.fromisoformat(stored)) if stored else ""
 
 
 def conditions_words(sentences: list[str] | None) -> str:

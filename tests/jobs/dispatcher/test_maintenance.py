@@ -18,7 +18,7 @@ from jobs.deliver import equip
 from jobs.dispatcher import maintenance as maintenance_module
 from jobs.dispatcher.database import DatabaseExecutor
 from jobs.dispatcher.maintenance import Maintenance
-from jobs.periodic import expire_reservations, look_for_alerts, maintain, prune
+from jobs.periodic import expire_reservations, look_for_alerts, maintain, prune, turn_on_webhooks
 from jobs.tasks import run_tasks
 from portal.base_app import create_base_app
 from portal.config.settings import load_settings
@@ -207,7 +207,10 @@ def test_it_leaves_a_busy_database_to_the_next_poll(
     assert heartbeats.age(heartbeats.MAINTENANCE) is None
 
 
-@pytest.mark.parametrize("each", [maintain, look_for_alerts, expire_reservations, prune, run_tasks])
+@pytest.mark.parametrize(
+    "each",
+    [maintain, look_for_alerts, expire_reservations, turn_on_webhooks, prune, run_tasks],
+)
 def test_no_job_fails_because_the_database_is_away(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, each: Callable[[], None]
 ) -> None:

@@ -10,6 +10,7 @@ from portal.lib.clock import frozen
 from portal.models.deliveries import Delivery
 from portal.services.core.unit_of_work import session
 from portal.services.operations import retention
+from portal.services.outbox import at_rest
 from tests.support.deliveries import make_delivery
 from tests.support.factories import make_webhook
 from tests.web.signed_in import visit
@@ -36,7 +37,7 @@ def test_it_is_stopped_when_it_says_and_not_before(
 ) -> None:
     state = {"state": "off", "off_at": off_since} if off_since else {}
     make_delivery(make_webhook(**state), status="on_hold", created_at=created)
-    end = retention.held_until(created, off_since)
+    end = at_rest.held_until(created, off_since)
     assert end == NOW + 28 * DAY
     with frozen(end - timedelta(minutes=1)):
         retention.prune()

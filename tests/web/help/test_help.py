@@ -148,6 +148,7 @@ QUESTIONS = {
     "forgot password": {"/help/running#signed-in"},
     "is the system running": {"/help/running#system"},
     "time zone": {"/help/running#zones"},
+    "stop the ERP until Monday": {"/help/held#until"},
 }
 
 

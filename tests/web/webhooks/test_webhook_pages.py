@@ -276,7 +276,7 @@ def test_others_read_it_without_secrets_and_without_switches(app: Flask, role: s
 def test_a_person_turns_it_off_and_on_again(pages: Pages) -> None:
     hook = make_webhook()
     publish()
-    page = pages.submit(pages.get(path_of(hook)).form(f"{path_of(hook)}/off"))
+    page = pages.submit(pages.get(f"{path_of(hook)}/off").form(f"{path_of(hook)}/off"))
     assert page.flashes == [("success", f"{hook.name} turned off.")]
     assert re.search(r" turned it off (just now|\d+ seconds? ago)\.", page.main)
     assert "A person turned it off" not in page.main

@@ -207,6 +207,7 @@ LISTED = ListedWebhook(
     status=WebhookStatus.ACTIVE,
     backlog=None,
     off_reason=None,
+    off_until=None,
     turns_off_at=None,
     event_count=1,
     has_conditions=False,
