@@ -21,11 +21,11 @@ from portal.models.alerts import Alert
 from portal.models.assets import Asset
 from portal.models.assignments import Assignment, Staff
 from portal.models.mails import Mail
-from portal.models.people import User
 from portal.services.alerts import runs
 from portal.services.alerts import settings as alert_settings
+from portal.services.alerts.recipients import reached_by
 from portal.services.alerts.sentences import NAMES, fired_words, sentence
-from portal.services.alerts.settings import Emails
+from portal.services.alerts.settings import LATE
 from portal.services.core.time_zones import moment_words
 from portal.services.core.unit_of_work import database_time, session, writing
 from portal.services.mail import mails
@@ -35,7 +35,6 @@ from portal.services.mail.mails import Writer
 ALERTS: Final = "alerts"
 HOLDER: Final = "alert_holder"
 MOST_LINES: Final = 50
-LATE: Final = EventName.CHECKOUT_OVERDUE
 
 
 def tell_new() -> int:
@@ -71,18 +70,6 @@ def tell_new() -> int:
             for staff_id in current.scalars(holders.order_by(Assignment.staff_id)):
                 mails.write(current, HOLDER, staff_id=staff_id)
         return len(found)
-
-
-def reached_by(current: Session, emails: Emails, event: str) -> list[str]:
-    """The addresses to which emails of this kind go: those of disabled users get none."""
-    if not mails.is_on():
-        return []
-    found = emails.of(event)
-    disabled = select(func.lower(User.email)).where(
-        func.lower(User.email).in_(found), User.is_active.is_(False)
-    )
-    left_out = set(current.scalars(disabled)) if found else set()
-    return [address for address in found if address not in left_out]
 
 
 def write(current: Session, mail: Mail, zone: ZoneInfo) -> Letter | None:

@@ -33,6 +33,7 @@ ADDRESSES: Final[Mapping[EventName, str]] = {
     EventName.WARRANTY_EXPIRING: "mail_warranty",
     EventName.LOW_STOCK: "mail_low_stock",
 }
+LATE: Final = EventName.CHECKOUT_OVERDUE  # of which holders are reminded
 MOST_ADDRESSES: Final = 20  # of a kind
 LONGEST_HOLDER_TEXT: Final = 1_000
 LONGEST_SHOWN: Final = 60  # characters of what is no address

@@ -1,16 +1,25 @@
 """The form of the alert settings. The fields are named as the columns."""
 
+import re
+from dataclasses import fields
 from datetime import time
 from typing import Any, Final
 
-from wtforms import BooleanField, Field
+from wtforms import BooleanField, Field, TextAreaField
 from wtforms.validators import InputRequired
 from wtforms.widgets import TimeInput
 
 from portal.engine.events.catalogue import EventName
+from portal.lib.typed_values import tidy_email
 from portal.services.alerts.rules import MOST_DAYS, AlertRules
-from portal.services.alerts.settings import Stored
-from portal.web.forms.base import PortalForm
+from portal.services.alerts.settings import (
+    ADDRESSES,
+    LONGEST_HOLDER_TEXT,
+    MOST_ADDRESSES,
+    Emails,
+    Stored,
+)
+from portal.web.forms.base import PortalForm, typed
 from portal.web.forms.parsing import TypedField, number_or_none
 from portal.web.forms.versions import VersionField
 
@@ -23,6 +32,9 @@ PARTS: Final = (
     (EventName.WARRANTY_EXPIRING, "warranty_on", "warranty_days"),
     (EventName.LOW_STOCK, "low_stock_on"),
 )
+# What stands between addresses that are pasted.
+BETWEEN: Final = re.compile(r"[\n,;]")
+OF_EMAILS: Final = tuple(each.name for each in fields(Emails))
 
 
 def read_time(text: str) -> time:
@@ -67,6 +79,15 @@ class TimeField(TypedField):
         return f"{self.data:%H:%M}"
 
 
+def addresses_field() -> TextAreaField:
+    """The addresses that get emails of one kind."""
+    return TextAreaField(
+        "Email addresses",
+        description=f"One per line, up to {MOST_ADDRESSES}",
+        render_kw={"rows": 2, "autocomplete": "off", "spellcheck": "false"},
+    )
+
+
 class AlertSettingsForm(PortalForm):
     """The form of the alert settings."""
 
@@ -87,6 +108,19 @@ class AlertSettingsForm(PortalForm):
         "A consumable falls below its threshold",
         description="Sent when the stock changes or with the daily check",
     )
+    mail_overdue = addresses_field()
+    mail_maintenance = addresses_field()
+    mail_warranty = addresses_field()
+    mail_low_stock = addresses_field()
+    remind_holder = BooleanField(
+        "Email the holder when an asset is overdue",
+        description="The reminder names the asset and its due date",
+    )
+    holder_text = TextAreaField(
+        "Your text in it",
+        description="One paragraph, such as where to return the asset",
+        render_kw={"rows": 2, "maxlength": LONGEST_HOLDER_TEXT},
+    )
     time_of_day = TimeField(
         "Time of day",
         read=read_time,
@@ -95,14 +129,19 @@ class AlertSettingsForm(PortalForm):
     )
 
     @property
-    def parts(self) -> list[tuple[str, list[Field]]]:
-        """(event, fields) of each kind of alert."""
-        return [(event, [self[name] for name in names]) for event, *names in PARTS]
+    def parts(self) -> list[tuple[str, list[Field], Field]]:
+        """(event, fields, its addresses) of each kind of alert."""
+        return [
+            (event, [self[name] for name in names], self[ADDRESSES[event]])
+            for event, *names in PARTS
+        ]
 
     @classmethod
     def of(cls, stored: Stored, **options: Any) -> "AlertSettingsForm":
         """The form, filled with the settings in force where nothing was sent."""
         values = {name: getattr(stored.rules, name) for name in COLUMNS}
+        values |= {name: getattr(stored.emails, name) for name in OF_EMAILS}
+        values |= {name: "\n".join(values[name]) for name in ADDRESSES.values()}
         values |= {"time_of_day": stored.rules.at, "version": stored.version}
         return cls(data=values, **options)
 
@@ -110,3 +149,17 @@ class AlertSettingsForm(PortalForm):
         """The entered values."""
         values = {name: self[name].data for name in COLUMNS}
         return AlertRules(**values, at=self.time_of_day.data)
+
+    def emails(self) -> Emails:
+        """Who is to get emails."""
+        values = {name: self[name].data for name in OF_EMAILS}
+        lines = {name: BETWEEN.split(typed(self[name])) for name in ADDRESSES.values()}
+        return Emails(**{**values, "holder_text": typed(self.holder_text), **lines})
+
+    def repeated(self) -> list[str]:
+        """The addresses that were entered twice for one kind, and are kept once."""
+        entered = [
+            [tidy_email(each) for each in BETWEEN.split(typed(self[name]))]
+            for name in ADDRESSES.values()
+        ]
+        return sorted({each for of in entered for each in of if each and of.count(each) > 1})

@@ -12,9 +12,11 @@ from portal.lib.clock import utcnow
 from portal.services.alerts import queries as alert_queries
 from portal.services.alerts import runs
 from portal.services.alerts import settings as alert_settings
+from portal.services.alerts.recipients import by_kind
 from portal.services.alerts.sentences import fired_words
 from portal.services.alerts.settings import TARGET
 from portal.services.core.refusals import Stale
+from portal.services.mail import mails
 from portal.web.alerts.forms import AlertSettingsForm
 from portal.web.alerts.wording import (
     KINDS,
@@ -26,6 +28,7 @@ from portal.web.alerts.wording import (
 from portal.web.forms.base import refusals_flashed, refusals_in, say_whether_changed, status_of
 from portal.web.forms.versions import goes_on_editing, stale_page
 from portal.web.frame.access import actor, requires
+from portal.web.frame.wording import plural
 
 blueprint = Blueprint("alert_settings", __name__, url_prefix="/settings/alerts")
 
@@ -36,7 +39,7 @@ MARK: Final = "mark"
 # What is said once the answer to the first question is on its way.
 ANSWERS: Final = {
     SEND: "We’ll send the alerts.",
-    MARK: "We’ll mark the alerts as sent. We won’t notify any webhook.",
+    MARK: "We’ll mark the alerts as sent. We won’t notify anyone.",
 }
 
 
@@ -117,18 +120,25 @@ def _page(form: AlertSettingsForm) -> tuple[str, int]:
         due=sum(counts.values()),
         audience=_would_get(counts),
         zone=alert_settings.zone().key,
+        sends=mails.is_on(),
+        is_mailbox=mails.is_mailbox(),
     )
     return page, status_of(form)
 
 
 def _would_get(counts: Mapping[EventName, int]) -> str:
     """Return who would get the alerts that are due now."""
-    return coming_audience(alert_queries.audiences_of(counts))
+    found = by_kind()
+    addresses = {to for event, count in counts.items() if count for to in found[event].addresses}
+    email = f" We’ll email {plural(len(addresses), 'address', 'addresses')}." if addresses else ""
+    return f"{coming_audience(alert_queries.audiences_of(counts))}{email}"
 
 
 def _save(form: AlertSettingsForm) -> Answer:
-    changed = alert_settings.save(actor(), form.version.seen, form.rules())
-    say_whether_changed(changed)
+    changed = alert_settings.save(actor(), form.version.seen, form.rules(), form.emails())
+    twice = form.repeated()
+    once = f" We kept {' and '.join(twice)} once." if twice else ""
+    say_whether_changed(changed, f"Saved.{once}")
     return redirect(url_for("alert_settings.index"))
 
 

@@ -143,6 +143,8 @@ def _sent(alert: Alert, made: AlertDeliveries | None) -> tuple[str, str]:
     """The result of its deliveries, and the URL that shows them."""
     if not alert.is_sent:
         return "Marked as sent", ""
+    if made is None and alert.mailed_to:
+        return "", ""
     if made is None:
         kept = alert.event_id is not None
         return "No webhook was subscribed" if kept else "No longer kept", ""

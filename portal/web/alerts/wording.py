@@ -19,6 +19,7 @@ from portal.services.actions.planning.queries import MaintenanceList
 from portal.services.alerts import queries as alert_queries
 from portal.services.alerts import sentences
 from portal.services.alerts.queries import DueNow, RunStatus
+from portal.services.alerts.recipients import by_kind
 from portal.services.alerts.rules import AlertRules
 from portal.services.alerts.runs import AudienceCounts, audiences
 from portal.services.alerts.sentences import NAMES, fired_words
@@ -26,6 +27,7 @@ from portal.services.assets.queries import Shown
 from portal.services.core.permissions import SYSTEM
 from portal.services.outbox.publish import Audience
 from portal.web.alerts import why_not
+from portal.web.alerts.recipients import Told, told
 from portal.web.frame.status_tags import ALERT, ALERT_RUN, Tag
 from portal.web.frame.wording import counted, exact_day, near_time, number, plural
 from portal.web.help.advice import for_reader
@@ -60,14 +62,15 @@ def _warranty_rule(rules: AlertRules) -> str:
 class KindWords:
     """The words of one kind of alert.
 
-    `topic`: what it watches. `tab`: all its alerts. `rule`: when it is sent, if `setting` is on.
-    `todo`: the remedy; `{}` becomes the person to ask, for a reader who cannot do it. `label` leads
-    to `action`, or to the asset's maintenance.
+    `topic`: what it watches. `about`: what it tells of. `tab`: all its alerts. `rule`: when it is
+    sent, if `setting` is on. `todo`: the remedy; `{}` becomes the person to ask, for a reader who
+    cannot do it. `label` leads to `action`, or to the asset's maintenance.
     `in_state`: the endpoint and arguments of the list of what is in that state.
     """
 
     tag: Tag
     topic: str
+    about: str
     tab: str
     setting: str
     rule: Callable[[AlertRules], str]
@@ -100,6 +103,7 @@ KINDS: Final[Mapping[str, KindWords]] = {
     EventName.CHECKOUT_OVERDUE: KindWords(
         tag=Tag(NAMES[EventName.CHECKOUT_OVERDUE], "alarm", "danger"),
         topic="Return",
+        about="overdue assets",
         tab="Overdue alerts",
         setting="overdue_on",
         rule=_overdue_rule,
@@ -111,6 +115,7 @@ KINDS: Final[Mapping[str, KindWords]] = {
     EventName.MAINTENANCE_DUE: KindWords(
         tag=Tag(NAMES[EventName.MAINTENANCE_DUE], "wrench", "warning"),
         topic="Maintenance",
+        about="due maintenance",
         tab="Maintenance alerts",
         setting="maintenance_on",
         rule=_maintenance_rule,
@@ -121,6 +126,7 @@ KINDS: Final[Mapping[str, KindWords]] = {
     EventName.LOW_STOCK: KindWords(
         tag=Tag(NAMES[EventName.LOW_STOCK], "box-seam", "warning"),
         topic="Stock",
+        about="low stock",
         tab="Low-stock alerts",
         setting="low_stock_on",
         rule=_low_rule,
@@ -132,6 +138,7 @@ KINDS: Final[Mapping[str, KindWords]] = {
     EventName.WARRANTY_EXPIRING: KindWords(
         tag=Tag(NAMES[EventName.WARRANTY_EXPIRING], "shield-exclamation", "warning"),
         topic="Warranty",
+        about="ending warranties",
         tab="Warranty alerts",
         setting="warranty_on",
         rule=_warranty_rule,
@@ -156,13 +163,16 @@ def state_of(alert: Alert) -> Tag:
 
 @dataclass(frozen=True, slots=True)
 class KindLine:
-    """One kind of alert: when it is sent, how many are due, and what keeps them or comes next."""
+    """One kind of alert: when it is sent, to whom, how many are due, and what keeps them or comes
+    next."""
 
     kind: Tag
     rule: str
     due: str
     due_url: str
     rest: str
+    is_on: bool
+    told: Told
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +203,15 @@ class DueWords:
         return self.due.total_coming if self.status.needs_first_answer else 0
 
     @property
+    def unheard(self) -> str:
+        """What is alerted of and reaches no one: "overdue assets, low stock, and …"."""
+        lines = self.lines.items()
+        found = [KINDS[kind].about for kind, line in lines if line.is_on and line.told.is_no_one]
+        *first, last = found or [""]
+        comma = "," if len(first) > 1 else ""
+        return f"{', '.join(first)}{comma} and {last}" if first else last
+
+    @property
     def late_since(self) -> datetime | None:
         """Since when a check is overdue; None while none is."""
         return self.status.last_due_at if self.status.is_late else None
@@ -203,6 +222,7 @@ def due_words(now: datetime) -> DueWords:
     read."""
     due, status = alert_queries.due_now(now), alert_queries.run_status(now)
     rules = status.stored.rules
+    recipients = by_kind()
     lines = {
         event: KindLine(
             kind=words.tag,
@@ -210,6 +230,8 @@ def due_words(now: datetime) -> DueWords:
             due=f"{counted(due.due[EventName(event)])} due now",
             due_url=url_for(words.in_state[0], show=words.in_state[1]) if words.in_state else "",
             rest=why_not.of_kind(EventName(event), due, status, now, is_on=words.is_on(rules)),
+            is_on=words.is_on(rules),
+            told=told(recipients[EventName(event)]),
         )
         for event, words in KINDS.items()
     }

@@ -44,7 +44,7 @@ class StaffForm(PortalForm):
     name = _line("name", "Name")
     email = EmailField(
         "Email address",
-        description="Used to match people in other systems. We don’t send email",
+        description="Used to match people in other systems and for reminders of overdue assets",
         render_kw={"maxlength": LENGTHS["email"], "autocomplete": "off", "spellcheck": "false"},
     )
     employee_no = _line("employee_no", "Employee number")

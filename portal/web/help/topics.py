@@ -60,7 +60,7 @@ TOPICS: Final[Mapping[str, Topic]] = {
     "register": Topic(
         "Assets", ("lend", "give", "reserve", "trouble", "stock", "numbers", "import")
     ),
-    "alerts": Topic("Alerts", ("kinds", "when", "why-not", "acknowledge")),
+    "alerts": Topic("Alerts", ("kinds", "when", "who", "email", "why-not", "acknowledge")),
     "running": Topic(
         "Administration",
         ("roles", "keys", "signed-in", "audit", "system", "stop", "zones", "trial"),

@@ -233,6 +233,15 @@ PATHS: Final[Mapping[str, str]] = {
     "token": "/settings/api/",
     "webhook": "/settings/webhooks/",
 }
+# What an entry about alerts calls its fields, where the names of columns would not do.
+OF_ALERTS: Final = {
+    "mail_overdue": "Emails about overdue assets",
+    "mail_maintenance": "Emails about maintenance",
+    "mail_warranty": "Emails about warranties",
+    "mail_low_stock": "Emails about low stock",
+    "remind_holder": "Reminder to the holder",
+    "holder_text": "Text in the reminder",
+}
 # Ids that stand in a change: its label, the words of a link, and where that leads.
 LINKED: Final = {
     "delivery": ("Delivery", "View delivery", "/deliveries/"),
@@ -339,7 +348,7 @@ def _detail(kind: str, name: str, change: Any) -> Detail:
     if kind == "batch" and name in LINKED:
         label, words, path = LINKED[name]
         return Detail(label, "", words, f"{request.script_root}{path}{sides[1]}")
-    labels = LABELS | MOVED if kind == "asset" else FIELDS
+    labels = LABELS | MOVED if kind == "asset" else FIELDS | OF_ALERTS
     label = labels.get(name) or _sentence(name)
     if name == "url" and sides[0] == sides[1]:
         return Detail(label, "", f"{plain_value(sides[1])} ({UNSEEN_PART})")

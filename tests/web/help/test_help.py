@@ -149,6 +149,9 @@ QUESTIONS = {
     "is the system running": {"/help/running#system"},
     "time zone": {"/help/running#zones"},
     "stop the ERP until Monday": {"/help/held#until"},
+    "who hears of low stock?": {"/help/alerts#who"},
+    "mail the office when something is late": {"/help/alerts#email"},
+    "email alerts": {"/help/alerts#email"},
 }
 
 

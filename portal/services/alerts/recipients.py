@@ -1,0 +1,108 @@
+"""Who gets the alerts of each kind now: webhooks, addresses, holders.
+
+The built-in inbox counts as no one: nobody is called by what arrives there.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from portal.database.engine import AnyRow
+from portal.engine.events.catalogue import EventName
+from portal.models.people import User
+from portal.models.webhooks import ALL_EVENTS, Webhook, WebhookEvent, WebhookKind, WebhookState
+from portal.services.alerts import settings as alert_settings
+from portal.services.alerts.sentences import NAMES
+from portal.services.alerts.settings import LATE, Emails
+from portal.services.core.unit_of_work import session
+from portal.services.mail import mails
+from portal.services.outbox.publish import LISTENING
+
+OF_WEBHOOK: Final = ("public_id", "name", "kind", "state", "conditions")
+
+
+@dataclass(frozen=True, slots=True)
+class Subscriber:
+    """A webhook that gets these alerts; one that is off holds them."""
+
+    public_id: UUID
+    name: str
+    is_off: bool
+    has_conditions: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipients:
+    """Who gets one kind of alert. `has_inbox`: the built-in inbox is subscribed. `addresses`: those
+    that emails go to; `unreached`: those that get none, as their users are disabled, or no email is
+    sent at all."""
+
+    webhooks: Sequence[Subscriber]
+    has_inbox: bool
+    addresses: Sequence[str]
+    unreached: Sequence[str]
+    has_holder: bool
+
+    @property
+    def is_no_one(self) -> bool:
+        """Return whether these alerts reach nobody now."""
+        is_off = all(webhook.is_off for webhook in self.webhooks)
+        return is_off and not self.addresses and not self.has_holder
+
+
+def by_kind() -> Mapping[EventName, Recipients]:
+    """Who gets which alerts."""
+    current = session()
+    emails = alert_settings.read(current).emails
+    typed = {address for event in NAMES for address in emails.of(event)}
+    reached = typed - disabled_among(current, typed) if mails.is_on() else set()
+    found = _subscribers(current)
+    recipients = {}
+    for event in NAMES:
+        rows = [row for row in found if row.event in (event, ALL_EVENTS)]
+        recipients[event] = Recipients(
+            webhooks=[_subscriber(row) for row in rows if row.kind != WebhookKind.INBOX],
+            has_inbox=any(row.kind == WebhookKind.INBOX for row in rows),
+            addresses=[each for each in emails.of(event) if each in reached],
+            unreached=[each for each in emails.of(event) if each not in reached],
+            has_holder=event is LATE and emails.remind_holder and mails.is_on(),
+        )
+    return recipients
+
+
+def reached_by(current: Session, emails: Emails, event: str) -> list[str]:
+    """The addresses to which emails of this kind go."""
+    found = emails.of(event)
+    left_out = disabled_among(current, found)
+    return [each for each in found if each not in left_out] if mails.is_on() else []
+
+
+def disabled_among(current: Session, addresses: Collection[str]) -> set[str]:
+    """Those addresses that get no email, as their users may not sign in."""
+    email = func.lower(User.email)
+    disabled = select(email).where(email.in_(addresses), User.is_active.is_(False))
+    return set(current.scalars(disabled)) if addresses else set()
+
+
+def _subscribers(current: Session) -> Sequence[AnyRow]:
+    """The webhooks that are subscribed to any of these events, by name."""
+    columns = (WebhookEvent.event, *(getattr(Webhook, name) for name in OF_WEBHOOK))
+    return current.execute(
+        select(*columns)
+        .join(WebhookEvent, WebhookEvent.webhook_id == Webhook.id)
+        .where(
+            WebhookEvent.event.in_([*NAMES, ALL_EVENTS]),
+            Webhook.state.in_(LISTENING),
+            Webhook.deleted_at.is_(None),
+        )
+        .order_by(func.lower(Webhook.name), Webhook.id)
+    ).all()
+
+
+def _subscriber(row: AnyRow) -> Subscriber:
+    is_off = row.state == WebhookState.OFF
+    return Subscriber(row.public_id, row.name, is_off, row.conditions is not None)

@@ -1,0 +1,129 @@
+"""Who is told: each kind of alert names its webhooks and addresses, and says where no one is."""
+
+import pytest
+from flask import Flask
+from sqlalchemy import update
+
+from portal.models.alerts import Alert, RunKind
+from portal.services.alerts import runs
+from portal.services.alerts import settings as alert_settings
+from portal.services.alerts.rules import AlertRules
+from portal.services.alerts.settings import Emails
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.unit_of_work import writing
+from tests.services.alerts.due_things import decided, lent
+from tests.support.factories import make_user, make_webhook
+from tests.support.html import Node
+from tests.support.mail_server import set_up
+from tests.support.pages import Page
+from tests.web.signed_in import signed_in, visit
+
+PATH = "/settings/alerts"
+GALLERY = "/settings/webhooks/where"
+NO_ONE = "No one is notified"
+LATE, LOW = "alert.checkout_overdue", "alert.low_stock"
+
+
+@pytest.fixture(autouse=True)
+def _mail(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_up(app, monkeypatch, smtp_url="smtp://127.0.0.1:9")
+
+
+def wanted(**emails: object) -> None:
+    stored = alert_settings.read()
+    alert_settings.save(SYSTEM, stored.version, stored.rules, Emails(**emails))  # type: ignore[arg-type]  # each test's own
+
+
+def part(page: Page, title: str) -> Node:
+    """What the settings say of one kind."""
+    parts = [node for node in page.root.walk() if "form-part" in node.get("class").split()]
+    return next(node for node in parts if node.find_all("h2")[0].text == title)
+
+
+def test_a_kind_that_reaches_no_one_says_so_and_leads_to_the_gallery(app: Flask) -> None:
+    make_webhook(kind="inbox", events=["*"])
+    make_webhook(name="ERP", events=[LOW], state="off")
+    wanted(mail_warranty=["office@example.com"])
+    alert_settings.save(SYSTEM, 1, AlertRules(maintenance_on=False))
+    page = visit(app).get(PATH)
+    said = {title: part(page, title).text for title in ("Return", "Maintenance", "Stock")}
+    assert NO_ONE in said["Return"]
+    assert "Only the built-in inbox" in said["Return"]
+    assert NO_ONE not in said["Maintenance"]  # it is off
+    assert f"{NO_ONE} ERP (on hold because it’s off)." in said["Stock"]
+    assert NO_ONE not in part(page, "Warranty").text
+    assert page.links("Connect something") == [GALLERY] * 2
+    page = visit(app).get("/alerts")
+    assert "No one is notified about overdue assets and low stock" in page.main
+    assert GALLERY in page.links("Connect something")
+
+
+def test_webhooks_and_addresses_are_named_with_what_holds_them_back(app: Flask) -> None:
+    make_webhook(name="Teams", events=[LATE], conditions='[["cost", "at_least", ["100"]]]')
+    make_webhook(name="ERP", events=["*"])
+    disabled = make_user(email="old@example.com", is_active=False).email
+    wanted(mail_overdue=["office@example.com", disabled], remind_holder=True)
+    said = part(visit(app).get(PATH), "Return").text
+    listed = "Notified: ERP, Teams (if its conditions are met), office@example.com, the holder."
+    assert f"{listed} No email is sent to {disabled} because this user is disabled." in said
+
+
+def test_without_a_mail_server_addresses_are_kept_and_reach_no_one(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_up(app, monkeypatch, smtp_url="")
+    pages = visit(app)
+    typed = {"mail_low_stock": "office@example.com", "remind_holder": "y"}
+    pages.submit(pages.get(PATH).form(PATH), **typed)
+    page = pages.get(PATH)
+    assert "The person who runs this server can set SMTP_URL" in page.main
+    assert page.form(PATH).fields["mail_low_stock"] == ["office@example.com"]
+    assert "office@example.com because no mail server is set up" in part(page, "Stock").text
+    assert NO_ONE in part(page, "Return").text
+    assert alert_settings.read().emails.remind_holder
+
+
+def test_only_administrators_read_others_addresses(app: Flask) -> None:
+    helper = make_user("support", email="sam@example.com")
+    wanted(mail_overdue=["a@example.com", "sam@example.com", "b@example.com"])
+    wanted(mail_overdue=alert_settings.read().emails.mail_overdue, mail_low_stock=["a@example.com"])
+    page = signed_in(app, helper).get("/alerts")
+    assert "Notified: sam@example.com, 2 email addresses." in page.main
+    assert "Notified: 1 email address." in page.main
+    assert "a@example.com" not in page.html
+    assert "a@example.com" in visit(app).get("/alerts").main
+
+
+def test_what_is_entered_comes_back_with_what_is_wrong_and_two_alike_are_kept_once(
+    app: Flask,
+) -> None:
+    pages = visit(app)
+    page = pages.submit(pages.get(PATH).form(PATH), mail_overdue="a@example.com\nthe office")
+    assert (page.status, page.wrong) == (400, ["mail_overdue"])
+    assert "Check “the office”" in page.main
+    (kept,) = page.form(PATH).fields["mail_overdue"]
+    assert kept.split() == ["a@example.com", "the", "office"]
+    typed = "a@example.com, A@example.com; b@example.com"
+    page = pages.submit(page.form(PATH), mail_overdue=typed)
+    assert "We kept a@example.com once." in page.main
+    assert alert_settings.read().emails.mail_overdue == ["a@example.com", "b@example.com"]
+    assert "Emails about overdue assets" in pages.get("/settings/audit").main
+
+
+def test_the_list_says_to_how_many_addresses_an_alert_was_emailed(app: Flask) -> None:
+    decided()
+    lent(3)
+    runs.run(RunKind.MANUAL)
+    assert "No webhook was subscribed" in visit(app).get("/alerts").main
+    with writing() as current:
+        current.execute(update(Alert).values(mailed_to=2))
+    (row,) = visit(app, "support").get("/alerts").rows()
+    assert row[4] == "Email to 2 addresses"
+
+
+def test_a_preview_says_how_many_addresses_are_emailed(app: Flask) -> None:
+    decided()
+    lent(3)
+    wanted(mail_overdue=["office@example.com"], mail_low_stock=["it@example.com"])
+    page = visit(app).get(f"{PATH}/preview")
+    assert "No webhook is subscribed to 1 overdue. We’ll email 1 address." in page.main
