@@ -18,6 +18,7 @@ NAMES = (
     "log_pages",
     "delivery_pages",
     "register_pages",
+    "forgotten_passwords",
 )
 
 
