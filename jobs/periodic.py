@@ -34,7 +34,7 @@ from portal.services.core.unit_of_work import database_time, session, writing
 from portal.services.dispatch import maintenance as dispatch_maintenance
 from portal.services.mail import mails, outgoing
 from portal.services.mail_kinds import KINDS as MAIL_KINDS
-from portal.services.operations import retention
+from portal.services.operations import backups, retention
 from portal.services.operations.retention import WrongClock
 from portal.services.outbox import claimable
 from portal.services.task_kinds import KINDS
@@ -117,6 +117,13 @@ def prune() -> None:
         retention.prune(PRUNE_SECONDS)
     except WrongClock as error:
         log.warning("%s", error)
+
+
+@job
+@periodic("backup")
+def back_up() -> None:
+    """Begin tonight's backup. May run twice at once."""
+    backups.start_nightly(database_time(session()))
 
 
 @job

@@ -1,28 +1,22 @@
 """Commands for the person who runs the portal."""
 
-import os
 import re
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 from flask import Flask
 from flask.cli import with_appcontext
 from flask_migrate import Migrate
 from flask_migrate.cli import db as migrations
-from sqlalchemy import inspect
-from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
 from portal.config.exit_codes import USUAL
 from portal.config.settings import ROOT
-from portal.database.engine import in_words, shown
+from portal.database.engine import in_words
 from portal.extensions import db, settings
 from portal.lib.clock import utcnow
 from portal.lib.durations import relative, size_in_words
@@ -36,8 +30,9 @@ from portal.services.deliveries import bulk_retry, bulk_retry_selection
 from portal.services.deliveries.bulk_retry_selection import Count, Selection
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.demo import seed
-from portal.services.operations import findings, report, retention
+from portal.services.operations import backups, findings, report, retention
 from portal.services.operations import sending as operation_sending
+from portal.services.operations.backups import CannotBackUp
 from portal.services.operations.findings import Finding, Level
 from portal.services.operations.health import Facts, read_facts
 from portal.services.operations.retention import WrongClock
@@ -289,93 +284,20 @@ def _make(email: str, role: Role, name: str, password: str) -> None:
 def backup(path: Path) -> None:
     """Copy the database to PATH, which must be a new file.
 
-    The portal can keep running. The copy doesn’t include SECRET_KEY and ENCRYPTION_KEYS. Store
-    them somewhere else. Without them, the copy’s secrets are lost.
+    The portal can keep running. The copy is opened again and counted. It doesn’t include SECRET_KEY
+    and ENCRYPTION_KEYS. Store them somewhere else. Without them, the copy’s secrets are lost.
     """
-    if path.exists():
-        raise click.ClickException(f"{path} already exists. Enter another file name.")
-    _refuse_what_is_none()
-    part = path.with_name(f"{path.name}.part")
     try:
-        with _for_this_user_alone():
-            part.unlink(missing_ok=True)
-            copy = _copy_sqlite if db.engine.dialect.name == "sqlite" else _copy_postgresql
-            copy(part)
-            part.replace(path)
-    except OSError as error:
-        raise click.ClickException(f"The portal can’t write {path} ({error.strerror}).") from None
-    finally:
-        part.unlink(missing_ok=True)
-    click.echo(f"Copied the database to {path} ({size_in_words(path.stat().st_size)}).")
-
-
-def _refuse_what_is_none() -> None:
-    """Refuse to copy an empty database: whoever ran this without the portal's own settings would
-    take the file for a copy of the portal until the day it is needed."""
-    where = shown(db.engine.url)
+        copy = backups.copy_to(path.absolute())
+    except CannotBackUp as error:
+        raise click.ClickException(str(error)) from None
     try:
-        is_ours = inspect(db.engine).has_table("alembic_version")
-    except DBAPIError:
-        raise click.ClickException(f"The database {where} isn’t responding.") from None
-    if not is_ours:
-        raise click.ClickException(
-            f"Nothing was copied. {where} isn’t a portal’s database. Check INSTANCE_DIR and "
-            "DATABASE_URL."
-        )
-
-
-@contextmanager
-def _for_this_user_alone() -> Iterator[None]:
-    """New files are closed to other users: the copy holds what people entered."""
-    before = os.umask(0o077)
-    try:
-        yield
-    finally:
-        os.umask(before)
-
-
-def _copy_sqlite(part: Path) -> None:
-    sqlite: Any = db.engine.dialect.dbapi
-    # VACUUM runs outside of any transaction, which ours would begin by themselves.
-    try:
-        with closing(db.engine.raw_connection()) as connection:
-            connection.cursor().execute("VACUUM INTO ?", (str(part),))
-        with closing(sqlite.connect(part, isolation_level=None)) as copy:
-            # None of them runs where it is restored.
-            copy.execute("DELETE FROM processes")
-            (answer,) = copy.execute("PRAGMA integrity_check").fetchone()
-    except (DBAPIError, sqlite.Error) as error:
-        raise click.ClickException(f"SQLite couldn’t copy the database ({error}).") from None
-    if answer != "ok":
-        raise click.ClickException(f"The copy is damaged ({answer}).")
-
-
-def _copy_postgresql(part: Path) -> None:
-    program = shutil.which("pg_dump")
-    if program is None:
-        raise click.ClickException("pg_dump isn’t installed. Install the PostgreSQL client.")
-    url = db.engine.url
-    command = [
-        program,
-        "--format=custom",
-        "--no-owner",
-        "--exclude-table-data=processes",
-        "--file",
-        str(part),
-        "--dbname",
-        _plain(url),
-    ]
-    # A command line is seen by every user of the machine, the environment by this one alone.
-    environ = {**os.environ, "PGPASSWORD": url.password or str(url.query.get("password", ""))}
-    done = subprocess.run(command, env=environ, capture_output=True, text=True)  # noqa: S603 - fixed arguments
-    if done.returncode:
-        raise click.ClickException(f"pg_dump failed. {done.stderr.strip()}")
-
-
-def _plain(url: URL) -> str:
-    query = {name: value for name, value in url.query.items() if name != "password"}
-    bare = URL.create("postgresql", url.username, None, url.host, url.port, url.database, query)
-    return bare.render_as_string()
+        with writing() as current:
+            backups.record(current, COMMAND_LINE, copy)
+    except DBAPIError as error:  # the copy is good all the same
+        click.echo(f"The audit trail couldn’t record the backup ({error.orig}).", err=True)
+    click.echo(f"Copied the database to {path} ({size_in_words(copy.size)}).")
+    click.echo(f"Opened the copy and counted {backups.counted(copy.rows)}.")
 
 
 EXIT_WARNING: Final = 1

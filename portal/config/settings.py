@@ -83,6 +83,7 @@ class Settings:
     lease_margin: int
     maintenance_seconds: int
     retention_days: int
+    backup_keep: int
     timezone: ZoneInfo
     currency: str
     smtp_url: str = field(repr=False)
@@ -174,6 +175,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         lease_margin=number(environ, "LEASE_MARGIN", 60, 1, 600),
         maintenance_seconds=number(environ, "MAINTENANCE_SECONDS", 2, 1, 60),
         retention_days=number(environ, "RETENTION_DAYS", 30, 1, 3650),
+        backup_keep=number(environ, "BACKUP_KEEP", 7, 0, 1000),
         timezone=choice_of_zone(environ, "TIMEZONE", "UTC"),
         currency=currency(environ, "CURRENCY", "EUR"),
         smtp_url=smtp_url(environ),

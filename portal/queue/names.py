@@ -16,6 +16,7 @@ PRUNE: Final = "jobs.periodic.prune"
 NOTICES: Final = "jobs.periodic.send_notices"
 TURN_ON: Final = "jobs.periodic.turn_on_webhooks"
 ALERTS: Final = "jobs.periodic.look_for_alerts"
+BACKUP: Final = "jobs.periodic.back_up"
 JOB_NAMES: Final = (
     DELIVER_DUE,
     MAINTAIN,
@@ -26,6 +27,7 @@ JOB_NAMES: Final = (
     NOTICES,
     TURN_ON,
     ALERTS,
+    BACKUP,
 )
 # Maintenance is one RQ job that rq-scheduler queues again and again under this id.
 MAINTENANCE_ID: Final = "maintenance"

@@ -21,6 +21,7 @@ from portal.config.settings import Settings
 from portal.queue.names import (
     ALERTS,
     BACKGROUND,
+    BACKUP,
     DELIVERIES,
     EXPIRE_RESERVATIONS,
     MAINTAIN,
@@ -58,6 +59,8 @@ def table(settings: Settings) -> tuple[Entry, ...]:
         Entry("turn-on", 60, TURN_ON, BACKGROUND),
         # Asks each minute whether the time of day has come: local times of day are ours.
         Entry("alerts", 60, ALERTS, BACKGROUND),
+        # … as this does whether the night's backup is still to be made.
+        Entry("backup", 10 * 60, BACKUP, BACKGROUND),
     )
 
 

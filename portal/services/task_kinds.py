@@ -9,6 +9,7 @@ from portal.services.csv import import_task
 from portal.services.deliveries import bulk_retry, dismissals
 from portal.services.demo import load
 from portal.services.erasure import erase
+from portal.services.operations import backups
 from portal.services.tasks import Kind
 
 _ALL: Final[tuple[Kind, ...]] = (
@@ -21,6 +22,7 @@ _ALL: Final[tuple[Kind, ...]] = (
     alert_runs.KIND,
     erase.KIND,
     load.KIND,
+    backups.KIND,
 )
 
 KINDS: Final[Mapping[str, Kind]] = {kind.name: kind for kind in _ALL}

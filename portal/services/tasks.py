@@ -51,6 +51,19 @@ def _nothing(_current: Session, _task: Task) -> None:
     """Most kinds leave nothing behind."""
 
 
+def _one_step(_current: Session, _task: Task) -> Step:
+    """What is done outside says itself how it ended."""
+    return DONE
+
+
+class LeaseOver(Exception):
+    """The work outside is no longer ours: a person stopped it, or this process is to end."""
+
+
+# Keeps the lease and says how much is done. Raises `LeaseOver`.
+Renew: TypeAlias = Callable[[int], None]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
     """One kind of long work (`task_kinds.KINDS` lists them).
@@ -60,12 +73,14 @@ class Kind:
     `ended` clears up, in the transaction that stops the task or gives it up; it must be short.
     `permission`: who may see the task and stop it; not `can_stop`: nobody may stop it.
     `pause`: seconds between two steps. SQLite has one writer and no queue for it: without a gap
-    nobody else would get in between.
+    nobody else would get in between. `outside`: does what takes long without a transaction, in a
+    thread of its own, and returns the one step to save with it; it calls `Renew` now and then.
     """
 
     name: str
     permission: str
-    step: Callable[[Session, Task], Step]
+    step: Callable[[Session, Task], Step] = _one_step
+    outside: Callable[["Renew"], Callable[[Session, Task], Step]] | None = None
     ended: Callable[[Session, Task], None] = _nothing
     can_stop: bool = True
     pause: float = 0.03
@@ -229,6 +244,16 @@ def advance(lease: TaskLease, kind: Kind) -> bool:
             task.finished_at = common_now()
         _let_go(current, task, step.wait or timedelta())
         return False
+
+
+def renew(lease: TaskLease, done: int) -> None:
+    """Keep a lease under which somebody works outside of transactions. Raises `LeaseOver`."""
+    with writing() as current:
+        task = _own(current, lease)
+        if task is None:
+            raise LeaseOver
+        task.done = min(done, task.total)
+        task.lease_until = database_now(current.connection()) + _lease()
 
 
 def release(lease: TaskLease, wait: timedelta = timedelta()) -> None:

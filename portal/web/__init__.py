@@ -16,7 +16,7 @@ from portal.web.forms import filter_form
 from portal.web.frame import access, layout, request_log, site_state
 from portal.web.help import views as help_views
 from portal.web.home import views as home_views
-from portal.web.operations import audit_views, email_views, probe_views, system_views
+from portal.web.operations import audit_views, backup_views, email_views, probe_views, system_views
 from portal.web.people import (
     account_views,
     invitation_views,
@@ -92,6 +92,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     probe_views.blueprint,
     probe_views.security_txt_blueprint,
     system_views.blueprint,
+    backup_views.blueprint,
     email_views.blueprint,
     audit_views.blueprint,
 )

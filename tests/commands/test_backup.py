@@ -2,32 +2,45 @@
 
 import os
 import re
+import shutil
+import signal
 import stat
 import subprocess
 import sys
-from contextlib import closing
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select, text, update
 from sqlalchemy.engine import make_url
 
+from jobs import tasks as jobs
 from portal.app import create_app
 from portal.config.settings import ROOT, load_settings
 from portal.database.engine import sqlite_module
 from portal.extensions import Base, db
 from portal.lib.clock import utcnow
+from portal.lib.file_lock import FileLock
 from portal.models.assets import Asset
+from portal.models.tasks import Task, TaskState
 from portal.models.webhooks import Webhook
+from portal.services import tasks
 from portal.services.core import heartbeats, vault
+from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import session, writing
-from portal.services.operations import health
+from portal.services.operations import backups, health
 from tests.conftest import ENVIRONMENT
+from tests.support.database.rivals import at_once
 from tests.support.deliveries import make_delivery, make_many
 from tests.support.factories import Hook, make_asset, make_webhook
 from tests.support.heartbeats import record_own
+from tests.support.netns import apart
+from tests.support.processes import until
+from tests.web.signed_in import visit
 
 pytestmark = pytest.mark.both_databases
 
@@ -60,6 +73,28 @@ def counts() -> dict[str, int]:
     return {name: session().execute(count).scalar_one() for name, count in wanted.items()}
 
 
+def work() -> None:
+    """Work at what is due, until what is done outside of transactions has ended, too."""
+    jobs.run_tasks()
+    for thread in [*jobs.outside]:
+        thread.join(60)
+    db.session.rollback()
+
+
+def back_up_now() -> Task:
+    """Have one made as by the button; its task, which has ended or waits."""
+    public_id = backups.start(SYSTEM)
+    work()
+    return tasks.find(public_id)
+
+
+@pytest.fixture(autouse=True)
+def no_files(app: Flask) -> Iterator[None]:
+    """The folder outlives a test, as its database does not."""
+    yield
+    shutil.rmtree(backups.folder(), ignore_errors=True)
+
+
 def number_and_tag(asset_id: int) -> tuple[int, str]:
     return asset_id, session().get_one(Asset, asset_id).asset_tag
 
@@ -68,6 +103,9 @@ def back_up(app: Flask, path: Path) -> None:
     result = app.test_cli_runner().invoke(args=["backup", str(path)])
     assert result.exit_code == 0, result.output
     assert str(path) in result.output
+    last = backups.last()
+    assert last is not None
+    assert (last.file, last.by, last.rows["assets"]) == (str(path), "A command on the server", 1)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
@@ -133,20 +171,214 @@ def test_a_copy_is_made_while_others_write(app: Flask, tmp_path: Path, tools: Pa
         current.execute(text("UPDATE webhooks SET name = 'half done'"))
         done = subprocess_backup(app, tmp_path / "copy")
     assert done.returncode == 0, done.stderr
+    has_line = "couldn’t record" not in done.stderr
+    assert has_line == (db.engine.dialect.name != "sqlite"), done.stderr  # one writer at a time
 
 
 def subprocess_backup(app: Flask, path: Path) -> "subprocess.CompletedProcess[str]":
     """From a process of its own, as an administrator does."""
+    command = [sys.executable, "-m", "flask", "--app", "wsgi", "backup", str(path)]
+    return subprocess.run(command, env=environ_of(app), capture_output=True, text=True, timeout=60)
+
+
+def environ_of(app: Flask) -> dict[str, str]:
     settings = app.extensions["settings"]
-    environ = {
+    return {
         **os.environ,
         **ENVIRONMENT,
         "DATABASE_URL": settings.database_url,
         "REDIS_URL": settings.redis_url,
         "INSTANCE_DIR": str(settings.instance_dir),
     }
-    command = [sys.executable, "-m", "flask", "--app", "wsgi", "backup", str(path)]
-    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60)
+
+
+@contextmanager
+def ten_events_a_second(app: Flask) -> Iterator[list[int]]:
+    """In the meantime somebody adds assets; how many events there were after each."""
+    ended, seen = threading.Event(), list[int]()
+
+    def add() -> None:
+        with app.app_context():
+            while not ended.wait(0.1):
+                make_asset(f"Number {len(seen)}")
+                seen.append(counts()["events"])
+                db.session.rollback()
+
+    thread = threading.Thread(target=add)
+    thread.start()
+    try:
+        assert until(lambda: len(seen) > 2)
+        yield seen
+    finally:
+        ended.set()
+        thread.join(20)
+
+
+def test_it_is_made_on_the_page_while_ten_events_a_second_come_in(
+    app: Flask, tmp_path: Path, tools: Path, request: pytest.FixtureRequest
+) -> None:
+    make_many([fill()], 3000, utcnow())
+    pages = visit(app)
+    with ten_events_a_second(app) as seen:
+        at_least = seen[-1]
+        page = pages.submit(pages.get("/settings/system/backups").form("/settings/system/backups"))
+        work()
+        assert until(lambda: seen[-1] > at_least + 2)
+    assert "We opened the copy and counted its rows" in pages.get(page.path).text
+    (file,), last = backups.kept(), backups.last()
+    assert last is not None
+    path = backups.folder() / file.name
+    assert (last.file, last.is_here, last.size) == (str(path), True, path.stat().st_size)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert at_least <= last.rows["events"] <= counts()["events"] == seen[-1]
+    assert sorted(os.listdir(backups.folder())) == ["lock", file.name]
+    url = restored(path, request, tmp_path)
+    settings = {**ENVIRONMENT, "DATABASE_URL": url, "INSTANCE_DIR": str(tmp_path / "new")}
+    other = create_app(load_settings({**settings, "REDIS_URL": "unix:///nowhere.sock"}))
+    with other.app_context():
+        assert counts()["events"] == last.rows["events"]
+        db.session.remove()
+        db.engine.dispose()
+
+
+def test_of_two_who_want_one_at_once_the_second_follows_the_first(app: Flask, tools: Path) -> None:
+    first, second = at_once(app, [lambda: backups.start(SYSTEM)] * 2)
+    assert first == second
+    work()
+    assert len(backups.kept()) == 1
+
+
+def test_it_waits_while_another_is_being_written_to_the_folder(app: Flask, tools: Path) -> None:
+    backups.folder().mkdir(mode=0o700)
+    lock = FileLock.take(backups.folder() / backups.LOCK)
+    assert lock is not None
+    task = back_up_now()
+    assert (task.state, backups.kept()) == (TaskState.RUNNING, [])
+    lock.release()
+    assert tasks.find(back_up_now().public_id).id == task.id
+
+
+def test_the_newest_are_kept_and_those_of_a_clock_that_ran_ahead_go_first(
+    app: Flask, tools: Path
+) -> None:
+    backups.folder().mkdir(mode=0o700)
+    days = [f"2026-01-{day:02}" for day in range(1, 9)]
+    for day in (*days, "2199-01-01"):
+        (backups.folder() / f"portal-{day}-030000.backup").write_text("earlier")
+    (backups.folder() / "by-hand.backup").write_text("of a person")
+    assert back_up_now().state == TaskState.DONE
+    left = [each.name for each in backups.kept()]
+    assert left[1:] == [f"portal-{day}-030000.backup" for day in days[:1:-1]]
+    assert (backups.folder() / "by-hand.backup").exists()
+
+
+def test_a_disk_with_too_little_left_is_one_sentence_and_no_file(
+    app: Flask, tools: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backups, "SPARE", 1 << 60)
+    task = back_up_now()
+    assert task.state == TaskState.FAILED
+    assert task.error.startswith(f"The disk at {backups.folder()} has only ")
+    assert (os.listdir(backups.folder()), backups.last()) == (["lock"], None)
+    page = visit(app).get("/settings/system/backups")
+    assert "The last attempt failed" in page.text
+    assert task.error in page.text
+
+
+def test_one_that_is_stopped_leaves_no_file(
+    app: Flask, tools: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backups, "BEAT_EVERY", 0.0)
+    monkeypatch.setattr(backups, "INSTRUCTIONS", 1)
+    public_id = backups.start(SYSTEM)
+    lease = tasks.claim()
+    assert lease is not None
+    beats = list[int]()
+
+    def renew(done: int) -> None:
+        beats.append(done)
+        if len(beats) == 3:
+            tasks.stop(SYSTEM, public_id, backups.KIND)
+        tasks.renew(lease, done)
+
+    with pytest.raises(tasks.LeaseOver):
+        backups.KIND.outside(renew)  # type: ignore[misc]  # it has one
+    assert os.listdir(backups.folder()) == ["lock"]
+    assert tasks.find(public_id).state == TaskState.STOPPED
+
+
+COPYING = """
+import time
+from portal.app import create_app
+from portal.services.operations import backups
+backups.BEAT_EVERY, backups.INSTRUCTIONS = 0.0, 1
+
+def renew(done):
+    if any(part.stat().st_size for part in backups.folder().glob("*.part")):
+        print("half-way", flush=True)
+        time.sleep(60)
+
+with create_app().app_context():
+    backups.KIND.outside(renew)
+"""
+
+
+def test_what_a_killed_one_leaves_is_never_listed_and_goes_with_the_next(
+    app: Flask, tools: Path
+) -> None:
+    make_many([fill()], 500, utcnow())
+    command = [sys.executable, "-c", COPYING]
+    environ = environ_of(app)
+    with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, cwd=ROOT) as copying:
+        try:
+            assert copying.stdout is not None
+            assert copying.stdout.readline() == b"half-way\n"
+            waiting = back_up_now()
+        finally:
+            copying.send_signal(signal.SIGKILL)
+    assert [each for each in os.listdir(backups.folder()) if each.endswith(".part")]
+    assert (backups.kept(), waiting.state) == ([], TaskState.RUNNING)
+    with writing() as current:
+        current.execute(update(Task).values(due_at=Task.created_at))
+    work()
+    (file,) = backups.kept()
+    assert sorted(os.listdir(backups.folder())) == ["lock", file.name]
+
+
+def test_a_full_disk_is_one_sentence(app: Flask, tmp_path: Path, tools: Path) -> None:
+    make_many([fill()], 3000, utcnow())
+    db.session.rollback()
+    small = tmp_path / "small"
+    small.mkdir()
+
+    def inside() -> None:
+        (small / "filler").write_bytes(b" " * 900 * 1024)
+        done = subprocess_backup(app, small / "copy")
+        assert done.returncode == 1
+        assert ("full" in done.stderr) or ("No space left" in done.stderr), done.stderr
+        assert "Traceback" not in done.stderr
+        assert os.listdir(small) == ["filler"]
+
+    if trouble := apart(inside, disks={str(small): 1}):
+        pytest.fail(trouble)
+
+
+def test_a_copy_that_was_damaged_is_not_called_good(
+    app: Flask, tmp_path: Path, tools: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_many([fill()], 500, utcnow())
+    copy = backups._copy_sqlite if db.engine.dialect.name == "sqlite" else backups._copy_postgresql
+
+    def badly(part: Path, beat: backups.Beat) -> None:
+        copy(part, beat)
+        with open(part, "r+b") as file:
+            file.seek(part.stat().st_size // 2)
+            file.write(b"\0" * 9000)
+
+    monkeypatch.setattr(backups, copy.__name__, badly)
+    with pytest.raises(backups.CannotBackUp):
+        backups.copy_to(tmp_path / "copy")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_it_writes_over_nothing(app: Flask, tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def test_what_nobody_has_ever_done_is_done_at_last_and_maintenance_is_not(
     ):
         monkeypatch.setattr(periodic, name, less)
     caplog.set_level("INFO", periodic.log.name)
-    tasks = ("alerts", "expire-reservations", "notices", "prune", "turn-on")
+    tasks = ("alerts", "backup", "expire-reservations", "notices", "prune", "turn-on")
     said = {f"Started {name} without the schedule." for name in tasks}
     with running(app):
         assert until(lambda: said <= set(caplog.messages), 20)

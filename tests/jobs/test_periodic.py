@@ -8,6 +8,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from jobs.periodic import (
+    back_up,
     expire_reservations,
     look_for_alerts,
     maintain,
@@ -31,6 +32,7 @@ DUTIES = {
     "turn-on": turn_on_webhooks,
     "expire-reservations": expire_reservations,
     "prune": prune,
+    "backup": back_up,
 }
 
 

@@ -177,4 +177,5 @@ def test_what_comes_by_the_clock_and_how_often(redis: Redis, settings: Settings)
         "notices": ("jobs.periodic.send_notices", "background", 60),
         "turn-on": ("jobs.periodic.turn_on_webhooks", "background", 60),
         "alerts": ("jobs.periodic.look_for_alerts", "background", 60),
+        "backup": ("jobs.periodic.back_up", "background", 600),
     }

@@ -41,6 +41,8 @@ PERMISSIONS: Final[dict[str, frozenset[Role]]] = {
     "people.erase": ADMIN,
     "audit.read": ADMIN,
     "system.read": ADMIN,
+    "backups.make": ADMIN,
+    "backups.download": ADMIN,
     "sending.switch": ADMIN,
     "sample_data.load": ADMIN,
 }

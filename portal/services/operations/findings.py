@@ -15,6 +15,7 @@ from portal.services.core import heartbeats
 from portal.services.core.heartbeats import FORGOTTEN_AFTER, ProcessStatus, worker_of
 from portal.services.core.time_zones import moment_words
 from portal.services.mail.mailer import FAILED_AT, REMEDIES
+from portal.services.operations.backups import SPARE
 from portal.services.operations.health import (
     BEFORE_THE_RELEASE,
     Blocker,
@@ -435,7 +436,7 @@ def alerts_are_looked_for(facts: Facts, now: datetime) -> Iterator[Finding]:
 MAINTENANCE_IS_LATE: Final = 30.0
 DUE_IS_LATE: Final = 60.0
 DISK_IS_SHORT: Final = 1024**3  # bytes
-DISK_IS_FULL: Final = 200 * 1024**2
+DISK_IS_FULL: Final = SPARE
 # Those with heartbeats; what a dispatcher or its maintenance writes beside it ends without a word.
 BEATING: Final = (
     heartbeats.WEB,
@@ -567,6 +568,26 @@ def _disks(facts: Facts, _now: datetime) -> Iterator[Finding]:
             )
 
 
+BACKUP_IS_OLD: Final = timedelta(days=8)
+
+
+def _backup(facts: Facts, now: datetime) -> Iterator[Finding]:
+    """Find a portal that nobody has backed up for too long, unless its own backups are off."""
+    if facts.backup is None or not facts.settings.backup_keep:
+        return
+    last_at, since = facts.backup.last_at, facts.backup.since
+    age = now - (last_at or since or now)
+    if age > BACKUP_IS_OLD:
+        yield Finding(
+            "backup_old",
+            Level.WARNING,
+            f"The last backup is {age.days} days old." if last_at else "There’s no backup yet.",
+            "Go to Settings → Backups and select Back up now.",
+            f"Run {facts.settings.command('backup FILE')}. If you back up in another way, set "
+            "BACKUP_KEEP to 0.",
+        )
+
+
 def _mail(facts: Facts, _now: datetime) -> Iterator[Finding]:
     mail = facts.mail
     if mail is not None:
@@ -624,6 +645,7 @@ RULES: Final[tuple[Callable[[Facts, datetime], Iterator[Finding]], ...]] = (
     _late,
     alerts_are_looked_for,
     _disks,
+    _backup,
     _mail,
     _tokens,
     _erasures,

@@ -37,6 +37,8 @@ from portal.services.core.queries import capped
 from portal.services.core.unit_of_work import database_time, session
 from portal.services.mail.mails import Trouble as MailTrouble
 from portal.services.mail.mails import find_trouble as find_mail_trouble
+from portal.services.operations import backups
+from portal.services.operations.backups import BackupState
 from portal.services.operations.readiness import (
     HealthSnapshot,
     Readiness,
@@ -281,6 +283,7 @@ class Facts:
     stuck_erasures: Sequence[str] = ()
     mail: MailTrouble | None = None
     ending_tokens: Sequence[tuple[str, datetime]] = ()
+    backup: BackupState | None = None
     disks: Sequence[Disk] = ()
     at: datetime = field(default_factory=utcnow)
     here: str = field(default_factory=gethostname)
@@ -323,6 +326,7 @@ def read_facts(*, examines: bool = False) -> Facts:
             alerts=run_status(now),
             mail=find_mail_trouble(),
             ending_tokens=tokens.ending(now),
+            backup=backups.state(),
             stuck_erasures=[label_of(row) for row in stuck_erasures(session())],
             keys_error=vault.why_undecryptable() or "",
             at=now,

@@ -81,6 +81,9 @@ def version_lines(facts: Facts) -> Lines:
         limit = f" of {size_in_words(redis.memory_limit)}" if redis.memory_limit else ""
         lines.append(("Redis", f"{redis.version}, {memory}{limit} in use"))
     lines += [("Disk", _disk(disk)) for disk in facts.disks]
+    if facts.backup is not None:
+        at = facts.backup.last_at
+        lines.append(("Last backup", relative(at, facts.at) if at else "Never"))
     return [*lines, ("Machine", f"{platform.node()}, {sys.platform}")]
 
 

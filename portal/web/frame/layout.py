@@ -336,6 +336,7 @@ SECTIONS: Final = (
             Place("Audit", "/settings/audit", "audit.read"),
             Place(MAILBOX, "/settings/email", "system.read"),
             Place("System", "/settings/system", "system.read"),
+            Place("Backups", "/settings/system/backups", "system.read"),
         ),
     ),
     Section("Help", (Place("Help", "/help", "home.read"),)),

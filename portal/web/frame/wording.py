@@ -15,7 +15,7 @@ from markupsafe import Markup, escape
 from portal.extensions import settings
 from portal.lib.clock import utcnow
 from portal.lib.dates import day_words, time_words
-from portal.lib.durations import in_words, relative
+from portal.lib.durations import in_words, relative, size_in_words
 from portal.models.tasks import Task, TaskState
 from portal.services.core import queries
 from portal.services.outbox.claimable import SendingStop
@@ -198,6 +198,7 @@ WORDS: Final[dict[str, Callable[..., object]]] = {
     "counted": counted,
     "money": money,
     "plural": plural,
+    "size_in_words": size_in_words,
     "linked": linked,
     "day_of": day_of,
     "near_day": near_day,

@@ -63,7 +63,7 @@ TOPICS: Final[Mapping[str, Topic]] = {
     "alerts": Topic("Alerts", ("kinds", "when", "who", "email", "why-not", "acknowledge")),
     "running": Topic(
         "Administration",
-        ("roles", "keys", "signed-in", "audit", "system", "stop", "zones", "trial"),
+        ("roles", "keys", "signed-in", "audit", "system", "backups", "stop", "zones", "trial"),
     ),
 }
 

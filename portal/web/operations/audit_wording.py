@@ -1,6 +1,6 @@
 """An entry of the audit trail in words: its action, its object, and what changed."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -9,11 +9,13 @@ from flask import request
 
 from portal.engine.events.body import Origin
 from portal.engine.events.catalogue import EventName
+from portal.lib.durations import size_in_words
 from portal.models.deliveries import EARLIER_STATUSES
 from portal.models.webhooks import ALL_EVENTS
 from portal.services.audit import TrailEntry
 from portal.services.core.permissions import COMMAND_LINE, DEMO
 from portal.services.deliveries.bulk_retry_selection import KEPT, filter_of
+from portal.services.operations import backups
 from portal.services.people.accounts import ROLE_NAMES
 from portal.web.assets.presenter import LABELS, MOVED, in_words
 from portal.web.deliveries.filter_wording import Names, filter_words
@@ -81,6 +83,13 @@ GROUPS: Final[Mapping[str, Group]] = {
             "asset.lost": "reported lost",
             "asset.warranty": "sent for warranty repair",
             "asset.liquidated": "disposed of",
+        },
+    ),
+    "backup": Group(
+        "Backup",
+        {
+            "backup.made": "made",
+            "backup.downloaded": "downloaded",
         },
     ),
     "batch": Group(
@@ -247,6 +256,11 @@ LINKED: Final = {
     "delivery": ("Delivery", "View delivery", "/deliveries/"),
     "rest_of": ("Rest of", "View bulk retry", "/batches/"),
 }
+# What is told of a backup, in words.
+BACKUP: Final[Mapping[str, Callable[[Any], str]]] = {
+    "size": size_in_words,
+    "rows": backups.counted,
+}
 
 
 class Detail(NamedTuple):
@@ -356,6 +370,8 @@ def _detail(kind: str, name: str, change: Any) -> Detail:
         return Detail(label, *map(conditions_words, sides))
     if name == "off_until":
         return Detail(label, *map(off_until_words, sides))
+    if kind == backups.NAME and name in BACKUP:
+        return Detail(label, "", BACKUP[name](sides[1]))
     if kind == "asset":  # dates and statuses, as its timeline writes them
         sides = (in_words(name, sides[0]), in_words(name, sides[1]))
     before, after = plain_value(sides[0]), plain_value(sides[1])

@@ -15,6 +15,7 @@ from portal.services.deliveries import dismissals
 from portal.services.deliveries.dismissals import Outcome
 from portal.services.demo import load
 from portal.services.erasure import erase
+from portal.services.operations import backups
 from portal.services.task_kinds import KINDS
 from portal.services.tasks import ENDED
 from portal.web.assets.bulk_views import title_of
@@ -32,7 +33,8 @@ class TaskWords:
     `failures`: those that a person would not call finished, and `undone`: how `finished`, "1 …" and
     "3 …" go on. `after`: (label, address) of what a person may look at when it
     has ended, or waits for them. `rows`: the word for one and for more. `note`: what
-    is said until the first is done. `import_step`: which step of an import it is.
+    is said until the first is done. `import_step`: which step of an import it is. `unit`: what is
+    counted where that is no rows, and `succeeded` what is said in their place at the end.
     """
 
     title: Callable[[Task], str]
@@ -45,6 +47,8 @@ class TaskWords:
     rows: tuple[str, str] = ("row", "rows")
     import_step: int = 0
     note: str = ""
+    unit: str = ""
+    succeeded: str = ""
 
 
 def _after_check(task: Task) -> list[Link]:
@@ -174,6 +178,14 @@ WORDS: Final[Mapping[str, TaskWords]] = {
         note="This takes about a minute. Other changes might wait until then.",
         after=lambda _task: [("View Overview", url_for("home.index"))],
     ),
+    backups.NAME: TaskWords(
+        title=lambda _task: "Back up the database",
+        outcomes={name: name for name in backups.TOLD},
+        rows=("MB", "MB"),
+        unit=" MB",
+        succeeded="Backed up. We opened the copy and counted its rows.",
+        after=lambda _task: [("View backups", url_for("backups.index"))],
+    ),
     erase.NAME: TaskWords(title=lambda _task: "Erase a person", outcomes={}),
     alert_runs.NAME: TaskWords(
         title=lambda _task: "Check for alerts",
@@ -245,9 +257,11 @@ def _headline(task: Task, words: TaskWords) -> str:
 
 
 def _sentence(task: Task, words: TaskWords) -> str:
-    so_far = f"{number(task.done)} of {number(task.total)}"
+    so_far = f"{number(task.done)} of {number(task.total)}{words.unit}"
     if task.state == TaskState.WAITING:
         return f"Starting soon, with {plural(task.total, *words.rows)} to process."
+    if task.state == TaskState.DONE and words.succeeded:
+        return words.succeeded
     if task.state == TaskState.DONE:
         return f"{plural(task.done, *words.rows)} processed."
     if task.state == TaskState.STOPPED:

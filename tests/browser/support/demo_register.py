@@ -19,7 +19,7 @@ from portal.services.core.unit_of_work import session
 from portal.services.deliveries import bulk_retry
 from portal.services.demo import seed
 from portal.services.people import invitations, tokens
-from tests.browser.support.sample_register import Filled, checked_import, tested_draft
+from tests.browser.support.sample_register import Filled, checked_import, kept_backup, tested_draft
 from tests.support.factories import Person, make_user
 
 T = TypeVar("T")
@@ -68,6 +68,7 @@ def filled_of_demo(by: Person) -> Filled:
         people=colleague.public_id,
         invitations=invitations.invite(by.actor, "cleo.marin@example.com", Role.MANAGER),
         tokens=tokens.create(by.actor, "MDM", Role.MANAGER, read_only=False, days=365)[0],
+        backups=kept_backup(by.actor),
     )
 
 

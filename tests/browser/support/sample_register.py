@@ -31,6 +31,8 @@ from portal.services.core.unit_of_work import session, writing
 from portal.services.csv import import_task
 from portal.services.deliveries import bulk_retry
 from portal.services.deliveries.bulk_retry_selection import Selection
+from portal.services.operations import backups
+from portal.services.operations.backups import Copy
 from portal.services.outbox import rollups
 from portal.services.outbox.rollups import StatusChange
 from portal.services.people import invitations, tokens
@@ -121,6 +123,7 @@ class Filled:
     people: UUID
     invitations: UUID
     tokens: UUID
+    backups: str
     help: str = "alerts"
 
 
@@ -155,7 +158,19 @@ def fill(by: Person) -> Filled:
         people=colleague.public_id,
         invitations=invitations.invite(by.actor, "cleo.marin@example.com", Role.MANAGER),
         tokens=tokens.create(by.actor, "MDM", Role.MANAGER, read_only=False, days=365)[0],
+        backups=kept_backup(by.actor),
     )
+
+
+def kept_backup(by: Actor) -> str:
+    """A file where this machine keeps them; what is in it nobody looks at."""
+    backups.folder().mkdir(mode=0o700, exist_ok=True)
+    path = backups.folder() / "portal-2026-11-30-020000.backup"
+    path.write_bytes(bytes(1200 * 1024))
+    rows = {"assets": 200, "events": 3400, "deliveries": 5100, "webhooks": 8, "users": 3}
+    with writing() as current:
+        backups.record(current, by, Copy(path, path.stat().st_size, rows))
+    return path.name
 
 
 def checked_import(by: Actor) -> UUID:

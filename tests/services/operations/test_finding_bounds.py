@@ -12,6 +12,7 @@ from portal.database.trouble import Kind, Trouble
 from portal.queue.names import DELIVERIES
 from portal.services.core import heartbeats
 from portal.services.core.heartbeats import ProcessStatus, worker_of
+from portal.services.operations.backups import BackupState
 from portal.services.operations.findings import Level, find
 from portal.services.operations.health import Disk, Facts
 from tests.conftest import ENVIRONMENT
@@ -136,3 +137,19 @@ def test_for_a_minute_it_is_told_that_a_connection_was_cut(settings: Settings) -
         cut = process(heartbeats.CUT, seconds=seconds)
         found = [key for key, _ in told(settings, processes=[*PROCESSES, cut])]
         assert found == keys, seconds
+
+
+def test_a_backup_is_missed_after_eight_days_unless_the_portal_is_to_make_none(
+    settings: Settings,
+) -> None:
+    day, long_ago = timedelta(days=1), NOW - timedelta(days=99)
+    for last_at, since, keep, keys in (
+        (NOW - 8 * day, long_ago, 7, []),
+        (NOW - 8.01 * day, long_ago, 7, ["backup_old"]),
+        (NOW - 99 * day, long_ago, 0, []),
+        (None, NOW - 8 * day, 7, []),
+        (None, NOW - 8.01 * day, 7, ["backup_old"]),
+        (None, None, 7, []),
+    ):
+        found = told(replace(settings, backup_keep=keep), backup=BackupState(last_at, since))
+        assert [key for key, _ in found] == keys, (last_at, since, keep)

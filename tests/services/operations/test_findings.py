@@ -16,6 +16,7 @@ from portal.services.alerts.settings import Stored
 from portal.services.core.heartbeats import ProcessStatus
 from portal.services.mail.mailer import Step
 from portal.services.mail.mails import Trouble as MailTrouble
+from portal.services.operations.backups import BackupState
 from portal.services.operations.findings import Level, find
 from portal.services.operations.health import Backlog, Blocker, DatabaseFacts, Disk, Facts
 from tests.conftest import ENVIRONMENT
@@ -93,6 +94,7 @@ def beside(*more: ProcessStatus) -> dict[str, Any]:
     return {"processes": [*PROCESSES, *more]}
 
 
+DAWN = NOW - timedelta(days=400)
 FAULTS: dict[str, dict[str, Any]] = {
     "database gone": GONE | {"backlog": None},
     "database gone, why": GONE | {"backlog": None, "database_error": "the road is gone"},
@@ -115,6 +117,8 @@ FAULTS: dict[str, dict[str, Any]] = {
     },
     "redis may evict": {"redis": replace(REDIS, may_evict=True, memory_limit=10)},
     "jobs failed": {"redis": replace(REDIS, failed={"deliveries": 1})},
+    "backup old": {"backup": BackupState(NOW - timedelta(days=8, hours=1), DAWN)},
+    "backup never": {"backup": BackupState(None, NOW - timedelta(days=9))},
     "no sender": without("worker deliveries"),
     "no background": without("worker background"),
     "no scheduler": without("scheduler"),

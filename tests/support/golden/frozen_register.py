@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from socket import gethostname
+from tempfile import gettempdir
 from typing import Any, Final
 from uuid import UUID
 
@@ -56,6 +57,8 @@ CHANCE: Final = (
         re.compile(r"^((?:Database|Database URL|Disk|Machine|Python|Redis|Tables): ).*", re.M),
         r"\1«as here»",
     ),
+    (re.compile(rf"{gettempdir()}/\S+/backups\b"), "«folder»"),
+    (re.compile(rf"(\bon |Machine: ){re.escape(gethostname())}\b"), r"\1«machine»"),
     # How many jobs to wake workers wait varies.
     (re.compile(r"^(Queue “\w+”: )\d+", re.M), r"\1«number»"),
 )

@@ -31,6 +31,8 @@ people.manage            admin
 people.erase             admin
 audit.read               admin
 system.read              admin
+backups.make             admin
+backups.download         admin
 sending.switch           admin
 sample_data.load         admin
 """
@@ -119,7 +121,11 @@ people.erase
 audit.read
     audit.index audit.export
 system.read
-    system.index emails.test emails.live emails.index
+    system.index emails.test emails.live emails.index backups.index
+backups.make
+    backups.make
+backups.download
+    backups.download
 sending.switch
     system.stop_sending system.start_sending
 sample_data.load
@@ -127,9 +133,9 @@ sample_data.load
 """
 
 # The password is asked for again, unless that was a short time ago: before anything about people,
-# keys, tokens and secrets. `always`: whoever comes; `posted`: before a change; `enters_secrets`:
-# before a change that replaces a key or a header's value, or takes them to another address, as does
-# `sends_elsewhere` before a test.
+# keys, tokens, secrets and backups. `always`: whoever comes; `posted`: before a change;
+# `enters_secrets`: before a change that replaces a key or a header's value, or takes them to
+# another address, as does `sends_elsewhere` before a test.
 AGAIN: Final = """
 always
     people.role people.enable people.disable erasure.user erasure.staff
@@ -137,7 +143,7 @@ always
     new_passwords.offer new_passwords.show new_passwords.send invitations.send
     webhook_secrets.show webhook_secrets.switch webhook_drafts.secret
     tokens.new tokens.move_end
-    confirmations.confirm
+    confirmations.confirm backups.download
 posted
     webhook_forms.new webhook_secrets.erase tokens.revoke
 enters_secrets

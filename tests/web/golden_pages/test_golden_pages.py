@@ -72,6 +72,7 @@ ADDRESSES: Final[dict[str, Callable[[FrozenRegister], str]]] = {
     "erase_staff": lambda it: f"/staff/{it.filled.staff}/erase",
     "erase_user": lambda it: f"/settings/people/{it.filled.people}/erase",
     "system": lambda _: "/settings/system",
+    "backups": lambda _: "/settings/system/backups",
     "help_webhooks": lambda _: "/help/webhooks",
     "help_no_message": lambda _: "/help/no-message",
     "help_delivery_status": lambda _: "/help/delivery-status",
