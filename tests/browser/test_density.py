@@ -35,6 +35,8 @@ CUT = """() => [...document.querySelectorAll(".log :is(td, th) *")].filter(each 
   return box.right > cell.right + 0.5 || each.scrollWidth > each.clientWidth + 1
     && getComputedStyle(each).display !== "inline" && !each.matches(".visually-hidden");
 }).map(each => each.outerHTML)"""
+# What is left of A4 between its margins.
+PAPER: Final[ViewportSize] = {"width": 718, "height": 1000}
 TELEPHONE: Final[ViewportSize] = {"width": 390, "height": 844}
 LONG = "Werkstatttransportwagenersatzreifenhalterung" * 2
 
@@ -86,6 +88,24 @@ def test_a_list_holds_a_screenful_and_nothing_is_beside_the_screen(
         page.set_viewport_size({"width": width, "height": 800})
         beyond = page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert beyond <= 0, width
+
+
+@pytest.mark.parametrize("path", [*LISTS, "/categories"])
+def test_a_list_is_printed_whole_as_a_table_without_boxes_filters_and_buttons(
+    page: Page, app: Flask, portal: str, filled: None, path: str
+) -> None:
+    for name in ("Laptops", LONG):
+        make_category(name)
+    sign_in(page, app, portal)
+    page.set_viewport_size(PAPER)
+    page.goto(portal + path)
+    page.emulate_media(media="print")
+    expect(page.locator(":is(input, select, button, .btn):visible")).to_have_count(0)
+    assert page.evaluate(CUT.replace(".log", ".register")) == []
+    heads = page.locator(".register thead th:visible").count()
+    cells = page.locator(".register tbody tr").first.locator("> :is(th, td):visible").count()
+    assert heads == cells > 1
+    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
 
 
 def test_a_row_of_the_log_has_two_lines_and_nothing_is_cut_off(
