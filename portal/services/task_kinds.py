@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from portal.services import merging
 from portal.services.actions import bulk
 from portal.services.alerts import runs as alert_runs
 from portal.services.csv import import_task
@@ -16,6 +17,7 @@ _ALL: Final[tuple[Kind, ...]] = (
     import_task.CHECK,
     import_task.IMPORT,
     bulk.BULK,
+    merging.KIND,
     bulk_retry.KIND,
     dismissals.DISMISS,
     dismissals.RESTORE,

@@ -4,7 +4,13 @@ from flask import Blueprint, Flask
 
 from portal.web.alerts import settings_views
 from portal.web.alerts import views as alert_views
-from portal.web.assets import action_views, bulk_views, named_list_views, staff_views
+from portal.web.assets import (
+    action_views,
+    bulk_views,
+    merge_views,
+    named_list_views,
+    staff_views,
+)
 from portal.web.assets import views as asset_views
 from portal.web.csv import views as csv_views
 from portal.web.deliveries import bulk_retry_views, dismissal_views
@@ -70,6 +76,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     planning_views.blueprint,
     alert_views.blueprint,
     settings_views.blueprint,
+    merge_views.blueprint,
     named_list_views.categories,
     named_list_views.locations,
     staff_views.blueprint,

@@ -79,6 +79,23 @@ def edit_fields(actor: Actor, asset_id: int, fields: Mapping[str, Any]) -> bool:
     return transition.perform(actor, asset_id, change)
 
 
+def replace_value(
+    actor: Actor, asset_id: int, column: str, change: tuple[object, object], remark: str
+) -> bool:
+    """Give an asset the second value in place of the first (asset.updated), also one that is
+    disposed of; False where it has another one by then."""
+    before, after = change
+
+    def make(current: Session, asset: Asset) -> None:
+        if getattr(asset, column) == before:
+            setattr(asset, column, after)
+            current.flush()
+            current.refresh(asset, ["category", "location"])
+
+    edit = Change(action=Action.EDIT, make=make, remark=remark, may_change_nothing=True)
+    return transition.perform(actor, asset_id, edit)
+
+
 def refuse_unfit(current: Session, fields: Mapping[str, Any]) -> None:
     """Refuse what no asset could take, before it is asked of many."""
     if not fields:

@@ -160,13 +160,13 @@ def naming(kind: NamedList, row_id: int) -> list[tuple[UUID, str]]:
     return webhooks_naming(session(), kind.one, row_id)
 
 
-def in_conditions(name: str, webhooks: Sequence[str]) -> str:
-    """Return why a name that conditions of webhooks are about cannot be deleted, and the way
-    out."""
+def in_conditions(name: str, webhooks: Sequence[str], verb: str = "delete") -> str:
+    """Return why a name that conditions of webhooks are about cannot be deleted or merged, and the
+    way out."""
     where = "a condition" if len(webhooks) == 1 else "conditions"
     return (
         f"“{name}” is used in {where} of {', '.join(webhooks)}. "
-        "Remove it there first, then delete it here."
+        f"Remove it there first, then {verb} it here."
     )
 
 

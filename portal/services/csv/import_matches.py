@@ -178,6 +178,15 @@ def forget(current: Session, actor: Actor, columns: Sequence[str]) -> None:
         current.delete(row)
 
 
+def rename_word(current: Session, field: str, before: str, after: str) -> None:
+    """Let remembered words that became `before` become `after`."""
+    for row in current.scalars(select(ImportMatch).with_for_update()):
+        words = row.words.get(field, {})
+        if before in words.values():
+            renamed = {word: after if ours == before else ours for word, ours in words.items()}
+            row.words = {**row.words, field: renamed}
+
+
 def _key(columns: Sequence[str]) -> str:
     """Return the set of headings, in whatever order; rows that failed come back with one more."""
     names = sorted(set(columns) - {PROBLEM})

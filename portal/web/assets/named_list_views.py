@@ -11,6 +11,7 @@ from portal.services.assets import named_lists
 from portal.services.assets.named_lists import CATEGORIES, LOCATIONS, NamedList
 from portal.services.core.refusals import Stale
 from portal.services.core.unit_of_work import once_only
+from portal.web.assets.merge_views import merge_page
 from portal.web.forms.base import PortalForm, refusals_in, say_whether_changed, status_of
 from portal.web.forms.versions import VersionField, goes_on_editing, stale_page
 from portal.web.frame.access import actor, owner, requires
@@ -72,10 +73,16 @@ def pages_of(kind: NamedList) -> Blueprint:
         page = render_template("assets/named_lists/form.html", kind=kind, form=form, row=row)
         return page, status_of(form)
 
+    @blueprint.route("/<uuid:public_id>/merge", methods=["GET", "POST"])
+    @requires("assets.edit")
+    def merge(public_id: UUID) -> Answer:
+        """Ask which one it becomes a part of, and start that."""
+        return _merge(kind, public_id)
+
     @blueprint.route("/<uuid:public_id>/delete", methods=["GET", "POST"])
     @requires("assets.edit")
     def delete(public_id: UUID) -> Answer:
-        """Ask, then delete a name that no asset refers to."""
+        """Ask, then delete a name that no asset refers to; else ask where its assets go."""
         row = named_lists.find(kind, public_id)
         form, name = NameForm(obj=row), row.name
         if form.is_submitted():
@@ -84,6 +91,8 @@ def pages_of(kind: NamedList) -> Blueprint:
                 flash(f"Deleted {kind.one} “{name}”.", "success")
                 return redirect(url_for(home))
         used, naming = named_lists.count_used(kind, row.id), named_lists.naming(kind, row.id)
+        if used and not naming and len(named_lists.choices(kind)) > 1:
+            return _merge(kind, public_id, deletes=form)
         page = render_template(
             "assets/named_lists/delete.html",
             kind=kind,
@@ -99,6 +108,14 @@ def pages_of(kind: NamedList) -> Blueprint:
         return page, 409 if status_of(form) == 400 else 200
 
     return blueprint
+
+
+def _merge(
+    kind: NamedList, public_id: UUID, deletes: PortalForm | None = None
+) -> Response | tuple[str, int]:
+    here = url_for(f"{kind.many}.merge", public_id=public_id)
+    home = url_for(f"{kind.many}.index")
+    return merge_page(kind.one, str(public_id), home=home, here=here, deletes=deletes)
 
 
 def _rename(kind: NamedList, public_id: UUID, form: NameForm) -> Response:

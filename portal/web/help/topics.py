@@ -58,7 +58,8 @@ TOPICS: Final[Mapping[str, Topic]] = {
     "held": Topic("On-hold deliveries", ("why", "until", "on", "end")),
     "receiver": Topic("For receiver developers", ("signature", "answers", "repeats", "checks")),
     "register": Topic(
-        "Assets", ("lend", "give", "reserve", "trouble", "stock", "numbers", "import")
+        "Assets",
+        ("lend", "give", "reserve", "trouble", "stock", "numbers", "many", "merge", "import"),
     ),
     "alerts": Topic("Alerts", ("kinds", "when", "who", "email", "why-not", "acknowledge")),
     "running": Topic(

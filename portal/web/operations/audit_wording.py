@@ -83,6 +83,7 @@ GROUPS: Final[Mapping[str, Group]] = {
             "asset.lost": "reported lost",
             "asset.warranty": "sent for warranty repair",
             "asset.liquidated": "disposed of",
+            "spelling.merged": "supplier or manufacturer merged",
         },
     ),
     "backup": Group(
@@ -107,6 +108,7 @@ GROUPS: Final[Mapping[str, Group]] = {
             "category.created": "added",
             "category.updated": "changed",
             "category.deleted": "deleted",
+            "category.merged": "merged",
         },
     ),
     "delivery": Group(
@@ -131,6 +133,7 @@ GROUPS: Final[Mapping[str, Group]] = {
             "location.created": "added",
             "location.updated": "changed",
             "location.deleted": "deleted",
+            "location.merged": "merged",
         },
     ),
     "portal": Group(

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from flask import url_for
 
 from portal.models.tasks import Task, TaskState
+from portal.services import merging
 from portal.services.actions import bulk
 from portal.services.alerts import runs as alert_runs
 from portal.services.csv import import_task
@@ -18,6 +19,7 @@ from portal.services.erasure import erase
 from portal.services.operations import backups
 from portal.services.task_kinds import KINDS
 from portal.services.tasks import ENDED
+from portal.web.assets import merge_views
 from portal.web.assets.bulk_views import title_of
 from portal.web.frame.status_tags import PARTLY, TASK, Tag
 from portal.web.frame.wording import number, plural, time_left
@@ -83,6 +85,16 @@ def _after_bulk(task: Task) -> list[Link]:
     return [("View all results", every), ("View assets", url_for("assets.index"))]
 
 
+def _after_merge(task: Task) -> list[Link]:
+    merge = merging.of_task(task)
+    kind = merge.of.listed
+    if not kind:
+        return [(f"View {merge.field}s", url_for("spellings.index", field=merge.field))]
+    target: dict[str, Any] = {kind.one: merge.target_id}
+    assets = url_for("assets.index", **target)
+    return [("View assets", assets), (f"View {kind.many}", url_for(f"{kind.many}.index"))]
+
+
 def _after_alerts(_task: Task) -> list[Link]:
     return [
         ("View alerts", url_for("alerts.index")),
@@ -144,6 +156,12 @@ WORDS: Final[Mapping[str, TaskWords]] = {
         undone=("wasn’t changed", "weren’t changed"),
         rows=("asset", "assets"),
         after=_after_bulk,
+    ),
+    merging.NAME: TaskWords(
+        title=merge_views.title_of,
+        outcomes={merging.CHANGED: "changed"},
+        rows=("asset", "assets"),
+        after=_after_merge,
     ),
     dismissals.DISMISS.name: TaskWords(
         title=lambda _task: "Dismiss deliveries",

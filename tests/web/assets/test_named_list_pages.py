@@ -5,9 +5,11 @@ from uuid import UUID
 import pytest
 from flask import Flask
 
+from jobs import tasks as job
 from portal.services.assets import named_lists
 from portal.services.assets.named_lists import CATEGORIES, LOCATIONS, NamedList
 from portal.services.core.permissions import SYSTEM
+from portal.services.task_kinds import KINDS
 from tests.support.factories import make_asset, make_user, make_webhook
 from tests.support.pages import Pages
 from tests.web.signed_in import visit
@@ -63,6 +65,59 @@ def test_a_late_rename_shows_both_names(kind: NamedList, pages: Pages) -> None:
     assert page.rows() == [["Name", "Hand tools", "Power tools"]]
     pages.submit(page.form(), "Save my version")
     assert named_lists.choices(kind)[0][2] == "Power tools"
+
+
+def used(kind: NamedList, public_id: UUID, name: str = "Lamp") -> int:
+    return make_asset(name, **{kind.used_by.key: named_lists.find(kind, public_id).id})
+
+
+def test_two_that_are_the_same_are_merged(kind: NamedList, pages: Pages) -> None:
+    make_webhook(events=["asset.updated"])
+    source, target = make(kind, "Hambourg"), make(kind, "Hamburg")
+    used(kind, source)
+    form = pages.get(pages.get(f"/{kind.many}").links("Merge Hambourg")[0]).form()
+    assert "1 asset will move to" in form.node.text
+    assert "This will notify 1 webhook" in form.node.text
+    assert pages.submit(form).wrong == ["into"]
+    page = pages.submit(form, into=str(target))
+    assert page.h1 == "Merge “Hambourg” into “Hamburg”"
+    assert pages.submit(form, into=str(target)).path == page.path
+    job.work(KINDS)
+    page = pages.get(page.path)
+    assert "1 changed." in page.main
+    assert pages.get(page.links("View assets")[0]).rows()
+    assert pages.get(f"/{kind.many}/{source}/merge").status == 404
+    assert [name for _, _, name in named_lists.choices(kind)] == ["Hamburg"]
+
+
+def test_what_can_no_longer_be_chosen_is_said_at_its_field(kind: NamedList, pages: Pages) -> None:
+    source, target = make(kind, "Hambourg"), make(kind, "Hamburg")
+    make(kind, "Berlin")
+    form = pages.get(f"/{kind.many}/{source}/merge").form()
+    named_lists.delete(kind, SYSTEM, target)
+    for into in (str(target), str(source), "odd\0"):
+        page = pages.submit(form, into=into)
+        assert (page.status, page.wrong) == (400, ["into"])
+
+
+def test_the_only_one_has_nothing_to_be_merged_into(kind: NamedList, pages: Pages) -> None:
+    public_id = make(kind, "Hamburg")
+    assert not pages.get(f"/{kind.many}").links("Merge")
+    assert f"no other {kind.one}" in pages.get(f"/{kind.many}/{public_id}/merge").main
+
+
+def test_one_in_use_is_deleted_once_its_assets_have_another(kind: NamedList, pages: Pages) -> None:
+    source, target = make(kind, "Hambourg"), make(kind, "Hamburg")
+    empty = pages.get(f"/{kind.many}/{source}/delete").form()
+    used(kind, source)
+    page = pages.submit(empty)
+    assert (page.status, len(page.errors)) == (409, 1)
+    form = page.form()
+    assert form.buttons[-1] == "Move 1 asset and delete"
+    page = pages.submit(form, into=str(target))
+    job.work(KINDS)
+    assert "1 changed." in pages.get(page.path).main
+    assert [name for _, _, name in named_lists.choices(kind)] == ["Hamburg"]
 
 
 @pytest.mark.both_databases

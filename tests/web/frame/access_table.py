@@ -55,7 +55,7 @@ account.edit
 assets.read
     assets.index assets.show exporting.export stock.moves
     asset_parts.timeline asset_parts.reservations asset_parts.maintenance
-    categories.index locations.index staff.index staff.show
+    categories.index locations.index spellings.index staff.index staff.show
     planning.reservations planning.maintenance planning.export_maintenance
 assets.edit
     assets.new assets.edit assets.delete
@@ -70,8 +70,8 @@ assets.edit
     actions.receive_stock actions.issue_stock actions.adjust_stock
     bulk.confirm bulk.show
     importing.upload importing.check importing.failed importing.example import_match.match
-    categories.new categories.edit categories.delete
-    locations.new locations.edit locations.delete
+    categories.new categories.edit categories.merge categories.delete
+    locations.new locations.edit locations.merge locations.delete spellings.merge
     staff.new staff.edit staff.leave staff.come_back
 assets.undo_liquidation
     actions.undo_liquidation

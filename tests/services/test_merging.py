@@ -1,0 +1,389 @@
+"""Merge two categories, locations, or spellings: nothing is lost, and each asset tells it once."""
+
+import json
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select
+
+from jobs import tasks as job
+from portal.models.assets import Activity, Asset, Category, Location
+from portal.models.audit import AuditEntry
+from portal.models.deliveries import Event
+from portal.models.people import Role
+from portal.models.tasks import Task, TaskState
+from portal.services import merging, tasks
+from portal.services import tasks as task_leases
+from portal.services.actions import bulk, incidents, lifecycle
+from portal.services.actions.incidents import DisposalValues
+from portal.services.assets import named_lists
+from portal.services.assets.named_lists import CATEGORIES, LOCATIONS
+from portal.services.core import keyset
+from portal.services.core.permissions import SYSTEM, Actor
+from portal.services.core.refusals import NotAllowed, NotFound, Refusal
+from portal.services.core.unit_of_work import session, writing
+from portal.services.csv import import_matches
+from portal.services.merging import FIELDS
+from portal.services.people import accounts
+from portal.services.task_kinds import KINDS
+from tests.support.database.rivals import Rival, answer_of, at_once
+from tests.support.factories import make_asset, make_user, make_webhook
+
+CATEGORY, LOCATION = FIELDS["category"], FIELDS["location"]
+SUPPLIER = FIELDS["supplier"]
+
+
+def make(name: str) -> tuple[str, int]:
+    """A category: its public id, by which it's chosen, and its row id, by which assets have it."""
+    public_id = named_lists.create(CATEGORIES, SYSTEM, name)
+    return str(public_id), named_lists.find(CATEGORIES, public_id).id
+
+
+def names() -> list[str]:
+    session().rollback()
+    return [name for _, _, name in named_lists.choices(CATEGORIES)]
+
+
+def category_of(asset_id: int) -> str | None:
+    session().rollback()
+    asset = session().get_one(Asset, asset_id)
+    return asset.category.name if asset.category else None
+
+
+def told() -> list[dict[str, Any]]:
+    """What receivers are told, apart from new assets."""
+    session().rollback()
+    query = select(Event.body).where(Event.event != "asset.created").order_by(Event.id)
+    return [json.loads(body) for body in session().scalars(query)]
+
+
+def work(public_id: UUID) -> Task:
+    job.work(KINDS)
+    session().rollback()
+    return tasks.find(public_id)
+
+
+@pytest.fixture
+def ana(app: Flask) -> Actor:
+    return make_user("manager", name="Ana").actor
+
+
+@pytest.mark.both_databases
+def test_all_assets_change_each_with_its_event_and_the_merged_one_is_gone(ana: Actor) -> None:
+    (source, row_id), (target, _) = make("Notebooks"), make("Laptops")
+    ids = [make_asset(f"T{number}", category_id=row_id) for number in range(30)]
+    task = work(merging.start(ana, CATEGORY, source, target))
+    assert (task.state, task.total, task.counts) == (TaskState.DONE, 30, {"changed": 30})
+    assert names() == ["Laptops"]
+    assert {category_of(asset_id) for asset_id in ids} == {"Laptops"}
+    bodies = told()
+    assert [body["asset_id"] for body in bodies] == ids
+    for body in bodies:
+        data = body["data"]
+        assert (body["event"], body["asset"]["category"]["name"]) == ("asset.updated", "Laptops")
+        assert (data["reason"], data["changed_fields"]) == ("edit", ["category"])
+        assert data["changes"]["category"]["from"]["name"] == "Notebooks"
+        assert (data["origin"], data["batch_id"]) == ("bulk", str(task.public_id))
+        assert data["actor"]["name"] == "Ana"
+    audited = session().execute(
+        select(AuditEntry.action, func.count())
+        .where(AuditEntry.actor_name == "Ana")
+        .group_by(AuditEntry.action)
+    )
+    assert dict(audited.all()) == {"asset.updated": 30, "category.merged": 1}
+    note = select(Activity.note).where(Activity.asset_id == ids[0], Activity.action == "edit")
+    assert session().scalars(note).all() == ["“Notebooks” was merged into “Laptops”"]
+
+
+def test_a_location_is_merged_as_well(ana: Actor) -> None:
+    source, target = (
+        named_lists.create(LOCATIONS, SYSTEM, name) for name in ("Hambourg", "Hamburg")
+    )
+    asset_id = make_asset(location_id=named_lists.find(LOCATIONS, source).id)
+    work(merging.start(ana, LOCATION, str(source), str(target)))
+    location = lifecycle.find_asset(asset_id).location
+    assert location is not None
+    assert location.name == "Hamburg"
+    assert session().scalars(select(Location.name)).all() == ["Hamburg"]
+
+
+@pytest.mark.both_databases
+def test_a_spelling_is_replaced_letter_for_letter(ana: Actor) -> None:
+    dell, other = make_asset("A", supplier="DELL"), make_asset("B", supplier="Dell Inc.")
+    make_asset("C", supplier="Dell")
+    task = work(merging.start(ana, SUPPLIER, "DELL", "Dell"))
+    assert task.counts == {"changed": 1}
+    assert lifecycle.find_asset(dell).supplier == "Dell"
+    assert lifecycle.find_asset(other).supplier == "Dell Inc."
+    (body,) = told()
+    assert body["data"]["changes"] == {"supplier": {"from": "DELL", "to": "Dell"}}
+    entry = (
+        session().scalars(select(AuditEntry).where(AuditEntry.action == "spelling.merged")).one()
+    )
+    assert entry.changes == {"supplier": {"from": "DELL", "to": "Dell"}}
+
+
+def test_what_is_disposed_of_or_deleted_is_carried_over(ana: Actor) -> None:
+    """Nothing else could ever free the merged one of them; the deleted one tells nothing."""
+    (source, row_id), (target, _) = make("Notebooks"), make("Laptops")
+    old, gone = (make_asset(name, category_id=row_id) for name in ("Old", "Gone"))
+    incidents.liquidate(SYSTEM, old, DisposalValues(method="sold"))
+    lifecycle.delete_asset(SYSTEM, gone)
+    before = len(told())
+    assert work(merging.start(ana, CATEGORY, source, target)).counts == {"changed": 1}
+    assert (category_of(old), category_of(gone)) == ("Laptops", "Laptops")
+    assert [body["asset"]["name"] for body in told()[before:]] == ["Old"]
+
+
+def test_an_empty_one_is_merged_too(ana: Actor) -> None:
+    (source, _), (target, _) = make("Notebooks"), make("Laptops")
+    assert work(merging.start(ana, CATEGORY, source, target)).state == TaskState.DONE
+    assert names() == ["Laptops"]
+
+
+def step(public_id: UUID) -> Callable[[], bool]:
+    """A worker takes it; the next step of it."""
+    lease = task_leases.claim()
+    assert lease is not None
+    assert lease.public_id == public_id
+    return partial(task_leases.advance, lease, merging.KIND)
+
+
+@pytest.mark.both_databases
+def test_what_comes_to_it_in_the_meantime_is_carried_over(ana: Actor) -> None:
+    (source, row_id), (target, _) = make("Notebooks"), make("Laptops")
+    first = make_asset("Was elsewhere")
+    moved = make_asset("T1", category_id=row_id)
+    public_id = merging.start(ana, CATEGORY, source, target)
+    go_on = step(public_id)
+    assert go_on()
+    assert category_of(moved) == "Laptops"
+    bulk._edit(ana, first, category_id=row_id)  # before the cursor
+    last = make_asset("T2", category_id=row_id)
+    while go_on():
+        pass
+    task = tasks.find(public_id)
+    assert (task.state, task.done, task.total) == (TaskState.DONE, 3, 3)
+    assert {category_of(each) for each in (first, moved, last)} == {"Laptops"}
+    assert names() == ["Laptops"]
+
+
+def test_what_someone_moves_elsewhere_in_the_meantime_stays_there(ana: Actor) -> None:
+    (source, row_id), (target, _), (_, tools) = make("Notebooks"), make("Laptops"), make("Tools")
+    ids = [make_asset(name, category_id=row_id) for name in ("A", "B", "C")]
+    public_id = merging.start(ana, CATEGORY, source, target)
+    bulk._edit(ana, ids[0], category_id=tools)
+    lifecycle.delete_asset(ana, ids[1])
+    task = work(public_id)
+    assert (task.state, task.total, task.counts) == (TaskState.DONE, 1, {"changed": 1})
+    assert [category_of(each) for each in ids] == ["Tools", "Laptops", "Laptops"]
+
+
+def test_killed_half_way_it_goes_on_and_tells_of_nothing_twice(
+    ana: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "ROWS", 4)
+    (source, row_id), (target, _) = make("Notebooks"), make("Laptops")
+    ids = [make_asset(f"T{number}", category_id=row_id) for number in range(10)]
+    public_id = merging.start(ana, CATEGORY, source, target)
+    assert step(public_id)()
+    with writing() as current:  # its worker is gone, and so its lease is over
+        current.get_one(Task, tasks.find(public_id).id).lease_until = None
+    task = work(public_id)
+    assert (task.state, task.done) == (TaskState.DONE, 10)
+    assert [body["asset_id"] for body in told()] == ids
+
+
+def test_stopped_it_leaves_the_rest_as_it_was_and_can_be_begun_again(
+    ana: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "ROWS", 4)
+    (source, row_id), (target, _) = make("Notebooks"), make("Laptops")
+    for number in range(6):
+        make_asset(f"T{number}", category_id=row_id)
+    public_id = merging.start(ana, CATEGORY, source, target)
+    step(public_id)()
+    tasks.stop(ana, public_id, merging.KIND)
+    assert merging.subject(CATEGORY, source).assets == 2
+    task = work(merging.start(ana, CATEGORY, source, target))
+    assert (task.total, task.counts, names()) == (2, {"changed": 2}, ["Laptops"])
+
+
+@pytest.mark.parametrize(
+    ("keys", "sentence"),
+    [
+        (("a", "a"), "You can’t merge “Notebooks” into itself"),
+        (("a", "gone"), "Choose another category. This one was deleted"),
+        (("a", ""), "Choose another category. This one was deleted"),
+    ],
+)
+def test_into_itself_or_into_none_it_is_refused_at_its_field(
+    ana: Actor, keys: Sequence[str], sentence: str
+) -> None:
+    (source, _), (gone, _) = make("Notebooks"), make("Gone")
+    named_lists.delete(CATEGORIES, SYSTEM, UUID(gone))
+    ids = {"a": source, "gone": gone, "": ""}
+    with pytest.raises(Refusal, match=sentence) as refusal:
+        merging.start(ana, CATEGORY, *(ids[key] for key in keys))
+    assert refusal.value.field == "into"
+
+
+def test_of_a_spelling_that_no_asset_has_it_says_so(ana: Actor) -> None:
+    make_asset(supplier="Dell")
+    with pytest.raises(NotFound, match="No asset has the supplier “DELL” now"):
+        merging.start(ana, SUPPLIER, "DELL", "Dell")
+    with pytest.raises(Refusal, match="No asset has this one now"):
+        merging.start(ana, SUPPLIER, "Dell", "DELL")
+
+
+def test_who_may_not_edit_assets_may_not_merge(app: Flask) -> None:
+    (source, _), (target, _) = make("Notebooks"), make("Laptops")
+    with pytest.raises(NotAllowed):
+        merging.start(make_user("support").actor, CATEGORY, source, target)
+
+
+def test_who_may_no_longer_ends_it(app: Flask) -> None:
+    ana = make_user("manager", name="Ana")
+    (source, row_id), (target, _) = make("Notebooks"), make("Laptops")
+    asset_id = make_asset(category_id=row_id)
+    public_id = merging.start(ana.actor, CATEGORY, source, target)
+    accounts.change_role(make_user().actor, ana.public_id, Role.SUPPORT, 1)
+    task = work(public_id)
+    assert (task.state, task.error) == (
+        TaskState.FAILED,
+        "You can’t do this with your role. Ask an administrator.",
+    )
+    assert category_of(asset_id) == "Notebooks"
+
+
+@pytest.mark.both_databases
+def test_of_two_that_cross_at_the_same_time_one_begins(app: Flask, ana: Actor) -> None:
+    (one, one_id), (two, _) = make("Notebooks"), make("Laptops")
+    make_asset(category_id=one_id)
+    answers = at_once(
+        app,
+        [
+            partial(merging.start, ana, CATEGORY, one, two),
+            partial(merging.start, ana, CATEGORY, two, one),
+        ],
+    )
+    (refusal,) = (each for each in answers if isinstance(each, Refusal))
+    (public_id,) = (each for each in answers if isinstance(each, UUID))
+    assert refusal.sentence.startswith("Ana is merging “")
+    assert work(public_id).state == TaskState.DONE
+    assert len(names()) == 1
+
+
+@pytest.mark.both_databases
+def test_of_two_spellings_that_cross_at_the_same_time_one_begins(app: Flask, ana: Actor) -> None:
+    for name in ("DELL", "Dell"):
+        make_asset(supplier=name)
+    verbs = [partial(merging.start, ana, SUPPLIER, *pair) for pair in (("DELL", "Dell"),) * 2]
+    verbs[1] = partial(merging.start, ana, SUPPLIER, "Dell", "DELL")
+    assert sum(isinstance(each, Refusal) for each in at_once(app, verbs)) == 1
+
+
+def test_beside_a_merge_another_of_the_same_two_waits_and_others_do_not(ana: Actor) -> None:
+    keys = {name: make(name)[0] for name in ("A", "B", "C", "D")}
+    merging.start(ana, CATEGORY, keys["A"], keys["B"])
+    for source, target in (("A", "C"), ("C", "A"), ("B", "C")):
+        with pytest.raises(Refusal, match="Ana is merging “A” into “B”"):
+            merging.start(ana, CATEGORY, keys[source], keys[target])
+    merging.start(ana, CATEGORY, keys["C"], keys["B"])
+    make_asset(supplier="A")
+    make_asset(supplier="B")
+    merging.start(ana, SUPPLIER, "A", "B")
+
+
+@pytest.mark.both_databases
+def test_a_target_that_is_deleted_in_the_meantime_ends_it(ana: Actor) -> None:
+    (source, row_id), (target, _) = make("Notebooks"), make("Laptops")
+    asset_id = make_asset(category_id=row_id)
+    public_id = merging.start(ana, CATEGORY, source, target)
+    named_lists.delete(CATEGORIES, SYSTEM, UUID(target))
+    task = work(public_id)
+    assert (task.state, task.error) == (
+        TaskState.FAILED,
+        "“Laptops” was deleted in the meantime.",
+    )
+    assert (names(), category_of(asset_id)) == (["Notebooks"], "Notebooks")
+
+
+def test_what_is_emptied_and_deleted_in_the_meantime_is_done(ana: Actor) -> None:
+    (source, _), (target, _) = make("Notebooks"), make("Laptops")
+    public_id = merging.start(ana, CATEGORY, source, target)
+    named_lists.delete(CATEGORIES, SYSTEM, UUID(source))
+    assert work(public_id).state == TaskState.DONE
+
+
+def test_what_a_condition_names_is_not_merged_and_stays_if_it_does_so_later(ana: Actor) -> None:
+    (source, row_id), (target, target_id) = make("Notebooks"), make("Laptops")
+    asset_id = make_asset(category_id=row_id)
+    make_webhook(name="Shop", conditions=f'[["category","is",["{target_id}"]]]')
+    public_id = merging.start(ana, CATEGORY, source, target)
+    make_webhook(name="ERP", conditions=f'[["category","is_not",["{row_id}"]]]')
+    task = work(public_id)
+    sentence = (
+        "“Notebooks” is used in a condition of ERP. Remove it there first, then merge it here."
+    )
+    assert (task.state, task.error, task.done) == (TaskState.FAILED, sentence, 1)
+    assert (names(), category_of(asset_id)) == (["Laptops", "Notebooks"], "Laptops")
+    with pytest.raises(Refusal) as refusal:
+        merging.start(ana, CATEGORY, source, target)
+    assert refusal.value.sentence == sentence
+    assert merging.subject(CATEGORY, source).obstacle == sentence
+
+
+@pytest.mark.both_databases
+def test_who_chooses_it_in_its_last_moment_gets_the_other_one_or_a_sentence(
+    app: Flask, ana: Actor
+) -> None:
+    (source, row_id), (target, _) = make("Notebooks"), make("Laptops")
+    asset_id = make_asset()
+    public_id = merging.start(ana, CATEGORY, source, target)
+    choose = partial(answer_of, partial(bulk._edit, ana, asset_id, category_id=row_id))
+    rival = Rival(app, choose)
+    with writing() as current:
+        current.get_one(Category, row_id, with_for_update=True)
+        rival.begin()
+    assert rival.finish() is True
+    work(public_id)
+    assert (names(), category_of(asset_id)) == (["Laptops"], "Laptops")
+    assert answer_of(choose).sentence == "Choose another category. This one was deleted"
+
+
+def test_words_that_imports_remember_become_the_other_one(ana: Actor) -> None:
+    (source, _), (target, _) = make("Notebooks"), make("Laptops")
+    columns = ["bezeichnung", "art"]
+    words = {"category": {"klapprechner": "Notebooks", "tisch": "Desks"}}
+    with writing() as current:
+        import_matches.keep(current, ana, columns, {"art": "category"}, words)
+    work(merging.start(ana, CATEGORY, source, target))
+    assert import_matches.recall(columns)[1] == {
+        "category": {"klapprechner": "Laptops", "tisch": "Desks"}
+    }
+
+
+@pytest.mark.both_databases
+def test_spellings_are_listed_by_letters_on_pages(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keyset, "PAGE_SIZE", 2)
+    for name in ("Dell", "ACME", "dell", "Zeta", "Dell", "", None, "Ärger"):
+        make_asset(supplier=name)
+    lifecycle.delete_asset(SYSTEM, make_asset(supplier="Gone"))
+    found, cursor = [], None
+    while True:
+        page = merging.spellings("supplier", cursor)
+        found += page.rows
+        if not (cursor := page.older):
+            break
+    counts = {each.name: each.assets for each in found}
+    assert counts == {"ACME": 1, "Dell": 2, "dell": 1, "Zeta": 1, "Ärger": 1}
+    assert len(found) == len(counts)
+    assert next(each.name for each in found if each.name.isascii()) == "ACME"
+    assert merging.spellings("supplier", page.newer).rows
