@@ -53,7 +53,7 @@ golden: ## Renew golden pages, pictures, and rows (then read `git diff`)
 		tests/services/golden_rows tests/engine/events/test_events.py tests/engine/formats/test_chats.py \
 		tests/engine/test_reasons.py tests/engine/signing/test_signature_lab.py \
 		$(wildcard tests/web/*/test_*_words.py) tests/web/webhooks/test_webhook_history.py \
-		tests/services/operations/test_findings.py tests/services/csv/test_import_rows.py \
+		tests/services/mail/test_every_mail.py tests/services/operations/test_findings.py tests/services/csv/test_import_rows.py \
 		tests/browser/golden_pictures
 
 pictures: .venv/dev.stamp browser

@@ -87,8 +87,11 @@ class Session(socketserver.StreamRequestHandler):
         self._say("HTTP/1.1 400 Bad Request")
 
     def _keep(self, answer: str = "250 taken") -> None:
-        lines = list(iter(self.rfile.readline, b".\r\n"))
-        message = message_from_bytes(b"".join(lines), policy=policy.default)
+        lines = iter(self.rfile.readline, b".\r\n")
+        # The client doubles a dot at the beginning of a line (RFC 5321, section 4.5.2).
+        raw = b"".join(line.removeprefix(b".") for line in lines)
+        self.server.raw.append(raw)  # type: ignore[attr-defined]  # ours, below
+        message = message_from_bytes(raw, policy=policy.default)
         self.server.messages.append(message)  # type: ignore[attr-defined]  # ours, below
         if answer:
             self._say(answer)
@@ -98,7 +101,8 @@ class Session(socketserver.StreamRequestHandler):
 
 
 class MailServer(socketserver.ThreadingTCPServer):
-    """Listens while the block runs. `messages`: everything that came. `refused`: addresses.
+    """Listens while the block runs. `messages`: everything that came, `raw`: as it came. `refused`:
+    addresses.
     `odd_answers`: to a command, as in `{"QUIT": Session.be_rude}`. With `tls` it speaks that, from
     the beginning or when it is asked to (`offers_tls`), and then asks who signs in: `signed_in`,
     with their passwords."""
@@ -113,6 +117,7 @@ class MailServer(socketserver.ThreadingTCPServer):
             self.socket = tls.wrap_socket(self.socket, server_side=True)
         self.signed_in: list[tuple[str, str]] = []
         self.messages: list[EmailMessage] = []
+        self.raw: list[bytes] = []
         self.refused: set[str] = set()
         self.odd_answers: dict[str, Callable[[Session], None]] = {}
 

@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.utils import format_datetime, parseaddr
+from email.utils import format_datetime, formataddr, parseaddr
 from enum import StrEnum
 from time import monotonic
 from typing import Any, Final
@@ -27,6 +27,7 @@ SECONDS: Final = 20.0  # for everything
 
 
 LONGEST_WORDS: Final = 300
+OUR_NAME: Final = "Asset register"  # of a sender without one
 
 
 class Step(StrEnum):
@@ -232,13 +233,15 @@ def _mail(
     sender = parse_qs(url.query).get("from", [_own_address(settings)])[0]
     message = EmailMessage()
     message["Subject"] = " ".join(letter.subject.split())
-    message["From"] = sender
+    name, address = parseaddr(sender)
+    message["From"] = sender if name else formataddr((OUR_NAME, address))
     message["To"] = Address(addr_spec=to)  # one, whatever is in it
     # Without these two many servers take a message for spam (RFC 5322, section 3.6).
     message["Date"] = format_datetime(utcnow())
-    message["Message-ID"] = f"<{number}@{parseaddr(sender)[1].rpartition('@')[2]}>"
+    message["Message-ID"] = f"<{number}@{address.rpartition('@')[2]}>"
     message["Auto-Submitted"] = "auto-generated"  # no "I am on holiday" comes back (RFC 3834)
-    message.set_content(letter.text)
+    # Left to itself it sends some texts as base64, and others as eight bits.
+    message.set_content(letter.text, cte="quoted-printable")
     return message
 
 

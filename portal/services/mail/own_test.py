@@ -61,8 +61,8 @@ def write(_current: Session, _mail: Mail, zone: ZoneInfo) -> Letter:
     at = f"{moment_words(common_now(), zone)} ({zone.key})"
     return Letter(
         "Test email from your asset register",
-        f"This test email was sent {at}. Emails from the asset register reach you.\n\n"
-        f"{settings().base_url}/settings/system\n",
+        f"You sent this test on {at}. Emails from the asset register reach you.\n\n"
+        f"View System:\n{settings().base_url}/settings/system\n",
     )
 
 

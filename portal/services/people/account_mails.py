@@ -21,7 +21,7 @@ WORDS: Final = {
     CHANGED: (
         "Your password for the asset register was changed",
         "Your password at {portal} was changed on {at}. All other browsers were signed out.",
-        "If you didn’t change it, tell an administrator and choose a new password:",
+        "If you didn’t change it, tell an administrator. Then choose a new password:",
         "/forgot-password",
     ),
     NEW_BROWSER: (

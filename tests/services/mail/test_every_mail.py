@@ -1,0 +1,183 @@
+"""Each kind of email is received by a real mail server, and looks right in a mail program."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from email.message import EmailMessage
+from functools import partial
+from pathlib import Path
+from textwrap import fill
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from flask import Flask
+
+from portal.extensions import settings
+from portal.lib.clock import utcnow
+from portal.models.people import LinkKind, Role
+from portal.services.alerts import emails as alert_emails
+from portal.services.core.unit_of_work import writing
+from portal.services.mail import mailer, mails, outgoing, own_test
+from portal.services.mail.mailer import Letter
+from portal.services.mail_kinds import KINDS
+from portal.services.people import (
+    account_mails,
+    forgotten_passwords,
+    invitations,
+    link_mails,
+    password_resets,
+)
+from portal.services.webhooks.notices import News
+from tests.services.alerts.due_things import decided, lent, with_warranty
+from tests.services.alerts.test_alert_emails import check, wanted
+from tests.support.deliveries import make_delivery
+from tests.support.factories import Person, make_user, make_webhook
+from tests.support.golden.expected_file import Golden
+from tests.support.mail_server import MailServer, set_up
+
+GOLDEN = Path(__file__).parent / "golden"
+LONGEST_LINE = 78
+URL = re.compile(r"https?://\S+")
+# What differs from run to run: (how it is found, what stands for it).
+CHANCE = (
+    (re.compile(r"\?token=[\w-]+"), "?token=«token»"),
+    (re.compile(r"\.\d+@example\.com"), ".«number»@example.com"),
+    (re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "«id»"),
+    (re.compile(r"[A-Z][a-z]{2} \d{1,2}(?:, \d{4})?, \d\d:\d\d"), "«time»"),
+    (re.compile(r"[A-Z][a-z]{2} \d{1,2}(?:, \d{4})?\b"), "«day»"),
+)
+
+
+@pytest.fixture
+def server(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[MailServer]:
+    with MailServer() as running:
+        base = "https://assets.example.com"
+        set_up(app, monkeypatch, smtp_url=running.url, base_url=base)
+        yield running
+
+
+@pytest.fixture
+def ana() -> Person:
+    return make_user(name="Ana Gruber", email="ana@example.com")
+
+
+def about_webhook(kind: str, ana: Person, **columns: Any) -> None:
+    """An email about a webhook in this state."""
+    hook = make_webhook(name="ERP Zürich", owner_id=ana.id, **columns)
+    if kind != f"webhook_{News.WELL}":
+        since = utcnow() - timedelta(hours=2)
+        make_delivery(hook, status="failed", reason="server", code=500, failing_since=since)
+    with writing() as current:
+        mails.write(current, kind, user_id=ana.id, webhook_id=hook.id)
+
+
+def invited(ana: Person) -> None:
+    invitations.send(ana.actor, invitations.invite(ana.actor, "cleo@example.com", Role.SUPPORT))
+
+
+def given_a_link(ana: Person) -> None:
+    boss = make_user(name="Øystein Ødegård")
+    password_resets.offer(boss.actor, ana.public_id)
+    password_resets.send(boss.actor, ana.public_id)
+
+
+def forgot(ana: Person) -> None:
+    forgotten_passwords.ask(ana.email, "192.0.2.7")
+
+
+def by_kind(kind: str, ana: Person) -> None:
+    with writing() as current:
+        mails.write(current, kind, user_id=ana.id)
+
+
+def alerted(ana: Person) -> None:
+    """Two assets are late, and a warranty ends soon."""
+    decided()
+    wanted(mail_overdue=[ana.email], mail_warranty=[ana.email])
+    lent(3), lent(30), with_warranty(10)
+    check()
+
+
+def reminded(_ana: Person) -> None:
+    decided()
+    wanted(remind_holder=True, holder_text="Bring it to the front desk, Monday to Friday.")
+    lent(3)
+    check()
+
+
+OFF = {"state": "off", "off_reason": "failing"}
+SAMPLES: dict[str, Callable[[Person], object]] = {
+    mails.TEST: lambda ana: own_test.start(ana.actor),
+    f"webhook_{News.ATTENTION}": partial(about_webhook, f"webhook_{News.ATTENTION}"),
+    f"webhook_{News.OFF}": partial(about_webhook, f"webhook_{News.OFF}", **OFF),
+    f"webhook_{News.WELL}": partial(about_webhook, f"webhook_{News.WELL}"),
+    f"link_{LinkKind.INVITE}": invited,
+    f"link_{LinkKind.RESET}": given_a_link,
+    forgotten_passwords.ASKED: forgot,
+    link_mails.FORGOTTEN: forgot,
+    account_mails.CHANGED: partial(by_kind, account_mails.CHANGED),
+    account_mails.NEW_BROWSER: partial(by_kind, account_mails.NEW_BROWSER),
+    alert_emails.ALERTS: alerted,
+    alert_emails.HOLDER: reminded,
+}
+
+
+def received(server: MailServer, kind: str, ana: Person) -> tuple[EmailMessage, bytes]:
+    SAMPLES[kind](ana)
+    outgoing.send_due(KINDS)
+    (message,), (raw,) = server.messages, server.raw
+    return message, raw
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_mail_program_shows_each_kind_as_it_was_written(
+    server: MailServer, ana: Person, kind: str
+) -> None:
+    message, raw = received(server, kind, ana)
+    assert max(map(len, raw.splitlines())) <= LONGEST_LINE
+    assert raw.isascii()
+    assert b"base64" not in raw
+    assert (message.get_content_type(), message.get_content_charset()) == ("text/plain", "utf-8")
+    for name in ("Date", "Message-ID", "Auto-Submitted"):
+        assert message[name], name
+    assert message["Message-ID"] == message["Message-ID"].strip()
+    (sender,) = message["From"].addresses
+    assert (sender.display_name, sender.addr_spec) == ("Asset register", "portal@example.com")
+    text = message.get_content()
+    for line in text.splitlines():
+        assert not URL.search(line) or URL.fullmatch(line), line
+    assert not re.search(r"<\w+", text)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_each_kind_says_is_written_down(
+    server: MailServer, ana: Person, kind: str, golden: Golden
+) -> None:
+    message, _raw = received(server, kind, ana)
+    names, lines = ("From", "To", "Subject"), message.get_content().splitlines()
+    shown = [fill(line, 78, break_long_words=False, break_on_hyphens=False) for line in lines]
+    said = "\n".join([*(f"{name}: {message[name]}" for name in names), "", *shown, ""])
+    for found, settled in CHANCE:
+        said = found.sub(settled, said)
+    golden.text(GOLDEN / f"{kind}.txt", said)
+
+
+def test_no_other_is_written_down(golden: Golden) -> None:
+    golden.only(GOLDEN, {f"{kind}.txt" for kind in KINDS})
+
+
+@pytest.mark.parametrize(
+    "text", ["在庫管理システム「倉庫」が応答していません。", "Short, “quoted”.", "x"]
+)
+def test_whatever_it_says_is_sent_as_lines_that_each_server_passes_on(
+    app: Flask, text: str
+) -> None:
+    with MailServer() as server:
+        told = replace(settings(), smtp_url=server.url)
+        mailer.send(told, "ana@example.com", Letter("x", f"{text}\n"), uuid4())
+    (raw,), (message,) = server.raw, server.messages
+    assert raw.isascii()
+    assert b"base64" not in raw
+    assert message.get_content().split() == text.split()
