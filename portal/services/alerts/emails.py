@@ -5,7 +5,7 @@ same in all of them: so an email finds its alerts when it is written, however la
 number that only grows would pass by what an earlier transaction commits later.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -98,8 +98,7 @@ def write(current: Session, mail: Mail, zone: ZoneInfo) -> Letter | None:
         f"Times are in the time zone {zone.key}. An administrator of the asset register at "
         f"{urlsplit(base).netloc} added {address} under Settings → Alerts and can remove it there."
     )
-    subject = _of_one(alerts[0]) if total == 1 else f"{total:,} alerts: {fired_words(counts)}"
-    return Letter(subject, "\n\n".join(parts) + "\n")
+    return Letter(_subject(alerts, counts), "\n\n".join(parts) + "\n")
 
 
 def remind(current: Session, mail: Mail, zone: ZoneInfo) -> Letter | None:
@@ -117,13 +116,12 @@ def remind(current: Session, mail: Mail, zone: ZoneInfo) -> Letter | None:
     parts = [
         f"{' '.join(staff.name.split())}, you were due to return:",
         *lines,
-        f"Return {'it' if is_one else 'them'} or ask for more time.",
+        f"Return {'it' if is_one else 'them'} or ask for a later due date.",
         *([stored.holder_text] if stored.holder_text else []),
         f"The asset register at {urlsplit(settings().base_url).netloc} sent this reminder "
         f"automatically. Times are in the time zone {zone.key}.",
     ]
-    subject = _of_one(alerts[0]) if is_one else f"{len(alerts):,} overdue assets"
-    return Letter(subject, "\n\n".join(parts) + "\n")
+    return Letter(_subject(alerts, {LATE: len(alerts)}, "assets"), "\n\n".join(parts) + "\n")
 
 
 WRITERS: Final[Mapping[str, Writer]] = {ALERTS: write, HOLDER: remind}
@@ -134,9 +132,13 @@ def _of(mail: Mail) -> tuple[ColumnElement[bool], ...]:
     return Alert.mailed_at == mail.created_at, Alert.resolved_at.is_(None)
 
 
-def _of_one(alert: Alert) -> str:
-    """ "Overdue: LAP-0012 ThinkPad T14"."""
-    return f"{NAMES[EventName(alert.event)]}: {alert.asset.asset_tag} {alert.asset.name}"
+def _subject(alerts: Sequence[Alert], counts: Mapping[str, int], called: str = "alerts") -> str:
+    """ "Overdue: LAP-0012 ThinkPad T14", "Overdue: 3 alerts", "3 alerts: 1 overdue, 2 due …"."""
+    asset, many = alerts[0].asset, sum(counts.values())
+    if len(counts) > 1:
+        return f"{many:,} alerts: {fired_words(counts)}"
+    what = f"{asset.asset_tag} {asset.name}" if many == 1 else f"{many:,} {called}"
+    return f"{NAMES[EventName(alerts[0].event)]}: {what}"
 
 
 def _line(alert: Alert, zone: ZoneInfo) -> str:

@@ -188,8 +188,8 @@ def _tidied(emails: Emails) -> Emails:
         wrong = [each for each in found if not is_email(each)]
         if wrong:
             shown = wrong[0] if len(wrong[0]) <= LONGEST_SHOWN else f"{wrong[0][:LONGEST_SHOWN]}…"
-            sentence = f"Enter each email address on its own line. Check “{shown}”"
-            raise Refusal(sentence, field=name)
+            expected = "Enter one email address per line, such as office@example.com"
+            raise Refusal(f"{expected}. “{shown}” isn’t one", field=name)
         if len(found) > MOST_ADDRESSES:
             extra = f"“{found[MOST_ADDRESSES]}” is number {MOST_ADDRESSES + 1}"
             raise Refusal(f"Enter at most {MOST_ADDRESSES} email addresses. {extra}", field=name)

@@ -153,7 +153,7 @@ def test_two_who_look_at_once_tell_of_each_alert_once(app: Flask, server: MailSe
     fire_many(20)
     assert sorted(at_once(app, [emails.tell_new] * 3)) == [0, 0, 20]
     assert send() == 2
-    assert subjects(server) == [(to, "20 alerts: 20 low stock") for to in (BUYER, OFFICE)]
+    assert subjects(server) == [(to, "Low stock: 20 alerts") for to in (BUYER, OFFICE)]
 
 
 def test_a_thousand_at_once_are_one_email_of_fifty_lines(server: MailServer) -> None:
@@ -163,7 +163,7 @@ def test_a_thousand_at_once_are_one_email_of_fifty_lines(server: MailServer) -> 
     emails.tell_new()
     assert send() == 1
     (message,) = server.messages
-    assert message["Subject"] == "1,000 alerts: 1,000 low stock"
+    assert message["Subject"] == "Low stock: 1,000 alerts"
     assert text_of(message).count("1 left, threshold 5.") == 50
     assert "And 950 more alerts." in text_of(message)
 
@@ -288,7 +288,7 @@ def test_a_holder_is_reminded_of_all_that_is_late_if_that_is_wanted(server: Mail
     assert send() == 2
     tags = {alert.asset_id: alert.asset.asset_tag for alert in ledger()}
     assert subjects(server) == [
-        ("ana@example.com", "2 overdue assets"),
+        ("ana@example.com", "Overdue: 2 assets"),
         ("finn@example.com", f"Overdue: {tags[other]} ThinkPad T14"),
     ]
     text = text_of(server.messages[1])

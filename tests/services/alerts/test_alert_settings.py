@@ -172,10 +172,10 @@ def test_acknowledging_takes_it_from_the_open_ones_once(app: Flask) -> None:
 
 
 ADDRESSES: dict[str, tuple[list[str], str]] = {
-    "none": (["ok@example.com", "the office"], "Check “the office”"),
-    "a header": (["a@example.com\nBcc: b@example.com"], "Check “a@example.com"),
-    "two in one": (["a@example.com, b@example.com"], "Check “a@example.com, b"),
-    "too long": ([f"{'a' * 250}@example.com"], "Check “aaa"),
+    "none": (["ok@example.com", "the office"], "“the office” isn’t one"),
+    "a header": (["a@example.com\nBcc: b@example.com"], "“a@example.com"),
+    "two in one": (["a@example.com, b@example.com"], "“a@example.com, b@example.com” isn’t one"),
+    "too long": ([f"{'a' * 250}@example.com"], "“aaa"),
     "the 21st": ([f"a{n}@example.com" for n in range(21)], "“a20@example.com” is number 21"),
 }
 
