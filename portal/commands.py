@@ -36,7 +36,14 @@ from portal.services.operations.backups import CannotBackUp
 from portal.services.operations.findings import Finding, Level
 from portal.services.operations.health import Facts, read_facts
 from portal.services.operations.retention import WrongClock
-from portal.services.people import accounts, invitations, password_resets, passwords, tokens
+from portal.services.people import (
+    accounts,
+    invitations,
+    one_time_links,
+    password_resets,
+    passwords,
+    tokens,
+)
 from portal.services.webhooks import keys
 from portal.services.webhooks.keys import LostKeys
 
@@ -147,6 +154,17 @@ def _tell_lost(found: LostKeys, *, dry_run: bool) -> None:
             f"Webhooks turned off: {len(found.webhooks)}. Start the portal, enter their secrets "
             "again under Edit, and turn them on."
         )
+
+
+@click.command("setup-link", epilog=USUAL)
+def setup_link() -> None:
+    """Print a one-time link to create the first administrator."""
+    link = one_time_links.setup_link()
+    if link is None:
+        words = "There are users already. To add an administrator, run create-user."
+        raise click.ClickException(words)
+    click.echo(link)
+    click.echo("It works once and expires in 7 days.", err=True)
 
 
 @click.command("create-user", epilog=USUAL)
@@ -357,6 +375,7 @@ def _exit_code(found: list[Finding]) -> int:
 
 
 COMMANDS: Final = (
+    setup_link,
     create_user,
     new_password,
     create_token,

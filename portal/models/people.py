@@ -18,6 +18,7 @@ class Role(StrEnum):
     ADMIN = "admin"
     MANAGER = "manager"
     SUPPORT = "support"
+    VIEWER = "viewer"
 
 
 class LinkKind(StrEnum):

@@ -26,6 +26,7 @@ from portal.services.assets import queries as asset_queries
 from portal.services.assets import staff
 from portal.services.assets.queries import COUNTED_BESIDE, AssetFilter
 from portal.services.assets.staff import ListedStaff
+from portal.services.core.permissions import CONTENT
 from portal.services.core.unit_of_work import session
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries.log import LogRow
@@ -156,7 +157,7 @@ def find(text: str, may: May) -> EverythingFound:
     if found.is_empty and may("deliveries.read"):
         found = _by_ends(text, pasted)
     if found.is_empty and may("deliveries.read"):
-        found = _by_error(text)
+        found = _by_error(text, may)
     return found
 
 
@@ -231,7 +232,7 @@ def _by_ends(text: str, pasted: Pasted) -> EverythingFound:
     return EverythingFound(deliveries=_first(rows, len(named), MOST_IDS), sure=sure)
 
 
-def _by_error(text: str) -> EverythingFound:
+def _by_error(text: str, may: May) -> EverythingFound:
     """Find failed deliveries by what people see as the result, else by what the receiver said, else
     by the error of the connection: all that the log lists so."""
     line = " ".join(text.split())
@@ -244,6 +245,8 @@ def _by_error(text: str) -> EverythingFound:
         found = _newest(log_filter)
         if found.rows:
             return EverythingFound(deliveries=found, listed_by=log_filter)
+    if not may(CONTENT):
+        return EverythingFound()
     telling = sorted(dict.fromkeys(_TELLING.findall(line[:MOST_READ])), key=len, reverse=True)
     rows = _said([line]) if len(line) <= LONGEST_WORDS else ()
     rows = rows or (_said(telling[:MOST_TELLING]) if telling else ())

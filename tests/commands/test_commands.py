@@ -37,6 +37,7 @@ OURS = (
     "rotate-keys",
     "seed-demo",
     "sending",
+    "setup-link",
 )
 
 

@@ -15,6 +15,7 @@ from portal.services.core.unit_of_work import database_time
 ADMIN: Final = frozenset({Role.ADMIN})
 MANAGERS: Final = frozenset({Role.ADMIN, Role.MANAGER})
 EVERYONE: Final = frozenset(Role)
+CONTENT: Final = "deliveries.content"
 
 # permission → the roles that have it. A permission that is not here is nobody's.
 PERMISSIONS: Final[dict[str, frozenset[Role]]] = {
@@ -29,6 +30,8 @@ PERMISSIONS: Final[dict[str, frozenset[Role]]] = {
     "webhooks.secret": ADMIN,
     "webhooks.test": frozenset({Role.ADMIN, Role.SUPPORT}),
     "deliveries.read": EVERYONE,
+    # Bodies and headers of requests and responses, and what else receivers said.
+    CONTENT: EVERYONE - {Role.VIEWER},
     "deliveries.retry": frozenset({Role.ADMIN, Role.SUPPORT}),
     "deliveries.dismiss": frozenset({Role.ADMIN, Role.SUPPORT}),
     # … and for each task what its kind asks for.
@@ -81,7 +84,8 @@ def allows(role: str, permission: str) -> bool:
 
 def token_allows(role: str, permission: str, *, read_only: bool) -> bool:
     """Return whether a token with this role has `permission`."""
-    return allows(role, permission) and (permission.endswith(".read") or not read_only)
+    reads = permission.endswith(".read") or permission == CONTENT
+    return allows(role, permission) and (reads or not read_only)
 
 
 def require(current: Session, actor: Actor, permission: str) -> User | None:

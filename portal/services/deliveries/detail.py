@@ -262,7 +262,7 @@ class DeliveryDetail:
         """Return `body`, and others that earlier attempts sent, the newest first."""
         newest_first = [attempt.body for attempt in reversed(self.attempts)] or [None]
         newest_first[0] = newest_first[0] or self.body_now
-        return [*dict.fromkeys(filter(None, newest_first))]
+        return [*dict.fromkeys(body for body in newest_first if body is not None)]
 
     @property
     def eligibility(self) -> RetryEligibility:
@@ -351,6 +351,24 @@ class DeliveryDetail:
     def last_attempt(self) -> AttemptDetail | None:
         """The newest attempt that has ended."""
         return self.ended_attempts[-1] if self.ended_attempts else None
+
+
+def without_content(delivery: DeliveryDetail) -> DeliveryDetail:
+    """Return it without what was sent and what came back: for who may only see how it went."""
+    attempts = [
+        replace(
+            attempt,
+            request_headers=(),
+            body=None,
+            response_headers=(),
+            response_text="",
+            is_truncated=False,
+            location="",
+            detail="",
+        )
+        for attempt in delivery.attempts
+    ]
+    return replace(delivery, body_now=b"", post_now=None, attempts=attempts)
 
 
 def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDetail:

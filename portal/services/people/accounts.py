@@ -40,6 +40,7 @@ ROLE_NAMES: Final = {
     Role.ADMIN: "Administrator",
     Role.MANAGER: "Manager",
     Role.SUPPORT: "Support",
+    Role.VIEWER: "Viewer",
 }
 
 

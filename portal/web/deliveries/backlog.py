@@ -17,11 +17,11 @@ from portal.engine.reasons import Reason
 from portal.lib.clock import utcnow
 from portal.models.deliveries import DeliveryStatus
 from portal.models.webhooks import OffReason
-from portal.services.deliveries.answers import answers_of
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.webhooks import backlog as backlogs
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.backlog import Backlog, Cause, Taken, WebhookStatus
+from portal.web.deliveries.contents import answers_of
 from portal.web.deliveries.log_presenter import said_in
 from portal.web.deliveries.retried_by import QueuedDeliveries, queued
 from portal.web.deliveries.share import ToldCause

@@ -13,10 +13,12 @@ from wtforms.validators import ValidationError
 from portal.engine.events.catalogue import CATALOGUE, EventName
 from portal.engine.reasons import Reason, ReasonGroup, alike, reasons_in, title
 from portal.lib.clock import utcnow
+from portal.services.core.permissions import CONTENT
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries.statuses import EARLIER, FailedBetween, LogFilter, StatusFilter
 from portal.web.forms.filter_form import ChosenField, FilterForm, RowField, SearchField
 from portal.web.forms.parsing import TypedField, day_begins, read_begin, read_end, uuid_or_none
+from portal.web.frame.access import can
 from portal.web.frame.status_tags import DELIVERY
 from portal.web.frame.wording import day_of, exact_day, zone
 
@@ -140,6 +142,11 @@ class LogFilterForm(FilterForm):
         begin, end = period[1]() if period else (None, None)
         since = max(filter(None, (begin, self.since.data)), default=None)
         return since, min(filter(None, (end, self.until.data)), default=None)
+
+    def validate_answer(self, field: SearchField) -> None:
+        """Tell no one by what is found what they may not read."""
+        if field.data and not can(CONTENT):
+            raise ValidationError("You can’t search responses with your role")
 
     def validate_until(self, field: TypedField) -> None:
         """Check that the second time comes after the first."""

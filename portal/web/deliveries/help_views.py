@@ -7,6 +7,7 @@ from wtforms import Field, StringField, TextAreaField
 from wtforms.validators import InputRequired, Length, ValidationError
 
 from portal.engine.signing.signatures import STANDARD_PREFIX
+from portal.services.core.permissions import CONTENT
 from portal.services.deliveries.detail import find_delivery
 from portal.services.deliveries.signature_checks import check_signature
 from portal.services.people.sign_in_throttle import Throttled
@@ -52,7 +53,7 @@ class SignatureForm(PortalForm):
 
 
 @blueprint.get("/<uuid:public_id>/help-bundle")
-@requires("deliveries.read")
+@requires(CONTENT)
 def bundle(public_id: UUID) -> Response:
     """Download a text file for the receiver's developer, without secrets."""
     return as_file(delivery_presenter.page_of(find_delivery(public_id)))
@@ -67,7 +68,7 @@ def as_file(page: DeliveryPage) -> Response:
 
 
 @blueprint.route("/<uuid:public_id>/signature", methods=["GET", "POST"])
-@requires("deliveries.read")
+@requires(CONTENT)
 def signature(public_id: UUID) -> tuple[str, int]:
     """Say which part of a pasted signature differs. Nothing is stored, nothing secret is shown."""
     back = url_for("deliveries.show", public_id=public_id, **carried())

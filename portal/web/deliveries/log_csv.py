@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from portal.services.core.unit_of_work import session
 from portal.services.deliveries.log import EXPORT_CHUNK, LogRow
+from portal.web.deliveries.contents import shows_content
 from portal.web.deliveries.log_presenter import remarks, result, status_note
 from portal.web.deliveries.wording import event_name
 from portal.web.frame.status_tags import DELIVERY
@@ -85,16 +86,16 @@ def lines_for_people(
     `by_failure`: the rows were asked for by the time of a failed attempt, which they tell, too.
     """
     # Who reads is known now, and no longer when the lines are sent.
-    return _lines_for_people(rows, zone(), by_failure=by_failure)
+    return _lines_for_people(rows, zone(), by_failure=by_failure, with_content=shows_content())
 
 
 def _lines_for_people(
-    rows: Iterator[LogRow], local: ZoneInfo, *, by_failure: bool
+    rows: Iterator[LogRow], local: ZoneInfo, *, by_failure: bool, with_content: bool
 ) -> Iterator[Sequence[object]]:
     failed = ("Failed ({zone})",) if by_failure else ()
     yield [heading.format(zone=local.key) for heading in (*failed, *HEADINGS)]
     while chunk := list(islice(rows, EXPORT_CHUNK)):
-        said = remarks(chunk)
+        said = remarks(chunk, with_content=with_content)
         session().rollback()
         for row in chunk:
             when = (_local(row.failure and row.failure.at, local),) if failed else ()

@@ -1,7 +1,7 @@
 """The log in words: its lines, tabs and filters, and where its buttons lead."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
 from typing import Any, Final
@@ -20,12 +20,12 @@ from portal.services.core.unit_of_work import session
 from portal.services.deliveries import bulk_retry
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries.answers import Said, answers_of, doubtful_among, earlier_reasons
-from portal.services.deliveries.detail import find_delivery
 from portal.services.deliveries.log import EXPORT_LIMIT, RETRYABLE, LogRow, Matches
 from portal.services.deliveries.log_query import Failure
 from portal.services.deliveries.retry import GONE, why_not_retry
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.deliveries.trends import Span
+from portal.web.deliveries.contents import delivery_for_reader, shows_content
 from portal.web.deliveries.forms import FAILED, LogFilterForm, failed_in, status_words, time_words
 from portal.web.deliveries.list_place import (
     NEXT,
@@ -333,7 +333,7 @@ def doubtful(rows: Sequence[LogRow]) -> frozenset[UUID]:
         for row in rows
         if row.status is DeliveryStatus.DELIVERED and not (row.resent or row.failure)
     ]
-    return doubtful_among([row.public_id for row in arrived])
+    return doubtful_among([row.public_id for row in arrived] if shows_content() else [])
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,7 +349,8 @@ class Result:
 
 def results(rows: Sequence[LogRow]) -> dict[UUID, Result]:
     """Return the results of the lines of a page."""
-    is_doubtful, beside, taken = doubtful(rows), remarks(rows), taken_words(rows)
+    is_doubtful, taken = doubtful(rows), taken_words(rows)
+    beside = remarks(rows, with_content=shows_content())
     causes = _causes(rows)
     return {
         row.public_id: _doubtful(row)
@@ -396,20 +397,30 @@ def _joined(*parts: str) -> str:
     return " · ".join(filter(None, parts))
 
 
-def remarks(rows: Sequence[LogRow]) -> dict[UUID, str]:
+def remarks(rows: Sequence[LogRow], *, with_content: bool) -> dict[UUID, str]:
     """Return what is known beside the results of a page: the response that was looked for, else why
-    it failed before a Retry failed for another reason, else what the receiver said."""
+    it failed before a Retry failed for another reason, else what the receiver said.
+
+    `with_content`: whether the reader may see what receivers said.
+    """
+    if not with_content:
+        rows = [_without_content(row) for row in rows]
     sought = {row.public_id: _sought(row.said) for row in rows if row.said}
     then = {row.public_id: _failed_then(row, row.failure) for row in rows if row.failure}
     rows = [row for row in rows if not (row.failure or row.said)]
     failed = {row.id: row.public_id for row in rows if row.reason}
     tried = [row.id for row in rows if row.reason and row.attempts > 1]
     earlier = earlier_reasons(session(), tried)
-    said = answers_of([row_id for row_id in failed if row_id not in earlier])
+    silent = [row_id for row_id in failed if row_id not in earlier] if with_content else []
+    said = answers_of(silent)
     by_row = {row_id: f"Earlier: {reason.words}" for row_id, reason in earlier.items()}
     by_row |= {row_id: line for row_id, text in said.items() if (line := said_in(text))}
     now = {failed[row_id]: remark for row_id, remark in by_row.items()}
     return now | {row_id: remark for row_id, remark in then.items() if remark} | sought
+
+
+def _without_content(row: LogRow) -> LogRow:
+    return replace(row, said=None, failure=row.failure and row.failure._replace(said=""))
 
 
 def _failed_then(row: LogRow, failure: Failure) -> str:
@@ -460,7 +471,7 @@ def retried(row: LogRow) -> Retried | None:
 def find_retried(public_id: UUID) -> Retried | None:
     """Return the same of a delivery that is meant; None where it is no longer kept."""
     try:
-        delivery = find_delivery(public_id)
+        delivery = delivery_for_reader(public_id)
     except NotFound:
         return None
     return Retried(under_way(delivery) or outcome_of(delivery), is_live(delivery))

@@ -19,16 +19,17 @@ from werkzeug.wrappers import Response as Answer
 from portal.lib.clock import utcnow
 from portal.lib.paging import Page
 from portal.models.deliveries import DeliveryStatus
+from portal.services.core.permissions import CONTENT
 from portal.services.core.refusals import Refusal
 from portal.services.deliveries import bulk_retry
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries import retry as delivery_retry
-from portal.services.deliveries.detail import find_delivery
 from portal.services.deliveries.log import LogPage, Matches
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.web.deliveries import bulk_retry_wording, log_csv, log_presenter
 from portal.web.deliveries import presenter as delivery_presenter
 from portal.web.deliveries.backlog import NONE, table_beside
+from portal.web.deliveries.contents import delivery_for_reader
 from portal.web.deliveries.forms import LogFilterForm
 from portal.web.deliveries.list_place import NEXT, carried, log_order, place_in, place_of
 from portal.web.forms.base import HAS_A_PAGE, refusals_flashed, status_of
@@ -128,7 +129,7 @@ def _file_name() -> str:
 @requires("deliveries.read")
 def show(public_id: UUID) -> str:
     """Show one delivery: its diagnosis, next step, request and response."""
-    delivery = find_delivery(public_id)
+    delivery = delivery_for_reader(public_id)
     return render_template(
         "deliveries/show.html",
         page=delivery_presenter.page_of(delivery),
@@ -141,7 +142,7 @@ def show(public_id: UUID) -> str:
 @requires("deliveries.read")
 def live(public_id: UUID) -> Response:
     """Return the changing part of the page, for as long as something is under way."""
-    page = delivery_presenter.page_of(find_delivery(public_id))
+    page = delivery_presenter.page_of(delivery_for_reader(public_id))
     html = render_template("deliveries/_live.html", page=page, carried=carried())
     return jsonify(html=html, stop=not page.is_live, announce=page.announcement)
 
@@ -167,10 +168,10 @@ def row(public_id: UUID) -> Response:
 
 
 @blueprint.get("/<uuid:public_id>/body")
-@requires("deliveries.read")
+@requires(CONTENT)
 def body(public_id: UUID) -> Response:
     """Download the exact bytes of the newest request, as a file."""
-    response = Response(find_delivery(public_id).body, mimetype="application/json")
+    response = Response(delivery_for_reader(public_id).body, mimetype="application/json")
     response.headers["Content-Disposition"] = f'attachment; filename="delivery-{public_id}.json"'
     return response
 
@@ -179,7 +180,7 @@ def body(public_id: UUID) -> Response:
 @requires("deliveries.retry")
 def ask_retry(public_id: UUID) -> Answer | str:
     """Ask before resending: the receiver may process it twice."""
-    delivery, back = find_delivery(public_id), request.args.get("back")
+    delivery, back = delivery_for_reader(public_id), request.args.get("back")
     if sentence := delivery_retry.why_not_retry(delivery.eligibility, again=True):
         flash(sentence, "warning")
         return redirect(_place(public_id, back))

@@ -13,6 +13,7 @@ from portal.lib.clock import utcnow
 from portal.lib.typed_text import tidy
 from portal.services import find
 from portal.services.assets.queries import holders
+from portal.services.core.permissions import CONTENT
 from portal.services.deliveries.statuses import LogFilter
 from portal.services.find import EverythingFound, FoundKind, Hits
 from portal.web.assets.presenter import urgent_badges
@@ -52,7 +53,7 @@ def index() -> Response | str:
         found=found,
         lists=lists(text, found),
         names=deleted(found),
-        answers_url=answers_url(text) if can("deliveries.read") and found.is_empty else "",
+        answers_url=answers_url(text) if can(CONTENT) and found.is_empty else "",
         holders=holders([asset.id for asset in found.assets.rows]),
         urgent_badges=urgent_badges,
         now=utcnow(),

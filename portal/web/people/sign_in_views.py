@@ -17,8 +17,9 @@ from werkzeug.wrappers import Response
 
 from portal.services.core import vault
 from portal.services.core.refusals import NotAllowed, Refusal
+from portal.services.core.unit_of_work import session
 from portal.services.mail import mails
-from portal.services.people import accounts
+from portal.services.people import accounts, one_time_links
 from portal.services.people.sign_in import sign_in as check
 from portal.services.people.sign_in_throttle import Throttled
 from portal.web.forms.base import typed
@@ -86,6 +87,7 @@ def _page(form: SignInForm, status: int) -> tuple[str, int]:
     onward = request.args.get("next")
     action = url_for("auth.sign_in", next=local_path(onward) if onward else None)
     values = {"form": form, "action": action, "sends": mails.is_on()}
+    values["is_new"] = not one_time_links.has_people(session())
     return render_template("people/sign_in.html", **values), status
 
 

@@ -17,6 +17,7 @@ from portal.engine.events.catalogue import EventName
 from portal.extensions import csrf
 from portal.lib.typed_text import storable
 from portal.models.webhooks import Verdict
+from portal.services.core.permissions import CONTENT
 from portal.services.core.unit_of_work import once_only
 from portal.services.outbox.claimable import SendingStopped
 from portal.services.webhooks import inbox as webhook_inbox
@@ -143,14 +144,14 @@ blueprint = Blueprint("inbox", __name__, url_prefix="/inbox")
 
 
 @blueprint.get("")
-@requires("webhooks.read")
+@requires(CONTENT)
 def index() -> str:
     """Show what arrived, and go on while more arrives."""
     return render_template("webhooks/inbox/index.html", page=_page(), new_once=new_once)
 
 
 @blueprint.get("/live")
-@requires("webhooks.read")
+@requires(CONTENT)
 def live() -> Response:
     """Return the part of the page that changes."""
     page = _page()

@@ -13,12 +13,12 @@ from portal.engine.next_steps import ASK, SWITCH
 from portal.engine.reasons import NEVER_LEFT, Side, explain, title
 from portal.models.deliveries import OPEN, DeliveryStatus
 from portal.models.webhooks import OffReason
-from portal.services.deliveries.answers import answers_of
 from portal.services.deliveries.statuses import StatusFilter
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.backlog import Backlog, Cause, WebhookStatus
 from portal.services.webhooks.queries import EXAMPLES, HistoryEntry, LastFailure, WebhookDetail
 from portal.web.deliveries.backlog import response_words, untouched
+from portal.web.deliveries.contents import answers_of
 from portal.web.deliveries.log_presenter import said_in
 from portal.web.deliveries.retried_by import queued
 from portal.web.deliveries.share import ToldCause, Trouble, update_to_share

@@ -209,7 +209,8 @@ def test_beside_what_failed_in_a_time_stands_the_answer_of_then_and_nothing_with
     failed_then = FailedBetween(then - timedelta(minutes=1), then + timedelta(minutes=1))
     rows = list(log_pages.every(LogFilter(failed=failed_then)))
     assert [row.public_id for row in rows] == [silent, answered]
-    assert remarks(rows) == {answered: "disk is full"}
+    assert remarks(rows, with_content=True) == {answered: "disk is full"}
+    assert remarks(rows, with_content=False) == {}
 
 
 def test_the_file_for_people_tells_seconds_and_what_one_waits_for(app: Flask) -> None:

@@ -5,25 +5,26 @@ Whoever adds a view or a permission says here, too, for whom it is.
 
 from typing import Final
 
-ROLES: Final = ("admin", "manager", "support")
+ROLES: Final = ("admin", "manager", "support", "viewer")
 
 # A line a permission: who has it.
 MATRIX: Final = """
-home.read                admin manager support
-account.edit             admin manager support
-assets.read              admin manager support
+home.read                admin manager support viewer
+account.edit             admin manager support viewer
+assets.read              admin manager support viewer
 assets.edit              admin manager
 assets.undo_liquidation  admin
-webhooks.read            admin manager support
+webhooks.read            admin manager support viewer
 webhooks.edit            admin
 webhooks.switch          admin
 webhooks.secret          admin
 webhooks.test            admin         support
-deliveries.read          admin manager support
+deliveries.read          admin manager support viewer
+deliveries.content       admin manager support
 deliveries.retry         admin         support
 deliveries.dismiss       admin         support
-tasks.read               admin manager support
-alerts.read              admin manager support
+tasks.read               admin manager support viewer
+alerts.read              admin manager support viewer
 alerts.acknowledge       admin manager
 alerts.settings          admin
 api.manage               admin
@@ -77,7 +78,6 @@ assets.undo_liquidation
     actions.undo_liquidation
 webhooks.read
     webhooks.index webhooks.show webhooks.events webhooks.history webhooks.receiver
-    inbox.index inbox.live
 webhooks.edit
     webhook_forms.where webhook_forms.new webhook_forms.edit webhook_forms.delete inbox.start
     webhook_drafts.test webhook_drafts.show webhook_drafts.live webhook_drafts.again
@@ -90,10 +90,12 @@ webhooks.secret
 webhooks.test
     webhook_switches.test inbox.test
 deliveries.read
-    deliveries.index deliveries.show deliveries.live deliveries.row deliveries.body
+    deliveries.index deliveries.show deliveries.live deliveries.row
     deliveries.export deliveries.export_for_excel dismissals.moved
-    asset_parts.deliveries delivery_help.bundle delivery_help.signature
+    asset_parts.deliveries
     batches.index batches.show batches.live batches.report
+deliveries.content
+    deliveries.body delivery_help.bundle delivery_help.signature inbox.index inbox.live
 deliveries.retry
     deliveries.take_out batches.stop
     deliveries.ask_retry deliveries.retry batches.confirm batches.ask_go_on batches.go_on

@@ -212,6 +212,7 @@ def test_the_cookie_is_out_of_reach_of_scripts_and_lasts_twelve_hours(app: Flask
 
 
 def test_a_browser_that_brings_no_cookie_is_led_to_the_right_address(app: Flask) -> None:
+    make_user()
     pages = Pages(app)
     form = pages.get("/sign-in").form()
     assert pages.post("/sign-in", {"csrf_token": "old"}).status == 400

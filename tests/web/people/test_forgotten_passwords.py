@@ -243,6 +243,7 @@ def test_an_erasure_forgets_who_asked(app: Flask, server: MailServer) -> None:
 def test_without_a_mail_server_the_door_says_how_a_sole_administrator_gets_back_in(
     app: Flask,
 ) -> None:
+    make_user()
     pages = Pages(app)
     page = pages.get("/sign-in")
     assert "If you’re the only administrator, run flask --app wsgi new-password" in page.text

@@ -100,8 +100,14 @@ def test_an_invitation_says_truly_and_wholly_what_a_role_may(app: Flask) -> None
             "webhooks.test": "test webhooks",
             "deliveries.retry": "retry",
             "deliveries.dismiss": "dismiss deliveries",
+            "deliveries.content": "view everything",
         },
-        Role.MANAGER: {"assets.edit": "edit assets", "alerts.acknowledge": "alerts"},
+        Role.MANAGER: {
+            "assets.edit": "edit assets",
+            "alerts.acknowledge": "alerts",
+            "deliveries.content": "view webhooks and deliveries",
+        },
+        Role.VIEWER: {},
     }
     page = signed_in(app, make_user()).get("/settings/people/invite")
     for role, words in said.items():
@@ -109,6 +115,17 @@ def test_an_invitation_says_truly_and_wholly_what_a_role_may(app: Flask) -> None
         assert own == words.keys()
         assert all(each in ROLE_HINTS[role] for each in words.values())
         assert ROLE_HINTS[role].removesuffix(".") in page.main
+
+
+def test_a_portal_without_users_says_how_to_begin_and_nothing_else(app: Flask) -> None:
+    words = "Open the setup link that make run printed, or run flask setup-link."
+    assert Pages(app).get("/sign-in").main == f"Sign in {words}"
+    answer = app.test_cli_runner().invoke(args=["setup-link"])
+    pages, parts = Pages(app), urlsplit(answer.stdout.strip())
+    page = pages.get(f"{parts.path}?{parts.query}")
+    assert pages.submit(page.form(), name="Ana", email="a@b.example", password=PASSWORD).path == "/"
+    assert words not in Pages(app).get("/sign-in").main
+    assert app.test_cli_runner().invoke(args=["setup-link"]).exit_code == 1
 
 
 def run(app: Flask, *words: str, given: str | None = None) -> Result:

@@ -1,0 +1,166 @@
+"""A viewer sees the register, deliveries, and alerts: no contents, no secrets, nothing to press."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import urldefrag, urljoin, urlsplit
+from uuid import UUID
+
+import pytest
+from flask import Flask
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import MapAdapter
+
+from portal.services.core.permissions import allows
+from portal.web.frame.access import PUBLIC, permission_of
+from tests.browser.support.sample_register import fill
+from tests.support.deliveries import make_attempt, make_delivery
+from tests.support.factories import Hook, make_asset, make_user, make_webhook
+from tests.support.pages import Page, Pages
+from tests.web.frame.test_security_headers import addresses
+from tests.web.signed_in import visit
+
+CONTENTS = {
+    "request_headers": [["X-Sent", "sent-header-4711"]],
+    "request_body": '{"note":"sent-body-4711"}',
+    "response_headers": [["X-Told", "told-header-4711"]],
+    "response_text": "told-words-4711 because the disk is full",
+    "location": "https://told.example.com/location-4711",
+    "detail": "detail-4711",
+}
+BODY = b'{"event":"asset.created","asset_id":7,"data":{"note":"event-4711"}}'
+URL = "https://hooks.slack.com/services/T1/B2/secret-4711"
+SECRET = "whsec_c2VjcmV0LTQ3MTEtc2VjcmV0LTQ3MTEtc2VjcmV0"
+HIDDEN = ("4711", SECRET)
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """A webhook in trouble, with a delivery that failed and one that was delivered."""
+
+    hook: Hook
+    failed: UUID
+    delivered: UUID
+    asset_id: int
+
+
+@pytest.fixture
+def log(app: Flask) -> Log:
+    asset_id = make_asset()
+    hook = make_webhook(url=URL, secret=SECRET, headers=[("X-Key", "header-4711")])
+    failure = {"reason": "server", "code": 500}
+    failed = make_delivery(hook, status="failed", asset_id=asset_id, body=BODY, **failure)
+    delivered = make_delivery(hook, status="delivered", asset_id=asset_id, code=200, body=BODY)
+    make_attempt(failed, url=URL, **failure, **CONTENTS)
+    words = "error: told-words-4711"
+    make_attempt(
+        delivered, url=URL, outcome="delivered", code=200, **CONTENTS | {"response_text": words}
+    )
+    return Log(hook, failed, delivered, asset_id)
+
+
+def leaks(page: Page) -> list[str]:
+    return [secret for secret in HIDDEN if secret in page.html]
+
+
+def test_no_address_tells_a_viewer_what_was_sent_or_came_back(app: Flask, log: Log) -> None:
+    pages, support = visit(app, "viewer"), visit(app, "support")
+    leaking, told, shown = [], 0, 0
+    known = {
+        path
+        for public_id in (log.failed, log.delivered, log.hook.public_id)
+        for _, method, path in addresses(app, asset_id=log.asset_id, public_id=public_id)
+        if method == "GET" and path != "/sign-out"
+    }
+    more = {
+        "/deliveries?status=failed&time=failed-day",
+        "/deliveries?status=attention",
+        "/deliveries?answer=told-words",
+        "/deliveries/export-for-excel.csv?time=failed-day",
+        f"/deliveries/{log.failed}?show=request",
+        "/find?q=told-words",
+        "/find?q=told-words-x+because+the+disk+is+full",
+    }
+    for path in sorted(known | more):
+        # What somebody typed themselves stands there again.
+        seen = pages.client.get(path, buffered=True)
+        leaking += [path for secret in HIDDEN if secret in seen.text]
+        shown += seen.status_code == 200
+        told += "told-words-4711" in support.client.get(path, buffered=True).text
+    assert leaking == []
+    assert shown > 40
+    assert told > 10  # for there is something to tell
+
+
+def test_a_viewer_learns_nothing_by_searching_for_it(app: Flask, log: Log) -> None:
+    pages = visit(app, "viewer")
+    page = pages.get("/deliveries?answer=disk+is+full")
+    assert (page.status, page.rows()) == (400, [])
+    for path in ("/deliveries/export.csv", "/deliveries/export-for-excel.csv"):
+        assert pages.get(f"{path}?answer=disk+is+full").status == 400
+    # Neither does a delivery's place in such a list tell it.
+    page = pages.get(f"/deliveries/{log.failed}?answer=disk+is+full")
+    assert page.links("Previous") + page.links("Next delivery") == []
+    assert str(log.failed) not in pages.get("/find?q=because+the+disk+is+full").html
+    assert str(log.failed) in visit(app, "support").get("/find?q=the+disk+is+full").html
+
+
+def test_a_viewer_is_told_that_contents_are_not_shown(app: Flask, log: Log) -> None:
+    page = visit(app, "viewer").get(f"/deliveries/{log.failed}")
+    assert "Your role doesn’t show requests and responses." in page.main
+    assert "Server error (500)" in page.main
+    for words in ("Download diagnostics", "Check signature", "Response", "Retry", "Dismiss"):
+        assert page.links(words) == [], words
+
+
+MOST_ALIKE = 4
+
+
+def reachable(pages: Pages, start: str, address: MapAdapter) -> Iterator[Page]:
+    """The pages that links lead to, one from the other, a few of each kind."""
+    waiting, seen, kinds = [start], {start}, Counter[str]()
+    while waiting:
+        page = pages.get(waiting.pop(0))
+        yield page
+        for link in page.links():
+            parts = urlsplit(urljoin(page.path, urldefrag(link).url))
+            path = parts.path + (f"?{parts.query}" if parts.query else "")
+            if parts.netloc or parts.scheme or path in seen:
+                continue
+            kind = address.match(parts.path, "GET")[0]
+            kinds[kind] += 1
+            if kinds[kind] <= MOST_ALIKE:
+                seen.add(path)
+                waiting.append(path)
+
+
+def pressed(page: Page) -> Iterator[tuple[str, str, str]]:
+    """What each button of a page asks for: how, where, and in which words."""
+    for form in page.forms:
+        for button in form.node.find_all("button"):
+            if button.get("type") != "button":  # which a script alone answers
+                method = (button.get("formmethod") or form.method).upper()
+                where = urljoin(page.path, button.get("formaction") or form.action)
+                yield method, urlsplit(where).path, button.text
+
+
+def test_nothing_on_a_viewers_pages_leads_to_what_they_may_not(app: Flask, log: Log) -> None:
+    fill(make_user())
+    viewer = make_user("viewer")
+    pages, address, wrong, opened = Pages(app), app.url_map.bind("localhost"), [], 0
+    pages.sign_in(viewer.email, viewer.password)
+    for page in reachable(pages, "/", address):
+        opened += 1
+        if page.status in {403, 500}:
+            wrong.append(f"{page.path} answers {page.status}")
+        for method, path, words in pressed(page):
+            try:
+                endpoint, _ = address.match(path, method)
+            except HTTPException:
+                wrong.append(f"{page.path}: {words} goes nowhere, {method} {path}")
+                continue
+            permission = permission_of(endpoint) or ""
+            if permission != PUBLIC and not allows("viewer", permission):
+                wrong.append(f"{page.path}: {words} needs {permission}")
+    assert wrong == []
+    assert opened > 60
