@@ -79,11 +79,11 @@ class TimeField(TypedField):
         return f"{self.data:%H:%M}"
 
 
-def addresses_field() -> TextAreaField:
+def addresses_field(kind: str) -> TextAreaField:
     """The addresses that get emails of one kind."""
     return TextAreaField(
-        "Email addresses",
-        description=f"One per line, up to {MOST_ADDRESSES}",
+        f"Email {kind} alerts to",
+        description=f"Email addresses, one per line, up to {MOST_ADDRESSES}",
         render_kw={"rows": 2, "autocomplete": "off", "spellcheck": "false"},
     )
 
@@ -108,10 +108,10 @@ class AlertSettingsForm(PortalForm):
         "A consumable falls below its threshold",
         description="Sent when the stock changes or with the daily check",
     )
-    mail_overdue = addresses_field()
-    mail_maintenance = addresses_field()
-    mail_warranty = addresses_field()
-    mail_low_stock = addresses_field()
+    mail_overdue = addresses_field("overdue")
+    mail_maintenance = addresses_field("maintenance")
+    mail_warranty = addresses_field("warranty")
+    mail_low_stock = addresses_field("low-stock")
     remind_holder = BooleanField(
         "Email the holder when an asset is overdue",
         description="The reminder names the asset and its due date",

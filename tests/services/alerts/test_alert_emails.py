@@ -13,6 +13,7 @@ from sqlalchemy import insert, select, update
 from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.models.alerts import Alert, RunKind
+from portal.models.assets import Asset
 from portal.models.assignments import Assignment, Staff
 from portal.models.mails import Mail
 from portal.services.actions import assignments
@@ -31,7 +32,7 @@ from tests.services.alerts.due_things import (
     with_warranty,
     work,
 )
-from tests.support.database.rivals import Rival, at_once
+from tests.support.database.rivals import Rival, at_once, meanwhile
 from tests.support.factories import make_asset, make_staff, make_user
 from tests.support.mail_server import MailServer, set_up
 
@@ -264,6 +265,34 @@ def test_a_disabled_users_address_gets_nothing_and_does_not_count(server: MailSe
     check()
     assert send() == 1
     assert ([to for to, _ in subjects(server)], ledger()[0].mailed_to) == ([OFFICE], 1)
+
+
+def test_an_address_that_an_erasure_takes_out_meanwhile_gets_nothing(
+    app: Flask, server: MailServer
+) -> None:
+    decided()
+    wanted(mail_overdue=[OFFICE])
+    lent(3)
+    alert_runs.run(RunKind.SCHEDULED)
+    found = meanwhile(
+        app, emails.tell_new, lambda current: alert_settings.forget_addresses(current, [OFFICE])
+    )
+    assert (found, rows()) == (1, [])
+
+
+def test_a_name_with_lines_in_it_stays_in_its_line(server: MailServer) -> None:
+    decided()
+    wanted(mail_warranty=[OFFICE])
+    asset_id = with_warranty(10)
+    with writing() as current:
+        name = "Drill\r\nBcc: thief@example.com\r\n\r\nOverdue"
+        current.execute(update(Asset).where(Asset.id == asset_id).values(name=name))
+    check()
+    assert send() == 1
+    (message,) = server.messages
+    assert message["Bcc"] is None
+    assert str(message["Subject"]).endswith("Drill Bcc: thief@example.com Overdue")
+    assert "Drill Bcc: thief@example.com Overdue\n" in text_of(message)
 
 
 def hold(staff_id: int, *asset_ids: int) -> None:
