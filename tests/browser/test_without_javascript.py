@@ -64,6 +64,16 @@ def test_a_webhook_with_headers_is_made(plain_desk: Page, outside: Outside) -> N
     expect(main).to_contain_text("X-Tenant, X-Key")
 
 
+def test_the_code_for_a_receiver_is_shown_in_the_chosen_language(plain_desk: Page) -> None:
+    plain_desk.get_by_role("link", name="Receiver setup").click()
+    expect(plain_desk.get_by_role("radio")).to_have_count(7)
+    languages, code = plain_desk.get_by_role("radio"), plain_desk.locator("pre:visible")
+    for number in range(languages.count()):
+        languages.nth(number).check()
+        expect(code).to_have_count(1)
+        expect(code).to_have_id(f"code-{languages.nth(number).get_attribute('value')}")
+
+
 def test_an_asset_is_made_and_its_message_arrives(
     plain_desk: Page, portal: FreshPortal, outside: Outside
 ) -> None:
