@@ -2,11 +2,16 @@
 
 from flask import Blueprint, Flask
 
-from portal.api import door, me, spec
+from portal.api import assets, door, me, named_lists, spec, staff
 from portal.api.operations import Operation
 from portal.extensions import csrf
 
-OPERATIONS: tuple[Operation, ...] = (*me.OPERATIONS,)
+OPERATIONS: tuple[Operation, ...] = (
+    *me.OPERATIONS,
+    *assets.OPERATIONS,
+    *staff.OPERATIONS,
+    *named_lists.OPERATIONS,
+)
 
 
 def init_app(app: Flask) -> None:

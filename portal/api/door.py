@@ -1,31 +1,40 @@
 """Let programs in: their token, how much they ask, what they may, and what they send."""
 
+import json
+import re
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Any, Final
+from uuid import UUID
 
-from flask import Response, request
+from flask import Response, request, url_for
 
 from portal.api import load
 from portal.api.load import Rate
-from portal.api.operations import ANY_TOKEN, Answer, Call, Operation
+from portal.api.operations import ANY_TOKEN, LARGEST_ID, Answer, Call, Operation
 from portal.api.reading import JSON, Unfit, body_of, query_of
 from portal.engine.events.body import encode
+from portal.extensions import settings
 from portal.services.core.permissions import TOKEN_IS_OVER
+from portal.services.core.unit_of_work import once_only
 from portal.services.people import tokens
 from portal.services.people.sign_in_throttle import network_of
 from portal.services.people.tokens import Program
 from portal.web.frame.access import PUBLIC, requires
-from portal.web.frame.problems import problem
+from portal.web.frame.problems import FieldError, problem
 
 BEARER: Final = "bearer"
 CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="Asset register API"'}
 BUSY: Final = "Too many requests at the same time. Try again in a second."
-TOO_MANY: Final = f"A token has {load.A_MINUTE} requests a minute. Wait {{}} s, then try again."
+TOO_MANY: Final = "Too many requests with this token. Wait {} s, then try again."
 TOO_MANY_WRONG: Final = "Too many requests with a wrong token. Wait {} s, then try again."
+CREATED, NO_CONTENT = 201, 204
+LONGEST_VERSION: Final = 10
+_KEY: Final = re.compile(r"[!-~]{1,255}")
 NOT_ALLOWED: Final = "This token doesn’t allow this. Ask an administrator."
 
-_calls: Final = Rate(load.A_MINUTE)
-_wrong: Final = Rate(load.WRONG_A_MINUTE)
+_calls: Final = Rate()
+_wrong: Final = Rate()
 
 
 def view_of(operation: Operation) -> Callable[..., Response]:
@@ -33,6 +42,9 @@ def view_of(operation: Operation) -> Callable[..., Response]:
 
     @requires(PUBLIC)
     def view(**path: Any) -> Response:
+        # Not by the converter of the route: another method of the same path would be 405.
+        if any(isinstance(each, int) and each > LARGEST_ID for each in path.values()):
+            return problem(404)
         if not load.places.acquire(blocking=False):
             return problem(429, BUSY, headers={"Retry-After": "1"})
         try:
@@ -51,9 +63,63 @@ def _answer(operation: Operation, path: dict[str, Any]) -> Response:
         return program
     if operation.permission != ANY_TOKEN and not program.may(operation.permission):
         return problem(403, NOT_ALLOWED)
-    call = Call(program, query_of(operation.query), body_of(operation.body))
-    answer: Answer = operation.run(call, **path)
-    return Response(encode(answer.value), operation.status, dict(answer.headers), content_type=JSON)
+    query, body = query_of(operation.query), body_of(operation.body)
+    call = Call(program, query, body, _version_asked())
+    if operation.shows is None:
+        return _encoded(operation.run(call, **path), operation.status)
+    return _shown(operation, operation.shows, call, path)
+
+
+def _shown(operation: Operation, shows: Operation, call: Call, path: dict[str, Any]) -> Response:
+    """Run a verb, at most once for one key, and answer with what it made or changed."""
+    ran = []
+
+    def verb() -> str:
+        ran.append(True)
+        return json.dumps(operation.run(call, **path))
+
+    key = _key()
+    owner = f"token:{call.actor.token_id}"
+    kept = once_only(owner, key, verb, str, _fingerprint()) if key else verb()
+    made = json.loads(kept)
+    answer = _encoded(shows.run(Call(call.program), **made), operation.status)
+    if operation.status == CREATED:
+        answer.headers["Location"] = url_for(f"api.{shows.name}", **made)
+    if not ran:
+        answer.headers["Idempotency-Replayed"] = "true"
+    return answer
+
+
+def _encoded(answer: Answer, status: int) -> Response:
+    body = b"" if status == NO_CONTENT else encode(answer.value)
+    response = Response(body, status, content_type=JSON)
+    if answer.version is not None:
+        response.set_etag(str(answer.version))
+    return response
+
+
+def _version_asked() -> int | None:
+    """Return the version that If-Match asks for; one that nothing has where it is none of ours."""
+    asked = request.if_match
+    if not request.headers.get("If-Match") or asked.star_tag:
+        return None
+    (tag, *more) = asked.as_set() or [""]
+    return int(tag) if tag.isdecimal() and not more and len(tag) < LONGEST_VERSION else -1
+
+
+def _key() -> UUID | None:
+    """Return what stands in the table for the program's key. Raises `Unfit`."""
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return None
+    if not _KEY.fullmatch(key):
+        raise Unfit([FieldError("Idempotency-Key", "Use 1 to 255 visible ASCII characters")])
+    return UUID(bytes=sha256(key.encode()).digest()[:16])
+
+
+def _fingerprint() -> str:
+    sent = b"\0".join([request.method.encode(), request.full_path.encode(), request.get_data()])
+    return sha256(sent).hexdigest()
 
 
 def _program() -> Program | Response:
@@ -63,9 +129,10 @@ def _program() -> Program | Response:
     token = (authorization.token or "") if authorization is not None and is_bearer else ""
     network = network_of(request.remote_addr)
     # One program with a wrong token doesn't shut out the others of its network.
-    if not _calls.knows(token) and (wait := _wrong.seconds_to_wait(network)):
+    is_known = _calls.knows(token)
+    if not is_known and (wait := _wrong.seconds_to_wait(network, load.WRONG_A_MINUTE)):
         return _too_many(TOO_MANY_WRONG, wait)
-    if wait := _calls.seconds_to_wait(token):
+    if wait := _calls.seconds_to_wait(token, settings().api_requests_per_minute):
         return _too_many(TOO_MANY, wait)
     program = tokens.program_of(token)
     if program is None:

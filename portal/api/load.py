@@ -9,7 +9,6 @@ from typing import Final
 
 # Half of a web process's threads (gunicorn.conf.py): pages always find one.
 PLACES: Final = 4
-A_MINUTE: Final = 600  # requests of one token
 WRONG_A_MINUTE: Final = 60  # tokens that open nothing, from one network
 MINUTE: Final = 60.0
 
@@ -19,18 +18,17 @@ places: Final = BoundedSemaphore(PLACES)
 class Rate:
     """Counts by key, each minute anew, and remembers the keys of the minute before."""
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
+    def __init__(self) -> None:
         self._lock = Lock()
         self._began = monotonic()
         self._counts: Counter[Hashable] = Counter()
         self._before: frozenset[Hashable] = frozenset()
 
-    def seconds_to_wait(self, key: Hashable) -> int:
-        """Return how long it has to wait; 0 while it is below the limit."""
+    def seconds_to_wait(self, key: Hashable, limit: int) -> int:
+        """Return how long it has to wait; 0 while it is below the limit of a minute."""
         with self._lock:
             self._turn()
-            if self._counts[key] < self._limit:
+            if self._counts[key] < limit:
                 return 0
             return max(1, ceil(self._began + MINUTE - monotonic()))
 

@@ -4,26 +4,43 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from portal.services.core.permissions import Actor
 from portal.services.people.tokens import Program
 
 ANY_TOKEN: Final = "any"  # noqa: S105 - a permission
+# Of what has a number on the wire, in Flask's spelling.
+ID: Final = "int"
+LARGEST_ID: Final = 2**31 - 1  # what its column takes
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request that came through the door. `query`, `body`: as the operation's types read them."""
+    """A request that came through the door. `query`, `body`: as the operation's types read them.
+
+    `version`: the one that If-Match asks for; None where it does not matter.
+    """
 
     program: Program
     query: Any = None
     body: Any = None
+    version: int | None = None
+
+    @property
+    def actor(self) -> Actor:
+        """The program, as the verbs of the services know it."""
+        return self.program.actor
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an operation answers, as `engine/events/body.py` encodes it."""
+    """What an operation answers, as `engine/events/body.py` encodes it. `version`: its ETag."""
 
     value: Any
-    headers: Mapping[str, str] = field(default_factory=dict)
+    version: int | None = None
+
+
+# What a verb made or changed: the values of the path at which it is shown.
+Made = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,9 +48,10 @@ class Operation:
     """One operation.
 
     `name`: its operationId. `path`: below /api/v1, in Flask's spelling. `permission`: what its
-    token must allow, or `ANY_TOKEN`. `query`, `body`: dataclasses that say what it reads.
-    `answers`: the dataclass of what it answers, and `example` one of them. `problems`: the codes
-    that it has beside those of the door.
+    token must allow, or `ANY_TOKEN`. `query`, `body`: types that say what it reads. `run` returns
+    an `Answer`; what `Made` of a verb, where another operation `shows` that. `answers`: a dataclass
+    or a JSON Schema of what it answers, and `example` one of them; those of `shows` where it has
+    none. `problems`: the codes that it has beside those of the door.
     """
 
     name: str
@@ -41,9 +59,10 @@ class Operation:
     path: str
     summary: str
     permission: str
-    run: Callable[..., Answer]
-    answers: type
-    example: Mapping[str, Any]
+    run: Callable[..., Any]
+    shows: "Operation | None" = None
+    answers: type | Mapping[str, Any] = field(default_factory=dict)
+    example: Any = None
     query: type | None = None
     body: type | None = None
     status: int = 200

@@ -1,17 +1,25 @@
 """Read what a program sends, and say of each field what is wrong with it."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import fields
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import MISSING, fields, is_dataclass, replace
 from difflib import get_close_matches
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, get_type_hints
 
 from flask import request
-from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    TypeAdapter,
+    ValidationError,
+    create_model,
+    with_config,
+)
 from pydantic_core import ErrorDetails, from_json
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
+from portal.lib.typed_text import tidy
 from portal.web.frame.problems import FieldError
 
 LONGEST_BODY: Final = 1024 * 1024
@@ -31,8 +39,47 @@ class Unfit(Exception):
 
 @lru_cache(maxsize=128)
 def reader(kind: type) -> TypeAdapter[Any]:
-    """Return what reads a dataclass: unknown fields, NaN, and other types are refused."""
-    return TypeAdapter(with_config(STRICT)(kind))
+    """Return what reads a dataclass or model, and refuses unknown fields, NaN, and other types."""
+    return TypeAdapter(with_config(STRICT)(kind) if is_dataclass(kind) else kind)
+
+
+def partial(kind: type, *without: str) -> type[BaseModel]:
+    """Return the model of some fields of a dataclass: of what a PATCH sends."""
+    types = get_type_hints(kind, include_extras=True)
+    wanted: dict[str, Any] = {
+        each.name: (types[each.name], each.default if each.default is not MISSING else None)
+        for each in fields(kind)
+        if each.name not in without
+    }
+    return create_model(f"{kind.__name__}Patch", __config__=STRICT, **wanted)
+
+
+def schema_of(kind: type) -> dict[str, Any]:
+    """Return the JSON Schema of what a dataclass is answered as."""
+    return inlined(TypeAdapter(kind).json_schema(mode="serialization"))
+
+
+def inlined(schema: dict[str, Any]) -> dict[str, Any]:
+    """Put what is defined aside where it is used: each schema then stands for itself."""
+    definitions = schema.pop("$defs", {})
+
+    def inline(part: Any) -> Any:
+        if isinstance(part, dict):
+            name = str(part.get("$ref", "")).removeprefix("#/$defs/")
+            if name in definitions:
+                return inline(definitions[name])
+            return {key: inline(value) for key, value in part.items()}
+        if isinstance(part, list):
+            return [inline(each) for each in part]
+        return part
+
+    whole: dict[str, Any] = inline(schema)
+    return whole
+
+
+def given(body: BaseModel) -> dict[str, Any]:
+    """Return the fields that were sent."""
+    return body.model_dump(exclude_unset=True)
 
 
 def query_of(kind: type | None) -> Any:
@@ -53,7 +100,7 @@ def body_of(kind: type | None) -> Any:
     request.max_content_length = LONGEST_BODY
     if (request.content_length or 0) > LONGEST_BODY:
         raise RequestEntityTooLarge
-    sent = request.get_data(cache=False)
+    sent = request.get_data()
     try:
         given = from_json(sent, allow_inf_nan=False)
     except ValueError as error:
@@ -72,10 +119,27 @@ def _read(kind: type | None, given: Mapping[str, Any], read: Callable[[], Any]) 
             raise Unfit(FieldError(name, "This call has no such parameter") for name in given)
         return None
     try:
-        return read()
+        return _tidied(read())
     except ValidationError as error:
-        known = [each.name for each in fields(kind)]
+        known = list(reader(kind).json_schema()["properties"])
         raise Unfit(_field_errors(error.errors(include_url=False), known)) from None
+
+
+def _tidied(read: Any) -> Any:
+    """Tidy texts as forms do; an empty one that may be missing is missing."""
+    if isinstance(read, BaseModel):
+        sent = {name: getattr(read, name) for name in read.model_fields_set}
+        optional = {name for name, each in type(read).model_fields.items() if each.default is None}
+        return read.model_copy(update=_tidy(sent, optional))
+    sent = {each.name: getattr(read, each.name) for each in fields(read)}
+    return replace(
+        read, **_tidy(sent, {each.name for each in fields(read) if each.default is None})
+    )
+
+
+def _tidy(sent: Mapping[str, Any], optional: Collection[str]) -> dict[str, Any]:
+    tidied = {name: tidy(value) for name, value in sent.items() if isinstance(value, str)}
+    return {name: text or (None if name in optional else "") for name, text in tidied.items()}
 
 
 def _field_errors(found: Iterable[ErrorDetails], known: list[str]) -> Iterator[FieldError]:

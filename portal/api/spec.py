@@ -6,14 +6,15 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from flask import Response
-from pydantic import TypeAdapter
+from pydantic import BaseModel
 
 from portal.api.operations import ANY_TOKEN, Operation
-from portal.api.reading import JSON, reader
+from portal.api.reading import JSON, inlined, reader, schema_of
 from portal.web.frame.access import PUBLIC, requires
 from portal.web.frame.problems import CONTENT_TYPE, SENTENCES
 
 # Of every operation, whatever it does.
+NO_CONTENT: Final = 204
 DOOR: Final = (401, 422, 429, 503)
 _CONVERTER: Final = re.compile(r"<(?:(\w+)(?:\([^)]*\))?:)?(\w+)>")
 PROBLEM: Final = {
@@ -69,16 +70,28 @@ def _described(operation: Operation) -> dict[str, Any]:
         "responses": {str(operation.status): _answer(operation), **_problems(operation)},
     }
     if operation.body is not None:
-        schema = _inlined(reader(operation.body).json_schema())
+        schema = _body_schema(operation.body)
         content = {JSON: {"schema": schema}}
         described["requestBody"] = {"required": True, "content": content}
     return described
 
 
 def _answer(operation: Operation) -> dict[str, Any]:
-    schema = _inlined(TypeAdapter(operation.answers).json_schema(mode="serialization"))
-    content = {JSON: {"schema": schema, "example": operation.example}}
-    return {"description": operation.summary, "content": content}
+    shown = operation.shows or operation
+    described: dict[str, Any] = {"description": operation.summary}
+    if operation.status != NO_CONTENT:
+        answers = shown.answers
+        schema = schema_of(answers) if isinstance(answers, type) else answers
+        described["content"] = {JSON: {"schema": schema, "example": shown.example}}
+    return described
+
+
+def _body_schema(kind: type) -> dict[str, Any]:
+    schema = inlined(reader(kind).json_schema())
+    if issubclass(kind, BaseModel):  # what is not sent stays as it is
+        for each in schema["properties"].values():
+            each.pop("default", None)
+    return schema
 
 
 def _problems(operation: Operation) -> dict[str, Any]:
@@ -86,7 +99,7 @@ def _problems(operation: Operation) -> dict[str, Any]:
     if operation.permission != ANY_TOKEN:
         codes.add(403)
     if operation.body is not None:
-        codes |= {400, 413, 415}
+        codes |= {400, 409, 413, 415}
     content = {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
         str(code): {"description": SENTENCES[code], "content": content} for code in sorted(codes)
@@ -113,27 +126,9 @@ def _path_parameters(operation: Operation) -> list[dict[str, Any]]:
 def _query_parameters(operation: Operation) -> list[dict[str, Any]]:
     if operation.query is None:
         return []
-    schema = _inlined(reader(operation.query).json_schema())
+    schema = inlined(reader(operation.query).json_schema())
     required = schema.get("required", [])
     return [
         {"name": name, "in": "query", "required": name in required, "schema": each}
         for name, each in schema["properties"].items()
     ]
-
-
-def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
-    """Put what is defined aside where it is used: each schema then stands for itself."""
-    definitions = schema.pop("$defs", {})
-
-    def inline(part: Any) -> Any:
-        if isinstance(part, dict):
-            name = str(part.get("$ref", "")).removeprefix("#/$defs/")
-            if name in definitions:
-                return inline(definitions[name])
-            return {key: inline(value) for key, value in part.items()}
-        if isinstance(part, list):
-            return [inline(each) for each in part]
-        return part
-
-    inlined: dict[str, Any] = inline(schema)
-    return inlined

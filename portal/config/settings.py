@@ -90,6 +90,7 @@ class Settings:
     inbox_origin: str
     security_contact: str
     metrics_token: str = field(repr=False)
+    api_requests_per_minute: int
     trusted_proxies: int
     session_idle_minutes: int
     session_days: int
@@ -182,6 +183,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         inbox_origin=web_address(environ, "INBOX_ORIGIN", f"http://127.0.0.1:{port}"),
         security_contact=security_contact(environ),
         metrics_token=token(environ, "METRICS_TOKEN"),
+        api_requests_per_minute=number(environ, "API_REQUESTS_PER_MINUTE", 600, 1, 60_000),
         trusted_proxies=number(environ, "TRUSTED_PROXIES", 0, 0, 10),
         session_idle_minutes=number(environ, "SESSION_IDLE_MINUTES", 720, 5, 1440),
         session_days=number(environ, "SESSION_DAYS", 14, 1, 90),

@@ -13,7 +13,8 @@ from portal.lib.clock import common_now
 class Submission(Base):
     """A form that created something: sent twice, its `once` leads to the first result.
 
-    `owner` is `user:<id>`, or `link:<hash>` for a form without sign-in.
+    `owner` is `user:<id>`, or `link:<hash>` for a form without sign-in, or `token:<id>` of a
+    program, whose key `once` is made of. `fingerprint`: a hash of what the program sent.
     """
 
     __tablename__ = "submissions"
@@ -22,6 +23,7 @@ class Submission(Base):
     owner: Mapped[str] = mapped_column(String(80))
     once: Mapped[uuid.UUID]
     result_path: Mapped[str] = mapped_column(default="")
+    fingerprint: Mapped[str | None] = mapped_column(String(64))
     created_at: Mapped[datetime] = mapped_column(default=common_now, index=True)
 
     __table_args__ = (UniqueConstraint("owner", "once"),)

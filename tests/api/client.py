@@ -32,6 +32,20 @@ class Program:
         """GET, for short."""
         return self.ask("GET", path, **more)
 
+    def made(self, path: str, **values: Any) -> dict[str, Any]:
+        """What a POST of these values made."""
+        answer = self.ask("POST", path, json=values)
+        assert answer.status_code == 201, answer.get_data(as_text=True)
+        assert answer.json is not None
+        return dict(answer.json)
+
+    def items(self, path: str) -> list[dict[str, Any]]:
+        """The items of a list."""
+        answer = self.get(path)
+        assert answer.status_code == 200, answer.get_data(as_text=True)
+        assert answer.json is not None
+        return list(answer.json["items"])
+
 
 def program(app: Flask, role: Role = Role.ADMIN, *, read_only: bool = False) -> Program:
     """A program with a new token of this role."""

@@ -1,5 +1,6 @@
 """Who gets in at the API, how often, and what everybody else is answered."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
@@ -10,6 +11,7 @@ from sqlalchemy.exc import OperationalError
 from portal.api import OPERATIONS, door, load
 from portal.api.load import Rate
 from portal.config.settings import ROOT
+from portal.extensions import settings
 from portal.lib.clock import utcnow
 from portal.models.people import Role, Token
 from portal.services.core.permissions import PERMISSIONS
@@ -23,8 +25,8 @@ PROBLEM: Final = "application/problem+json"
 
 @pytest.fixture(autouse=True)
 def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door, "_calls", Rate(load.A_MINUTE))
-    monkeypatch.setattr(door, "_wrong", Rate(load.WRONG_A_MINUTE))
+    monkeypatch.setattr(door, "_calls", Rate())
+    monkeypatch.setattr(door, "_wrong", Rate())
 
 
 def end_all(**values: object) -> None:
@@ -95,7 +97,8 @@ def test_a_database_that_is_away_is_503_with_a_time_to_wait(
 
 
 def test_a_token_has_so_many_requests_a_minute(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door, "_calls", Rate(2))
+    few = replace(settings(), api_requests_per_minute=2)
+    monkeypatch.setitem(app.extensions, "settings", few)
     one, other = program(app), program(app)
     assert [one.get("/me").status_code for _ in range(3)] == [200, 200, 429]
     assert 0 < int(one.get("/me").headers["Retry-After"]) <= 60
@@ -105,7 +108,7 @@ def test_a_token_has_so_many_requests_a_minute(app: Flask, monkeypatch: pytest.M
 def test_guessing_is_slowed_down_by_network_and_shuts_nobody_out(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(door, "_wrong", Rate(2))
+    monkeypatch.setattr(load, "WRONG_A_MINUTE", 2)
     known, later = program(app), program(app)
     assert known.get("/me").status_code == 200
     stranger = Program(app, "awt_" + "x" * 43)

@@ -28,10 +28,10 @@ def test_it_is_valid_and_public(app: Flask) -> None:
 def test_each_example_fits_its_schema(app: Flask) -> None:
     for path, methods in document(app)["paths"].items():  # type: ignore[attr-defined]
         for method, each in methods.items():
-            content = next(each["responses"][code] for code in each["responses"] if code < "300")
-            part = content["content"]["application/json"]
-            Draft202012Validator(part["schema"]).validate(part["example"])
             assert each["summary"], (path, method)
+            answer = next(each["responses"][code] for code in each["responses"] if code < "300")
+            for part in answer.get("content", {}).values():
+                Draft202012Validator(part["schema"]).validate(part["example"])
 
 
 @pytest.mark.both_databases
@@ -39,12 +39,15 @@ def test_each_example_fits_its_schema(app: Flask) -> None:
 def test_whatever_is_sent_is_answered_as_described(app: Flask, tmp_path: Path) -> None:
     token = program(app).token
     db.session.remove()
-    with web_server(tmp_path, DATABASE_URL=settings().database_url) as server:
+    changes = {"DATABASE_URL": settings().database_url, "API_REQUESTS_PER_MINUTE": "60000"}
+    with web_server(tmp_path, **changes) as server:
         run = subprocess.run(
             [
                 *(str(Path(sys.executable).with_name("schemathesis")), "run"),
                 f"http://127.0.0.1:{server.port}/api/v1/openapi.json",
                 *("-H", f"Authorization: Bearer {token}", "--checks", "all"),
+                # What a schema can’t say, such as a tag that is taken, is refused as well.
+                *("--exclude-checks", "positive_data_acceptance"),
                 *("--max-examples", "20", "--seed", "1", "--no-color"),
             ],
             cwd=tmp_path,

@@ -31,11 +31,11 @@ from portal.services.actions.planning import queries as planning_queries
 from portal.services.actions.planning.rules import cost_faults
 from portal.services.actions.rules import refuse_long, refuse_odd_year
 from portal.services.actions.transition import Change, Moved, made_facts
-from portal.services.assets.fields import DEAREST, refuse_first
+from portal.services.assets.fields import DEAREST
 from portal.services.assets.snapshots import ref
 from portal.services.assets.tag_numbers import refuse_taken
 from portal.services.core.permissions import Actor
-from portal.services.core.refusals import Refusal
+from portal.services.core.refusals import Refusal, refuse_all
 from portal.services.core.unit_of_work import keep_unique, writing
 
 
@@ -335,7 +335,7 @@ def come_back(
     Who repaired it and for how much is kept with its maintenance.
     """
     refuse_long(note=note, supplier=supplier)
-    refuse_first(cost_faults("cost", cost, "cost"))
+    refuse_all(cost_faults("cost", cost, "cost"))
     kind, called = WAYS_BACK[action]
 
     def make(current: Session, asset: Asset) -> Incident | None:

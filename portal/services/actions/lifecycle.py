@@ -13,10 +13,10 @@ from portal.services.actions import stock, transition
 from portal.services.actions.planning import queries as planning_queries
 from portal.services.actions.rules import refuse_long
 from portal.services.actions.transition import Change
-from portal.services.assets.fields import ASSET_FIELDS, AssetValues, FieldType, faults, refuse_first
+from portal.services.assets.fields import ASSET_FIELDS, AssetValues, FieldType, faults
 from portal.services.assets.tag_numbers import next_tag, refuse_taken
 from portal.services.core.permissions import Actor, require
-from portal.services.core.refusals import NotFound, Refusal
+from portal.services.core.refusals import NotFound, Refusal, refuse_all
 from portal.services.core.unit_of_work import keep_unique, session, writing
 
 # No edit changes these as it does the others: the tag is checked, the kind stays, stock is moved.
@@ -37,7 +37,7 @@ def create_asset(actor: Actor, values: AssetValues) -> int:
     """Add an item, or a kind of stock, to the register (asset.created); return its id."""
     with writing() as current:
         require(current, actor, "assets.edit")
-        refuse_first(faults(values))
+        refuse_all(faults(values))
         asset = _store_new(current, values)
         if asset.kind == AssetKind.STOCK:
             stock.begin(current, actor, asset, values.quantity or 0)
@@ -52,7 +52,7 @@ def create_asset(actor: Actor, values: AssetValues) -> int:
 
 def edit_asset(actor: Actor, asset_id: int, version: int, values: AssetValues) -> bool:
     """Change what is known of an asset (asset.updated); False when nothing changed."""
-    refuse_first(faults(values))
+    refuse_all(faults(values))
     if not values.asset_tag:
         raise Refusal("Enter the asset tag", field="asset_tag")
     change = Change(
@@ -64,18 +64,21 @@ def edit_asset(actor: Actor, asset_id: int, version: int, values: AssetValues) -
     return transition.perform(actor, asset_id, change)
 
 
-def edit_fields(actor: Actor, asset_id: int, fields: Mapping[str, Any]) -> bool:
+def edit_fields(
+    actor: Actor, asset_id: int, fields: Mapping[str, Any], version: int | None = None
+) -> bool:
     """Change some fields of an asset, by the names in `AssetValues` (asset.updated), and leave all
-    others as they are by then; False when nothing changed."""
+    others as they are by then; False when nothing changed. `version`: as it was read, if that
+    matters."""
 
     def make(current: Session, asset: Asset) -> None:
         if "reservable" in fields and asset.kind == AssetKind.STOCK:
             raise Refusal(f"{asset.asset_tag} is a consumable. No one can reserve it.")
         values = replace(values_of(asset), **fields)
-        refuse_first(faults(values))
+        refuse_all(faults(values))
         _edit(current, asset, values)
 
-    change = Change(action=Action.EDIT, make=make, may_change_nothing=True)
+    change = Change(action=Action.EDIT, make=make, version=version, may_change_nothing=True)
     return transition.perform(actor, asset_id, change)
 
 
@@ -100,18 +103,19 @@ def refuse_unfit(current: Session, fields: Mapping[str, Any]) -> None:
     """Refuse what no asset could take, before it is asked of many."""
     if not fields:
         raise Refusal("Change at least 1 field")
-    refuse_first(faults(AssetValues(name="—", **fields)))
+    refuse_all(faults(AssetValues(name="—", **fields)))
     for name, kind in (("category", Category), ("location", Location)):
         _chosen(current, kind, fields.get(f"{name}_id"), name)
 
 
-def delete_asset(actor: Actor, asset_id: int, reason: str = "") -> None:
+def delete_asset(actor: Actor, asset_id: int, reason: str = "", version: int | None = None) -> None:
     """Take an asset out of the register (asset.deleted). It stays in the database, restorable."""
     refuse_long(reason=reason)
     change = Change(
         action=Action.DELETE,
         make=_mark_deleted,
         tell=lambda moved: details.deleted(moved.asset, reason),
+        version=version,
         remark=reason,
     )
     transition.perform(actor, asset_id, change)

@@ -1,7 +1,7 @@
 """The fields of an asset, and what their values must be like, one sentence a fault. Pure."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -9,7 +9,7 @@ from enum import Enum, auto
 from typing import Final
 
 from portal.models.assets import AssetKind, Condition
-from portal.services.core.refusals import Refusal
+from portal.services.core.refusals import Fault
 
 DEAREST: Final = Decimal("9999999999.99")  # what decimal(12,2) holds
 YEARS: Final = range(1900, 2201)
@@ -260,14 +260,6 @@ class AssetValues:
     unit: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """A fault of one field, in words that say what to change."""
-
-    field: str
-    sentence: str
-
-
 def faults(values: AssetValues) -> list[Fault]:
     """Return everything that keeps these values out of the register."""
     return [
@@ -278,12 +270,6 @@ def faults(values: AssetValues) -> list[Fault]:
         *_of_days(values),
         *_of_counts(values),
     ]
-
-
-def refuse_first(faults: Iterable[Fault]) -> None:
-    """Refuse for the first fault, at its field."""
-    for fault in faults:
-        raise Refusal(fault.sentence, field=fault.field)
 
 
 def _of_texts(values: AssetValues) -> Iterator[Fault]:

@@ -103,13 +103,13 @@ def found_or_added(kind: NamedList, actor: Actor, name: str) -> int:
         return row_id
 
 
-def rename(kind: NamedList, actor: Actor, public_id: UUID, version: int, name: str) -> bool:
-    """Change a name; False when it was that already."""
+def rename(kind: NamedList, actor: Actor, public_id: UUID, version: int | None, name: str) -> bool:
+    """Change a name; False when it was that already. `version`: as it was read, if that matters."""
     _refuse_unfit(kind, name)
     with writing() as current:
         require(current, actor, "assets.edit")
         row = find(kind, public_id, locked=True)
-        if row.version != version:
+        if version not in (None, row.version):
             raise Stale(f"This {kind.one} changed after you opened it.")
         if row.name == name:
             return False

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import InstrumentedAttribute, joinedload
 
-from portal.lib.paging import Page
+from portal.lib.paging import PAGE_SIZE, Page
 from portal.lib.typed_text import harmless
 from portal.models.assets import Asset, AssetStatus, Category, Location
 from portal.models.assignments import Assignment, Staff
@@ -62,7 +62,8 @@ class AssetFilter:
     """The filter of the list.
 
     `search` looks into tag, name, serial number, and the name and address of whoever has it.
-    `deleted`: what was deleted, and nothing else; otherwise nothing that was.
+    `deleted`: what was deleted, and nothing else; otherwise nothing that was. `asset_tag`,
+    `serial_number`: whole, in whatever capitals.
     """
 
     search: str = ""
@@ -71,12 +72,16 @@ class AssetFilter:
     status: AssetStatus | None = None
     shown: Shown | None = None
     deleted: bool = False
+    asset_tag: str = ""
+    serial_number: str = ""
 
 
-def list_assets(chosen: AssetFilter, cursor: str | None = None) -> Page[Asset]:
+def list_assets(
+    chosen: AssetFilter, cursor: str | None = None, size: int = PAGE_SIZE
+) -> Page[Asset]:
     """Return one page of the assets that match, with their category and location."""
     query = select(Asset).options(joinedload(Asset.category), joinedload(Asset.location))
-    return newest_of(query, Asset.id, cursor, _scans(chosen))
+    return newest_of(query, Asset.id, cursor, _scans(chosen), size)
 
 
 def matching(chosen: AssetFilter, limit: int, after: int | None = None) -> list[int]:
@@ -170,6 +175,12 @@ def conditions(chosen: AssetFilter) -> list[ColumnElement[bool]]:
         asked.append(Asset.location_id == _id_of(Location, chosen.location))
     if chosen.status:
         asked.append(Asset.status == chosen.status)
+    for column, text in (
+        (Asset.asset_tag, chosen.asset_tag),
+        (Asset.serial_number, chosen.serial_number),
+    ):
+        if text:
+            asked.append(func.lower(column) == func.lower(text))
     if chosen.shown is Shown.LOW:
         asked.append(is_low())
     if chosen.shown is Shown.OVERDUE:

@@ -1,5 +1,6 @@
 """From a row of the register to what its events carry."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
@@ -31,10 +32,23 @@ def snapshot(asset: Asset) -> AssetSnapshot:
 
     Money is in the installation's currency; it is named even where no cost is known.
     """
+    return _snapshot(asset, _holder(asset))
+
+
+def snapshots(
+    assets: Sequence[Asset], holdings: Mapping[int, Assignment]
+) -> Iterator[AssetSnapshot]:
+    """Return them as receivers see them. `holdings`: who has which, by the asset's id."""
+    for asset in assets:
+        holding = holdings.get(asset.id) if asset.status in WITH_SOMEBODY else None
+        yield _snapshot(asset, holder_of(holding) if holding else None)
+
+
+def _snapshot(asset: Asset, holder: Holder | None) -> AssetSnapshot:
     made: dict[str, Any] = {
         "category": ref(asset.category),
         "location": ref(asset.location),
-        "holder": _holder(asset),
+        "holder": holder,
         "currency": settings().currency,
     }
     columns = [name for name in AssetSnapshot.__dataclass_fields__ if name not in made]

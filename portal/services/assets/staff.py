@@ -1,7 +1,7 @@
 """Staff: the people who can hold assets. They do not sign in; they leave, and are kept."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 from uuid import UUID
 
@@ -21,7 +21,7 @@ from portal.services.core.erasures import refuse_erased
 from portal.services.core.keyset import by_name
 from portal.services.core.permissions import Actor, require
 from portal.services.core.queries import any_holds, capped
-from portal.services.core.refusals import NotFound, Refusal, Stale
+from portal.services.core.refusals import Fault, NotFound, Refusal, Stale, refuse_all
 from portal.services.core.unit_of_work import session, writing
 
 LENGTHS: Final = {"name": 120, "email": 254, "employee_no": 40, "department": 120, "phone": 40}
@@ -77,7 +77,7 @@ def values_of(row: Staff) -> StaffValues:
 
 def create(actor: Actor, values: StaffValues) -> UUID:
     """Add a person; return their public id."""
-    _refuse_faulty(values)
+    refuse_all(faults(values))
     with writing() as current:
         require(current, actor, "assets.edit")
         row = Staff(**asdict(values))
@@ -90,7 +90,7 @@ def create(actor: Actor, values: StaffValues) -> UUID:
 def found_or_added(actor: Actor, values: StaffValues) -> int:
     """Return the row id of this person, who is added if they are not on the list. Refused where the
     address is somebody else's, or of somebody who has left."""
-    _refuse_faulty(values)
+    refuse_all(faults(values))
     with writing() as current:
         require(current, actor, "assets.edit")
         query = select(Staff).where(func.lower(Staff.email) == func.lower(values.email))
@@ -107,13 +107,22 @@ def found_or_added(actor: Actor, values: StaffValues) -> int:
 
 def edit(actor: Actor, public_id: UUID, version: int, values: StaffValues) -> bool:
     """Change what is known of a person; False when nothing changed."""
-    _refuse_faulty(values)
+    return edit_fields(actor, public_id, asdict(values), version)
+
+
+def edit_fields(
+    actor: Actor, public_id: UUID, fields: Mapping[str, Any], version: int | None = None
+) -> bool:
+    """Change some of what is known of a person, and leave the rest as it is by then; False when
+    nothing changed. `version`: as it was read; None where that does not matter."""
     with writing() as current:
         require(current, actor, "assets.edit")
         row = find(public_id, locked=True)
         refuse_erased(current, ErasedKind.STAFF, row.id)
-        if row.version != version:
+        if version not in (None, row.version):
             raise Stale(f"{row.name}’s details changed after you opened the form.")
+        values = replace(values_of(row), **fields)
+        refuse_all(faults(values))
         differences = changes(asdict(values_of(row)), asdict(values))[1]
         if not differences:
             return False
@@ -208,16 +217,16 @@ def _switch(current: Session, actor: Actor, row: Staff, *, is_active: bool) -> N
     _audit(current, actor, row, verb, changes({"active": not is_active}, {"active": is_active})[1])
 
 
-def _refuse_faulty(values: StaffValues) -> None:
+def faults(values: StaffValues) -> Iterator[Fault]:
+    """Return everything that keeps these values off the list."""
     if not values.name:
-        raise Refusal("Enter the name", field="name")
+        yield Fault("name", "Enter the name")
     if not is_email(values.email):
-        sentence = "Enter an email address, such as maria@example.com"
-        raise Refusal(sentence, field="email")
+        yield Fault("email", "Enter an email address, such as maria@example.com")
     for name, limit in LENGTHS.items():
         if len(getattr(values, name) or "") > limit:
             called = CALLED.get(name, name)
-            raise Refusal(f"Enter at most {limit} characters for the {called}", field=name)
+            yield Fault(name, f"Enter at most {limit} characters for the {called}")
 
 
 def _flush(current: Session, values: StaffValues) -> None:
@@ -254,7 +263,7 @@ def listing(
     """Return one page by name, of those who have left or of the others, that match the search."""
     query = _listed().where(Staff.is_active.is_(not left))
     if search:
-        query = query.where(_holds(search))
+        query = query.where(holds(search))
     return by_name(query, Staff.name, Staff.id, cursor, ListedStaff)
 
 
@@ -266,7 +275,7 @@ def find_listed(public_id: UUID) -> ListedStaff | None:
 
 def count(search: str) -> int:
     """Count those who have not left and match (`capped`)."""
-    return capped(session(), select(Staff.id).where(Staff.is_active, _holds(search)))
+    return capped(session(), select(Staff.id).where(Staff.is_active, holds(search)))
 
 
 def has_staff() -> bool:
@@ -308,5 +317,6 @@ def _listed() -> Select[Any]:
     )
 
 
-def _holds(search: str) -> ColumnElement[bool]:
+def holds(search: str) -> ColumnElement[bool]:
+    """Return whether name, address, department, or number has it, as a condition on staff."""
     return any_holds((Staff.name, Staff.email, Staff.department, Staff.employee_no), search)

@@ -31,20 +31,23 @@ TimeColumn = InstrumentedAttribute[date] | InstrumentedAttribute[datetime]
 
 
 def newest_first(
-    statement: Select[T], ids: InstrumentedAttribute[int], cursor: str | None
+    statement: Select[T],
+    ids: InstrumentedAttribute[int],
+    cursor: str | None,
+    size: int = PAGE_SIZE,
 ) -> Page[T]:
     """Return the page at `cursor` of the entities that `statement` selects, by the column `ids`."""
 
     def read(place: Cursor | None) -> Sequence[T]:
         if place is None:
-            return _some(statement.order_by(ids.desc()))
+            return _some(statement.order_by(ids.desc()), size)
         # As wide as a cursor can be: a number typed into the address must not overflow the column.
         beside = literal(place.key[0], BigInteger)
         if place.newer:
-            return _some(statement.where(ids > beside).order_by(ids.asc()))
-        return _some(statement.where(ids < beside).order_by(ids.desc()))
+            return _some(statement.where(ids > beside).order_by(ids.asc()), size)
+        return _some(statement.where(ids < beside).order_by(ids.desc()), size)
 
-    return page_at(read, Cursor.decode(cursor), lambda row: (getattr(row, ids.key),))
+    return page_at(read, Cursor.decode(cursor), lambda row: (getattr(row, ids.key),), size)
 
 
 def newest_of(
@@ -52,17 +55,18 @@ def newest_of(
     ids: InstrumentedAttribute[int],
     cursor: str | None,
     branches: Sequence[Select[int]],
+    size: int = PAGE_SIZE,
 ) -> Page[T]:
     """Return the page at `cursor` of what any of several branches finds (`side_by_side`)."""
 
     def read(place: Cursor | None) -> Sequence[T]:
         newer = place is not None and place.newer
         beside = int(place.key[0]) if place is not None else None
-        page_ids = side_by_side(branches, one_more(), beside, ascending=newer)
+        page_ids = side_by_side(branches, size + 1, beside, ascending=newer)
         order = ids.asc() if newer else ids.desc()
-        return _some(statement.where(ids.in_(page_ids)).order_by(order))
+        return _some(statement.where(ids.in_(page_ids)).order_by(order), size)
 
-    return page_at(read, Cursor.decode(cursor), lambda row: (getattr(row, ids.key),))
+    return page_at(read, Cursor.decode(cursor), lambda row: (getattr(row, ids.key),), size)
 
 
 def side_by_side(
@@ -171,6 +175,7 @@ def by_name(
     *,
     reverse: bool = False,
     branches: Sequence[Select[int]] = (),
+    size: int = PAGE_SIZE,
 ) -> Page[T]:
     """Return the page at `cursor`, by name whatever its capitals, then by id; by `rank` before
     either.
@@ -194,26 +199,27 @@ def by_name(
             first: ColumnElement[Any] = literal(place.key[0], types[0])
             bounds = [key[0] >= first, here > there] if is_up else [key[0] <= first, here < there]
         if branches:
-            parts = [
-                branch.where(*bounds).order_by(*order).limit(one_more()) for branch in branches
-            ]
+            parts = [branch.where(*bounds).order_by(*order).limit(size + 1) for branch in branches]
             bounds = [ids.in_(union_all(*(select(part.subquery()) for part in parts)))]
-        lines = statement.where(*bounds).order_by(*order).limit(one_more())
+        lines = statement.where(*bounds).order_by(*order).limit(size + 1)
         return session().execute(lines).all()
 
-    page = page_at(read, Cursor.decode(cursor, shape), lambda row: tuple(row[-len(key) :]))
+    page = page_at(read, Cursor.decode(cursor, shape), lambda row: tuple(row[-len(key) :]), size)
     return Page([line(*row[: -len(key)]) for row in page.rows], page.newer, page.older)
 
 
 def page_at(
-    read: Callable[[Cursor | None], Sequence[T]], place: Cursor | None, key: Callable[[T], Key]
+    read: Callable[[Cursor | None], Sequence[T]],
+    place: Cursor | None,
+    key: Callable[[T], Key],
+    size: int = PAGE_SIZE,
 ) -> Page[T]:
     """Return the page at `place`; the first one where nothing newer is left: it is off the list
     now, or was on its first page all along."""
     rows = read(place)
     if place is not None and place.newer and not rows:
         place, rows = None, read(None)
-    return page_of(rows, place, key, PAGE_SIZE)
+    return page_of(rows, place, key, size)
 
 
 def one_more() -> int:
@@ -221,8 +227,8 @@ def one_more() -> int:
     return PAGE_SIZE + 1
 
 
-def _some(statement: Select[T]) -> Sequence[T]:
-    return session().scalars(statement.limit(one_more())).all()
+def _some(statement: Select[T], size: int = PAGE_SIZE) -> Sequence[T]:
+    return session().scalars(statement.limit(size + 1)).all()
 
 
 def _time_of(place: Cursor, kind: type[Any]) -> date | datetime:

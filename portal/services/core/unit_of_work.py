@@ -77,24 +77,47 @@ def insert_or_ignore(connection: Connection) -> Callable[..., postgresql.Insert 
     return sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
 
 
-def once_only(owner: str, once: UUID, verb: Callable[[], T], path: Callable[[T], str]) -> str:
+class KeyTaken(Refusal):
+    """A program's key came with another request before."""
+
+    status = 422
+
+    def __init__(self) -> None:
+        super().__init__("This Idempotency-Key was used with another request. Use a new one.")
+
+
+def once_only(
+    owner: str,
+    once: UUID,
+    verb: Callable[[], T],
+    path: Callable[[T], str],
+    fingerprint: str | None = None,
+) -> str:
     """Run `verb` the first time this form is sent; return where its result is shown, every time.
 
     The row is unique by (owner, once): a second submission waits for the first, then finds its
-    path. A refusal rolls everything back, so the form keeps its token.
+    path. A refusal rolls everything back, so the form keeps its token. Raises `KeyTaken` where the
+    first one had another `fingerprint`.
     """
     with writing() as current:
         make = insert_or_ignore(current.connection())
         statement = make(Submission).values(
-            owner=owner, once=once, result_path="", created_at=common_now()
+            owner=owner,
+            once=once,
+            result_path="",
+            fingerprint=fingerprint,
+            created_at=common_now(),
         )
         made = current.execute(statement.on_conflict_do_nothing().returning(Submission.id))
         row_id = made.scalar_one_or_none()
         if row_id is None:
-            earlier = select(Submission.result_path).where(
+            earlier = select(Submission.result_path, Submission.fingerprint).where(
                 Submission.owner == owner, Submission.once == once
             )
-            return current.execute(earlier).scalar_one()
+            result_path, known = current.execute(earlier).one()
+            if known != fingerprint:
+                raise KeyTaken
+            return str(result_path)
         result_path = path(verb())
         current.execute(
             update(Submission).where(Submission.id == row_id).values(result_path=result_path)

@@ -33,8 +33,7 @@ from portal.services.actions.planning.rules import (
     work_faults,
 )
 from portal.services.assets import staff
-from portal.services.assets.fields import Fault
-from portal.services.core.refusals import Refusal
+from portal.services.core.refusals import Fault, Refusal
 from portal.services.core.time_zones import today
 from portal.web.actions.forms import (
     CONDITIONS,

@@ -26,13 +26,12 @@ from portal.services.assets.fields import (
     LENGTHS,
     AssetField,
     AssetValues,
-    Fault,
     FieldType,
     faults,
     fields_of_type,
 )
 from portal.services.assets.queries import AssetFilter, Shown
-from portal.services.core.refusals import Refusal
+from portal.services.core.refusals import Fault, Refusal
 from portal.web.actions.assignment_pages import AllocateForm
 from portal.web.actions.forms import (
     AS_IT_WAS,
@@ -125,8 +124,8 @@ class AssetForm(AddingForm):
         """Read every field, then ask the register's own rules about all of them at once."""
         read_well = super().validate(extra_validators)
         found = [*self._warranty_faults(), *faults(self.values())]
-        for fault in found:
-            self.refuse(Refusal(fault.sentence, field=fault.field))
+        if found:
+            self.refuse(Refusal(found[0].sentence, faults=found))
         return bool(read_well) and not found
 
     def values(self) -> AssetValues:

@@ -15,7 +15,7 @@ from wtforms.fields.core import UnboundField
 from wtforms.validators import Length
 
 from portal.lib import typed_text
-from portal.services.core.refusals import NotAllowed, NotFound, Refusal, Stale
+from portal.services.core.refusals import Fault, NotAllowed, NotFound, Refusal, Stale
 from portal.web.frame.layout import problems
 
 LONGEST_NAME: Final = 100  # characters, of a field
@@ -105,12 +105,13 @@ class PortalForm(FlaskForm):  # type: ignore[misc]  # flask-wtf publishes no typ
         return UUID(self.once.data)
 
     def refuse(self, refusal: Refusal) -> None:
-        """Show a service's sentence at the field it is about, else above the form."""
-        field = self._fields.get(refusal.field or "")
-        if field is None:
-            self.form_errors = [*self.form_errors, refusal.sentence]
-        else:
-            field.errors = [*field.errors, refusal.sentence]
+        """Show a service's sentences at the fields they are about, else above the form."""
+        for fault in refusal.faults or [Fault("", refusal.sentence)]:
+            field = self._fields.get(fault.field)
+            if field is None:
+                self.form_errors = [*self.form_errors, fault.sentence]
+            else:
+                field.errors = [*field.errors, fault.sentence]
 
 
 HAS_A_PAGE: Final = (NotFound, NotAllowed, Stale)

@@ -14,7 +14,7 @@ from portal.database.trouble import of_error, words_of
 from portal.extensions import db, settings
 from portal.lib import request_id
 from portal.lib.paging import UnreadableCursor
-from portal.services.core.refusals import Refusal
+from portal.services.core.refusals import Refusal, Stale
 from portal.web.frame.problems import FieldError, is_for_program, problem
 
 log = logging.getLogger(__name__)
@@ -97,10 +97,13 @@ def _csrf(error: CSRFError) -> Answer:
 
 
 def _refusal(error: Refusal) -> Answer:
-    if is_for_program(request) and type(error) is Refusal and error.field is not None:
-        db.session.rollback()
-        return problem(422, error.sentence, [FieldError(error.field, error.sentence)])
-    return _page(error.status, error.sentence)
+    if not is_for_program(request):
+        return _page(error.status, error.sentence)
+    db.session.rollback()
+    if isinstance(error, Stale):
+        return problem(412, error.sentence)
+    faults = [FieldError(fault.field, fault.sentence) for fault in error.faults]
+    return problem(422 if faults else error.status, error.sentence, faults)
 
 
 def _cursor(_error: UnreadableCursor) -> Answer:

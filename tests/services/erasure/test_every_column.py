@@ -53,7 +53,8 @@ NOBODY = """
     maintenances.outcome maintenances.state maintenances.status_before maintenances.type
     notices.told processes.host processes.kind processes.name processes.offline_hosts
     processes.trouble
-    reservations.state stock_moves.kind submissions.owner submissions.result_path
+    reservations.state stock_moves.kind
+    submissions.fingerprint submissions.owner submissions.result_path
     tokens.role tokens.token_hash
     task_rows.outcome tasks.actor_kind tasks.counts tasks.cursor tasks.error tasks.kind
     tasks.origin tasks.state users.role

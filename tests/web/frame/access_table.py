@@ -46,7 +46,6 @@ public
     new_passwords.forgotten new_passwords.ask new_passwords.asked
     operations.healthz operations.readyz operations.metrics inbox.receive
     security_txt.show
-    api.openapi api.showToken
     static themes.choose
 home.read
     home.index help.index help.show find.index missing.show

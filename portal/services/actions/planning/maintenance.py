@@ -33,17 +33,16 @@ from portal.services.actions.planning.rules import (
 )
 from portal.services.actions.rules import refuse_long
 from portal.services.actions.transition import Change, Moved
-from portal.services.assets.fields import refuse_first
 from portal.services.assets.snapshots import plan_facts, ref
 from portal.services.core.permissions import Actor
-from portal.services.core.refusals import Refusal
+from portal.services.core.refusals import Refusal, refuse_all
 from portal.services.core.time_zones import today
 from portal.services.core.unit_of_work import writing
 
 
 def schedule(actor: Actor, asset_id: int, values: PlanValues) -> UUID:
     """Plan work for a day (asset.maintenance_scheduled); return its public id."""
-    refuse_first(plan_faults(values))
+    refuse_all(plan_faults(values))
     made = Maintenance(asset_id=asset_id, **asdict(values) | {"supplier": values.supplier or None})
 
     def make(current: Session, _asset: Asset) -> Maintenance:
@@ -79,7 +78,7 @@ def start(actor: Actor, public_id: UUID, note: str | None = None) -> int:
 def complete(actor: Actor, public_id: UUID, values: WorkValues) -> int:
     """End the work (asset.maintenance_completed), and plan the next one where it repeats
     (asset.maintenance_scheduled), in one transaction. The asset's id."""
-    refuse_first(work_faults(values, today()))
+    refuse_all(work_faults(values, today()))
     following: list[Maintenance] = []
 
     def make(current: Session, asset: Asset) -> Maintenance:

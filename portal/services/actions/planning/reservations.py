@@ -25,17 +25,16 @@ from portal.services.actions.planning.rules import (
     reservation_faults,
 )
 from portal.services.actions.transition import Change, Moved
-from portal.services.assets.fields import refuse_first
 from portal.services.assets.snapshots import open_assignment, ref, reservation_facts
 from portal.services.core.permissions import SYSTEM, Actor
-from portal.services.core.refusals import Refusal
+from portal.services.core.refusals import Refusal, refuse_all
 from portal.services.core.time_zones import moment_words, zone_of
 from portal.services.core.unit_of_work import session, writing
 
 
 def reserve(actor: Actor, asset_id: int, values: ReservationValues) -> UUID:
     """Ask to have an asset for a time (asset.reserved); return the reservation's public id."""
-    refuse_first(reservation_faults(values, common_now()))
+    refuse_all(reservation_faults(values, common_now()))
     reservation = Reservation(
         asset_id=asset_id,
         staff_id=values.staff_id,

@@ -9,8 +9,8 @@ from typing import Final
 
 from portal.models.assets import Condition
 from portal.models.planning import MaintenanceOutcome, MaintenanceType
-from portal.services.assets.fields import DEAREST, YEARS, Fault
-from portal.services.core.refusals import Refusal
+from portal.services.assets.fields import DEAREST, YEARS
+from portal.services.core.refusals import Fault, Refusal
 
 LONGEST_LINE: Final = 120
 LONGEST_PURPOSE: Final = 200

@@ -1,0 +1,17 @@
+"""Keep a hash of what a program sent with its key, so that the key fits nothing else."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0112"
+down_revision = "0111"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("submissions", sa.Column("fingerprint", sa.String(64), nullable=True))
+
+
+def downgrade() -> None:
+    op.drop_column("submissions", "fingerprint")

@@ -1,0 +1,258 @@
+"""Assets, and what was done with each of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, cast
+from uuid import UUID
+
+from sqlalchemy import select
+
+from portal.api.lists import Paging, RowId, Text, page_answer, page_example, page_schema
+from portal.api.operations import ID, Answer, Call, Made, Operation
+from portal.api.reading import given, partial, schema_of
+from portal.engine.events.body import AssetSnapshot, as_json_object, wire_value
+from portal.engine.events.samples import LAPTOP
+from portal.models.assets import (
+    Activity,
+    Asset,
+    AssetKind,
+    AssetStatus,
+    Category,
+    Condition,
+    Location,
+)
+from portal.services.actions import lifecycle
+from portal.services.assets import timeline as timelines
+from portal.services.assets.fields import AssetValues
+from portal.services.assets.queries import AssetFilter, Shown, holders, list_assets
+from portal.services.assets.snapshots import snapshot, snapshots
+from portal.services.core.refusals import Refusal
+from portal.services.core.unit_of_work import session
+
+ASSET: Final = f"/assets/<{ID}:asset_id>"
+READ: Final = "assets.read"
+EDIT: Final = "assets.edit"
+# Of consumables alone.
+OF_STOCK: Final = frozenset({"quantity", "min_quantity", "unit"})
+
+
+@dataclass(frozen=True, slots=True)
+class Further:
+    """What can be written of an asset, and no event carries."""
+
+    notes: str | None
+    reservable: bool
+    deleted_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssetQuery(Paging):
+    """Which assets. `q` looks into tag, name, serial number, and the holder’s name and address."""
+
+    q: Text = ""
+    asset_tag: Text = ""
+    serial_number: Text = ""
+    category_id: RowId | None = None
+    location_id: RowId | None = None
+    status: AssetStatus | None = None
+    shown: Shown | None = None
+    deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One thing that was done with an asset. `changes`: {field: {from, to}}."""
+
+    id: int
+    at: datetime
+    action: str
+    actor: str
+    origin: str
+    status_from: str | None
+    status_to: str | None
+    changes: Mapping[str, Any]
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssetBody(AssetValues):
+    """An asset as it is sent; an empty `asset_tag` asks for the next number."""
+
+    kind: AssetKind = AssetKind.ITEM
+    condition: Condition = Condition.GOOD
+    category_id: RowId | None = None
+    location_id: RowId | None = None
+
+
+AssetPatch: Final = partial(AssetBody, "kind", "quantity")
+
+
+def _answer(asset: Asset, seen: AssetSnapshot) -> dict[str, Any]:
+    further = Further(asset.notes, asset.reservable, asset.deleted_at)
+    return as_json_object(seen) | cast(dict[str, Any], wire_value(further))
+
+
+def _list(call: Call) -> Answer:
+    asked: AssetQuery = call.query
+    chosen = AssetFilter(
+        search=asked.q,
+        asset_tag=asked.asset_tag,
+        serial_number=asked.serial_number,
+        category=_public_id(Category, asked.category_id, "category"),
+        location=_public_id(Location, asked.location_id, "location"),
+        status=asked.status,
+        shown=asked.shown,
+        deleted=asked.deleted,
+    )
+    page = list_assets(chosen, asked.after, asked.limit)
+    seen = snapshots(page.rows, holders([asset.id for asset in page.rows]))
+    return page_answer(page, map(_answer, page.rows, seen))
+
+
+def _public_id(kind: type[Category] | type[Location], id_: int | None, called: str) -> UUID | None:
+    if id_ is None:
+        return None
+    found = session().scalar(select(kind.public_id).where(kind.id == id_))
+    if found is None:
+        raise Refusal(f"There’s no {called} with this ID", field=f"{called}_id")
+    return found
+
+
+def _show(_call: Call, asset_id: int) -> Answer:
+    asset = lifecycle.find_asset(asset_id)
+    return Answer(_answer(asset, snapshot(asset)), asset.version)
+
+
+def _create(call: Call) -> Made:
+    return {"asset_id": lifecycle.create_asset(call.actor, call.body)}
+
+
+def _edit(call: Call, asset_id: int) -> Made:
+    lifecycle.edit_fields(call.actor, asset_id, given(call.body), call.version)
+    return {"asset_id": asset_id}
+
+
+def _delete(call: Call, asset_id: int) -> Answer:
+    lifecycle.delete_asset(call.actor, asset_id, version=call.version)
+    return Answer(None)
+
+
+def _timeline(call: Call, asset_id: int) -> Answer:
+    lifecycle.find_asset(asset_id)
+    page = timelines.timeline(asset_id, call.query.after, call.query.limit)
+    return page_answer(page, map(_line, page.rows))
+
+
+def _line(row: Activity) -> Line:
+    return Line(
+        row.id,
+        row.at,
+        row.action,
+        row.actor_name,
+        row.origin,
+        row.status_from,
+        row.status_to,
+        row.changes,
+        row.note,
+    )
+
+
+def _schema() -> dict[str, Any]:
+    seen, further = schema_of(AssetSnapshot), schema_of(Further)
+    required: Sequence[str] = [*seen["properties"], *further["properties"]]
+    return {
+        "type": "object",
+        "required": [name for name in required if name not in OF_STOCK],
+        "properties": seen["properties"] | further["properties"],
+    }
+
+
+SCHEMA: Final = _schema()
+EXAMPLE: Final = as_json_object(LAPTOP) | {
+    "notes": "Docking station in room 204",
+    "reservable": True,
+    "deleted_at": None,
+}
+SHOW: Final = Operation(
+    name="showAsset",
+    method="GET",
+    path=ASSET,
+    summary="Show an asset",
+    permission=READ,
+    run=_show,
+    answers=SCHEMA,
+    example=EXAMPLE,
+    problems=(404,),
+)
+OPERATIONS: Final = (
+    Operation(
+        name="listAssets",
+        method="GET",
+        path="/assets",
+        summary="List assets, newest first",
+        permission=READ,
+        run=_list,
+        query=AssetQuery,
+        answers=page_schema(SCHEMA),
+        example=page_example(EXAMPLE),
+        problems=(400,),
+    ),
+    Operation(
+        name="createAsset",
+        method="POST",
+        path="/assets",
+        summary="Add an asset. Without a tag, it gets the next number",
+        permission=EDIT,
+        run=_create,
+        shows=SHOW,
+        body=AssetBody,
+        status=201,
+    ),
+    SHOW,
+    Operation(
+        name="updateAsset",
+        method="PATCH",
+        path=ASSET,
+        summary="Change fields of an asset. Fields that aren’t sent stay the same",
+        permission=EDIT,
+        run=_edit,
+        shows=SHOW,
+        body=AssetPatch,
+        problems=(404, 409, 412),
+    ),
+    Operation(
+        name="deleteAsset",
+        method="DELETE",
+        path=ASSET,
+        summary="Delete an asset. Its history stays",
+        permission=EDIT,
+        run=_delete,
+        status=204,
+        problems=(404, 409, 412),
+    ),
+    Operation(
+        name="listAssetTimeline",
+        method="GET",
+        path=f"{ASSET}/timeline",
+        summary="List what was done with an asset, newest first",
+        permission=READ,
+        run=_timeline,
+        query=Paging,
+        answers=page_schema(schema_of(Line)),
+        example=page_example(
+            {
+                "id": 9001,
+                "at": "2026-11-30T09:15:00+00:00",
+                "action": "check_out",
+                "actor": "MDM",
+                "origin": "api",
+                "status_from": "available",
+                "status_to": "checked_out",
+                "changes": {"status": {"from": "available", "to": "checked_out"}},
+                "note": "",
+            }
+        ),
+        problems=(400, 404),
+    ),
+)

@@ -1,0 +1,152 @@
+"""Categories and locations."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import func, select
+
+from portal.api.lists import Paging, Text, page_answer, page_example, page_schema
+from portal.api.operations import ID, Answer, Call, Made, Operation
+from portal.api.reading import schema_of
+from portal.models.assets import Category, Location
+from portal.services.assets import named_lists as services
+from portal.services.assets.named_lists import CATEGORIES, LOCATIONS, NamedList
+from portal.services.core.keyset import newest_first
+from portal.services.core.refusals import NotFound, Stale
+from portal.services.core.unit_of_work import session, writing
+
+READ: Final = "assets.read"
+EDIT: Final = "assets.edit"
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A category or a location."""
+
+    id: int
+    name: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameQuery(Paging):
+    """Which of them; `name`: whole, in whatever capitals."""
+
+    name: Text = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameValues:
+    """What it is called."""
+
+    name: str
+
+
+def _operations(kind: NamedList, example: str) -> Iterator[Operation]:
+    """Yield the operations of one of the two lists."""
+    model: type[Category] | type[Location] = kind.model
+    path = f"/{kind.many}/<{ID}:row_id>"
+    title, many = kind.one.capitalize(), kind.many.capitalize()
+
+    def find(row_id: int) -> Any:
+        row = session().get(model, row_id)
+        if row is None:
+            raise NotFound(f"There’s no {kind.one} with this ID.")
+        return row
+
+    def answer(row: Any) -> Named:
+        return Named(row.id, row.name, row.version)
+
+    def list_(call: Call) -> Answer:
+        query: Any = select(model)
+        if call.query.name:
+            query = query.where(func.lower(model.name) == func.lower(call.query.name))
+        page = newest_first(query, model.id, call.query.after, call.query.limit)
+        return page_answer(page, map(answer, page.rows))
+
+    def show(_call: Call, row_id: int) -> Answer:
+        row = find(row_id)
+        return Answer(answer(row), row.version)
+
+    def create(call: Call) -> Made:
+        public_id = services.create(kind, call.actor, call.body.name)
+        return {"row_id": services.find(kind, public_id).id}
+
+    def rename(call: Call, row_id: int) -> Made:
+        public_id = find(row_id).public_id
+        services.rename(kind, call.actor, public_id, call.version, call.body.name)
+        return {"row_id": row_id}
+
+    def delete(call: Call, row_id: int) -> Answer:
+        public_id = find(row_id).public_id
+        with writing():
+            found = services.find(kind, public_id, locked=True)
+            if call.version not in (None, found.version):
+                raise Stale(f"This {kind.one} changed after you read it.")
+            services.delete(kind, call.actor, public_id)
+        return Answer(None)
+
+    item = {"id": 3, "name": example, "version": 1}
+    shown = Operation(
+        name=f"show{title}",
+        method="GET",
+        path=path,
+        summary=f"Show a {kind.one}",
+        permission=READ,
+        run=show,
+        answers=Named,
+        example=item,
+        problems=(404,),
+    )
+    yield shown
+    yield Operation(
+        name=f"list{many}",
+        method="GET",
+        path=f"/{kind.many}",
+        summary=f"List {kind.many}, newest first",
+        permission=READ,
+        run=list_,
+        query=NameQuery,
+        answers=page_schema(schema_of(Named)),
+        example=page_example(item),
+        problems=(400,),
+    )
+    yield Operation(
+        name=f"create{title}",
+        method="POST",
+        path=f"/{kind.many}",
+        summary=f"Add a {kind.one}",
+        permission=EDIT,
+        run=create,
+        shows=shown,
+        body=NameValues,
+        status=201,
+    )
+    yield Operation(
+        name=f"update{title}",
+        method="PATCH",
+        path=path,
+        summary=f"Rename a {kind.one}",
+        permission=EDIT,
+        run=rename,
+        shows=shown,
+        body=NameValues,
+        problems=(404, 409, 412),
+    )
+    yield Operation(
+        name=f"delete{title}",
+        method="DELETE",
+        path=path,
+        summary=f"Delete a {kind.one} that no asset uses",
+        permission=EDIT,
+        run=delete,
+        status=204,
+        problems=(404, 409, 412),
+    )
+
+
+OPERATIONS: Final = (
+    *_operations(CATEGORIES, "Laptops"),
+    *_operations(LOCATIONS, "Head office, room 204"),
+)

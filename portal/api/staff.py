@@ -1,0 +1,212 @@
+"""Staff: the people who can hold assets."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import func, select
+
+from portal.api.lists import Paging, Text, page_answer, page_example, page_schema
+from portal.api.operations import ID, Answer, Call, Made, Operation
+from portal.api.reading import given, partial, schema_of
+from portal.lib.paging import Page
+from portal.models.assignments import Staff
+from portal.services.assets import staff as services
+from portal.services.assets.staff import StaffValues
+from portal.services.core.keyset import newest_first
+from portal.services.core.refusals import NotFound
+from portal.services.core.unit_of_work import session, writing
+
+PERSON: Final = f"/staff/<{ID}:staff_id>"
+READ: Final = "assets.read"
+EDIT: Final = "assets.edit"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A member of staff. `is_active`: they haven’t left, and can get assets."""
+
+    id: int
+    name: str
+    email: str
+    employee_no: str | None
+    department: str | None
+    phone: str | None
+    is_active: bool
+    version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StaffQuery(Paging):
+    """Which people. `q` looks into names, email addresses, departments, and employee numbers."""
+
+    q: Text = ""
+    email: Text = ""
+    is_active: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StaffChange(StaffValues):
+    """What can be changed of a person."""
+
+    is_active: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """An asset that somebody has now."""
+
+    asset_id: int
+    asset_tag: str
+    name: str
+    status: str
+
+
+StaffPatch: Final = partial(StaffChange)
+
+
+def find(staff_id: int) -> Staff:
+    """Return the person with this number on the wire. Raises `NotFound`."""
+    row = session().get(Staff, staff_id)
+    if row is None:
+        raise NotFound("There’s no one with this ID on the staff list.")
+    return row
+
+
+def _answer(row: Staff) -> Person:
+    values = services.values_of(row)
+    return Person(
+        row.id,
+        values.name,
+        values.email,
+        values.employee_no,
+        values.department,
+        values.phone,
+        row.is_active,
+        row.version,
+    )
+
+
+def _list(call: Call) -> Answer:
+    asked: StaffQuery = call.query
+    query = select(Staff)
+    if asked.q:
+        query = query.where(services.holds(asked.q))
+    if asked.email:
+        query = query.where(func.lower(Staff.email) == func.lower(asked.email))
+    if asked.is_active is not None:
+        query = query.where(Staff.is_active.is_(asked.is_active))
+    page: Page[Staff] = newest_first(query, Staff.id, asked.after, asked.limit)
+    return page_answer(page, map(_answer, page.rows))
+
+
+def _show(_call: Call, staff_id: int) -> Answer:
+    row = find(staff_id)
+    return Answer(_answer(row), row.version)
+
+
+def _create(call: Call) -> Made:
+    public_id = services.create(call.actor, call.body)
+    return {"staff_id": services.find(public_id).id}
+
+
+def _edit(call: Call, staff_id: int) -> Made:
+    fields = given(call.body)
+    is_active = fields.pop("is_active", None)
+    public_id = find(staff_id).public_id
+    with writing():
+        if fields or call.version is not None:
+            services.edit_fields(call.actor, public_id, fields, call.version)
+        if is_active is not None:
+            switch = services.reactivate if is_active else services.deactivate
+            switch(call.actor, public_id)
+    return {"staff_id": staff_id}
+
+
+def _assets(_call: Call, staff_id: int) -> Answer:
+    held = services.holdings_of(find(staff_id).id)
+    items = [Holding(row.id, row.asset_tag, row.name, row.status) for row in held]
+    return Answer({"items": items})
+
+
+EXAMPLE: Final = {
+    "id": 17,
+    "name": "Maria Lopez",
+    "email": "maria.lopez@example.com",
+    "employee_no": "E-1017",
+    "department": "Sales",
+    "phone": None,
+    "is_active": True,
+    "version": 1,
+}
+SHOW: Final = Operation(
+    name="showStaff",
+    method="GET",
+    path=PERSON,
+    summary="Show a member of staff",
+    permission=READ,
+    run=_show,
+    answers=Person,
+    example=EXAMPLE,
+    problems=(404,),
+)
+OPERATIONS: Final = (
+    Operation(
+        name="listStaff",
+        method="GET",
+        path="/staff",
+        summary="List staff, newest first",
+        permission=READ,
+        run=_list,
+        query=StaffQuery,
+        answers=page_schema(schema_of(Person)),
+        example=page_example(EXAMPLE),
+        problems=(400,),
+    ),
+    Operation(
+        name="createStaff",
+        method="POST",
+        path="/staff",
+        summary="Add a member of staff",
+        permission=EDIT,
+        run=_create,
+        shows=SHOW,
+        body=StaffValues,
+        status=201,
+    ),
+    SHOW,
+    Operation(
+        name="updateStaff",
+        method="PATCH",
+        path=PERSON,
+        summary="Change a member of staff. With is_active false, the person has left",
+        permission=EDIT,
+        run=_edit,
+        shows=SHOW,
+        body=StaffPatch,
+        problems=(404, 409, 412),
+    ),
+    Operation(
+        name="listStaffAssets",
+        method="GET",
+        path=f"{PERSON}/assets",
+        summary="List the assets that a person has now",
+        permission=READ,
+        run=_assets,
+        answers={
+            "type": "object",
+            "required": ["items"],
+            "properties": {"items": {"type": "array", "items": schema_of(Holding)}},
+        },
+        example={
+            "items": [
+                {
+                    "asset_id": 123,
+                    "asset_tag": "AST-00123",
+                    "name": "ThinkPad T14",
+                    "status": "checked_out",
+                }
+            ]
+        },
+        problems=(404,),
+    ),
+)

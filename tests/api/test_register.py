@@ -1,0 +1,236 @@
+"""Assets, staff, categories and locations: what programs read and write of them."""
+
+import json
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from portal.extensions import db
+from portal.models.deliveries import Event
+from portal.models.people import Role
+from portal.services.core.unit_of_work import session
+from tests.api.client import Program, program
+from tests.support.database.statements import asked
+from tests.support.factories import make_asset
+
+pytestmark = pytest.mark.both_databases
+
+
+@pytest.fixture
+def at(app: Flask) -> Program:
+    return program(app, Role.MANAGER)
+
+
+def test_an_asset_is_made_read_changed_and_deleted_by_its_number(at: Program) -> None:
+    laptops = at.made("/categories", name="Laptops")
+    made = at.ask("POST", "/assets", json={"name": " ThinkPad ", "category_id": laptops["id"]})
+    assert made.status_code == 201
+    path = made.headers["Location"].removeprefix("/api/v1")
+    shown = at.get(path)
+    assert shown.json == made.json
+    assert shown.json is not None
+    assert shown.json["name"] == "ThinkPad"
+    assert shown.json["category"] == {"id": laptops["id"], "name": "Laptops"}
+    assert shown.headers["ETag"] == '"1"'
+    changed = at.ask("PATCH", path, json={"notes": "Docked", "purchase_cost": "1249.00"})
+    assert changed.json is not None
+    assert (changed.json["notes"], changed.json["purchase_cost"]) == ("Docked", "1249.00")
+    assert changed.json["name"] == "ThinkPad", "what is not sent stays"
+    assert at.ask("DELETE", path).status_code == 204
+    gone = at.get(path).json
+    assert gone is not None
+    assert gone["deleted_at"] is not None
+    assert at.items("/assets") == []
+    assert at.items("/assets?deleted=true") == [gone]
+
+
+def test_receivers_and_timeline_are_told_which_program_did_it(app: Flask, at: Program) -> None:
+    made = at.made("/assets", name="ThinkPad")
+    event = json.loads(session().scalars(select(Event.body)).one())
+    me = at.get("/me").json
+    assert me is not None
+    actor = event["data"]["actor"]
+    assert (actor["type"], actor["name"], event["data"]["origin"]) == ("api", me["name"], "api")
+    assert isinstance(actor["id"], int)
+    (line,) = at.items(f"/assets/{made['id']}/timeline")
+    assert (line["action"], line["actor"], line["origin"]) == ("create", me["name"], "api")
+
+
+def test_what_was_read_before_somebody_changed_it_changes_nothing(at: Program) -> None:
+    for path, first, second in (
+        (f"/assets/{at.made('/assets', name='A')['id']}", {"name": "B"}, {"name": "C"}),
+        (f"/categories/{at.made('/categories', name='A')['id']}", {"name": "B"}, {"name": "C"}),
+        (
+            f"/staff/{at.made('/staff', name='A', email='a@example.com')['id']}",
+            {"name": "B"},
+            {"is_active": False},
+        ),
+    ):
+        tag = at.get(path).headers["ETag"]
+        assert at.ask("PATCH", path, json=first, headers={"If-Match": tag}).status_code == 200
+        for stale in (tag, '"x"', "W/"):
+            answer = at.ask("PATCH", path, json=second, headers={"If-Match": stale})
+            assert answer.status_code == 412, (path, stale)
+        assert at.get(path).json["name"] == "B"  # type: ignore[index]
+        again = at.get(path).headers["ETag"]
+        assert at.ask("PATCH", path, json=second, headers={"If-Match": again}).status_code == 200
+
+
+def test_every_fault_is_told_at_once_each_at_its_field(at: Program) -> None:
+    wrong = {"name": "", "asset_tag": "a b", "purchase_cost": "-1", "model": "m" * 121}
+    answer = at.ask("POST", "/assets", json=wrong)
+    assert answer.status_code == 422
+    assert answer.json is not None
+    assert {each["field"] for each in answer.json["errors"]} == set(wrong)
+    assert at.items("/assets") == []
+    answer = at.ask("POST", "/staff", json={"name": "", "email": "nobody"})
+    assert answer.json is not None
+    assert {each["field"] for each in answer.json["errors"]} == {"name", "email"}
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "said"),
+    [
+        ({"name": "A", "serial": "1"}, "serial", "serial_number"),
+        ({"name": 7}, "name", "string"),
+        ({"name": "A", "category_id": "1"}, "category_id", "integer"),
+        ({"name": "A", "category_id": 2**40}, "category_id", ""),
+        ({"name": "A\0"}, "name", "NUL"),
+        ({"name": "A", "purchase_date": "tomorrow"}, "purchase_date", "date"),
+        ({"name": "A", "quantity": 10**30, "kind": "stock"}, "quantity", ""),
+        ({}, "name", "Required"),
+    ],
+)
+def test_a_wrong_field_is_named_and_never_an_error_of_ours(
+    at: Program, body: dict[str, Any], field: str, said: str
+) -> None:
+    answer = at.ask("POST", "/assets", json=body)
+    assert answer.status_code == 422
+    assert answer.json is not None
+    (error,) = answer.json["errors"]
+    assert error["field"] == field
+    assert said in error["detail"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "kind", "code"),
+    [
+        (b"{", "application/json", 400),
+        (b"[" * 5_000, "application/json", 400),
+        (b'{"name": "\\ud800"}', "application/json", 400),
+        (b"[]", "application/json", 422),
+        (b'{"name": "A"}', "text/plain", 415),
+        (b'{"name": "' + b"A" * 2**20 + b'"}', "application/json", 413),
+        (b'{"name": "A", "purchase_cost": NaN}', "application/json", 400),
+    ],
+)
+def test_what_is_no_json_object_of_ours_is_refused(
+    at: Program, sent: bytes, kind: str, code: int
+) -> None:
+    answer = at.ask("POST", "/assets", data=sent, content_type=kind)
+    assert (answer.status_code, answer.mimetype) == (code, "application/problem+json")
+
+
+def test_a_mistyped_filter_answers_nothing_and_says_which(at: Program) -> None:
+    at.made("/assets", name="A", serial_number="S-1")
+    for query, field in (
+        ("serial=S-1", "serial"),
+        ("limit=0", "limit"),
+        ("limit=201", "limit"),
+        ("status=lent", "status"),
+        ("category_id=99", "category_id"),
+        ("serial_number=S-1&serial_number=S-2", "serial_number"),
+    ):
+        answer = at.get(f"/assets?{query}")
+        assert answer.status_code == 422, query
+        assert answer.json is not None
+        assert [each["field"] for each in answer.json["errors"]] == [field], query
+    assert at.get("/assets?after=nowhere").status_code == 400
+    assert at.get("/assets/99999999999999999999").status_code == 404
+
+
+def test_things_are_found_by_what_a_script_knows_of_them(at: Program) -> None:
+    for number in (1, 2):
+        at.made("/assets", name="A", serial_number=f"S-{number}", asset_tag=f"T/{number}")
+        at.made("/staff", name="Ana", email=f"Ana{number}@example.com")
+    assert [each["serial_number"] for each in at.items("/assets?serial_number=s-2")] == ["S-2"]
+    assert [each["asset_tag"] for each in at.items("/assets?asset_tag=t/1")] == ["T/1"]
+    assert [each["email"] for each in at.items("/staff?email=ana1@example.com")] == [
+        "Ana1@example.com"
+    ]
+    at.made("/locations", name="Hamburg")
+    assert [each["name"] for each in at.items("/locations?name=HAMBURG")] == ["Hamburg"]
+
+
+def test_a_list_is_walked_to_its_end_in_few_queries(at: Program) -> None:
+    for number in range(5):
+        make_asset(name=f"A{number}")
+    names, path = [], "/assets?limit=2"
+    while path:
+        answer = at.get(path).json
+        assert answer is not None
+        names += [each["name"] for each in answer["items"]]
+        path = answer["next"] and f"/assets?limit=2&after={answer['next']}"
+    assert names == ["A4", "A3", "A2", "A1", "A0"]
+    with asked(db.engine, "SELECT") as queries:
+        at.get("/assets?limit=200")
+    assert len(queries) == 3, "the token, the assets, their holders"
+
+
+def test_one_key_makes_one_thing_and_fits_one_request(at: Program) -> None:
+    key = {"Idempotency-Key": "import-7"}
+    first = at.ask("POST", "/assets", json={"name": "A"}, headers=key)
+    at.ask("PATCH", first.headers["Location"].removeprefix("/api/v1"), json={"name": "B"})
+    again = at.ask("POST", "/assets", json={"name": "A"}, headers=key)
+    assert (again.status_code, again.headers["Location"]) == (201, first.headers["Location"])
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert again.json is not None
+    assert again.json["name"] == "B", "as it is now"
+    assert "Idempotency-Replayed" not in first.headers
+    assert len(at.items("/assets")) == 1
+    other = at.ask("POST", "/assets", json={"name": "Other"}, headers=key)
+    assert other.status_code == 422
+    assert len(at.items("/assets")) == 1
+    for bad in ("", "two words", "x" * 256):
+        answer = at.ask("POST", "/assets", json={"name": "A"}, headers={"Idempotency-Key": bad})
+        assert answer.status_code == 422, bad
+
+
+def test_a_refusal_frees_the_key(at: Program) -> None:
+    key = {"Idempotency-Key": "k"}
+    taken = {"name": "A", "asset_tag": "T-1"}
+    number = at.made("/assets", **taken)["id"]
+    assert at.ask("POST", "/assets", json=taken, headers=key).status_code == 422
+    at.ask("DELETE", f"/assets/{number}")
+    assert at.ask("POST", "/assets", json=taken, headers=key).status_code == 201
+
+
+def test_somebody_leaves_and_comes_back_and_not_while_they_have_something(at: Program) -> None:
+    maria = at.made("/staff", name="Maria", email="maria@example.com")
+    path = f"/staff/{maria['id']}"
+    assert at.ask("PATCH", path, json={"is_active": False}).json["is_active"] is False  # type: ignore[index]
+    assert at.items("/staff?is_active=true") == []
+    assert at.ask("PATCH", path, json={"is_active": True}).status_code == 200
+    assert at.items(f"{path}/assets") == []
+
+
+def test_what_is_used_is_not_deleted(at: Program) -> None:
+    laptops = at.made("/categories", name="Laptops")
+    at.made("/assets", name="A", category_id=laptops["id"])
+    answer = at.ask("DELETE", f"/categories/{laptops['id']}")
+    assert answer.status_code == 409
+    assert answer.json is not None
+    assert "1 asset is still in" in answer.json["detail"]
+    stale = {"If-Match": '"9"'}
+    assert at.ask("DELETE", f"/categories/{laptops['id']}", headers=stale).status_code == 412
+
+
+@pytest.mark.parametrize("role", [Role.SUPPORT, Role.MANAGER])
+def test_a_token_that_may_only_read_changes_nothing(app: Flask, role: Role) -> None:
+    reader = program(app, role, read_only=True)
+    assert reader.get("/assets").status_code == 200
+    answer = reader.ask("POST", "/assets", json={"name": "A"})
+    assert answer.status_code == 403
+    assert reader.items("/assets") == []
