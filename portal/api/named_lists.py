@@ -4,15 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import func, select
-
 from portal.api.lists import Paging, Text, page_answer, page_example, page_schema
 from portal.api.operations import ID, Answer, Call, Made, Operation
 from portal.api.reading import schema_of
 from portal.models.assets import Category, Location
 from portal.services.assets import named_lists as services
 from portal.services.assets.named_lists import CATEGORIES, LOCATIONS, NamedList
-from portal.services.core.keyset import newest_first
 from portal.services.core.refusals import NotFound, Stale
 from portal.services.core.unit_of_work import session, writing
 
@@ -59,10 +56,7 @@ def _operations(kind: NamedList, example: str) -> Iterator[Operation]:
         return Named(row.id, row.name, row.version)
 
     def list_(call: Call) -> Answer:
-        query: Any = select(model)
-        if call.query.name:
-            query = query.where(func.lower(model.name) == func.lower(call.query.name))
-        page = newest_first(query, model.id, call.query.after, call.query.limit)
+        page = services.find_page(kind, call.query.name, call.query.after, call.query.limit)
         return page_answer(page, map(answer, page.rows))
 
     def show(_call: Call, row_id: int) -> Answer:

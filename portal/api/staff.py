@@ -3,16 +3,12 @@
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import func, select
-
 from portal.api.lists import Paging, Text, page_answer, page_example, page_schema
 from portal.api.operations import ID, Answer, Call, Made, Operation
 from portal.api.reading import given, partial, schema_of
-from portal.lib.paging import Page
 from portal.models.assignments import Staff
 from portal.services.assets import staff as services
-from portal.services.assets.staff import StaffValues
-from portal.services.core.keyset import newest_first
+from portal.services.assets.staff import StaffFilter, StaffValues
 from portal.services.core.refusals import NotFound
 from portal.services.core.unit_of_work import session, writing
 
@@ -88,14 +84,8 @@ def _answer(row: Staff) -> Person:
 
 def _list(call: Call) -> Answer:
     asked: StaffQuery = call.query
-    query = select(Staff)
-    if asked.q:
-        query = query.where(services.holds(asked.q))
-    if asked.email:
-        query = query.where(func.lower(Staff.email) == func.lower(asked.email))
-    if asked.is_active is not None:
-        query = query.where(Staff.is_active.is_(asked.is_active))
-    page: Page[Staff] = newest_first(query, Staff.id, asked.after, asked.limit)
+    chosen = StaffFilter(search=asked.q, email=asked.email, is_active=asked.is_active)
+    page = services.find_page(chosen, asked.after, asked.limit)
     return page_answer(page, map(_answer, page.rows))
 
 

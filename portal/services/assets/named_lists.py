@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Select, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from portal.lib.paging import Page
 from portal.models.assets import Asset, Category, Location
 from portal.services import audit
-from portal.services.core.keyset import by_name
+from portal.services.core.keyset import by_name, newest_first
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotFound, Refusal, Stale
 from portal.services.core.unit_of_work import session, writing
@@ -75,6 +75,16 @@ def page(kind: NamedList, cursor: str | None = None) -> Page[ListedName]:
     count = select(func.count()).where(kind.used_by == model.id, Asset.deleted_at.is_(None))
     query = select(model.id, model.public_id, model.name, count.scalar_subquery().label("assets"))
     return by_name(query, model.name, model.id, cursor, ListedName)
+
+
+def find_page(
+    kind: NamedList, name: str = "", cursor: str | None = None, size: int | None = None
+) -> Page[Any]:
+    """Return one page of the list, newest first. `name`: of one alone, in whatever capitals."""
+    query: Select[Any] = select(kind.model)
+    if name:
+        query = query.where(func.lower(kind.model.name) == func.lower(name))
+    return newest_first(query, kind.model.id, cursor, size)
 
 
 def create(kind: NamedList, actor: Actor, name: str) -> UUID:

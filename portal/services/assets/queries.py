@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import InstrumentedAttribute, joinedload
 
-from portal.lib.paging import PAGE_SIZE, Page
+from portal.lib.paging import Page
 from portal.lib.typed_text import harmless
 from portal.models.assets import Asset, AssetStatus, Category, Location
 from portal.models.assignments import Assignment, Staff
@@ -77,7 +77,7 @@ class AssetFilter:
 
 
 def list_assets(
-    chosen: AssetFilter, cursor: str | None = None, size: int = PAGE_SIZE
+    chosen: AssetFilter, cursor: str | None = None, size: int | None = None
 ) -> Page[Asset]:
     """Return one page of the assets that match, with their category and location."""
     query = select(Asset).options(joinedload(Asset.category), joinedload(Asset.location))

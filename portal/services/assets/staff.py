@@ -18,7 +18,7 @@ from portal.models.audit import ErasedKind
 from portal.models.planning import OPEN_RESERVATIONS, Reservation
 from portal.services import audit
 from portal.services.core.erasures import refuse_erased
-from portal.services.core.keyset import by_name
+from portal.services.core.keyset import by_name, newest_first
 from portal.services.core.permissions import Actor, require
 from portal.services.core.queries import any_holds, capped
 from portal.services.core.refusals import Fault, NotFound, Refusal, Stale, refuse_all
@@ -263,8 +263,31 @@ def listing(
     """Return one page by name, of those who have left or of the others, that match the search."""
     query = _listed().where(Staff.is_active.is_(not left))
     if search:
-        query = query.where(holds(search))
+        query = query.where(_holds(search))
     return by_name(query, Staff.name, Staff.id, cursor, ListedStaff)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StaffFilter:
+    """Conditions on staff. `email`: whole, in whatever capitals. `is_active`: None for all."""
+
+    search: str = ""
+    email: str = ""
+    is_active: bool | None = None
+
+
+def find_page(
+    chosen: StaffFilter, cursor: str | None = None, size: int | None = None
+) -> Page[Staff]:
+    """Return one page of those who match, newest first."""
+    query = select(Staff)
+    if chosen.search:
+        query = query.where(_holds(chosen.search))
+    if chosen.email:
+        query = query.where(func.lower(Staff.email) == func.lower(chosen.email))
+    if chosen.is_active is not None:
+        query = query.where(Staff.is_active.is_(chosen.is_active))
+    return newest_first(query, Staff.id, cursor, size)
 
 
 def find_listed(public_id: UUID) -> ListedStaff | None:
@@ -275,7 +298,7 @@ def find_listed(public_id: UUID) -> ListedStaff | None:
 
 def count(search: str) -> int:
     """Count those who have not left and match (`capped`)."""
-    return capped(session(), select(Staff.id).where(Staff.is_active, holds(search)))
+    return capped(session(), select(Staff.id).where(Staff.is_active, _holds(search)))
 
 
 def has_staff() -> bool:
@@ -317,6 +340,5 @@ def _listed() -> Select[Any]:
     )
 
 
-def holds(search: str) -> ColumnElement[bool]:
-    """Return whether name, address, department, or number has it, as a condition on staff."""
+def _holds(search: str) -> ColumnElement[bool]:
     return any_holds((Staff.name, Staff.email, Staff.department, Staff.employee_no), search)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal.lib.paging import PAGE_SIZE, Page
+from portal.lib.paging import Page
 from portal.models.assets import Activity
 from portal.services.core.keyset import newest_first
 from portal.services.core.permissions import Actor
@@ -18,7 +18,7 @@ def write(current: Session, actor: Actor, line: Activity) -> None:
     current.add(line)
 
 
-def timeline(asset_id: int, cursor: str | None = None, size: int = PAGE_SIZE) -> Page[Activity]:
+def timeline(asset_id: int, cursor: str | None = None, size: int | None = None) -> Page[Activity]:
     query = select(Activity).where(Activity.asset_id == asset_id)
     return newest_first(query, Activity.id, cursor, size)
 

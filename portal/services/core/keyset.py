@@ -34,7 +34,7 @@ def newest_first(
     statement: Select[T],
     ids: InstrumentedAttribute[int],
     cursor: str | None,
-    size: int = PAGE_SIZE,
+    size: int | None = None,
 ) -> Page[T]:
     """Return the page at `cursor` of the entities that `statement` selects, by the column `ids`."""
 
@@ -55,14 +55,14 @@ def newest_of(
     ids: InstrumentedAttribute[int],
     cursor: str | None,
     branches: Sequence[Select[int]],
-    size: int = PAGE_SIZE,
+    size: int | None = None,
 ) -> Page[T]:
     """Return the page at `cursor` of what any of several branches finds (`side_by_side`)."""
 
     def read(place: Cursor | None) -> Sequence[T]:
         newer = place is not None and place.newer
         beside = int(place.key[0]) if place is not None else None
-        page_ids = side_by_side(branches, size + 1, beside, ascending=newer)
+        page_ids = side_by_side(branches, one_more(size), beside, ascending=newer)
         order = ids.asc() if newer else ids.desc()
         return _some(statement.where(ids.in_(page_ids)).order_by(order), size)
 
@@ -175,7 +175,7 @@ def by_name(
     *,
     reverse: bool = False,
     branches: Sequence[Select[int]] = (),
-    size: int = PAGE_SIZE,
+    size: int | None = None,
 ) -> Page[T]:
     """Return the page at `cursor`, by name whatever its capitals, then by id; by `rank` before
     either.
@@ -199,9 +199,11 @@ def by_name(
             first: ColumnElement[Any] = literal(place.key[0], types[0])
             bounds = [key[0] >= first, here > there] if is_up else [key[0] <= first, here < there]
         if branches:
-            parts = [branch.where(*bounds).order_by(*order).limit(size + 1) for branch in branches]
+            parts = [
+                branch.where(*bounds).order_by(*order).limit(one_more(size)) for branch in branches
+            ]
             bounds = [ids.in_(union_all(*(select(part.subquery()) for part in parts)))]
-        lines = statement.where(*bounds).order_by(*order).limit(size + 1)
+        lines = statement.where(*bounds).order_by(*order).limit(one_more(size))
         return session().execute(lines).all()
 
     page = page_at(read, Cursor.decode(cursor, shape), lambda row: tuple(row[-len(key) :]), size)
@@ -212,23 +214,24 @@ def page_at(
     read: Callable[[Cursor | None], Sequence[T]],
     place: Cursor | None,
     key: Callable[[T], Key],
-    size: int = PAGE_SIZE,
+    size: int | None = None,
 ) -> Page[T]:
     """Return the page at `place`; the first one where nothing newer is left: it is off the list
     now, or was on its first page all along."""
     rows = read(place)
     if place is not None and place.newer and not rows:
         place, rows = None, read(None)
-    return page_of(rows, place, key, size)
+    return page_of(rows, place, key, size or PAGE_SIZE)
 
 
-def one_more() -> int:
-    """So many rows are read for a page: the last one tells that another page follows."""
-    return PAGE_SIZE + 1
+def one_more(size: int | None = None) -> int:
+    """So many rows are read for a page: the last one tells that another page follows. `size`: of
+    one that is not a page of the portal's own."""
+    return (size or PAGE_SIZE) + 1
 
 
-def _some(statement: Select[T], size: int = PAGE_SIZE) -> Sequence[T]:
-    return session().scalars(statement.limit(size + 1)).all()
+def _some(statement: Select[T], size: int | None = None) -> Sequence[T]:
+    return session().scalars(statement.limit(one_more(size))).all()
 
 
 def _time_of(place: Cursor, kind: type[Any]) -> date | datetime:

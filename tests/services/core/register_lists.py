@@ -19,6 +19,7 @@ from portal.services.assets import queries as asset_queries
 from portal.services.assets import staff as asset_staff
 from portal.services.assets.pages import AssetOrder
 from portal.services.assets.queries import AssetFilter, Shown
+from portal.services.assets.staff import StaffFilter
 from portal.services.core.unit_of_work import session
 from tests.services.core.keyset_walk import NOON, Case, by_id, every, newest, of_two_assets, store
 
@@ -85,6 +86,8 @@ def assets() -> Iterator[Case]:
     yield case(at_desk, category=desks.public_id)
     yield case(lambda row: row.location_id is not None, location=hall.public_id)
     yield case(lambda row: row.serial_number is not None, search="sn")
+    yield case(lambda row: row.serial_number == "SN4", serial_number="sn4")
+    yield case(lambda row: row.asset_tag == "T-4", asset_tag="t-4")
     yield case(lambda row: row.id in has_it, search="ANA@")
     yield case(
         lambda row: at_desk(row) and row.id in has_it, search="Ana", category=desks.public_id
@@ -217,6 +220,45 @@ def staff() -> Iterator[Case]:
                 ),
                 lambda line: line.public_id,
                 expected,
+            )
+
+
+def newest_staff() -> Iterator[Case]:
+    """Of each filter some match and some do not."""
+    store(
+        *(
+            Staff(name="Ana" if n % 3 else "Ben", email=f"p{n}@example.com", is_active=n % 4 != 1)
+            for n in range(15)
+        )
+    )
+
+    def case(does: Callable[[Staff], bool], **asked: Any) -> Case:
+        chosen = StaffFilter(**asked)
+        return Case(
+            f"staff {asked}",
+            lambda cursor: asset_staff.find_page(chosen, cursor),
+            by_id,
+            newest([row for row in every(Staff) if does(row)]),
+            frozenset(asked),
+        )
+
+    yield case(lambda _: True)
+    yield case(lambda row: row.name == "Ana", search="an")
+    yield case(lambda row: row.is_active, is_active=True)
+    yield case(lambda row: not row.is_active, is_active=False)
+    yield case(lambda row: row.email == "p2@example.com", email="P2@example.com")
+
+
+def newest_names() -> Iterator[Case]:
+    """Both lists of names, and one name of each."""
+    for kind, model in ((named_lists.CATEGORIES, Category), (named_lists.LOCATIONS, Location)):
+        store(*(model(name=f"N{n}") for n in range(9)))
+        for name in ("", "n3"):
+            yield Case(
+                f"{kind.many} {name}",
+                lambda cursor, kind=kind, name=name: named_lists.find_page(kind, name, cursor),
+                by_id,
+                newest([row for row in every(model) if name in ("", row.name.lower())]),
             )
 
 

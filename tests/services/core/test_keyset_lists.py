@@ -52,7 +52,9 @@ LISTS: dict[Callable[..., Any], Callable[[], Iterator[Case]]] = {
     asset_queries.list_assets: register_lists.assets,
     asset_pages.in_order: register_lists.sorted_assets,
     staff.listing: register_lists.staff,
+    staff.find_page: register_lists.newest_staff,
     named_lists.page: register_lists.names,
+    named_lists.find_page: register_lists.newest_names,
     planning_queries.list_reservations: planned_lists.reservations,
     planning_queries.list_maintenances: planned_lists.maintenances,
     planning_queries.past_reservations: planned_lists.past_reservations,
@@ -77,6 +79,7 @@ APART = {
 
 FILTERS = {
     asset_queries.list_assets: AssetFilter,
+    staff.find_page: StaffFilter,
     audit_queries.find_page: TrailFilter,
     alert_queries.list_alerts: AlertFilter,
 }
