@@ -27,6 +27,7 @@ from portal.services.assets import pages as asset_pages
 from portal.services.assets import queries as asset_queries
 from portal.services.assets.pages import RANKS, AssetOrder, in_order
 from portal.services.assets.queries import AssetFilter, Shown
+from portal.services.assets.staff import StaffFilter
 from portal.services.audit import TrailFilter
 from portal.services.core import keyset
 from portal.services.core.unit_of_work import session
