@@ -96,7 +96,7 @@ def write(current: Session, mail: Mail, zone: ZoneInfo) -> Letter | None:
     parts.append(f"View all alerts:\n{base}/alerts")
     parts.append(
         f"Times are in the time zone {zone.key}. An administrator of the asset register at "
-        f"{urlsplit(base).netloc} added {address} under Settings → Alerts and can remove it there."
+        f"{urlsplit(base).netloc} added {address} under Alert settings and can remove it there."
     )
     return Letter(_subject(alerts, counts), "\n\n".join(parts) + "\n")
 
