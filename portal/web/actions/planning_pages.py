@@ -202,7 +202,10 @@ class CompleteForm(RuledForm):
     def defaults(cls, asset: Asset, subject: UUID | None) -> dict[str, Any]:
         maintenance = find(Maintenance, asset.id, subject)
         is_damaged = asset.condition == Condition.DAMAGED
+        is_repair = is_damaged or maintenance.type == MaintenanceType.CORRECTIVE
+        outcome = MaintenanceOutcome.REPAIRED if is_repair else MaintenanceOutcome.OK
         return {
+            "outcome": outcome.value,
             "completed_on": today(),
             "condition": Condition.GOOD.value if is_damaged else asset.condition,
             "supplier": maintenance.supplier,
@@ -262,7 +265,7 @@ def _maintenance(asset: Asset, subject: UUID | None) -> dict[str, Any]:
         ("Estimated cost", money(maintenance.estimated_cost)),
         ("Note", maintenance.note),
     ]
-    return {"concerned": facts}
+    return {"concerned": [(label, value) for label, value in facts if value]}
 
 
 ABOUT: Final = "actions/planning_form.html"

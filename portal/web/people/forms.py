@@ -27,8 +27,8 @@ ROLE_HINTS: Final = {
     "manager": "Can edit assets, acknowledge alerts, and view webhooks and deliveries",
     "support": "Can test webhooks, retry and dismiss deliveries, and view everything except "
     "settings",
-    "viewer": "Can view assets, deliveries, and alerts, but not requests and responses. Can’t "
-    "change anything",
+    "viewer": "Can view assets, webhooks, deliveries, and alerts, but not requests and responses. "
+    "Can’t change anything",
 }
 
 NEVER: Final = "none"

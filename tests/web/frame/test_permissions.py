@@ -11,7 +11,7 @@ from portal.app import create_app
 from portal.config.settings import Settings
 from portal.extensions import db
 from portal.models.people import Role
-from portal.services.core.permissions import PERMISSIONS, allows
+from portal.services.core.permissions import CONTENT, PERMISSIONS, allows, token_allows
 from portal.web.frame.access import condition_of, permission_of, requires
 from tests.support.factories import make_user
 from tests.support.pages import Page, Pages
@@ -83,6 +83,12 @@ def test_each_role_has_the_permissions_that_are_written_out_and_no_other() -> No
         ]
     assert not any(allows(role, permission) for role in ROLES for permission in ("", "assets.burn"))
     assert not any(allows(role, permission) for role in ("", "owner") for permission in MATRIX)
+
+
+def test_a_program_that_only_reads_sees_contents_as_its_role_does() -> None:
+    seen = [role for role in ROLES if token_allows(role, CONTENT, read_only=True)]
+    assert seen == [role for role in ROLES if role in MATRIX[CONTENT]]
+    assert not token_allows("admin", "deliveries.retry", read_only=True)
 
 
 def test_every_view_asks_for_the_permission_that_is_written_out(app: Flask) -> None:
