@@ -10,8 +10,9 @@ import ssl
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
-from email.headerregistry import Address
+from email.headerregistry import Address, BaseHeader, HeaderRegistry, UnstructuredHeader
 from email.message import EmailMessage
+from email.policy import default
 from email.utils import format_datetime, formataddr, parseaddr
 from enum import StrEnum
 from time import monotonic
@@ -66,6 +67,20 @@ REMEDIES: Final = {
 }
 
 
+class OneLine(UnstructuredHeader, BaseHeader):
+    """A header with a URL. Whatever is longer than a line would be sent as an encoded word, in
+    which no mail program looks for a URL."""
+
+    def fold(self, *, policy: Any) -> str:
+        """Return it in one line."""
+        return f"{self.name}: {self}{policy.linesep}"
+
+
+HEADERS: Final = HeaderRegistry()
+HEADERS.map_to_type("list-unsubscribe", OneLine)
+POLICY: Final = default.clone(header_factory=HEADERS)
+
+
 class MailFailed(Exception):
     """The message was not taken. `words`: the server's own, or the system's, with “…” for the
     recipient and the password. `may_have_arrived`: the server left without an answer to it."""
@@ -77,10 +92,12 @@ class MailFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """Subject and text of an email. The text can contain a secret link."""
+    """Subject and text of an email. The text can contain a secret link. `unsubscribe`: a URL in the
+    text too, at which a POST ends such emails."""
 
     subject: str
     text: str = field(repr=False)
+    unsubscribe: str = field(default="", repr=False)
 
 
 class MayHaveArrived(smtplib.SMTPException):
@@ -231,7 +248,7 @@ def _mail(
     settings: Settings, url: SplitResult, to: str, letter: Letter, number: UUID
 ) -> EmailMessage:
     sender = parse_qs(url.query).get("from", [_own_address(settings)])[0]
-    message = EmailMessage()
+    message = EmailMessage(POLICY)
     message["Subject"] = " ".join(letter.subject.split())
     name, address = parseaddr(sender)
     message["From"] = sender if name else formataddr((OUR_NAME, address))
@@ -240,6 +257,9 @@ def _mail(
     message["Date"] = format_datetime(utcnow())
     message["Message-ID"] = f"<{number}@{address.rpartition('@')[2]}>"
     message["Auto-Submitted"] = "auto-generated"  # no "I am on holiday" comes back (RFC 3834)
+    if letter.unsubscribe:  # mail programs show a button for these two (RFC 8058)
+        message["List-Unsubscribe"] = f"<{letter.unsubscribe}>"
+        message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     # Left to itself it sends some texts as base64, and others as eight bits.
     message.set_content(letter.text, cte="quoted-printable")
     return message

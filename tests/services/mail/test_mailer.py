@@ -37,6 +37,28 @@ def test_a_password_is_not_sent_in_the_open(app: Flask) -> None:
     assert (server.messages, server.signed_in) == ([], [])
 
 
+def test_a_letter_can_be_unsubscribed_from_by_one_click_whatever_the_length_of_its_link(
+    app: Flask,
+) -> None:
+    raw: list[bytes] = []
+
+    def keep_raw(talk: Session) -> None:
+        talk._say("354 go on")
+        raw.append(b"".join(iter(talk.rfile.readline, b".\r\n")))
+        talk._say("250 taken")
+
+    url = f"https://assets.example.com:8443/unsubscribe?token=1234-5678-{'Ab_-' * 11}"
+    with MailServer() as server:
+        server.odd_answers["DATA"] = keep_raw
+        told = replace(app.extensions["settings"], smtp_url=server.url)
+        mailer.send(told, "a@example.com", Letter("x", "x", url), NUMBER)
+        send(told)
+    unsubscribable, plain = (text.decode().split("\r\n") for text in raw)
+    assert f"List-Unsubscribe: <{url}>" in unsubscribable
+    assert "List-Unsubscribe-Post: List-Unsubscribe=One-Click" in unsubscribable
+    assert not [line for line in plain if line.startswith("List-Unsubscribe")]
+
+
 @pytest.fixture
 def tls(tmp_path: Path) -> SSLContext:
     """Of a mail server whose authority nobody knows yet: it stands in a file."""
