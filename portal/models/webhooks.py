@@ -134,16 +134,25 @@ class WebhookEvent(Base):
     __table_args__ = (Index("ix_webhook_events_event", "event", "webhook_id"),)
 
 
-class Notice(Base):
-    """The last e-mail to a webhook's owner: attention, off or well."""
+class Watch(Base):
+    """A person whom emails tell of a webhook's troubles.
 
-    __tablename__ = "notices"
+    `told`: the latest state that they were told of (`services/webhooks/notices.py`), at `told_at`.
+    A person who ended the emails keeps a row that is not `is_on`: nobody begins them again for
+    somebody who stands in for a missing owner.
+    """
+
+    __tablename__ = "watches"
 
     webhook_id: Mapped[int] = mapped_column(
         ForeignKey("webhooks.id", ondelete="CASCADE"), primary_key=True
     )
-    told: Mapped[str] = mapped_column(String(10))
-    told_at: Mapped[datetime]
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), primary_key=True)
+    is_on: Mapped[bool] = mapped_column(default=True)
+    told: Mapped[str | None] = mapped_column(String(10))
+    told_at: Mapped[datetime | None]
+
+    __table_args__ = (Index("ix_watches_user_id", "user_id"),)
 
 
 class Verdict(StrEnum):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from flask import Flask
@@ -13,6 +13,7 @@ from portal import commands
 from portal.base_app import create_base_app
 from portal.config.settings import load_settings
 from portal.extensions import db
+from portal.lib.clock import utcnow
 from portal.models.deliveries import Delivery
 from portal.queue import notifier
 from portal.services.core.unit_of_work import writing
@@ -230,3 +231,50 @@ def test_what_was_stopped_or_dismissed_is_dismissed_and_the_way_back_keeps_what_
     ]
     assert [act is None for (act,) in told("dismissal_id")] == [False, True, True, False]
     assert {row["status"] for row in map(stored, made)} == {"dismissed", "failed"}
+
+
+# What owners were told, and whether anything was delivered to the webhook since it failed.
+NOTICES: Final = (("attention", False), ("attention", True), ("off", True), ("well", True))
+
+
+def test_owners_or_administrators_go_on_being_told_and_hear_of_nothing_twice(blank: Flask) -> None:
+    upgrade()
+    gone, owner, _sam = make_user(is_active=False), make_user("manager"), make_user("support")
+    admins = [make_user().id for _ in range(2)]
+    hooks = [make_webhook(owner_id=owner.id) for _ in NOTICES]
+    orphan, quiet = make_webhook(owner_id=gone.id), make_webhook(owner_id=owner.id)
+    make_webhook(owner_id=owner.id, deleted_at=utcnow())
+    db.session.remove()
+    downgrade(revision="0112")
+    for hook, (told_, is_well) in zip(hooks, NOTICES, strict=True):
+        since = None if is_well else NOW
+        execute(
+            "UPDATE webhooks SET failing_since = :since WHERE id = :id", since=since, id=hook.id
+        )
+        insert = "INSERT INTO notices (webhook_id, told, told_at) VALUES (:id, :told, :at)"
+        execute(insert, id=hook.id, told=told_, at=NOW)
+    execute(insert, id=orphan.id, told="attention", at=NOW)
+    execute(
+        "INSERT INTO mails (public_id, kind, user_id, webhook_id, created_at, due_at, tries)"
+        " VALUES (:id, 'webhook_attention', :user, :webhook, :at, :at, 0)",
+        id=f"{1:032x}",
+        user=owner.id,
+        webhook=hooks[0].id,
+        at=NOW,
+    )
+    upgrade()
+    wanted = text("SELECT webhook_id, user_id, told, is_on FROM watches ORDER BY 1, 2")
+    assert [tuple(row) for row in db.session.execute(wanted)] == [
+        *(
+            (hook.id, owner.id, told_, True)
+            for hook, told_ in zip(hooks, ("down", "failing", "off", "well"), strict=True)
+        ),
+        *((orphan.id, admin, "failing", True) for admin in admins),
+        (quiet.id, owner.id, None, True),
+    ]
+    kinds = db.session.execute(text("SELECT kind FROM mails")).scalars().all()
+    assert kinds == ["webhook_failing"]
+    db.session.remove()
+    downgrade(revision="0112")
+    back = db.session.execute(text("SELECT told FROM notices ORDER BY webhook_id")).scalars()
+    assert back.all() == ["attention", "attention", "off", "well", "attention"]

@@ -23,6 +23,7 @@ from portal.services.core.permissions import SYSTEM, Actor
 from portal.services.core.unit_of_work import writing
 from portal.services.outbox import publish as outbox_publish
 from portal.services.outbox.publish import NewEvent
+from portal.services.webhooks import watches
 
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 PASSWORD = "a long pass phrase"
@@ -94,6 +95,7 @@ def make_webhook(
         webhook.subscriptions = [WebhookEvent(event=event) for event in events]
         current.add(webhook)
         current.flush()
+        watches.start_for_owner(current, webhook)
         if secret:
             webhook.secret_enc = vault.seal_secret(webhook.id, secret)
         if headers:

@@ -33,7 +33,7 @@ from portal.services.erasure.places import NameTable, places_of
 from portal.services.mail import mails
 from portal.services.people import accounts
 from portal.services.tasks import Kind, Step
-from portal.services.webhooks import rows
+from portal.services.webhooks import rows, watches
 
 NAME: Final = "erasure"
 PERMISSION: Final = "people.erase"
@@ -162,6 +162,7 @@ def _shut_out(current: Session, actor: Actor, kind: ErasedKind, public_id: UUID)
         return staff.deactivate_for_erasure(current, actor, public_id)
     user = accounts.close(current, actor, public_id)
     rows.remove_drafts_of(current, user.id)
+    watches.forget(current, user.id)
     return user
 
 

@@ -4,7 +4,7 @@ about a webhook's state, whichever page or mail says it, comes from here."""
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from functools import cache
 from typing import Any, Final, NamedTuple
@@ -54,9 +54,6 @@ class WebhookStatus(StrEnum):
     OFF = "off"
 
 
-URGENT_AFTER: Final = timedelta(minutes=2)
-
-
 @dataclass(frozen=True, slots=True)
 class Cause:
     """So many failed last for this reason, with this answer; of `failed`, no automatic attempt is
@@ -92,7 +89,7 @@ class Backlog:
     `waits_until`: no automatic attempt is made sooner. `is_untouched`: nothing was delivered since.
     `changed_at`: its settings were after the first failure, and nothing has failed since.
     `host`, `format`: where and in which format deliveries go.
-    `is_urgent`: its owner is told by e-mail; until then it may pass by itself. `taken`: by whom.
+    `taken`: by whom.
     """
 
     webhook_id: int
@@ -110,7 +107,6 @@ class Backlog:
     next_attempt_at: datetime | None
     waits_until: datetime | None
     is_untouched: bool
-    is_urgent: bool
     taken: Taken | None = None
     last_delivered_at: datetime | None = None
     changed_at: datetime | None = None
@@ -381,7 +377,6 @@ def _backlog(hook: AnyRow, rows: Sequence[AnyRow], now: datetime) -> Backlog:
         next_attempt_at=_next_attempt(hook, rows, now) if is_on else None,
         waits_until=pause if is_on and pause and pause > now else None,
         is_untouched=since is not None and (arrived_at is None or arrived_at <= since),
-        is_urgent=not is_on or (since is not None and now - since >= URGENT_AFTER),
         taken=taken_of(hook),
         last_delivered_at=arrived_at,
         changed_at=hook.changed_at if is_changed else None,

@@ -16,7 +16,7 @@ from portal.services.core.queries import COUNT_LIMIT
 from portal.services.core.refusals import Refusal, Stale
 from portal.services.core.unit_of_work import keep_unique, notify, writing
 from portal.services.outbox.conditions import lock_named
-from portal.services.webhooks import turn_on_off
+from portal.services.webhooks import turn_on_off, watches
 from portal.services.webhooks.rows import (
     Facts,
     as_made,
@@ -74,7 +74,9 @@ def create(actor: Actor, values: WebhookValues, draft_id: UUID | None = None) ->
         set_secret(webhook, values, actor, made_secret(draft, values.secret_mode))
         set_headers(webhook, values.headers)
         replace_draft(current, draft, webhook)
-        target, changes = target_of(webhook), as_made(webhook)
+        watches.start_for_owner(current, webhook)
+        changes = as_made(webhook) | watches.set_owner(current, webhook, values.owner)
+        target = target_of(webhook)
         audit.record(current, actor, "webhook.created", target=target, changes=changes)
         return webhook.public_id
 
@@ -110,6 +112,7 @@ def edit(
         changes = _differences(before, webhook, values, actor, made, stays=stays)
         if webhook.url != address:
             changes["url"] = _moved(before, address, webhook, was_secret)
+        changes |= watches.set_owner(current, webhook, values.owner)
         replace_draft(current, draft, webhook)
         asks = _switch(current, webhook, values)
         if (now_on := facts_of(webhook)["status"]) != before["status"]:
@@ -134,6 +137,7 @@ def delete(actor: Actor, public_id: UUID) -> Deleted:
         require(current, actor, "webhooks.edit")
         webhook = lock_webhook(current, public_id)
         webhook.deleted_at = common_now()
+        watches.forget_webhook(current, webhook.id)
         erase_secret(webhook)
         webhook.headers_enc = None
         count = count_unsent(current, webhook.id)

@@ -173,6 +173,7 @@ def _form(values: WebhookValues, event: str, version: int, to: str) -> dict[str,
         "events": list(values.events),
         "secret_mode": str(values.secret_mode),
         "active": values.is_active,
+        "owner": str(values.owner or ""),
         "version": version,
         "event": str(event),
         "to": to,
@@ -190,6 +191,7 @@ def _values(draft: Webhook, form: dict[str, Any]) -> WebhookValues:
         secret=open_secret(draft.id, own) or "",
         headers=stored_headers(draft),
         is_active=form["active"],
+        owner=UUID(form["owner"]) if form.get("owner") else None,
     )
 
 

@@ -31,6 +31,7 @@ from portal.services import audit
 from portal.services.core.permissions import Actor, require
 from portal.services.core.unit_of_work import keep_unique, session, writing
 from portal.services.core.vault import DOTS
+from portal.services.webhooks import watches
 from portal.services.webhooks.rows import (
     as_made,
     open_secret,
@@ -137,6 +138,7 @@ def make_inbox(current: Session, actor: Actor, values: WebhookValues) -> Webhook
     set_secret(webhook, values, actor)
     # Sender and receiver are both here: nobody has to copy it anywhere.
     webhook.secret_shown_until = webhook.secret_made_by_id = None
+    watches.start_for_owner(current, webhook)
     target, changes = target_of(webhook), as_made(webhook)
     audit.record(current, actor, "webhook.created", target=target, changes=changes)
     return webhook

@@ -1,192 +1,356 @@
-"""Tell owners by email of webhooks in trouble."""
+"""Tell people by email of webhooks in trouble, each once a trouble."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
-from typing import Final
+from itertools import groupby
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
+from portal.database.engine import AnyRow
 from portal.engine.circuit_breaker import PATIENCE_IN_WORDS
 from portal.extensions import settings
 from portal.lib.durations import DAY, in_words
 from portal.models.deliveries import OPEN
 from portal.models.mails import Mail
-from portal.models.people import Role, User
-from portal.models.webhooks import OURS, Notice, OffReason, Webhook, WebhookState
+from portal.models.people import User
+from portal.models.webhooks import OURS, OffReason, Watch, Webhook, WebhookState
 from portal.services.core.time_zones import moment_words
 from portal.services.core.unit_of_work import database_time, session, writing
 from portal.services.mail import mails
 from portal.services.mail.mailer import Letter
 from portal.services.mail.mails import Writer
+from portal.services.outbox.at_rest import held_until
 from portal.services.outbox.claimable import find_stop
 from portal.services.webhooks import backlog as backlogs
+from portal.services.webhooks import watches
 from portal.services.webhooks.backlog import Backlog
+from portal.services.webhooks.queries import turns_off_at
+from portal.services.webhooks.rows import count_held, is_shown, oldest_held
+from portal.services.webhooks.watches import Reason
 
+# For so long a trouble may pass by itself.
+LASTS: Final = timedelta(minutes=5)
+# Between two emails to a person about one webhook.
 QUIET: Final = timedelta(hours=1)
+# So long before deliveries on hold expire.
+AHEAD: Final = timedelta(days=3)
 
 
 class News(StrEnum):
-    """The subject of a notice."""
+    """The subject of a notice. `DOWN`: nothing was delivered since something failed; `BACK`: that
+    is over, and some deliveries still fail."""
 
-    ATTENTION = "attention"
-    OFF = "off"
     WELL = "well"
+    BACK = "back"
+    FAILING = "failing"
+    DOWN = "down"
+    ENDING = "ending"
+    OFF = "off"
+    HELD_ENDS = "held_ends"
 
 
-@dataclass(frozen=True, slots=True)
-class DueNotice:
-    """A notice that is due."""
-
-    webhook_id: int
-    news: News
-
+# Whoever knows of a trouble knows of the lesser ones of that time.
+RANKS: Final = {
+    News.WELL: 0,
+    News.BACK: 1,
+    News.FAILING: 1,
+    News.DOWN: 2,
+    News.ENDING: 3,
+    News.OFF: 4,
+    News.HELD_ENDS: 5,
+}
 
 RETRIED: Final = " Nothing is lost. We’ll retry automatically."
 # news → (subject, what happened, what to do); {name} is the webhook's.
 WORDS: Final = {
-    News.ATTENTION: (
-        "“{name}” is failing",
+    News.FAILING: (
+        "{name} is failing",
         "{backlog}{retried}",
         "View the cause and next steps",
     ),
+    News.DOWN: (
+        "{name} isn’t receiving deliveries",
+        "No delivery to “{name}” has succeeded since {since}. {backlog}{retried}",
+        "View the cause and next steps",
+    ),
+    News.ENDING: (
+        "{name} will be turned off {end_soon}",
+        "No delivery to “{name}” has succeeded since {since}. We’ll turn it off {end}. "
+        "New deliveries will then stay on hold for up to {days}.",
+        "View the cause and next steps",
+    ),
     News.OFF: (
-        "“{name}” was turned off",
+        "{name} was turned off",
         "We turned off the webhook “{name}” because {cause}. "
         "New deliveries will stay on hold for up to {days}.",
         "View the cause and turn it on",
     ),
+    News.HELD_ENDS: (
+        "{name}’s on-hold deliveries expire on {expiry_soon}",
+        "{held} to “{name}” {are} on hold because the webhook is off. {first} expires on "
+        "{expiry}. We won’t send it after that.",
+        "Turn on the webhook or choose which deliveries to send",
+    ),
+    News.BACK: (
+        "{name} is receiving deliveries again",
+        "“{name}” is receiving deliveries again. {backlog}{retried}",
+        "View the undelivered deliveries",
+    ),
     News.WELL: (
-        "“{name}” is working again",
-        "“{name}” is receiving deliveries again.",
-        "View remaining failures",
+        "{name} works again",
+        "“{name}” is receiving deliveries again. No deliveries are failing.",
+        "View the webhook",
     ),
 }
 
+AT_NEXT: Final = "if the next attempt fails"
 CAUSES: Final[Mapping[str | None, str]] = {
     OffReason.FAILING: f"no delivery succeeded for {PATIENCE_IN_WORDS}",
     OffReason.GONE: "the receiver permanently closed its URL",
     OffReason.LOST_KEY: "the portal’s encryption keys are lost, so its secrets can’t be decrypted",
 }
+WHY: Final = {
+    Reason.OWNER: "You get this email because you own “{name}”.",
+    Reason.STANDS_IN: "You get this email because “{name}” has no owner who can sign in.",
+    Reason.ASKED: "You get this email because you asked for it on the page of “{name}”.",
+}
+UNSUBSCRIBE: Final = "To stop these emails, open this link. You don’t need to sign in."
 
 
 def tell_due() -> int:
-    """Store the emails of every notice that is due; return of how many notices. None where no email
-    is sent, nor while all sending is stopped: the health of webhooks says little then."""
-    if not mails.is_on() or find_stop():
+    """Store every email that is due; return how many. None where no email is sent."""
+    if not mails.is_on():
         return 0
-    return sum(_tell(due) for due in find_due())
+    watches.stand_in()
+    return sum(_tell(webhook_id) for webhook_id in find_due())
 
 
-def find_due() -> list[DueNotice]:
-    """The notices that are due now."""
+def find_due() -> list[int]:
+    """The row ids of the webhooks of which there is something to tell now."""
     current = session()
-    now = database_time(current)
-    rows = current.execute(
-        select(Webhook, Notice)
-        .outerjoin(Notice, Notice.webhook_id == Webhook.id)
-        .where(Webhook.deleted_at.is_(None), Webhook.state != WebhookState.DRAFT)
-        .order_by(Webhook.id)
-    )
+    now, is_stopped = database_time(current), bool(find_stop())
     known = {each.webhook_id: each for each in backlogs.find()}
-    news_by_webhook = (
-        (webhook, news_of(webhook, notice, known.get(webhook.id), now)) for webhook, notice in rows
-    )
-    return [DueNotice(webhook.id, news) for webhook, news in news_by_webhook if news is not None]
+    rows = current.execute(_watched().order_by(Webhook.id)).all()
+    return [
+        webhook_id
+        for webhook_id, watched in groupby(rows, key=lambda row: int(row.id))
+        if _news(current, list(watched), known.get(webhook_id), now, is_stopped=is_stopped)
+    ]
 
 
 def news_of(
-    webhook: Webhook, notice: Notice | None, backlog: Backlog | None, now: datetime
+    webhook: Webhook | AnyRow,
+    watch: Watch | AnyRow,
+    backlog: Backlog | None,
+    expiry: datetime | None,
+    now: datetime,
 ) -> News | None:
-    """The notice that is due about this webhook, if any."""
-    if notice is not None and now - notice.told_at < QUIET:
+    """What there is to tell a person of this webhook, if anything. `expiry`: when the first
+    delivery on hold expires at one that is off.
+
+    Where the clock was put back, what was told lies in the future, and silences nothing.
+    """
+    told, told_at = News(watch.told) if watch.told else None, watch.told_at or now
+    if told and timedelta() <= now - told_at < QUIET:
         return None
-    told = News(notice.told) if notice else News.WELL
-    if webhook.state == WebhookState.OFF:
-        is_ours = webhook.off_reason in OURS
-        return News.OFF if is_ours and told is not News.OFF else None
-    if backlog is not None:
-        # What failed first after the last notice is another trouble, which nobody has told of.
-        is_known = (
-            told is News.ATTENTION
-            and notice
-            and backlog.since
-            and (backlog.since <= notice.told_at)
-        )
-        return News.ATTENTION if backlog.is_urgent and not is_known else None
+    if told and _has_recovered(webhook, told_at, now):
+        if backlog is None:
+            return News.WELL if RANKS[told] else None
+        if RANKS[told] > RANKS[News.BACK]:
+            return News.BACK
+    for news, began in _troubles(webhook, backlog, expiry, now):
+        is_known = told and RANKS[told] >= RANKS[news] and began <= told_at
+        return None if is_known else news
+    return None
+
+
+def _has_recovered(webhook: Webhook | AnyRow, told_at: datetime, now: datetime) -> bool:
+    """Return whether anything was delivered since, and nothing has failed after it."""
     arrived = webhook.last_delivered_at
-    has_recovered = notice is not None and arrived is not None and arrived > notice.told_at
-    return News.WELL if told is not News.WELL and has_recovered else None
+    is_later = arrived is not None and (arrived > told_at or told_at > now)
+    is_on = webhook.state == WebhookState.ACTIVE
+    return is_on and is_later and webhook.failing_since is None
+
+
+def _troubles(
+    webhook: Webhook | AnyRow, backlog: Backlog | None, expiry: datetime | None, now: datetime
+) -> Iterator[tuple[News, datetime]]:
+    """Yield what is so now, and since when, the worst first."""
+    if webhook.state == WebhookState.OFF:
+        off_at = webhook.off_at or webhook.created_at
+        if expiry is not None and expiry - now <= AHEAD:
+            yield News.HELD_ENDS, off_at
+        if webhook.off_reason in OURS:
+            yield News.OFF, off_at
+        return
+    since = webhook.failing_since
+    if since is not None and turns_off_at(webhook, now):
+        yield News.ENDING, since
+    if backlog is None:
+        return
+    stopped = timedelta(seconds=webhook.stopped_for)
+    if since is not None and _has_lasted(since + stopped, now):
+        yield News.DOWN, since
+    if backlog.since is not None and _has_lasted(backlog.since, now):
+        yield News.FAILING, backlog.since
+
+
+def _has_lasted(since: datetime, now: datetime) -> bool:
+    # What is in the future is from before the clock was put back.
+    return abs(now - since) >= LASTS
+
+
+def _watched() -> Select[*tuple[Any, ...]]:
+    """Each webhook with each person who is told of it."""
+    return (
+        select(
+            Webhook.id,
+            Webhook.state,
+            Webhook.off_reason,
+            Webhook.off_at,
+            Webhook.off_until,
+            Webhook.created_at,
+            Webhook.failures_in_row,
+            Webhook.failing_since,
+            Webhook.stopped_for,
+            Webhook.last_delivered_at,
+            Watch.user_id,
+            Watch.told,
+            Watch.told_at,
+        )
+        .join(Watch, Watch.webhook_id == Webhook.id)
+        .join(User, User.id == Watch.user_id)
+        .where(*is_shown(), Watch.is_on.is_(True), watches.may_be_told())
+    )
+
+
+def _news(
+    current: Session,
+    watched: Sequence[AnyRow],
+    backlog: Backlog | None,
+    now: datetime,
+    *,
+    is_stopped: bool,
+) -> list[tuple[int, News]]:
+    """What there is to tell of one webhook, and whom (row ids)."""
+    webhook = watched[0]
+    # While all sending is stopped, the health of what is on says little.
+    if is_stopped and webhook.state == WebhookState.ACTIVE:
+        return []
+    expiry = _expiry(current, webhook, now)
+    all_news = ((row.user_id, news_of(webhook, row, backlog, expiry, now)) for row in watched)
+    return [(user_id, news) for user_id, news in all_news if news]
+
+
+def _expiry(current: Session, webhook: Webhook | AnyRow, now: datetime) -> datetime | None:
+    """When the first delivery on hold expires; None while none does soon, or we turn the webhook on
+    before."""
+    off_at = webhook.off_at
+    if webhook.state != WebhookState.OFF or off_at is None:
+        return None
+    if held_until(off_at, off_at) - now > AHEAD:
+        return None  # nothing is read of most
+    oldest = oldest_held(current, webhook.id)
+    expiry = held_until(oldest, off_at) if oldest else None
+    is_sent = expiry and webhook.off_until and webhook.off_until < expiry
+    return None if is_sent else expiry
+
+
+def _tell(webhook_id: int) -> int:
+    """Store the emails about one webhook, and that they are; return how many."""
+    with writing() as current:
+        current.get(Webhook, webhook_id, with_for_update={"key_share": True})
+        watched = current.execute(_watched().where(Webhook.id == webhook_id)).all()
+        if not watched:
+            return 0
+        now, backlog = database_time(current), backlogs.of_one(current, webhook_id)
+        news = _news(current, watched, backlog, now, is_stopped=bool(find_stop()))
+        for user_id, told in sorted(news):
+            watch = current.get_one(Watch, (webhook_id, user_id))
+            watch.told, watch.told_at = told, now
+            mails.write(current, f"webhook_{told}", user_id=user_id, webhook_id=webhook_id)
+        return len(news)
 
 
 def write(news: News, current: Session, mail: Mail, zone: ZoneInfo) -> Letter | None:
-    """The email of a notice; None where it is not true any more."""
+    """The email of a notice; None where it is not true any more, or its reader ended these emails
+    or may not read deliveries any more."""
     webhook = current.get(Webhook, mail.webhook_id)
-    if webhook is None or webhook.deleted_at:
+    if webhook is None or mail.user_id is None:
         return None
-    backlog = backlogs.of_one(current, webhook.id)
-    is_off = webhook.state == WebhookState.OFF
+    rows = _watched().where(Webhook.id == webhook.id, User.id == mail.user_id)
+    if current.execute(rows).first() is None:
+        return None
+    now, backlog = database_time(current), backlogs.of_one(current, webhook.id)
+    is_on = webhook.state == WebhookState.ACTIVE
+    is_failing = is_on and backlog is not None
     is_true = {
-        News.ATTENTION: backlog is not None and not is_off,
-        News.OFF: is_off and webhook.off_reason in OURS,
-        News.WELL: backlog is None and not is_off,
+        News.FAILING: is_failing,
+        News.DOWN: is_failing and webhook.failing_since is not None,
+        News.ENDING: is_on and turns_off_at(webhook, now) is not None,
+        News.OFF: not is_on and webhook.off_reason in OURS,
+        News.HELD_ENDS: not is_on and _expiry(current, webhook, now) is not None,
+        News.BACK: is_failing and webhook.failing_since is None,
+        News.WELL: is_on and backlog is None,
     }
-    return _letter(news, webhook, backlog, zone) if is_true[news] else None
+    if not is_true[news]:
+        return None
+    words = _backlog_words(backlog, zone, news) if backlog else {}
+    if webhook.failing_since:
+        words["since"] = _time(webhook.failing_since, zone)
+    if (end := turns_off_at(webhook, now)) is not None:
+        soon = end > now
+        words["end_soon"] = f"on {moment_words(end, zone)}" if soon else "soon"
+        words["end"] = f"on {_time(end, zone)} unless a delivery succeeds" if soon else AT_NEXT
+    if (expiry := _expiry(current, webhook, now)) is not None:
+        many = count_held(current, webhook.id)
+        words |= {"expiry_soon": moment_words(expiry, zone), "expiry": _time(expiry, zone)}
+        words |= {"held": _deliveries(many), "are": "is" if many == 1 else "are"}
+        words["first"] = "It" if many == 1 else "The oldest"
+    words["cause"] = CAUSES.get(webhook.off_reason, "")
+    words["days"] = in_words(settings().retention_days * DAY)
+    reason = watches.reason_of(current, webhook, mail.user_id)
+    return _letter(news, webhook, words, reason, watches.link_of(webhook, mail.user_id))
 
 
 WRITERS: Final[Mapping[str, Writer]] = {f"webhook_{news}": partial(write, news) for news in News}
 
 
-def _letter(news: News, webhook: Webhook, backlog: Backlog | None, zone: ZoneInfo) -> Letter:
+def _letter(
+    news: News, webhook: Webhook, words: Mapping[str, str], reason: Reason, link: str
+) -> Letter:
     subject, happened, todo = WORDS[news]
-    link = f"{settings().base_url}/settings/webhooks/{webhook.public_id}"
-    days = in_words(settings().retention_days * DAY)
-    text = happened.replace("{cause}", CAUSES.get(webhook.off_reason, "")).replace("{days}", days)
-    text = text.replace("{backlog}", _backlog(backlog, zone) if backlog else "")
-    is_retried = backlog is not None and not backlog.counts.keys() - OPEN
-    text = text.replace("{retried}", RETRIED if is_retried else "")
-    # The name last: whatever it holds stays as it is.
-    name = " ".join(webhook.name.split())
-    text = f"{text.replace('{name}', name)}\n\n{todo}:\n{link}\n"
-    return Letter(subject.replace("{name}", name), text)
+    page = f"{settings().base_url}/settings/webhooks/{webhook.public_id}"
+    # A name stays as it is, whatever it holds.
+    words = {**words, "name": " ".join(webhook.name.split())}
+    return Letter(
+        subject.format_map(words),
+        f"{happened.format_map(words)}\n\n{todo}:\n{page}\n\n"
+        f"{WHY[reason].format_map(words)} {UNSUBSCRIBE}\n{link}\n",
+        link,
+    )
 
 
-def _backlog(backlog: Backlog, zone: ZoneInfo) -> str:
-    """Return how much is undelivered, since when and why, as the webhook's page says it."""
+def _backlog_words(backlog: Backlog, zone: ZoneInfo, news: News) -> dict[str, str]:
+    """Return how much is undelivered, since when and why, as the webhook's page says it, without
+    what these news say anyway."""
     many = backlog.undelivered
-    deliveries = "1 delivery" if many == 1 else f"{many:,} deliveries"
-    verb = "is" if many == 1 else "are"
     since = f", {backlog.since_words} {_time(backlog.since, zone)}" if backlog.since else ""
+    since = "" if news is News.DOWN else since
+    where = f" to “{' '.join(backlog.name.split())}”" if news is News.FAILING else ""
     cause = f" Cause: {backlog.cause.words}." if backlog.cause else ""
-    return f"{deliveries} to “{{name}}” {verb} undelivered{since}.{cause}"
+    text = f"{_deliveries(many)}{where} {'is' if many == 1 else 'are'} undelivered{since}.{cause}"
+    return {"backlog": text, "retried": "" if backlog.counts.keys() - OPEN else RETRIED}
+
+
+def _deliveries(many: int) -> str:
+    return "1 delivery" if many == 1 else f"{many:,} deliveries"
 
 
 def _time(at: datetime, zone: ZoneInfo) -> str:
     return f"{moment_words(at, zone)} ({zone.key})"
-
-
-def _tell(due: DueNotice) -> bool:
-    """Store the emails of a notice, and that they are; nothing where it is not due any more."""
-    with writing() as current:
-        now = database_time(current)
-        webhook = current.get(Webhook, due.webhook_id, with_for_update={"key_share": True})
-        notice = current.get(Notice, due.webhook_id)
-        backlog = backlogs.of_one(current, due.webhook_id)
-        if webhook is None or news_of(webhook, notice, backlog, now) is not due.news:
-            return False
-        current.merge(Notice(webhook_id=webhook.id, told=due.news, told_at=now))
-        for user_id in _readers(current, webhook.owner_id):
-            mails.write(current, f"webhook_{due.news}", user_id=user_id, webhook_id=webhook.id)
-        return True
-
-
-def _readers(current: Session, owner_id: int | None) -> Sequence[int]:
-    """The owner; every administrator where the owner is gone."""
-    is_here = User.is_active.is_(True)
-    owner = current.scalars(select(User.id).where(User.id == owner_id, is_here)).all()
-    admins = select(User.id).where(User.role == Role.ADMIN, is_here).order_by(User.id)
-    return owner or current.scalars(admins).all()

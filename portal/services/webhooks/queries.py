@@ -36,7 +36,6 @@ from portal.models.deliveries import (
     is_failing,
     is_open,
 )
-from portal.models.people import User
 from portal.models.webhooks import (
     ALL_EVENTS,
     OURS,
@@ -51,6 +50,7 @@ from portal.services.core.keyset import FIRST_ID, LAST_ID, by_name
 from portal.services.core.unit_of_work import session
 from portal.services.outbox.claimable import count_behind
 from portal.services.webhooks import backlog as backlogs
+from portal.services.webhooks import watches
 from portal.services.webhooks.backlog import Backlog, Cause, WebhookStatus
 from portal.services.webhooks.held_deliveries import count_waiting
 from portal.services.webhooks.rows import (
@@ -248,7 +248,8 @@ class WebhookDetail(WebhookOptions):
     `is_backing_off`: only probes are sent until anything arrives, a test too. `turns_off_at`: when
     we turn it off, once that is near.
     `oldest_open`: of all that is still to be sent. `undecryptable`: which stored parts cannot be
-    opened. `waits_behind`: how many wait for an older one, in order.
+    opened. `waits_behind`: how many wait for an older one, in order. `owner`: by name; None where
+    that person can't sign in any more.
     """
 
     public_id: UUID
@@ -349,7 +350,7 @@ def show(public_id: UUID) -> WebhookDetail:
     """One webhook. Raises `NotFound`."""
     current = session()
     webhook = find_webhook(current, public_id)
-    owner = current.get(User, webhook.owner_id) if webhook.owner_id else None
+    owner = watches.owner_of(webhook)
     undelivered = backlogs.of_one(current, webhook.id)
     return WebhookDetail(
         **options_of(webhook),
@@ -459,6 +460,7 @@ def stored_values(public_id: UUID) -> WebhookValues:
     """A webhook as it was entered, its custom headers in the clear: for the form, which keeps them
     sealed, and never to be printed."""
     webhook = find_webhook(session(), public_id)
+    owner = watches.owner_of(webhook)
     return WebhookValues(
         **options_of(webhook),
         url=webhook.url,
@@ -466,6 +468,7 @@ def stored_values(public_id: UUID) -> WebhookValues:
         secret_mode=SecretMode.KEEP,
         headers=stored_headers(webhook),
         is_active=webhook.state == WebhookState.ACTIVE,
+        owner=owner.public_id if owner else None,
     )
 
 

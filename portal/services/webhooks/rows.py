@@ -86,8 +86,8 @@ def target_of(webhook: Webhook) -> tuple[str, UUID, str]:
 
 
 def facts_of(webhook: Webhook) -> Facts:
-    """Each field as the audit trail says it: no secret, in its address neither, and no header
-    value."""
+    """Each field as the audit trail says it, but for the owner: no secret, in its address neither,
+    and no header value."""
     facts = {
         **{name: _fact(value) for name, value in options_of(webhook).items()},
         "format": FORMATS.get(webhook.format, webhook.format),
@@ -98,7 +98,7 @@ def facts_of(webhook: Webhook) -> Facts:
         "custom_headers": [name for name, _ in stored_headers(webhook)],
         "status": "Active" if webhook.state == WebhookState.ACTIVE else "Off",
     }
-    return {field.name: facts[field.name] for field in WEBHOOK_FIELDS}
+    return {field.name: facts[field.name] for field in WEBHOOK_FIELDS if field.name in facts}
 
 
 def _fact(value: Any) -> Any:

@@ -7,6 +7,7 @@ from enum import StrEnum
 from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from portal.engine.conditions.predicate import (
     MOST_CONDITIONS,
@@ -93,6 +94,7 @@ WEBHOOK_FIELDS: Final = (
     WebhookField("secret_key", "Secret key", "the secret key was changed", fixes=True),
     WebhookField("custom_headers", "Custom headers", "the custom headers were edited", fixes=True),
     WebhookField("in_order", "In order", "the sending order was changed"),
+    WebhookField("owner", "Owner"),
     WebhookField("status", "Status"),
 )
 
@@ -101,7 +103,7 @@ WEBHOOK_FIELDS: Final = (
 class WebhookValues(WebhookOptions):
     """A webhook as entered. `events`: those chosen, or `ALL_EVENTS` alone. On edit a header with an
     empty value keeps the stored one; an inbox without a URL stays one, and with a URL becomes any
-    other webhook."""
+    other webhook. `owner`: the user's public id; None for whoever it is, of a new one its maker."""
 
     url: str = field(repr=False)
     events: tuple[str, ...]
@@ -109,6 +111,7 @@ class WebhookValues(WebhookOptions):
     secret: str = field(default="", repr=False)
     headers: Headers = field(default=(), repr=False)
     is_active: bool = True
+    owner: UUID | None = None
 
 
 def place_of(url: str) -> str | None:

@@ -9,11 +9,13 @@ from typing import Any, Final
 from flask import render_template, url_for
 from markupsafe import Markup
 
+from portal.engine.circuit_breaker import NOTICE
 from portal.engine.formats.presets import PRESETS
 from portal.engine.reasons import ReasonGroup
 from portal.extensions import settings
 from portal.lib.durations import in_words
 from portal.services.alerts import settings as alert_settings
+from portal.services.webhooks.notices import AHEAD, LASTS
 from portal.services.webhooks.secrets import OVERLAP
 from portal.web.frame.wording import plural
 from portal.web.help.anchors import STATUSES, reason_rows
@@ -55,6 +57,7 @@ TOPICS: Final[Mapping[str, Topic]] = {
     "retry": Topic(
         "Retry and dismiss", ("one", "outcome", "no", "again", "problems", "dismiss", "many")
     ),
+    "emails": Topic("Emails about webhooks", ("fails", "which", "stop-emails", "no-email")),
     "held": Topic("On-hold deliveries", ("why", "until", "on", "end")),
     "receiver": Topic("For receiver developers", ("signature", "answers", "repeats", "checks")),
     "register": Topic(
@@ -139,6 +142,9 @@ def _figures() -> dict[str, object]:
         "lasting": in_words(sum(ours.webhook_retry_schedule)),
         "days": plural(ours.retention_days, "day"),
         "timeout": in_words(ours.webhook_timeout),
+        "notice": in_words(NOTICE.total_seconds()),
+        "notify_after": in_words(LASTS.total_seconds()),
+        "notify_ahead": in_words(AHEAD.total_seconds()),
         "warranty_days": plural(rules.warranty_days, "day"),
         "maintenance_days": plural(rules.maintenance_days, "day"),
         "overlap": overlap_words(),

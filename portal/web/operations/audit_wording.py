@@ -177,6 +177,8 @@ GROUPS: Final[Mapping[str, Group]] = {
             "person.signed_out": "signed out",
             "person.signed_out_elsewhere": "signed out everywhere else",
             "person.sign_in_slowed_down": "sign-in slowed down",
+            "person.webhook_emails_started": "emails about a webhook turned on",
+            "person.webhook_emails_ended": "emails about a webhook turned off",
             "person.erasure_started": "erasure started",
             "person.erased": "erased",
         },

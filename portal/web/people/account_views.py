@@ -11,9 +11,11 @@ from portal.extensions import settings
 from portal.lib.durations import in_words
 from portal.services.core.refusals import Refusal
 from portal.services.core.time_zones import today
+from portal.services.mail import mails
 from portal.services.people import accounts
 from portal.services.people import sessions as open_sessions
 from portal.services.people.accounts import Details
+from portal.services.webhooks import watches
 from portal.web.forms.base import say_whether_changed, typed
 from portal.web.frame import access
 from portal.web.frame.access import PUBLIC, actor, local_path, requires
@@ -108,6 +110,8 @@ def _page(details: DetailsForm, password: PasswordForm, failed: object = None) -
         form=failed,
         sessions=open_sessions.open_sessions(actor(), current_user.session_id),
         most=open_sessions.MOST_LISTED,
+        watched=watches.watched_by(actor()) if access.can(watches.PERMISSION) else None,
+        sends_emails=mails.is_on(),
         idle=in_words(settings().session_idle_minutes * 60),
         days=settings().session_days,
         day_seen=lambda each: (

@@ -197,7 +197,7 @@ def _copied(copied: UUID) -> WebhookForm:
     name = f"{values.name[: LONGEST_NAME - len(COPY)]}{COPY}"
     headers = tuple((header, "") for header, _ in values.headers)
     mode = SecretMode.NONE if values.format else SecretMode.GENERATE
-    values = replace(values, name=name, headers=headers, secret_mode=mode)
+    values = replace(values, name=name, headers=headers, secret_mode=mode, owner=None)
     form = WebhookForm(formdata=None, **form_data(values), decided_url=values.url)
     form.copy_of = webhook_queries.show(copied).name
     return form
@@ -211,6 +211,7 @@ def edit_form(webhook: WebhookDetail) -> EditWebhookForm:
     form = sent or tested_form(webhook.public_id) or _filled(webhook)
     form.stored_names = frozenset(name.lower() for name in webhook.header_names)
     form.offer_keys(webhook.has_secret)
+    form.offer_owners(is_gone=webhook.owner is None)
     form.stored_url = webhook_queries.address(webhook.public_id)
     return form
 
@@ -222,6 +223,7 @@ def _filled(webhook: WebhookDetail) -> EditWebhookForm:
         values = replace(values, secret_mode=SecretMode.GENERATE)
     form = EditWebhookForm(formdata=None, **form_data(values), version=str(webhook.version))
     form.filled_place = place_of(values.url) or ""
+    form.offer_owners(is_gone=webhook.owner is None)
     return form
 
 

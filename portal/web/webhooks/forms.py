@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Final
 from uuid import UUID, uuid4
 
 from flask import request
+from flask_login import current_user
 from wtforms import (
     BooleanField,
     Field,
@@ -53,6 +54,7 @@ from portal.services.webhooks.rules import (
     subscribed_to,
     url_problem,
 )
+from portal.services.webhooks.watches import CANT_OWN, owners
 from portal.web.forms.base import PortalForm, as_uuid, tidy, typed
 from portal.web.forms.parsing import uuid_or_none
 from portal.web.forms.versions import VersionField
@@ -164,6 +166,7 @@ MODES: Final = {
     SecretMode.OWN: "Use my own",
     SecretMode.NONE: "None, unsigned",
 }
+GETS_EMAIL: Final = "Gets an email when this webhook fails"
 CONFIRMED: Final = "confirmed"
 # Fields that `carried` does not take as they are: secrets, and what each page adds itself.
 NOT_CARRIED: Final = frozenset(
@@ -182,6 +185,11 @@ TO_TEST_WITH: Final = [
         for event in events
     ),
 ]
+
+
+def owner_choices() -> list[SelectChoice]:
+    """Return everyone who can own a webhook, by name."""
+    return [SelectChoice(str(each.public_id), each.name) for each in owners()]
 
 
 class WebhookForm(PortalForm):
@@ -240,6 +248,15 @@ class WebhookForm(PortalForm):
         "Status",
         choices=[SelectChoice("yes", "On"), SelectChoice("no", "Off")],
         default="yes",
+        validate_choice=False,
+    )
+
+    # By their public ids. Without one the owner stays, a new webhook's is its maker.
+    owner_id = SelectField(
+        "Owner",
+        description=GETS_EMAIL,
+        choices=owner_choices,
+        default=lambda: str(current_user.public_id),
         validate_choice=False,
     )
 
@@ -341,6 +358,7 @@ class WebhookForm(PortalForm):
             secret=self.own_secret if self.mode is SecretMode.OWN else "",
             headers=self.pairs,
             is_active=self.active.data != "no",
+            owner=uuid_or_none(self.owner_id.data or ""),
         )
 
     def validate(self, extra_validators: Any = None) -> bool:
@@ -367,6 +385,12 @@ class WebhookForm(PortalForm):
     def validate_format(self, _field: Field) -> None:
         """Require one that there is."""
         _complain(format_problem(self.format_key))
+
+    def validate_owner_id(self, _field: Field) -> None:
+        """Require someone who can sign in; a form that does not ask keeps the owner."""
+        chosen = self.owner_id.data
+        offered = {value for value, *_ in self.owner_id.iter_choices()}
+        _complain(CANT_OWN if chosen and chosen not in offered else None)
 
     def validate_events(self, _field: Field) -> None:
         """Require at least one."""
@@ -469,9 +493,22 @@ class EditWebhookForm(WebhookForm):
     """The form of a stored webhook, whose secret may stay."""
 
     secret_mode = RadioField("Secret key", default=SecretMode.KEEP, validate_choice=False)
+    owner_id = SelectField(
+        "Owner",
+        description=GETS_EMAIL,
+        choices=owner_choices,
+        default="",
+        validate_choice=False,
+    )
     version = VersionField()
 
     modes = frozenset(SecretMode)
+
+    def offer_owners(self, *, is_gone: bool) -> None:
+        """Offer to leave it without an owner where that person can't sign in any more."""
+        if is_gone:
+            nobody = SelectChoice("", "No one (administrators get its emails)")
+            self.owner_id.choices = [nobody, *owner_choices()]
 
     def offer_keys(self, has_key: bool) -> None:
         """Offer to keep the key, or that there is none."""
@@ -542,4 +579,5 @@ def form_data(values: WebhookValues) -> dict[str, Any]:
         "secret": values.secret,
         "headers": [{"name": name, "value": value} for name, value in values.headers],
         "active": "yes" if values.is_active else "no",
+        **({"owner_id": str(values.owner)} if values.owner else {}),
     }

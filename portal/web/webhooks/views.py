@@ -25,6 +25,7 @@ from portal.services.deliveries import trends
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.outbox.conditions import sentences_of
 from portal.services.webhooks import queries as webhook_queries
+from portal.services.webhooks import watches
 from portal.services.webhooks.backlog import WebhookStatus
 from portal.services.webhooks.queries import ListedWebhook, WebhookDetail, WebhookOrder
 from portal.services.webhooks.rules import FORMATS
@@ -221,6 +222,7 @@ def events() -> Answer:
 
 def page_of(webhook: WebhookDetail, here: str) -> dict[str, Any]:
     """The values that each of a webhook's pages needs."""
+    may_watch = can(watches.PERMISSION)
     undelivered = webhook.backlog.undelivered if webhook.backlog else webhook.held
     deliveries = {
         "label": "Deliveries",
@@ -245,6 +247,7 @@ def page_of(webhook: WebhookDetail, here: str) -> dict[str, Any]:
         "log_path": log_path,
         "new_once": new_once,
         "shows_secret": shows_secret(webhook),
+        "emails": watches.emails_about(actor(), webhook.public_id) if may_watch else None,
     }
 
 

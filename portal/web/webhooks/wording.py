@@ -19,6 +19,7 @@ from portal.services.core.permissions import SYSTEM
 from portal.services.core.queries import COUNT_LIMIT
 from portal.services.deliveries.log import LogRow
 from portal.services.deliveries.trends import Trend
+from portal.services.mail import mails
 from portal.services.outbox.at_rest import held_until
 from portal.services.outbox.claimable import WaitsFor
 from portal.services.webhooks.backlog import Backlog, WebhookStatus
@@ -27,6 +28,7 @@ from portal.services.webhooks.held_deliveries import Resumed
 from portal.services.webhooks.queries import HistoryEntry, ListedWebhook, WebhookDetail
 from portal.services.webhooks.rules import WEBHOOK_FIELDS, subscribed_to
 from portal.services.webhooks.turn_on_off import TurnedOn
+from portal.services.webhooks.watches import Emails
 from portal.web.deliveries.backlog import backlog_words, cause_of, pause_words
 from portal.web.deliveries.wording import A_MINUTE, causes_words, chat_pace, spacing_words
 from portal.web.frame.access import can
@@ -363,6 +365,24 @@ def _next_attempt(backlog: Backlog, now: datetime) -> str:
     if is_now(at, now):
         return "We’re about to try again."
     return f"The next attempt is {relative(at, now)}."
+
+
+def emails_words(emails: Emails) -> list[str]:
+    """Say whether the reader gets emails about a webhook, how many others do, to those who may know
+    it, and what keeps them from being sent."""
+    when = "it fails, before we turn it off, and when it works again."
+    words = [f"You get an email when {when}" if emails.is_on else f"Get an email when {when}"]
+    if can("people.manage"):
+        too = ", too" if emails.is_on else ""
+        others = plural(emails.others, f"other person gets one{too}", f"other people get one{too}")
+        words.append(f"{others if emails.others else 'No one else gets one'}.")
+    if mails.is_mailbox() and can("system.read"):
+        words.append("This local trial shows its emails under Settings → Email.")
+    elif not mails.is_on():
+        ask = f"{ASK} to set it up."
+        setup = for_reader("system.read", "Set SMTP_URL on the server.", ask)
+        words.append(f"Email isn’t set up, so we don’t send any. {setup} We keep your choice.")
+    return words
 
 
 def advice_of(

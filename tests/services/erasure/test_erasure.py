@@ -16,7 +16,7 @@ from portal.models.deliveries import Event
 from portal.models.people import Link, SignInThrottle, User, UserSession
 from portal.models.planning import Maintenance
 from portal.models.tasks import Task
-from portal.models.webhooks import Webhook, WebhookState
+from portal.models.webhooks import Watch, Webhook, WebhookState
 from portal.services import tasks as service_tasks
 from portal.services.actions import assignments, incidents
 from portal.services.actions.planning import reservations
@@ -188,6 +188,8 @@ def test_a_user_who_is_erased_is_shut_out_at_once(app: Flask) -> None:
     assert session().execute(mine).scalar_one() == 0
     drafts = select(func.count()).where(Webhook.state == WebhookState.DRAFT)
     assert session().execute(drafts).scalar_one() == 0
+    watched = select(func.count()).where(Watch.user_id == user.id)
+    assert session().execute(watched).scalar_one() == 0
     owned = session().scalars(select(Webhook.id).where(Webhook.owner_id == user.id)).all()
     assert idle.id in owned  # and says by number whose it is
     assert len(owned) == 2

@@ -51,7 +51,7 @@ NOBODY = """
     import_matches.headings incidents.kind incidents.status_from leases.kind
     mails.failed_step mails.kind
     maintenances.outcome maintenances.state maintenances.status_before maintenances.type
-    notices.told processes.host processes.kind processes.name processes.offline_hosts
+    watches.told processes.host processes.kind processes.name processes.offline_hosts
     processes.trouble
     reservations.state stock_moves.kind
     submissions.fingerprint submissions.owner submissions.result_path

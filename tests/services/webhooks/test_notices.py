@@ -1,9 +1,14 @@
-"""Notices reach a real mail server: once, at most hourly, to whoever should know. How they get
-there is tested in `services/mail`."""
+"""Notices reach a real mail server: each once a trouble, at most hourly, to whoever asked for them.
+How they get there is tested in `services/mail`."""
 
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -11,21 +16,26 @@ from flask import Flask
 from sqlalchemy import update
 
 from portal.extensions import settings
-from portal.lib.clock import utcnow
+from portal.lib.clock import frozen, utcnow
 from portal.models.deliveries import Delivery
+from portal.models.mails import Mail
 from portal.models.people import User
-from portal.models.webhooks import Notice, OffReason, Webhook, WebhookState
-from portal.services.core.unit_of_work import writing
+from portal.models.webhooks import OffReason, Watch, Webhook, WebhookState
+from portal.services.core.permissions import PERMISSIONS
+from portal.services.core.unit_of_work import session, writing
 from portal.services.mail import outgoing
 from portal.services.mail_kinds import KINDS
 from portal.services.operations import sending
-from portal.services.webhooks import notices
+from portal.services.webhooks import notices, watches
+from tests.conftest import ENVIRONMENT
 from tests.support.database.rivals import Rival, at_once
 from tests.support.deliveries import fail, make_delivery
-from tests.support.factories import Hook, make_user, make_webhook
+from tests.support.factories import Hook, Person, make_user, make_webhook
 from tests.support.mail_server import MailServer, set_up
 
-LONG_AGO = timedelta(hours=2)
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+NOW = datetime(2026, 3, 10, 9, 30, tzinfo=UTC)
+SINCE = NOW - 10 * MINUTE
 
 
 @pytest.fixture
@@ -35,17 +45,16 @@ def server(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[MailServer]:
         yield running
 
 
-def tell() -> int:
-    """How many notices were stored; their emails are sent."""
-    stored = notices.tell_due()
-    outgoing.send_due(KINDS)
+def tell(at: datetime = NOW) -> int:
+    """How many emails were stored; they are sent."""
+    with frozen(at):
+        stored = notices.tell_due()
+        outgoing.send_due(KINDS)
     return stored
 
 
-SINCE = datetime(2026, 3, 10, 9, 20, tzinfo=UTC)
-
-
 def failing(**columns: Any) -> Hook:
+    """Some fail since ten minutes before `NOW`, and others arrive."""
     hook = make_webhook(**columns)
     make_delivery(hook, status="failed", reason="server", code=500, failing_since=SINCE)
     return hook
@@ -56,102 +65,231 @@ def change(hook: Hook, **columns: Any) -> None:
         current.execute(update(Webhook).where(Webhook.id == hook.id).values(**columns))
 
 
-def let_time_pass() -> None:
+def recover(hook: Hook, at: datetime) -> None:
+    """All of it is delivered."""
     with writing() as current:
-        current.execute(update(Notice).values(told_at=utcnow() - LONG_AGO))
+        mine = update(Delivery).where(Delivery.webhook_id == hook.id)
+        current.execute(mine.values(status="delivered", failing_since=None))
+    up = {"state": WebhookState.ACTIVE, "off_reason": None, "off_at": None}
+    change(hook, **up, failing_since=None, failures_in_row=0, last_delivered_at=at)
 
 
 def subjects(server: MailServer) -> list[str]:
     return [str(message["Subject"]) for message in server.messages]
 
 
-def test_the_owner_is_told_once_that_a_webhook_needs_attention(server: MailServer) -> None:
+def told_to(server: MailServer) -> list[str]:
+    return [str(message["To"]) for message in server.messages]
+
+
+def test_the_owner_is_told_once_that_a_webhook_fails(server: MailServer) -> None:
     owner, _other = make_user(email="ana@example.com"), make_user()
-    hook = failing(name="Sync to ERP", owner_id=owner.id)
+    hook = failing(name="Nordwind", owner_id=owner.id)
     assert tell() == 1
     (message,) = server.messages
     assert message["To"] == "ana@example.com"
-    assert message["Subject"] == "“Sync to ERP” is failing"
+    assert message["Subject"] == "Nordwind is failing"
     assert f"/settings/webhooks/{hook.public_id}" in message.get_content()
-    let_time_pass()
+    assert tell(NOW + 2 * HOUR) == 0
+
+
+def test_whoever_asks_is_told_and_nobody_whom_it_does_not_concern(server: MailServer) -> None:
+    ana, sam = make_user(email="ana@example.com"), make_user("support", email="sam@example.com")
+    hook = failing(owner_id=ana.id)
+    watches.choose(sam.actor, hook.public_id, is_on=True)
+    watches.choose(ana.actor, hook.public_id, is_on=False)
+    failing(owner_id=ana.id)
+    assert tell() == 2
+    assert told_to(server) == ["sam@example.com", "ana@example.com"]
+
+
+def shut_out(person: Person, _monkeypatch: pytest.MonkeyPatch) -> None:
+    with writing() as current:
+        current.execute(update(User).where(User.id == person.id).values(is_active=False))
+
+
+def take_from_the_role(_person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    roles = PERMISSIONS[watches.PERMISSION] - {"support"}
+    monkeypatch.setitem(PERMISSIONS, watches.PERMISSION, roles)
+
+
+@pytest.mark.parametrize("end", [shut_out, take_from_the_role])
+@pytest.mark.parametrize("is_stored", [False, True])
+def test_whoever_may_not_read_deliveries_any_more_is_told_nothing(
+    server: MailServer, monkeypatch: pytest.MonkeyPatch, end: Any, is_stored: bool
+) -> None:
+    ana, sam = make_user(), make_user("support")
+    hook = failing(owner_id=ana.id)
+    watches.choose(ana.actor, hook.public_id, is_on=False)
+    watches.choose(sam.actor, hook.public_id, is_on=True)
+    if is_stored:  # before the email went out
+        with frozen(NOW):
+            assert notices.tell_due() == 1
+    end(sam, monkeypatch)
     assert tell() == 0
+    assert server.messages == []
 
 
-def test_nobody_is_told_while_all_sending_is_stopped(server: MailServer) -> None:
+def test_an_email_that_was_ended_before_it_went_out_is_not_sent(server: MailServer) -> None:
     ana = make_user()
-    failing()
+    hook = failing(owner_id=ana.id)
+    with frozen(NOW):
+        assert notices.tell_due() == 1
+    watches.choose(ana.actor, hook.public_id, is_on=False)
+    outgoing.send_due(KINDS)
+    assert server.messages == []
+
+
+def test_while_all_sending_is_stopped_only_what_is_off_is_told_of(server: MailServer) -> None:
+    ana = make_user()
+    failing(name="Sync")
+    failing(name="ERP", state=WebhookState.OFF, off_reason=OffReason.GONE, off_at=SINCE)
     sending.stop(ana.actor)
-    assert tell() == 0
+    assert tell() == 1
     sending.start(ana.actor)
     assert tell() == 1
-    assert len(server.messages) == 1
+    assert subjects(server) == ["ERP was turned off", "Sync is failing"]
 
 
-def test_every_administrator_is_told_when_the_owner_is_gone(server: MailServer) -> None:
+def test_administrators_stand_in_for_an_owner_who_is_gone_but_for_those_who_ended_it(
+    server: MailServer,
+) -> None:
     owner = make_user(is_active=False)
-    for name in ("ana", "ben"):
-        make_user(email=f"{name}@example.com")
+    people = [make_user(email=f"{name}@example.com") for name in ("ana", "ben", "cleo")]
     make_user("support")
     with writing() as current:  # whose row was changed last is not read last
         current.execute(update(User).where(User.email == "ana@example.com").values(name="Ana"))
-    failing(owner_id=owner.id)
+    hook = failing(owner_id=owner.id)
+    watches.choose(people[2].actor, hook.public_id, is_on=False)
     tell()
-    assert [each["To"] for each in server.messages] == ["ana@example.com", "ben@example.com"]
+    assert told_to(server) == ["ana@example.com", "ben@example.com"]
+    with frozen(NOW):  # who owned it hears of it again once they are back
+        with writing() as current:
+            current.execute(update(User).where(User.id == owner.id).values(is_active=True))
+        assert tell() == 1
 
 
-def test_turning_off_by_us_and_recovering_are_told_at_most_hourly(server: MailServer) -> None:
-    make_user()
-    hook = failing(name="Sync")
-    tell()
-    off = {"state": WebhookState.OFF, "off_reason": OffReason.FAILING}
-    change(hook, **off)
-    assert tell() == 0
-    let_time_pass()
-    assert tell() == 1
-    let_time_pass()
-    change(hook, state=WebhookState.ACTIVE, off_reason=None, last_delivered_at=utcnow())
-    with writing() as current:
-        mine = update(Delivery).where(Delivery.webhook_id == hook.id)
-        current.execute(mine.values(status="delivered", failing_since=None))
-    assert tell() == 1
+def test_each_trouble_is_told_once_in_the_order_of_its_worsening(server: MailServer) -> None:
+    hook = failing(name="Sync", owner_id=make_user(time_zone="Europe/London").id)
+    tell(NOW)
+    change(hook, failing_since=NOW + MINUTE, failures_in_row=1)
+    tell(NOW + 2 * HOUR)
+    tell(NOW + 3 * DAY + 2 * MINUTE)
+    off_at = NOW + 5 * DAY
+    change(hook, state=WebhookState.OFF, off_reason=OffReason.FAILING, off_at=off_at)
+    tell(off_at)
+    held = {"status": "on_hold", "created_at": off_at, "failing_since": SINCE, "tries": 2}
+    for _ in range(2):
+        make_delivery(hook, **held)
+    tell(off_at + 27 * DAY)
+    change(hook, state=WebhookState.ACTIVE, off_reason=None, off_at=None, failing_since=None)
+    change(hook, last_delivered_at=off_at + 28 * DAY, failures_in_row=0)
+    tell(off_at + 28 * DAY)
+    recover(hook, off_at + 29 * DAY)
+    for hours in range(6):
+        tell(off_at + 29 * DAY + hours * HOUR)
     assert subjects(server) == [
-        "“Sync” is failing",
-        "“Sync” was turned off",
-        "“Sync” is working again",
+        "Sync is failing",
+        "Sync isn’t receiving deliveries",
+        "Sync will be turned off on Mar 15, 09:31",
+        "Sync was turned off",
+        "Sync’s on-hold deliveries expire on Apr 14, 10:30",
+        "Sync is receiving deliveries again",
+        "Sync works again",
     ]
-    told = [each.get_content().replace("\r\n", "\n") for each in server.messages]
-    page = f"{settings().base_url}/settings/webhooks/{hook.public_id}"
-    assert told == [
-        "1 delivery to “Sync” is undelivered, failing since Mar 10, 10:20 (Europe/Vienna). "
-        "Cause: Server error (500).\n\n"
-        f"View the cause and next steps:\n{page}\n",
-        "We turned off the webhook “Sync” because no delivery succeeded for 5 days. New deliveries "
-        f"will stay on hold for up to 30 days.\n\nView the cause and turn it on:\n{page}\n",
-        f"“Sync” is receiving deliveries again.\n\nView remaining failures:\n{page}\n",
-    ]
+    told = [" ".join(message.get_content().split()) for message in server.messages]
+    assert told[1].count("Mar 10, 09:31 (Europe/London)") == 1  # of what is failing for longer
+    assert "2 deliveries to “Sync” are on hold" in told[4]
+    assert "3 deliveries are undelivered" in told[5]
+
+
+def test_one_poisoned_delivery_hides_no_outage_nor_its_end(server: MailServer) -> None:
+    hook = failing(name="ERP", owner_id=make_user().id)
+    tell()
+    for hours in (2, 6):  # everything fails, and then nearly nothing
+        began = NOW + hours * HOUR
+        change(hook, failing_since=began, failures_in_row=3)
+        assert tell(began + 4 * MINUTE) == 0
+        assert tell(began + 5 * MINUTE) == 1
+        assert tell(began + 3 * HOUR) == 0
+        change(hook, failing_since=None, last_delivered_at=began + 3 * HOUR)
+        assert tell(began + 3 * HOUR + MINUTE) == 1
+    down, back = "ERP isn’t receiving deliveries", "ERP is receiving deliveries again"
+    assert subjects(server) == ["ERP is failing", down, back, down, back]
+
+
+def test_a_webhook_that_flaps_every_minute_sends_each_person_at_most_one_email_an_hour(
+    server: MailServer,
+) -> None:
+    """One delivery fails for good at the same time, so that there always is something to tell."""
+    people = [make_user(email=f"{name}@example.com") for name in ("ana", "ben")]
+    hook = failing(owner_id=people[0].id)
+    watches.choose(people[1].actor, hook.public_id, is_on=True)
+    sent: dict[str, list[datetime]] = {each.email: [] for each in people}
+    for minute in range(3 * 60):
+        at = NOW + minute * MINUTE
+        if minute % 2:
+            change(hook, failing_since=None, failures_in_row=0, last_delivered_at=at)
+        else:
+            change(hook, failing_since=at - 5 * MINUTE, failures_in_row=1)
+        tell(at)
+        for message in server.messages:
+            sent[str(message["To"])].append(at)
+        server.messages.clear()
+    for times in sent.values():
+        assert 2 <= len(times) <= 3
+        gaps = [later - sooner for sooner, later in pairwise(times)]
+        assert min(gaps) >= HOUR
+
+
+@pytest.mark.parametrize("back", [2 * HOUR, 3 * DAY])
+def test_a_clock_that_is_put_back_repeats_and_silences_nothing(
+    server: MailServer, back: timedelta
+) -> None:
+    hook = failing(name="ERP", owner_id=make_user().id)
+    assert tell() == 1
+    past = NOW - back
+    for minutes in range(0, 600, 30):
+        assert tell(past + minutes * MINUTE) == 0
+    recover(hook, past + 11 * HOUR)
+    assert tell(past + 11 * HOUR) == 1
+    make_delivery(hook, status="failed", reason="dns", failing_since=past + 13 * HOUR)
+    assert tell(past + 13 * HOUR + 4 * MINUTE) == 0
+    assert tell(past + 13 * HOUR + 5 * MINUTE) == 1
+    assert subjects(server) == ["ERP is failing", "ERP works again", "ERP is failing"]
 
 
 def test_an_automatic_retry_is_promised_only_where_one_is_left(server: MailServer) -> None:
     make_user()
-    hook = failing()
-    assert tell() == 1
-    make_delivery(hook, status="retrying", failing_since=utcnow())
-    let_time_pass()
-    change(hook, failures_in_row=1)
-    with writing() as current:
-        current.execute(update(Notice).values(told=notices.News.WELL))
-    assert tell() == 1
+    failing()
     fail(make_webhook(name="Door"), status="retrying", failing_since=SINCE)
-    assert tell() == 1
+    tell()
     told = [" ".join(each.get_content().split()) for each in server.messages]
     promised = ["We’ll retry automatically" in each for each in told]
-    assert promised == [False, False, True]
+    assert promised == [False, True]
     assert ["Nothing is lost" in each for each in told] == promised
+
+
+def test_it_says_why_somebody_gets_it(server: MailServer) -> None:
+    ana, sam = make_user(email="ana@example.com"), make_user("support", email="sam@example.com")
+    hook = failing(name="Sync", owner_id=make_user(is_active=False).id)
+    owned = failing(owner_id=ana.id)
+    watches.choose(sam.actor, owned.public_id, is_on=True)
+    tell()
+    why = {
+        (str(each["To"]), str(hook.public_id) in each.get_content()): " ".join(
+            each.get_content().split()
+        )
+        for each in server.messages
+    }
+    assert "because “Sync” has no owner who can sign in." in why["ana@example.com", True]
+    assert "because you own “" in why["ana@example.com", False]
+    assert "because you asked for it" in why["sam@example.com", False]
 
 
 def test_a_name_is_never_filled_in(server: MailServer) -> None:
     make_user()
-    failing(name="Sync {cause}", state=WebhookState.OFF, off_reason=OffReason.GONE)
+    failing(name="Sync {cause}", state=WebhookState.OFF, off_reason=OffReason.GONE, off_at=SINCE)
     tell()
     text = " ".join(server.messages[0].get_content().split())
     assert "the webhook “Sync {cause}” because the receiver permanently closed its URL." in text
@@ -160,13 +298,28 @@ def test_a_name_is_never_filled_in(server: MailServer) -> None:
 def test_nothing_is_told_of_the_well_the_deleted_drafts_and_those_that_a_person_turned_off(
     server: MailServer,
 ) -> None:
-    make_user()
-    make_webhook()
-    failing(deleted_at=utcnow())
-    failing(state=WebhookState.DRAFT)
-    failing(state=WebhookState.OFF, off_reason=OffReason.PERSON)
+    owner = make_user()
+    make_webhook(owner_id=owner.id)
+    failing(owner_id=owner.id, deleted_at=utcnow())
+    failing(owner_id=owner.id, state=WebhookState.DRAFT)
+    off = {"state": WebhookState.OFF, "off_reason": OffReason.PERSON, "off_at": SINCE}
+    failing(owner_id=owner.id, **off)
     assert tell() == 0
     assert server.messages == []
+
+
+def test_whoever_turned_it_off_is_told_before_what_is_on_hold_expires(server: MailServer) -> None:
+    off = {"state": WebhookState.OFF, "off_reason": OffReason.PERSON, "off_at": NOW}
+    hook = make_webhook(name="ERP", owner_id=make_user().id, **off)
+    assert tell(NOW + 28 * DAY) == 0  # nothing is on hold
+    make_delivery(hook, status="on_hold", created_at=NOW + DAY)
+    assert tell(NOW + 28 * DAY - MINUTE) == 0
+    change(hook, off_until=NOW + 29 * DAY)  # then it is sent
+    assert tell(NOW + 28 * DAY) == 0
+    change(hook, off_until=None)
+    assert tell(NOW + 28 * DAY) == 1
+    assert tell(NOW + 30 * DAY) == 0
+    assert "1 delivery to “ERP” is on hold" in server.messages[0].get_content()
 
 
 def test_a_name_cannot_add_headers(server: MailServer) -> None:
@@ -177,26 +330,81 @@ def test_a_name_cannot_add_headers(server: MailServer) -> None:
     assert "{link}" in subjects(server)[0]
 
 
+@pytest.mark.both_databases
 def test_two_at_once_tell_once(server: MailServer, app: Flask) -> None:
     make_user()
     failing()
+    with frozen(NOW):
+        watches.stand_in()
     assert sorted(at_once(app, [tell] * 2)) == [0, 1]
     assert len(server.messages) == 1
 
 
+@pytest.mark.both_databases
+def test_two_at_once_let_administrators_stand_in_once(server: MailServer, app: Flask) -> None:
+    make_user()
+    failing()
+    assert sorted(at_once(app, [tell] * 2)) == [0, 1]
+
+
+@pytest.mark.both_databases
 def test_what_somebody_else_is_about_to_tell_is_not_told(server: MailServer, app: Flask) -> None:
     make_user()
     hook = failing()
     tell()
-    let_time_pass()
-    change(hook, state=WebhookState.OFF, off_reason=OffReason.FAILING)
-    rival = Rival(app, tell)
+    change(hook, state=WebhookState.OFF, off_reason=OffReason.FAILING, off_at=NOW)
+    later = NOW + 2 * HOUR
+    rival = Rival(app, lambda: tell(later))
     with writing() as current:
         current.get(Webhook, hook.id, with_for_update={"key_share": True})
-        current.execute(update(Notice).values(told_at=utcnow()))
+        current.execute(update(Watch).values(told_at=later))
         rival.begin()
     rival.finish()
     assert len(server.messages) == 1
+
+
+# A worker that is killed before, or after, it has said in the database what was told.
+KILLED = """
+import os, signal, sys
+from datetime import datetime
+from sqlalchemy import event
+from sqlalchemy.orm import Session
+from portal.base_app import create_base_app
+from portal.config.settings import load_settings
+from portal.lib.clock import frozen
+from portal.queue import notifier
+from portal.services.webhooks import notices
+
+app = create_base_app(load_settings(os.environ))
+notifier.init_app(app)
+with app.app_context(), frozen(datetime.fromisoformat(sys.argv[2])):
+    kill = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+    event.listen(Session, sys.argv[1], kill)
+    notices.tell_due()
+"""
+
+
+@pytest.mark.both_databases
+@pytest.mark.parametrize(("moment", "is_told"), [("before_commit", False), ("after_commit", True)])
+def test_whoever_is_killed_while_telling_leaves_all_of_it_to_others_or_nothing(
+    server: MailServer, moment: str, is_told: bool
+) -> None:
+    failing(owner_id=make_user().id)
+    ours = settings()
+    places = {"INSTANCE_DIR": str(ours.instance_dir), "DATABASE_URL": ours.database_url}
+    environment = {**os.environ, **ENVIRONMENT, **places, "SMTP_URL": server.url}
+    command = [sys.executable, "-c", KILLED, moment, NOW.isoformat()]
+    killed = subprocess.run(command, env=environment, check=False, capture_output=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    assert notices_left() == (1 if is_told else 0)
+    tell()
+    tell(NOW + 2 * HOUR)
+    assert len(server.messages) == 1
+
+
+def notices_left() -> int:
+    session().rollback()
+    return session().query(Mail).count()
 
 
 def test_a_message_is_one_that_servers_trust(server: MailServer) -> None:
@@ -204,21 +412,16 @@ def test_a_message_is_one_that_servers_trust(server: MailServer) -> None:
     failing()
     tell()
     (message,) = server.messages
-    assert abs(message["Date"].datetime - utcnow()) < timedelta(minutes=1)
     assert message["Message-ID"].endswith("@example.com>")
     assert message["Auto-Submitted"] == "auto-generated"
-
-
-NOW = datetime(2026, 3, 10, 9, 30, tzinfo=UTC)
-
-
-GONE: dict[str, Any] = {"state": "off", "off_reason": "gone"}
-
-
-BY_ANA: dict[str, Any] = {"state": "off", "off_reason": "person"}
+    link = str(message["List-Unsubscribe"]).strip("<>")
+    assert link in message.get_content()
+    assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
 
 
 BEFORE = NOW - notices.QUIET
+GONE: dict[str, Any] = {"state": "off", "off_reason": "gone", "off_at": NOW - MINUTE}
+BY_ANA: dict[str, Any] = {"state": "off", "off_reason": "person", "off_at": NOW - MINUTE}
 
 
 @dataclass(frozen=True)
@@ -226,50 +429,77 @@ class Ill:
     """As much of a backlog as a notice asks for."""
 
     since: datetime
-    is_urgent: bool = True
 
 
-ILL, ANEW = Ill(BEFORE - timedelta(minutes=10)), Ill(BEFORE + timedelta(minutes=1))
-
-
-ONCE = Ill(NOW, is_urgent=False)
-
-
+ILL, ANEW = Ill(BEFORE - 10 * MINUTE), Ill(BEFORE + MINUTE)
+ONCE = Ill(NOW - 4 * MINUTE)
 ARRIVED = {"last_delivered_at": NOW}
+DOWN = {"failing_since": BEFORE - 10 * MINUTE, "failures_in_row": 3}
+DOWN_ANEW = {"failing_since": BEFORE + MINUTE, "failures_in_row": 3}
+ENDING = {"failing_since": NOW - 3 * DAY, "failures_in_row": 3}
 
 
 @pytest.mark.parametrize(
     ("columns", "backlog", "told", "news"),
     [
-        ({}, ILL, None, "attention"),
-        ({}, ILL, "well", "attention"),
-        ({}, ILL, "off", "attention"),
-        ({}, ILL, "attention", None),
+        ({}, ILL, None, "failing"),
+        ({}, ILL, "well", "failing"),
+        ({}, ILL, "failing", None),
+        ({}, ILL, "back", None),
+        ({}, ILL, "off", None),
         # It was well in the meantime, or what failed was dismissed.
-        ({}, ANEW, "attention", "attention"),
-        ({}, ONCE, "attention", None),
+        ({}, ANEW, "failing", "failing"),
+        ({}, ANEW, "off", "failing"),
+        ({}, ONCE, "failing", None),
         ({}, ONCE, None, None),
-        (ARRIVED, ILL, "attention", None),
+        (ARRIVED, ILL, "failing", None),
+        (DOWN, ILL, None, "down"),
+        (DOWN, ILL, "failing", "down"),
+        (DOWN, ILL, "back", "down"),
+        (DOWN, ILL, "down", None),
+        (DOWN, ILL, "ending", None),
+        (DOWN_ANEW, ILL, "down", "down"),
+        # For as long as all sending was stopped, nobody could deliver.
+        ({**DOWN_ANEW, "stopped_for": 3540}, ILL, "failing", None),
+        # What had failed was dismissed.
+        (DOWN, None, None, None),
+        (ENDING, ILL, "down", "ending"),
+        (ENDING, None, "well", "ending"),
+        (ENDING, ILL, "ending", None),
         (GONE, None, None, "off"),
-        (GONE, None, "attention", "off"),
-        (GONE, None, "off", None),
+        (GONE, None, "failing", "off"),
+        (GONE, None, "ending", "off"),
         (GONE, ILL, None, "off"),
-        (BY_ANA, None, "attention", None),
+        ({**GONE, "off_at": BEFORE}, None, "off", None),
+        ({**GONE, "off_at": BEFORE}, None, "held_ends", None),
+        # Turned on in the meantime, and gone again.
+        (GONE, None, "off", "off"),
+        (BY_ANA, None, "failing", None),
         (BY_ANA, ILL, None, None),
-        (ARRIVED, None, "attention", "well"),
+        (ARRIVED, None, "failing", "well"),
+        (ARRIVED, None, "back", "well"),
+        (ARRIVED, None, "down", "well"),
         (ARRIVED, None, "off", "well"),
+        (ARRIVED, None, "held_ends", "well"),
         (ARRIVED, None, "well", None),
         (ARRIVED, None, None, None),
-        ({"last_delivered_at": BEFORE}, None, "attention", None),
-        ({}, None, "attention", None),
+        (ARRIVED, ILL, "down", "back"),
+        (ARRIVED, ILL, "off", "back"),
+        ({**ARRIVED, **DOWN_ANEW}, None, "down", None),
+        ({"last_delivered_at": BEFORE}, None, "failing", None),
+        ({}, None, "failing", None),
     ],
 )
 def test_what_there_is_to_tell_follows_from_what_was_told_last(
     columns: dict[str, Any], backlog: Any, told: str | None, news: str | None
 ) -> None:
-    webhook = Webhook(**{"state": "active", **columns})
-    notice = Notice(told=told, told_at=BEFORE) if told else None
-    assert notices.news_of(webhook, notice, backlog, NOW) == news
+    webhook = Webhook(**{"state": "active", "failures_in_row": 0, "stopped_for": 0, **columns})
+    watch = Watch(told=told, told_at=BEFORE if told else None)
+    assert notices.news_of(webhook, watch, backlog, None, NOW) == news
     if told:
-        sooner = Notice(told=told, told_at=BEFORE + timedelta(seconds=1))
-        assert notices.news_of(webhook, sooner, backlog, NOW) is None
+        watch.told_at = BEFORE + timedelta(seconds=1)
+        assert notices.news_of(webhook, watch, backlog, None, NOW) is None
+
+
+def test_every_state_has_words_and_a_place_among_the_others() -> None:
+    assert set(notices.WORDS) == set(notices.RANKS) == set(notices.News)

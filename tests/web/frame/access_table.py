@@ -46,6 +46,7 @@ public
     new_passwords.forgotten new_passwords.ask new_passwords.asked
     operations.healthz operations.readyz operations.metrics inbox.receive
     security_txt.show
+    unsubscribe.ask unsubscribe.end
     static themes.choose
 home.read
     home.index help.index help.show find.index missing.show
@@ -93,6 +94,7 @@ deliveries.read
     deliveries.export deliveries.export_for_excel dismissals.moved
     asset_parts.deliveries
     batches.index batches.show batches.live batches.report
+    webhook_emails.choose
 deliveries.content
     deliveries.body delivery_help.bundle delivery_help.signature inbox.index inbox.live
 deliveries.retry

@@ -13,8 +13,8 @@ from tests.support.pages import Pages
 from tests.web.frame.test_permissions import pages_of
 from tests.web.frame.test_security_headers import addresses
 
-# It takes deliveries from programs, and acts for nobody.
-WITHOUT_TOKEN = {"inbox.receive"}
+# They take deliveries from programs, and end emails for mail programs; they act for nobody.
+WITHOUT_TOKEN = {"inbox.receive", "unsubscribe.end"}
 REFUSALS = ("Your browser sent no cookie", "This page has expired")
 WRITES = ("INSERT", "UPDATE", "DELETE", "REPLACE", "CREATE", "DROP")
 

@@ -105,7 +105,7 @@ def test_the_password_is_asked_for_again_where_that_is_written_out(app: Flask) -
 def test_only_doors_and_machines_come_in_without_signing_in(app: Flask) -> None:
     public = {path for endpoint, _, path in pages_of(app) if VIEWS[endpoint] == "public"}
     links = {"/forgot-password", "/forgot-password/sent", "/invitation", "/new-password", "/setup"}
-    assert public == {"/sign-in", "/theme", *links, *FOR_MACHINES}
+    assert public == {"/sign-in", "/theme", "/unsubscribe", *links, *FOR_MACHINES}
 
 
 def test_whoever_is_not_signed_in_is_sent_to_the_door(app: Flask) -> None:

@@ -170,7 +170,8 @@ def look(pages: Pages, hook: Hook) -> None:
     assert number.partition(" ")[0] == str(so.number)
     assert since in began
     assert row[2].startswith(so.cause)
-    mail = notices._backlog(found, settings().timezone)
+    zone = settings().timezone
+    mail = notices._backlog_words(found, zone, notices.News.FAILING)["backlog"]
     assert mail.startswith(f"{so.number} deliver")
     assert mail.endswith(f"{so.cause}.")
 

@@ -131,7 +131,6 @@ BACKLOG = Backlog(
     next_attempt_at=NOW + 5 * MINUTE,
     waits_until=None,
     is_untouched=False,
-    is_urgent=True,
     last_delivered_at=NOW - MINUTE,
 )
 SINCE = "4 undelivered, failing since that time"

@@ -1,0 +1,281 @@
+"""Emails about a webhook: who asks for them and ends them, by page or by link, and its owner."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+from werkzeug.test import TestResponse
+
+from portal.models.audit import AuditEntry
+from portal.models.webhooks import Watch
+from portal.services.core.refusals import Refusal
+from portal.services.core.unit_of_work import session
+from portal.services.people import accounts
+from portal.services.webhooks import crud, queries, watches
+from portal.services.webhooks.watches import CANT_OWN
+from tests.support.factories import Hook, Person, make_user, make_webhook
+from tests.support.html import parse
+from tests.support.mail_server import set_up
+from tests.support.pages import Page, Pages
+from tests.web.signed_in import signed_in, visit
+
+ONE_CLICK = {"List-Unsubscribe": "One-Click"}
+TITLE = "Email me when this webhook fails"
+
+
+@pytest.fixture
+def ana(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Person:
+    set_up(app, monkeypatch, smtp_url="smtp://127.0.0.1:9")
+    return make_user(name="Ana", email="ana@example.com")
+
+
+def path_of(hook: Hook) -> str:
+    return f"/settings/webhooks/{hook.public_id}"
+
+
+def told() -> set[tuple[int, int]]:
+    """Which webhook is told to whom, by their row ids."""
+    session().rollback()
+    rows = session().execute(select(Watch.webhook_id, Watch.user_id).where(Watch.is_on))
+    return {(row.webhook_id, row.user_id) for row in rows}
+
+
+def link_of(hook: Hook, person: Person) -> str:
+    token = watches._token(hook.id, person.id)
+    return f"{watches.PAGE}?token={token}"
+
+
+def card(page: Page) -> str:
+    (found,) = [each for each in page.root.find_all("section") if each.get("id") == "email"]
+    return found.text
+
+
+def press(pages: Pages, page: Page, words: str) -> Page:
+    """Press the one button, in the card where the menu has it too, that says no more than this."""
+    *_, form = [each for each in page.forms if each.buttons == [words]]
+    return pages.submit(form)
+
+
+def answer_of(answer: TestResponse) -> tuple[int, str]:
+    (main,) = parse(answer.text)[0].find_all("main")
+    return answer.status_code, main.text
+
+
+def entries() -> list[tuple[str, str, str, Any]]:
+    session().rollback()
+    emails = AuditEntry.action.like("person.webhook_emails_%")
+    rows = session().scalars(select(AuditEntry).where(emails).order_by(AuditEntry.id))
+    return [(row.actor_name, row.action, row.target_name, row.changes) for row in rows]
+
+
+def test_support_asks_for_them_and_ends_them_and_sees_nobody_elses(ana: Person, app: Flask) -> None:
+    hook = make_webhook(name="ERP", owner_id=ana.id)
+    sam = make_user("support", name="Sam")
+    pages, path = signed_in(app, sam), path_of(hook)
+    page = pages.get(path)
+    assert "other" not in card(page)
+    assert ana.email not in page.html
+    page = press(pages, page, "Email me")
+    assert page.tone == "success"
+    assert "You get an email when it fails" in card(page)
+    assert told() == {(hook.id, ana.id), (hook.id, sam.id)}
+    assert "1 other person gets one, too." in card(signed_in(app, ana).get(path))
+    page = press(pages, page, "Stop emails")
+    assert "Get an email when it fails" in card(page)
+    assert "No one else gets one." in card(signed_in(app, ana).get(path))
+    assert told() == {(hook.id, ana.id)}
+    change = {"webhook": {"from": None, "to": "ERP"}}
+    assert entries() == [
+        ("Sam", "person.webhook_emails_started", "Sam", change),
+        ("Sam", "person.webhook_emails_ended", "Sam", change),
+    ]
+
+
+def test_the_account_lists_them_and_ends_each(ana: Person, app: Flask) -> None:
+    first, second = (make_webhook(name=name, owner_id=ana.id) for name in ("ERP", "Door"))
+    make_webhook(name="Other's", owner_id=make_user().id)
+    crud.delete(ana.actor, make_webhook(name="Gone", owner_id=ana.id).public_id)
+    pages = signed_in(app, ana)
+    page = pages.get("/account")
+    assert page.links("ERP") == [path_of(first)]
+    assert page.links("Door") == [path_of(second)]
+    assert "Gone" not in page.main
+    assert "Other's" not in page.main
+    page = pages.submit(page.form(f"{path_of(first)}/emails"))
+    assert page.path == "/account"
+    assert told() >= {(second.id, ana.id)}
+    page = pages.submit(page.form(f"{path_of(second)}/emails"))
+    assert "You get no emails about webhooks." in page.main
+
+
+def test_a_link_asks_and_only_a_post_ends_exactly_these_emails(ana: Person, app: Flask) -> None:
+    hook, other = (make_webhook(name=name, owner_id=ana.id) for name in ("ERP", "Door"))
+    ben = make_user()
+    watches.choose(ben.actor, hook.public_id, is_on=True)
+    before, link = told(), link_of(hook, ana)
+    stranger = Pages(app)
+    page = stranger.get(link)
+    assert page.h1 == "Stop emails about ERP?"
+    assert told() == before
+    assert ana.email not in page.html
+    assert ana.name not in page.html
+    # A mail program's server, without a cookie, and twice.
+    for _ in range(2):
+        answer = app.test_client().post(link, data=ONE_CLICK)
+        assert answer.status_code == 200
+        assert told() == before - {(hook.id, ana.id)}
+    assert (other.id, ana.id) in told()
+    change = {"webhook": {"from": None, "to": "ERP"}}
+    assert entries()[1:] == [
+        ("Someone not signed in", "person.webhook_emails_ended", "Ana", change)
+    ]
+    page = stranger.submit(page.form())
+    assert page.h1 == "Emails stopped"
+    assert stranger.get("/account").h1 == "Sign in"
+
+
+def test_whoever_is_signed_in_ends_the_emails_of_the_person_to_whom_they_went(
+    ana: Person, app: Flask
+) -> None:
+    hook = make_webhook(owner_id=ana.id)
+    ben = make_user()
+    watches.choose(ben.actor, hook.public_id, is_on=True)
+    pages = signed_in(app, ben)
+    pages.submit(pages.get(link_of(hook, ana)).form(watches.PAGE))
+    assert told() == {(hook.id, ben.id)}
+
+
+def test_every_link_that_ends_nothing_gets_the_same_answer(ana: Person, app: Flask) -> None:
+    hook, gone = make_webhook(owner_id=ana.id), make_webhook(owner_id=ana.id)
+    eve, sam = make_user("support"), make_user("support")
+    for person in (eve, sam):
+        watches.choose(person.actor, hook.public_id, is_on=True)
+    crud.delete(ana.actor, gone.public_id)
+    accounts.disable(ana.actor, eve.public_id)
+    before, good = told(), link_of(hook, sam)
+    bad = [
+        watches.PAGE,
+        f"{watches.PAGE}?token=",
+        good[:-1],
+        f"{good}x",
+        good.replace(f"-{sam.id}-", f"-{ana.id}-"),
+        good.replace(f"={hook.id}-", f"={gone.id}-"),
+        good.replace(f"={hook.id}-", "=999999999-"),
+        good.replace(f"={hook.id}-", "=9999999999999999999-"),
+        good.replace("-", "\u0661"),
+        f"{watches.PAGE}?token=%00%ff",
+        link_of(gone, ana),
+        link_of(hook, eve),
+    ]
+    client = app.test_client()
+    answers = {answer_of(client.get(link)) for link in bad}
+    answers |= {answer_of(client.post(link, data=ONE_CLICK)) for link in bad}
+    ((status, words),) = answers
+    assert status == 410
+    assert "This link no longer works" in words
+    assert told() == before
+
+
+def test_another_secret_key_makes_other_links(
+    ana: Person, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = link_of(make_webhook(owner_id=ana.id), ana)
+    set_up(app, monkeypatch, secret_key="another key of this installation")
+    assert app.test_client().post(link, data=ONE_CLICK).status_code == 410
+
+
+@pytest.mark.parametrize(
+    ("role", "words"),
+    [
+        ("admin", "Email isn’t set up, so we don’t send any. Set SMTP_URL on the server."),
+        ("support", "Email isn’t set up, so we don’t send any. Ask an administrator (Ana)"),
+    ],
+)
+def test_without_a_mail_server_the_choice_is_kept_and_it_says_who_can_set_it_up(
+    app: Flask, role: str, words: str
+) -> None:
+    person = make_user(role, name="Ana" if role == "admin" else "Sam")
+    if role == "support":
+        make_user(name="Ana")
+    hook = make_webhook()
+    pages, path = signed_in(app, person), path_of(hook)
+    page = press(pages, pages.get(path), "Email me")
+    assert words in card(page)
+    assert "We keep your choice." in card(page)
+    assert told() == {(hook.id, person.id)}
+
+
+def test_the_search_above_each_page_knows_how_to_be_told(pages: Pages) -> None:
+    for words in ("tell me when the ERP stops getting data", "email me when a webhook fails"):
+        found = pages.get("/find", query_string={"q": words})
+        assert found.links("Get an email when a webhook fails") == ["/help/emails#fails"], words
+    assert pages.get("/help/emails").links("View webhooks") == ["/settings/webhooks"]
+
+
+def edit(pages: Pages, hook: Hook, **values: Any) -> Page:
+    path = f"{path_of(hook)}/edit"
+    return pages.submit(pages.get(path).form(path), "Save webhook", **values)
+
+
+def test_the_owner_is_whoever_made_it_or_was_chosen_and_gets_its_emails(
+    ana: Person, app: Flask
+) -> None:
+    sam = make_user("support", name="Sam")
+    pages = signed_in(app, ana)
+    form = pages.get("/settings/webhooks/new").form("/settings/webhooks/new")
+    assert form.fields["owner_id"] == [str(ana.public_id)]
+    new = {"name": "ERP", "url": "https://erp.example.com/hook", "events": ["asset.created"]}
+    pages.submit(form, "Save webhook", **new)
+    assert {user for _, user in told()} == {ana.id}
+    hook = make_webhook(owner_id=ana.id)
+    watches.choose(sam.actor, hook.public_id, is_on=False)
+    page = edit(pages, hook, owner_id=str(sam.public_id))
+    assert page.tone == "success"
+    assert (hook.id, sam.id) in told()
+    assert (hook.id, ana.id) not in told()
+    assert "Sam" in pages.get(f"{path_of(hook)}/history").main
+    edit(pages, hook, name="Renamed")
+    assert (hook.id, sam.id) in told()
+
+
+def test_whoever_was_disabled_meanwhile_can_not_be_chosen(ana: Person, app: Flask) -> None:
+    sam = make_user("support", name="Sam")
+    hook = make_webhook(owner_id=ana.id)
+    pages, path = signed_in(app, ana), f"{path_of(hook)}/edit"
+    form = pages.get(path).form(path)
+    accounts.disable(ana.actor, sam.public_id)
+    page = pages.submit(form, "Save webhook", owner_id=str(sam.public_id))
+    assert page.status == 400
+    assert (page.wrong, CANT_OWN in page.main) == (["owner_id"], True)
+    assert told() == {(hook.id, ana.id)}
+
+
+def test_whoever_is_disabled_while_it_is_saved_does_not_own_it(ana: Person) -> None:
+    sam = make_user("support")
+    hook = make_webhook(owner_id=ana.id)
+    accounts.disable(ana.actor, sam.public_id)
+    values = replace(queries.stored_values(hook.public_id), owner=sam.public_id)
+    with pytest.raises(Refusal, match=CANT_OWN) as refusal:
+        crud.edit(ana.actor, hook.public_id, 1, values)
+    assert refusal.value.field == "owner_id"
+    assert told() == {(hook.id, ana.id)}
+
+
+def test_a_webhook_whose_owner_is_gone_can_be_changed_without_another_one(
+    ana: Person, app: Flask
+) -> None:
+    hook = make_webhook(name="ERP", owner_id=make_user(name="Gone", is_active=False).id)
+    pages = signed_in(app, ana)
+    assert "No one who can sign in" in pages.get(path_of(hook)).main
+    assert edit(pages, hook, name="ERP 2").tone == "success"
+    entry = session().scalars(select(AuditEntry).order_by(AuditEntry.id.desc())).first()
+    assert entry is not None
+    assert set(entry.changes) == {"name"}
+
+
+def test_a_visitor_of_every_role_may_ask(app: Flask) -> None:
+    hook = make_webhook()
+    for role in ("admin", "manager", "support"):
+        assert TITLE in card(visit(app, role).get(path_of(hook)))
