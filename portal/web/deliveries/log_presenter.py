@@ -49,6 +49,7 @@ from portal.web.deliveries.wording import (
     outcome_of,
     pause_words,
     took,
+    turns_on_at,
     under_way,
 )
 from portal.web.forms.filter_form import SORT, ListOrder
@@ -304,7 +305,9 @@ def next_attempt(row: LogRow) -> datetime | str:
     """Return when it is attempted next, a time to come, or what that waits for; blank where no
     attempt is planned."""
     if row.status is DeliveryStatus.ON_HOLD:
-        return "" if row.is_webhook_active else "When turned on"
+        if row.is_webhook_active:
+            return ""
+        return turns_on_at(row.webhook_off_until) or "When turned on"
     kept = kept_words(row) if row.status in OPEN else ""
     if kept or row.next_try_at is None:
         return kept

@@ -45,13 +45,15 @@ from portal.web.deliveries.wording import (
     outlook_of,
     repeat_warning,
     tries,
+    turns_on_at,
 )
 from portal.web.frame.access import can
 from portal.web.frame.status_tags import DELIVERY, Tag
-from portal.web.frame.wording import moment, to_the_second
+from portal.web.frame.wording import moment, near_time, to_the_second
 from portal.web.help.advice import (
     Advice,
     Context,
+    Link,
     advice_after,
     advise,
     contact_kind,
@@ -180,13 +182,7 @@ class DeliveryPage:
         if delivery.is_test or delivery.status not in UNDELIVERED:
             return
         if delivery.is_webhook_off:
-            yield advise(
-                SWITCH,
-                "Turn on the webhook and decide about on-hold deliveries.",
-                f"{ASK} to turn on the webhook.",
-                context=_context(delivery, "The webhook is off, so we won’t send this delivery."),
-                link=links.get(SWITCH),
-            )
+            yield _turn_on(delivery, links.get(SWITCH))
         elif delivery.status is DeliveryStatus.ON_HOLD:
             yield Advice("Send or dismiss it on the webhook’s page.")
         elif find_delay(delivery):
@@ -474,6 +470,18 @@ def _delivered(delivery: DeliveryDetail) -> Verdict:
     if meant := _meaning(first):
         words.append(f"{meant.happened} If it wasn’t, {meant.advice}")
     return Verdict(title, " ".join(words))
+
+
+def _turn_on(delivery: DeliveryDetail, link: Link | None) -> Advice:
+    """Return what lets a delivery go whose webhook is off, or is turned on later anyway."""
+    own = "Turn on the webhook and decide about on-hold deliveries."
+    others = f"{ASK} to turn on the webhook."
+    happened = "The webhook is off, so we won’t send this delivery."
+    if at := turns_on_at(delivery.webhook_off_until):
+        own = "Turn on the webhook if this can’t wait."
+        others = f"{ASK} to turn on the webhook if this can’t wait."
+        happened = f"The webhook is off until {near_time(at)}."
+    return advise(SWITCH, own, others, context=_context(delivery, happened), link=link)
 
 
 def _context(delivery: DeliveryDetail, happened: str) -> Context:

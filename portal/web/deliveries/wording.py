@@ -24,7 +24,6 @@ from portal.web.frame.site_state import sending_stop
 from portal.web.frame.wording import (
     counted,
     day_of,
-    due_words,
     moment,
     near_time,
     offline_sentence,
@@ -67,10 +66,9 @@ def held_end(created_at: datetime, off_at: datetime | None) -> str:
     return f"Expires {day_of(held_until(created_at, off_at))}"
 
 
-def held_words(created_at: datetime, off_at: datetime | None, until: datetime | None) -> str:
-    """Say "Until 17:00" of what is sent then, else `held_end`."""
-    is_ahead = until is not None and until > utcnow()
-    return f"Until {due_words(until)}" if until and is_ahead else held_end(created_at, off_at)
+def turns_on_at(off_until: datetime | None) -> datetime | None:
+    """Return when we turn its webhook on, a time to come; None where a person has to."""
+    return off_until if off_until and off_until > utcnow() else None
 
 
 def tries(made: int) -> str:
@@ -109,8 +107,7 @@ def outlook_of(delivery: DeliveryDetail, clock: Callable[[datetime], str] = near
         if not delivery.is_webhook_off:
             then = f"Someone needs to send it from the webhook’s page. {end}."
             return Outlook(f"Still on hold, although {name} is on.", then, "When someone sends it")
-        until = delivery.webhook_off_until
-        if until and until > utcnow():
+        if until := turns_on_at(delivery.webhook_off_until):
             why = f"On hold because {name} is off until {clock(until)}."
             return Outlook(why, "We’ll send this delivery then.", clock(until))
         why = f"On hold because {name} is off."
@@ -274,9 +271,7 @@ def _dismissed_note(row: LogRow) -> str:
 NOTES: Final[Mapping[DeliveryStatus, Callable[[LogRow], str]]] = {
     DeliveryStatus.QUEUED: _open_note,
     DeliveryStatus.RETRYING: _open_note,
-    DeliveryStatus.ON_HOLD: lambda row: held_words(
-        row.created_at, row.webhook_off_at, row.webhook_off_until
-    ),
+    DeliveryStatus.ON_HOLD: lambda row: held_end(row.created_at, row.webhook_off_at),
     DeliveryStatus.DELIVERED: _resent_note,
     DeliveryStatus.FAILED: lambda _: "",
     DeliveryStatus.DISMISSED: _dismissed_note,

@@ -144,8 +144,7 @@ def _steps(
             text = "Turn the webhook on if it’s needed sooner."
         yield Step(text, note, ("Turn on", where), is_post=is_post)
     elif is_off and advice and not advice.message:
-        sooner = " if it’s needed sooner" if webhook.off_until else ""
-        yield Step(asking(f"{ASK} to turn on the webhook{sooner}.", SWITCH, webhook.public_id))
+        yield Step(asking(f"{ASK} to turn on the webhook.", SWITCH, webhook.public_id))
     elif not is_off and webhook.backlog:
         yield from _mending(webhook, webhook.backlog, tested)
     elif webhook.waits and may_send("deliveries.retry"):

@@ -448,8 +448,8 @@ def reason_of(webhook: WebhookDetail) -> Reason | None:
     if webhook.status is WebhookStatus.OFF:
         if webhook.off_reason == OffReason.GONE:
             return Reason.GONE
-        # Who may turn it on has the button for it.
-        return None if can(SWITCH) else Reason.WEBHOOK_OFF
+        # Who may turn it on has the button for it; and nobody has to where we do.
+        return None if can(SWITCH) or webhook.off_until else Reason.WEBHOOK_OFF
     cause = webhook.backlog.cause if webhook.backlog else None
     return cause.reason if cause else None
 
