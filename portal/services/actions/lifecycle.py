@@ -73,7 +73,10 @@ def edit_fields(
 
     def make(current: Session, asset: Asset) -> None:
         if "reservable" in fields and asset.kind == AssetKind.STOCK:
-            raise Refusal(f"{asset.asset_tag} is a consumable. No one can reserve it.")
+            raise Refusal(
+                f"{asset.asset_tag} is a consumable, so no one can reserve it. "
+                "Edit it without a change of reservations."
+            )
         values = replace(values_of(asset), **fields)
         refuse_all(faults(values))
         _edit(current, asset, values)

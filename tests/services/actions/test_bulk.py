@@ -173,7 +173,8 @@ def test_an_edit_lists_what_it_cannot_change_and_why(app: Flask) -> None:
     assert run(public_id) == {"done": 1, "refused": 3}
     rows = bulk.results(bulk.find(public_id)).rows
     assert {asset.name: row.message for row, asset in rows} == {
-        "Toner": "AST-00001 is a consumable. No one can reserve it.",
+        "Toner": "AST-00001 is a consumable, so no one can reserve it. "
+        "Edit it without a change of reservations.",
         "Lamp": "Enter a date on or after the purchase date",
         "Old": "AST-00003 was disposed of. You can only change its notes.",
         "Desk": "",
