@@ -257,7 +257,9 @@ def _expiry(current: Session, webhook: Webhook | AnyRow, now: datetime) -> datet
         return None  # nothing is read of most
     oldest = oldest_held(current, webhook.id)
     expiry = held_until(oldest, off_at) if oldest else None
-    is_sent = expiry and webhook.off_until and webhook.off_until < expiry
+    # What is off long after its time is kept off by something.
+    until = webhook.off_until
+    is_sent = expiry and until and now - LASTS < until < expiry
     return None if is_sent else expiry
 
 

@@ -316,7 +316,7 @@ def test_whoever_turned_it_off_is_told_before_what_is_on_hold_expires(server: Ma
     assert tell(NOW + 28 * DAY - MINUTE) == 0
     change(hook, off_until=NOW + 29 * DAY)  # then it is sent
     assert tell(NOW + 28 * DAY) == 0
-    change(hook, off_until=None)
+    change(hook, off_until=NOW + 27 * DAY)  # what was to turn it on then cannot
     assert tell(NOW + 28 * DAY) == 1
     assert tell(NOW + 30 * DAY) == 0
     assert "1 delivery to “ERP” is on hold" in server.messages[0].get_content()
