@@ -1,33 +1,91 @@
-"""Amounts, counts and dates as people and spreadsheets write them; or what is wrong with one."""
+"""Amounts, counts and dates as people and spreadsheets write them; or what is wrong with one.
+
+Some texts can be read in two ways, 03/04/2026 and 1.250: `days_in` and `amounts_in` return every
+reading. Nobody here chooses one unless it is said how; whoever has a column of them finds that out
+(`services/csv/import_readings.py`).
+"""
 
 import re
-from calendar import month_name, monthrange
-from datetime import MAXYEAR, date, timedelta
+from calendar import day_name, month_name, monthrange
+from collections.abc import Mapping
+from datetime import MAXYEAR, date, datetime, timedelta
 from decimal import Decimal
-from typing import Final
+from enum import StrEnum
+from functools import lru_cache
+from typing import Final, TypeVar
+
+V = TypeVar("V")
+
+
+class DayOrder(StrEnum):
+    """The orders of the parts of a date in digits."""
+
+    DAY_FIRST = "day_first"
+    MONTH_FIRST = "month_first"
+    YEAR_FIRST = "year_first"
+
+
+class DecimalSign(StrEnum):
+    """The signs before the decimals of an amount. The other one separates thousands."""
+
+    POINT = "."
+    COMMA = ","
+
+
+LONGEST_DAY: Final = 60  # characters
+# Where the order is said by the text itself: the year first in four digits, or a month in letters.
+PLAIN_FORMATS: Final = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d")
+NAMED_FORMATS: Final = tuple(
+    form.replace("%b", month).replace("%Y", year)
+    for form in ("%d %b %Y", "%b %d %Y")
+    for month in ("%b", "%B")
+    for year in ("%Y", "%y")
+)
+# {signs between the parts: the orders that such a date may have}. Years of two digits come first
+# with dashes alone, as in ISO 8601 before 2004.
+ORDERS: Final[Mapping[str, Mapping[DayOrder, tuple[str, ...]]]] = {
+    sign: {
+        DayOrder.DAY_FIRST: (f"%d{sign}%m{sign}%Y", f"%d{sign}%m{sign}%y"),
+        DayOrder.MONTH_FIRST: (f"%m{sign}%d{sign}%Y", f"%m{sign}%d{sign}%y"),
+        **({DayOrder.YEAR_FIRST: (f"%y{sign}%m{sign}%d",)} if sign == "-" else {}),
+    }
+    for sign in "./-"
+}
+CLOCK: Final = re.compile(
+    r"(.{6,30}?)(?:,? |T)\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d{1,6})?)?(?: ?[AaPp][Mm])?", re.ASCII
+)
+IN_DIGITS: Final = re.compile(r"\d{1,4}([./-]) ?\d{1,2}\1 ?\d{1,4}", re.ASCII)
+ORDINAL: Final = re.compile(r"(?<=\d)(?:st|nd|rd|th)\b", re.ASCII)
+BETWEEN: Final = re.compile(r"[ ,./-]+")
+WEEKDAYS: Final = frozenset(part for name in day_name for part in (name.lower(), name[:3].lower()))
+# Of two digits the standard library takes 69 for 1969.
+LAST_YEAR_OF_TWO_DIGITS: Final = 2069
 
 LARGEST: Final = 12  # digits of an amount before its decimals
-PLAIN: Final = r"\d{1,12}(?:[.,]\d{0,2})?"
-# Groups of three. One after a comma is thousands, as our own pages write them; one after a point
-# alone may be either.
-GROUPED: Final = (
-    r"\d{1,3}(?:\.\d{3})+,\d{1,2}"
-    r"|[1-9]\d{0,2}(?:\.\d{3}){2,}"
-    r"|[1-9]\d{0,2}(?:,\d{3})+"
-    r"|\d{1,3}(?:,\d{3})+\.\d{1,2}"
-    r"|\d{1,3}(?:[ '\u00a0\u202f]\d{3})+(?:[.,]\d{1,2})?"
-)
-AMOUNT: Final = re.compile(f"{PLAIN}|{GROUPED}", re.ASCII)
-EITHER: Final = re.compile(r"[1-9]\d{0,2}\.\d{3}", re.ASCII)
-TOO_FINE: Final = re.compile(r"\d+[.,]\d{3,}", re.ASCII)
+LONGEST_AMOUNT: Final = 40  # characters
+BLANKS: Final = " \u00a0\u202f\u2009"
+
+
+def _amount_with(sign: str, other: str) -> re.Pattern[str]:
+    """Return what an amount looks like with this sign before its decimals, and groups of three.
+    "200,-" is without cents."""
+    groups = rf"[1-9]\d{{0,2}}(?P<group>[{other}{BLANKS}'\u2019])\d{{3}}(?:(?P=group)\d{{3}})*"
+    whole = rf"(?P<whole>{groups}|\d{{1,{LARGEST}}})"
+    return re.compile(rf"{whole}(?:[{sign}](?:(?P<cents>\d*)|-{{1,2}}|[–—]))?", re.ASCII)
+
+
+AMOUNTS: Final = {
+    DecimalSign.POINT: _amount_with(".", ","),
+    DecimalSign.COMMA: _amount_with(",", "."),
+}
 TOO_LONG: Final = re.compile(r"[\d ']+(?:[.,]\d{0,2})?", re.ASCII)
-BELOW_ZERO: Final = re.compile(r"-\s?\d[\d.,' ]*", re.ASCII)
+BELOW_ZERO: Final = re.compile(r"-\s?\d[\d.,' ]*|\(\d[\d.,' ]*\)", re.ASCII)
 NUMBER: Final = re.compile(r"\d[\d.,' ]*", re.ASCII)
 LONGEST_COUNT: Final = 10  # digits
 DOTTED: Final = re.compile(r"(?P<day>\d{1,2})\.(?P<month>\d{1,2})\.(?P<year>\d{4})", re.ASCII)
-SLASHED: Final = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})", re.ASCII)
 NO_YEAR: Final = re.compile(r"(?P<day>\d{1,2})\.(?P<month>\d{1,2})\.?", re.ASCII)
 ISO: Final = re.compile(r"(?P<year>\d{4})(-?)(?P<month>\d{2})\2(?P<day>\d{2})", re.ASCII)
+SERIAL: Final = re.compile(r"[2-6]\d{4}(?:\.\d+)?", re.ASCII)
 
 
 class TypedValueError(ValueError):
@@ -39,16 +97,93 @@ class TypedValueError(ValueError):
         self.why = why
 
 
-def read_amount(text: str) -> Decimal:
+class OtherCurrencyError(TypedValueError):
+    """The amount is in another currency."""
+
+    def __init__(self, currency: str, other: str) -> None:
+        super().__init__(f"in {currency}", f"The register has no amounts in {other}")
+
+
+def amounts_in(text: str) -> dict[str, Decimal]:
+    """Return each amount that the text may mean, by the sign before its decimals; none of none."""
+    if len(text) > LONGEST_AMOUNT:
+        return {}
+    found: dict[str, Decimal] = {}
+    for sign, pattern in AMOUNTS.items():
+        if (parts := pattern.fullmatch(text)) is not None:
+            digits = re.sub(r"\D", "", parts["whole"])
+            if len(digits) <= LARGEST:
+                found[sign] = Decimal(f"{digits}.{parts['cents'] or '0'}")
+    return found
+
+
+def read_amount(text: str, sign: str = "") -> Decimal:
     """Read the amount: 1250.00, 1250,00, 1,250, 1,250.00, 1.250,00 or 1 250.
 
-    Raises `TypedValueError`.
+    `sign`: the one before decimals, where that is known. Else a comma before three digits is for
+    thousands, as our own pages write it. Raises `TypedValueError`.
     """
-    whole, _, cents = re.sub(r"[.,](?=\d{0,2}$)", "|", text).partition("|")
-    digits = re.sub(r"\D", "", whole)
-    if not AMOUNT.fullmatch(text) or len(digits) > LARGEST:
-        raise _no_amount(text)
-    return Decimal(f"{digits}.{cents or '0'}")
+    found = amounts_in(text)
+    amount = _said(found, sign or (DecimalSign.POINT if "," in text else ""))
+    if amount is None:
+        raise _no_amount(text, found)
+    if amount != round(amount, 2):
+        raise TypedValueError("with at most 2 decimals, such as 1250.00")
+    return round(amount, 2)
+
+
+def _said(found: Mapping[str, V], reading: str) -> V | None:
+    """Return the only value that the readings come to, else that of the one that is said."""
+    values = list(found.values())
+    if values and all(value == values[0] for value in values):
+        return values[0]
+    return found.get(reading)
+
+
+# {currency: how it is written besides by its code}. A sign that several share means the register's.
+CURRENCY_SIGNS: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("USD", "AUD", "CAD", "NZD", "HKD", "SGD", "MXN", "BRL", "ARS", "CLP"), "$"),
+    **dict.fromkeys(("SEK", "NOK", "DKK", "ISK"), "kr"),
+    **dict.fromkeys(("JPY", "CNY"), "¥"),
+    "EUR": "€ Euro",
+    "GBP": "£",
+    "CHF": "Fr. SFr.",
+    "PLN": "zł",
+    "CZK": "Kč",
+    "HUF": "Ft",
+    "INR": "₹",
+    "TRY": "₺",
+    "ILS": "₪",
+    "KRW": "₩",
+    "UAH": "₴",
+    "RUB": "₽",
+}
+CURRENCY_CODE: Final = re.compile(r"[A-Z]{3}", re.ASCII)
+MARKED: Final = re.compile(
+    rf"(?P<before>[^\d{BLANKS}(-]{{0,4}})[{BLANKS}]{{0,2}}"
+    rf"(?P<amount>[(-]{{0,2}}\d[\d.,'\u2019{BLANKS}]{{0,29}}?(?:[.,](?:-{{1,2}}|[–—]))?\)?)"
+    rf"[{BLANKS}]{{0,2}}(?P<after>[^\d\s.,'\u2019)-][^\d\s]{{0,3}})?",
+    re.ASCII,
+)
+
+
+def _plain(mark: str) -> str:
+    return mark.casefold().strip(".")
+
+
+def without_currency(text: str, currency: str) -> str:
+    """Return an amount without its currency's sign or code. Raises `TypedValueError` where that is
+    of another one than `currency`."""
+    parts = MARKED.fullmatch(text) if len(text) <= LONGEST_AMOUNT else None
+    if parts is None:
+        return text
+    for mark in filter(None, (parts["before"], parts["after"])):
+        if _plain(mark) in map(_plain, (currency, *CURRENCY_SIGNS.get(currency, "").split())):
+            continue
+        if CURRENCY_CODE.fullmatch(mark) or mark in " ".join(CURRENCY_SIGNS.values()).split():
+            raise OtherCurrencyError(currency, mark)
+        return text
+    return parts["amount"]
 
 
 def read_count(text: str) -> int:
@@ -64,39 +199,78 @@ def read_count(text: str) -> int:
     return int(digits)
 
 
-def read_day(text: str) -> date:
-    """Read the date: ISO 8601, 03.05.2026 with the day first, or 5/29/2026 where one order fits.
+@lru_cache(maxsize=4096)
+def _days_in(text: str) -> Mapping[str, date]:
+    clocked = CLOCK.fullmatch(text)
+    text = clocked[1] if clocked else text
+    digits = IN_DIGITS.fullmatch(text)
+    if digits is None:
+        day = _named(text) if any(map(str.isalpha, text)) else _iso(text)
+        return dict.fromkeys(DayOrder, day) if day else {}
+    text = text.replace(" ", "")
+    if day := _by(PLAIN_FORMATS, text):
+        return dict.fromkeys(DayOrder, day)
+    orders = ORDERS[digits[1]]
+    return {order: day for order, forms in orders.items() if (day := _by(forms, text))}
 
-    Raises `TypedValueError`.
+
+def days_in(text: str) -> Mapping[str, date]:
+    """Return each day that the text may mean, by the order of its parts; none of none.
+
+    A time of day behind it is left out. Nothing that is missing is made up.
     """
-    if slashed := SLASHED.fullmatch(text):
-        text = _in_order(*map(int, slashed.groups()))
-    parts = DOTTED.fullmatch(text) or ISO.fullmatch(text)
+    return _days_in(text) if len(text) <= LONGEST_DAY and text.isascii() else {}
+
+
+def _iso(text: str) -> date | None:
     try:
-        if parts is None:
-            return date.fromisoformat(text)
-        return date(int(parts["year"]), int(parts["month"]), int(parts["day"]))
+        return date.fromisoformat(text)
     except ValueError:
-        raise _no_day(text) from None
+        return None
 
 
-def _in_order(first: int, second: int, year: int) -> str:
-    """Return the day in ISO 8601. Raises `TypedValueError` where either part may be the month."""
-    month_first = f"{year}-{first:02}-{second:02}"
-    day_first = f"{year}-{second:02}-{first:02}"
-    if first != second and max(first, second) <= 12:
-        why = "The month or the day can come first"
-        raise TypedValueError(f"as {month_first} or {day_first}", why)
-    return day_first if first > 12 else month_first
+def _named(text: str) -> date | None:
+    """Return the day whose month is written in letters, whatever stands between its parts."""
+    parts = [part for part in BETWEEN.split(ORDINAL.sub("", text)) if part]
+    if parts and parts[0].lower() in WEEKDAYS:
+        del parts[0]
+    words = " ".join("Sep" if part.lower() == "sept" else part for part in parts)
+    return _by(NAMED_FORMATS, words) or _iso(text)
 
 
-def _no_amount(text: str) -> TypedValueError:
+def _by(forms: tuple[str, ...], text: str) -> date | None:
+    """Return the day by the only one of these forms that the text has, and nothing but that."""
+    for form in forms:
+        try:
+            day = datetime.strptime(text, form).date()  # noqa: DTZ007 - a day has no zone
+        except ValueError:
+            continue
+        last = LAST_YEAR_OF_TWO_DIGITS
+        return day.replace(year=last) if "%y" in form and day.year == last - 100 else day
+    return None
+
+
+def read_day(text: str, order: str = "") -> date:
+    """Read the date: ISO 8601, 3.5.2026, 5/29/2026, 29 May 2026 or May 29, 2026.
+
+    `order`: of the parts, where that is known. Else a date with dots has its day first, and of
+    others only those are read that one order fits. Raises `TypedValueError`.
+    """
+    found = days_in(text)
+    day = _said(found, order or (DayOrder.DAY_FIRST if "." in text else ""))
+    if day is None:
+        raise _no_day(text, found)
+    return day
+
+
+def _no_amount(text: str, found: Mapping[str, Decimal]) -> TypedValueError:
     example = "such as 1250.00"
-    if EITHER.fullmatch(text):
-        readings = f"as {text.replace('.', '')}.00 or {text[:-1]}"
-        return TypedValueError(readings, "The point can separate thousands or decimals")
-    if TOO_FINE.fullmatch(text):
-        return TypedValueError(f"with at most 2 decimals, {example}")
+    if found:
+        one, other = sorted(found.values(), reverse=True)
+        called = "point" if "." in text else "comma"
+        cents = round(other, 2)
+        readings = f"as {one:.2f} or {cents if cents == other else other}"
+        return TypedValueError(readings, f"The {called} can separate thousands or decimals")
     if BELOW_ZERO.fullmatch(text):
         return TypedValueError("as 0 or more")
     if TOO_LONG.fullmatch(text) and len(text) > LARGEST:
@@ -125,12 +299,28 @@ def impossible_day(text: str) -> str:
     return f"{month_name[month]} {day}" + (f", {year}" if "year" in given else "")
 
 
-def _no_day(text: str) -> TypedValueError:
-    if missing := impossible_day(text):
+def _no_day(text: str, found: Mapping[str, date]) -> TypedValueError:
+    if found:
+        days = " or ".join(sorted({day.isoformat() for day in found.values()}))
+        return TypedValueError(f"as {days}", "The month or the day can come first")
+    if missing := impossible_day(_dotted(text)):
         return TypedValueError("as a date that exists", f"There is no {missing}")
     if NO_YEAR.fullmatch(text):
         return TypedValueError("with its year, such as 03.05.2026")
-    return TypedValueError("as year, month, and day, such as 2026-05-03")
+    example = "such as 2026-05-03"
+    if SERIAL.fullmatch(text):
+        why = "The spreadsheet has a number here. Format the cell as a date"
+        return TypedValueError(f"as year, month, and day, {example}", why)
+    return TypedValueError(f"as year, month, and day, {example}")
+
+
+def _dotted(text: str) -> str:
+    """Return a date with slashes in the order in which it may at least have a month."""
+    if "/" not in text or not IN_DIGITS.fullmatch(text):
+        return text
+    first, second, year = text.split("/")
+    day, month = (first, second) if int(first) > 12 else (second, first)
+    return f"{int(year):04}-{int(month):02}-{int(day):02}"
 
 
 def add_months(day: date, months: int) -> date:

@@ -105,7 +105,7 @@ class ImportMatch(Base):
     """The last answers about files with one set of headings and words.
 
     `headings`: a hash of the set (`services/csv/import_matches.py`). `matches`, `words`: as
-    `services/csv/import_matches.py` has them.
+    `services/csv/import_matches.py` has them; `readings`: as `import_readings.py` does.
     """
 
     __tablename__ = "import_matches"
@@ -113,4 +113,5 @@ class ImportMatch(Base):
     headings: Mapped[str] = mapped_column(String(64), primary_key=True)
     matches: Mapped[dict[str, Any]]
     words: Mapped[dict[str, Any]]
+    readings: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
     used_at: Mapped[datetime] = mapped_column(index=True)

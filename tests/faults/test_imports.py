@@ -85,7 +85,7 @@ def count(kind: type[Asset] | type[Event], mark: str) -> int:
 )
 def test_a_killed_worker_costs_no_row_and_doubles_none(portal: RunningPortal) -> None:
     mark, actor = f"C{uuid4().hex[:6]}", make_user().actor
-    check = import_task.upload(actor, read_csv(sheet_of(mark)), may_add=False)
+    check = import_task.upload(actor, read_csv(sheet_of(mark)))
     bad = IMPORT_ROWS // BAD_EVERY
     killed_half_way(portal, check)
     assert now(check).counts == {"create": IMPORT_ROWS - bad, "error": bad}
@@ -110,5 +110,5 @@ def failed_rows_say_why(check: UUID, bad: int) -> None:
     rows = list(csv.DictReader(io.StringIO(text.removeprefix("\ufeff"))))
     assert len(rows) == bad
     assert {row["problem"] for row in rows} == {
-        "Enter purchase_cost in digits, such as 1250.00, not “many”"
+        "purchase_cost: Enter the purchase cost in digits, such as 1250.00, not “many”"
     }

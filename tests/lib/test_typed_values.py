@@ -11,7 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portal.lib.typed_text import tidy
-from portal.lib.typed_values import TypedValueError, is_email, read_amount, read_count, read_day
+from portal.lib.typed_values import (
+    OtherCurrencyError,
+    TypedValueError,
+    is_email,
+    read_amount,
+    read_count,
+    read_day,
+    without_currency,
+)
 
 EXISTS = "as a date that exists"
 
@@ -26,8 +34,30 @@ EITHER = "The point can separate thousands or decimals"
 
 
 def test_it_reads_a_day() -> None:
-    for text in ("2026-05-03", "03.05.2026", "3.5.2026", "20260503"):
+    for text in (
+        *("2026-05-03", "2026/5/3", "20260503", "2026-W18-7", "03.05.2026", "3.5.2026", "3. 5. 26"),
+        *("3 May 2026", "May 3, 2026", "Sun, 3rd May 2026", "3-May-26"),
+        *("Sunday, May 3rd, 2026", "3. MAY 2026", "2026-05-03 10:30", "3.5.26, 10:30 PM"),
+    ):
         assert read_day(text) == date(2026, 5, 3), text
+
+
+def test_years_of_two_digits_end_in_2069() -> None:
+    for text, year in (("13.1.00", 2000), ("13.1.69", 2069), ("13.1.70", 1970), ("13.1.99", 1999)):
+        assert read_day(text) == date(year, 1, 13), text
+
+
+def test_a_day_that_may_be_two_is_read_as_it_is_said_and_any_other_as_it_can_be() -> None:
+    for text, order, day in (
+        ("3/4/2026", "day_first", date(2026, 4, 3)),
+        ("3/4/2026", "month_first", date(2026, 3, 4)),
+        ("3.4.2026", "month_first", date(2026, 3, 4)),
+        ("3.4.2026", "", date(2026, 4, 3)),
+        ("03-04-26", "year_first", date(2003, 4, 26)),
+        ("13/4/2026", "month_first", date(2026, 4, 13)),
+        ("2026-04-03", "month_first", date(2026, 4, 3)),
+    ):
+        assert read_day(text, order) == day, (text, order)
 
 
 def test_of_a_day_with_slashes_it_reads_what_can_mean_one_day_only() -> None:
@@ -50,7 +80,7 @@ WRONG: Final[list[tuple[Callable[[str], Any], str, str, str]]] = [
     (read_day, "20260431", EXISTS, "There is no April 31, 2026"),
     (read_day, "29.2.2026", EXISTS, "There is no February 29, 2026"),
     (read_day, "2026-04-00", EXISTS, "There is no April 0, 2026"),
-    (read_day, "05.13.2026", EXISTS, "There is no month 13, as the day comes first"),
+    (read_day, "13.13.2026", EXISTS, "There is no month 13, as the day comes first"),
     (read_day, "2026-13-05", EXISTS, "There is no month 13"),
     (read_day, "00.00.0000", EXISTS, "There is no month 0, as the day comes first"),
     (read_day, "01.01.0000", EXISTS, "There is no year 0"),
@@ -59,18 +89,25 @@ WRONG: Final[list[tuple[Callable[[str], Any], str, str, str]]] = [
     (read_day, "29.02.", YEAR, ""),
     (read_day, "24.12.", YEAR, ""),
     (read_day, "yesterday", DAY, ""),
-    (read_day, "31.12.24", DAY, ""),
     (read_day, "03/05/2026", "as 2026-03-05 or 2026-05-03", "The month or the day can come first"),
     (read_day, "2/31/2026", EXISTS, "There is no February 31, 2026"),
     (read_day, "13/13/2026", EXISTS, "There is no month 13"),
-    (read_day, "3/15/24", DAY, ""),
+    (read_day, "3/15/124", DAY, ""),
+    (read_day, "29-05-23", "as 2023-05-29 or 2029-05-23", "The month or the day can come first"),
+    (read_day, "10", DAY, ""),
+    (read_day, "May 2026", DAY, ""),
+    (read_day, "5/2026", DAY, ""),
+    (read_day, "2026-05-03T10:00Z", DAY, ""),
+    (read_day, "45275", DAY, "The spreadsheet has a number here. Format the cell as a date"),
     (read_day, "٣١.٠٢.٢٠٢٦", DAY, ""),
     (read_amount, "1.250", "as 1250.00 or 1.25", EITHER),
     (read_amount, "12.500", "as 12500.00 or 12.50", EITHER),
     (read_amount, "1.000", "as 1000.00 or 1.00", EITHER),
+    (read_amount, "1.399", "as 1399.00 or 1.399", EITHER),
     (read_amount, "1250.125", "with at most 2 decimals, such as 1250.00", ""),
-    (read_amount, "0.250", "with at most 2 decimals, such as 1250.00", ""),
-    (read_amount, "0,250", "with at most 2 decimals, such as 1250.00", ""),
+    (read_amount, "0.255", "with at most 2 decimals, such as 1250.00", ""),
+    (read_amount, "0,255", "with at most 2 decimals, such as 1250.00", ""),
+    (read_amount, "(12)", "as 0 or more", ""),
     (read_amount, "1250,125", "with at most 2 decimals, such as 1250.00", ""),
     (read_amount, "0,12345", "with at most 2 decimals, such as 1250.00", ""),
     (read_amount, "-12.50", "as 0 or more", ""),
@@ -112,6 +149,10 @@ AMOUNTS: Final[list[tuple[str, str]]] = [
     ("1 250", "1250"),
     ("1\u202f250,5", "1250.50"),
     ("1'250.00", "1250"),
+    ("1’250.-", "1250"),
+    ("200,-", "200"),
+    ("200,--", "200"),
+    ("0.250", "0.25"),
     ("123456789012", "123456789012"),
 ]
 
@@ -119,6 +160,43 @@ AMOUNTS: Final[list[tuple[str, str]]] = [
 def test_it_reads_every_usual_amount() -> None:
     for text, amount in AMOUNTS:
         assert read_amount(text) == Decimal(amount)
+
+
+def test_an_amount_that_may_be_two_is_read_as_it_is_said_and_any_other_as_it_can_be() -> None:
+    for text, sign, amount in (
+        ("1.250", ",", "1250"),
+        ("1.250", ".", "1.25"),
+        ("1,250", ".", "1250"),
+        ("1,250", ",", "1.25"),
+        ("1250.5", ",", "1250.50"),
+        ("1.250,5", ".", "1250.50"),
+        ("250", ",", "250"),
+    ):
+        assert read_amount(text, sign) == Decimal(amount), (text, sign)
+
+
+def test_the_registers_own_currency_is_no_part_of_an_amount() -> None:
+    for text, currency, amount in (
+        ("€ 200,00", "EUR", "200,00"),
+        ("1.249,50 €", "EUR", "1.249,50"),
+        ("EUR 1.249,50", "EUR", "1.249,50"),
+        ("200,- euro", "EUR", "200,-"),
+        ("$1,399", "AUD", "1,399"),
+        ("Fr. 20", "CHF", "20"),
+        ("20 CHF", "CHF", "20"),
+        ("200", "EUR", "200"),
+        ("200 pieces", "EUR", "200 pieces"),
+        ("a lot", "EUR", "a lot"),
+        ("€", "EUR", "€"),
+    ):
+        assert without_currency(text, currency) == amount, text
+
+
+def test_another_currency_is_named() -> None:
+    for text, named in (("$1,399", "$"), ("20 CHF", "CHF"), ("kr 20", "kr"), ("USD1.5", "USD")):
+        with pytest.raises(OtherCurrencyError, match="in EUR") as raised:
+            without_currency(text, "EUR")
+        assert raised.value.why == f"The register has no amounts in {named}"
 
 
 NO_AMOUNTS: Final[list[str]] = [

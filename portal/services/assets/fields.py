@@ -38,7 +38,7 @@ class AssetField:
     files. `limit`: the most characters. `choices`: its values. `kind`: the only kind of asset that
     has it. `in_event`: receivers get it. `names_people`: an erasure looks there for a person's
     name. `spellings`: the headings of other programs, in small letters, without blanks, points and
-    dashes.
+    dashes; a longer heading may also begin with one of them or hold it.
     """
 
     name: str
@@ -72,7 +72,7 @@ ASSET_FIELDS: Final = (
         limit=120,
         names_people=True,
         spellings="bezeichnung gerät artikel gegenstand item itemname assetname title description "
-        "désignation nom nombre denominazione beschreibung",
+        "device désignation nom nombre denominazione beschreibung",
     ),
     AssetField(
         name="asset_tag",
@@ -80,7 +80,8 @@ ASSET_FIELDS: Final = (
         column=1,
         limit=40,
         spellings="tag assettag inventarnummer inventarnr inventorynumber inventoryno barcode "
-        "numéroinventaire numeroinventaire etiqueta inventar anlagennummer anlagennr assetid",
+        "numéroinventaire numeroinventaire etiqueta inventar inventory anlagennummer anlagennr "
+        "assetid",
     ),
     AssetField(
         name="kind",
@@ -88,22 +89,23 @@ ASSET_FIELDS: Final = (
         type=FieldType.CHOICE,
         column=3,
         choices=tuple(AssetKind),
-        spellings="art typ type",
+        spellings="kind art typ type",
     ),
     AssetField(
         name="category",
         label="Category",
         type=FieldType.LISTED,
         column=4,
-        spellings="kategorie gruppe warengruppe assettype catégorie categoría categoria group",
+        spellings="kategorie gruppe warengruppe assettype catégorie categoría categoria group "
+        "class kind art typ type",
     ),
     AssetField(
         name="location",
         label="Location",
         type=FieldType.LISTED,
         column=8,
-        spellings="standort ort raum room site place building lieu emplacement ubicación ubicacion "
-        "lagerort abteilungsraum",
+        spellings="standort ort raum room site place building office where wo lieu emplacement "
+        "ubicación ubicacion lagerort abteilungsraum",
     ),
     AssetField(
         name="quantity",
@@ -193,7 +195,7 @@ ASSET_FIELDS: Final = (
         type=FieldType.DAY,
         column=11,
         spellings="anschaffung anschaffungsdatum kaufdatum gekauftam boughton purchased "
-        "datepurchased dateachat dated'achat fechadecompra kauf",
+        "datepurchased dateachat dated'achat fechadecompra kauf bought purchase acquired gekauft",
     ),
     AssetField(
         name="purchase_cost",
@@ -201,7 +203,7 @@ ASSET_FIELDS: Final = (
         type=FieldType.MONEY,
         column=12,
         spellings="preis kosten anschaffungspreis anschaffungskosten kaufpreis price cost value "
-        "wert prix precio betrag",
+        "wert prix precio betrag paid bought purchase",
     ),
     AssetField(
         name="warranty_expires",
@@ -210,7 +212,7 @@ ASSET_FIELDS: Final = (
         column=13,
         called="end of the warranty",
         spellings="garantie garantiebis garantieende gewährleistungbis warranty warrantyuntil "
-        "warrantyends warrantyexpiration findegarantie",
+        "warrantyends warrantyexpiration findegarantie guarantee guaranteed gewährleistung",
     ),
     AssetField(
         name="notes",

@@ -22,10 +22,11 @@ from portal.services.assets.queries import AssetFilter, holders, matching
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session
 
+HOLDER_COLUMN: Final = "assigned_to_email"
 # In the order of the file; an import knows these, in any order.
 COLUMNS: Final = (
     *(field.name for field in sorted(ASSET_FIELDS, key=lambda field: field.column)),
-    "assigned_to_email",
+    HOLDER_COLUMN,
 )
 # What only actions change.
 MOVED: Final = ("status", "assigned_to", "due_at")

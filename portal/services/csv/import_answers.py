@@ -1,61 +1,46 @@
 """Ask a person about a file that speaks otherwise than the register, and keep the answer."""
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import select, update
 
+from portal.extensions import settings
 from portal.lib.spreadsheets.sheets import Row
 from portal.models.tasks import Task, TaskRow, TaskState
 from portal.services import tasks
-from portal.services.assets import named_lists
-from portal.services.assets.fields import FieldType, fields_of_type
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session, writing
-from portal.services.csv import import_matches, import_sheet, import_task
-from portal.services.csv.export import COLUMNS, MOVED, PROBLEM
-from portal.services.csv.import_matches import WORDED, Matches, Words
+from portal.services.csv import import_matches, import_sheet, import_task, import_words
+from portal.services.csv.export import COLUMNS, HOLDER_COLUMN, MOVED, PROBLEM
+from portal.services.csv.import_matches import Matches, Remembered, Words
+from portal.services.csv.import_readings import Reading, Readings
 from portal.services.csv.import_rows import Verdict
+from portal.services.csv.import_words import FileWord
 
-MOST_WORDS: Final = 50  # of a column, the most frequent
-MOST_NAMES: Final = 100  # to choose from; of more, those that have something in common
-LONGEST_WORD: Final = 120
+SAMPLED: Final = 200  # rows, by which headings are guessed
 LOOKED_AT: Final = 20  # rows, for examples
 MOST_EXAMPLES: Final = 3
-FIXED: Final[Mapping[str, Sequence[str]]] = {
-    **{field.name: list(field.choices) for field in fields_of_type(FieldType.CHOICE)},
-    **{field.name: ["yes", "no"] for field in fields_of_type(FieldType.YES_NO)},
-}
+LONGEST_EXAMPLE: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
 class FileColumn:
-    """One column of the file; `ours` is what it becomes, nothing to leave it out."""
+    """One column of the file; `ours` is what it becomes, nothing to leave it out.
+
+    `reading`: how its dates or amounts can be read; `chosen`: the reading of before or now.
+    """
 
     column: str
     heading: str
     examples: Sequence[str]
     ours: str
     is_remembered: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileWord:
-    """A word of the file that the register does not know, and in how many rows it stands.
-
-    `choices`: the register's own. `becomes`: one of them, nothing for blank, None: as it is.
-    """
-
-    ours: str
-    heading: str
-    word: str
-    rows: int
-    choices: Sequence[str]
-    becomes: str | None
+    reading: Reading
+    chosen: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,29 +54,43 @@ class Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileAnswer:
-    """The answers. `remembers`: the same holds for the next file with these headings."""
+    """The answers. `readings`: {column of ours: reading}, where there is a choice. `remembers`: the
+    same holds for the next file with these headings."""
 
     matches: Matches
     words: Words
-    may_add: bool
+    readings: Readings = field(default_factory=dict)
     remembers: bool
 
 
 def question(check: Task, matches: Matches | None = None) -> Question:
     """Return the questions. `matches`: chosen now; else of before, of the last file, or guessed."""
     headings = dict(check.params["headings"])
-    kept, words = import_matches.recall(list(headings))
+    rows = list(_rows(check))
+    kept = import_matches.recall(list(headings))
     if matches is None:
-        guessed = import_matches.guess(list(headings))
-        matches = check.params["matches"] or kept or guessed
-    words = {**words, **check.params.get("words", {})}
-    found, more = _unknown_words(check, matches, words)
-    examples = _examples(check)
+        samples = _texts(rows[:SAMPLED], headings)
+        guessed = import_matches.guess(list(headings), samples, settings().currency)
+        matches = check.params["matches"] or kept.matches or guessed
+    words = {**kept.words, **check.params.get("words", {})}
+    said = {**kept.readings, **check.params.get("readings", {})}
+    found, more = import_words.unknown(rows, check.params, matches, words)
+    readings = _readings(check, rows, matches)
+    texts = _texts(rows[:LOOKED_AT], headings)
     columns = [
-        FileColumn(name, heading, examples[name], ours, bool(ours) and kept.get(name) == ours)
+        FileColumn(
+            column=name,
+            heading=heading,
+            examples=[text[:LONGEST_EXAMPLE] for text in texts[name][:MOST_EXAMPLES]],
+            ours=ours,
+            is_remembered=bool(ours) and kept.matches.get(name) == ours,
+            reading=reading,
+            chosen=_chosen(reading, said.get(ours, "")),
+        )
         for name, heading in headings.items()
         if name != PROBLEM  # ours, in a file of rows that failed
         for ours in [matches.get(name, "")]
+        for reading in [readings.get(ours, Reading())]
     ]
     return Question(columns, found, more)
 
@@ -101,19 +100,18 @@ def answer(actor: Actor, public_id: UUID, said: FileAnswer) -> None:
     check = import_task.find_check(public_id)
     columns = [name for name, _ in check.params["headings"]]
     import_matches.refuse_unfit(columns, said.matches)
+    # What the file says never changes; so it is read before anybody has to wait for us.
+    rows = list(_rows(check))
     params = {
         **check.params,
         "columns": [ours for ours in COLUMNS if ours in said.matches.values()],
         "matches": dict(said.matches),
-        "words": {field: dict(words) for field, words in said.words.items()},
-        "unknown": {},
+        "words": {name: dict(words) for name, words in said.words.items()},
+        "readings": _decided(columns, said, _readings(check, rows, said.matches)),
         "left_alone": [name for name in MOVED if name in columns and name not in said.matches],
-        "may_add": said.may_add,
         "notes": {},
     }
-    # What the file says never changes; so it is read before anybody has to wait for us.
-    rows = list(_rows(check))
-    ruled_out = list(_ruled_out(check.id, rows, params))
+    changed = list(_changed_twins(check, rows, params))
     tags = [import_matches.cells_of(params, row.cells).get("asset_tag", "") for row in rows]
     with writing() as current:
         require(current, actor, import_task.PERMISSION)
@@ -121,12 +119,15 @@ def answer(actor: Actor, public_id: UUID, said: FileAnswer) -> None:
         _refuse_late(check)
         blank = {"outcome": None, "message": "", "asset_id": None}
         current.execute(update(TaskRow).where(TaskRow.task_id == check.id).values(blank))
-        for start in range(0, len(ruled_out), import_task.CHUNK):
-            current.execute(update(TaskRow), ruled_out[start : start + import_task.CHUNK])
+        for start in range(0, len(changed), import_task.CHUNK):
+            current.execute(update(TaskRow), changed[start : start + import_task.CHUNK])
         check.params = {**params, "numbered": import_sheet.numbered(tags)}
         tasks.begin_again(current, check)
         if said.remembers:
-            import_matches.keep(current, actor, columns, said.matches, said.words)
+            # Whoever is named is on the staff list by the next time.
+            words = {name: each for name, each in said.words.items() if name != HOLDER_COLUMN}
+            kept = Remembered(said.matches, words, params["readings"])
+            import_matches.keep(current, actor, columns, kept)
         else:
             import_matches.forget(current, actor, columns)
 
@@ -136,6 +137,39 @@ def _refuse_late(check: Task) -> None:
         raise Refusal("This import is finished. To repeat it, choose the file again")
     if check.state in {TaskState.WAITING, TaskState.RUNNING}:
         raise Refusal("Wait until the check finishes")
+
+
+def _readings(check: Task, rows: Iterable[Row], matches: Matches) -> dict[str, Reading]:
+    is_workbook = not check.params["origin"].get("separator")
+    return import_sheet.readings(rows, matches, settings().currency, is_workbook=is_workbook)
+
+
+def _chosen(reading: Reading, said: str) -> str:
+    """Return the reading to begin with: of before, where the values allow it."""
+    if not reading.choices:
+        return ""
+    return reading.found or (said if said in reading.choices else reading.leans)
+
+
+def _decided(
+    columns: Sequence[str], said: FileAnswer, readings: Mapping[str, Reading]
+) -> dict[str, str]:
+    """Return the reading of each column. Refuses one that nobody has decided, at its field."""
+    decided = {}
+    for number, column in enumerate(columns):
+        ours = said.matches.get(column, "")
+        reading = readings.get(ours, Reading())
+        if not reading.choices:
+            continue
+        chosen = said.readings.get(ours, "") or reading.found
+        if chosen not in reading.choices:
+            text, _ = next(iter(reading.choices.values()))
+            raise Refusal(
+                f"Choose how to read “{text[:LONGEST_EXAMPLE]}”",
+                field=import_matches.reading_field(number),
+            )
+        decided[ours] = chosen
+    return decided
 
 
 def _rows(check: Task) -> Iterator[Row]:
@@ -150,75 +184,36 @@ def _rows(check: Task) -> Iterator[Row]:
         more = len(chunk) == import_task.CHUNK
 
 
-def _ruled_out(
-    task_id: int, rows: Sequence[Row], params: Mapping[str, Any]
+def _changed_twins(
+    check: Task, rows: Iterable[Row], params: Mapping[str, Any]
 ) -> Iterator[dict[str, object]]:
-    for row, problem in import_sheet.rows_with_problems(rows, params["matches"], params["words"]):
-        if problem:
-            yield {
-                "task_id": task_id,
-                "number": row.number,
-                "outcome": Verdict.ERROR,
-                "message": import_matches.in_their_words(problem, params),
-            }
+    """Yield the rows that the file alone rules out, or did before, as they are stored now."""
+    marked = select(TaskRow.number).where(
+        TaskRow.task_id == check.id, TaskRow.data["twin"].as_string().is_not(None)
+    )
+    before = set(session().scalars(marked))
+    for row, (column, sentence) in import_sheet.twins(rows, params["matches"], params["words"]):
+        if not (row.problem or sentence or row.number in before):
+            continue
+        data: dict[str, object] = {"cells": row.cells}
+        if row.problem:
+            data["problem"] = row.problem
+        if sentence:
+            data["twin"] = [column, sentence]
+        yield {
+            "task_id": check.id,
+            "number": row.number,
+            "data": data,
+            "outcome": Verdict.ERROR if row.problem else None,
+            "message": row.problem,
+        }
 
 
-def _examples(check: Task) -> dict[str, list[str]]:
-    """Return the first few different texts below each heading."""
-    query = import_task.rows_of(check.id).limit(LOOKED_AT)
-    cells = [row.data["cells"] for row in session().scalars(query)]
-    names = [name for name, _ in check.params["headings"]]
-    return {
-        name: list(dict.fromkeys(row[name][:40] for row in cells if row.get(name)))[:MOST_EXAMPLES]
-        for name in names
-    }
-
-
-def _unknown_words(check: Task, matches: Matches, words: Words) -> tuple[list[FileWord], int]:
-    """Return unknown words, the most frequent first, and how many are left out."""
-    theirs = {ours: name for name, ours in matches.items() if ours in WORDED}
-    if not theirs:
-        return [], 0
-    counters: dict[str, Counter[str]] = {ours: Counter() for ours in theirs}
-    spelt: dict[str, str] = {}
-    for row in _rows(check):
-        for ours, name in theirs.items():
-            if (word := row.cells.get(name, "")) and len(word) <= LONGEST_WORD:
-                counters[ours][word.lower()] += 1
-                spelt.setdefault(word.lower(), word)
-    headings, asked, more = dict(check.params["headings"]), [], 0
-    for ours, counts in counters.items():
-        known = _known(ours)
-        taken = import_sheet.OURS.get(ours, frozenset(name.lower() for name in known))
-        missing = [(word, rows) for word, rows in counts.most_common() if word not in taken]
-        more += len(missing[MOST_WORDS:])
-        for word, rows in missing[:MOST_WORDS]:
-            choices = _choices(known, word)
-            guess = import_matches.guess_word(ours, word, choices)
-            said = words.get(ours, {}).get(word, guess)
-            asked.append(
-                FileWord(
-                    ours=ours,
-                    heading=headings[theirs[ours]],
-                    word=spelt[word],
-                    rows=rows,
-                    choices=choices,
-                    becomes=said if said in {*choices, "", None} else guess,
-                )
-            )
-    return asked, more
-
-
-def _known(ours: str) -> list[str]:
-    """Return the register's own words in this column."""
-    if ours in FIXED:
-        return list(FIXED[ours])
-    kind = named_lists.CATEGORIES if ours == "category" else named_lists.LOCATIONS
-    return [name for _, _, name in named_lists.choices(kind)]
-
-
-def _choices(known: Sequence[str], word: str) -> list[str]:
-    if len(known) <= MOST_NAMES:
-        return list(known)
-    near = [name for name in known if word in name.lower() or name.lower()[:3] == word[:3]]
-    return near[:MOST_NAMES]
+def _texts(rows: Iterable[Row], headings: Iterable[str]) -> dict[str, list[str]]:
+    """Return the different texts below each heading."""
+    found: dict[str, dict[str, None]] = {name: {} for name in headings}
+    for row in rows:
+        for name, texts in found.items():
+            if text := row.cells.get(name, ""):
+                texts[text] = None
+    return {name: list(texts) for name, texts in found.items()}

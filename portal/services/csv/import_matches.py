@@ -2,8 +2,10 @@
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from difflib import get_close_matches
+from itertools import chain
 from typing import Any, Final
 
 from sqlalchemy import delete, select
@@ -16,15 +18,24 @@ from portal.services.assets.fields import ASSET_FIELDS, FieldType, fields_of_typ
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import insert_or_ignore, session
-from portal.services.csv.export import COLUMNS, PROBLEM
+from portal.services.csv import import_people
+from portal.services.csv.export import COLUMNS, HOLDER_COLUMN, PROBLEM
+from portal.services.csv.import_readings import READ, Readings, is_value
 
-HOLDERS_EMAIL: Final = (
-    "email mail emailadresse holdersemail assignedtoemail inhaberemail nutzeremail useremail"
+HOLDER: Final = (
+    "email mail emailadresse holdersemail assignedtoemail inhaberemail nutzeremail useremail "
+    "holder holdername who wer user username assigned assignedto assignee employee person inhaber "
+    "nutzer mitarbeiter custodian"
 )
-# {another program's heading, in small letters, without blanks, points and dashes: ours}
-HEADINGS: Final[Mapping[str, str]] = {
-    **{word: field.name for field in ASSET_FIELDS for word in field.spellings.split()},
-    **dict.fromkeys(HOLDERS_EMAIL.split(), "assigned_to_email"),
+SPELLINGS: Final = {
+    **{field.name: field.spellings.split() for field in ASSET_FIELDS},
+    HOLDER_COLUMN: HOLDER.split(),
+}
+# {another program's heading, or a word of it, in small letters, without blanks, points and dashes:
+# what it may be of ours}
+HEADINGS: Final[Mapping[str, Sequence[str]]] = {
+    word: [ours for ours, spelt in SPELLINGS.items() if word in spelt]
+    for word in chain.from_iterable(SPELLINGS.values())
 }
 
 # {column: {another's word: ours}}
@@ -48,33 +59,68 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
 
 # {column of the file: column of ours}
 Matches = Mapping[str, str]
-# {column of ours: {word of the file, in small letters: ours, or nothing to leave it blank}}
-Words = Mapping[str, Mapping[str, str]]
+# {column of ours: {`word_key` of a word of the file: ours, nothing to leave it blank, or None to
+# skip its rows}}
+Words = Mapping[str, Mapping[str, str | None]]
+# {column of the file: some of the texts below it}
+Samples = Mapping[str, Sequence[str]]
 # What a check keeps of its file (`Task.params`).
 Params = Mapping[str, Any]
 
 NEEDED: Final = ("asset_tag", "name")  # one of them
+CHOICES: Final = {field.name: field.choices for field in fields_of_type(FieldType.CHOICE)}
+COUNTS: Final = frozenset(field.name for field in fields_of_type(FieldType.COUNT))
 # Columns whose words the register knows, or does not.
 WORDED: Final = [
-    field.name for field in fields_of_type(FieldType.CHOICE, FieldType.LISTED, FieldType.YES_NO)
+    *(field.name for field in fields_of_type(FieldType.CHOICE, FieldType.LISTED, FieldType.YES_NO)),
+    HOLDER_COLUMN,
 ]
+# Those of them to which a file may add.
+NAMED: Final = ("category", "location", HOLDER_COLUMN)
+# Words that say that there is nothing.
+NOTHING: Final = frozenset({"-", "--", "—", "?", "??", "???", "n/a", "na", "none", "tbd", "k.a."})
+SLIP: Final = 0.75  # so that serial_numer is close to serial_number, and asset_name to nothing
 ALIKE: Final = 0.82  # Laptop is close to Laptops, and Desk to nothing
-# Our columns, as sentences about cells name them.
-_NAMED: Final = re.compile(
-    rf"(?<=Enter )(?:{'|'.join(COLUMNS)})\b(?= )"
-    rf"|(?<= in the )(?:{'|'.join(COLUMNS)})\b(?= column)"
-    rf"|\b(?:{'|'.join(name for name in COLUMNS if '_' in name)})\b"
-)
+FITTING: Final = 0.5  # the part of a column's texts that its type has to read
 
 
-def guess(columns: Sequence[str]) -> dict[str, str]:
-    """Guess what the headings are: by our own names first, then by those of other programs."""
-    matches = {column: column for column in columns if column in COLUMNS}
+def guess(columns: Sequence[str], samples: Samples, currency: str) -> dict[str, str]:
+    """Guess what the headings are: by our own names, by those of other programs, by a slip, by a
+    word in them; each time only where the texts below may be such values."""
+    matches: dict[str, str] = {}
+
+    def take(column: str, candidates: Iterable[str], *, is_sure: bool) -> None:
+        texts = samples.get(column, ())
+        for ours in candidates:
+            is_free = column not in matches and ours not in matches.values()
+            if is_free and ((is_sure and not texts) or fits(ours, texts, currency)):
+                matches[column] = ours
+
     for column in columns:
-        ours = HEADINGS.get(_plain(column), "")
-        if ours and column not in matches and ours not in matches.values():
-            matches[column] = ours
+        if column in COLUMNS and (column != "kind" or fits(column, samples.get(column, ()), "")):
+            matches[column] = column
+    for column in columns:
+        take(column, HEADINGS.get(_plain(column), ()), is_sure=True)
+    for column in columns:
+        take(column, get_close_matches(column, COLUMNS, 1, SLIP), is_sure=True)
+    for column in columns:
+        for word in re.split(r"[\W_]+", column):
+            take(column, HEADINGS.get(word, ()), is_sure=False)
     return matches
+
+
+def fits(ours: str, texts: Sequence[str], currency: str) -> bool:
+    """Return whether at least half of these texts can be values of this column of ours."""
+    if ours in READ:
+        fitting = [text for text in texts if is_value(ours, text, currency)]
+    elif ours == "kind":
+        known = {*CHOICES["kind"], *WORDS["kind"]}
+        fitting = [text for text in texts if text.lower() in known]
+    elif ours in COUNTS:
+        fitting = [text for text in texts if text.isascii() and text.isdigit()]
+    else:
+        return True
+    return len(fitting) >= FITTING * len(texts)
 
 
 def guess_word(field: str, word: str, known: Sequence[str]) -> str | None:
@@ -87,15 +133,31 @@ def guess_word(field: str, word: str, known: Sequence[str]) -> str | None:
     return by_letters[close[0]] if close and field in {"category", "location"} else None
 
 
+def word_key(ours: str, word: str) -> str:
+    """Return what a word is remembered by: in small letters, or a hash of a person's."""
+    return import_people.key_of(word) if ours == HOLDER_COLUMN else word.lower()
+
+
 def cells_by(matches: Matches, words: Words, cells: Mapping[str, str]) -> dict[str, str]:
     """Return a row's cells by our columns, in our words; blank ones are left out."""
     ours_by_column = {}
     for column, ours in matches.items():
         text = cells.get(column, "")
-        text = words[ours].get(text.lower(), text) if ours in words else text
-        if text:
-            ours_by_column[ours] = text
+        is_said = text and ours in words
+        said = words[ours].get(word_key(ours, text), text) if is_said else text
+        if said:
+            ours_by_column[ours] = said
     return ours_by_column
+
+
+def skipped_word(params: Params, cells: Mapping[str, str]) -> tuple[str, str] | None:
+    """Return the heading and the word for which a person skips this row; None for no such word."""
+    words: Words = params.get("words", {})
+    for column, ours in params["matches"].items():
+        text = cells.get(column, "")
+        if text and ours in words and words[ours].get(word_key(ours, text), text) is None:
+            return heading_of(params, ours), text
+    return None
 
 
 def refuse_unfit(columns: Sequence[str], matches: Matches) -> None:
@@ -118,18 +180,22 @@ def field_of(number: int) -> str:
     return f"column_{number}"
 
 
+def reading_field(number: int) -> str:
+    """Return what the form calls its choice of how this heading's values are read."""
+    return f"reading_{number}"
+
+
 def cells_of(params: Params, cells: Mapping[str, str]) -> dict[str, str]:
     """Return a row's cells by our columns, in our words, as the check with these `params` was told
     to read them."""
     return cells_by(params["matches"], params.get("words", {}), cells)
 
 
-def in_their_words(sentence: str, params: Params) -> str:
-    """Return a sentence about a cell, by the headings of the file that the check is of."""
-    spelt = dict(params["headings"])
-    named = {ours: spelt[name] for name, ours in params["matches"].items()}
-    theirs = {ours: f"“{name}”" for ours, name in named.items() if name != ours}
-    return _NAMED.sub(lambda found: theirs.get(found[0], found[0]), sentence)
+def heading_of(params: Params, ours: str) -> str:
+    """Return how the file calls a column of ours; our own name where it has none."""
+    column = next((name for name, match in params["matches"].items() if match == ours), ours)
+    headings: dict[str, str] = dict(params["headings"])
+    return headings.get(column, column)
 
 
 def _plain(column: str) -> str:
@@ -143,27 +209,36 @@ LONGEST_TOLD: Final = 500
 TARGET: Final = "import_headings"
 
 
-def recall(columns: Sequence[str]) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
-    """Return matches and words of the last file with this set of headings; nothing of none."""
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What was said of the last file with these headings."""
+
+    matches: Matches = field(default_factory=dict)
+    words: Words = field(default_factory=dict)
+    readings: Readings = field(default_factory=dict)
+
+
+def recall(columns: Sequence[str]) -> Remembered:
+    """Return what was said of the last file with this set of headings; nothing of none."""
     row = session().get(ImportMatch, _key(columns))
     if row is None:
-        return {}, {}
+        return Remembered()
     known = {name: ours for name, ours in row.matches.items() if name in columns}
-    return {name: ours for name, ours in known.items() if ours in COLUMNS}, row.words
+    matches = {name: ours for name, ours in known.items() if ours in COLUMNS}
+    return Remembered(matches, row.words, row.readings)
 
 
-def keep(
-    current: Session, actor: Actor, columns: Sequence[str], matches: Matches, words: Words
-) -> None:
-    """Remember these, in the caller's transaction, with its entry in the audit trail."""
+def keep(current: Session, actor: Actor, columns: Sequence[str], said: Remembered) -> None:
+    """Remember this, in the caller's transaction, with its entry in the audit trail."""
     key = _key(columns)
-    fresh = {"headings": key, "matches": {}, "words": {}, "used_at": common_now()}
+    fresh = {"headings": key, "matches": {}, "words": {}, "readings": {}, "used_at": common_now()}
     insert = insert_or_ignore(current.connection())(ImportMatch)
     added: Any = current.execute(insert.values(fresh).on_conflict_do_nothing())
     row = current.get_one(ImportMatch, key, with_for_update=True, populate_existing=True)
     before = _in_audit(row.matches)
-    row.matches, row.used_at = dict(matches), common_now()
-    row.words = {field: _newest(row.words.get(field, {}), said) for field, said in words.items()}
+    row.matches, row.used_at = dict(said.matches), common_now()
+    row.words = {name: _newest(row.words.get(name, {}), new) for name, new in said.words.items()}
+    row.readings = dict(said.readings)
     _record(current, actor, columns, (before, _in_audit(row.matches)))
     if added.rowcount:
         newest = select(ImportMatch.headings).order_by(ImportMatch.used_at.desc()).limit(MOST_KEPT)
@@ -193,7 +268,7 @@ def _key(columns: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(names).encode()).hexdigest()
 
 
-def _newest(before: dict[str, str], said: dict[str, str] | Any) -> dict[str, str]:
+def _newest(before: Mapping[str, str | None], said: Mapping[str, str | None]) -> dict[str, Any]:
     kept = {word: ours for word, ours in before.items() if word not in said} | dict(said)
     return dict(list(kept.items())[-MOST_WORDS:])
 

@@ -1,10 +1,13 @@
 """One row of an import: what would become of it, and making it so. Inside `writing()`."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from datetime import date
+from decimal import Decimal
 from enum import StrEnum
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -13,7 +16,14 @@ from portal.engine.events import body
 from portal.engine.events.body import Holder
 from portal.lib.clock import utcnow
 from portal.lib.typed_text import excerpts
-from portal.lib.typed_values import TypedValueError, read_amount, read_count, read_day
+from portal.lib.typed_values import (
+    OtherCurrencyError,
+    TypedValueError,
+    read_amount,
+    read_count,
+    read_day,
+    without_currency,
+)
 from portal.models.assets import (
     Action,
     Asset,
@@ -27,27 +37,86 @@ from portal.services.actions import assignments, lifecycle
 from portal.services.actions.planning import queries as planning_queries
 from portal.services.actions.rules import why_not
 from portal.services.assets import named_lists
+from portal.services.assets import staff as staff_list
 from portal.services.assets.fields import (
     ASSET_FIELDS,
     MOST_IN_STOCK,
+    AssetField,
     AssetValues,
     FieldType,
     faults,
-    fields_of_type,
 )
 from portal.services.assets.snapshots import fields_of, open_assignment, ref
 from portal.services.assets.tag_numbers import holder_of_serial, next_tag, refuse_taken
 from portal.services.core.permissions import Actor
-from portal.services.core.refusals import Refusal
+from portal.services.core.refusals import Fault, Refusal
+from portal.services.csv import import_people
+from portal.services.csv.export import HOLDER_COLUMN
+from portal.services.csv.import_readings import Readings
 
+V = TypeVar("V")
 Cells = Mapping[str, str]
 MOST_NAMES: Final = 100  # of each list; the rows of all others are counted together
 OTHERS: Final = ""
 SINGLE: Final = "single"  # a number, for a thing that has none
 COUNTED: Final = "counted"  # a quantity, for stock that only its moves change
+PERSON: Final = "person"  # among what is added
 STOCK_NOTES: Final = ("quantity", "min_quantity", "unit")
 
+FAULTS: Final = "faults"  # of cells, by sort and column
+
 Notes = dict[str, Any]
+
+
+class FaultSort(StrEnum):
+    """The sorts of faults of cells, each with a cure of its own."""
+
+    UNREAD = "unread"  # no such value, or none by the reading of its column
+    CURRENCY = "currency"
+    UNKNOWN = "unknown"  # a person of whom no more than a name is said
+    TWICE = "twice"  # in the file
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class CellFault(Fault):
+    """One fault of a row: in which column of ours, nothing where it is of the whole row."""
+
+    sort: FaultSort = FaultSort.OTHER
+
+
+class RowRefused(Refusal):
+    """The row cannot be imported, for all of these reasons."""
+
+    faults: Sequence[CellFault]
+
+    def __init__(self, faults: Sequence[CellFault]) -> None:
+        super().__init__(". ".join(fault.sentence for fault in faults))
+        self.faults = faults
+
+
+class Faults(list[CellFault]):
+    """What is wrong with a row so far."""
+
+    def noting(self, field: str, do: Callable[[], V]) -> V | None:
+        """Return what `do` does; where it refuses, None, and that is noted."""
+        try:
+            return do()
+        except UnreadCell as refused:
+            self.append(CellFault(field, refused.sentence, refused.sort))
+        except import_people.UnknownPerson as refused:
+            self.append(CellFault(field, refused.sentence, FaultSort.UNKNOWN))
+        except Refusal as refused:
+            self.append(CellFault(refused.field or field, refused.sentence))
+        return None
+
+
+class UnreadCell(Refusal):
+    """The cell says nothing that its column can have."""
+
+    def __init__(self, sentence: str, sort: FaultSort = FaultSort.UNREAD) -> None:
+        super().__init__(sentence)
+        self.sort = sort
 
 
 def with_notes(notes: Notes, adds: Mapping[str, str], kind: str, left_out: Cells) -> Notes:
@@ -55,7 +124,7 @@ def with_notes(notes: Notes, adds: Mapping[str, str], kind: str, left_out: Cells
     after = deepcopy(notes)
     for called, name in adds.items():
         names = after.setdefault(called, {})
-        key = name.lower()
+        key = import_people.key_of(name) if called == PERSON else name.lower()
         if key not in names and len(names) >= MOST_NAMES:
             key = OTHERS
         spelt, count = names.get(key, (name if key else OTHERS, 0))
@@ -64,6 +133,24 @@ def with_notes(notes: Notes, adds: Mapping[str, str], kind: str, left_out: Cells
         called = SINGLE if kind == AssetKind.ITEM else COUNTED
         after[called] = after.get(called, 0) + 1
     return after
+
+
+def with_faults(notes: Notes, faults: Iterable[CellFault]) -> Notes:
+    """Return the notes with the faults of one more row, counted by sort and column."""
+    counted = dict(notes.get(FAULTS, {}))
+    for key in {f"{fault.sort}:{fault.field}" for fault in faults}:
+        counted[key] = counted.get(key, 0) + 1
+    return {**notes, FAULTS: counted}
+
+
+@dataclass(frozen=True, slots=True)
+class ImportOptions:
+    """How a file is read: whether it changes existing assets, the readings of its dates and
+    amounts, and the only currency of these."""
+
+    change_existing: bool
+    readings: Readings = field(default_factory=dict)
+    currency: str = ""
 
 
 def left_out(values: AssetValues, cells: Cells) -> dict[str, str]:
@@ -86,17 +173,20 @@ YES: Final = frozenset({"yes", "y", "true", "1"})
 NO: Final = frozenset({"no", "n", "false", "0"})
 
 
-def filled(values: AssetValues, cells: Cells) -> AssetValues:
-    """Return `values` with what the cells say; a blank cell changes nothing. Raises `Refusal`.
+def filled(values: AssetValues, cells: Cells, options: ImportOptions, found: Faults) -> AssetValues:
+    """Return `values` with what the cells say; a blank cell changes nothing.
 
     Category, location and person are looked up by the caller; kind and quantity count for new
     rows alone.
     """
-    read = {
-        field.name: READERS[field.type](field.name, cells[field.name])
-        for field in ASSET_FIELDS
-        if field.type in READERS and field.name not in NEW_ONLY and cells.get(field.name)
-    }
+    read = {}
+    for column in ASSET_FIELDS:
+        text = cells.get(column.name)
+        if column.type in READERS and column.name not in NEW_ONLY and text:
+            do = partial(READERS[column.type], column, text, options)
+            value = found.noting(column.name, do)
+            if value is not None:
+                read[column.name] = value
     return replace(values, **read)
 
 
@@ -107,57 +197,65 @@ def kind_of(cells: Cells) -> str:
 
 def quantity_of(cells: Cells) -> int | None:
     """Return how many a new stock begins with."""
-    return _count("quantity", cells["quantity"]) if cells.get("quantity") else None
+    return _count(FIELDS["quantity"], cells["quantity"]) if cells.get("quantity") else None
 
 
-def _typed(read: Callable[[str], Any]) -> Callable[[str, str], Any]:
-    """Return the reader of a cell, from one of a text."""
-
-    def read_cell(name: str, text: str) -> Any:
-        try:
-            return read(text)
-        except TypedValueError as error:
-            why = f". {error.why}" if error.why else ""
-            sentence = f"Enter {name} {error.expected}, not “{text[:40]}”{why}"
-            raise Refusal(sentence) from None
-
-    return read_cell
+def _typed(column: AssetField, text: str, read: Callable[[], V]) -> V:
+    """Return what `read` reads. Refuses in words that say what to write."""
+    try:
+        return read()
+    except TypedValueError as error:
+        why = f". {error.why}" if error.why else ""
+        sentence = f"Enter the {column.in_sentence} {error.expected}, not “{text[:40]}”{why}"
+        is_other = isinstance(error, OtherCurrencyError)
+        sort = FaultSort.CURRENCY if is_other else FaultSort.UNREAD
+        raise UnreadCell(sentence, sort) from None
 
 
-def _count(name: str, text: str) -> int:
-    number: int = _typed(read_count)(name, text)
+def _day(column: AssetField, text: str, options: ImportOptions) -> date:
+    return _typed(column, text, lambda: read_day(text, options.readings.get(column.name, "")))
+
+
+def _amount(column: AssetField, text: str, options: ImportOptions) -> Decimal:
+    def read() -> Decimal:
+        sign = options.readings.get(column.name, "")
+        return read_amount(without_currency(text, options.currency), sign)
+
+    return _typed(column, text, read)
+
+
+def _count(column: AssetField, text: str, _options: ImportOptions | None = None) -> int:
+    number = _typed(column, text, lambda: read_count(text))
     if number > MOST_IN_STOCK:
-        raise Refusal(f"Enter {name} from 0 to {MOST_IN_STOCK:,}, not “{text[:40]}”")
+        raise UnreadCell(f"Enter a number from 0 to {MOST_IN_STOCK:,}, not “{text[:40]}”")
     return number
 
 
-def _answer(name: str, text: str) -> bool:
+def _answer(_column: AssetField, text: str, _options: ImportOptions) -> bool:
     if text.lower() in YES | NO:
         return text.lower() in YES
-    raise Refusal(f"Enter yes or no in the {name} column, not “{text[:40]}”")
+    raise UnreadCell(f"Enter yes or no, not “{text[:40]}”")
 
 
-def _choice(name: str, text: str) -> str:
-    if text.lower() in CHOICES[name]:
+def _choice(column: AssetField, text: str, _options: ImportOptions) -> str:
+    if text.lower() in column.choices:
         return text.lower()
-    raise Refusal(
-        f"Enter one of {', '.join(CHOICES[name])} in the {name} column, not “{text[:40]}”"
-    )
+    raise UnreadCell(f"Enter one of {', '.join(column.choices)}, not “{text[:40]}”")
 
 
-def _text(_name: str, text: str) -> str:
+def _text(_column: AssetField, text: str, _options: ImportOptions) -> str:
     return text
 
 
-CHOICES: Final = {field.name: field.choices for field in fields_of_type(FieldType.CHOICE)}
-# What a cell of this type says, by its column's name and its text.
-READERS: Final[Mapping[FieldType, Callable[[str, str], Any]]] = {
+FIELDS: Final = {field.name: field for field in ASSET_FIELDS}
+# What a cell of this type says, by its column and its text.
+READERS: Final[Mapping[FieldType, Callable[[AssetField, str, ImportOptions], Any]]] = {
     FieldType.LINE: _text,
     FieldType.TEXT: _text,
     FieldType.CHOICE: _choice,
     FieldType.YES_NO: _answer,
-    FieldType.DAY: _typed(read_day),
-    FieldType.MONEY: _typed(read_amount),
+    FieldType.DAY: _day,
+    FieldType.MONEY: _amount,
     FieldType.COUNT: _count,
 }
 # Said of rows that add an asset, and of no others.
@@ -176,7 +274,8 @@ def changes_of(
 ) -> Changes:
     """Return {field: {from, to}} as a timeline would; of long texts where they differ.
 
-    `new_names`: categories and locations that are still to be added, by name; `staff`: who gets it.
+    `new_names`: categories, locations and the person that are still to be added, by name; `staff`:
+    who gets it.
     """
     before = fields_of(asset)
     columns = (*lifecycle.plain_columns(asset.kind), "asset_tag")
@@ -184,14 +283,20 @@ def changes_of(
     for name, model in MODELS.items():
         row_id = getattr(values, f"{name}_id")
         after[name] = ref(current.get(model, row_id)) if row_id else None
-    after |= {name: {"name": called} for name, called in new_names.items()}
-    if staff:
-        after |= {"status": AssetStatus.ALLOCATED, "holder": _holder(staff)}
+    after |= {name: {"name": new_names[name]} for name in MODELS if name in new_names}
+    if holder := _holder(staff) if staff else added_holder(new_names.get(PERSON)):
+        after |= {"status": AssetStatus.ALLOCATED, "holder": holder}
     return {name: _brief(change) for name, change in body.changes(before, after)[1].items()}
 
 
-def new_holder(staff: Staff | None) -> Changes:
-    return body.changes({"holder": None}, {"holder": _holder(staff)})[1] if staff else {}
+def new_holder(holder: Holder | None) -> Changes:
+    return body.changes({"holder": None}, {"holder": holder})[1] if holder else {}
+
+
+def added_holder(said: str | None) -> Holder | None:
+    """Return who is to be added, as the changes of a row show them."""
+    who = import_people.said(said) if said else None
+    return Holder(0, who.name, who.email) if who else None
 
 
 def _holder(staff: Staff) -> Holder:
@@ -213,26 +318,20 @@ class Verdict(StrEnum):
     CREATE = "create"
     UPDATE = "update"
     UNCHANGED = "unchanged"
-    SKIPPED = "skipped"
+    SKIPPED = "skipped"  # its asset exists
+    PASSED = "passed"  # over, as a person said of one of its words
     ERROR = "error"
     CREATED = "created"
     UPDATED = "updated"
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
-class ImportOptions:
-    """The options of the person: new categories and locations, changes of existing assets."""
-
-    may_add: bool
-    change_existing: bool
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownRow:
     """A row as the check shows it, and the asset that it was shown of.
 
-    `adds`: categories and locations that are to be added first. `changes`: {field: {from, to}}.
+    `adds`: categories, locations and people that are to be added first. `changes`: {field: {from,
+    to}}.
     """
 
     verdict: str
@@ -261,7 +360,7 @@ AGAIN: Final = "Check the file again"
 
 
 def plan(current: Session, cells: Cells, options: ImportOptions) -> Plan:
-    """Plan the row for the register as it is now. Raises `Refusal` with what is wrong."""
+    """Plan the row for the register as it is now. Raises `RowRefused` with all that is wrong."""
     asset = existing(current, cells)
     if asset is None or options.change_existing:
         return _plan(current, asset, cells, options)
@@ -295,31 +394,39 @@ def carry_out(current: Session, actor: Actor, made: Plan, besides: Collection[st
 
     `besides`: tags of other rows of the file, which a row without a tag does not get.
     """
-    values = _with_lists(actor, made)
+    values, staff_id = _with_lists(actor, made), made.staff_id
+    if said := made.shown.adds.get(PERSON):
+        staff_id = staff_list.found_or_added(actor, import_people.said(said))
     asset_id, version = made.shown.asset_id, made.shown.version
     if asset_id is None:
         values = replace(values, asset_tag=values.asset_tag or next_tag(current, besides))
         asset_id = lifecycle.create_asset(actor, values)
     elif version is not None:
         lifecycle.edit_asset(actor, asset_id, version, values)
-    if made.staff_id is not None:
-        assignments.allocate(actor, asset_id, staff_id=made.staff_id)
+    if staff_id is not None:
+        assignments.allocate(actor, asset_id, staff_id=staff_id)
     return asset_id
 
 
 def _plan(current: Session, asset: Asset | None, cells: Cells, options: ImportOptions) -> Plan:
-    refuse_nameless(asset, cells)
-    values = filled(_base(asset, cells), cells)
+    found = Faults()
+    found.noting("name", lambda: refuse_nameless(asset, cells))
+    is_nameless = bool(found)
+    values = filled(_base(asset, cells, found), cells, options, found)
     if values.kind == AssetKind.ITEM:  # what would not be kept is no change
         values = replace(values, min_quantity=None, unit=None)
-    values, adds = placed(current, values, cells, may_add=options.may_add)
-    found = faults(values)
-    if found:
-        raise Refusal(found[0].sentence)
-    staff = person(current, asset, values, cells)
+    values, adds = placed(current, values, cells, found)
+    wrong = [each for each in faults(values) if each.field != "name" or not is_nameless]
+    found += [CellFault(each.field, each.sentence) for each in wrong]
+    got = found.noting(HOLDER_COLUMN, lambda: person(current, asset, values, cells))
+    if isinstance(got, str):
+        adds[PERSON] = got
+    staff = got if isinstance(got, Staff) else None
     if asset:
-        _refuse_disposed(asset, values, adds)
-    refuse_taken_by_another(current, values, asset)
+        found.noting("", lambda: _refuse_disposed(asset, values, adds))
+    found.noting("serial_number", lambda: refuse_taken_by_another(current, values, asset))
+    if found:
+        raise RowRefused(found)
     return Plan(
         shown=_shown(current, asset, values, adds, staff),
         values=values,
@@ -335,8 +442,10 @@ def _shown(
     adds: Mapping[str, str],
     staff: Staff | None,
 ) -> ShownRow:
+    added = adds.get(PERSON)
     if asset is None:
-        return ShownRow(verdict=Verdict.CREATE, adds=adds, changes=new_holder(staff))
+        changes = new_holder(_holder(staff) if staff else added_holder(added))
+        return ShownRow(verdict=Verdict.CREATE, adds=adds, changes=changes)
     changes = changes_of(current, asset, values, adds, staff)
     return ShownRow(
         verdict=Verdict.UPDATE if changes else Verdict.UNCHANGED,
@@ -371,15 +480,19 @@ def _names(changes: Changes) -> dict[str, list[Any]]:
     }
 
 
-def _base(asset: Asset | None, cells: Cells) -> AssetValues:
+def _base(asset: Asset | None, cells: Cells, found: Faults) -> AssetValues:
     kind = kind_of(cells)
     if asset is None:
         if kind not in set(AssetKind):
-            raise Refusal(f"Enter item or stock in the kind column, not “{kind[:40]}”")
-        is_stock = kind == AssetKind.STOCK
-        return AssetValues(name="", kind=kind, quantity=(quantity_of(cells) or 0) * is_stock)
+            sentence = f"Enter item or stock, not “{kind[:40]}”"
+            found.append(CellFault("kind", sentence, FaultSort.UNREAD))
+            kind = AssetKind.ITEM
+        count = found.noting("quantity", lambda: quantity_of(cells))
+        quantity = (count or 0) if kind == AssetKind.STOCK else 0
+        return AssetValues(name="", kind=kind, quantity=quantity)
     if cells.get("kind") and kind != asset.kind:
-        raise Refusal(f"This asset is {KINDS[asset.kind]}. You can’t change its kind")
+        sentence = f"This asset is {KINDS[asset.kind]}. You can’t change its kind"
+        found.append(CellFault("kind", sentence))
     return lifecycle.values_of(asset)
 
 
@@ -391,8 +504,10 @@ def _refuse_disposed(asset: Asset, values: AssetValues, adds: Mapping[str, str])
 
 def _with_lists(actor: Actor, made: Plan) -> AssetValues:
     values = made.values
-    for called, name in made.shown.adds.items():
-        kind = LISTS[called][1]
+    for called, (_, kind) in LISTS.items():
+        name = made.shown.adds.get(called)
+        if name is None:
+            continue
         row = named_lists.find(kind, named_lists.create(kind, actor, name))
         values = replace(values, **{f"{called}_id": row.id})
     return values
@@ -417,7 +532,7 @@ def existing(current: Session, cells: Cells, *, locked: bool = False) -> Asset |
 
 
 def placed(
-    current: Session, values: AssetValues, cells: Cells, *, may_add: bool
+    current: Session, values: AssetValues, cells: Cells, found: Faults
 ) -> tuple[AssetValues, dict[str, str]]:
     """Add category and location to the values; return the names of those to be added first, too."""
     new_names = {}
@@ -426,40 +541,35 @@ def placed(
         if not name:
             continue
         if len(name) > named_lists.LONGEST_NAME:
-            raise Refusal(
-                f"Enter at most {named_lists.LONGEST_NAME} characters in the {called} column"
-            )
+            sentence = f"Enter at most {named_lists.LONGEST_NAME} characters"
+            found.append(CellFault(called, sentence))
+            continue
         row_id = current.scalar(select(model.id).where(func.lower(model.name) == func.lower(name)))
         if row_id is not None:
             values = replace(values, **{f"{called}_id": row_id})
-        elif may_add:
-            new_names[called] = name
         else:
-            way_out = (
-                "Add it first or choose the file again and select “Add new categories and "
-                "locations”"
-            )
-            raise Refusal(f"There’s no {called} called “{name}”. {way_out}")
+            new_names[called] = name
     return values, new_names
 
 
 def person(
     current: Session, asset: Asset | None, values: AssetValues, cells: Cells
-) -> Staff | None:
-    """Return who is to get the asset; None where nobody is, or that person has it already."""
-    email = cells.get("assigned_to_email")
-    if not email:
+) -> Staff | str | None:
+    """Return who is to get the asset, or the words of whom to add first; None where nobody is, or
+    that person has it already."""
+    said = cells.get(HOLDER_COLUMN)
+    if not said:
         return None
     if values.kind == AssetKind.STOCK:
-        raise Refusal("Leave assigned_to_email blank. You can’t allocate a consumable to a person")
-    staff = current.scalar(select(Staff).where(func.lower(Staff.email) == func.lower(email)))
-    if staff is None:
-        raise Refusal(f"No one on the staff list has the email address {email[:254]}")
+        raise Refusal("Leave this blank. You can’t allocate a consumable to a person")
+    staff = import_people.find(current, said)
     held = open_assignment(asset.id) if asset else None
-    if held and held.staff_id == staff.id:
+    if held and staff and held.staff_id == staff.id:
         return None
     if asset:
         _refuse_not_free(asset, held)
+    if staff is None:
+        return import_people.to_add(said)
     if not staff.is_active:
         raise Refusal(f"{staff.name} is former staff")
     if asset:
@@ -478,7 +588,7 @@ def refuse_taken_by_another(current: Session, values: AssetValues, asset: Asset 
     """Refuse a serial number of another asset; to a row without a tag, say how it is meant."""
     other = None if values.asset_tag else holder_of_serial(current, values.serial_number)
     if other:
-        way_out = f"If this row is for that asset, enter {other.asset_tag} in asset_tag"
+        way_out = f"If this row is for that asset, enter {other.asset_tag} as its tag"
         raise Refusal(f"{other.asset_tag} already has this serial number. {way_out}")
     refuse_taken(current, None, values.serial_number, asset.id if asset else None)
 

@@ -24,9 +24,18 @@ from portal.services import tasks
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.unit_of_work import session, writing
-from portal.services.csv import import_matches, import_rows, import_sheet
+from portal.services.csv import import_matches, import_rows, import_sheet, import_words
 from portal.services.csv.export import MOVED, PROBLEM
-from portal.services.csv.import_rows import ImportOptions, Notes, ShownRow, Verdict
+from portal.services.csv.import_rows import (
+    CellFault,
+    FaultSort,
+    ImportOptions,
+    Notes,
+    Plan,
+    RowRefused,
+    ShownRow,
+    Verdict,
+)
 from portal.services.tasks import Kind, Step
 
 PERMISSION: Final = "assets.edit"
@@ -35,6 +44,7 @@ NAME: Final = "import"
 TO_DO: Final = (Verdict.CREATE, Verdict.UPDATE)
 WRONG: Final = (Verdict.ERROR, Verdict.FAILED)
 CHUNK: Final = 500
+OF_THE_FILE: Final = ("cells", "problem", "twin")  # in a row's data, whatever becomes of it
 DONE_AS: Final = {Verdict.CREATE: Verdict.CREATED, Verdict.UPDATE: Verdict.UPDATED}
 
 MOST_READ: Final = 2  # files at a time on a machine
@@ -61,29 +71,32 @@ def upload(
     actor: Actor,
     sheet: Sheet,
     *,
-    may_add: bool,
     change_existing: bool = False,
     file_name: str = "",
     asks: bool = False,
 ) -> UUID:
     """Store the rows and have them checked; the public id of the check.
 
-    `may_add`: categories and locations that are not there yet are added. `change_existing`: rows
-    of assets that exist change them; otherwise these are skipped. `asks`: where the file speaks
-    otherwise than the register does, the check is paused until `import_answers.answer`.
+    `change_existing`: rows of assets that exist change them; otherwise these are skipped. `asks`:
+    where the file speaks otherwise than the register does, or its dates or amounts can be read in
+    two ways, the check is paused until `import_answers.answer`.
     """
     is_asked = asks and import_sheet.needs_matching(sheet)
     columns = [] if is_asked else import_sheet.known_columns(sheet)
-    matches = {column: column for column in columns}
+    matches, found = {column: column for column in columns}, {}
+    if not is_asked:
+        currency, is_workbook = settings().currency, not sheet.origin.separator
+        found = import_sheet.readings(sheet.rows, matches, currency, is_workbook=is_workbook)
+        is_open = any(each.choices and not each.found for each in found.values())
+        is_asked = asks and (is_open or _has_new_words(sheet))
     with writing() as current:
         require(current, actor, PERMISSION)
         params = {
             "columns": columns,
             "matches": matches,
+            "readings": {ours: each.found for ours, each in found.items() if each.found},
             "headings": list(zip(sheet.columns, sheet.headings, strict=True)),
-            "unknown": {} if is_asked else import_sheet.unknown_columns(sheet),
             "left_alone": [column for column in MOVED if column in sheet.columns],
-            "may_add": may_add,
             "change_existing": change_existing,
             "file_name": file_name[:120],
             "origin": asdict(sheet.origin),
@@ -97,6 +110,16 @@ def upload(
             current.execute(insert(TaskRow), chunk)
             task.total += len(chunk)
         return task.public_id
+
+
+def _has_new_words(sheet: Sheet) -> bool:
+    """Return whether the register lacks a category, a location or a person of the file."""
+    said: dict[str, set[str]] = {name: set() for name in import_matches.NAMED}
+    for row in sheet.rows:
+        for name, texts in said.items():
+            if text := row.cells.get(name, ""):
+                texts.add(text.lower())
+    return any(texts - import_words.known(name) for name, texts in said.items() if texts)
 
 
 def confirm(actor: Actor, public_id: UUID) -> UUID:
@@ -161,13 +184,21 @@ def failed_rows(check: Task) -> Iterator[Sequence[object]]:
         query = rows_of(task_id).where(TaskRow.number > after, TaskRow.outcome.in_(WRONG))
         chunk = session().scalars(query.limit(CHUNK)).all()
         lines = [
-            (*(row.data["cells"].get(name, "") for name, _ in kept), row.message) for row in chunk
+            (
+                *(row.data["cells"].get(name, "") for name, _ in kept),
+                "; ".join(row.message.split("\n")),
+            )
+            for row in chunk
         ]
         after = chunk[-1].number if chunk else after
         session().rollback()
         yield from lines
         if len(lines) < CHUNK:
             return
+
+
+def _in_a_cell(message: str) -> str:
+    return "; ".join(message.splitlines())
 
 
 def refuse_other(task: Task) -> None:
@@ -193,16 +224,21 @@ def _check_step(current: Session, task: Task) -> Step:
 
 
 def _options(check: Task) -> ImportOptions:
-    return ImportOptions(check.params["may_add"], check.params["change_existing"])
+    readings = check.params.get("readings", {})
+    return ImportOptions(check.params["change_existing"], readings, settings().currency)
 
 
 def _judge(current: Session, check: Task, row: TaskRow, notes: Notes) -> Notes:
     """Keep with the row what would become of it; the file's notes with its own."""
-    try:
-        made = import_rows.plan(current, cells_of(check, row), _options(check))
-    except Refusal as refusal:
-        row.outcome, row.message = Verdict.ERROR, _message(check, refusal)
+    if skipped := import_matches.skipped_word(check.params, row.data["cells"]):
+        heading, word = skipped
+        row.outcome, row.message = Verdict.PASSED, f"{heading}: rows with “{word[:40]}” are skipped"
         return notes
+    faults, made = _planned(current, check, row)
+    if faults or made is None:
+        row.outcome, row.message = Verdict.ERROR, _told(check, faults)
+        row.data = {name: row.data[name] for name in OF_THE_FILE if name in row.data}
+        return import_rows.with_faults(notes, faults)
     shown = made.shown
     row.outcome, row.asset_id = shown.verdict, shown.asset_id
     row.message = import_rows.remark(made.left_out)
@@ -211,8 +247,25 @@ def _judge(current: Session, check: Task, row: TaskRow, notes: Notes) -> Notes:
     return import_rows.with_notes(notes, shown.adds, made.values.kind, made.left_out)
 
 
-def _message(check: Task, refusal: Refusal) -> str:
-    return import_matches.in_their_words(refusal.sentence, check.params)
+def _planned(
+    current: Session, check: Task, row: TaskRow
+) -> tuple[Sequence[CellFault], Plan | None]:
+    """Return all that is wrong with the row, and its plan where the register knows of nothing."""
+    twin: Sequence[str] = row.data.get("twin", ())
+    faults = [CellFault(twin[0], twin[1], FaultSort.TWICE)] if twin else []
+    try:
+        return faults, import_rows.plan(current, cells_of(check, row), _options(check))
+    except RowRefused as refused:
+        return [*faults, *refused.faults], None
+
+
+def _told(check: Task, faults: Sequence[CellFault]) -> str:
+    """Return the faults, one a line, each behind the heading of its column."""
+    headings = {each.field: import_matches.heading_of(check.params, each.field) for each in faults}
+    return "\n".join(
+        f"{headings[each.field]}: {each.sentence}" if each.field else each.sentence
+        for each in faults
+    )
 
 
 def _shown(row: TaskRow) -> ShownRow:
@@ -249,7 +302,8 @@ def _carry_out(
 
     refusal = tasks.refusal_of(current, do)
     if refusal:
-        row.outcome, row.message = Verdict.FAILED, _message(check, refusal)
+        faults = refusal.faults if isinstance(refusal, RowRefused) else ()
+        row.outcome, row.message = Verdict.FAILED, _told(check, faults) or refusal.sentence
     else:
         row.outcome = DONE_AS[Verdict(shown.verdict)]
 

@@ -187,7 +187,7 @@ def _imported(story: Story, file_name: str, rows: Iterable[str]) -> list[tuple[i
     """Import a file; the row ids of its assets, in its order, with their categories."""
     newest = story.current.scalar(select(Asset.id).order_by(Asset.id.desc()).limit(1)) or 0
     sheet = read_csv("\n".join([HEADINGS, *rows]).encode())
-    check = import_task.upload(story.actor, sheet, may_add=True, file_name=file_name)
+    check = import_task.upload(story.actor, sheet, file_name=file_name)
     story.work()
     import_task.confirm(story.actor, check)
     story.work()

@@ -7,27 +7,28 @@ from typing import Any, Final
 
 from flask import request
 from flask_wtf.file import FileField
-from wtforms import BooleanField, Field
+from wtforms import BooleanField, Field, StringField
 from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 
 from portal.lib.spreadsheets.sheets import Sheet
+from portal.lib.typed_values import is_email
 from portal.services.core.refusals import Refusal
 from portal.services.csv import import_task
-from portal.services.csv.export import COLUMNS
-from portal.services.csv.import_answers import FileAnswer, FileColumn, FileWord, Question
-from portal.services.csv.import_matches import Matches, field_of
+from portal.services.csv.export import COLUMNS, HOLDER_COLUMN
+from portal.services.csv.import_answers import FileAnswer, FileColumn, Question
+from portal.services.csv.import_matches import NAMED, Matches, field_of, reading_field, word_key
+from portal.services.csv.import_words import FileWord
 from portal.web.assets.presenter import LABELS
 from portal.web.csv import wording
-from portal.web.forms.base import PortalForm
+from portal.web.forms.base import PortalForm, typed
 from portal.web.forms.filter_form import ChosenField
 
 
 class UploadForm(PortalForm):
-    """The file, and what it may do beyond adding assets."""
+    """The file, and whether it may change assets that exist."""
 
     file = FileField("File")
     change_existing = BooleanField(wording.MAY_CHANGE)
-    may_add = BooleanField("Add new categories and locations")
 
     def sheet(self) -> Sheet:
         """Read the file. Refuses what cannot be read, at its field."""
@@ -41,67 +42,116 @@ NAMES: Final[Mapping[str, str]] = {
     **LABELS,
     "asset_tag": "Tag",
     "kind": "Type (item or stock)",
-    "assigned_to_email": "Holder’s email address",
+    HOLDER_COLUMN: "Holder",
 }
 LEAVE_OUT: Final = SelectChoice("", "Leave out")
-# What a word becomes: itself, nothing, or one of ours, before which this stands.
-KEEP, BLANK, OURS = "keep", "blank", "to:"
-ADDED: Final = frozenset({"category", "location"})
+# What a word becomes: itself, nothing, one of ours, before which this stands, or its rows go.
+KEEP, BLANK, OURS, SKIP = "keep", "blank", "to:", "skip"
+EXISTING: Final = "Use an existing one"
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnLine:
+    """A heading, and `reading`: the choice of how its values are read, where there is one; `which`:
+    the question that is asked, where they do not say it."""
+
     field: Field
     about: FileColumn
+    reading: Field | None
+    which: str
 
 
 @dataclass(frozen=True, slots=True)
 class WordLine:
+    """A word, and `email`: where the address of a person is entered who is known by name alone."""
+
     field: Field
     about: FileWord
+    email: Field | None
 
 
 class MatchForm(PortalForm):
     """Its choices depend on the file: `form_of` makes it with them."""
 
-    may_add = BooleanField("Add new categories and locations")
     remembers = BooleanField("Remember for similar files", default=True)
     asked: Question
 
     @property
     def columns(self) -> list[ColumnLine]:
-        each = enumerate(self.asked.columns)
-        return [ColumnLine(self[field_of(number)], about) for number, about in each]
+        return [
+            ColumnLine(
+                field=self[field_of(number)],
+                about=about,
+                reading=self._has(reading_field(number)),
+                which=wording.which(about) if is_open else "",
+            )
+            for number, about in enumerate(self.asked.columns)
+            for is_open in [about.reading.choices and not about.reading.found]
+        ]
 
     @property
     def words(self) -> list[WordLine]:
-        return [WordLine(self[_name_of(about)], about) for about in self.asked.words]
+        return [
+            WordLine(self[_name_of(about)], about, self._has(_email_of(about)))
+            for about in self.asked.words
+        ]
+
+    @property
+    def unmatched(self) -> list[FileColumn]:
+        """The headings that nothing is read from, though there is something below them."""
+        return [line.about for line in self.columns if not line.field.data and line.about.examples]
+
+    @property
+    def matches(self) -> Matches:
+        return {line.about.column: line.field.data for line in self.columns if line.field.data}
 
     @property
     def is_answered(self) -> bool:
-        """Return whether all its words were asked about: other headings have other words."""
-        return all(_name_of(about) in request.form for about in self.asked.words)
+        """Return whether all was asked about: other headings have other words and readings."""
+        names = [
+            *(_name_of(about) for about in self.asked.words),
+            *(line.reading.name for line in self.columns if line.reading),
+        ]
+        return all(name in request.form for name in names)
 
     def answer(self) -> FileAnswer:
-        words: dict[str, dict[str, str]] = {}
+        """Return what was said. Refuses a person to be added without an address, at its field."""
+        words: dict[str, dict[str, str | None]] = {}
         for line in self.words:
-            if line.field.data != KEEP:
-                becomes = str(line.field.data).removeprefix(OURS)
-                said = "" if line.field.data == BLANK else becomes
-                words.setdefault(line.about.ours, {})[line.about.word.lower()] = said
+            if line.field.data != KEEP or line.email is not None:
+                said = words.setdefault(line.about.ours, {})
+                said[word_key(line.about.ours, line.about.word)] = _said(line)
         return FileAnswer(
-            matches={
-                line.about.column: line.field.data for line in self.columns if line.field.data
-            },
+            matches=self.matches,
             words=words,
-            may_add=bool(self.may_add.data),
+            readings={
+                line.field.data: line.reading.data
+                for line in self.columns
+                if line.reading and line.reading.data
+            },
             remembers=bool(self.remembers.data),
         )
 
+    def _has(self, name: str) -> Field | None:
+        return next((field for field in self if field.short_name == name), None)
 
-def form_of(asked: Question, *, may_add: bool) -> MatchForm:
-    fields = dict(_fields(asked))
-    made: MatchForm = type("FileMatchForm", (MatchForm,), fields)(data={"may_add": may_add})
+
+def _said(line: WordLine) -> str | None:
+    """Return what a word becomes, as the services have it."""
+    chosen = str(line.field.data)
+    if chosen == SKIP:
+        return None
+    if chosen == KEEP:
+        email = typed(line.email) if line.email else ""
+        if not is_email(email):
+            sentence = "Enter an email address, such as maria@example.com, or choose another way"
+            raise Refusal(sentence, field=_email_of(line.about))
+        return f"{line.about.word} <{email}>"
+    return "" if chosen == BLANK else chosen.removeprefix(OURS)
+
+
+def form_of(asked: Question) -> MatchForm:
+    made: MatchForm = type("FileMatchForm", (MatchForm,), dict(_fields(asked)))()
     made.asked = asked
     return made
 
@@ -120,24 +170,47 @@ def _fields(asked: Question) -> Iterator[tuple[str, object]]:
     for number, column in enumerate(asked.columns):
         field = ChosenField(f"{column.heading} becomes", choices=ours, default=column.ours)
         yield field_of(number), field
+        if column.reading.choices:
+            choices = [
+                SelectChoice(way, wording.reading(way, *example))
+                for way, example in column.reading.choices.items()
+            ]
+            choices = [*([] if column.chosen else [SelectChoice("", "Choose…")]), *choices]
+            label = f"How to read {column.heading}"
+            yield reading_field(number), ChosenField(label, choices=choices, default=column.chosen)
     for word in asked.words:
-        choices = [SelectChoice(f"{OURS}{name}", _in_words(word, name)) for name in word.choices]
-        keep = f"Keep “{word.word}”" if word.ours in ADDED else "Keep it (its rows will fail)"
-        choices = [SelectChoice(KEEP, keep), *choices, SelectChoice(BLANK, "Leave blank")]
         label = f"{word.word} becomes"
+        choices = list(_choices(word))
         yield _name_of(word), ChosenField(label, choices=choices, default=_chosen(word))
+        if word.needs_email:
+            yield _email_of(word), StringField(f"{word.word}’s email address", default=word.email)
+
+
+def _choices(word: FileWord) -> Iterator[SelectChoice]:
+    is_added = word.ours in NAMED
+    yield SelectChoice(KEEP, "Add it" if is_added else "Keep it (its rows will fail)")
+    for value, label in word.choices.items():
+        yield SelectChoice(f"{OURS}{value}", label, optgroup=EXISTING if is_added else None)
+    yield SelectChoice(BLANK, "Leave blank")
+    yield SelectChoice(SKIP, "Skip these rows")
 
 
 def _chosen(word: FileWord) -> str:
+    if word.is_skipped:
+        return SKIP
     if word.becomes is None:
         return KEEP
     return f"{OURS}{word.becomes}" if word.becomes else BLANK
 
 
-def _in_words(word: FileWord, name: str) -> str:
-    return name if word.ours in ADDED else name.capitalize()
-
-
 def _name_of(word: FileWord) -> str:
     """Return the same for the same word, whatever else is asked."""
-    return f"word_{sha256(f'{word.ours} {word.word.lower()}'.encode()).hexdigest()[:16]}"
+    return f"word_{_digest(word)}"
+
+
+def _email_of(word: FileWord) -> str:
+    return f"email_{_digest(word)}"
+
+
+def _digest(word: FileWord) -> str:
+    return sha256(f"{word.ours} {word.word.lower()}".encode()).hexdigest()[:16]

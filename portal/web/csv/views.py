@@ -7,6 +7,7 @@ from flask import Blueprint, Response, redirect, render_template, request, url_f
 from werkzeug.wrappers import Response as Answer
 
 from portal.engine.events.catalogue import EventName
+from portal.extensions import settings
 from portal.lib.clock import utcnow
 from portal.lib.csv_cells import write_csv
 from portal.models.tasks import Task, TaskState
@@ -19,7 +20,7 @@ from portal.services.webhooks.queries import count_listeners
 from portal.web.assets.forms import AssetFilterForm
 from portal.web.assets.views import list_page
 from portal.web.csv import wording
-from portal.web.csv.forms import MatchForm, UploadForm, chosen_matches, form_of
+from portal.web.csv.forms import UploadForm, chosen_matches, form_of
 from portal.web.csv.wording import origin_notes
 from portal.web.forms.base import PortalForm, refusals_in, status_of
 from portal.web.forms.csv_download import csv_download
@@ -45,7 +46,6 @@ def upload() -> Answer | tuple[str, int]:
                 lambda: import_task.upload(
                     actor(),
                     sheet,
-                    may_add=bool(form.may_add.data),
                     change_existing=bool(form.change_existing.data),
                     file_name=name,
                     asks=True,
@@ -53,7 +53,9 @@ def upload() -> Answer | tuple[str, int]:
                 _next_path,
             )
             return redirect(path)
-    return render_template("csv/import.html", form=form, columns=COLUMNS), status_of(form)
+    return render_template(
+        "csv/import.html", form=form, columns=COLUMNS, currency=settings().currency
+    ), status_of(form)
 
 
 def _next_path(public_id: UUID) -> str:
@@ -95,6 +97,7 @@ def _checked(public_id: UUID, form: PortalForm) -> Answer | tuple[str, int]:
         chips=wording.chips(counts, chosen),
         wrong=sum(counts.get(verdict, 0) for verdict in import_task.WRONG),
         notes=wording.notes(task, counts),
+        faults=wording.faults(task),
         would_do=wording.would_do(counts),
         to_do=sum(counts.get(verdict, 0) for verdict in import_task.TO_DO),
         listeners=count_listeners(*_events(task, counts)),
@@ -159,17 +162,19 @@ EXAMPLES = [[row.get(name, "") for name in COLUMNS] for row in (_ITEM, _STOCK)]
 @match_blueprint.route("/<uuid:public_id>/match", methods=["GET", "POST"])
 @requires(import_task.PERMISSION)
 def match(public_id: UUID) -> Answer | tuple[str, int]:
-    """Say what each heading becomes, and each word that the register does not know."""
+    """Say what each heading becomes, how its dates or amounts are read, and what each word becomes
+    that the register does not know."""
     check = import_task.find_check(public_id)
     if check.state in {TaskState.WAITING, TaskState.RUNNING}:
         return redirect(url_for("tasks.show", public_id=public_id))
     if check.params.get("import"):
         return redirect(url_for("importing.check", public_id=public_id))
-    form = _form(check)
+    chosen = chosen_matches(check.params) if request.method == "POST" else None
+    form = form_of(import_answers.question(check, chosen))
     if form.validate_on_submit():
         with refusals_in(form):
             columns = [name for name, _ in check.params["headings"]]
-            import_matches.refuse_unfit(columns, form.answer().matches)
+            import_matches.refuse_unfit(columns, form.matches)
             if form.is_answered:
                 import_answers.answer(actor(), public_id, form.answer())
                 return redirect(url_for("tasks.show", public_id=public_id))
@@ -182,12 +187,6 @@ def match(public_id: UUID) -> Answer | tuple[str, int]:
         notes=list(origin_notes(check)),
     )
     return page, status_of(form)
-
-
-def _form(check: Task) -> MatchForm:
-    chosen = chosen_matches(check.params) if request.method == "POST" else None
-    asked = import_answers.question(check, chosen)
-    return form_of(asked, may_add=bool(check.params["may_add"]))
 
 
 @export_blueprint.get("/export.csv")

@@ -2,14 +2,29 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Final
 
+from portal.lib.dates import day_words
+from portal.lib.typed_values import DayOrder, DecimalSign
 from portal.models.assignments import Assignment
 from portal.models.tasks import Task, TaskRow, TaskState
-from portal.services.assets.named_lists import NamedList
+from portal.services.assets.fields import FieldType
 from portal.services.assets.queries import holders
-from portal.services.csv import import_task
-from portal.services.csv.import_rows import COUNTED, LISTS, SINGLE, Notes, Verdict
+from portal.services.csv import import_matches, import_task
+from portal.services.csv.export import PROBLEM, READ_ONLY
+from portal.services.csv.import_answers import LONGEST_EXAMPLE, FileColumn
+from portal.services.csv.import_rows import (
+    COUNTED,
+    FIELDS,
+    LISTS,
+    PERSON,
+    SINGLE,
+    FaultSort,
+    Notes,
+    Verdict,
+)
+from portal.services.csv.import_rows import FAULTS as FAULTS_NOTED
 from portal.web.assets.presenter import FieldChange, differences
 from portal.web.frame.layout import page_url
 from portal.web.frame.status_tags import Tab, Tag
@@ -18,18 +33,58 @@ from portal.web.frame.wording import number, plural
 MAY_CHANGE: Final = "Update existing assets"
 MOST_TOLD: Final = 10  # names in one note
 FAILED: Final = Tag("Failed", "x-octagon-fill", "danger")
+SKIPPED: Final = Tag("Skipped", "skip-end-circle", "neutral")
 TAGS: Final[Mapping[str, Tag]] = {
     Verdict.CREATE: Tag("Add", "plus-lg", "info"),
     Verdict.UPDATE: Tag("Change", "pencil", "info"),
     Verdict.CREATED: Tag("Added", "check2", "success"),
     Verdict.UPDATED: Tag("Changed", "check2", "success"),
-    Verdict.SKIPPED: Tag("Skipped", "skip-end-circle", "neutral"),
+    Verdict.SKIPPED: SKIPPED,
+    Verdict.PASSED: SKIPPED,
     Verdict.UNCHANGED: Tag("Unchanged", "slash-circle", "neutral"),
     Verdict.ERROR: FAILED,
     Verdict.FAILED: FAILED,
 }
 
 UNDONE: Final[Mapping[str, str]] = {Verdict.SKIPPED: "Would change", Verdict.FAILED: "Not done"}
+
+
+# What an import adds before its assets.
+ADDED: Final[Mapping[str, tuple[str, str]]] = {
+    **{called: (kind.one, kind.many) for called, (_, kind) in LISTS.items()},
+    PERSON: ("person", "people"),
+}
+READINGS: Final[Mapping[str, str]] = {
+    DayOrder.DAY_FIRST: "Day/month",
+    DayOrder.MONTH_FIRST: "Month/day",
+    DayOrder.YEAR_FIRST: "Year-month-day",
+    DecimalSign.POINT: "Point before decimals",
+    DecimalSign.COMMA: "Comma before decimals",
+}
+NOT_READ: Final[Mapping[FieldType, str]] = {
+    FieldType.DAY: "date not recognized",
+    FieldType.MONEY: "amount not recognized",
+    FieldType.COUNT: "number not recognized",
+}
+FAULTS: Final[Mapping[str, str]] = {
+    FaultSort.UNREAD: "value not recognized",
+    FaultSort.CURRENCY: "amount in another currency",
+    FaultSort.UNKNOWN: "person not on the staff list",
+    FaultSort.TWICE: "same value as in an earlier row",
+    FaultSort.OTHER: "value missing or not possible",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FaultLine:
+    """One sort of faults in one column: "22 rows: date not recognized in “Bought on”".
+
+    `cure`: what can be done about all of them at once, and `part` of the page where.
+    """
+
+    sentence: str
+    cure: str
+    part: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +104,7 @@ class ImportLine:
     holder: str
     undone: str
     changes: Sequence[FieldChange]
-    message: str
+    messages: Sequence[str]
 
 
 def lines(check: Task, rows: Sequence[TaskRow]) -> list[ImportLine]:
@@ -89,10 +144,55 @@ def would_do(counts: Mapping[str, int]) -> str:
 
 def columns_used(task: Task) -> str:
     """Return how many columns are read; a file that speaks as we do is matched unasked."""
-    used, given = len(task.params["matches"]), len(task.params["headings"])
-    if used == given:
-        return "Recognized the only column." if used == 1 else f"Recognized all {used} columns."
-    return f"We use {used} of {given} columns."
+    used = task.params["matches"]
+    headings = [pair for pair in task.params["headings"] if pair[0] != PROBLEM]
+    left = [f"“{heading}”" for name, heading in headings if name not in {*used, *READ_ONLY}]
+    if len(used) == len(headings):
+        count = len(used)
+        return "Recognized the only column." if count == 1 else f"Recognized all {count} columns."
+    more = [f"{number(len(left) - MOST_TOLD)} more"] if len(left) > MOST_TOLD else []
+    names = ", ".join([*left[:MOST_TOLD], *more])
+    end = f" and leave out {names}" if names else ""
+    return f"We use {len(used)} of {len(headings)} columns{end}."
+
+
+def reading(way: str, text: str, value: Any) -> str:
+    """Return a way to read a column, with an example: "Day/month: 03/04/2023 is Apr 3, 2023"."""
+    told = day_words(value) if isinstance(value, date) else f"{value:,.2f}"
+    return f"{READINGS[way]}: {text[:LONGEST_EXAMPLE]} is {told}"
+
+
+def which(about: FileColumn) -> str:
+    """Return the question about a column whose values do not say how they are read."""
+    ways = [READINGS[way].lower() for way in about.reading.choices]
+    text = next(iter(about.reading.choices.values()))[0][:LONGEST_EXAMPLE]
+    if DecimalSign.POINT in about.reading.choices:
+        sign = "point" if "." in text else "comma"
+        return f"Does the {sign} in {text} separate thousands or decimals?"
+    return f"Are these {', '.join(ways[:-1])} or {ways[-1]}? {text}"
+
+
+def faults(task: Task) -> list[FaultLine]:
+    """Return what is wrong with rows by sort and column, the most frequent first."""
+    counted: Mapping[str, int] = task.params.get("notes", {}).get(FAULTS_NOTED, {})
+    frequent = sorted(counted.items(), key=lambda pair: -pair[1])
+    return [_fault_line(task, key, rows) for key, rows in frequent]
+
+
+def _fault_line(task: Task, key: str, rows: int) -> FaultLine:
+    sort, _, ours = key.partition(":")
+    kind = FIELDS[ours].type if ours in FIELDS else None
+    is_unread = sort == FaultSort.UNREAD
+    words = NOT_READ.get(kind, FAULTS[sort]) if kind and is_unread else FAULTS[sort]
+    where = f" in “{import_matches.heading_of(task.params, ours)}”" if ours else ""
+    cure = part = ""
+    if sort == FaultSort.UNKNOWN:
+        cure, part = "Add them", "words"
+    elif rows > 1 and is_unread and kind in {FieldType.DAY, FieldType.MONEY}:
+        cure, part = "Change how it’s read", "headings"
+    elif is_unread and kind in {FieldType.CHOICE, FieldType.YES_NO}:
+        cure, part = "Match its values", "words"
+    return FaultLine(f"{plural(rows, 'row')}: {words}{where}", cure, part)
 
 
 def notes(task: Task, counts: Mapping[str, int]) -> list[str]:
@@ -119,9 +219,9 @@ def _notes(task: Task, counts: Mapping[str, int]) -> Iterator[str]:
         them = "it" if skipped == 1 else "them"
         way_out = f"choose the file again and select “{MAY_CHANGE}”."
         yield f"Skipped {plural(skipped, one, many)}. To change {them}, {way_out}"
-    for called, (_, kind) in LISTS.items():
+    for called, (one, many) in ADDED.items():
         if names := noted.get(called):
-            yield f"{_new(kind, list(names.values()))}."
+            yield f"{_new(one, many, list(names.values()))}."
     if rows := noted.get(SINGLE):
         where = f"We ignored quantity, min_quantity, and unit in {plural(rows, 'row')}"
         yield f"{where} of single items. To track a quantity, enter stock in the column kind."
@@ -132,11 +232,6 @@ def _notes(task: Task, counts: Mapping[str, int]) -> Iterator[str]:
         columns, them = ("column", "it") if len(left_alone) == 1 else ("columns", "them")
         way_out = f"Use actions, such as check-in, to change {them}."
         yield f"We ignored the {columns} {', '.join(left_alone)}. {way_out}"
-    if unknown := task.params.get("unknown"):
-        names = ", ".join(
-            f"{name} (did you mean {meant}?)" if meant else name for name, meant in unknown.items()
-        )
-        yield f"We ignored these unknown columns: {names}."
 
 
 def origin_notes(task: Task) -> Iterator[str]:
@@ -150,7 +245,7 @@ def origin_notes(task: Task) -> Iterator[str]:
         yield f"We read only the sheet “{origin['tab']}” and ignored {plural(others, one, many)}."
 
 
-def _new(kind: NamedList, names: Sequence[tuple[str, int]]) -> str:
+def _new(one: str, many: str, names: Sequence[tuple[str, int]]) -> str:
     """Return "2 new categories: Chairs (118 rows), Desks (1 row)", the most frequent first."""
     known = sorted((pair for pair in names if pair[0]), key=lambda pair: -pair[1])
     others = sum(count for name, count in names if not name)
@@ -159,7 +254,7 @@ def _new(kind: NamedList, names: Sequence[tuple[str, int]]) -> str:
         parts.append(f"more in {plural(sum(c for _, c in known[MOST_TOLD:]) + others, 'row')}")
     elif len(known) > MOST_TOLD:
         parts.append(f"{number(len(known) - MOST_TOLD)} more")
-    count = plural(len(known), f"new {kind.one}", f"new {kind.many}")
+    count = plural(len(known), f"new {one}", f"new {many}")
     return f"{'More than ' if others else ''}{count}: {', '.join(parts)}"
 
 
@@ -180,5 +275,5 @@ def _line(row: TaskRow, cells: Mapping[str, str], held: Assignment | None) -> Im
         holder=held.staff.name if held else "",
         undone=UNDONE.get(row.outcome or "", ""),
         changes=list(differences(row.data.get("changes", {}))),
-        message=row.message,
+        messages=row.message.splitlines(),
     )

@@ -176,7 +176,7 @@ def kept_backup(by: Actor) -> str:
 def checked_import(by: Actor) -> UUID:
     """A file of which one row can be imported and one cannot; the check is done."""
     content = b"name,purchase_date\nDesk lamp,2026-01-02\nOffice chair,yesterday\n"
-    public_id = import_task.upload(by, read_csv(content), may_add=False, file_name="assets.csv")
+    public_id = import_task.upload(by, read_csv(content), file_name="assets.csv")
     job.work({import_task.CHECK_NAME: import_task.CHECK})
     return public_id
 

@@ -164,7 +164,7 @@ def with_all_that_can_be_said(by: Actor) -> None:
 def in_bulk_and_by_a_file(by: Actor) -> None:
     bulk.start(by, Action.ALLOCATE, [make_asset()], {"staff_id": make_staff(), "note": "New"})
     file = read_csv(b"name,purchase_cost\nDesk lamp,12\n")
-    checked = import_task.upload(by, file, may_add=False)
+    checked = import_task.upload(by, file)
     job.work(KINDS)
     import_task.confirm(by, checked)
     job.work(KINDS)

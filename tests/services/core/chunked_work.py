@@ -101,7 +101,7 @@ def an_import() -> Any:
     wrong = [f"Desk {n},D-{n},,,yesterday" for n in range(2 * MANY)]
     rows = [*lines[:MANY], *wrong, *lines[MANY:]]
     text = "\n".join(["name,asset_tag,category,assigned_to_email,purchase_date", *rows, "Lamp,L-1"])
-    check = import_task.upload(SYSTEM, read_csv(text.encode()), may_add=True)
+    check = import_task.upload(SYSTEM, read_csv(text.encode()))
     job.work(KINDS, 60)
     import_task.confirm(SYSTEM, check)
     job.work(KINDS, 60)

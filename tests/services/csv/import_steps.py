@@ -22,7 +22,6 @@ def check(
     person: Person,
     text: str,
     *,
-    may_add: bool = False,
     change_existing: bool = False,
     file_name: str = "",
 ) -> UUID:
@@ -31,7 +30,6 @@ def check(
     public_id = import_task.upload(
         person.actor,
         sheet,
-        may_add=may_add,
         change_existing=change_existing,
         file_name=file_name,
     )

@@ -63,29 +63,41 @@ def test_a_dry_run_says_what_each_row_would_do_and_changes_nothing(app: Flask) -
     )
     assert found(public_id) == [
         (2, "update", ""),
-        (3, "error", "Row 2 has the same asset_tag"),
+        (3, "error", "asset_tag: Row 2 already has this tag"),
         (4, "unchanged", "Left out: quantity 9"),
         (5, "create", ""),
-        (7, "error", "No asset has the tag X-1. To add one with it, enter its name"),
+        (7, "error", "Name: No asset has the tag X-1. To add one with it, enter its name"),
+        (8, "create", ""),
         (
-            8,
+            9,
             "error",
-            "There’s no category called “Chairs”. Add it first or choose the file again and "
-            "select “Add new categories and locations”",
+            "purchase_cost: Enter the purchase cost in digits, such as 1250.00, not “a lot”",
         ),
-        (9, "error", "Enter purchase_cost in digits, such as 1250.00, not “a lot”"),
         (
             10,
             "error",
-            "L-1 already has this serial number. "
-            "If this row is for that asset, enter L-1 in asset_tag",
+            "serial number: L-1 already has this serial number. "
+            "If this row is for that asset, enter L-1 as its tag",
         ),
-        (11, "error", "Enter quantity in digits, such as 25, not “many”"),
-        (12, "error", "Row 4 has the same asset_tag"),
+        (11, "error", "quantity: Enter the number in digits, such as 25, not “many”"),
+        (
+            12,
+            "error",
+            "asset_tag: Row 4 already has this tag\n"
+            "kind: This asset is a consumable. You can’t change its kind",
+        ),
     ]
     assert len(bodies()) == before
     task = tasks.find(public_id)
-    assert task.counts == {"update": 1, "error": 7, "unchanged": 1, "create": 1}
+    assert task.counts == {"update": 1, "error": 6, "unchanged": 1, "create": 2}
+    assert task.params["notes"]["faults"] == {
+        "twice:asset_tag": 2,
+        "other:name": 1,
+        "unread:purchase_cost": 1,
+        "other:serial_number": 1,
+        "unread:quantity": 1,
+        "other:kind": 1,
+    }
     assert task.params["left_alone"] == ["status"]
 
 
@@ -95,7 +107,11 @@ def test_the_dry_run_knows_who_has_reserved_what(app: Flask) -> None:
     make_staff("Ben", email="ben@example.com")
     lines = "asset_tag,assigned_to_email\nL-1,{}@example.com\n"
     assert found(check(make_user(), lines.format("ben"), change_existing=True)) == [
-        (2, "error", "Ana has reserved this asset. Reject that reservation first")
+        (
+            2,
+            "error",
+            "assigned_to_email: Ana has reserved this asset. Reject that reservation first",
+        )
     ]
     assert found(check(make_user(), lines.format("ana"), change_existing=True)) == [
         (2, "update", "")
@@ -111,7 +127,6 @@ def test_after_one_yes_it_does_that_and_tells_of_each(app: Flask) -> None:
         "Desk lamp,L-1,,no,,,,,\n"
         "Camera,,Studio,,,,,MARIA@example.com,\n"
         "Toner,,Studio,,stock,12,4,,\n",
-        may_add=True,
         change_existing=True,
     )
     assert [outcome for _, outcome, _ in found(public_id)] == ["update", "create", "create"]
@@ -142,7 +157,7 @@ def test_a_row_that_the_register_has_overtaken_is_left_out_and_says_why(app: Fla
     lines = list(import_task.failed_rows(import_task.find_check(public_id)))
     assert lines == [
         ("name", "asset_tag", "serial_number", "problem"),
-        ("A", "A-1", "S1", "AST-00001 already has this serial number"),
+        ("A", "A-1", "S1", "serial_number: AST-00001 already has this serial number"),
     ]
 
 
@@ -184,7 +199,7 @@ def test_killed_half_way_it_goes_on_and_does_each_row_once(
 ) -> None:
     person = make_user()
     lines = "".join(f"Chair {number},C-{number},Chairs\n" for number in range(120))
-    public_id = check(person, f"name,asset_tag,category\n{lines}", may_add=True)
+    public_id = check(person, f"name,asset_tag,category\n{lines}")
     task_id = import_task.confirm(person.actor, public_id)
     kind, steps = KINDS["import"], 0
 
@@ -216,7 +231,7 @@ def test_killed_half_way_it_goes_on_and_does_each_row_once(
 
 def test_it_waits_for_its_check_and_refuses_what_is_none(app: Flask) -> None:
     person = make_user()
-    public_id = import_task.upload(person.actor, read_csv(b"name\nA\n"), may_add=False)
+    public_id = import_task.upload(person.actor, read_csv(b"name\nA\n"))
     with pytest.raises(Refusal, match="Wait until the check finishes"):
         import_task.confirm(person.actor, public_id)
     job.work(KINDS)
@@ -224,7 +239,7 @@ def test_it_waits_for_its_check_and_refuses_what_is_none(app: Flask) -> None:
     with pytest.raises(Refusal, match="no import"):
         import_task.confirm(person.actor, started)
     with pytest.raises(Refusal, match="asset_tag or name"):
-        import_task.upload(person.actor, read_csv(b"model\nA\n"), may_add=False)
+        import_task.upload(person.actor, read_csv(b"model\nA\n"))
 
 
 ROWS = [["name", "notes"], ["Chair", "red"]]

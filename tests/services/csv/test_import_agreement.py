@@ -95,11 +95,9 @@ def a_file(rows: int, seed: int) -> str:
     return "".join(write_csv(lines))
 
 
-def checked(text: str, *, may_add: bool) -> UUID:
+def checked(text: str) -> UUID:
     """The check of a file, when it has come to its end."""
-    public_id = import_task.upload(
-        SYSTEM, read_csv(text.encode()), may_add=may_add, change_existing=True
-    )
+    public_id = import_task.upload(SYSTEM, read_csv(text.encode()), change_existing=True)
     job.work(KINDS, 60)
     return public_id
 
@@ -119,11 +117,11 @@ def told() -> list[dict[str, Any]]:
     return [json.loads(body) for body in session().scalars(select(Event.body).order_by(Event.id))]
 
 
-@pytest.mark.parametrize(("seed", "may_add"), [(0, True), (1, False)])
-def test_each_row_comes_to_what_the_check_said(app: Flask, seed: int, may_add: bool) -> None:
+@pytest.mark.parametrize("seed", [0, 1])
+def test_each_row_comes_to_what_the_check_said(app: Flask, seed: int) -> None:
     a_register(ROWS)
     text = a_file(ROWS, seed)
-    check = checked(text, may_add=may_add)
+    check = checked(text)
     before = rows_of(check)
     assert told() == []
     import_task.confirm(SYSTEM, check)
@@ -143,16 +141,14 @@ def test_each_row_comes_to_what_the_check_said(app: Flask, seed: int, may_add: b
     assert len(created) == len(set(created)) == said["create"]
     # Nothing is left for a second time, but what has no tag to be known by.
     tagged = {row.number for row in read_csv(text.encode()).rows if row.cells.get("asset_tag")}
-    again = {number: outcome for number, outcome, _, _ in rows_of(checked(text, may_add=may_add))}
+    again = {number: outcome for number, outcome, _, _ in rows_of(checked(text))}
     assert {again[row[0]] for row in before if row[1] != "error" and row[0] in tagged} == {
         "unchanged"
     }
 
 
 def test_a_number_that_the_file_gives_itself_is_not_given_to_a_row_without_one(app: Flask) -> None:
-    check = checked(
-        "name,asset_tag\nChair,\nLamp,AST-00001\nDesk,\nSofa,ast-00003\n", may_add=False
-    )
+    check = checked("name,asset_tag\nChair,\nLamp,AST-00001\nDesk,\nSofa,ast-00003\n")
     import_task.confirm(SYSTEM, check)
     job.work(KINDS)
     assert [outcome for _, outcome, _, _ in rows_of(check)] == ["created"] * 4
@@ -168,7 +164,7 @@ def test_a_number_that_the_file_gives_itself_is_not_given_to_a_row_without_one(a
 def test_what_the_register_has_got_or_lost_since_the_check_is_left_out(app: Flask) -> None:
     gone, other = make_asset("Gone", asset_tag="G-1"), make_asset("Other", asset_tag="O-1")
     text = "name,asset_tag,notes\nLamp,L-1,\nGone,G-1,new\nOther,O-1,new\n"
-    check = checked(text, may_add=False)
+    check = checked(text)
     assert [row[1] for row in rows_of(check)] == ["create", "update", "update"]
     came = make_asset("Somebody's lamp", asset_tag="l-1")
     for asset_id in (gone, other):
@@ -195,7 +191,7 @@ def test_the_rows_of_a_check_are_turned_page_by_page(
 ) -> None:
     monkeypatch.setattr(import_task, "PAGE_SIZE", 2)
     lines = [f"Chair {n},{'never' if n % 3 else ''}" for n in range(9)]
-    task = import_task.find_check(checked("\n".join(["name,purchase_date", *lines]), may_add=False))
+    task = import_task.find_check(checked("\n".join(["name,purchase_date", *lines])))
     seen: list[int] = []
     after: int | None = 0
     for _ in lines:

@@ -18,12 +18,12 @@ from portal.services.assets import named_lists
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal
 from portal.services.core.unit_of_work import session, writing
-from portal.services.csv import import_answers, import_matches, import_task
+from portal.services.csv import import_answers, import_matches, import_task, import_words
 from portal.services.csv.import_answers import FileAnswer, Question
 from portal.services.operations import retention
 from portal.services.task_kinds import KINDS
 from tests.services.csv.import_steps import found, rows_of, run, shown
-from tests.support.factories import Person, make_asset, make_category, make_user
+from tests.support.factories import Person, make_asset, make_category, make_staff, make_user
 
 LIST = (
     "Inventarnummer;Bezeichnung;Kategorie;Zustand;Anschaffung;Preis;Farbe\n"
@@ -51,7 +51,7 @@ def ana(app: Flask) -> Person:
 def asked(person: Person, text: str = LIST) -> UUID:
     """The file is uploaded as a person does; its check."""
     sheet = read_csv(text.encode())
-    return import_task.upload(person.actor, sheet, may_add=False, asks=True, file_name="list.csv")
+    return import_task.upload(person.actor, sheet, asks=True, file_name="list.csv")
 
 
 def question(public_id: UUID) -> Question:
@@ -61,7 +61,7 @@ def question(public_id: UUID) -> Question:
 
 def say(person: Person, public_id: UUID, **changes: object) -> None:
     """Answer, and have the rows checked."""
-    said = {"matches": MATCHES, "words": WORDS, "may_add": True, "remembers": True, **changes}
+    said = {"matches": MATCHES, "words": WORDS, "remembers": True, **changes}
     import_answers.answer(person.actor, public_id, FileAnswer(**said))  # type: ignore[arg-type]  # as given
     job.work(KINDS, seconds=60)
 
@@ -102,10 +102,11 @@ def test_the_rows_are_checked_by_the_answer_and_speak_the_files_words(ana: Perso
         (
             4,
             "error",
-            "Enter “Anschaffung” as a date that exists, not “31.02.2024”. There is no "
-            "February 31, 2024",
+            "Anschaffung: Enter the purchase date as a date that exists, not “31.02.2024”. There "
+            "is no February 31, 2024\n"
+            "Preis: Enter the purchase cost in digits, such as 1250.00, not “auf Anfrage”",
         ),
-        (5, "error", "Row 2 has the same “Inventarnummer”"),
+        (5, "error", "Inventarnummer: Row 2 already has this tag"),
     ]
     assert run(ana, public_id).counts == {"created": 2}
     page, _ = import_task.rows_page(import_task.find_check(public_id), ("created",), 0)
@@ -218,7 +219,7 @@ def test_an_answer_can_be_changed_until_the_import(ana: Person) -> None:
 def test_while_the_rows_are_checked_nobody_changes_how_they_are_read(ana: Person) -> None:
     public_id = asked(ana)
     import_answers.answer(
-        ana.actor, public_id, FileAnswer(matches=MATCHES, words={}, may_add=False, remembers=False)
+        ana.actor, public_id, FileAnswer(matches=MATCHES, words={}, remembers=False)
     )
     with pytest.raises(Refusal, match="Wait until the check finishes"):
         say(ana, public_id)
@@ -250,6 +251,8 @@ def test_an_answer_that_cannot_be_changes_nothing(ana: Person) -> None:
 
 
 def test_only_a_file_that_speaks_otherwise_is_asked_about(ana: Person) -> None:
+    make_category("Laptops")
+    make_staff("Ana Lopez", email="ana@example.com")
     for lines, is_asked in (
         ("asset_tag,Name,Serial Number,status,id,problem\nL-1,A,,,,\n", False),
         ("name,condition,reservable,kind\nA,GOOD,Yes,Item\n", False),
@@ -257,7 +260,15 @@ def test_only_a_file_that_speaks_otherwise_is_asked_about(ana: Person) -> None:
         ("name,reservable\nA,ja\n", True),
         ("name,colour\nA,red\n", True),
         ("model,notes\nA,red\n", True),
-        ("name,category\nA,Laptops\n", False),
+        ("name,category,location,assigned_to_email\nA,LAPTOPS,,ANA@example.com\n", False),
+        ("name,assigned_to_email\nA,ana lopez\n", False),
+        ("name,category\nA,Lamps\n", True),
+        ("name,location\nA,Attic\n", True),
+        ("name,assigned_to_email\nA,ben@example.com\n", True),
+        ("name,purchase_date\nA,3/4/2026\n", True),
+        ("name,purchase_date\nA,3/4/2026\nB,13/4/2026\n", False),
+        ("name,purchase_cost\nA,1.250\n", True),
+        ('name,purchase_cost\nA,1.250\nB,"1.250,50"\n', False),
     ):
         state = tasks.find(asked(ana, lines)).state
         assert (state == TaskState.PAUSED) is is_asked, lines
@@ -266,8 +277,8 @@ def test_only_a_file_that_speaks_otherwise_is_asked_about(ana: Person) -> None:
 def test_a_column_of_all_kinds_of_words_does_not_fill_the_page(
     ana: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(import_answers, "MOST_WORDS", 5)
-    monkeypatch.setattr(import_answers, "MOST_NAMES", 3)
+    monkeypatch.setattr(import_words, "MOST_WORDS", 5)
+    monkeypatch.setattr(import_words, "MOST_NAMES", 3)
     for name in ("Word 1", "Words", "Wordy", "Wort", "Chairs", "Desks"):
         named_lists.create(named_lists.CATEGORIES, SYSTEM, name)
     lines = "".join(f"A;Word {number % 9}\n" for number in range(30))
@@ -275,10 +286,10 @@ def test_a_column_of_all_kinds_of_words_does_not_fill_the_page(
     what = question(public_id)
     assert [each.word for each in what.words] == [f"Word {n}" for n in (0, 2, 3, 4, 5)]
     assert what.more_words == 3
-    assert what.words[0].choices == ["Word 1", "Words", "Wordy"]
-    monkeypatch.setattr(import_answers, "MOST_NAMES", 6)
+    assert list(what.words[0].choices) == ["Word 1", "Words", "Wordy"]
+    monkeypatch.setattr(import_words, "MOST_NAMES", 6)
     everything = ["Chairs", "Desks", "Word 1", "Words", "Wordy", "Wort"]
-    assert question(public_id).words[0].choices == everything
+    assert list(question(public_id).words[0].choices) == everything
 
 
 def test_examples_and_words_are_those_that_can_be_read_at_a_glance(ana: Person) -> None:

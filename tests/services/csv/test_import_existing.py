@@ -39,8 +39,7 @@ def edit(asset_id: int, **values: object) -> None:
     )
 
 
-@pytest.mark.parametrize("may_add", [False, True])
-def test_existing_assets_are_skipped_unless_ticked(app: Flask, may_add: bool) -> None:
+def test_existing_assets_are_skipped_unless_ticked(app: Flask) -> None:
     person = make_user()
     ids = [make_asset("Lamp", asset_tag=f"L-{number}") for number in range(1, 6)]
     before = len(bodies())
@@ -52,7 +51,7 @@ def test_existing_assets_are_skipped_unless_ticked(app: Flask, may_add: bool) ->
         "L-4,,Chairs,,\n"
         "L-9,Chair,,,\n"
     )
-    public_id = check(person, text, may_add=may_add)
+    public_id = check(person, text)
     assert [row[1:] for row in found(public_id)] == [
         ("skipped", ""),
         ("skipped", ""),
@@ -156,7 +155,7 @@ def test_a_name_that_was_removed_after_the_check_is_not_added_unsaid(app: Flask)
     person = make_user()
     make_category("Chairs")
     (category,) = (each[1] for each in named_lists.choices(named_lists.CATEGORIES))
-    public_id = check(person, "name,category\nStool,Chairs\n", may_add=True)
+    public_id = check(person, "name,category\nStool,Chairs\n")
     named_lists.delete(named_lists.CATEGORIES, SYSTEM, category)
     run(person, public_id)
     assert found(public_id) == [(2, "failed", MOVED_ON)]
@@ -185,6 +184,6 @@ def test_rows_that_add_the_same_name_in_other_letters_share_it(app: Flask) -> No
     for number in (1, 2):
         make_asset("Lamp", asset_tag=f"L-{number}")
     lines = "asset_tag,name,category\nL-1,,Chairs\nL-2,,chairs\n,Stool,CHAIRS\n"
-    public_id = check(person, lines, may_add=True, change_existing=True)
+    public_id = check(person, lines, change_existing=True)
     assert run(person, public_id).counts == {"updated": 2, "created": 1}
     assert [each[2] for each in named_lists.choices(named_lists.CATEGORIES)] == ["Chairs"]

@@ -37,18 +37,20 @@ def test_a_name_that_is_added_is_noted_once_with_its_rows(app: Flask) -> None:
             "L-1,,Beds,,",
         )
     )
-    public_id = check(make_user(), text, may_add=True)
+    public_id = check(make_user(), text)
     assert [row[1:] for row in found(public_id)] == [
         *[("create", "")] * 5,
         (
             "error",
-            "Enter purchase_date as year, month, and day, such as 2026-05-03, not “never”",
+            "purchase_date: Enter the purchase date as year, month, and day, such as 2026-05-03, "
+            "not “never”",
         ),
         ("skipped", ""),
     ]
     assert tasks.find(public_id).params["notes"] == {
         "category": {"chairs": ["Chairs", 3], "lamps": ["Lamps", 1]},
         "location": {"berlin": ["Berlin", 2], "graz": ["Graz", 1]},
+        "faults": {"unread:purchase_date": 1},
     }
 
 
@@ -82,17 +84,17 @@ def test_what_is_left_out_of_a_row_is_said_there_and_counted(app: Flask) -> None
 def test_the_notes_say_what_the_import_adds(app: Flask) -> None:
     person = make_user()
     lines = "".join(f"A,Category {number % 4}\n" for number in range(60))
-    public_id = check(person, f"name,category\n{lines}", may_add=True)
+    public_id = check(person, f"name,category\n{lines}")
     noted = [name for name, _ in tasks.find(public_id).params["notes"]["category"].values()]
     run(person, public_id)
-    again = check(person, f"name,category\n{lines}", may_add=True)
+    again = check(person, f"name,category\n{lines}")
     assert noted == ["Category 0", "Category 1", "Category 2", "Category 3"]
     assert tasks.find(again).params["notes"] == {}
 
 
 def test_columns_that_only_actions_change_are_told(app: Flask) -> None:
     sheet = read_csv(b"name,status,Assigned To,due_at,id,created_at\nA,lost,Ben,2026-01-01,7,x\n")
-    public_id = import_task.upload(make_user().actor, sheet, may_add=False)
+    public_id = import_task.upload(make_user().actor, sheet)
     assert tasks.find(public_id).params["left_alone"] == ["status", "assigned_to", "due_at"]
 
 
@@ -124,9 +126,7 @@ def test_it_shows_each_changed_field_old_and_new(app: Flask) -> None:
     make_location("Store")
     make_staff("Maria", email="maria@example.com")
     line = 'L-1,ThinkPad T14,Phones,,T14,,store,,,2026-01-02,"1.299,00",31.12.2028,FAIR,no,,'
-    public_id = check(
-        make_user(), f"{HEADING}{line}maria@example.com\n", may_add=True, change_existing=True
-    )
+    public_id = check(make_user(), f"{HEADING}{line}maria@example.com\n", change_existing=True)
     assert shown(public_id)[0] == {
         "name": ("ThinkPad", "ThinkPad T14"),
         "category": ("Laptops", "Phones"),
@@ -150,7 +150,7 @@ def test_the_timeline_says_afterwards_what_the_check_has_shown(app: Flask) -> No
         'l-1,Desk lamp,Lamps,Ikea,T1,S-2,Studio,Shop,4711,2026-01-02,12.5,2027-01-02,fair,no,"New\n'
         'lines",maria@example.com\nT-1,Toner X,,,,,,,,,,,,,,\n'
     )
-    public_id = check(person, HEADING + lines, may_add=True, change_existing=True)
+    public_id = check(person, HEADING + lines, change_existing=True)
     before = shown(public_id)
     assert len(before[0]) == 17
     run(person, public_id)

@@ -48,7 +48,7 @@ NOBODY = """
     deliveries.event deliveries.prior_status deliveries.reason deliveries.status
     erasures.counts erasures.kind events.event events.request_id
     inbox_messages.legacy inbox_messages.standard
-    import_matches.headings incidents.kind incidents.status_from leases.kind
+    import_matches.headings import_matches.readings incidents.kind incidents.status_from leases.kind
     mails.failed_step mails.kind
     maintenances.outcome maintenances.state maintenances.status_before maintenances.type
     watches.told processes.host processes.kind processes.name processes.offline_hosts

@@ -248,7 +248,7 @@ def look_after_people(by: Actor) -> None:
 def do_many(by: Actor) -> None:
     """An import that is carried out, and an action with several assets."""
     content = b"name,category,purchase_cost\nLamp 1,Lamps,12.50\nLamp 2,Lamps,13\n"
-    check = import_task.upload(by, read_csv(content), may_add=True, file_name="lamps.csv")
+    check = import_task.upload(by, read_csv(content), file_name="lamps.csv")
     job.work(KINDS)
     import_task.confirm(by, check)
     job.work(KINDS)

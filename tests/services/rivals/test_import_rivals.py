@@ -11,6 +11,7 @@ from portal.models.tasks import ImportMatch
 from portal.services.core.permissions import Actor
 from portal.services.core.unit_of_work import session, writing
 from portal.services.csv import import_matches, import_rows
+from portal.services.csv.import_matches import Remembered
 from portal.services.csv.import_rows import ImportOptions
 from tests.support.database.rivals import Rival, meanwhile
 from tests.support.factories import make_asset, make_user
@@ -23,7 +24,7 @@ GERAET = {"Gerät": "name"}
 
 def keep(actor: Actor, matches: dict[str, str], **words: dict[str, str]) -> None:
     with writing() as current:
-        import_matches.keep(current, actor, HEADINGS, matches, words)
+        import_matches.keep(current, actor, HEADINGS, Remembered(matches, words))
 
 
 def test_words_of_both_are_remembered(app: Flask) -> None:
@@ -35,9 +36,10 @@ def test_words_of_both_are_remembered(app: Flask) -> None:
         # What is there is read, and not written yet.
         current.execute(select(ImportMatch).with_for_update())
         rival.begin()
-        import_matches.keep(current, ben, HEADINGS, GERAET, {"status": {"neu": "new"}})
+        said = Remembered(GERAET, {"status": {"neu": "new"}})
+        import_matches.keep(current, ben, HEADINGS, said)
     rival.finish()
-    _, words = import_matches.recall(HEADINGS)
+    words = import_matches.recall(HEADINGS).words
     assert words == {"status": {"neu": "new", "alt": "old"}}
 
 
@@ -51,17 +53,17 @@ def test_what_is_forgotten_is_told_as_the_other_left_it(app: Flask) -> None:
             import_matches.forget(current, ana, HEADINGS)
 
     def say_more(current: Session) -> None:
-        import_matches.keep(current, ben, HEADINGS, both, {})
+        import_matches.keep(current, ben, HEADINGS, Remembered(both))
 
     meanwhile(app, forget, say_more)
-    assert import_matches.recall(HEADINGS) == ({}, {})
+    assert import_matches.recall(HEADINGS) == Remembered()
     wanted = select(AuditEntry.changes).where(AuditEntry.action == "import_headings.forgotten")
     told = {"from": "Gerät: name; Zustand: status", "to": None}
     assert session().scalars(wanted).one() == {"matches": told}
 
 
 def test_a_row_is_judged_by_what_its_asset_has_become(app: Flask) -> None:
-    asset_id, ticks = make_asset("Lamp", asset_tag="L-1"), ImportOptions(False, True)
+    asset_id, ticks = make_asset("Lamp", asset_tag="L-1"), ImportOptions(change_existing=True)
     cells = {"asset_tag": "L-1", "name": "Desk lamp"}
     with writing() as current:
         shown = import_rows.plan(current, cells, ticks).shown

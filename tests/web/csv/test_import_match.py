@@ -7,7 +7,7 @@ from flask import Flask
 from jobs import tasks as job
 from portal.services.task_kinds import KINDS
 from tests.lib.spreadsheets.workbook_files import cells_of, text, xlsx
-from tests.support.factories import make_category
+from tests.support.factories import make_category, make_staff
 from tests.support.html import Node
 from tests.support.pages import Page, Pages
 from tests.web.signed_in import visit
@@ -84,7 +84,7 @@ def test_words_of_one_more_heading_are_asked_for_beside_those_that_were(app: Fla
     pages = visit(app)
     make_category("LED lamps")
     page = send(pages, b"Bezeichnung;Kategorie;Ort;Note\nStuhl;LED lamp;Graz;defekt\n")
-    kept = ["LED lamps", "Keep “Graz”"]
+    kept = ["LED lamps", "Add it"]
     assert chosen(page) == ["Name", "Category", "Location", "Notes", *kept]
     page = pages.submit(page.form(), "Continue", column_3="condition")
     assert chosen(page) == ["Name", "Category", "Location", "Condition", *kept, "Damaged"]
@@ -95,18 +95,18 @@ def test_the_file_that_failed_has_its_own_headings_separator_and_letters(app: Fl
     page = send(pages, LINES.encode("cp1252"))
     guess = "Windows-1252"
     assert guess in page.main
-    page = pages.submit(page.form(), "Continue", may_add="y")
+    page = pages.submit(page.form(), "Continue")
     job.work(KINDS)
     (look,) = pages.get(page.path).links("Review rows")
     page = pages.get(look)
     assert guess in page.main
-    assert "Enter “Anschaffung” as a date that exists" in page.rows()[1][3]
+    assert page.rows()[1][3].startswith("Anschaffung: Enter the purchase date as a date")
     (failed,) = page.links("Download it with error details")
     lines = pages.client.get(failed, buffered=True).get_data(as_text=True).splitlines()
     assert (
         lines[0] == "\ufeffInventarnummer;Bezeichnung;Kategorie;Zustand;Anschaffung;Farbe;problem"
     )
-    assert lines[1].startswith("L-2;Bürostuhl;Möbel;neu;31.02.2024;blau;Enter “Anschaffung”")
+    assert lines[1].startswith("L-2;Bürostuhl;Möbel;neu;31.02.2024;blau;Anschaffung: Enter")
     again = send(pages, "\n".join(lines).removeprefix("\ufeff").encode())
     assert "Farbe" in again.main
     assert "problem" not in again.main  # ours, and nothing to match
@@ -160,7 +160,7 @@ def test_until_it_is_answered_every_way_leads_back_to_the_question(app: Flask) -
 def test_after_the_import_there_is_nothing_to_match(app: Flask) -> None:
     pages = visit(app)
     here = send(pages, LINES.encode()).path
-    pages.submit(pages.get(here).form(), "Continue", may_add="y")
+    pages.submit(pages.get(here).form(), "Continue")
     job.work(KINDS)
     check = here.removesuffix("/match")
     pages.submit(pages.get(check).form(check), "Import 1 row")
@@ -174,3 +174,109 @@ def test_headings_and_words_are_never_run(app: Flask) -> None:
     page = send(pages, b'name,"<b>x</b>",condition\nA,<i>,"<u>bad</u>"\n')
     assert "<b>x</b> becomes" in page.html.replace("&lt;", "<").replace("&gt;", ">")
     assert not page.root.find_all("b", "u")
+
+
+def checked(pages: Pages, page: Page, **said: str) -> Page:
+    """The question is answered, and the rows are looked at."""
+    page = pages.submit(page.form(), "Continue", **said)
+    job.work(KINDS)
+    (look,) = pages.get(page.path).links("Review rows")
+    return pages.get(look)
+
+
+def test_how_a_column_is_read_is_asked_once_where_nothing_decides(app: Flask) -> None:
+    pages = visit(app)
+    text = b"Bezeichnung;Anschaffung;Preis\nStuhl;03/04/2023;1.250\nTisch;05/06/2023;\n"
+    page = send(pages, text)
+    assert "Are these day/month or month/day? 03/04/2023" in page.main
+    assert "Does the point in 1.250 separate thousands or decimals?" in page.main
+    for said, wrong in (
+        ({}, "reading_1"),
+        ({"reading_1": "day_first"}, "reading_2"),
+        ({"reading_1": "backwards", "reading_2": ","}, "reading_1"),
+    ):
+        refused = pages.submit(page.form(), "Continue", **said)
+        assert (refused.status, refused.wrong) == (400, [wrong]), said
+    page = checked(pages, page, reading_1="month_first", reading_2=",")
+    (again,) = page.links("Change columns")
+    pages.submit(page.form(page.path), "Import 2 rows")
+    job.work(KINDS)
+    chair = pages.get("/assets/1").main
+    assert ("Mar 4, 2023" in chair, "EUR 1,250.00" in chair) == (True, True)
+    # The next such file begins with that.
+    page = send(pages, text)
+    form = page.form()
+    assert (form.fields["reading_1"], form.fields["reading_2"]) == (["month_first"], [","])
+    assert pages.get(again).h1 == "Import results"
+
+
+def test_a_reading_is_changed_without_another_upload(app: Flask) -> None:
+    pages = visit(app)
+    page = checked(pages, send(pages, b"Name;Bought on\nChair;1.2.2023\nDesk;2.3.2023\n"))
+    (again,) = page.links("Change columns")
+    page = checked(pages, pages.get(again), reading_1="month_first")
+    pages.submit(page.form(page.path), "Import 2 rows")
+    job.work(KINDS)
+    assert "Jan 2, 2023" in pages.get("/assets/1").main
+
+
+def test_a_column_that_is_read_as_dates_and_holds_words_says_so_with_the_cure(app: Flask) -> None:
+    pages = visit(app)
+    page = send(pages, b"Name,Remark\nChair,red\nDesk,blue\n")
+    page = checked(pages, page, column_1="purchase_date")
+    assert "None of the 2 rows can be imported." in page.main
+    assert "2 rows: date not recognized in “Remark”" in page.main
+    (cure,) = page.links("Change how it’s read")
+    page = checked(pages, pages.get(cure), column_1="notes")
+    assert "2 assets will be added." in page.main
+
+
+def test_a_file_in_which_nothing_is_recognized_shows_what_is_in_it(app: Flask) -> None:
+    pages = visit(app)
+    page = send(pages, b"Foo,Bar\nx,1\ny,2\n")
+    assert "2 columns aren’t matched and will be left out. Foo: x, y Bar: 1, 2" in page.main
+    page = pages.submit(page.form(), "Continue")
+    assert (page.status, page.errors) == (400, ["Match one heading to Tag or Name"])
+
+
+def test_rows_with_a_word_are_skipped_where_that_is_chosen(app: Flask) -> None:
+    pages = visit(app)
+    page = send(pages, b"Name,Category\nChair,Chairs\nDesk,chairs\nLamp,Lamps\n")
+    (chairs, _) = [name for name in page.form().fields if name.startswith("word_")]
+    page = checked(pages, page, **{chairs: "skip"})
+    assert [row[2:] for row in page.rows()] == [
+        ["Skipped", "Category: rows with “Chairs” are skipped"],
+        ["Skipped", "Category: rows with “chairs” are skipped"],
+        ["Add", "—"],
+    ]
+    assert "1 new category: Lamps (1 row)." in page.main
+    form = send(pages, b"Name,Category\nChair,Chairs\n").form()
+    assert form.fields[chairs] == ["skip"]  # as last time
+
+
+def test_a_person_who_is_new_is_added_with_an_address(app: Flask) -> None:
+    make_staff("Maria Lopez", email="maria@example.com")
+    pages = visit(app)
+    page = send(pages, b"Name,Who\nChair,Zoe Martin\nDesk,maria lopez\nLamp,-\n")
+    (email,) = [name for name in page.form().fields if name.startswith("email_")]
+    refused = pages.submit(page.form(), "Continue")
+    assert (refused.status, refused.wrong) == (400, [email])
+    page = checked(pages, page, **{email: "zoe@example.com"})
+    assert [row[-1] for row in page.rows()] == [
+        "Holder: no one → Zoe Martin",
+        "Holder: no one → Maria Lopez",
+        "—",
+    ]
+    pages.submit(page.form(page.path), "Import 3 rows")
+    job.work(KINDS)
+    assert "zoe@example.com" in pages.get("/staff").main
+    assert "Zoe Martin" in pages.get("/assets/1").main
+
+
+def test_a_person_can_be_somebody_else_on_the_list(app: Flask) -> None:
+    make_staff("Maria Lopez", email="maria@example.com")
+    pages = visit(app)
+    page = send(pages, b"Name,Who\nChair,Mary\n")
+    (word,) = [name for name in page.form().fields if name.startswith("word_")]
+    page = checked(pages, page, **{word: "to:maria@example.com"})
+    assert page.rows()[0][-1] == "Holder: no one → Maria Lopez"

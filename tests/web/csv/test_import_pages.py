@@ -63,14 +63,14 @@ def test_a_person_imports_a_file(app: Flask) -> None:
     assert [row[2] for row in page.rows()] == ["Changed", "Added", "Failed"]
     (failed,) = page.links("Download it with error details")
     text = pages.client.get(failed, buffered=True).get_data(as_text=True)
-    assert text.splitlines()[1].startswith(',X,odd,,"Enter one of excellent')
+    assert text.splitlines()[1].startswith(',X,odd,,"condition: Enter one of excellent')
 
 
 def test_a_file_of_which_no_row_can_be_imported_says_so_once(app: Flask) -> None:
     pages = visit(app)
     for rows, said in (
-        (b"Chair,odd\nDesk,odd\n", "None of the 2 rows can be imported. Download them"),
-        (b"Chair,odd\n", "1 row can’t be imported. Download it"),
+        (b"Chair,odd\nDesk,odd\n", "None of the 2 rows can be imported. 2 rows: value not"),
+        (b"Chair,odd\n", "1 row can’t be imported. 1 row: value not recognized in “condition”"),
     ):
         page = pages.submit(send(pages, b"name,condition\n" + rows).form(), "Continue")
         job.work(KINDS)
@@ -169,7 +169,8 @@ def test_what_holds_for_many_rows_stands_above_them_once(app: Flask) -> None:
     lines = "".join(f",Chair {number},Chairs,Room {number},,\n" for number in range(12))
     lines += ",Stool,chairs,Room 1,5,lost\nT-1,,,,9,\n"
     text = f"asset_tag,name,category,location,quantity,status\n{lines}"
-    page = send(pages, text.encode(), may_add="y", change_existing="y")
+    page = send(pages, text.encode(), change_existing="y")
+    page = pages.submit(page.form(), "Continue")
     job.work(KINDS)
     (look,) = pages.get(page.path).links("Review rows")
     page = pages.get(look)

@@ -23,7 +23,6 @@ def categories(many: int) -> dict[str, tuple[str, int]]:
 
 def test_what_is_said_of_a_file_is_written_down(app: Flask, golden: Golden) -> None:
     beyond = categories(12) | {"": ("", 7)}
-    unknown = {"colour": "", "serial_numer": "serial_number"}
     done, failed = TaskState.DONE, TaskState.FAILED
     ends: tuple[tuple[str, TaskState, dict[str, int], dict[str, str]], ...] = (
         ("something to add", done, {"create": 1}, {}),
@@ -40,7 +39,6 @@ def test_what_is_said_of_a_file_is_written_down(app: Flask, golden: Golden) -> N
             **{f"{n} skipped": notes({"skipped": n}) for n in (1, 2)},
             "a column left alone": notes(left_alone=["status"]),
             "two left alone": notes(left_alone=["status", "due_at"]),
-            "unknown columns": notes(unknown=unknown),
             "adds": wording.would_do({"create": 1}),
             "changes": wording.would_do({"update": 2}),
             "both": wording.would_do({"create": 2, "update": 1}),
