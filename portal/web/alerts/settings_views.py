@@ -1,6 +1,7 @@
 """Alert settings: what is alerted of and when, the latest checks, and a check by hand."""
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
@@ -28,7 +29,7 @@ from portal.web.alerts.wording import (
 from portal.web.forms.base import refusals_flashed, refusals_in, say_whether_changed, status_of
 from portal.web.forms.versions import goes_on_editing, stale_page
 from portal.web.frame.access import actor, requires
-from portal.web.frame.wording import plural
+from portal.web.frame.wording import plural, zone
 
 blueprint = Blueprint("alert_settings", __name__, url_prefix="/settings/alerts")
 
@@ -119,11 +120,20 @@ def _page(form: AlertSettingsForm) -> tuple[str, int]:
         kinds=kinds,
         due=sum(counts.values()),
         audience=_would_get(counts),
-        zone=alert_settings.zone().key,
+        zone_hint=_zone_hint(now),
         sends=mails.is_on(),
         is_mailbox=mails.is_mailbox(),
     )
     return page, status_of(form)
+
+
+def _zone_hint(now: datetime) -> str:
+    """Say in which zone the time of day is, and what it is in the reader's, if that differs."""
+    theirs, at = alert_settings.zone(), alert_settings.read().rules.at
+    there = datetime.combine(now.astimezone(theirs).date(), at, theirs)
+    here = there.astimezone(UTC).astimezone(zone())
+    differs = f" ({here:%H:%M} in yours)" if here.time() != at else ""
+    return f"In the organization’s time zone, {theirs.key}{differs}"
 
 
 def _would_get(counts: Mapping[EventName, int]) -> str:

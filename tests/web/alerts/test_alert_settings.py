@@ -1,5 +1,6 @@
 """Alert settings: what is wanted, the first question, looking by hand, and being late."""
 
+import re
 from datetime import time, timedelta
 from typing import Any
 
@@ -49,6 +50,16 @@ def test_what_is_saved_is_what_the_runs_go_by(app: Flask) -> None:
     assert alert_settings.read().rules == rules
     assert save(pages, page).tone == "info"
     assert "Alert: settings changed" in pages.get("/settings/audit").main
+
+
+def test_the_time_of_day_is_told_in_the_readers_zone_too_where_that_differs(app: Flask) -> None:
+    theirs, ours = (
+        visit(app, time_zone=zone).get(PATH).main for zone in ("Asia/Kolkata", "Europe/Berlin")
+    )
+    hint = "In the organization’s time zone, Europe/Vienna"
+    assert re.search(rf"{hint} \(1[01]:30 in yours\)", theirs)
+    assert hint in ours
+    assert "in yours" not in ours
 
 
 def test_what_does_not_fit_comes_back_at_its_field(app: Flask) -> None:
