@@ -14,7 +14,7 @@ from portal.models.assignments import Assignment
 from portal.models.planning import Maintenance
 from portal.services.actions.planning.queries import (
     MaintenanceList,
-    cost_of,
+    costs_of,
     list_maintenances,
 )
 from portal.services.assets.fields import ASSET_FIELDS, FieldType, fields_of_type
@@ -56,7 +56,7 @@ def _chunk(chosen: AssetFilter, after: int) -> list[tuple[int, list[object]]]:
     query = select(Asset).where(Asset.id.in_(ids)).order_by(Asset.id)
     query = query.options(joinedload(Asset.category), joinedload(Asset.location))
     assets = current.scalars(query).all()
-    holdings, costs = holders(ids), cost_of(ids)
+    holdings, costs = holders(ids), costs_of(ids)
     chunk = [
         (asset.id, _row(asset, holdings.get(asset.id), costs.get(asset.id))) for asset in assets
     ]

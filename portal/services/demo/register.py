@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from functools import partial
 from heapq import heappop, heappush
 from itertools import cycle, islice
@@ -15,7 +16,7 @@ from portal.extensions import settings
 from portal.lib.clock import frozen, utcnow
 from portal.lib.spreadsheets.sheets import read_csv
 from portal.lib.typed_values import last_day
-from portal.models.assets import Asset, Category, Condition
+from portal.models.assets import Action, Asset, Category, Condition
 from portal.models.planning import MaintenanceOutcome, MaintenanceType
 from portal.services import tasks
 from portal.services.actions import assignments, incidents, stock
@@ -152,6 +153,8 @@ def _begin(story: Story, actor: Actor) -> None:
         if story.chance.random() < 0.3:
             thing.then(IMPORTED - 5, assignments.allocate, staff_id=thing.someone)
             thing.then(IMPORTED - 20, assignments.revoke, reason=thing.one_of(data.REASONS))
+        elif category == "Laptops" and asset_id % 5 == 0:
+            _repaired(thing)
         if category in data.CARE:
             thing.then(story.chance.randint(15, 60), _care, thing)
         if fate is not None:
@@ -218,8 +221,16 @@ def _care(actor: Actor, asset_id: int, thing: Thing) -> None:
     (title, days), kind, on = data.CARE[thing.category], MaintenanceType.INSPECTION, today()
     plan = PlanValues(title=title, type=kind, due_on=on, repeat_every_days=days)
     outcome = thing.one_of((MaintenanceOutcome.OK, MaintenanceOutcome.REPAIRED))
-    work = WorkValues(outcome=outcome, completed_on=on, performed_by_id=thing.someone)
+    cost = Decimal(45) if outcome is MaintenanceOutcome.REPAIRED else None
+    work = WorkValues(outcome=outcome, completed_on=on, cost=cost, performed_by_id=thing.someone)
     maintenance.complete(actor, maintenance.schedule(actor, asset_id, plan), work)
+
+
+def _repaired(thing: Thing) -> None:
+    broken, back = thing.story.hour(20 - IMPORTED, 9), thing.story.hour(24 - IMPORTED, 15)
+    thing.at(broken, incidents.report_broken, description="The screen stays dark")
+    repair = {"condition": Condition.GOOD, "supplier": "Datahaus", "cost": Decimal("189.50")}
+    thing.at(back, incidents.come_back, Action.REPAIR, note="New display cable", **repair)
 
 
 def _late(thing: Thing) -> None:

@@ -112,7 +112,7 @@ def facts_of(asset: Asset) -> list[tuple[str, str]]:
     facts = [(field.label, in_words(field.name, getattr(asset, field.name))) for field in shown]
     if asset.kind == AssetKind.ITEM:
         at = next(place for place, (label, _) in enumerate(facts) if label == LABELS["notes"])
-        cost = cost_of([asset.id]).get(asset.id)
+        cost = cost_of(asset.id)
         facts.insert(at, (MAINTENANCE_COST, "" if cost is None else f"{money(cost)} so far"))
     return facts
 

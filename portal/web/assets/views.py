@@ -351,7 +351,7 @@ def maintenance(asset_id: int) -> str:
     """Show what is to be done to it, and what was done."""
     asset = _item(asset_id)
     earlier = planning_queries.past_maintenances(asset_id, _cursor())
-    cost = planning_queries.cost_of([asset_id]).get(asset_id)
+    cost = planning_queries.cost_of(asset_id)
     return show_tab("assets/maintenance.html", asset, earlier=earlier, cost=cost)
 
 

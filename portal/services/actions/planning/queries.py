@@ -155,8 +155,14 @@ def _all(query: Select[Row]) -> Sequence[Row]:
     return session().scalars(query).all()
 
 
-def cost_of(asset_ids: Sequence[int]) -> dict[int, Decimal]:
-    """Return the cost so far of the maintenance of each asset, where any is known."""
+def cost_of(asset_id: int) -> Decimal | None:
+    """Return the cost so far of an asset’s maintenance; None where none is known."""
+    cost = func.sum(Maintenance.cost)
+    return session().scalar(select(cost).where(Maintenance.asset_id == asset_id))
+
+
+def costs_of(asset_ids: Sequence[int]) -> dict[int, Decimal]:
+    """Return the same of each of these where it is known."""
     query = select(Maintenance.asset_id, func.sum(Maintenance.cost)).where(
         Maintenance.asset_id.in_(asset_ids), Maintenance.cost.is_not(None)
     )
