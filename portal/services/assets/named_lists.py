@@ -125,7 +125,7 @@ def rename(kind: NamedList, actor: Actor, public_id: UUID, version: int | None, 
             return False
         changes = {"name": {"from": row.name, "to": name}}
         row.name, row.version = name, row.version + 1
-        _flush(kind, current, name)
+        _flush(kind, current, name, "Enter another name or merge the two")
         _audit(kind, current, actor, row, "updated", changes)
         return True
 
@@ -193,12 +193,14 @@ def _refuse_unfit(kind: NamedList, name: str) -> None:
         raise Refusal(f"Enter at most {LONGEST_NAME} characters", field="name")
 
 
-def _flush(kind: NamedList, current: Session, name: str) -> None:
+def _flush(
+    kind: NamedList, current: Session, name: str, way_out: str = "Enter another name"
+) -> None:
     try:
         current.flush()
     except IntegrityError:
         # Only the name is unique here; the whole transaction ends with the refusal.
-        sentence = f"Enter another name. There’s already a {kind.one} “{name}”"
+        sentence = f"{way_out}. There’s already a {kind.one} “{name}”"
         raise Refusal(sentence, field="name") from None
 
 

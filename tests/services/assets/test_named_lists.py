@@ -43,7 +43,7 @@ def test_a_name_is_there_once_whatever_its_case(kind: NamedList) -> None:
     with pytest.raises(Refusal) as refusal:
         add(kind, "TOOLS")
     assert refusal.value.field == "name"
-    with pytest.raises(Refusal, match="already"):
+    with pytest.raises(Refusal, match="Enter another name or merge the two"):
         named_lists.rename(kind, SYSTEM, other, 1, "tools")
     assert names(kind) == ["Other", "Tools"]
 
