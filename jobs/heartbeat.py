@@ -20,7 +20,7 @@ from jobs.progress import Progress
 from portal.config.settings import Settings
 from portal.database.engine import brief_engine
 from portal.database.trouble import Kind
-from portal.services.core import heartbeats
+from portal.services.core import heartbeats, organization
 from portal.services.operations.readiness import DatabaseCheck, HealthSnapshot, readiness
 
 AGAIN = 1.0  # seconds to the next one while something is wrong
@@ -32,9 +32,9 @@ log = logging.getLogger(__name__)
 class Heartbeat:
     """The heartbeats of this process, from `begin` on, while it `is_well`.
 
-    `write` stores what the process noted since the last one; `look`, where probes are answered,
-    reads the state of all parts. `also` is done with each, by its connection. `known` is set once
-    they have shown how things stand.
+    Each reads the organization's own settings anew. `write` stores what the process noted since the
+    last one; `look`, where probes are answered, reads the state of all parts. `also` is done with
+    each, by its connection. `known` is set once they have shown how things stand.
     """
 
     def __init__(
@@ -92,6 +92,8 @@ class Heartbeat:
                 self._write()
                 if self._also:
                     self._also(self._engine)
+                with self._engine.connect() as connection:
+                    organization.refresh(connection)
             except SQLAlchemyError as error:
                 log.debug("Not written: %s", error.__class__.__name__)
         return True

@@ -9,6 +9,7 @@ from portal.config.values import private_folder
 from portal.database import trouble
 from portal.database.engine import engine_options, prepare_engine
 from portal.extensions import Base, csrf, db, login
+from portal.services.core import organization
 
 # Bytes of a form without a file. To take it apart costs the processor a quarter of a second at
 # worst, and 16 times that for the longest file; the longest text of ours has 200,000 characters.
@@ -52,6 +53,7 @@ def create_base_app(settings: Settings | None = None) -> Flask:
     with app.app_context():
         prepare_engine(db.engine)
         trouble.listen(db.engine)
+        organization.load()
     app.extensions["metadata"] = Base.metadata
     return app
 

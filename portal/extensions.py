@@ -70,6 +70,11 @@ csrf = CSRFProtect()
 login = LoginManager()
 
 
+def use_settings(found: Settings) -> None:
+    """Have the application in whose context we are go by these from now on, in every thread."""
+    current_app.extensions["settings"] = found
+
+
 def settings() -> Settings:
     """Return the settings of the application in whose context we are."""
     found: Settings = current_app.extensions["settings"]

@@ -1,5 +1,8 @@
 """Settings: read once from the environment, checked, frozen.
 
+The organization's own (`organization`, `timezone`, `currency`) come from the register where the
+environment leaves them open (`services/core/organization.py`).
+
 A value that cannot be used stops the start with one sentence (`SettingsError`). `.env` beside the
 project is read first; the environment wins over it.
 """
@@ -54,12 +57,18 @@ LONGEST_SOCKET_PATH: Final = 100
 LOG_FORMATS: Final = ("json", "lines")
 LOOPBACK: Final = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 # At once, then 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h, 24 h.
+NAME: Final = "Asset register"
+ZONE: Final = "UTC"
+CURRENCY: Final = "EUR"
 RETRY_SCHEDULE: Final = "0,5,300,1800,7200,18000,36000,50400,72000,86400"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Everything that may differ between two installations. Times are in seconds."""
+    """Everything that may differ between two installations. Times are in seconds.
+
+    `fixed`: what of the organization's own the environment sets, which nobody can change on a page.
+    """
 
     instance_dir: Path
     database_url: str
@@ -98,6 +107,9 @@ class Settings:
     command_name: str
     machine: str
     version: str = VERSION
+    organization: str = NAME
+    organization_version: int = 1
+    fixed: frozenset[str] = frozenset()
 
     @property
     def lease_seconds(self) -> int:
@@ -133,7 +145,9 @@ class Settings:
         return self.redis_url == f"unix://{valkey_socket(self.instance_dir)}"
 
 
-NAMES: Final = frozenset(setting.name.upper() for setting in fields(Settings)) - {"VERSION"}
+# What no environment sets.
+OWN: Final = {"VERSION", "ORGANIZATION", "ORGANIZATION_VERSION", "FIXED"}
+NAMES: Final = frozenset(setting.name.upper() for setting in fields(Settings)) - OWN
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
@@ -177,8 +191,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         maintenance_seconds=number(environ, "MAINTENANCE_SECONDS", 2, 1, 60),
         retention_days=number(environ, "RETENTION_DAYS", 30, 1, 3650),
         backup_keep=number(environ, "BACKUP_KEEP", 7, 0, 1000),
-        timezone=choice_of_zone(environ, "TIMEZONE", "UTC"),
-        currency=currency(environ, "CURRENCY", "EUR"),
+        timezone=choice_of_zone(environ, "TIMEZONE", ZONE),
+        currency=currency(environ, "CURRENCY", CURRENCY),
         smtp_url=smtp_url(environ),
         inbox_origin=web_address(environ, "INBOX_ORIGIN", f"http://127.0.0.1:{port}"),
         security_contact=security_contact(environ),
@@ -190,6 +204,9 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         log_format=one_of(environ, "LOG_FORMAT", "lines" if local_trial else "json", LOG_FORMATS),
         command_name=environ.get("COMMAND_NAME", "").strip() or "flask",
         machine=machine_name(environ, "MACHINE"),
+        fixed=frozenset(
+            name for name in ("timezone", "currency") if environ.get(name.upper(), "").strip()
+        ),
     )
 
 

@@ -54,10 +54,15 @@ def one_of(environ: Mapping[str, str], name: str, default: str, choices: tuple[s
     return text
 
 
+def is_currency(text: str) -> bool:
+    """Return whether these are three capital letters, as of a currency."""
+    return len(text) == 3 and text.isascii() and text.isalpha() and text.isupper()
+
+
 def currency(environ: Mapping[str, str], name: str, default: str) -> str:
     """Read the three capital letters of a currency (ISO 4217)."""
     text = environ.get(name, "").strip() or default
-    if len(text) != 3 or not (text.isascii() and text.isalpha() and text.isupper()):
+    if not is_currency(text):
         raise SettingsError(f"{name} must be 3 capital letters, such as “EUR”, not “{text}”.")
     return text
 

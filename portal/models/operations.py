@@ -64,6 +64,20 @@ class Process(Base):
     steady_since: Mapped[datetime | None]
 
 
+class Organization(Base):
+    """One row, once somebody has changed what the environment gives."""
+
+    __tablename__ = "organization"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    name: Mapped[str]
+    time_zone: Mapped[str]
+    currency: Mapped[str] = mapped_column(String(3))
+    version: Mapped[int]
+
+    __table_args__ = (CheckConstraint("id = 1", name="one_row"),)
+
+
 class SendingSwitch(Base):
     """One row while a person has stopped all sending, to every webhook; none while it is on."""
 

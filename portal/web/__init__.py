@@ -22,7 +22,14 @@ from portal.web.forms import filter_form
 from portal.web.frame import access, layout, request_log, site_state
 from portal.web.help import views as help_views
 from portal.web.home import views as home_views
-from portal.web.operations import audit_views, backup_views, email_views, probe_views, system_views
+from portal.web.operations import (
+    audit_views,
+    backup_views,
+    email_views,
+    organization_views,
+    probe_views,
+    system_views,
+)
 from portal.web.people import (
     account_views,
     invitation_views,
@@ -100,6 +107,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     missing_views.blueprint,
     probe_views.blueprint,
     probe_views.security_txt_blueprint,
+    organization_views.blueprint,
     system_views.blueprint,
     backup_views.blueprint,
     email_views.blueprint,

@@ -44,6 +44,7 @@ PERMISSIONS: Final[dict[str, frozenset[Role]]] = {
     "people.erase": ADMIN,
     "audit.read": ADMIN,
     "system.read": ADMIN,
+    "organization.edit": ADMIN,
     "backups.make": ADMIN,
     "backups.download": ADMIN,
     "sending.switch": ADMIN,

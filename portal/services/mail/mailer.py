@@ -28,7 +28,6 @@ SECONDS: Final = 20.0  # for everything
 
 
 LONGEST_WORDS: Final = 300
-OUR_NAME: Final = "Asset register"  # of a sender without one
 
 
 class Step(StrEnum):
@@ -251,7 +250,8 @@ def _mail(
     message = EmailMessage(POLICY)
     message["Subject"] = " ".join(letter.subject.split())
     name, address = parseaddr(sender)
-    message["From"] = sender if name else formataddr((OUR_NAME, address))
+    is_named = bool(name) or not address.isascii()
+    message["From"] = sender if is_named else formataddr((settings.organization, address))
     message["To"] = Address(addr_spec=to)  # one, whatever is in it
     # Without these two many servers take a message for spam (RFC 5322, section 3.6).
     message["Date"] = format_datetime(utcnow())

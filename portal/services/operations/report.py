@@ -95,7 +95,6 @@ def setting_lines(facts: Facts) -> Lines:
     ports = ", ".join(str(port) for port in found.webhook_allowed_ports)
     return [
         ("URL", found.base_url),
-        ("Time zone", found.timezone.key),
         ("Timeout", in_words(found.webhook_timeout)),
         ("Attempts per delivery", str(len(found.webhook_retry_schedule))),
         ("Deliveries kept for", f"{found.retention_days} days"),

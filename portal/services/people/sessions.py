@@ -22,6 +22,7 @@ from portal.lib.clock import common_now
 from portal.lib.ids import public_id
 from portal.models.people import User, UserSession
 from portal.services import audit
+from portal.services.core import organization
 from portal.services.core.permissions import Actor
 from portal.services.core.queries import remove_in_steps
 from portal.services.core.time_zones import today
@@ -82,14 +83,16 @@ def begin(current: Session, user: User, device: str) -> Admission:
 def find(session_id: UUID) -> tuple[User, UserSession] | None:
     """Find a session and its person; None when it ended, or the person may not sign in."""
     wanted = (
-        select(User, UserSession)
+        select(User, UserSession, organization.stored_version())
         .join(UserSession, UserSession.user_id == User.id)
         .where(UserSession.id == session_id, UserSession.created_at > _oldest(), User.is_active)
     )
     found = session().execute(wanted).one_or_none()
     if found is None:
         return None
-    user, row = found
+    user, row, version = found
+    if not organization.is_in_force(version):
+        organization.refresh(session().connection())
     last_seen.note(session_id, row.last_seen_on)
     return user, row
 

@@ -56,6 +56,7 @@ def init_app(app: Flask) -> None:
             "local_trial": local_trial,
             "messages_of": messages,
             "navigation": navigation,
+            "organization": organization,
             "page_url": page_url,
             "problems": problems,
             "section_here": section_here,
@@ -86,6 +87,12 @@ def theme_chosen() -> str:
     """Return what this browser\'s reader chose, light or dark; nothing where the system decides."""
     chosen = request.cookies.get(THEME_COOKIE)
     return chosen if chosen in THEMES else ""
+
+
+def organization() -> str:
+    """Return what the organization calls its register."""
+    settings: Settings = current_app.extensions["settings"]
+    return settings.organization
 
 
 def local_trial() -> str:
@@ -335,6 +342,7 @@ SECTIONS: Final = (
             Place("API", "/settings/api", "api.manage"),
             Place("Audit", "/settings/audit", "audit.read"),
             Place(MAILBOX, "/settings/email", "system.read"),
+            Place("Organization", "/settings/organization", "organization.edit"),
             Place("System", "/settings/system", "system.read"),
             Place("Backups", "/settings/system/backups", "system.read"),
         ),

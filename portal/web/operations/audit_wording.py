@@ -145,6 +145,7 @@ GROUPS: Final[Mapping[str, Group]] = {
             "sample_data.loaded": "sample data loaded",
         },
     ),
+    "organization": Group("Organization", {"organization.updated": "changed"}),
     "staff": Group(
         "Staff",
         {

@@ -224,8 +224,13 @@ class PasswordForm(PortalForm):
 
 
 def zone_choices(portal_zone: str) -> dict[str, dict[str, str]]:
+    """The time zones of a person: the portal's, or one of all."""
+    return {"This portal": {"": f"Same as the portal ({portal_zone})"}, **all_zones()}
+
+
+def all_zones() -> dict[str, dict[str, str]]:
     """The time zones by region, each by its city: "Vienna", "Buenos Aires, Argentina"."""
-    groups = {"This portal": {"": f"Same as the portal ({portal_zone})"}}
+    groups = dict[str, dict[str, str]]()
     for zone in time_zones():
         region, _, place = zone.partition("/")
         groups.setdefault(region, {})[zone] = _city(place) or zone

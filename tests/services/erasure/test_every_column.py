@@ -30,7 +30,7 @@ TOLD = """
     events.asset_tag events.asset_name
     categories.name locations.name assignments.location maintenances.supplier
     import_matches.matches import_matches.words
-    tokens.name
+    organization.name tokens.name
     webhooks.name webhooks.url webhooks.conditions webhooks.draft_form attempts.url leases.url
 """
 # Words of ours, numbers, and what is sealed: nobody is named there.
@@ -51,6 +51,7 @@ NOBODY = """
     import_matches.headings import_matches.readings incidents.kind incidents.status_from leases.kind
     mails.failed_step mails.kind
     maintenances.outcome maintenances.state maintenances.status_before maintenances.type
+    organization.currency organization.time_zone
     watches.told processes.host processes.kind processes.name processes.offline_hosts
     processes.trouble
     reservations.state stock_moves.kind

@@ -40,6 +40,7 @@ def make_gallery(*, local_trial: bool = True, opens: bool = True) -> Flask:
         SQLALCHEMY_ENGINE_OPTIONS={"module": sqlite_module},
     )
     app.extensions["settings"] = SimpleNamespace(
+        organization="Asset register",
         timezone=ZoneInfo("Europe/Vienna"),
         local_trial=local_trial,
         smtp_url="",

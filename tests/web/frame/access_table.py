@@ -32,6 +32,7 @@ people.manage            admin
 people.erase             admin
 audit.read               admin
 system.read              admin
+organization.edit        admin
 backups.make             admin
 backups.download         admin
 sending.switch           admin
@@ -125,6 +126,8 @@ audit.read
     audit.index audit.export
 system.read
     system.index emails.test emails.live emails.index backups.index
+organization.edit
+    organization.index
 backups.make
     backups.make
 backups.download

@@ -19,6 +19,7 @@ SAVED_BY_VERSION = {
     "assets.edit",
     "categories.edit",
     "locations.edit",
+    "organization.index",
     "people.show",
     "staff.edit",
     "webhook_forms.edit",

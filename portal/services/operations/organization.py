@@ -1,0 +1,99 @@
+"""Settings → Organization: change the name, the time zone and the currency."""
+
+from dataclasses import asdict, dataclass
+from typing import Final
+
+from sqlalchemy.orm import Session
+
+from portal.config.values import is_currency
+from portal.extensions import settings
+from portal.models.operations import Organization
+from portal.services import audit
+from portal.services.core import organization
+from portal.services.core.organization import FIRST, MONEY, ONE_ROW, TIME_ZONE
+from portal.services.core.permissions import Actor, require
+from portal.services.core.refusals import Refusal, Stale
+from portal.services.core.time_zones import refuse_unknown_zone
+from portal.services.core.unit_of_work import insert_or_ignore, session, writing
+
+PERMISSION: Final = "organization.edit"
+TARGET: Final = ("organization", ONE_ROW, "Organization")
+LONGEST_NAME: Final = 40
+
+
+@dataclass(frozen=True, slots=True)
+class OrganizationValues:
+    """What a person may change."""
+
+    name: str
+    time_zone: str
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What is in force. `fixed`: the environment's."""
+
+    values: OrganizationValues
+    version: int
+    fixed: frozenset[str]
+
+
+def read() -> Stored:
+    """Return what is in force, and put it in force here: a page shows what was just saved."""
+    organization.refresh(session().connection())
+    now = settings()
+    values = OrganizationValues(now.organization, now.timezone.key, now.currency)
+    return Stored(values, now.organization_version, now.fixed)
+
+
+def save(actor: Actor, version: int, values: OrganizationValues) -> bool:
+    """Change them; False when they were that already. What the environment sets stays as it is.
+
+    Raises `Refusal`, `Stale`.
+    """
+    with writing() as current:
+        require(current, actor, PERMISSION)
+        row = _locked(current)
+        if row.version != version:
+            raise Stale("Someone else changed these settings after you opened the page.")
+        before = read().values
+        values = _with_fixed(values, before)
+        _refuse_unfit(values)
+        old, new = asdict(before), asdict(values)
+        changes = {
+            name: {"from": old[name], "to": new[name]} for name in new if old[name] != new[name]
+        }
+        if not changes:
+            return False
+        for name, value in new.items():
+            setattr(row, name, value)
+        row.version += 1
+        audit.record(current, actor, "organization.updated", target=TARGET, changes=changes)
+    organization.refresh(session().connection())
+    return True
+
+
+def _locked(current: Session) -> Organization:
+    """Return the one row for update, made if nobody has needed it yet."""
+    values = {"id": ONE_ROW, "version": FIRST, **asdict(read().values)}
+    make = insert_or_ignore(current.connection())(Organization).values(values)
+    current.execute(make.on_conflict_do_nothing())
+    return current.get_one(Organization, ONE_ROW, with_for_update=True, populate_existing=True)
+
+
+def _with_fixed(values: OrganizationValues, now: OrganizationValues) -> OrganizationValues:
+    fixed = settings().fixed
+    return OrganizationValues(
+        values.name,
+        now.time_zone if TIME_ZONE in fixed else values.time_zone,
+        now.currency if MONEY in fixed else values.currency,
+    )
+
+
+def _refuse_unfit(values: OrganizationValues) -> None:
+    if not 0 < len(values.name) <= LONGEST_NAME or not values.name.isprintable():
+        raise Refusal("Enter the organization’s name", field="name")
+    refuse_unknown_zone(values.time_zone)
+    if not is_currency(values.currency):
+        raise Refusal("Enter 3 letters, such as EUR", field="currency")
