@@ -30,6 +30,7 @@ Changes = dict[str, Any]
 
 PERMISSION: Final = "deliveries.read"
 CANT_OWN: Final = "Choose someone who can sign in"
+MOST_LISTED: Final = 100
 PAGE: Final = "/unsubscribe"
 TOKEN: Final = re.compile(r"([1-9]\d{0,9})-([1-9]\d{0,9})-([\w-]{43})", re.ASCII)
 
@@ -108,11 +109,10 @@ def reason_of(current: Session, webhook: Webhook, user_id: int) -> Reason:
 
 
 def watched_by(actor: Actor) -> list[Watched]:
-    """Return the webhooks about which this person gets emails, by name."""
+    """Return the webhooks about which this person gets emails, the first by name."""
     mine = _told().where(User.id == actor.user_id, *is_shown())
-    rows = session().execute(
-        mine.with_only_columns(Webhook.public_id, Webhook.name).order_by(func.lower(Webhook.name))
-    )
+    named = mine.with_only_columns(Webhook.public_id, Webhook.name)
+    rows = session().execute(named.order_by(func.lower(Webhook.name)).limit(MOST_LISTED))
     return [Watched(*row) for row in rows]
 
 

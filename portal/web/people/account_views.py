@@ -111,6 +111,7 @@ def _page(details: DetailsForm, password: PasswordForm, failed: object = None) -
         sessions=open_sessions.open_sessions(actor(), current_user.session_id),
         most=open_sessions.MOST_LISTED,
         watched=watches.watched_by(actor()) if access.can(watches.PERMISSION) else None,
+        most_watched=watches.MOST_LISTED,
         sends_emails=mails.is_on(),
         idle=in_words(settings().session_idle_minutes * 60),
         days=settings().session_days,
