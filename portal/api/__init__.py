@@ -2,7 +2,18 @@
 
 from flask import Blueprint, Flask
 
-from portal.api import assets, door, me, named_lists, spec, staff
+from portal.api import (
+    alerts,
+    assets,
+    deliveries,
+    door,
+    me,
+    named_lists,
+    spec,
+    staff,
+    webhooks,
+    work,
+)
 from portal.api.operations import Operation
 from portal.extensions import csrf
 
@@ -11,6 +22,10 @@ OPERATIONS: tuple[Operation, ...] = (
     *assets.OPERATIONS,
     *staff.OPERATIONS,
     *named_lists.OPERATIONS,
+    *webhooks.OPERATIONS,
+    *deliveries.OPERATIONS,
+    *work.OPERATIONS,
+    *alerts.OPERATIONS,
 )
 
 

@@ -125,12 +125,12 @@ def _show(_call: Call, asset_id: int) -> Answer:
 
 
 def _create(call: Call) -> Made:
-    return {"asset_id": lifecycle.create_asset(call.actor, call.body)}
+    return Made({"asset_id": lifecycle.create_asset(call.actor, call.body)})
 
 
 def _edit(call: Call, asset_id: int) -> Made:
     lifecycle.edit_fields(call.actor, asset_id, given(call.body), call.version)
-    return {"asset_id": asset_id}
+    return Made({"asset_id": asset_id})
 
 
 def _delete(call: Call, asset_id: int) -> Answer:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any, Final
 from uuid import UUID
@@ -11,9 +12,9 @@ from flask import Response, request, url_for
 
 from portal.api import load
 from portal.api.load import Rate
-from portal.api.operations import ANY_TOKEN, LARGEST_ID, Answer, Call, Operation
+from portal.api.operations import ANY_TOKEN, LARGEST_ID, Answer, Call, Made, Operation
 from portal.api.reading import JSON, Unfit, body_of, query_of
-from portal.engine.events.body import encode
+from portal.engine.events.body import encode, wire_value
 from portal.extensions import settings
 from portal.services.core.permissions import TOKEN_IS_OVER
 from portal.services.core.unit_of_work import once_only
@@ -72,22 +73,37 @@ def _answer(operation: Operation, path: dict[str, Any]) -> Response:
 
 def _shown(operation: Operation, shows: Operation, call: Call, path: dict[str, Any]) -> Response:
     """Run a verb, at most once for one key, and answer with what it made or changed."""
+    once: dict[str, Any] = {}
     ran = []
 
     def verb() -> str:
+        made: Made = operation.run(call, **path)
         ran.append(True)
-        return json.dumps(operation.run(call, **path))
+        once.update(made.once)
+        return json.dumps(made.path, default=str)
 
     key = _key()
     owner = f"token:{call.actor.token_id}"
     kept = once_only(owner, key, verb, str, _fingerprint()) if key else verb()
-    made = json.loads(kept)
-    answer = _encoded(shows.run(Call(call.program), **made), operation.status)
+    made = _path_values(shows, json.loads(kept))
+    shown = shows.run(Call(call.program), **made)
+    answer = _encoded(replace(shown, value=_with(shown.value, once)), operation.status)
     if operation.status == CREATED:
         answer.headers["Location"] = url_for(f"api.{shows.name}", **made)
     if not ran:
         answer.headers["Idempotency-Replayed"] = "true"
     return answer
+
+
+def _path_values(shows: Operation, kept: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: UUID(value) if f"<uuid:{name}>" in shows.path else value
+        for name, value in kept.items()
+    }
+
+
+def _with(value: Any, once: dict[str, Any]) -> Any:
+    return {**wire_value(value), **once} if once else value
 
 
 def _encoded(answer: Answer, status: int) -> Response:

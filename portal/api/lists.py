@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
-from pydantic import Field
+from pydantic import AwareDatetime, BeforeValidator, Field
 
 from portal.api.operations import LARGEST_ID, Answer
 from portal.lib.paging import CURSOR_LIMIT, PAGE_SIZE, Page
@@ -16,6 +16,16 @@ After = Annotated[
     Field(max_length=CURSOR_LIMIT, description="“next” of the answer before"),
 ]
 RowId = Annotated[int, Field(ge=1, le=LARGEST_ID)]
+
+
+def _as_written(value: Any) -> Any:
+    """Take no number for a time, which pydantic would count from 1970."""
+    if isinstance(value, str) and "-" not in value:
+        raise ValueError("Write a time as 2026-11-30T09:15:00Z")
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_as_written)]
 Text = Annotated[str, Field(max_length=400)]
 
 

@@ -65,12 +65,12 @@ def _operations(kind: NamedList, example: str) -> Iterator[Operation]:
 
     def create(call: Call) -> Made:
         public_id = services.create(kind, call.actor, call.body.name)
-        return {"row_id": services.find(kind, public_id).id}
+        return Made({"row_id": services.find(kind, public_id).id})
 
     def rename(call: Call, row_id: int) -> Made:
         public_id = find(row_id).public_id
         services.rename(kind, call.actor, public_id, call.version, call.body.name)
-        return {"row_id": row_id}
+        return Made({"row_id": row_id})
 
     def delete(call: Call, row_id: int) -> Answer:
         public_id = find(row_id).public_id

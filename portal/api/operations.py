@@ -39,8 +39,15 @@ class Answer:
     version: int | None = None
 
 
-# What a verb made or changed: the values of the path at which it is shown.
-Made = Mapping[str, object]
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a verb made or changed: the values of the path at which it is shown.
+
+    `once`: what the answer has beside that, and no later one, a repeat neither.
+    """
+
+    path: Mapping[str, object]
+    once: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -138,7 +138,8 @@ def _tidied(read: Any) -> Any:
 
 
 def _tidy(sent: Mapping[str, Any], optional: Collection[str]) -> dict[str, Any]:
-    tidied = {name: tidy(value) for name, value in sent.items() if isinstance(value, str)}
+    # The members of a StrEnum are texts as well.
+    tidied = {name: tidy(value) for name, value in sent.items() if type(value) is str}
     return {name: text or (None if name in optional else "") for name, text in tidied.items()}
 
 

@@ -96,7 +96,7 @@ def _show(_call: Call, staff_id: int) -> Answer:
 
 def _create(call: Call) -> Made:
     public_id = services.create(call.actor, call.body)
-    return {"staff_id": services.find(public_id).id}
+    return Made({"staff_id": services.find(public_id).id})
 
 
 def _edit(call: Call, staff_id: int) -> Made:
@@ -109,7 +109,7 @@ def _edit(call: Call, staff_id: int) -> Made:
         if is_active is not None:
             switch = services.reactivate if is_active else services.deactivate
             switch(call.actor, public_id)
-    return {"staff_id": staff_id}
+    return Made({"staff_id": staff_id})
 
 
 def _assets(_call: Call, staff_id: int) -> Answer:

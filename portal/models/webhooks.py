@@ -92,6 +92,7 @@ class Webhook(Base):
     stopped_for: Mapped[int] = mapped_column(default=0, server_default="0")
     last_delivered_at: Mapped[datetime | None]
     owner_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    token_id: Mapped[int | None]
     taken_by: Mapped[str | None] = mapped_column(String(120))
     taken_by_id: Mapped[int | None]
     taken_at: Mapped[datetime | None]

@@ -118,10 +118,12 @@ def audiences_of(counts: Mapping[EventName, int]) -> list[AudienceCounts]:
     return sorted(by_audience.items(), key=itemgetter(0), reverse=True)
 
 
-def list_alerts(chosen: AlertFilter, cursor: str | None = None) -> Page[Alert]:
+def list_alerts(
+    chosen: AlertFilter, cursor: str | None = None, size: int | None = None
+) -> Page[Alert]:
     """A page with their assets, the newest first."""
     alerts = select(Alert).where(*_matching(chosen)).options(joinedload(Alert.asset))
-    return newest_first(alerts, Alert.id, cursor)
+    return newest_first(alerts, Alert.id, cursor, size)
 
 
 def count_alerts(chosen: AlertFilter) -> int:

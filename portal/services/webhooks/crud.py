@@ -33,6 +33,7 @@ from portal.services.webhooks.rows import (
 from portal.services.webhooks.rules import WEBHOOK_FIELDS, SecretMode, WebhookValues, check
 from portal.services.webhooks.secrets import check_place, erase_secret, set_headers, set_secret
 
+MOST_OF_A_TOKEN: Final = 50
 # Whoever changes one of these may have mended something: it is worth an attempt at once.
 FIXES: Final = frozenset(field.name for field in WEBHOOK_FIELDS if field.fixes)
 
@@ -63,6 +64,8 @@ def create(actor: Actor, values: WebhookValues, draft_id: UUID | None = None) ->
     check(values)
     with writing() as current:
         require(current, actor, "webhooks.edit")
+        if actor.token_id is not None:
+            _refuse_more(current, actor.token_id)
         lock_named(current, values.conditions)
         webhook = keep_unique(
             current,
@@ -84,7 +87,7 @@ def create(actor: Actor, values: WebhookValues, draft_id: UUID | None = None) ->
 def edit(
     actor: Actor,
     public_id: UUID,
-    version: int,
+    version: int | None,
     values: WebhookValues,
     draft_id: UUID | None = None,
 ) -> Edited:
@@ -96,7 +99,7 @@ def edit(
         require(current, actor, "webhooks.edit")
         webhook = lock_webhook(current, public_id)
         check(values, is_inbox=webhook.kind == WebhookKind.INBOX)
-        if webhook.version != version:
+        if version not in (None, webhook.version):
             raise Stale("Someone else changed this webhook after you opened the form.")
         lock_named(current, values.conditions)
         stays = check_place(webhook, values)
@@ -152,8 +155,16 @@ def delete(actor: Actor, public_id: UUID) -> Deleted:
         return Deleted(webhook.name, dismissed if is_done else count, is_done)
 
 
+def _refuse_more(current: Session, token_id: int) -> None:
+    """Refuse what a program that never unsubscribes would make for ever. Of several at once a few
+    more may get through."""
+    its = select(func.count()).where(Webhook.token_id == token_id, Webhook.deleted_at.is_(None))
+    if current.execute(its).scalar_one() >= MOST_OF_A_TOKEN:
+        raise Refusal(f"This token already has {MOST_OF_A_TOKEN} webhooks. Delete one first.")
+
+
 def _insert(current: Session, actor: Actor, values: WebhookValues) -> Webhook:
-    webhook = Webhook(owner_id=actor.user_id)
+    webhook = Webhook(owner_id=actor.user_id, token_id=actor.token_id)
     set_values(webhook, values)
     if not values.is_active:
         webhook.state, webhook.off_reason = WebhookState.OFF, OffReason.PERSON

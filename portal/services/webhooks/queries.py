@@ -46,7 +46,7 @@ from portal.models.webhooks import (
     WebhookState,
 )
 from portal.services.audit import shown_changes
-from portal.services.core.keyset import FIRST_ID, LAST_ID, by_name
+from portal.services.core.keyset import FIRST_ID, LAST_ID, by_name, newest_first
 from portal.services.core.unit_of_work import session
 from portal.services.outbox.claimable import count_behind
 from portal.services.webhooks import backlog as backlogs
@@ -336,6 +336,18 @@ def list_webhooks(
         listed_ids, Webhook.name, Webhook.id, cursor, int, rank=ranks[order], reverse=reverse
     )
     return Page(listed(session(), page.rows), page.newer, page.older)
+
+
+def find_page(cursor: str | None = None, size: int | None = None) -> Page[Webhook]:
+    """Return one page of the webhooks that people see, newest first."""
+    return newest_first(select(Webhook).where(*is_shown()), Webhook.id, cursor, size)
+
+
+def of_token(token_id: int) -> Sequence[tuple[UUID, str]]:
+    """Return the webhooks (public id, name) that a program has made, by name."""
+    its = select(Webhook.public_id, Webhook.name).where(*is_shown(), Webhook.token_id == token_id)
+    rows = session().execute(its.order_by(func.lower(Webhook.name)))
+    return [(row.public_id, row.name) for row in rows]
 
 
 def count_on_and_off() -> tuple[int, int]:

@@ -181,6 +181,12 @@ class MoveEndForm(PortalForm):
         return None if self.lasts.data == NEVER else int(self.lasts.data)
 
 
+class RevokeForm(PortalForm):
+    """Whether a program's webhooks are turned off with its token."""
+
+    turn_off = BooleanField("Turn off its webhooks")
+
+
 class TokenForm(MoveEndForm):
     """A program's name, and what its token may do."""
 

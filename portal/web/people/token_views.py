@@ -2,17 +2,19 @@
 
 from uuid import UUID
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, url_for
 from werkzeug.wrappers import Response
 
 from portal.models.people import Role
 from portal.services.core.unit_of_work import once_only
+from portal.services.operations import revocation
 from portal.services.people import tokens
 from portal.services.people.accounts import ROLE_NAMES
+from portal.services.webhooks import queries
 from portal.web.forms.base import refusals_in, status_of, typed
 from portal.web.frame.access import actor, always, owner, posted, requires
 from portal.web.frame.status_tags import TOKEN
-from portal.web.people.forms import ROLE_HINTS, MoveEndForm, TokenForm
+from portal.web.people.forms import ROLE_HINTS, MoveEndForm, RevokeForm, TokenForm
 
 blueprint = Blueprint("tokens", __name__, url_prefix="/settings/api")
 
@@ -70,12 +72,15 @@ def move_end(public_id: UUID) -> Answer:
 @blueprint.route("/<uuid:public_id>/revoke", methods=["GET", "POST"])
 @requires(tokens.PERMISSION, again=posted)
 def revoke(public_id: UUID) -> Answer:
-    """Ask, then revoke it."""
-    if request.method == "POST":
-        name = tokens.revoke(actor(), public_id)
+    """Ask, then revoke it, and turn its webhooks off where that is wanted."""
+    form = RevokeForm()
+    if form.validate_on_submit():
+        name = revocation.revoke(actor(), public_id, turns_off=bool(form.turn_off.data))
         flash(f"The token of {name} no longer works.", "success")
         return redirect(url_for("tokens.index"))
-    return render_template("people/token_revoke.html", token=tokens.find(public_id))
+    token = tokens.find(public_id)
+    webhooks = [name for _, name in queries.of_token(token.id)]
+    return render_template("people/token_revoke.html", token=token, form=form, webhooks=webhooks)
 
 
 def _page(public_id: UUID, form: MoveEndForm) -> str:
@@ -85,6 +90,7 @@ def _page(public_id: UUID, form: MoveEndForm) -> str:
         token=token,
         tag=TOKEN[tokens.state_of(token)],
         form=form,
+        webhooks=queries.of_token(token.id),
         role_name=ROLE_NAMES[Role(token.role)],
     )
 

@@ -65,6 +65,7 @@ LISTS: dict[Callable[..., Any], Callable[[], Iterator[Case]]] = {
     audit_queries.find_page: planned_lists.trail,
     alert_queries.list_alerts: planned_lists.alerts,
     webhook_queries.list_webhooks: webhook_lists.webhooks,
+    webhook_queries.find_page: webhook_lists.newest_webhooks,
     bulk_retry.find_page: webhook_lists.bulk_retries,
 }
 

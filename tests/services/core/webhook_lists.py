@@ -14,7 +14,7 @@ from portal.services.core.unit_of_work import session, writing
 from portal.services.deliveries import bulk_retry, retry
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.queries import WebhookOrder
-from tests.services.core.keyset_walk import Case, every, store
+from tests.services.core.keyset_walk import Case, by_id, every, newest, store
 from tests.support.deliveries import fail, make_delivery
 from tests.support.factories import Hook, make_webhook
 
@@ -28,6 +28,17 @@ STATES: list[dict[str, Any]] = [
 FAILING = 1
 NAMES = ["beta", "Alpha", "alpha 2", "Zeta"]
 URL = "https://{}.example.com/alpha?key=beta"
+
+
+def newest_webhooks() -> Iterator[Case]:
+    """Drafts and deleted ones beside them."""
+    store(
+        *(Webhook(name=f"W{n}", url=URL.format("erp")) for n in range(9)),
+        Webhook(name="draft", url=URL.format("erp"), state="draft"),
+        Webhook(name="gone", url=URL.format("erp"), deleted_at=utcnow()),
+    )
+    shown = [row for row in every(Webhook) if row.state != "draft" and row.deleted_at is None]
+    yield Case("webhooks", webhook_queries.find_page, by_id, newest(shown))
 
 
 def webhooks() -> Iterator[Case]:

@@ -9,6 +9,9 @@ from portal.models.people import Role, Token, UserSession
 from portal.services.core.unit_of_work import session, writing
 from portal.services.people import tokens
 from portal.services.people.tokens import program_of
+from portal.services.webhooks import crud
+from portal.services.webhooks.rows import find_webhook
+from portal.services.webhooks.rules import WebhookValues
 from tests.support.factories import make_user
 from tests.support.pages import Page, Pages
 from tests.web.signed_in import signed_in
@@ -61,6 +64,20 @@ def test_an_end_is_moved_and_a_revoked_one_opens_nothing(app: Flask) -> None:
     pages.submit(asked.form())
     assert program_of(token) is None
     assert "Revoked" in pages.get(path).main
+
+
+def test_its_webhooks_are_named_and_turned_off_where_that_is_wanted(app: Flask) -> None:
+    pages = signed_in(app, make_user())
+    for name, turn_off, state in (("MDM", True, "off"), ("HR", False, "active")):
+        page = create(pages, name=name)
+        (path,) = page.links("Done")
+        program = program_of(token_on(page))
+        assert program is not None
+        values = WebhookValues(name=f"{name}’s", url="https://x.example/", events=("*",))
+        webhook = crud.create(program.actor, values)
+        assert f"{name}’s" in pages.get(path).main
+        pages.submit(pages.get(f"{path}/revoke").form(), **({"turn_off": "y"} if turn_off else {}))
+        assert find_webhook(session(), webhook).state == state, name
 
 
 def test_the_password_is_asked_for_again_before_each_change(app: Flask) -> None:

@@ -1,0 +1,346 @@
+"""Deliveries: the log, one of them with its attempts, and what can be done with it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from pydantic import Field
+
+from portal.api.lists import Moment, Paging, RowId, Text, page_schema
+from portal.api.operations import Answer, Call, Made, Operation
+from portal.api.reading import schema_of
+from portal.engine.events.catalogue import EventName
+from portal.engine.reasons import Reason, title
+from portal.models.deliveries import DeliveryStatus
+from portal.services.core.permissions import CONTENT
+from portal.services.core.refusals import NotFound, Refusal
+from portal.services.deliveries import dismissals, retry
+from portal.services.deliveries import log as logs
+from portal.services.deliveries.bulk_retry_selection import Selection
+from portal.services.deliveries.detail import AttemptDetail, find_delivery
+from portal.services.deliveries.log import LogRow
+from portal.services.deliveries.retry import GONE
+from portal.services.deliveries.statuses import FailedBetween, LogFilter, StatusFilter
+
+DELIVERY: Final = "/deliveries/<uuid:delivery_id>"
+READ: Final = "deliveries.read"
+Code = Annotated[int, Field(ge=100, le=599)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliveryFilter:
+    """Which deliveries. `q`: an asset’s tag, or part of its tag, name, or serial number, or the
+    beginning of a delivery’s ID. `since`, `until`: when it was stored; `failed_…`: when an attempt
+    failed. `reason`, `code_…`: of the last attempt. `answer`: part of what the receiver said."""
+
+    status: StatusFilter | None = None
+    webhook_id: UUID | None = None
+    event: EventName | None = None
+    asset_id: RowId | None = None
+    q: Text = ""
+    reason: Reason | None = None
+    code_from: Code | None = None
+    code_to: Code | None = None
+    since: Moment | None = None
+    until: Moment | None = None
+    failed_since: Moment | None = None
+    failed_until: Moment | None = None
+    answer: Text = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryQuery(DeliveryFilter, Paging):
+    """Which deliveries, and how many of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One event on its way to one webhook. `reason`, `code`: of the last attempt."""
+
+    id: UUID
+    event: str
+    asset_id: int | None
+    asset_tag: str
+    asset_name: str
+    webhook_id: UUID
+    webhook_name: str
+    status: DeliveryStatus
+    is_test: bool
+    reason: str | None
+    reason_title: str | None
+    code: int | None
+    attempts: int
+    created_at: datetime
+    next_attempt_at: datetime | None
+    finished_at: datetime | None
+    dismissed_by: str | None
+    dismissed_at: datetime | None
+    dismissed_reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One request and its answer. What was sent and said only for tokens that may see contents."""
+
+    number: int
+    outcome: str
+    requested_by: str | None
+    reason: str | None
+    reason_title: str | None
+    code: int | None
+    started_at: datetime
+    finished_at: datetime | None
+    url: str
+    request_headers: Sequence[Sequence[str]] | None
+    request_body: str | None
+    response_headers: Sequence[Sequence[str]] | None
+    response_text: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryWithAttempts(Delivery):
+    """One of them with its newest attempts, oldest first."""
+
+    attempt_log: Sequence[Attempt]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryBody:
+    """`again`: also what has arrived. Then the receiver may act twice."""
+
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DismissBody:
+    """`reason`: why, for people who read the log."""
+
+    reason: str = ""
+
+
+def filter_of(asked: DeliveryFilter, call: Call) -> LogFilter:
+    """Return the log's filter. Raises `Refusal`."""
+    if asked.answer and not call.program.may(CONTENT):
+        raise Refusal("This token may not see what receivers said", field="answer")
+    if (asked.code_from is None) is not (asked.code_to is None):
+        raise Refusal("Give both code_from and code_to", field="code_from")
+    codes = (asked.code_from, asked.code_to) if asked.code_from and asked.code_to else None
+    has_failed = asked.failed_since or asked.failed_until
+    return LogFilter(
+        status=asked.status,
+        webhook=asked.webhook_id,
+        event=asked.event,
+        asset_id=asked.asset_id,
+        search=asked.q,
+        reasons=(asked.reason,) if asked.reason else (),
+        codes=codes,
+        since=asked.since,
+        until=asked.until,
+        failed=FailedBetween(asked.failed_since, asked.failed_until) if has_failed else None,
+        answer=asked.answer,
+    )
+
+
+def _values(row: LogRow) -> dict[str, Any]:
+    reason = Reason(row.reason) if row.reason else None
+    return {
+        "id": row.public_id,
+        "event": row.event,
+        "asset_id": row.asset_id,
+        "asset_tag": row.asset_tag,
+        "asset_name": row.asset_name,
+        "webhook_id": row.webhook_id,
+        "webhook_name": row.webhook_name,
+        "status": row.status,
+        "is_test": row.is_test,
+        "reason": reason,
+        "reason_title": title(reason) if reason else None,
+        "code": row.code,
+        "attempts": row.attempts,
+        "created_at": row.created_at,
+        "next_attempt_at": row.next_try_at,
+        "finished_at": row.finished_at,
+        "dismissed_by": row.dismissed_by,
+        "dismissed_at": row.dismissed_at,
+        "dismissed_reason": row.dismissed_reason,
+    }
+
+
+def _list(call: Call) -> Answer:
+    asked: DeliveryQuery = call.query
+    found = logs.find_page(filter_of(asked, call), asked.after, asked.limit)
+    items = [Delivery(**_values(row)) for row in found.page.rows]
+    return Answer({"items": items, "next": found.page.older or found.further})
+
+
+def _show(call: Call, delivery_id: UUID) -> Answer:
+    row = next(logs.named([delivery_id]), None)
+    if row is None:
+        raise NotFound(GONE)
+    has_content = call.program.may(CONTENT)
+    log = [_attempt(each, has_content) for each in find_delivery(delivery_id).attempts]
+    return Answer(DeliveryWithAttempts(**_values(row), attempt_log=log))
+
+
+def _attempt(attempt: AttemptDetail, has_content: bool) -> Attempt:
+    failed = None if attempt.is_delivered or attempt.is_being_sent else attempt.failed_for
+    sent = attempt.body.decode(errors="replace") if attempt.body is not None else None
+    return Attempt(
+        number=attempt.number,
+        outcome=_outcome(attempt),
+        requested_by=attempt.actor,
+        reason=failed,
+        reason_title=title(failed) if failed else None,
+        code=attempt.code,
+        started_at=attempt.started_at,
+        finished_at=attempt.finished_at,
+        url=attempt.url,
+        request_headers=attempt.request_headers if has_content else None,
+        request_body=sent if has_content else None,
+        response_headers=attempt.response_headers if has_content else None,
+        response_text=attempt.response_text if has_content else None,
+    )
+
+
+def _outcome(attempt: AttemptDetail) -> str:
+    if attempt.is_being_sent:
+        return "sending"
+    if attempt.is_delivered:
+        return "delivered"
+    return "interrupted" if attempt.is_interrupted else "failed"
+
+
+def _retry(call: Call, delivery_id: UUID) -> Made:
+    retry.retry(call.actor, delivery_id, again=call.body.again)
+    return Made({"delivery_id": delivery_id})
+
+
+def _dismiss(call: Call, delivery_id: UUID) -> Made:
+    done = dismissals.dismiss(call.actor, Selection(ticked=(delivery_id,)), call.body.reason)
+    _refuse_other(done, dismissals.Outcome.DISMISSED)
+    return Made({"delivery_id": delivery_id})
+
+
+def _restore(call: Call, delivery_id: UUID) -> Made:
+    done = dismissals.restore(call.actor, [delivery_id])
+    _refuse_other(done, dismissals.Outcome.RESTORED)
+    return Made({"delivery_id": delivery_id})
+
+
+OTHERWISE: Final = {
+    dismissals.Outcome.DELIVERED: "This delivery already arrived.",
+    dismissals.Outcome.ALREADY: "This delivery is already dismissed.",
+    dismissals.Outcome.NOT_DISMISSED: "This delivery isn’t dismissed.",
+    dismissals.Outcome.DELETED: "The webhook of this delivery was deleted.",
+}
+
+
+def _refuse_other(done: dismissals.Done, wanted: dismissals.Outcome) -> None:
+    if done.counts[wanted]:
+        return
+    found = next((each for each in OTHERWISE if done.counts[each]), None)
+    if found is None:
+        raise NotFound(GONE)
+    raise Refusal(OTHERWISE[found])
+
+
+EXAMPLE: Final = {
+    "id": "01940c3e-5a2b-7c11-9d52-0a4f1d8f7f10",
+    "event": "asset.checked_out",
+    "asset_id": 123,
+    "asset_tag": "AST-00123",
+    "asset_name": "ThinkPad T14",
+    "webhook_id": "01940c3e-0000-7c11-9d52-0a4f1d8f7f10",
+    "webhook_name": "Nordwind ERP",
+    "status": "failed",
+    "is_test": False,
+    "reason": "server",
+    "reason_title": "Server error",
+    "code": 500,
+    "attempts": 10,
+    "created_at": "2026-11-30T09:15:00+00:00",
+    "next_attempt_at": None,
+    "finished_at": "2026-12-03T12:50:00+00:00",
+    "dismissed_by": None,
+    "dismissed_at": None,
+    "dismissed_reason": None,
+}
+SHOW: Final = Operation(
+    name="showDelivery",
+    method="GET",
+    path=DELIVERY,
+    summary="Show a delivery with its attempts",
+    permission=READ,
+    run=_show,
+    answers=DeliveryWithAttempts,
+    example={
+        **EXAMPLE,
+        "attempt_log": [
+            {
+                "number": 1,
+                "outcome": "failed",
+                "requested_by": None,
+                "reason": "server",
+                "reason_title": "Server error",
+                "code": 500,
+                "started_at": "2026-11-30T09:15:00+00:00",
+                "finished_at": "2026-11-30T09:15:01+00:00",
+                "url": "https://erp.example.com/hooks",
+                "request_headers": [["Content-Type", "application/json"]],
+                "request_body": "{}",
+                "response_headers": [["Content-Type", "text/plain"]],
+                "response_text": "Out of memory",
+            }
+        ],
+    },
+    problems=(404,),
+)
+OPERATIONS: Final = (
+    Operation(
+        name="listDeliveries",
+        method="GET",
+        path="/deliveries",
+        summary="List deliveries, newest first. An empty page can have a next one",
+        permission=READ,
+        run=_list,
+        query=DeliveryQuery,
+        answers=page_schema(schema_of(Delivery)),
+        example={"items": [EXAMPLE], "next": None},
+        problems=(400,),
+    ),
+    SHOW,
+    Operation(
+        name="retryDelivery",
+        method="POST",
+        path=f"{DELIVERY}/retry",
+        summary="Make one more attempt now",
+        permission="deliveries.retry",
+        run=_retry,
+        shows=SHOW,
+        body=RetryBody,
+        problems=(404, 409),
+    ),
+    Operation(
+        name="dismissDelivery",
+        method="POST",
+        path=f"{DELIVERY}/dismiss",
+        summary="Make no further attempts, and hide it from what needs attention",
+        permission="deliveries.dismiss",
+        run=_dismiss,
+        shows=SHOW,
+        body=DismissBody,
+        problems=(404, 409),
+    ),
+    Operation(
+        name="restoreDelivery",
+        method="POST",
+        path=f"{DELIVERY}/restore",
+        summary="Undo a dismissal",
+        permission="deliveries.dismiss",
+        run=_restore,
+        shows=SHOW,
+        problems=(404, 409),
+    ),
+)

@@ -1,0 +1,419 @@
+"""Webhooks: what a program needs to subscribe, to change that, and to unsubscribe."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from pydantic import Field
+from sqlalchemy import select
+
+from portal.api.deliveries import SHOW as SHOW_DELIVERY
+from portal.api.lists import Paging, page_answer, page_example, page_schema
+from portal.api.operations import Answer, Call, Made, Operation
+from portal.api.reading import given, partial, schema_of
+from portal.engine.conditions.predicate import (
+    ConditionError,
+    as_text,
+    conditions_in,
+    entered,
+)
+from portal.engine.signing.signatures import generate_secret
+from portal.models.people import Role, Token
+from portal.models.webhooks import ALL_EVENTS, Webhook, WebhookState
+from portal.services.core.refusals import Refusal
+from portal.services.core.unit_of_work import session, writing
+from portal.services.deliveries import dismissals
+from portal.services.webhooks import backlog, crud, queries, sample_deliveries, turn_on_off
+from portal.services.webhooks.backlog import WebhookStatus
+from portal.services.webhooks.rows import (
+    count_held,
+    events_of,
+    find_webhook,
+    lock_webhook,
+    shown_url,
+    stored_headers,
+)
+from portal.services.webhooks.rules import SecretMode, WebhookValues
+from portal.services.webhooks.turn_on_off import HeldChoice
+
+WEBHOOK: Final = "/webhooks/<uuid:webhook_id>"
+READ: Final = "webhooks.read"
+EDIT: Final = "webhooks.edit"
+SWITCH: Final = "webhooks.switch"
+GENERATE, NONE = "generate", "none"
+Secret = Annotated[
+    str, Field(description="“generate”, “none”, or a secret key of your own", repr=False)
+]
+Events = Annotated[
+    list[str], Field(description=f"Names of events, or “{ALL_EVENTS}” for all, future ones too")
+]
+
+
+class OnHold(StrEnum):
+    """What becomes of deliveries on hold when a webhook is turned on."""
+
+    SEND = "send"
+    DISMISS = "dismiss"
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionValue:
+    """One condition; of several values one is enough. Categories and locations by their ID."""
+
+    field: str
+    operator: str
+    values: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookBody:
+    """A webhook. Without a name, it gets the token’s name with a number."""
+
+    url: str
+    events: Events
+    name: str = ""
+    secret: Secret = GENERATE
+    headers: dict[str, str] = field(default_factory=dict)
+    in_order: bool = False
+    format: str | None = None
+    conditions: list[ConditionValue] = field(default_factory=list)
+    hide_url: bool = False
+    active: bool = True
+
+
+WebhookPatch: Final = partial(WebhookBody, "active")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookAnswer:
+    """A webhook. Its URL without secret parts, unless the token’s role is admin. Neither its
+    secret key nor a header’s value is ever shown."""
+
+    id: UUID
+    name: str
+    url: str
+    events: Sequence[str]
+    format: str | None
+    conditions: Sequence[ConditionValue]
+    in_order: bool
+    active: bool
+    status: WebhookStatus
+    off_reason: str | None
+    off_until: datetime | None
+    has_secret: bool
+    header_names: Sequence[str]
+    made_by: str | None
+    version: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestBody:
+    """`event`: the sample that is sent; without it, of the first event that it is subscribed to."""
+
+    __test__ = False  # not a test case, whatever its name says
+
+    event: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnBody:
+    """`on_hold`: what becomes of deliveries that are on hold, where there are any."""
+
+    on_hold: OnHold | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretBody:
+    """The new secret key. The old one also signs for 24 hours."""
+
+    secret: Secret = GENERATE
+
+
+def _answer(call: Call, row: Webhook, status: WebhookStatus, made_by: str | None) -> WebhookAnswer:
+    return WebhookAnswer(
+        id=row.public_id,
+        name=row.name,
+        url=row.url if call.program.role == Role.ADMIN else shown_url(row),
+        events=events_of(row),
+        format=row.format,
+        conditions=[ConditionValue(*map(_plain, each)) for each in conditions_in(row.conditions)],
+        in_order=row.in_order,
+        active=row.state == WebhookState.ACTIVE,
+        status=status,
+        off_reason=row.off_reason,
+        off_until=row.off_until,
+        has_secret=row.secret_enc is not None,
+        header_names=[name for name, _ in stored_headers(row)],
+        made_by=made_by,
+        version=row.version,
+        created_at=row.created_at,
+    )
+
+
+def _plain(part: Any) -> Any:
+    return list(part) if isinstance(part, tuple) else part
+
+
+def _answers(call: Call, rows: Sequence[Webhook]) -> list[WebhookAnswer]:
+    troubled = backlog.of_ids(session(), [row.id for row in rows])
+    ids = {row.token_id for row in rows if row.token_id}
+    wanted = select(Token.id, Token.name).where(Token.id.in_(ids))
+    names = {row.id: row.name for row in session().execute(wanted)} if ids else {}
+    return [
+        _answer(
+            call,
+            row,
+            backlog.status_of(row, troubled.get(row.id)),
+            names.get(row.token_id or 0),
+        )
+        for row in rows
+    ]
+
+
+def _list(call: Call) -> Answer:
+    page = queries.find_page(call.query.after, call.query.limit)
+    return page_answer(page, _answers(call, page.rows))
+
+
+def _show(call: Call, webhook_id: UUID) -> Answer:
+    row = find_webhook(session(), webhook_id)
+    return Answer(_answers(call, [row])[0], row.version)
+
+
+def _create(call: Call) -> Made:
+    body: WebhookBody = call.body
+    mode, secret, once = _secret(body.secret)
+    values = WebhookValues(
+        name=body.name,
+        url=body.url,
+        events=tuple(body.events),
+        secret_mode=mode,
+        secret=secret,
+        headers=tuple(body.headers.items()),
+        in_order=body.in_order,
+        format=body.format,
+        conditions=_conditions(body.conditions),
+        url_is_secret=body.hide_url,
+        is_active=body.active,
+    )
+    if body.name:
+        return Made({"webhook_id": crud.create(call.actor, values)}, once)
+    return Made({"webhook_id": _create_numbered(call, values)}, once)
+
+
+def _create_numbered(call: Call, values: WebhookValues) -> UUID:
+    """Take the first number that no other webhook has; the unique index decides between rivals."""
+    with writing():
+        taken = {row.name.lower() for row in session().execute(select(Webhook.name))}
+        numbers = range(1, len(taken) + 2)
+        names = [f"{call.actor.name} {number}" for number in numbers]
+        name = next(name for name in names if name.lower() not in taken)
+        return crud.create(call.actor, replace(values, name=name))
+
+
+def _secret(given_: str) -> tuple[SecretMode, str, Mapping[str, str]]:
+    """Return where the key comes from, the key, and what the answer shows of it."""
+    if given_ == NONE:
+        return SecretMode.NONE, "", {}
+    if given_ == GENERATE:
+        made = generate_secret()
+        return SecretMode.OWN, made, {"secret": made}
+    return SecretMode.OWN, given_, {}
+
+
+def _conditions(values: Sequence[ConditionValue]) -> str | None:
+    try:
+        return as_text([entered(each.field, each.operator, each.values) for each in values])
+    except ConditionError as error:
+        raise Refusal(error.sentence, field="conditions") from None
+
+
+def _edit(call: Call, webhook_id: UUID) -> Made:
+    fields = given(call.body)
+    once: Mapping[str, str] = {}
+    with writing() as current:
+        lock_webhook(current, webhook_id)
+        stored = queries.stored_values(webhook_id)
+        # An empty value keeps the stored one, which goes to no other place.
+        kept = tuple((name, "") for name, _ in stored.headers)
+        changed: dict[str, Any] = {
+            name: fields[name] for name in ("name", "url", "in_order", "format") if name in fields
+        }
+        if "secret" in fields:
+            mode, secret, once = _secret(fields["secret"])
+            changed |= {"secret_mode": mode, "secret": secret}
+        if "events" in fields:
+            changed["events"] = tuple(fields["events"])
+        if "hide_url" in fields:
+            changed["url_is_secret"] = fields["hide_url"]
+        if "conditions" in fields:
+            changed["conditions"] = _conditions(call.body.conditions)
+        changed["headers"] = tuple(fields["headers"].items()) if "headers" in fields else kept
+        crud.edit(call.actor, webhook_id, call.version, replace(stored, **changed))
+    return Made({"webhook_id": webhook_id}, once)
+
+
+def _delete(call: Call, webhook_id: UUID) -> Answer:
+    crud.delete(call.actor, webhook_id)
+    return Answer(None)
+
+
+def _test(call: Call, webhook_id: UUID) -> Made:
+    delivery = sample_deliveries.send_test(call.actor, webhook_id, call.body.event)
+    return Made({"delivery_id": delivery})
+
+
+def _on(call: Call, webhook_id: UUID) -> Made:
+    choice: OnHold | None = call.body.on_hold
+    with writing() as current:
+        held = count_held(current, lock_webhook(current, webhook_id).id)
+        if held and choice is None:
+            many = "1 delivery is" if held == 1 else f"{held} deliveries are"
+            raise Refusal(f"{many} on hold. Give on_hold as send or dismiss.")
+        if held and choice is OnHold.DISMISS:
+            dismissals.turn_on(call.actor, webhook_id)
+        else:
+            turn_on_off.turn_on(call.actor, webhook_id, HeldChoice.SEND if held else None)
+    return Made({"webhook_id": webhook_id})
+
+
+def _off(call: Call, webhook_id: UUID) -> Made:
+    turn_on_off.turn_off(call.actor, webhook_id)
+    return Made({"webhook_id": webhook_id})
+
+
+def _new_secret(call: Call, webhook_id: UUID) -> Made:
+    mode, secret, once = _secret(call.body.secret)
+    with writing() as current:
+        lock_webhook(current, webhook_id)
+        stored = queries.stored_values(webhook_id)
+        kept = tuple((name, "") for name, _ in stored.headers)
+        values = replace(stored, secret_mode=mode, secret=secret, headers=kept)
+        crud.edit(call.actor, webhook_id, None, values)
+    return Made({"webhook_id": webhook_id}, once)
+
+
+EXAMPLE: Final = {
+    "id": "01940c3e-0000-7c11-9d52-0a4f1d8f7f10",
+    "name": "Nordwind ERP",
+    "url": "https://erp.example.com/hooks",
+    "events": ["asset.checked_out", "asset.checked_in"],
+    "format": None,
+    "conditions": [{"field": "category", "operator": "is", "values": ["1"]}],
+    "in_order": False,
+    "active": True,
+    "status": "active",
+    "off_reason": None,
+    "off_until": None,
+    "has_secret": True,
+    "header_names": ["X-Tenant"],
+    "made_by": "MDM",
+    "version": 1,
+    "created_at": "2026-11-30T09:15:00+00:00",
+}
+SHOW: Final = Operation(
+    name="showWebhook",
+    method="GET",
+    path=WEBHOOK,
+    summary="Show a webhook",
+    permission=READ,
+    run=_show,
+    answers=WebhookAnswer,
+    example=EXAMPLE,
+    problems=(404,),
+)
+OPERATIONS: Final = (
+    Operation(
+        name="listWebhooks",
+        method="GET",
+        path="/webhooks",
+        summary="List webhooks, newest first",
+        permission=READ,
+        run=_list,
+        query=Paging,
+        answers=page_schema(schema_of(WebhookAnswer)),
+        example=page_example(EXAMPLE),
+        problems=(400,),
+    ),
+    Operation(
+        name="createWebhook",
+        method="POST",
+        path="/webhooks",
+        summary="Add a webhook. Only this answer has the generated secret key, in “secret”",
+        permission=EDIT,
+        run=_create,
+        shows=SHOW,
+        body=WebhookBody,
+        status=201,
+    ),
+    SHOW,
+    Operation(
+        name="updateWebhook",
+        method="PATCH",
+        path=WEBHOOK,
+        summary="Change fields of a webhook. A header with an empty value keeps the stored one",
+        permission=EDIT,
+        run=_edit,
+        shows=SHOW,
+        body=WebhookPatch,
+        problems=(404, 409, 412),
+    ),
+    Operation(
+        name="deleteWebhook",
+        method="DELETE",
+        path=WEBHOOK,
+        summary="Delete a webhook, and dismiss what waits for it",
+        permission=EDIT,
+        run=_delete,
+        status=204,
+        problems=(404,),
+    ),
+    Operation(
+        name="testWebhook",
+        method="POST",
+        path=f"{WEBHOOK}/test",
+        summary="Send a sample",
+        permission="webhooks.test",
+        run=_test,
+        shows=SHOW_DELIVERY,
+        body=TestBody,
+        status=201,
+        problems=(404, 409),
+    ),
+    Operation(
+        name="turnWebhookOn",
+        method="POST",
+        path=f"{WEBHOOK}/on",
+        summary="Turn a webhook on",
+        permission=SWITCH,
+        run=_on,
+        shows=SHOW,
+        body=OnBody,
+        problems=(404, 409),
+    ),
+    Operation(
+        name="turnWebhookOff",
+        method="POST",
+        path=f"{WEBHOOK}/off",
+        summary="Turn a webhook off. New deliveries are on hold",
+        permission=SWITCH,
+        run=_off,
+        shows=SHOW,
+        problems=(404,),
+    ),
+    Operation(
+        name="changeSecret",
+        method="POST",
+        path=f"{WEBHOOK}/secret",
+        summary="Change the secret key. Only this answer has a generated one, in “secret”",
+        permission=EDIT,
+        run=_new_secret,
+        shows=SHOW,
+        body=SecretBody,
+        problems=(404,),
+    ),
+)
