@@ -69,7 +69,7 @@ def test_an_end_is_moved_and_a_revoked_one_opens_nothing(app: Flask) -> None:
 def test_its_webhooks_are_named_and_turned_off_where_that_is_wanted(app: Flask) -> None:
     pages = signed_in(app, make_user())
     for name, turn_off, state in (("MDM", True, "off"), ("HR", False, "active")):
-        page = create(pages, name=name)
+        page = create(pages, name=name, role="admin")
         (path,) = page.links("Done")
         program = program_of(token_on(page))
         assert program is not None
