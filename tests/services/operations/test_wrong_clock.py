@@ -21,6 +21,7 @@ from portal.models.operations import Process as SignOfLife
 from portal.models.operations import Submission
 from portal.models.people import UserSession
 from portal.models.planning import Reservation
+from portal.models.webhooks import Webhook
 from portal.services.alerts import runs
 from portal.services.core import heartbeats
 from portal.services.core.time_zones import today
@@ -71,6 +72,8 @@ def everything_is_young() -> None:
         kind.make(now - kind.kept + hour)
     make_delivery(status="on_hold", created_at=now - MONTH + hour)
     make_webhook(old_secret_enc=b"sealed", old_until=now + hour)
+    off = {"state": "off", "off_reason": "person", "off_at": now, "off_until": now + hour}
+    make_webhook(events=["asset.deleted"], **off)
     add(Submission(owner="user:1", once=uuid4(), created_at=now - DAY + hour))
     came = {"way": "password", "device": "Firefox", "created_at": now, "confirmed_at": now}
     add(UserSession(id=uuid4(), user_id=make_user().id, last_seen_on=today(), **came))
@@ -95,10 +98,12 @@ def counts() -> dict[str, Any]:
     }
     ended = select(func.count()).where(Delivery.status != "queued")
     states = select(Reservation.state).order_by(Reservation.id)
+    off = select(func.count()).where(Webhook.state == "off")
     return {
         **found,
         "deliveries": db.session.execute(ended).scalar_one(),
         "states": list(db.session.scalars(states)),
+        "off": db.session.execute(off).scalar_one(),
     }
 
 

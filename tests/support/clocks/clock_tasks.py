@@ -5,7 +5,7 @@ import sys
 from datetime import timedelta
 
 from jobs.context import application
-from jobs.periodic import expire_reservations, look_for_alerts, prune
+from jobs.periodic import expire_reservations, look_for_alerts, prune, turn_on_webhooks
 from portal.services.core import heartbeats
 from portal.services.operations import health, retention
 from tests.support.factories import make_asset
@@ -21,7 +21,7 @@ def main() -> None:
         make_asset("Made there")
         facts = health.read_facts()
         sys.stderr.write(f"Facts: {facts.at.isoformat()} {facts.database.skew}\n")
-    for task in (look_for_alerts, expire_reservations, prune):
+    for task in (look_for_alerts, expire_reservations, turn_on_webhooks, prune):
         task()
 
 
