@@ -85,6 +85,27 @@ def test_an_asset_is_made_and_its_message_arrives(
     user_steps.log_saying(plain_desk, portal, 1, "Delivered")
 
 
+def test_a_webhook_is_turned_off_until_a_chosen_morning_and_then_for_longer(
+    plain_desk: Page,
+) -> None:
+    main = plain_desk.get_by_role("main")
+    plain_desk.get_by_role("navigation", name="Main").get_by_role("link", name="Webhooks").click()
+    main.get_by_role("link", name="Sync to ERP", exact=True).click()
+    for link, name, press, said in (
+        ("Turn off…", "Tomorrow", "Turn off", ", 08:00. We’ll turn it on then"),
+        ("Stay off until…", "Someone turns it on", "Save", "New events are on hold for 30 days"),
+    ):
+        main.get_by_text("More", exact=True).click()
+        main.get_by_role("link", name=link).click()
+        main.get_by_role("radio", name=name).check()
+        # The time that was set before is hidden then, and sent all the same.
+        expect(main.get_by_label("Date and time")).to_be_hidden()
+        user_steps.press(plain_desk, press)
+        expect(main).to_contain_text(said)
+    main.get_by_role("button", name="Turn on").first.click()
+    expect(plain_desk.get_by_text("Sync to ERP turned on.")).to_be_visible()
+
+
 def test_a_chat_is_connected_from_the_gallery(plain_desk: Page, outside: Outside) -> None:
     user_steps.open_new_webhook(plain_desk, "Slack")
     user_steps.fill_webhook(plain_desk, "IT channel", outside.url, ["Asset lost"])
