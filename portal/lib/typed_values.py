@@ -58,6 +58,26 @@ IN_DIGITS: Final = re.compile(r"\d{1,4}([./-]) ?\d{1,2}\1 ?\d{1,4}", re.ASCII)
 ORDINAL: Final = re.compile(r"(?<=\d)(?:st|nd|rd|th)\b", re.ASCII)
 BETWEEN: Final = re.compile(r"[ ,./-]+")
 WEEKDAYS: Final = frozenset(part for name in day_name for part in (name.lower(), name[:3].lower()))
+# {a month as it is called elsewhere: in the words of the standard library}
+MONTHS: Final = {
+    word: name
+    for name, words in {
+        "January": "januar jänner jän janvier janv enero ene",
+        "February": "februar feber feb février févr fév febrero",
+        "March": "märz mär mrz mars marzo",
+        "April": "avril avr abril abr",
+        "May": "mai mayo",
+        "June": "juni juin junio",
+        "July": "juli juillet juil julio",
+        "August": "août agosto ago",
+        "September": "sept septembre septiembre",
+        "October": "oktober okt octobre octubre",
+        "November": "novembre noviembre",
+        "December": "dezember dez décembre déc diciembre dic",
+    }.items()
+    for word in words.split()
+}
+FILLING: Final = frozenset({"de", "del", "of", "den"})
 # Of two digits the standard library takes 69 for 1969.
 LAST_YEAR_OF_TWO_DIGITS: Final = 2069
 
@@ -219,7 +239,8 @@ def days_in(text: str) -> Mapping[str, date]:
 
     A time of day behind it is left out. Nothing that is missing is made up.
     """
-    return _days_in(text) if len(text) <= LONGEST_DAY and text.isascii() else {}
+    is_short = len(text) <= LONGEST_DAY
+    return _days_in(text) if is_short and all(map(str.isascii, filter(str.isdigit, text))) else {}
 
 
 def _iso(text: str) -> date | None:
@@ -231,10 +252,10 @@ def _iso(text: str) -> date | None:
 
 def _named(text: str) -> date | None:
     """Return the day whose month is written in letters, whatever stands between its parts."""
-    parts = [part for part in BETWEEN.split(ORDINAL.sub("", text)) if part]
-    if parts and parts[0].lower() in WEEKDAYS:
+    parts = [part for part in BETWEEN.split(ORDINAL.sub("", text.lower())) if part]
+    if parts and parts[0] in WEEKDAYS:
         del parts[0]
-    words = " ".join("Sep" if part.lower() == "sept" else part for part in parts)
+    words = " ".join(MONTHS.get(part, part) for part in parts if part not in FILLING)
     return _by(NAMED_FORMATS, words) or _iso(text)
 
 

@@ -37,6 +37,7 @@ def test_it_reads_a_day() -> None:
     for text in (
         *("2026-05-03", "2026/5/3", "20260503", "2026-W18-7", "03.05.2026", "3.5.2026", "3. 5. 26"),
         *("3 May 2026", "May 3, 2026", "Sun, 3rd May 2026", "3-May-26"),
+        *("3. Mai 2026", "3 de mayo de 2026", "3 mai 2026", "3rd of May, 2026"),
         *("Sunday, May 3rd, 2026", "3. MAY 2026", "2026-05-03 10:30", "3.5.26, 10:30 PM"),
     ):
         assert read_day(text) == date(2026, 5, 3), text

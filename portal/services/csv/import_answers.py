@@ -151,6 +151,12 @@ def _chosen(reading: Reading, said: str) -> str:
     return reading.found or (said if said in reading.choices else reading.leans)
 
 
+def undecided(reading: Reading) -> str:
+    """Return what is said where nobody chose one of the readings."""
+    text, _ = next(iter(reading.choices.values()))
+    return f"Choose how to read “{text[:LONGEST_EXAMPLE]}”"
+
+
 def _decided(
     columns: Sequence[str], said: FileAnswer, readings: Mapping[str, Reading]
 ) -> dict[str, str]:
@@ -163,11 +169,7 @@ def _decided(
             continue
         chosen = said.readings.get(ours, "") or reading.found
         if chosen not in reading.choices:
-            text, _ = next(iter(reading.choices.values()))
-            raise Refusal(
-                f"Choose how to read “{text[:LONGEST_EXAMPLE]}”",
-                field=import_matches.reading_field(number),
-            )
+            raise Refusal(undecided(reading), field=import_matches.reading_field(number))
         decided[ours] = chosen
     return decided
 

@@ -12,10 +12,10 @@ from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer t
 
 from portal.lib.spreadsheets.sheets import Sheet
 from portal.lib.typed_values import is_email
-from portal.services.core.refusals import Refusal
+from portal.services.core.refusals import Fault, Refusal, refuse_all
 from portal.services.csv import import_task
 from portal.services.csv.export import COLUMNS, HOLDER_COLUMN
-from portal.services.csv.import_answers import FileAnswer, FileColumn, Question
+from portal.services.csv.import_answers import FileAnswer, FileColumn, Question, undecided
 from portal.services.csv.import_matches import NAMED, Matches, field_of, reading_field, word_key
 from portal.services.csv.import_words import FileWord
 from portal.web.assets.presenter import LABELS
@@ -115,7 +115,9 @@ class MatchForm(PortalForm):
         return all(name in request.form for name in names)
 
     def answer(self) -> FileAnswer:
-        """Return what was said. Refuses a person to be added without an address, at its field."""
+        """Return what was said. Refuses columns of which nobody said how they are read, and people
+        to be added without an address, each at its field."""
+        refuse_all(self._faults())
         words: dict[str, dict[str, str | None]] = {}
         for line in self.words:
             if line.field.data != KEEP or line.email is not None:
@@ -132,6 +134,15 @@ class MatchForm(PortalForm):
             remembers=bool(self.remembers.data),
         )
 
+    def _faults(self) -> Iterator[Fault]:
+        for line in self.columns:
+            if line.reading and not line.reading.data:
+                yield Fault(line.reading.name, undecided(line.about.reading))
+        for each in self.words:
+            if each.email and each.field.data == KEEP and not is_email(typed(each.email)):
+                sentence = "Enter an email address, such as maria@example.com"
+                yield Fault(each.email.name, f"{sentence}, or choose another way")
+
     def _has(self, name: str) -> Field | None:
         return next((field for field in self if field.short_name == name), None)
 
@@ -141,12 +152,8 @@ def _said(line: WordLine) -> str | None:
     chosen = str(line.field.data)
     if chosen == SKIP:
         return None
-    if chosen == KEEP:
-        email = typed(line.email) if line.email else ""
-        if not is_email(email):
-            sentence = "Enter an email address, such as maria@example.com, or choose another way"
-            raise Refusal(sentence, field=_email_of(line.about))
-        return f"{line.about.word} <{email}>"
+    if chosen == KEEP and line.email:
+        return f"{line.about.word} <{typed(line.email)}>"
     return "" if chosen == BLANK else chosen.removeprefix(OURS)
 
 
