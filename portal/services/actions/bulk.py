@@ -174,8 +174,7 @@ def _fields(values: Mapping[str, Any]) -> dict[str, Any]:
 VERBS: Final[Mapping[Action, Callable[..., object]]] = {
     Action.EDIT: _edit,
     Action.ALLOCATE: assignments.allocate,
-    Action.REVOKE: assignments.revoke,
-    Action.CHECK_IN: assignments.check_in,
+    **{action: partial(incidents.take_back, action=action) for action in incidents.RETURNS},
     Action.TRANSFER: incidents.transfer,
     Action.SCHEDULE_MAINTENANCE: _schedule,
     Action.DELETE: lifecycle.delete_asset,

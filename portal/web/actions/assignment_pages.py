@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, time, timedelta
 from functools import partial
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from uuid import UUID
 
 from wtforms import BooleanField, RadioField
@@ -74,6 +74,7 @@ def _existing(at: datetime) -> datetime:
 class DueForm(ActionForm):
     """A form that asks until when."""
 
+    beside = frozenset({"due_at"})
     due: RadioField
     due_at: MomentField
     untouched: datetime | None = None  # what stood in `due_at` before anything was typed
@@ -127,10 +128,11 @@ class ReturnForm(ActionForm):
     """A form that asks for the condition in which an asset comes back; what is damaged can be
     reported broken there."""
 
+    REPORTED: ClassVar = "Reported as broken, so no one can check it out"
+    beside = frozenset({"needs_repair", "description"})
+
     condition_in = RadioField("Condition", choices=CONDITIONS, validate_choice=False)
-    needs_repair = BooleanField(
-        "It needs repair", description="Reported as broken, so no one can check it out"
-    )
+    needs_repair = BooleanField("It needs repair", description=REPORTED)
     description = note_field("description", "What happened")
 
     @classmethod

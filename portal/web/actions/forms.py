@@ -30,9 +30,11 @@ OWN = frozenset({"csrf_token", "once"}) | PARTS
 class ActionForm(AddingForm):
     """The form of one action; its fields are named as the keys of its event.
 
-    `widths`: which fields stand there "short", for a number.
+    `widths`: which fields stand there "short", for a number. `beside`: those that stand in the part
+    of another one.
     """
 
+    beside: ClassVar[frozenset[str]] = frozenset()
     widths: ClassVar[dict[str, str]] = {}
     # Who or what the lists lack; only beside a choice of them.
     new_person = new_person()
@@ -79,7 +81,7 @@ def location_field(label: str, missing: str = "") -> SelectField:
 def condition_field(label: str = "Condition") -> SelectField:
     """Make the choice of a condition; as it was, if nothing is chosen."""
     choices = [AS_IT_WAS, *CONDITIONS]
-    return SelectField(label, choices=choices, coerce=_or_none, validate_choice=False)
+    return SelectField(label, choices=choices, coerce=or_none, validate_choice=False)
 
 
 def line_field(name: str, label: str, missing: str = "", **options: Any) -> StringField:
@@ -102,7 +104,8 @@ def note_field(name: str = "note", label: str = "Note", missing: str = "") -> Te
     return TextAreaField(label, validators=_checks(name, label, missing), render_kw=kept)
 
 
-def _or_none(text: str | None) -> str | None:
+def or_none(text: str | None) -> str | None:
+    """Return the choice; None where it is none of them."""
     return text or None
 
 

@@ -8,9 +8,11 @@ from uuid import UUID
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
+from portal.engine.events.catalogue import EventName
 from portal.models.assets import Action
 from portal.models.tasks import Task
 from portal.services.actions import bulk, lifecycle
+from portal.services.actions.incidents import RETURNS
 from portal.services.actions.rules import RULES
 from portal.services.core.unit_of_work import once_only
 from portal.services.webhooks.queries import count_listeners
@@ -102,6 +104,7 @@ def _page(action: Action, chosen: list[bulk.BulkAsset], form: ActionForm) -> str
         most_listed=MOST_LISTED,
         title=page.titled(len(able)) if able else f"{page.label} isn’t possible now",
         listeners=count_listeners(*RULES[action].events),
+        of_repair=count_listeners(EventName.BROKEN) if action in RETURNS else None,
     )
 
 

@@ -32,14 +32,16 @@ from portal.services.assets.fields import (
 )
 from portal.services.assets.queries import AssetFilter, Shown
 from portal.services.core.refusals import Fault, Refusal
-from portal.web.actions.assignment_pages import AllocateForm
+from portal.web.actions.assignment_pages import AllocateForm, ReturnForm
 from portal.web.actions.forms import (
     AS_IT_WAS,
+    CONDITIONS,
     ActionForm,
     condition_field,
     line_field,
     location_field,
     note_field,
+    or_none,
 )
 from portal.web.actions.incident_pages import TransferForm
 from portal.web.actions.planning_pages import ScheduleForm
@@ -245,14 +247,19 @@ def _any_or(what: str, kind: named_lists.NamedList) -> list[SelectChoice]:
     return [SelectChoice("", f"Any {what}"), *named]
 
 
-class BulkCheckInForm(ActionForm):
-    condition_in = condition_field()
+class BulkReturnForm(ReturnForm):
+    condition_in = RadioField(
+        "Condition", choices=[AS_IT_WAS, *CONDITIONS], coerce=or_none, validate_choice=False
+    )
+    needs_repair = BooleanField("They need repair", default=True, description=ReturnForm.REPORTED)
+
+
+class BulkCheckInForm(BulkReturnForm):
     location_id = location_field("New location")
     note = note_field()
 
 
-class BulkRevokeForm(ActionForm):
-    condition_in = condition_field()
+class BulkRevokeForm(BulkReturnForm):
     location_id = location_field("New location")
     reason = line_field("reason", "Reason")
     note = note_field()

@@ -162,3 +162,18 @@ def test_what_is_typed_over_in_the_address_leads_nowhere(app: Flask) -> None:
     for chosen, status in (("ids=1", 200), ("all=1", 400)):  # filters choose among all alone
         page = pages.get(f"/assets/bulk?action=delete&{chosen}&status=odd")
         assert (page.status, page.h1) == (status, {200: "Delete 1 asset", 400: "Assets"}[status])
+
+
+def test_of_several_that_are_returned_the_damaged_are_reported_broken(app: Flask) -> None:
+    pages, ids = visit(app), [make_asset(f"Lamp {number}") for number in range(2)]
+    for asset_id in ids:
+        assignments.allocate(SYSTEM, asset_id, staff_id=make_staff())
+    form = pages.get("/assets").form("/assets/bulk")
+    page = pages.submit(form, "Revoke", ids=[str(asset_id) for asset_id in ids])
+    form = page.form("/assets/bulk")
+    assert form.fields["condition_in"] == [""]  # no change
+    page = pages.submit(form, condition_in="damaged")
+    assert (page.status, page.wrong) == (400, ["description"])
+    pages.submit(page.form("/assets/bulk"), description="They fell")
+    job.work(KINDS)
+    assert {(each.status, each.condition) for each in every(Asset)} == {("broken", "damaged")}
