@@ -223,6 +223,9 @@ def _refuse_crossing(current: Session, merge: Merge) -> None:
 
 def _step(current: Session, task: Task) -> Step:
     merge, after = of_task(task), task.cursor.get("id", 0)
+    refusal = tasks.refusal_of(current, partial(require, current, _actor(task), PERMISSION))
+    if refusal:
+        return _end(task, refusal.sentence)
     if not _is_target_there(current, merge):
         return _end(task, f"“{merge.target_name}” was deleted in the meantime.")
     used = select(Asset.id).where(merge.of.used_by(merge.source), Asset.id > after)

@@ -128,6 +128,7 @@ def test_a_spelling_is_replaced_letter_for_letter(ana: Actor) -> None:
     assert entry.changes == {"supplier": {"from": "DELL", "to": "Dell"}}
 
 
+@pytest.mark.both_databases
 def test_what_is_disposed_of_or_deleted_is_carried_over(ana: Actor) -> None:
     """Nothing else could ever free the merged one of them; the deleted one tells nothing."""
     (source, row_id), (target, _) = make("Notebooks"), make("Laptops")
@@ -248,10 +249,11 @@ def test_who_may_not_edit_assets_may_not_merge(app: Flask) -> None:
         merging.start(make_user("support").actor, CATEGORY, source, target)
 
 
-def test_who_may_no_longer_ends_it(app: Flask) -> None:
+@pytest.mark.parametrize("is_empty", [False, True])
+def test_who_may_no_longer_ends_it(app: Flask, is_empty: bool) -> None:
     ana = make_user("manager", name="Ana")
     (source, row_id), (target, _) = make("Notebooks"), make("Laptops")
-    asset_id = make_asset(category_id=row_id)
+    asset_id = make_asset(category_id=None if is_empty else row_id)
     public_id = merging.start(ana.actor, CATEGORY, source, target)
     accounts.change_role(make_user().actor, ana.public_id, Role.SUPPORT, 1)
     task = work(public_id)
@@ -259,7 +261,8 @@ def test_who_may_no_longer_ends_it(app: Flask) -> None:
         TaskState.FAILED,
         "You can’t do this with your role. Ask an administrator.",
     )
-    assert category_of(asset_id) == "Notebooks"
+    assert names() == ["Laptops", "Notebooks"]
+    assert category_of(asset_id) == (None if is_empty else "Notebooks")
 
 
 @pytest.mark.both_databases
@@ -358,6 +361,7 @@ def test_who_chooses_it_in_its_last_moment_gets_the_other_one_or_a_sentence(
     assert answer_of(choose).sentence == "Choose another category. This one was deleted"
 
 
+@pytest.mark.both_databases
 def test_imports_remember_the_other_one_also_for_files_that_still_say_the_merged_one(
     ana: Actor,
 ) -> None:

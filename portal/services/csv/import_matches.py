@@ -255,7 +255,9 @@ def forget(current: Session, actor: Actor, columns: Sequence[str]) -> None:
 
 def rename_word(current: Session, field: str, before: str, after: str) -> None:
     """Let what became `before` in files with this column become `after`, and that word itself."""
-    for row in current.scalars(select(ImportMatch).with_for_update()):
+    for row in current.scalars(
+        select(ImportMatch).order_by(ImportMatch.headings).with_for_update()
+    ):
         if field in row.matches.values():
             words = {**row.words.get(field, {}), word_key(field, before): after}
             renamed = {word: after if ours == before else ours for word, ours in words.items()}

@@ -195,6 +195,7 @@ def test_an_edit_of_nothing_or_to_what_no_asset_takes_is_refused_before_it_begin
             bulk.start(ana, Action.EDIT, ids, values)
 
 
+@pytest.mark.both_databases
 def test_results_are_on_pages_with_each_asset_once(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
