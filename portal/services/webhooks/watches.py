@@ -132,6 +132,7 @@ def end_by_link(token: str) -> str:
     `DeadLink`."""
     with writing() as current:
         webhook, user = _of_token(current, token)
+        current.refresh(user, with_for_update={"read": True})
         _set(current, NOBODY, webhook, user, is_on=False)
         return webhook.name
 

@@ -240,6 +240,18 @@ def test_the_owner_is_whoever_made_it_or_was_chosen_and_gets_its_emails(
     assert (hook.id, sam.id) in told()
 
 
+def test_a_chosen_owner_is_kept_through_a_test_before_saving(ana: Person, app: Flask) -> None:
+    sam, hook = make_user("support", name="Sam"), make_webhook(owner_id=ana.id)
+    pages, path = signed_in(app, ana), f"{path_of(hook)}/edit"
+    form = pages.get(path).form(path)
+    tested = pages.submit(form, "Send test", owner_id=str(sam.public_id))
+    back = pages.get(next(link for link in tested.links() if "/edit?draft=" in link))
+    assert back.form(path).fields["owner_id"] == [str(sam.public_id)]
+    assert told() == {(hook.id, ana.id)}
+    pages.submit(back.form(path), "Save webhook")
+    assert told() == {(hook.id, sam.id)}
+
+
 def test_whoever_was_disabled_meanwhile_can_not_be_chosen(ana: Person, app: Flask) -> None:
     sam = make_user("support", name="Sam")
     hook = make_webhook(owner_id=ana.id)
