@@ -179,9 +179,12 @@ class Connectivity:
         self._note_change(before)
         decided: list[Result] = []
         pending: list[Result] = []
+        unconnected = {each.host for each in probes if not each.has_connected}
         for each in self._pending:
-            is_checked = host_of(each.claim.webhook.url) in self._checked
+            is_checked = host_of(each.claim.webhook.url) in self._checked | unconnected
             (decided if is_checked else pending).append(each)
+        if pending:  # it has come meanwhile, for a host that was not asked for
+            self._check_at = now
         self._pending = pending
         return Verdict([], decided) if is_at_fault else Verdict(decided, [])
 

@@ -5,6 +5,7 @@ import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import groupby
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Final
@@ -13,12 +14,15 @@ from sqlalchemy import func, select
 
 from portal.extensions import db
 from portal.models.deliveries import Attempt, AttemptOutcome, Delivery
+from portal.models.operations import Process as SignOfLife
 from portal.models.webhooks import Webhook
 from portal.services.operations.findings import find
 from portal.services.operations.health import read_facts
+from portal.services.outbox.connectivity import SENDER
+from portal.services.outbox.sharding import Shard
 from tests.faults.conftest import retire_webhooks
 from tests.faults.healing.cable import EVERYBODY, RECEIVERS, Cable, beside
-from tests.faults.support.delivery_ledger import settled
+from tests.faults.support.delivery_ledger import deliveries_to, settled
 from tests.faults.support.machines import environment_of_machine, have_pumped
 from tests.faults.support.running_portal import SENDERS, RunningPortal
 from tests.support.factories import make_webhook, publish
@@ -143,6 +147,23 @@ class Site:
                 name = f"{each.header('Host')}{each.path}"
                 first.setdefault((number, name), each.at - self.saved[number])
         return first
+
+    def first_of_own(self, machine: str) -> Receiver:
+        """Return the first receiver whose webhook is in the shard of that machine."""
+        db.session.rollback()
+        senders = select(SignOfLife.host).where(SignOfLife.kind == SENDER)
+        hosts = db.session.scalars(senders.order_by(SignOfLife.run)).all()
+        own = Shard(hosts.index(machine), len(hosts))
+        webhooks = db.session.scalars(select(Webhook).where(Webhook.deleted_at.is_(None)))
+        urls = {each.url for each in webhooks if own.has(each.id)}
+        return next(each for each in self.receivers if each.url in urls)
+
+    def attempts(self, receiver: Receiver) -> list[list[Attempt]]:
+        """The attempts of each delivery to this receiver, in their order."""
+        mine = [each.id for each in deliveries_to(receiver)]
+        made = select(Attempt).where(Attempt.delivery_id.in_(mine))
+        in_order = db.session.scalars(made.order_by(Attempt.delivery_id, Attempt.number))
+        return [list(found) for _, found in groupby(in_order, lambda each: each.delivery_id)]
 
     def failures(self) -> list[int]:
         """Return how many attempts have failed for each delivery for which one has."""

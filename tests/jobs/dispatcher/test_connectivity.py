@@ -6,6 +6,7 @@ Each address of 127.0.0.0/8 is a host.
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from queue import Queue
 
 import pytest
 from flask import Flask
@@ -21,10 +22,11 @@ from portal.models.webhooks import Webhook
 from portal.queue.names import DELIVERIES
 from portal.services.core import heartbeats
 from portal.services.core.unit_of_work import writing
-from portal.services.outbox.connectivity import find_offline
+from portal.services.outbox.connectivity import Target, find_offline, find_targets
 from tests.jobs.dispatcher.delivery_clock import attempts, deliveries, leases
 from tests.jobs.dispatcher.running_sender import running_sender
 from tests.support.database.statements import asked
+from tests.support.deliveries import make_delivery
 from tests.support.factories import make_webhook, publish
 from tests.support.ports import free_port
 from tests.support.processes import until
@@ -105,6 +107,35 @@ def test_what_one_receiver_refuses_is_its_failure(receivers: list[Receiver]) -> 
     deliver_due()
     assert sorted(outcomes()) == ["delivered"] * 3 + ["failed"]
     assert sorted(statuses()) == ["delivered"] * 3 + ["retrying"]
+
+
+@pytest.mark.parametrize("is_well", [True, False])
+def test_what_fails_while_other_hosts_are_checked_waits_for_no_later_check(
+    app: Flask, receivers: list[Receiver], monkeypatch: pytest.MonkeyPatch, is_well: bool
+) -> None:
+    """That one tells, or at a host at which nothing has arrived yet, the next, which comes at
+    once."""
+    monkeypatch.setattr(connectivity_module, "PROBE_EVERY", 60.0)
+    first, second = db.session.query(Webhook).order_by(Webhook.id)[:2]
+    if not is_well:
+        second = make_webhook(f"http://127.0.0.6:{free_port()}/")
+    checks: Queue[None] = Queue()
+
+    def find_when_told(connection: Connection) -> dict[str, Target]:
+        checks.get(timeout=20)
+        return find_targets(connection)
+
+    with running_sender(app):
+        monkeypatch.setattr(connectivity_module, "find_targets", find_when_told)
+        receivers[0].stop()
+        make_delivery(first)
+        assert until(lambda: len(equip().connectivity.tokens) == 1, 10)
+        receivers[1].stop()
+        make_delivery(second)
+        assert until(lambda: len(equip().connectivity.tokens) == 2, 10)
+        for _ in range(1 if is_well else 2):
+            checks.put(None)
+        assert until(lambda: statuses() == ["retrying"] * 2, 4), statuses()
 
 
 def test_of_one_host_nothing_can_be_told(app: Flask) -> None:
