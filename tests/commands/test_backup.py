@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -22,8 +23,8 @@ from jobs import tasks as jobs
 from portal.app import create_app
 from portal.config.settings import ROOT, load_settings
 from portal.database.engine import sqlite_module
-from portal.extensions import Base, db
-from portal.lib.clock import utcnow
+from portal.extensions import Base, db, settings
+from portal.lib.clock import frozen, utcnow
 from portal.lib.file_lock import FileLock
 from portal.models.assets import Asset
 from portal.models.tasks import Task, TaskState
@@ -419,3 +420,8 @@ def test_without_pg_dump_it_says_what_is_missing(
     result = app.test_cli_runner().invoke(args=["backup", str(tmp_path / "copy")])
     assert result.exit_code == 1
     assert "pg_dump isn’t installed" in result.output
+    page = visit(app).get("/settings/system/backups")
+    assert "/settings/system/backups" not in {form.action for form in page.forms}
+    assert f"pg_dump isn’t installed on {settings().machine}." in page.main
+    with frozen(utcnow() + timedelta(days=2)):
+        assert backups.start_nightly(utcnow()) is None

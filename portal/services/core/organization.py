@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from sqlalchemy import Connection, ScalarSelect, select
+from sqlalchemy import Connection, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -25,10 +25,10 @@ FIRST: Final = 1  # the version that nobody has saved yet
 TIME_ZONE, MONEY = "timezone", "currency"
 
 
-def stored_version() -> ScalarSelect[int]:
-    """Return the version that is stored, as a part of another query; none until somebody saved."""
-    wanted = select(Organization.version).where(Organization.id == ONE_ROW)
-    return wanted.scalar_subquery()
+# The version that is stored, as a part of another query; none until somebody saved.
+STORED_VERSION: Final = (
+    select(Organization.version).where(Organization.id == ONE_ROW).scalar_subquery()
+)
 
 
 def is_in_force(version: int | None) -> bool:

@@ -19,6 +19,7 @@ from portal.services.core.unit_of_work import insert_or_ignore, session, writing
 PERMISSION: Final = "organization.edit"
 TARGET: Final = ("organization", ONE_ROW, "Organization")
 LONGEST_NAME: Final = 40
+NO_CURRENCY: Final = "Enter 3 letters, such as EUR"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,4 +97,4 @@ def _refuse_unfit(values: OrganizationValues) -> None:
         raise Refusal("Enter the organization’s name", field="name")
     refuse_unknown_zone(values.time_zone)
     if not is_currency(values.currency):
-        raise Refusal("Enter 3 letters, such as EUR", field="currency")
+        raise Refusal(NO_CURRENCY, field="currency")

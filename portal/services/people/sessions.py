@@ -83,7 +83,7 @@ def begin(current: Session, user: User, device: str) -> Admission:
 def find(session_id: UUID) -> tuple[User, UserSession] | None:
     """Find a session and its person; None when it ended, or the person may not sign in."""
     wanted = (
-        select(User, UserSession, organization.stored_version())
+        select(User, UserSession, organization.STORED_VERSION)
         .join(UserSession, UserSession.user_id == User.id)
         .where(UserSession.id == session_id, UserSession.created_at > _oldest(), User.is_active)
     )

@@ -1,18 +1,20 @@
 """Settings → Organization: the name, the time zone and the currency of the whole register."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 from flask import Blueprint, redirect, render_template, url_for
 from werkzeug.wrappers import Response
 from wtforms import SelectField, StringField
-from wtforms.validators import InputRequired
+from wtforms.validators import InputRequired, Length, ValidationError
 
+from portal.config.values import is_currency
 from portal.services.alerts import settings as alert_settings
 from portal.services.core.organization import MONEY, TIME_ZONE
 from portal.services.core.refusals import Stale
 from portal.services.operations import organization
 from portal.services.operations.organization import (
     LONGEST_NAME,
+    NO_CURRENCY,
     TARGET,
     OrganizationValues,
     Stored,
@@ -33,19 +35,27 @@ blueprint = Blueprint("organization", __name__, url_prefix="/settings/organizati
 Page = tuple[str, int] | Response
 
 
+def _letters(_form: Any, field: Any) -> None:
+    """Say it beside what other fields lack."""
+    if not is_currency(typed(field).upper()):
+        raise ValidationError(NO_CURRENCY)
+
+
 class OrganizationForm(PortalForm):
     """What may be changed; what the environment sets is shown and cannot be."""
 
-    lengths: ClassVar[dict[str, int]] = {"name": LONGEST_NAME, "currency": 3}
     version = VersionField()
     name = StringField(
         "Name",
         description="Shown at the top of each page and as the sender of emails",
-        validators=[InputRequired("Enter the organization’s name")],
+        validators=[
+            InputRequired("Enter the organization’s name"),
+            Length(max=LONGEST_NAME, message=f"Use at most {LONGEST_NAME} characters"),
+        ],
         render_kw={"autocomplete": "organization"},
     )
     time_zone = SelectField("Time zone", validate_choice=False)
-    currency = StringField("Currency", render_kw={"autocomplete": "off"})
+    currency = StringField("Currency", validators=[_letters], render_kw={"autocomplete": "off"})
 
     @classmethod
     def of(cls, stored: Stored, **options: Any) -> "OrganizationForm":

@@ -36,7 +36,8 @@ class TaskWords:
     "3 …" go on. `after`: (label, address) of what a person may look at when it
     has ended, or waits for them. `rows`: the word for one and for more. `note`: what
     is said until the first is done. `import_step`: which step of an import it is. `unit`: what is
-    counted where that is no rows, and `succeeded` what is said in their place at the end.
+    counted where that is no rows, and `succeeded` what is said in their place at the end. `under`:
+    the page that it stands under, where that is not the register's.
     """
 
     title: Callable[[Task], str]
@@ -51,6 +52,7 @@ class TaskWords:
     note: str = ""
     unit: str = ""
     succeeded: str = ""
+    under: str = ""
 
 
 def _after_check(task: Task) -> list[Link]:
@@ -203,6 +205,7 @@ WORDS: Final[Mapping[str, TaskWords]] = {
         outcomes={name: name for name in backups.TOLD},
         rows=("MB", "MB"),
         unit=" MB",
+        under="/settings/system/backups",
         succeeded="Backed up. We opened the copy and counted its rows.",
         after=lambda _task: [("View backups", url_for("backups.index"))],
     ),
@@ -240,6 +243,7 @@ class TaskPage:
     is_live: bool
     can_stop: bool
     import_step: int
+    under: str
 
     @property
     def announcement(self) -> str:
@@ -265,6 +269,7 @@ def page_of(task: Task) -> TaskPage:
         is_live=is_live,
         can_stop=task.kind not in KINDS or KINDS[task.kind].can_stop,
         import_step=words.import_step,
+        under=words.under,
     )
 
 

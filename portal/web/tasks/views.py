@@ -11,6 +11,7 @@ from portal.services.task_kinds import KINDS
 from portal.services.tasks import Kind
 from portal.web.forms.base import refusals_flashed
 from portal.web.frame.access import actor, can, requires
+from portal.web.frame.layout import stand_under
 from portal.web.tasks.presenter import TaskPage, page_of
 
 blueprint = Blueprint("tasks", __name__, url_prefix="/tasks")
@@ -20,7 +21,10 @@ blueprint = Blueprint("tasks", __name__, url_prefix="/tasks")
 @requires("tasks.read")
 def show(public_id: UUID) -> str:
     """Show how far it got, and how it ended."""
-    return render_template("tasks/show.html", page=_page(public_id))
+    page = _page(public_id)
+    if page.under:
+        stand_under(page.under)
+    return render_template("tasks/show.html", page=page)
 
 
 @blueprint.get("/<uuid:public_id>/live")

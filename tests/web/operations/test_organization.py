@@ -233,3 +233,7 @@ def test_a_page_costs_no_further_query(app: Flask) -> None:
     with asked(db.engine, "SELECT") as after:
         pages.get("/help")
     assert len(after) == len(before)
+
+
+def test_all_that_is_wrong_is_said_together(app: Flask) -> None:
+    assert save(visit(app), name="", currency="€").wrong == ["name", "currency"]
