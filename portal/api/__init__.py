@@ -7,6 +7,7 @@ from portal.api import (
     assets,
     deliveries,
     door,
+    events,
     me,
     named_lists,
     spec,
@@ -26,6 +27,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *deliveries.OPERATIONS,
     *work.OPERATIONS,
     *alerts.OPERATIONS,
+    *events.OPERATIONS,
 )
 
 

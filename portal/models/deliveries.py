@@ -104,6 +104,20 @@ class Event(Base):
     __table_args__ = ({"sqlite_autoincrement": True},)
 
 
+class FeedEntry(Base):
+    """The place of an event among all events, tests apart, in the order of their commits.
+
+    A trigger writes it (migration 0117).
+    """
+
+    __tablename__ = "feed"
+
+    position: Mapped[Big] = mapped_column(primary_key=True)
+    event_id: Mapped[Big] = mapped_column(ForeignKey("events.id", ondelete="CASCADE"), unique=True)
+
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+
 class Delivery(Base):
     """One event on its way to one webhook.
 

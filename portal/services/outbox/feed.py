@@ -1,0 +1,95 @@
+"""Read the events one after another, in the order of their commits."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from portal.extensions import settings
+from portal.lib.paging import Cursor, UnreadableCursor
+from portal.models.deliveries import Event, FeedEntry
+from portal.services.core.refusals import Refusal
+from portal.services.core.unit_of_work import database_time, session
+
+START: Final = Cursor((0, "", ""))
+# Clean-up goes by the database's clock, an event's time by the machine's.
+SPARE: Final = timedelta(hours=1)
+
+
+class StartAgain(Refusal):
+    """The events behind this cursor are not the ones that were read."""
+
+    status = 410
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The database was restored from a backup, or this cursor is too old. Start again "
+            "without it."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FeedEvent:
+    """One event, with the body that receivers get."""
+
+    id: UUID
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FeedPage:
+    """Some events, oldest first, and the cursor behind them."""
+
+    events: Sequence[FeedEvent]
+    next: str
+
+
+def read(cursor: str | None, size: int) -> FeedPage:
+    """Return the events behind the cursor. Raises `StartAgain`, `UnreadableCursor`."""
+    current = session()
+    place = Cursor.decode(cursor, (int, str, str)) or START
+    _refuse_other_past(current, place)
+    wanted = (
+        select(FeedEntry.position, Event.public_id, Event.occurred_at, Event.body)
+        .join(Event, Event.id == FeedEntry.event_id)
+        .where(FeedEntry.position > place.key[0])
+        .order_by(FeedEntry.position)
+        .limit(size)
+    )
+    rows = current.execute(wanted).all()
+    if rows:
+        last = rows[-1]
+        place = Cursor((last.position, str(last.public_id), last.occurred_at.isoformat()))
+    return FeedPage([FeedEvent(row.public_id, row.body) for row in rows], place.encode())
+
+
+def _refuse_other_past(current: Session, place: Cursor) -> None:
+    """Refuse a cursor whose event stands at its position no longer, unless clean-up explains it: a
+    copy of the database that was put back gives its positions to other events."""
+    position, public_id, occurred = place.key
+    if place.key == START.key:
+        return
+    wanted = (
+        select(Event.public_id)
+        .join(FeedEntry, FeedEntry.event_id == Event.id)
+        .where(FeedEntry.position == position)
+    )
+    found = current.scalar(wanted)
+    if str(found) == public_id:
+        return
+    last = current.execute(select(func.max(FeedEntry.position))).scalar_one() or 0
+    if found is not None or int(position) > last or not _is_removed(current, str(occurred)):
+        raise StartAgain
+
+
+def _is_removed(current: Session, occurred: str) -> bool:
+    try:
+        at = datetime.fromisoformat(occurred)
+        age = database_time(current) - at
+    except (ValueError, TypeError, OverflowError):
+        raise UnreadableCursor from None
+    return age > timedelta(days=settings().retention_days) - SPARE
