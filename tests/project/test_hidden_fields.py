@@ -14,6 +14,7 @@ HIDDEN: Final = {
     "Draft.values",
     "Kept.text",
     "Letter.text",
+    "Letter.unsubscribe",
     "Message.next_secret",
     "Message.others",
     "Message.secret",
