@@ -312,13 +312,6 @@ WAYS_BACK: Final[Mapping[Action, tuple[IncidentKind, str]]] = {
 }
 
 
-# What the maintenance is called that keeps the cost of such a repair.
-WORK: Final[Mapping[Action, str]] = {
-    Action.RECEIVE_BACK: "Warranty repair",
-    Action.REPAIR: "Repair",
-}
-
-
 def come_back(
     actor: Actor,
     asset_id: int,
@@ -346,7 +339,8 @@ def come_back(
         asset.condition = condition or asset.condition
         closed = close_incidents(current, asset, *TROUBLE)
         if supplier or cost is not None:
-            planning_queries.keep_repair(current, asset, WORK[action], supplier, cost, note)
+            title = "Warranty repair" if action is Action.RECEIVE_BACK else "Repair"
+            planning_queries.keep_repair(current, asset, title, supplier, cost, note)
         return next((incident for incident in closed if incident.kind == kind), None)
 
     transition.perform(actor, asset_id, _closing(action, called, make, note))
