@@ -161,6 +161,7 @@ QUESTIONS = {
     "single sign-on": {"/help/running#not-yet"},
     "two-factor": {"/help/running#not-yet"},
     "stop the ERP until Monday": {"/help/held#until"},
+    "snooze a webhook": {"/help/held#until"},
     "who hears of low stock?": {"/help/alerts#who"},
     "mail the office when something is late": {"/help/alerts#email"},
     "email alerts": {"/help/alerts#email"},
