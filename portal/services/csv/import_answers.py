@@ -1,11 +1,12 @@
 """Ask a person about a file that speaks otherwise than the register, and keep the answer."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
 from portal.extensions import settings
 from portal.lib.spreadsheets.sheets import Row
@@ -25,6 +26,8 @@ SAMPLED: Final = 200  # rows, by which headings are guessed
 LOOKED_AT: Final = 20  # rows, for examples
 MOST_EXAMPLES: Final = 3
 LONGEST_EXAMPLE: Final = 40
+MOST_CORRECTED: Final = 20  # rows at a time
+MOST_CELLS: Final = 400  # on one page
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,6 @@ def answer(actor: Actor, public_id: UUID, said: FileAnswer) -> None:
     check = import_task.find_check(public_id)
     columns = [name for name, _ in check.params["headings"]]
     import_matches.refuse_unfit(columns, said.matches)
-    # What the file says never changes; so it is read before anybody has to wait for us.
     rows = list(_rows(check))
     params = {
         **check.params,
@@ -109,27 +111,80 @@ def answer(actor: Actor, public_id: UUID, said: FileAnswer) -> None:
         "words": {name: dict(words) for name, words in said.words.items()},
         "readings": _decided(columns, said, _readings(check, rows, said.matches)),
         "left_alone": [name for name in MOVED if name in columns and name not in said.matches],
-        "notes": {},
     }
-    changed = list(_changed_twins(check, rows, params))
+
+    def remember(current: Session) -> None:
+        if not said.remembers:
+            import_matches.forget(current, actor, columns)
+            return
+        # Whoever is named is on the staff list by the next time.
+        words = {name: each for name, each in said.words.items() if name != HOLDER_COLUMN}
+        kept = Remembered(said.matches, words, params["readings"])
+        import_matches.keep(current, actor, columns, kept)
+
+    _check_again(actor, check, rows, params, remember)
+
+
+def correctable(check: Task) -> Sequence[TaskRow]:
+    """Return the first rows that cannot be imported, as many as fit on a page."""
+    most = max(MOST_CELLS // max(len(check.params["matches"]), 1), 1)
+    query = import_task.rows_of(check.id).where(TaskRow.outcome == Verdict.ERROR)
+    return session().scalars(query.limit(min(most, MOST_CORRECTED))).all()
+
+
+def correct(actor: Actor, public_id: UUID, said: Mapping[int, Mapping[str, str]]) -> None:
+    """Put other cells in the place of those of rows that cannot be imported, and check all rows.
+
+    `said`: {number of the row: {column of the file: its text}}.
+    """
+    check = import_task.find_check(public_id)
+    matches = check.params["matches"]
+    cells = {
+        row.number: {**row.data["cells"], **_only(matches, said[row.number])}
+        for row in correctable(check)
+        if row.number in said
+    }
+    rows = [
+        Row(row.number, cells[row.number]) if row.number in cells else row for row in _rows(check)
+    ]
+    found = {ours: each.found for ours, each in _readings(check, rows, matches).items()}
+    said_before = check.params.get("readings", {})
+    readings = {ours: way for ours, way in {**found, **said_before}.items() if way}
+    params = {**check.params, "readings": readings}
+    _check_again(actor, check, rows, params, lambda _current: None, frozenset(cells))
+
+
+def _only(matches: Matches, cells: Mapping[str, str]) -> dict[str, str]:
+    return {name: text for name, text in cells.items() if name in matches}
+
+
+def _check_again(
+    actor: Actor,
+    check: Task,
+    rows: Sequence[Row],
+    params: dict[str, Any],
+    then: Callable[[Session], None],
+    corrected: Collection[int] = (),
+) -> None:
+    """Check the rows from the first one. They have been read before anybody has to wait for us, so
+    it is refused where somebody has done the same meanwhile."""
+    changed = list(_changed(check, rows, params, corrected))
     tags = [import_matches.cells_of(params, row.cells).get("asset_tag", "") for row in rows]
+    turn = params.get("turn", 0)
+    params |= {"notes": {}, "numbered": import_sheet.numbered(tags), "turn": turn + 1}
     with writing() as current:
         require(current, actor, import_task.PERMISSION)
-        check = tasks.locked(current, public_id)
+        check = tasks.locked(current, check.public_id)
         _refuse_late(check)
+        if check.params.get("turn", 0) != turn:
+            raise Refusal("Open this page again. Someone else has changed how the file is read")
         blank = {"outcome": None, "message": "", "asset_id": None}
         current.execute(update(TaskRow).where(TaskRow.task_id == check.id).values(blank))
         for start in range(0, len(changed), import_task.CHUNK):
             current.execute(update(TaskRow), changed[start : start + import_task.CHUNK])
-        check.params = {**params, "numbered": import_sheet.numbered(tags)}
+        check.params = params
         tasks.begin_again(current, check)
-        if said.remembers:
-            # Whoever is named is on the staff list by the next time.
-            words = {name: each for name, each in said.words.items() if name != HOLDER_COLUMN}
-            kept = Remembered(said.matches, words, params["readings"])
-            import_matches.keep(current, actor, columns, kept)
-        else:
-            import_matches.forget(current, actor, columns)
+        then(current)
 
 
 def _refuse_late(check: Task) -> None:
@@ -186,18 +241,22 @@ def _rows(check: Task) -> Iterator[Row]:
         more = len(chunk) == import_task.CHUNK
 
 
-def _changed_twins(
-    check: Task, rows: Iterable[Row], params: Mapping[str, Any]
+def _changed(
+    check: Task, rows: Iterable[Row], params: Mapping[str, Any], corrected: Collection[int]
 ) -> Iterator[dict[str, object]]:
-    """Yield the rows that the file alone rules out, or did before, as they are stored now."""
+    """Yield the rows that the file alone rules out, or did before, and those that were corrected,
+    as they are stored now."""
+    words = params.get("words", {})
     marked = select(TaskRow.number).where(
         TaskRow.task_id == check.id, TaskRow.data["twin"].as_string().is_not(None)
     )
-    before = set(session().scalars(marked))
-    for row, (column, sentence) in import_sheet.twins(rows, params["matches"], params["words"]):
+    before = {*session().scalars(marked), *corrected}
+    for row, (column, sentence) in import_sheet.twins(rows, params["matches"], words):
         if not (row.problem or sentence or row.number in before):
             continue
-        data: dict[str, object] = {"cells": row.cells}
+        data: dict[str, object] = {
+            "cells": {name: text for name, text in row.cells.items() if text}
+        }
         if row.problem:
             data["problem"] = row.problem
         if sentence:

@@ -1,6 +1,6 @@
 """The forms of an import: the file, and what its headings and words become."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
@@ -12,8 +12,9 @@ from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer t
 
 from portal.lib.spreadsheets.sheets import Sheet
 from portal.lib.typed_values import is_email
+from portal.models.tasks import Task, TaskRow
 from portal.services.core.refusals import Fault, Refusal, refuse_all
-from portal.services.csv import import_task
+from portal.services.csv import import_answers, import_task
 from portal.services.csv.export import COLUMNS, HOLDER_COLUMN
 from portal.services.csv.import_answers import FileAnswer, FileColumn, Question, undecided
 from portal.services.csv.import_matches import NAMED, Matches, field_of, reading_field, word_key
@@ -161,6 +162,79 @@ def form_of(asked: Question) -> MatchForm:
     made: MatchForm = type("FileMatchForm", (MatchForm,), dict(_fields(asked)))()
     made.asked = asked
     return made
+
+
+@dataclass(frozen=True, slots=True)
+class CellLine:
+    """A cell of a row that cannot be imported, and what is wrong with it."""
+
+    field: Field
+    faults: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class RowLines:
+    """A row that cannot be imported; `faults` of it that no cell is shown for."""
+
+    number: int
+    faults: Sequence[str]
+    cells: Sequence[CellLine]
+
+
+class CorrectForm(PortalForm):
+    """The cells of rows that cannot be imported: `correct_form` makes it with them."""
+
+    wrong: Sequence[TaskRow]
+    headings: Mapping[str, tuple[int, str]]
+
+    @property
+    def rows(self) -> list[RowLines]:
+        return [self._row(row) for row in self.wrong]
+
+    def said(self) -> dict[int, dict[str, str]]:
+        """Return what the cells say now, by row and column of the file."""
+        return {
+            row.number: {
+                name: typed(self[_cell_of(row, at)])
+                for name, (at, _) in self.headings.items()
+                if _is_editable(row, name)
+            }
+            for row in self.wrong
+        }
+
+    def _row(self, row: TaskRow) -> RowLines:
+        faults, cells = row.message.splitlines(), []
+        for name, (at, heading) in self.headings.items():
+            if _is_editable(row, name):
+                own = [line for line in faults if line.startswith(f"{heading}: ")]
+                faults = [line for line in faults if line not in own]
+                said = [line.removeprefix(f"{heading}: ") for line in own]
+                cells.append(CellLine(self[_cell_of(row, at)], said))
+        return RowLines(row.number, faults, cells)
+
+
+def correct_form(check: Task) -> CorrectForm:
+    matches, headings = check.params["matches"], check.params["headings"]
+    shown = {name: (at, said) for at, (name, said) in enumerate(headings) if name in matches}
+    wrong = import_answers.correctable(check)
+    fields = {
+        _cell_of(row, at): StringField(heading, default=row.data["cells"].get(name, ""))
+        for row in wrong
+        for name, (at, heading) in shown.items()
+        if _is_editable(row, name)
+    }
+    made: CorrectForm = type("RowsForm", (CorrectForm,), fields)()
+    made.wrong, made.headings = wrong, shown
+    return made
+
+
+def _cell_of(row: TaskRow, at: int) -> str:
+    return f"cell_{row.number}_{at}"
+
+
+def _is_editable(row: TaskRow, name: str) -> bool:
+    """A field of one line would lose what stands in several."""
+    return "\n" not in row.data["cells"].get(name, "")
 
 
 def chosen_matches(check_params: Mapping[str, Any]) -> Matches:

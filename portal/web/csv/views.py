@@ -20,7 +20,7 @@ from portal.services.webhooks.queries import count_listeners
 from portal.web.assets.forms import AssetFilterForm
 from portal.web.assets.views import list_page
 from portal.web.csv import wording
-from portal.web.csv.forms import UploadForm, chosen_matches, form_of
+from portal.web.csv.forms import UploadForm, chosen_matches, correct_form, form_of
 from portal.web.csv.wording import origin_notes
 from portal.web.forms.base import PortalForm, refusals_in, status_of
 from portal.web.forms.csv_download import csv_download
@@ -186,6 +186,23 @@ def match(public_id: UUID) -> Answer | tuple[str, int]:
         asks_more=asks_more,
         notes=list(origin_notes(check)),
     )
+    return page, status_of(form)
+
+
+@match_blueprint.route("/<uuid:public_id>/correct", methods=["GET", "POST"])
+@requires(import_task.PERMISSION)
+def correct(public_id: UUID) -> Answer | tuple[str, int]:
+    """Correct the rows that cannot be imported, and check all of them again."""
+    check = import_task.find_check(public_id)
+    form = correct_form(check)
+    if check.params.get("import") or not form.wrong:
+        return redirect(url_for("importing.check", public_id=public_id))
+    if form.validate_on_submit():
+        with refusals_in(form):
+            import_answers.correct(actor(), public_id, form.said())
+            return redirect(url_for("tasks.show", public_id=public_id))
+    wrong = import_task.outcome_counts(check)[Verdict.ERROR]
+    page = render_template("csv/import_correct.html", task=check, form=form, wrong=wrong)
     return page, status_of(form)
 
 

@@ -8,11 +8,13 @@ from sqlalchemy.orm import Session
 from portal.models.assets import Asset
 from portal.models.audit import AuditEntry
 from portal.models.tasks import ImportMatch
+from portal.services import tasks
 from portal.services.core.permissions import Actor
 from portal.services.core.unit_of_work import session, writing
-from portal.services.csv import import_matches, import_rows
+from portal.services.csv import import_answers, import_matches, import_rows
 from portal.services.csv.import_matches import Remembered
 from portal.services.csv.import_rows import ImportOptions
+from tests.services.csv.import_steps import check, found, rows_of
 from tests.support.database.rivals import Rival, meanwhile
 from tests.support.factories import make_asset, make_user
 
@@ -77,3 +79,20 @@ def test_a_row_is_judged_by_what_its_asset_has_become(app: Flask) -> None:
 
     answer = meanwhile(app, carry_on, change)
     assert answer.sentence == "The asset changed after the check. Check the file again"
+
+
+def test_rows_are_not_corrected_in_a_file_that_is_meanwhile_read_otherwise(app: Flask) -> None:
+    ana = make_user("admin")
+    check_id = check(ana, "name,purchase_date\nChair,soon\n")
+
+    def correct() -> None:
+        import_answers.correct(ana.actor, check_id, {2: {"purchase_date": "2023-05-01"}})
+
+    def read_otherwise(current: Session) -> None:
+        task = tasks.locked(current, check_id)
+        task.params = {**task.params, "turn": 1}
+
+    refused = meanwhile(app, correct, read_otherwise)
+    assert refused.sentence.startswith("Open this page again")
+    assert found(check_id)[0][1] == "error"
+    assert rows_of(check_id)[0].data["cells"]["purchase_date"] == "soon"

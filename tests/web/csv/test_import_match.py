@@ -101,7 +101,7 @@ def test_the_file_that_failed_has_its_own_headings_separator_and_letters(app: Fl
     page = pages.get(look)
     assert guess in page.main
     assert page.rows()[1][3].startswith("Anschaffung: Enter the purchase date as a date")
-    (failed,) = page.links("Download it with error details")
+    (failed,) = page.links("download it with error details")
     lines = pages.client.get(failed, buffered=True).get_data(as_text=True).splitlines()
     assert (
         lines[0] == "\ufeffInventarnummer;Bezeichnung;Kategorie;Zustand;Anschaffung;Farbe;problem"
@@ -176,9 +176,9 @@ def test_headings_and_words_are_never_run(app: Flask) -> None:
     assert not page.root.find_all("b", "u")
 
 
-def checked(pages: Pages, page: Page, **said: str) -> Page:
+def checked(pages: Pages, page: Page, button: str = "Continue", **said: str) -> Page:
     """The question is answered, and the rows are looked at."""
-    page = pages.submit(page.form(), "Continue", **said)
+    page = pages.submit(page.form(), button, **said)
     job.work(KINDS)
     (look,) = pages.get(page.path).links("Review rows")
     return pages.get(look)
@@ -280,3 +280,44 @@ def test_a_person_can_be_somebody_else_on_the_list(app: Flask) -> None:
     (word,) = [name for name in page.form().fields if name.startswith("word_")]
     page = checked(pages, page, **{word: "to:maria@example.com"})
     assert page.rows()[0][-1] == "Holder: no one → Maria Lopez"
+
+
+def test_rows_are_corrected_where_they_are_shown(app: Flask) -> None:
+    pages = visit(app)
+    text = (
+        "Name;Tag;Bought on;Price;Notes\n"
+        'Chair;C-1;soon;many;"two\nlines"\nDesk;C-1;2023-01-02;20,50;\nSofa;;;;\n'
+    )
+    page = checked(pages, send(pages, text.encode()))
+    (here,) = page.links("Correct them here")
+    page = pages.get(here)
+    assert page.h1 == "Correct rows"
+    assert "Row 2" in page.main
+    assert "Enter the purchase date as year, month, and day" in page.main
+    assert "Row 2 already has this tag" in page.main
+    form = page.form()
+    assert [name for name in form.fields if name.startswith("cell_")] == [
+        *(f"cell_2_{at}" for at in range(4)),  # of what has two lines nothing is lost
+        *(f"cell_3_{at}" for at in range(5)),
+    ]
+    cells = {"cell_2_2": "2023-05-01", "cell_2_3": "1.250", "cell_3_1": "C-1"}
+    page = checked(pages, page, button="Check again", **cells)
+    assert [row[2] for row in page.rows()] == ["Add", "Failed", "Add"]
+    (here,) = page.links("Correct it here")
+    page = checked(pages, pages.get(here), button="Check again", cell_3_1="C-2")
+    pages.submit(page.form(page.path), "Import 3 rows")
+    job.work(KINDS)
+    chair, desk = pages.get("/assets/1").main, pages.get("/assets/2").main
+    told = ("C-1", "May 1, 2023", "EUR 1,250.00", "two", "lines")
+    assert [words for words in told if words not in chair] == []
+    assert "C-2" in desk
+    assert pages.get(here).h1 == "Import results"
+
+
+def test_of_very_many_wrong_rows_the_first_are_corrected(app: Flask) -> None:
+    pages = visit(app)
+    page = send(pages, b"Name;Bought on\n" + b"Chair;soon\n" * 30)
+    page = checked(pages, page, column_1="purchase_date")
+    page = pages.get(page.links("Correct them here")[0])
+    assert "the first 20 of 30 rows that can’t be imported" in page.main
+    assert len([name for name in page.form().fields if name.startswith("cell_")]) == 40

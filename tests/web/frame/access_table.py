@@ -72,6 +72,7 @@ assets.edit
     actions.receive_stock actions.issue_stock actions.adjust_stock
     bulk.confirm bulk.show
     importing.upload importing.check importing.failed importing.example import_match.match
+    import_match.correct
     categories.new categories.edit categories.merge categories.delete
     locations.new locations.edit locations.merge locations.delete spellings.merge
     staff.new staff.edit staff.leave staff.come_back
