@@ -51,7 +51,7 @@ class TaskWords:
     import_step: int = 0
     note: str = ""
     unit: str = ""
-    succeeded: str = ""
+    succeeded: Callable[[Task], str] | None = None
     under: str = ""
 
 
@@ -202,11 +202,11 @@ WORDS: Final[Mapping[str, TaskWords]] = {
     ),
     backups.NAME: TaskWords(
         title=lambda _task: "Back up the database",
-        outcomes={name: name for name in backups.TOLD},
+        outcomes={},
         rows=("MB", "MB"),
         unit=" MB",
         under="/settings/system/backups",
-        succeeded="Backed up. We opened the copy and counted its rows.",
+        succeeded=lambda task: f"We opened the copy and counted {backups.counted(task.counts)}.",
         after=lambda _task: [("View backups", url_for("backups.index"))],
     ),
     erase.NAME: TaskWords(title=lambda _task: "Erase a person", outcomes={}),
@@ -286,7 +286,7 @@ def _sentence(task: Task, words: TaskWords) -> str:
     if task.state == TaskState.WAITING:
         return f"Starting soon, with {plural(task.total, *words.rows)} to process."
     if task.state == TaskState.DONE and words.succeeded:
-        return words.succeeded
+        return words.succeeded(task)
     if task.state == TaskState.DONE:
         return f"{plural(task.done, *words.rows)} processed."
     if task.state == TaskState.STOPPED:
