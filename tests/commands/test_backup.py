@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
@@ -271,8 +272,19 @@ def test_the_newest_are_kept_and_those_of_a_clock_that_ran_ahead_go_first(
     (backups.folder() / "by-hand.backup").write_text("of a person")
     assert back_up_now().state == TaskState.DONE
     left = [each.name for each in backups.kept()]
+    assert len(left) == 7
     assert left[1:] == [f"portal-{day}-030000.backup" for day in days[:1:-1]]
     assert (backups.folder() / "by-hand.backup").exists()
+
+
+def test_where_the_portal_makes_none_by_itself_it_deletes_none(
+    app: Flask, tools: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(app.extensions, "settings", replace(settings(), backup_keep=0))
+    backups.folder().mkdir(mode=0o700)
+    (backups.folder() / "portal-2026-01-01-030000.backup").write_text("earlier")
+    assert back_up_now().state == TaskState.DONE
+    assert len(backups.kept()) == 2
 
 
 def test_a_disk_with_too_little_left_is_one_sentence_and_no_file(

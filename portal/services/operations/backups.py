@@ -530,11 +530,15 @@ def _clear_up(where: Path) -> None:
 
 
 def _forget_old(where: Path, newest: Path) -> None:
-    """Keep the newest ones. Those that claim a time to come are of a clock that was wrong."""
+    """Keep the newest ones, or all where the portal is to make none by itself. Those that claim a
+    time to come are of a clock that was wrong."""
+    keep = settings().backup_keep
+    if not keep:
+        return
     now = utcnow() + AHEAD
     others = [each for each in kept() if each.name != newest.name]
     others.sort(key=lambda each: (each.at < now, each.name), reverse=True)
-    for old in others[max(0, settings().backup_keep - 1) :]:
+    for old in others[keep - 1 :]:
         with suppress(OSError):
             (where / old.name).unlink()
 
