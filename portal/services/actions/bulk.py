@@ -17,10 +17,11 @@ from portal.models.assets import Action, Asset, AssetStatus
 from portal.models.assignments import Assignment
 from portal.models.tasks import Task, TaskRow
 from portal.services import tasks
-from portal.services.actions import assignments, incidents, lifecycle
+from portal.services.actions import incidents, lifecycle
 from portal.services.actions.planning import maintenance as planning_maintenance
 from portal.services.actions.planning.rules import PlanValues
 from portal.services.actions.rules import why_not
+from portal.services.actions.verbs import VERBS
 from portal.services.assets.queries import AssetFilter, holders, matching
 from portal.services.core.keyset import one_more, page_at
 from portal.services.core.permissions import Actor, require
@@ -63,7 +64,7 @@ def start(actor: Actor, action: Action, ids: Sequence[int], values: Mapping[str,
 
     `values` are plain: text, numbers, dates as text.
     """
-    if action not in VERBS:
+    if action not in FOR_MANY:
         raise Refusal("You can’t do this with several assets")
     if not ids:
         raise Refusal("Select at least 1 asset")
@@ -124,7 +125,7 @@ def _chosen(action: Action, asset: Asset, held: Assignment | None) -> BulkAsset:
 
 
 def _step(current: Session, task: Task) -> Step:
-    verb, values = VERBS[Action(task.params["action"])], task.params["values"]
+    verb, values = FOR_MANY[Action(task.params["action"])], task.params["values"]
     actor = replace(tasks.actor_of(task, Origin.BULK), batch_id=task.public_id)
     query = select(TaskRow).where(
         TaskRow.task_id == task.id, TaskRow.number > task.cursor.get("number", 0)
@@ -171,11 +172,12 @@ def _fields(values: Mapping[str, Any]) -> dict[str, Any]:
 
 # The verb of each action, which takes what was typed by the names of its arguments. What it returns
 # says False where it left all as it was.
-VERBS: Final[Mapping[Action, Callable[..., object]]] = {
+FOR_MANY: Final[Mapping[Action, Callable[..., object]]] = {
     Action.EDIT: _edit,
-    Action.ALLOCATE: assignments.allocate,
-    **{action: partial(incidents.take_back, action=action) for action in incidents.RETURNS},
-    Action.TRANSFER: incidents.transfer,
+    **{
+        action: VERBS[action].call
+        for action in (Action.ALLOCATE, *incidents.RETURNS, Action.TRANSFER)
+    },
     Action.SCHEDULE_MAINTENANCE: _schedule,
     Action.DELETE: lifecycle.delete_asset,
 }

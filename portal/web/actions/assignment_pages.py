@@ -1,7 +1,6 @@
 """The pages that say who has an asset: check out and in, allocate, revoke."""
 
 from datetime import UTC, datetime, time, timedelta
-from functools import partial
 from typing import Any, ClassVar, Final
 from uuid import UUID
 
@@ -10,7 +9,6 @@ from wtforms import BooleanField, RadioField
 from portal.engine.events.catalogue import EventName
 from portal.lib.clock import utcnow
 from portal.models.assets import Action, Asset, AssetStatus, Condition
-from portal.services.actions import assignments, incidents
 from portal.services.assets.snapshots import open_assignment
 from portal.services.core.refusals import Refusal
 from portal.services.webhooks.queries import count_listeners
@@ -18,7 +16,6 @@ from portal.web.actions.forms import (
     CONDITIONS,
     ActionForm,
     ActionPage,
-    doing,
     line_field,
     location_field,
     note_field,
@@ -208,7 +205,6 @@ PAGES: Final = (
         lede="Choose a person and a due date. Overdue assets appear on Overview and under Alerts.",
         done="Checked out {tag} to {holder}, due {due}.",
         form=CheckOutForm,
-        run=doing(assignments.check_out),
         main=frozenset({AssetStatus.AVAILABLE}),
     ),
     ActionPage(
@@ -220,7 +216,6 @@ PAGES: Final = (
         lede="No due date. To set a due date, check it out instead.",
         done="Allocated {tag} to {holder}.",
         form=AllocateForm,
-        run=doing(assignments.allocate),
         main=frozenset({AssetStatus.AVAILABLE}),
     ),
     ActionPage(
@@ -232,7 +227,6 @@ PAGES: Final = (
         lede="{holder} is returning it.",
         done="Checked in {tag}. It’s now {status}.",
         form=CheckInForm,
-        run=doing(partial(incidents.take_back, action=Action.CHECK_IN)),
         context=_of_repair,
         main=frozenset({AssetStatus.CHECKED_OUT}),
     ),
@@ -246,7 +240,6 @@ PAGES: Final = (
         done="{tag} is now due {due}. It was due {was_due}.",
         submit="Save due date",
         form=DueDateForm,
-        run=doing(assignments.change_due_date),
         main=frozenset({AssetStatus.CHECKED_OUT}),
     ),
     ActionPage(
@@ -258,7 +251,6 @@ PAGES: Final = (
         lede="Currently with {holder}.",
         done="Revoked {tag}. It’s now {status}.",
         form=RevokeForm,
-        run=doing(partial(incidents.take_back, action=Action.REVOKE)),
         context=_of_repair,
         main=frozenset({AssetStatus.ALLOCATED}),
     ),
@@ -270,7 +262,6 @@ PAGES: Final = (
         lede="Currently with {holder}. This moves the allocation in one step.",
         done="Reassigned {tag} to {holder}.",
         form=ReassignForm,
-        run=doing(assignments.reassign),
         main=frozenset({AssetStatus.ALLOCATED}),
     ),
 )

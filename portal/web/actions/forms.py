@@ -13,8 +13,8 @@ from portal.extensions import settings
 from portal.lib.typed_values import read_amount
 from portal.models.assets import Action, Asset, AssetStatus, Condition
 from portal.services.actions.rules import RULES, Rule, longest
+from portal.services.actions.verbs import VERBS, Verb
 from portal.services.assets import named_lists, staff
-from portal.services.core.permissions import Actor
 from portal.web.forms.additions import PARTS, AddingForm, new_name, new_person
 from portal.web.forms.base import typed
 from portal.web.forms.parsing import TypedField, row_id
@@ -127,42 +127,16 @@ def _places() -> list[SelectChoice]:
 NOWHERE: Final[frozenset[AssetStatus]] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
-    """An action as it was sent. `subject`: a reservation or a maintenance that it is about."""
-
-    actor: Actor
-    asset_id: int
-    form: Any
-    subject: UUID | None = None
-
-
-def doing(
-    verb: Callable[..., object], values: Callable[..., object] | None = None
-) -> Callable[[Submission], object]:
-    """Call a verb of the services with the subject's id, else the asset's, and what was typed: by
-    the names of the form's fields, or as one object of `values`."""
-
-    def run(sent: Submission) -> object:
-        target, typed = sent.subject or sent.asset_id, sent.form.filled()
-        if values:
-            return verb(sent.actor, target, values(**typed))
-        return verb(sent.actor, target, **typed)
-
-    return run
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionPage:
     """One action with its form at `/assets/<id>/<slug>`, or `/assets/<id>/<slug>/<subject>`.
 
-    `timeline`: title of the line that it leaves there; blank where it is two actions.
-    `run` calls the one service verb. `title`, `lede` and `done`, the flash, may name {tag}, {name},
-    {status}, {location}, {holder} and {due}, the flash also {was_due}. `main` are the statuses in
-    which its button stands in front; elsewhere it is under More. `tab`: the route of the asset's
-    tab to which it leads back. With a subject (a reservation, a maintenance) it has no button on
-    the asset page; a list beside links to it. `context` gives its template further values.
-    `way_back`: the link beside the button.
+    `timeline`: title of the line that it leaves there; blank where it is two actions. `title`,
+    `lede` and `done`, the flash, may name {tag}, {name}, {status}, {location}, {holder} and {due},
+    the flash also {was_due}. `main` are the statuses in which its button stands in front; elsewhere
+    it is under More. `tab`: the route of the asset's tab to which it leads back. With a subject (a
+    reservation, a maintenance) it has no button on the asset page; a list beside links to it.
+    `context` gives its template further values. `way_back`: the link beside the button.
     """
 
     action: Action
@@ -171,7 +145,6 @@ class ActionPage:
     title: str
     done: str
     form: type[ActionForm]
-    run: Callable[[Submission], object]
     timeline: str = ""
     lede: str = ""
     submit: str = ""
@@ -179,14 +152,13 @@ class ActionPage:
     way_back: str = "Cancel"
     main: frozenset[AssetStatus] = NOWHERE
     tab: str = "assets.show"
-    with_subject: bool = False
     template: str = "actions/form.html"
-    address: str = ""
     context: Callable[[Asset, UUID | None], dict[str, Any]] | None = None
 
     @property
-    def slug(self) -> str:
-        return self.address or self.action.replace("_", "-")
+    def verb(self) -> Verb:
+        """Return what it does, which names its URL."""
+        return VERBS[self.action]
 
     @property
     def rule(self) -> Rule:

@@ -1,6 +1,5 @@
 """The pages of moving, losing, breaking, claiming and disposing of an asset."""
 
-from functools import partial
 from typing import Any, ClassVar, Final
 from uuid import UUID
 
@@ -13,8 +12,7 @@ from portal.engine.events.words import METHODS
 from portal.lib.typed_values import read_amount, read_day
 from portal.models.assets import Action, Asset, AssetStatus, Condition
 from portal.models.assignments import IncidentKind
-from portal.services.actions import incidents
-from portal.services.actions.incidents import ClaimValues, DisposalValues, Method, open_incidents
+from portal.services.actions.incidents import Method, open_incidents
 from portal.services.actions.planning.queries import plans_of
 from portal.services.core.unit_of_work import session
 from portal.web.actions.forms import (
@@ -22,7 +20,6 @@ from portal.web.actions.forms import (
     ActionPage,
     amount_field,
     condition_field,
-    doing,
     in_currency,
     line_field,
     location_field,
@@ -99,7 +96,6 @@ PAGES: Final = (
         lede="The holder stays the same.",
         done="Moved {tag} to {location}.",
         form=TransferForm,
-        run=doing(incidents.transfer),
         main=frozenset({AssetStatus.ALLOCATED}),
     ),
     ActionPage(
@@ -113,7 +109,6 @@ PAGES: Final = (
         ),
         done="Reported {tag} as broken.",
         form=BrokenForm,
-        run=doing(incidents.report_broken),
         kind="danger",
         main=frozenset({AssetStatus.CHECKED_OUT}),
     ),
@@ -128,7 +123,6 @@ PAGES: Final = (
         context=_plans,
         done="Reported {tag} as lost.",
         form=LostForm,
-        run=doing(incidents.report_lost),
         kind="danger",
     ),
     ActionPage(
@@ -140,7 +134,6 @@ PAGES: Final = (
         lede="This ends its check-out or allocation.",
         done="Sent {tag} for warranty repair.",
         form=ClaimForm,
-        run=doing(incidents.send_to_warranty, ClaimValues),
         main=frozenset({AssetStatus.BROKEN}),
     ),
     ActionPage(
@@ -155,7 +148,6 @@ PAGES: Final = (
         submit="Dispose of asset",
         done="Disposed of {tag}.",
         form=DisposalForm,
-        run=doing(incidents.liquidate, DisposalValues),
         kind="danger",
         main=frozenset({AssetStatus.BROKEN, AssetStatus.LOST}),
     ),
@@ -208,7 +200,6 @@ RETURN_PAGES: Final = (
         lede="The warranty repair is finished. The asset becomes available again.",
         done="Received {tag} back.",
         form=ReceivedBackForm,
-        run=doing(partial(incidents.come_back, action=Action.RECEIVE_BACK)),
         main=frozenset({AssetStatus.WARRANTY}),
     ),
     ActionPage(
@@ -220,7 +211,6 @@ RETURN_PAGES: Final = (
         lede="The asset becomes available again.",
         done="Marked {tag} as repaired.",
         form=RepairedForm,
-        run=doing(partial(incidents.come_back, action=Action.REPAIR)),
         main=frozenset({AssetStatus.BROKEN}),
     ),
     ActionPage(
@@ -232,7 +222,6 @@ RETURN_PAGES: Final = (
         lede="The asset becomes available again.",
         done="Marked {tag} as found.",
         form=BackForm,
-        run=doing(partial(incidents.come_back, action=Action.FIND)),
         main=frozenset({AssetStatus.LOST}),
     ),
     ActionPage(
@@ -244,7 +233,6 @@ RETURN_PAGES: Final = (
         lede="The asset returns to its previous status.",
         done="Undid {tag}’s disposal.",
         form=NoteForm,
-        run=doing(incidents.undo_liquidation),
         main=frozenset({AssetStatus.LIQUIDATED}),
     ),
     ActionPage(
@@ -256,7 +244,6 @@ RETURN_PAGES: Final = (
         lede="It returns to the register with its previous status.",
         done="Restored {tag}.",
         form=NoteForm,
-        run=doing(incidents.restore),
         main=frozenset(AssetStatus),
     ),
 )

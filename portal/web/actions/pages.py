@@ -1,8 +1,9 @@
 """Every action of the register: one table, and which of them an asset offers now.
 
-To add an action: its row in `rules.py`, its verb, and an `ActionPage` in one of the tables
-below. The button on the asset's page, the route, the permission, the guard, the double submit and
-"This will notify 2 webhooks" come from here and from `web/assets/action_views.py`.
+To add an action: its row in `rules.py`, its verb and the row of that in `verbs.py`, and an
+`ActionPage` in one of the tables below. The button on the asset's page, the route, the permission,
+the guard, the double submit and "This will notify 2 webhooks" come from here and from
+`web/assets/action_views.py`.
 """
 
 from dataclasses import dataclass
@@ -50,7 +51,7 @@ def action_buttons(asset: Asset) -> list[Button]:
         for page in PAGES
         if asset.kind in page.rule.kinds
         and page.rule.on_deleted is deleted
-        and not page.with_subject
+        and not page.verb.subject
     ]
     return [_button(page, asset) for page in fit if can(page.rule.permission)]
 

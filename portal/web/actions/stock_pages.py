@@ -10,8 +10,7 @@ from wtforms.validators import InputRequired
 from portal.lib.typed_values import read_count
 from portal.models.assets import Action, Asset, AssetStatus, MoveKind
 from portal.services.actions import stock
-from portal.services.core.permissions import Actor
-from portal.web.actions.forms import ActionForm, ActionPage, doing, note_field
+from portal.web.actions.forms import ActionForm, ActionPage, note_field
 from portal.web.forms.parsing import TypedField
 
 MAIN: Final = frozenset({AssetStatus.AVAILABLE})
@@ -50,45 +49,40 @@ class AdjustForm(NumberForm):
     def defaults(cls, asset: Asset, subject: UUID | None) -> dict[str, Any]:
         return {"quantity": stock.balance(asset)}
 
-
-def _adjust(actor: Actor, asset_id: int, *, quantity: int, kind: str, note: str) -> bool:
-    is_loss = kind == MoveKind.LOSS
-    return stock.adjust(actor, asset_id, quantity=quantity, is_loss=is_loss, note=note)
+    def filled(self) -> dict[str, Any]:
+        """Return what was filled in, and of the reason whether it is a loss."""
+        values = super().filled()
+        return values | {"is_loss": values.pop("kind") == MoveKind.LOSS}
 
 
 PAGES: Final = (
     ActionPage(
         action=Action.ISSUE_STOCK,
         timeline="Stock issued",
-        address="issue",
         label="Issue",
         icon="box-arrow-up-right",
         title="Issue {name}",
         lede="Record issued items. This lowers the quantity.",
         done="Updated {tag}’s quantity.",
         form=IssueForm,
-        run=doing(stock.issue),
         tab="stock.moves",
         main=MAIN,
     ),
     ActionPage(
         action=Action.RECEIVE_STOCK,
         timeline="Stock received",
-        address="receive",
         label="Receive",
         icon="box-arrow-in-down-left",
         title="Receive {name}",
         lede="Record received items. This raises the quantity.",
         done="Updated {tag}’s quantity.",
         form=ReceiveForm,
-        run=doing(stock.receive),
         tab="stock.moves",
         main=MAIN,
     ),
     ActionPage(
         action=Action.ADJUST_STOCK,
         timeline="Stock counted",
-        address="adjust",
         label="Adjust quantity",
         icon="123",
         title="Adjust {name}’s quantity",
@@ -96,7 +90,6 @@ PAGES: Final = (
         done="Updated {tag}’s quantity.",
         submit="Save quantity",
         form=AdjustForm,
-        run=doing(_adjust),
         tab="stock.moves",
         main=MAIN,
     ),

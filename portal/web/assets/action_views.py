@@ -12,7 +12,7 @@ from portal.services.actions.rules import STATUS_WORDS
 from portal.services.assets.snapshots import open_assignment
 from portal.services.core.unit_of_work import once_only
 from portal.services.webhooks.queries import count_listeners
-from portal.web.actions.forms import ActionForm, ActionPage, Submission
+from portal.web.actions.forms import ActionForm, ActionPage
 from portal.web.actions.pages import PAGES, obstacle
 from portal.web.assets.presenter import show_tab, summary_of
 from portal.web.forms.additions import add_typed
@@ -34,22 +34,25 @@ def _view(page: ActionPage) -> View:
         form.prepare(asset, subject)
         if form.is_submitted() and not add_typed(form, actor()) and form.validate():
             with refusals_in(form):
-                return _done(page, Submission(actor(), asset_id, form, subject))
+                return _done(page, asset_id, form, subject)
         return _shown(page, asset, form, subject)
 
     return view
 
 
-def _done(page: ActionPage, sent: Submission) -> Response:
-    was_due = _names(lifecycle.find_asset(sent.asset_id))["due"]
+def _done(page: ActionPage, asset_id: int, form: ActionForm, subject: UUID | None) -> Response:
+    was_due = _names(lifecycle.find_asset(asset_id))["due"]
+
+    def run() -> object:
+        return page.verb.run(actor(), subject or asset_id, form.filled())
 
     def path(changed: object) -> str:
-        names = _names(lifecycle.find_asset(sent.asset_id))
+        names = _names(lifecycle.find_asset(asset_id))
         words = page.done.format(**names, was_due=was_due)
         say_whether_changed(changed is not False, words, UNHEARD)
-        return url_for(page.tab, asset_id=sent.asset_id)
+        return url_for(page.tab, asset_id=asset_id)
 
-    return redirect(once_only(owner(), sent.form.once_value, lambda: page.run(sent), path))
+    return redirect(once_only(owner(), form.once_value, run, path))
 
 
 def _shown(page: ActionPage, asset: Asset, form: ActionForm, subject: UUID | None) -> Answer:
@@ -88,7 +91,7 @@ def _names(asset: Asset) -> dict[str, str]:
 
 def _add_routes() -> None:
     for page in PAGES:
-        address = f"/{page.slug}/<uuid:subject>" if page.with_subject else f"/{page.slug}"
+        address = f"/{page.verb.slug}" + ("/<uuid:subject>" if page.verb.subject else "")
         blueprint.add_url_rule(address, str(page.action), _view(page), methods=["GET", "POST"])
 
 

@@ -8,11 +8,12 @@ from sqlalchemy import func, select
 from portal.models.assets import Action, AssetKind, AssetStatus
 from portal.models.deliveries import Event
 from portal.services.actions.rules import RULES, why_not
+from portal.services.actions.verbs import VERBS
 from portal.services.core.unit_of_work import session
 from tests.services.actions.every_action import FILLED, asset_in
 from tests.support.factories import make_asset, make_location
 from tests.support.pages import Pages
-from tests.web.actions.test_every_plan_page import BY_ACTION, STEPS
+from tests.web.actions.test_every_plan_page import STEPS
 
 PLANNED = (Action.RESERVE, Action.SCHEDULE_MAINTENANCE)
 STOCK: dict[Action, dict[str, Any]] = {
@@ -51,7 +52,7 @@ def refused(
 
 def test_it_acts_where_it_is_legal_and_says_why_not_elsewhere(pages: Pages) -> None:
     for action in FILLED:
-        slug, values = BY_ACTION[action].slug, typed(action)
+        slug, values = VERBS[action].slug, typed(action)
         legal = [status for status in AssetStatus if why_not(action, status) is None]
         illegal = next(status for status in AssetStatus if status not in legal)
         for status in (legal[0], illegal):  # the rest of the table is the service's
@@ -78,7 +79,7 @@ def test_the_page_offers_three_at_most_and_says_why_others_are_off(
     panels = [node for node in page.root.walk() if "drop-panel" in node.get("class").split()]
     offered = {node.get("href") for panel in panels for node in panel.find_all("a")}
     for action in (*FILLED, *PLANNED):
-        url = f"/assets/{asset_id}/{BY_ACTION[action].slug}"
+        url = f"/assets/{asset_id}/{VERBS[action].slug}"
         reason = why_not(action, status, undo=UNDO)
         assert (url in page.links()) is (reason is None)
         assert reason is None or f", not now: {reason.partition('. ')[2]}" in page.main
@@ -116,7 +117,7 @@ def test_it_is_deleted_where_nobody_needs_it(pages: Pages) -> None:
 def test_stock_takes_its_own_actions_and_no_others(pages: Pages) -> None:
     toner, lamp = make_asset("Toner", kind="stock", quantity=9), make_asset()
     for action, values in STOCK.items():
-        slug, before = BY_ACTION[action].slug, told()
+        slug, before = VERBS[action].slug, told()
         pages.submit(pages.get(f"/assets/{toner}/{slug}").form(), **values)
         assert told() == before + 1, action
         refused(pages, f"/assets/{lamp}/{slug}", values, "is a single item")
@@ -124,7 +125,7 @@ def test_stock_takes_its_own_actions_and_no_others(pages: Pages) -> None:
     for action in (*FILLED, *PLANNED):
         if AssetKind.STOCK not in RULES[action].kinds:
             values = planned[action]() if action in planned else typed(action)
-            refused(pages, f"/assets/{toner}/{BY_ACTION[action].slug}", values, "is a consumable.")
+            refused(pages, f"/assets/{toner}/{VERBS[action].slug}", values, "is a consumable.")
 
 
 def test_every_action_is_taken_through_its_page_somewhere_here() -> None:

@@ -8,8 +8,8 @@ from flask import Flask
 
 from portal.models.assets import Action, AssetStatus
 from portal.services.actions.rules import RULES, why_not
+from portal.services.actions.verbs import VERBS
 from portal.services.core.time_zones import today
-from portal.web.actions.pages import PAGES
 from tests.services.actions.plan_examples import at, told
 from tests.services.actions.planned_asset import LATER, Planned, is_to_be_taken, planned_in
 from tests.support.factories import make_asset, make_staff
@@ -22,7 +22,6 @@ def moment(hours: float) -> str:
     return f"{at(LATER + hours):%Y-%m-%dT%H:%M}"
 
 
-BY_ACTION: Final = {page.action: page for page in PAGES}
 # What each step is about, and what a person fills in.
 Step = tuple[Callable[[Planned], UUID | None], Callable[[], dict[str, Any]]]
 STEPS: Final[Mapping[Action, Step]] = {
@@ -56,7 +55,7 @@ def take(pages: Pages, it: Planned, action: Action, status: AssetStatus) -> None
     """Through its page, or refused there and told nobody."""
     about, fill = STEPS[action]
     subject = about(it)
-    path = f"/assets/{it.asset_id}/{BY_ACTION[action].slug}" + (f"/{subject}" if subject else "")
+    path = f"/assets/{it.asset_id}/{VERBS[action].slug}" + (f"/{subject}" if subject else "")
     before, values = told(), fill()
     if is_to_be_taken(action, status):
         page = pages.submit(pages.get(path).form(), **values)
@@ -91,6 +90,6 @@ def test_no_step_is_taken_through_the_page_of_another_asset(app: Flask) -> None:
     pages.get(f"/assets/{other}")
     for action, (about, fill) in STEPS.items():
         if subject := about(it):
-            path = f"/assets/{other}/{BY_ACTION[action].slug}/{subject}"
+            path = f"/assets/{other}/{VERBS[action].slug}/{subject}"
             assert pages.post(path, fill()).status == 404, action
     assert told() == before
