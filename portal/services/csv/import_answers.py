@@ -138,6 +138,8 @@ def correct(actor: Actor, public_id: UUID, said: Mapping[int, Mapping[str, str]]
     `said`: {number of the row: {column of the file: its text}}.
     """
     check = import_task.find_check(public_id)
+    if check.state != TaskState.DONE:
+        raise Refusal("Wait until the check finishes")
     matches = check.params["matches"]
     cells = {
         row.number: {**row.data["cells"], **_only(matches, said[row.number])}

@@ -195,7 +195,7 @@ def correct(public_id: UUID) -> Answer | tuple[str, int]:
     """Correct the rows that cannot be imported, and check all of them again."""
     check = import_task.find_check(public_id)
     form = correct_form(check)
-    if check.params.get("import") or not form.wrong:
+    if check.state != TaskState.DONE or check.params.get("import") or not form.wrong:
         return redirect(url_for("importing.check", public_id=public_id))
     if form.validate_on_submit():
         with refusals_in(form):

@@ -148,6 +148,7 @@ def test_until_it_is_answered_every_way_leads_back_to_the_question(app: Flask) -
     here = send(pages, LINES.encode()).path
     check = here.removesuffix("/match")
     assert pages.get(check).path == here
+    assert pages.get(f"{check}/correct").path == here
     task = pages.get(f"/tasks/{check.rsplit('/', 1)[1]}")
     assert task.links("Match headings") == [here]
     form = pages.get(here).form()
