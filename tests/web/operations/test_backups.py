@@ -56,7 +56,7 @@ def test_it_is_downloaded_after_the_password_and_recorded(app: Flask, file: Path
 
 
 def test_nobody_else_sees_one_or_has_one_made(app: Flask, file: Path) -> None:
-    for role in ("manager", "support"):
+    for role in ("manager", "support", "viewer"):
         pages = visit(app, role)
         for path in (PAGE, f"{PAGE}/{file.name}"):
             assert pages.get(path).status == 403, (role, path)
