@@ -10,6 +10,7 @@ from portal.api import (
     events,
     me,
     named_lists,
+    reference,
     spec,
     staff,
     webhooks,
@@ -40,3 +41,4 @@ def init_app(app: Flask) -> None:
     blueprint.add_url_rule("/openapi.json", "openapi", spec.view_of(OPERATIONS))
     csrf.exempt(blueprint)
     app.register_blueprint(blueprint)
+    app.add_url_rule("/help/api", "api_reference", reference.page_of(OPERATIONS))

@@ -10,11 +10,27 @@ from pydantic import BaseModel
 
 from portal.api.operations import ANY_TOKEN, Operation
 from portal.api.reading import JSON, inlined, reader, schema_of
+from portal.engine.events.catalogue import CATALOGUE, EventType
+from portal.engine.events.samples import sample_body
 from portal.web.frame.access import PUBLIC, requires
 from portal.web.frame.problems import CONTENT_TYPE, SENTENCES
 
 # Of every operation, whatever it does.
 NO_CONTENT: Final = 204
+TAGS: Final = {"me": "This token", "retries": "Bulk retries", "tasks": "Long work"}
+# Of every field that a body must have, and of some that it may have.
+EXAMPLES: Final[dict[str, Any]] = {
+    "name": "ThinkPad T14",
+    "email": "maria.lopez@example.com",
+    "url": "https://erp.example.com/hooks",
+    "events": ["asset.checked_out"],
+    "secret": "generate",
+    "reason": "The receiver was replaced",
+    "again": True,
+    "event": "asset.checked_out",
+    "on_hold": "send",
+    "status": "failed",
+}
 DOOR: Final = (401, 422, 429, 503)
 _CONVERTER: Final = re.compile(r"<(?:(\w+)(?:\([^)]*\))?:)?(\w+)>")
 PROBLEM: Final = {
@@ -46,14 +62,14 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
     """Return the description of these operations."""
     paths: dict[str, dict[str, Any]] = {}
     for each in operations:
-        path = _CONVERTER.sub(r"{\2}", each.path)
-        paths.setdefault(path, {})[each.method.lower()] = _described(each)
+        paths.setdefault(path_of(each), {})[each.method.lower()] = _described(each)
     return {
         "openapi": "3.1.0",
         "info": {"title": "Asset register", "version": "1"},
         "servers": [{"url": "/api/v1"}],
         "security": [{"token": []}],
         "paths": paths,
+        "webhooks": {str(each.value): _webhook(each) for each in CATALOGUE},
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
             "schemas": {"Problem": PROBLEM},
@@ -61,17 +77,43 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
     }
 
 
+def path_of(operation: Operation) -> str:
+    """Return its path as OpenAPI spells it."""
+    return _CONVERTER.sub(r"{\2}", operation.path)
+
+
+def tag_of(operation: Operation) -> str:
+    """Return the kind of thing that it is about."""
+    first = operation.path.split("/")[1]
+    return TAGS.get(first) or first.replace("-", " ").capitalize()
+
+
+def _webhook(kind: EventType) -> dict[str, Any]:
+    """Describe what receivers get; docs/message.schema.json says all of it."""
+    sample = json.loads(sample_body(kind.value))
+    schema = {"type": "object", "required": list(sample)}
+    content = {JSON: {"schema": schema, "example": sample}}
+    posted = {
+        "summary": kind.name,
+        "description": kind.explanation,
+        "requestBody": {"required": True, "content": content},
+        "responses": {"2XX": {"description": "The receiver has it"}},
+    }
+    return {"post": posted}
+
+
 def _described(operation: Operation) -> dict[str, Any]:
     described: dict[str, Any] = {
         "operationId": operation.name,
         "summary": operation.summary,
+        "tags": [tag_of(operation)],
         "x-permission": operation.permission,
         "parameters": [*_path_parameters(operation), *_query_parameters(operation)],
         "responses": {str(operation.status): _answer(operation), **_problems(operation)},
     }
     if operation.body is not None:
         schema = _body_schema(operation.body)
-        content = {JSON: {"schema": schema}}
+        content = {JSON: {"schema": schema, "example": example_of(schema)}}
         described["requestBody"] = {"required": True, "content": content}
     return described
 
@@ -92,6 +134,12 @@ def _body_schema(kind: type) -> dict[str, Any]:
         for each in schema["properties"].values():
             each.pop("default", None)
     return schema
+
+
+def example_of(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a body with every field that is required, or else with one."""
+    names = schema.get("required") or [name for name in schema["properties"] if name in EXAMPLES]
+    return {name: EXAMPLES[name] for name in (names if schema.get("required") else names[:1])}
 
 
 def _problems(operation: Operation) -> dict[str, Any]:

@@ -10,9 +10,12 @@ from flask import Flask
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
+from portal.api import OPERATIONS
+from portal.engine.events.catalogue import EventName
 from portal.extensions import db, settings
 from tests.api.client import program
 from tests.support.web_server import web_server
+from tests.web.signed_in import visit
 
 
 def document(app: Flask) -> dict[str, object]:
@@ -57,3 +60,27 @@ def test_whatever_is_sent_is_answered_as_described(app: Flask, tmp_path: Path) -
             timeout=120,
         )
     assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_each_operation_is_described_whole(app: Flask) -> None:
+    for path, methods in document(app)["paths"].items():  # type: ignore[attr-defined]
+        for method, each in methods.items():
+            name = f"{method} {path}"
+            assert each["summary"], name
+            assert each["x-permission"], name
+            assert {"401", "422", "429", "503"} <= set(each["responses"]), name
+            body = each.get("requestBody", {}).get("content", {}).get("application/json")
+            if body:
+                Draft202012Validator(body["schema"]).validate(body["example"])
+                assert body["example"], name
+
+
+def test_people_read_the_same_operations_with_a_command_for_each(app: Flask) -> None:
+    page = visit(app, "support").get("/help/api")
+    for each in OPERATIONS:
+        assert each.summary in page.main, each.name
+    assert page.main.count("Authorization: Bearer $TOKEN") == len(OPERATIONS) + 1
+
+
+def test_the_kinds_of_events_are_described_as_webhooks(app: Flask) -> None:
+    assert set(document(app)["webhooks"]) == set(EventName)  # type: ignore[call-overload]

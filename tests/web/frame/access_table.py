@@ -50,7 +50,7 @@ public
     unsubscribe.ask unsubscribe.end
     static themes.choose
 home.read
-    home.index help.index help.show find.index missing.show
+    home.index help.index help.show api_reference find.index missing.show
 account.edit
     account.index account.save account.change_password auth.sign_out
     account.end_session account.end_other_sessions confirmations.ask confirmations.confirm
