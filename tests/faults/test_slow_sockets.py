@@ -13,6 +13,7 @@ from tests.support.web_server import WebServer, web_server
 
 EACH = 8  # of each kind; the server has sixteen threads
 LONGEST = 1.0 if IS_FULL else 3.0  # seconds; the machine may have other work
+ASKED = 2  # times at most: a page without a thread is late each time, on a busy machine it is not
 LATE = 5.0
 SENDERS = ("heads", "bodies", "chunks", "one long chunk")
 
@@ -33,8 +34,9 @@ def test_they_silence_no_page_and_each_has_an_end(tmp_path: Path) -> None:
     with web_server(tmp_path) as web, SlowSockets(web.port, EACH) as slow:
         end = time.monotonic() + SLOW_SOCKETS
         while time.monotonic() < end:
-            took = {path: seconds_of(web, path) for path in ("/healthz", "/sign-in")}
-            assert max(took.values()) < LONGEST, took
+            for path in ("/healthz", "/sign-in"):
+                took = (seconds_of(web, path) for _ in range(ASKED))
+                assert any(each < LONGEST for each in took), path
             time.sleep(0.2)
         assert slow.is_alive()
     for kind in SENDERS:

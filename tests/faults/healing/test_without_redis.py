@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from time import monotonic, sleep
+from uuid import UUID
 
 import pytest
 from redis import Redis
 
 from portal.engine.events.catalogue import EventName
 from portal.extensions import db
+from portal.services import tasks
 from portal.services.core import heartbeats
 from portal.services.deliveries import bulk_retry
 from portal.services.deliveries.bulk_retry_selection import Selection
@@ -166,13 +168,19 @@ def assert_ends_in_peace(portal: RunningPortal, words: str, name: str) -> None:
     assert until(lambda: counts() == (ended + 1, ready + 1)), portal.process.output.read_text()
 
 
-def assert_work_begins() -> None:
+def has_begun(task: UUID) -> bool:
+    look_again()
+    return tasks.find(task).started_at is not None
+
+
+def assert_work_begins(portal: RunningPortal) -> None:
     """A bulk retry, and what should have been started by the clock long ago."""
     begin_periodic_task("alerts", 200)
     with Receiver() as other:
         failed = make_delivery(make_webhook(other.url, events=[EventName.LOST]), status="failed")
-        bulk_retry.start(make_user().actor, Selection(ticked=(failed,)))
-        other.wait_for(1, 20)
+        batch = bulk_retry.start(make_user().actor, Selection(ticked=(failed,)))
+        assert until(lambda: has_begun(batch), 20), portal.process.output.read_text()
+        assert until(lambda: bool(other.received), 20), portal.process.output.read_text()
 
     def are_looked_for() -> bool:
         look_again()
@@ -190,7 +198,7 @@ def test_deliveries_and_work_go_on(
     saves = int(REDIS_AWAY / EVERY / 2)
     with fault(valkey):
         assert_sent_soon(receiver, saves)
-        assert_work_begins()
+        assert_work_begins(portal)
         assert_ends_in_peace(portal, WORKER, "deliveries")
         assert_ends_in_peace(portal, BACKGROUND, "background")
         assert_sent_soon(receiver, 3)
