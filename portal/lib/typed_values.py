@@ -33,28 +33,17 @@ class DecimalSign(StrEnum):
 
 
 LONGEST_DAY: Final = 60  # characters
-# Where the order is said by the text itself: the year first in four digits, or a month in letters.
-PLAIN_FORMATS: Final = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d")
-NAMED_FORMATS: Final = tuple(
-    form.replace("%b", month).replace("%Y", year)
-    for form in ("%d %b %Y", "%b %d %Y")
-    for month in ("%b", "%B")
-    for year in ("%Y", "%y")
-)
-# {signs between the parts: the orders that such a date may have}. Years of two digits come first
-# with dashes alone, as in ISO 8601 before 2004.
-ORDERS: Final[Mapping[str, Mapping[DayOrder, tuple[str, ...]]]] = {
-    sign: {
-        DayOrder.DAY_FIRST: (f"%d{sign}%m{sign}%Y", f"%d{sign}%m{sign}%y"),
-        DayOrder.MONTH_FIRST: (f"%m{sign}%d{sign}%Y", f"%m{sign}%d{sign}%y"),
-        **({DayOrder.YEAR_FIRST: (f"%y{sign}%m{sign}%d",)} if sign == "-" else {}),
-    }
-    for sign in "./-"
+# {order: the form of a date in digits}, with the signs between its parts and the form of its year.
+# Years of two digits come first with dashes alone, as in ISO 8601 before 2004.
+ORDERS: Final[Mapping[DayOrder, str]] = {
+    DayOrder.DAY_FIRST: "%d{0}%m{0}{1}",
+    DayOrder.MONTH_FIRST: "%m{0}%d{0}{1}",
 }
+SHORT_YEAR_FIRST: Final = "%y-%m-%d"
 CLOCK: Final = re.compile(
     r"(.{6,30}?)(?:,? |T)\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d{1,6})?)?(?: ?[AaPp][Mm])?", re.ASCII
 )
-IN_DIGITS: Final = re.compile(r"\d{1,4}([./-]) ?\d{1,2}\1 ?\d{1,4}", re.ASCII)
+IN_DIGITS: Final = re.compile(r"(\d{1,4})([./-]) ?\d{1,2}\2 ?(\d{1,4})", re.ASCII)
 ORDINAL: Final = re.compile(r"(?<=\d)(?:st|nd|rd|th)\b", re.ASCII)
 BETWEEN: Final = re.compile(r"[ ,./-]+")
 WEEKDAYS: Final = frozenset(part for name in day_name for part in (name.lower(), name[:3].lower()))
@@ -227,11 +216,16 @@ def _days_in(text: str) -> Mapping[str, date]:
     if digits is None:
         day = _named(text) if any(map(str.isalpha, text)) else _iso(text)
         return dict.fromkeys(DayOrder, day) if day else {}
+    first, sign, last = digits.groups()
     text = text.replace(" ", "")
-    if day := _by(PLAIN_FORMATS, text):
-        return dict.fromkeys(DayOrder, day)
-    orders = ORDERS[digits[1]]
-    return {order: day for order, forms in orders.items() if (day := _by(forms, text))}
+    if len(first) == 4:
+        day = _by(f"%Y{sign}%m{sign}%d", text)
+        return dict.fromkeys(DayOrder, day) if day else {}
+    year = _form_of_year(last)
+    forms = {order: form.format(sign, year) for order, form in ORDERS.items()}
+    if sign == "-" and year == "%y":
+        forms[DayOrder.YEAR_FIRST] = SHORT_YEAR_FIRST
+    return {order: day for order, form in forms.items() if (day := _by(form, text))}
 
 
 def days_in(text: str) -> Mapping[str, date]:
@@ -255,20 +249,28 @@ def _named(text: str) -> date | None:
     parts = [part for part in BETWEEN.split(ORDINAL.sub("", text.lower())) if part]
     if parts and parts[0] in WEEKDAYS:
         del parts[0]
-    words = " ".join(MONTHS.get(part, part) for part in parts if part not in FILLING)
-    return _by(NAMED_FORMATS, words) or _iso(text)
+    words = [MONTHS.get(part, part) for part in parts if part not in FILLING]
+    if len(words) != 3:
+        return _iso(text)
+    is_day_first = words[0].isdigit()
+    month = "%B" if len(words[is_day_first]) > 3 else "%b"
+    form = f"%d {month}" if is_day_first else f"{month} %d"
+    return _by(f"{form} {_form_of_year(words[2])}", " ".join(words)) or _iso(text)
 
 
-def _by(forms: tuple[str, ...], text: str) -> date | None:
-    """Return the day by the only one of these forms that the text has, and nothing but that."""
-    for form in forms:
-        try:
-            day = datetime.strptime(text, form).date()  # noqa: DTZ007 - a day has no zone
-        except ValueError:
-            continue
-        last = LAST_YEAR_OF_TWO_DIGITS
-        return day.replace(year=last) if "%y" in form and day.year == last - 100 else day
-    return None
+def _form_of_year(year: str) -> str:
+    return "%Y" if len(year) == 4 else "%y"
+
+
+def _by(form: str, text: str) -> date | None:
+    """Return the day if the text has exactly this form. Few forms are tried, for the standard
+    library keeps no more than five of them ready."""
+    try:
+        day = datetime.strptime(text, form).date()  # noqa: DTZ007 - a day has no zone
+    except ValueError:
+        return None
+    last = LAST_YEAR_OF_TWO_DIGITS
+    return day.replace(year=last) if "%y" in form and day.year == last - 100 else day
 
 
 def read_day(text: str, order: str = "") -> date:
