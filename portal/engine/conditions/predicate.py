@@ -47,13 +47,13 @@ OPERATORS: Final = {
 }
 # Rows of the register, by their ids.
 NAMED: Final = ("category", "location")
-# The values of the other fields that have a list. Programs cannot act by themselves yet.
+# The values of the other fields that have a list.
 CHOICES: Final = {
     "status": (
         *("available", "allocated", "checked_out", "maintenance"),
         *("warranty", "broken", "lost", "liquidated"),
     ),
-    "origin": (Origin.UI, Origin.BULK, Origin.IMPORT, Origin.COMMAND, Origin.CRON),
+    "origin": tuple(Origin),
     "changed": (
         *("status", "location", "holder", "due_at", "name", "asset_tag", "kind", "category"),
         *("condition", "quantity", "min_quantity", "unit", "manufacturer", "model"),

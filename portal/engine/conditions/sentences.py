@@ -48,6 +48,7 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "ui": "a person on a page",
         "bulk": "a bulk action",
         "import": "an import",
+        "api": "a program",
         "command": "a command",
         "cron": "a scheduled check",
     },

@@ -51,7 +51,8 @@ class TrailFilterForm(FilterForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         people = [(str(public_id), name) for public_id, name in audit_queries.people_names()]
-        self.who.choices = [("", "Everyone"), *people, (NOBODY, "No one (automatic or a command)")]
+        nobody = "No one (automatic, a command, or a program)"
+        self.who.choices = [("", "Everyone"), *people, (NOBODY, nobody)]
 
     def chosen(self) -> TrailFilter:
         """Return what the trail is narrowed to, once `validate` has said that all can be read."""
