@@ -151,7 +151,7 @@ def test_created_and_deleted_assets_have_not_changed() -> None:
         (("category", "is", ["Laptops"]), "value", "Choose values from the list"),
         (("category", "is", ["9999999999"]), "value", "Choose values from the list"),
         (("status", "is", ["stolen"]), "value", "Choose values from the list"),
-        (("origin", "is", ["api"]), "value", "Choose values from the list"),
+        (("origin", "is", ["robot"]), "value", "Choose values from the list"),
         (("cost", "at_least", ["1", "2"]), "value", "Enter one amount"),
         (
             ("cost", "at_least", ["1.250"]),
