@@ -59,6 +59,7 @@ CHANCE: Final = (
     ),
     (re.compile(rf"{gettempdir()}/\S+/backups\b"), "«folder»"),
     (re.compile(rf"(\bon |Machine: ){re.escape(gethostname())}\b"), r"\1«machine»"),
+    (re.compile(r'("machine": \{"from": null, "to": )"[^"]*"'), r'\1"«machine»"'),
     # How many jobs to wake workers wait varies.
     (re.compile(r"^(Queue “\w+”: )\d+", re.M), r"\1«number»"),
 )
