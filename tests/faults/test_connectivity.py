@@ -40,7 +40,7 @@ SHARED = {"a.example.com": [HOSTS[1]], "b.example.com": [HOSTS[1]]}
 pytestmark = [
     # A resolver that is silent is asked again, and then the next.
     pytest.mark.netns(addresses=HOSTS, resolvers=[RECEIVERS] * 3),
-    pytest.mark.timeout(180 + AWAY),
+    pytest.mark.timeout(300 + AWAY),
     needs_tun,
 ]
 Case = Callable[[Site], None]
