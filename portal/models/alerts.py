@@ -48,8 +48,8 @@ class Alert(Base):
     `matter` is the key without the number of a reminder: what has to pass for it to be over.
     `details` are its event's own keys, in their form on the wire. `is_sent` False: it was marked
     as already sent, and has no event. `resolved_at`: the matter has passed, or a later reminder
-    stands for it. `mailed_at`: when its emails were stored, to `mailed_to` addresses; it is that of
-    their rows. None while it is new.
+    stands for it. `mailed_at`: when its emails were stored, to the addresses `mailed_to`, and where
+    `is_holder_told` to the holder; it is that of their rows. None while it is new.
     """
 
     __tablename__ = "alerts"
@@ -71,7 +71,8 @@ class Alert(Base):
     acknowledged_by_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     acknowledged_by: Mapped[str | None] = mapped_column(String(120))
     mailed_at: Mapped[datetime | None]
-    mailed_to: Mapped[int] = mapped_column(default=0, server_default="0")
+    mailed_to: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")
+    is_holder_told: Mapped[bool] = mapped_column(default=False, server_default=false())
 
     asset: Mapped[Asset] = relationship()
 
@@ -127,7 +128,9 @@ class AlertRun(Base):
     """One check for what has become due. `slot`: the day whose scheduled run this is.
 
     `counts`: how many fired, by event. `audiences`: the same by audience: "2+1" were sent to
-    two webhooks and held for one that is off, "2+1+3" kept from three by their conditions.
+    two webhooks and held for one that is off, "2+1+3" kept from three by their conditions, and with
+    "+1" behind it sent to the built-in inbox too. `mailed_to`, `holders_told`: how many addresses
+    and holders were emailed about them.
     `waiting`: how many would have fired, until an administrator decides. `outcome` None: still at
     work. `task_public_id`: the piece of long work that does it.
     """
@@ -143,6 +146,8 @@ class AlertRun(Base):
     is_marking: Mapped[bool] = mapped_column(default=False)
     counts: Mapped[dict[str, Any]] = mapped_column(default=dict)
     audiences: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    mailed_to: Mapped[int] = mapped_column(default=0, server_default="0")
+    holders_told: Mapped[int] = mapped_column(default=0, server_default="0")
     waiting: Mapped[int] = mapped_column(default=0)
     task_public_id: Mapped[uuid.UUID | None]
     actor_name: Mapped[str] = mapped_column(String(120))

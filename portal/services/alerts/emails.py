@@ -12,18 +12,19 @@ from typing import Final
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, case, func, select, update
+from sqlalchemy import ColumnElement, case, func, literal, select, update
 from sqlalchemy.orm import Session, joinedload
 
+from portal.database.engine import AnyRow
 from portal.engine.events.catalogue import EventName
 from portal.extensions import settings
-from portal.models.alerts import Alert
+from portal.models.alerts import Alert, AlertRun
 from portal.models.assets import Asset
 from portal.models.assignments import Assignment, Staff
 from portal.models.mails import Mail
 from portal.services.alerts import runs
 from portal.services.alerts import settings as alert_settings
-from portal.services.alerts.recipients import reached_by
+from portal.services.alerts.recipients import holders_reached, reached_by
 from portal.services.alerts.sentences import NAMES, fired_words, sentence
 from portal.services.alerts.settings import LATE
 from portal.services.core.time_zones import moment_words
@@ -56,20 +57,41 @@ def tell_new() -> int:
         new = select(Alert.id).where(Alert.mailed_at.is_(None))
         # What somebody is changing is told of a minute later.
         free = new.with_for_update(skip_locked=True, key_share=True)
-        counts = {event: len(addresses) for event, addresses in reached.items()}
-        values = {"mailed_at": now, "mailed_to": case(counts, value=Alert.event)}
+        addresses = {event: literal(to, Alert.mailed_to.type) for event, to in reached.items()}
+        values = {"mailed_at": now, "mailed_to": case(addresses, value=Alert.event)}
         taken = update(Alert).where(Alert.id.in_(free)).values(values)
-        returned = taken.returning(Alert.event, Alert.assignment_id)
+        returned = taken.returning(Alert.event, Alert.assignment_id, Alert.fired_at)
         found = current.execute(returned.execution_options(synchronize_session=False)).all()
-        events = {event for event, _ in found}
+        if not found:
+            return 0
+        events = {row.event for row in found}
         for address in dict.fromkeys(to for event in events for to in reached[EventName(event)]):
             mails.write(current, ALERTS, address=address)
-        if emails.remind_holder:
-            ids = [assignment_id for event, assignment_id in found if event == LATE]
-            holders = select(Assignment.staff_id).where(Assignment.id.in_(ids)).distinct()
-            for staff_id in current.scalars(holders.order_by(Assignment.staff_id)):
-                mails.write(current, HOLDER, staff_id=staff_id)
+        late = [row.assignment_id for row in found if row.event == LATE]
+        holders = holders_reached(current, emails, late)
+        for staff_id in sorted(set(holders.values())):
+            mails.write(current, HOLDER, staff_id=staff_id)
+        is_theirs = Alert.mailed_at == now, Alert.assignment_id.in_(holders)
+        current.execute(update(Alert).where(*is_theirs).values(is_holder_told=True))
+        _note_in_runs(current, found, reached, holders)
         return len(found)
+
+
+def _note_in_runs(
+    current: Session,
+    found: Sequence[AnyRow],
+    reached: Mapping[EventName, Sequence[str]],
+    holders: Mapping[int, int],
+) -> None:
+    """Note in each check how many are emailed about what it found."""
+    since = min(row.fired_at for row in found)
+    for run in current.scalars(select(AlertRun).where(AlertRun.finished_at >= since)):
+        end = run.finished_at or run.started_at
+        own = [row for row in found if run.started_at <= row.fired_at <= end]
+        addresses = {to for row in own for to in reached[row.event]}
+        told = {holders[row.assignment_id] for row in own if row.assignment_id in holders}
+        run.mailed_to = max(run.mailed_to, len(addresses))
+        run.holders_told = max(run.holders_told, len(told))
 
 
 def write(current: Session, mail: Mail, zone: ZoneInfo) -> Letter | None:
@@ -116,7 +138,7 @@ def remind(current: Session, mail: Mail, zone: ZoneInfo) -> Letter | None:
     parts = [
         f"{' '.join(staff.name.split())}, you were due to return:",
         *lines,
-        f"Return {'it' if is_one else 'them'} or ask for a later due date.",
+        f"Return {'it' if is_one else 'them'} now.",
         *([stored.holder_text] if stored.holder_text else []),
         f"The asset register at {urlsplit(settings().base_url).netloc} sent this reminder "
         f"automatically. Times are in the time zone {zone.key}.",

@@ -13,6 +13,8 @@ from sqlalchemy.orm import Session
 
 from portal.database.engine import AnyRow
 from portal.engine.events.catalogue import EventName
+from portal.models.alerts import Alert
+from portal.models.assignments import Assignment, Staff
 from portal.models.people import User
 from portal.models.webhooks import ALL_EVENTS, Webhook, WebhookEvent, WebhookKind, WebhookState
 from portal.services.alerts import settings as alert_settings
@@ -21,6 +23,7 @@ from portal.services.alerts.settings import LATE, Emails
 from portal.services.core.unit_of_work import session
 from portal.services.mail import mails
 from portal.services.outbox.publish import LISTENING
+from portal.services.webhooks.backlog import fails
 
 OF_WEBHOOK: Final = ("public_id", "name", "kind", "state", "conditions")
 
@@ -32,6 +35,7 @@ class Subscriber:
     public_id: UUID
     name: str
     is_off: bool
+    is_failing: bool
     has_conditions: bool
 
 
@@ -81,6 +85,31 @@ def reached_by(current: Session, emails: Emails, event: str) -> list[str]:
     return [each for each in found if each not in left_out] if mails.is_on() else []
 
 
+def holders_reached(
+    current: Session, emails: Emails, checkouts: Collection[int]
+) -> Mapping[int, int]:
+    """The holders to whom a reminder goes, if that is wanted: check-out → member of staff."""
+    if not (emails.remind_holder and mails.is_on()):
+        return {}
+    theirs = (
+        select(Assignment.id, Assignment.staff_id)
+        .join(Staff)
+        .where(Assignment.id.in_(checkouts), Assignment.ended_at.is_(None), Staff.is_active)
+    )
+    return {row[0]: row[1] for row in current.execute(theirs)}
+
+
+def holders_told(alerts: Collection[Alert]) -> Mapping[int, str]:
+    """The names of the holders who were emailed, as of now, by the alert's row id."""
+    told = [alert for alert in alerts if alert.is_holder_told]
+    if not told:
+        return {}
+    checkouts = Assignment.id.in_([alert.assignment_id for alert in told])
+    held = session().execute(select(Assignment.id, Staff.name).join(Staff).where(checkouts))
+    names: dict[int | None, str] = {row[0]: row[1] for row in held}
+    return {alert.id: names[alert.assignment_id] for alert in told}
+
+
 def disabled_among(current: Session, addresses: Collection[str]) -> set[str]:
     """Those addresses that get no email, as their users may not sign in."""
     email = func.lower(User.email)
@@ -90,7 +119,11 @@ def disabled_among(current: Session, addresses: Collection[str]) -> set[str]:
 
 def _subscribers(current: Session) -> Sequence[AnyRow]:
     """The webhooks that are subscribed to any of these events, by name."""
-    columns = (WebhookEvent.event, *(getattr(Webhook, name) for name in OF_WEBHOOK))
+    columns = (
+        WebhookEvent.event,
+        *(getattr(Webhook, name) for name in OF_WEBHOOK),
+        fails().label("is_failing"),
+    )
     return current.execute(
         select(*columns)
         .join(WebhookEvent, WebhookEvent.webhook_id == Webhook.id)
@@ -105,4 +138,5 @@ def _subscribers(current: Session) -> Sequence[AnyRow]:
 
 def _subscriber(row: AnyRow) -> Subscriber:
     is_off = row.state == WebhookState.OFF
-    return Subscriber(row.public_id, row.name, is_off, row.conditions is not None)
+    is_failing = row.is_failing and not is_off
+    return Subscriber(row.public_id, row.name, is_off, is_failing, row.conditions is not None)

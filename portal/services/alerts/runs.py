@@ -5,7 +5,7 @@ ledger's unique key keeps two runs at once from firing anything twice.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from operator import itemgetter
@@ -80,11 +80,12 @@ class ComingAlert:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """The alerts that a run would send: counts by event, up to `COUNT_LIMIT`, and the first of
-    them."""
+    """The alerts that a run would send: counts by event, up to `COUNT_LIMIT`, the first of them,
+    and the ids of all late check-outs among them."""
 
     counts: Mapping[EventName, int]
     first: list[ComingAlert]
+    checkouts: Collection[int]
 
     @property
     def total(self) -> int:
@@ -102,16 +103,18 @@ def preview(now: datetime, shown: int = SHOWN) -> Preview:
     moment = alert_settings.moment(now)
     counts: dict[EventName, int] = {}
     first: list[ComingAlert] = []
+    checkouts: list[int] = []
     for kind, scanned in chunks(session(), moment):
         due = ledger.due(session(), scanned)
         if due:
             counts[kind.event] = counts.get(kind.event, 0) + len(due)
+            checkouts += due if kind.event is alert_settings.LATE else []
             coming = (_coming(kind, moment, id_) for id_ in due[: shown - len(first)])
             first += [alert for alert in coming if alert is not None]
         session().rollback()
         if sum(counts.values()) >= COUNT_LIMIT:
             break
-    return Preview(counts, first)
+    return Preview(counts, first, checkouts)
 
 
 def has_due(now: datetime) -> bool:
@@ -254,10 +257,10 @@ def have_done(current: Session, actor: Actor, run: AlertRun) -> UUID:
 
 def run(kind: RunKind, now: datetime | None = None) -> Mapping[str, int]:
     """Do a whole run here and now; how many fired, by event."""
-    now = now or common_now()
     with writing() as current:
         run = enter(current, SYSTEM, kind)
         run_id = run.id if run else 0
+    now = now or common_now()
     place = Place()
     while not place.is_end:
         with writing() as current:
@@ -291,7 +294,8 @@ def advance(current: Session, run: AlertRun, place: Place, now: datetime) -> tup
         return place, False
     run.counts = _one_more(run.counts, kind.event)
     if not run.is_marking:
-        key = "+".join(map(str, audience if audience.kept else audience[:2]))
+        most = 4 if audience.inbox else 3 if audience.kept else 2
+        key = "+".join(map(str, audience[:most]))
         run.audiences = {**run.audiences, key: _one_more(run.audiences.get(key, {}), kind.event)}
     return place, True
 

@@ -35,10 +35,9 @@ def fired_words(counts: Mapping[str, int]) -> str:
 
 
 def _overdue(details: Details, clock: Clock) -> str:
+    # The wire's number of the reminder counts days, and not what was sent: no one is told it.
     due = clock(datetime.fromisoformat(details["due_at"]))
-    earlier = details["reminder_no"] - 1
-    reminder = f" Reminder {earlier}." if earlier else ""
-    return f"{details['staff']['name']} was due to return it by {due}.{reminder}"
+    return f"{details['staff']['name']} was due to return it by {due}."
 
 
 def _maintenance(details: Details, _clock: Clock) -> str:

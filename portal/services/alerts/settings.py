@@ -33,6 +33,12 @@ ADDRESSES: Final[Mapping[EventName, str]] = {
     EventName.WARRANTY_EXPIRING: "mail_warranty",
     EventName.LOW_STOCK: "mail_low_stock",
 }
+CALLED: Final[Mapping[EventName, str]] = {
+    EventName.CHECKOUT_OVERDUE: "overdue",
+    EventName.MAINTENANCE_DUE: "maintenance",
+    EventName.WARRANTY_EXPIRING: "warranty",
+    EventName.LOW_STOCK: "low-stock",
+}
 LATE: Final = EventName.CHECKOUT_OVERDUE  # of which holders are reminded
 MOST_ADDRESSES: Final = 20  # of a kind
 LONGEST_HOLDER_TEXT: Final = 1_000
@@ -183,16 +189,19 @@ def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
 def _tidied(emails: Emails) -> Emails:
     """Return them as they are stored. Raises `Refusal` at the field that does not fit."""
     tidied: dict[str, Any] = {}
-    for name in ADDRESSES.values():
+    for event, name in ADDRESSES.items():
         found = tidied[name] = typed_addresses(getattr(emails, name))
         wrong = [each for each in found if not is_email(each)]
         if wrong:
             shown = wrong[0] if len(wrong[0]) <= LONGEST_SHOWN else f"{wrong[0][:LONGEST_SHOWN]}…"
-            expected = "Enter one email address per line, such as office@example.com"
-            raise Refusal(f"{expected}. “{shown}” isn’t one", field=name)
+            expected = f"Enter one email address per line for {CALLED[event]} alerts"
+            raise Refusal(
+                f"{expected}, such as office@example.com. “{shown}” isn’t one", field=name
+            )
         if len(found) > MOST_ADDRESSES:
             extra = f"“{found[MOST_ADDRESSES]}” is number {MOST_ADDRESSES + 1}"
-            raise Refusal(f"Enter at most {MOST_ADDRESSES} email addresses. {extra}", field=name)
+            expected = f"Enter at most {MOST_ADDRESSES} email addresses for {CALLED[event]} alerts"
+            raise Refusal(f"{expected}. {extra}", field=name)
     text = " ".join(emails.holder_text.split())
     if len(text) > LONGEST_HOLDER_TEXT:
         sentence = f"Enter at most {LONGEST_HOLDER_TEXT:,} characters"

@@ -170,6 +170,7 @@ PLACES: Final[tuple[NameTable, ...]] = (
         _by(Alert.acknowledged_by, Alert.acknowledged_by_id),
         _held(Alert.details),
         _mentioned(Alert.details),
+        _mentioned(Alert.mailed_to),
     ),
     _place(AlertRun, _named(AlertRun.actor_name)),
     _place(Token, _by(Token.made_by, Token.made_by_id)),

@@ -31,7 +31,7 @@ from portal.engine.events.catalogue import EventName
 from portal.extensions import Base, settings
 from portal.lib.ids import public_id
 from portal.models.deliveries import Delivery, DeliveryStatus, Event, Priority
-from portal.models.webhooks import ALL_EVENTS, Webhook, WebhookEvent, WebhookState
+from portal.models.webhooks import ALL_EVENTS, Webhook, WebhookEvent, WebhookKind, WebhookState
 from portal.services.core.queries import Rowset, as_json
 from portal.services.core.unit_of_work import database_time, notify
 
@@ -50,11 +50,13 @@ class NewEvent:
 
 
 class Audience(NamedTuple):
-    """The numbers of webhooks that an event is sent to, held for, and kept from by conditions."""
+    """The numbers of webhooks that an event is sent to, held for, and kept from by conditions, and
+    of built-in inboxes that it is sent to."""
 
     sent: int = 0
     held: int = 0
     kept: int = 0
+    inbox: int = 0
 
 
 class Published(NamedTuple):
@@ -92,15 +94,16 @@ def audience_of(current: Session, event: str) -> Audience:
     conditions."""
     found = _subscribers(current, event)
     narrowed = sum(row.conditions is not None for row in found)
-    return _audience_of_states([row.state for row in found], narrowed)
+    return _audience(found, {row.id: row.state for row in found}, narrowed)
 
 
-def _audience_of_states(states: Sequence[str], kept: int = 0) -> Audience:
-    sent = sum(state == WebhookState.ACTIVE for state in states)
-    return Audience(sent, len(states) - sent, kept)
+def _audience(found: Sequence["Subscriber"], states: Mapping[int, str], kept: int) -> Audience:
+    sent = {id_ for id_, state in states.items() if state == WebhookState.ACTIVE}
+    inbox = sum(row.kind == WebhookKind.INBOX and row.id in sent for row in found)
+    return Audience(len(sent) - inbox, len(states) - len(sent), kept, inbox)
 
 
-Subscriber = Row[int, str, bool, str | None]
+Subscriber = Row[int, str, bool, str | None, str]
 
 
 def _subscribers(current: Session, event: str) -> Sequence[Subscriber]:
@@ -108,10 +111,10 @@ def _subscribers(current: Session, event: str) -> Sequence[Subscriber]:
 
 
 @cache
-def _subscribed() -> Select[int, str, bool, str | None]:
+def _subscribed() -> Select[int, str, bool, str | None, str]:
     event = bindparam("event", type_=String())
     return (
-        select(Webhook.id, Webhook.state, Webhook.in_order, Webhook.conditions)
+        select(Webhook.id, Webhook.state, Webhook.in_order, Webhook.conditions, Webhook.kind)
         .join(WebhookEvent, WebhookEvent.webhook_id == Webhook.id)
         .where(
             or_(WebhookEvent.event == event, WebhookEvent.event == ALL_EVENTS),
@@ -149,7 +152,7 @@ def _fan_out(current: Session, event: Event) -> Audience:
     }
     current.execute(_store_deliveries(current.connection().dialect.name), values)
     notify(current)
-    return _audience_of_states(list(states.values()), kept)
+    return _audience(wanted, states, kept)
 
 
 def _meeting(subscribers: Sequence[Subscriber], body: bytes) -> Sequence[Subscriber]:

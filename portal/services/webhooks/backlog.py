@@ -198,7 +198,7 @@ def severity() -> ColumnElement[int]:
     those that are off."""
     is_on = Webhook.state == WebhookState.ACTIVE
     ours = Webhook.off_reason.in_(OURS)
-    return case((and_(~is_on, ours), 0), (~is_on, 3), (_fails(), 1), else_=2)
+    return case((and_(~is_on, ours), 0), (~is_on, 3), (fails(), 1), else_=2)
 
 
 def ids_in_trouble(current: Session) -> Sequence[int]:
@@ -208,10 +208,11 @@ def ids_in_trouble(current: Session) -> Sequence[int]:
 
 def is_in_trouble() -> ColumnElement[bool]:
     """Return the condition of a webhook that has a backlog."""
-    return or_(_fails(), _is_off_by_us())
+    return or_(fails(), _is_off_by_us())
 
 
-def _fails() -> ColumnElement[bool]:
+def fails() -> ColumnElement[bool]:
+    """Return the condition of a webhook of which a delivery counts as failing."""
     one: Select[Any] = select(Delivery.webhook_id).where(
         Delivery.webhook_id == Webhook.id, is_failing()
     )

@@ -14,6 +14,7 @@ from portal.lib.typed_values import tidy_email
 from portal.services.alerts.rules import MOST_DAYS, AlertRules
 from portal.services.alerts.settings import (
     ADDRESSES,
+    CALLED,
     LONGEST_HOLDER_TEXT,
     MOST_ADDRESSES,
     Emails,
@@ -79,10 +80,10 @@ class TimeField(TypedField):
         return f"{self.data:%H:%M}"
 
 
-def addresses_field(kind: str) -> TextAreaField:
+def addresses_field(event: EventName) -> TextAreaField:
     """The addresses that get emails of one kind."""
     return TextAreaField(
-        f"Email {kind} alerts to",
+        f"Email {CALLED[event]} alerts to",
         description=f"Email addresses, one per line, up to {MOST_ADDRESSES}",
         render_kw={"rows": 2, "autocomplete": "off", "spellcheck": "false"},
     )
@@ -94,11 +95,11 @@ class AlertSettingsForm(PortalForm):
     version = VersionField()
     overdue_on = BooleanField("A checked-out asset is overdue")
     repeat_every_days = DaysField(
-        "Repeat reminder every",
-        called="number of days between reminders",
+        "Repeat overdue alerts every",
+        called="number of days between repeats",
         least=1,
         is_needed=False,
-        description="Leave blank to alert once",
+        description="Leave blank to send each alert once",
     )
     maintenance_on = BooleanField("Maintenance is due or late")
     maintenance_days = DaysField("Days before it’s due", called="days before maintenance", least=0)
@@ -108,16 +109,16 @@ class AlertSettingsForm(PortalForm):
         "A consumable falls below its threshold",
         description="Sent when the stock changes or with the daily check",
     )
-    mail_overdue = addresses_field("overdue")
-    mail_maintenance = addresses_field("maintenance")
-    mail_warranty = addresses_field("warranty")
-    mail_low_stock = addresses_field("low-stock")
+    mail_overdue = addresses_field(EventName.CHECKOUT_OVERDUE)
+    mail_maintenance = addresses_field(EventName.MAINTENANCE_DUE)
+    mail_warranty = addresses_field(EventName.WARRANTY_EXPIRING)
+    mail_low_stock = addresses_field(EventName.LOW_STOCK)
     remind_holder = BooleanField(
         "Email the holder when an asset is overdue",
         description="The reminder names the asset and its due date",
     )
     holder_text = TextAreaField(
-        "Your text in it",
+        "Your text in the reminder",
         description="One paragraph, such as where to return the asset",
         render_kw={"rows": 2, "maxlength": LONGEST_HOLDER_TEXT},
     )

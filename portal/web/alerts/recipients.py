@@ -7,6 +7,7 @@ from flask import url_for
 from flask_login import current_user
 from markupsafe import Markup
 
+from portal.models.alerts import Alert
 from portal.services.alerts.recipients import Recipients, Subscriber
 from portal.services.mail import mails
 from portal.web.frame.access import can
@@ -15,37 +16,54 @@ from portal.web.frame.wording import plural
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Who gets one kind of alert: "ERP", "Slack (if its conditions are met)". `rest`: sentences
-    about who gets no email, and why, and about the built-in inbox."""
+    """Who gets one kind of alert. `words`: "Webhooks: ERP, Slack (failing). Email: the holder.".
+    `rest`: sentences about who gets no email, and why, and about the built-in inbox."""
 
-    parts: Sequence[Markup]
+    words: Markup
     is_no_one: bool
     rest: str
-
-    @property
-    def words(self) -> Markup:
-        """All of them, in one line."""
-        return Markup(", ").join(self.parts)
 
 
 def told(found: Recipients) -> Told:
     """Return who gets one kind, for this reader."""
-    parts = [*map(_webhook, found.webhooks), *_addresses(found.addresses)]
+    webhooks = [_webhook(each) for each in found.webhooks]
+    emails = [*_addresses(found.addresses)]
     if found.has_holder:
-        parts.append(Markup("the holder"))
-    only = "Only the built-in inbox gets these alerts." if found.has_inbox and not parts else ""
+        emails.append(Markup("the holder"))
+    called = "Webhook" if len(webhooks) == 1 else "Webhooks"
+    words = Markup(" ").join(
+        Markup("{}: {}.").format(kind, Markup(", ").join(parts))
+        for kind, parts in ((called, webhooks), ("Email", emails))
+        if parts
+    )
+    only = "Only the built-in inbox gets these alerts." if found.has_inbox and not words else ""
     rest = " ".join(filter(None, (only, _unreached(found.unreached))))
-    return Told(parts, found.is_no_one, rest)
+    return Told(words, found.is_no_one, rest)
 
 
 def _webhook(webhook: Subscriber) -> Markup:
     url = url_for("webhooks.show", public_id=webhook.public_id)
     notes = [
         *(["on hold because it’s off"] if webhook.is_off else []),
+        *(["failing"] if webhook.is_failing else []),
         *(["if its conditions are met"] if webhook.has_conditions else []),
     ]
     note = f" ({', '.join(notes)})" if notes else ""
     return Markup('<a href="{}">{}</a>{}').format(url, webhook.name, note)
+
+
+def emailed(addresses: int, holders: int) -> str:
+    """ "1 address and 5 holders"; blank where no one is."""
+    counts = [
+        *([plural(addresses, "address", "addresses")] if addresses else []),
+        *([plural(holders, "holder")] if holders else []),
+    ]
+    return " and ".join(counts)
+
+
+def emailed_to(alert: Alert) -> Markup:
+    """The addresses that an alert was emailed to, for this reader."""
+    return Markup(", ").join(_addresses(alert.mailed_to))
 
 
 def _addresses(addresses: Sequence[str]) -> Iterator[Markup]:
@@ -56,7 +74,7 @@ def _addresses(addresses: Sequence[str]) -> Iterator[Markup]:
     if len(others) < len(addresses):
         yield Markup("{}").format(current_user.email)
     if others:
-        yield Markup("{}").format(_many(others))
+        yield Markup("{}").format(plural(len(others), "address", "addresses"))
 
 
 def _unreached(addresses: Sequence[str]) -> str:

@@ -1,35 +1,40 @@
 """Alert settings: what is alerted of and when, the latest checks, and a check by hand."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
 from flask import Blueprint, Response, flash, jsonify, redirect, render_template, request, url_for
+from markupsafe import Markup
 from werkzeug.wrappers import Response as Answer
 
-from portal.engine.events.catalogue import EventName
 from portal.lib.clock import utcnow
 from portal.services.alerts import queries as alert_queries
 from portal.services.alerts import runs
 from portal.services.alerts import settings as alert_settings
-from portal.services.alerts.recipients import by_kind
+from portal.services.alerts.recipients import by_kind, holders_reached
+from portal.services.alerts.runs import Preview
 from portal.services.alerts.sentences import fired_words
-from portal.services.alerts.settings import TARGET
+from portal.services.alerts.settings import ADDRESSES, LATE, TARGET, Emails
 from portal.services.core.refusals import Stale
+from portal.services.core.unit_of_work import session
 from portal.services.mail import mails
 from portal.web.alerts.forms import AlertSettingsForm
+from portal.web.alerts.recipients import emailed
+from portal.web.alerts.why_not import DONE
 from portal.web.alerts.wording import (
     KINDS,
     coming_audience,
     due_words,
+    repeated_words,
     runs_panel,
     sentence,
 )
 from portal.web.forms.base import refusals_flashed, refusals_in, say_whether_changed, status_of
 from portal.web.forms.versions import goes_on_editing, stale_page
 from portal.web.frame.access import actor, requires
-from portal.web.frame.wording import plural, zone
+from portal.web.frame.wording import zone
 
 blueprint = Blueprint("alert_settings", __name__, url_prefix="/settings/alerts")
 
@@ -37,11 +42,6 @@ Page = str | tuple[str, int] | Answer
 
 SEND: Final = "send"
 MARK: Final = "mark"
-# What is said once the answer to the first question is on its way.
-ANSWERS: Final = {
-    SEND: "We’ll send the alerts.",
-    MARK: "We’ll mark the alerts as sent. We won’t notify anyone.",
-}
 
 
 @blueprint.route("", methods=["GET", "POST"])
@@ -78,7 +78,7 @@ def preview() -> str:
         kinds=KINDS,
         sentence=sentence,
         fired=fired_words({str(event): n for event, n in coming.counts.items()}),
-        audience=_would_get(coming.counts),
+        audience=_would_get(coming),
         is_answered=alert_settings.read().is_answered,
     )
 
@@ -87,7 +87,7 @@ def preview() -> str:
 @requires("alerts.settings")
 def run() -> Answer:
     """Queue a run."""
-    return _queue(lambda: runs.request_run(actor()), "The check is starting.")
+    return _queue(lambda: runs.request_run(actor()))
 
 
 @blueprint.post("/first")
@@ -95,31 +95,32 @@ def run() -> Answer:
 def first() -> Answer:
     """Decide about everything that was due before the first run."""
     answer = request.form.get("answer")
-    if answer not in ANSWERS:
+    if answer not in (SEND, MARK):
         flash("Decide about the alerts that are already due.", "error")
         return redirect(url_for("alert_settings.index"))
-    return _queue(lambda: runs.answer_first(actor(), send=answer == SEND), ANSWERS[answer])
+    return _queue(lambda: runs.answer_first(actor(), send=answer == SEND))
 
 
 @blueprint.post("/mark")
 @requires("alerts.settings")
 def mark() -> Answer:
     """Queue that what is due now is entered as already sent."""
-    return _queue(lambda: runs.mark_as_sent(actor()), ANSWERS[MARK])
+    return _queue(lambda: runs.mark_as_sent(actor()))
 
 
 def _page(form: AlertSettingsForm) -> tuple[str, int]:
     now = utcnow()
     kinds = due_words(now)
     shown = runs_panel(now)
-    counts = runs.preview(now, 0).counts if shown.status.needs_first_answer else {}
+    coming = runs.preview(now, 0) if shown.status.needs_first_answer else None
     page = render_template(
         "alerts/settings.html",
         form=form,
         runs=shown,
         kinds=kinds,
-        due=sum(counts.values()),
-        audience=_would_get(counts),
+        due=coming.total if coming else 0,
+        audience=_would_get(coming) if coming else "",
+        repeated=repeated_words(alert_settings.read().rules),
         zone_hint=_zone_hint(now),
         sends=mails.is_on(),
         is_mailbox=mails.is_mailbox(),
@@ -136,20 +137,52 @@ def _zone_hint(now: datetime) -> str:
     return f"In the organization’s time zone, {theirs.key}{differs}"
 
 
-def _would_get(counts: Mapping[EventName, int]) -> str:
+def _would_get(coming: Preview) -> str:
     """Return who would get the alerts that are due now."""
-    found = by_kind()
-    addresses = {to for event, count in counts.items() if count for to in found[event].addresses}
-    email = f" We’ll email {plural(len(addresses), 'address', 'addresses')}." if addresses else ""
-    return f"{coming_audience(alert_queries.audiences_of(counts))}{email}"
+    found, emails = by_kind(), alert_settings.read().emails
+    addresses = {to for event in coming.counts for to in found[event].addresses}
+    holders = set(holders_reached(session(), emails, coming.checkouts).values())
+    to = emailed(len(addresses), len(holders))
+    email = f" We’ll email {to}." if to else ""
+    return f"{coming_audience(alert_queries.audiences_of(coming.counts))}{email}"
 
 
 def _save(form: AlertSettingsForm) -> Answer:
+    before = alert_settings.read().emails
     changed = alert_settings.save(actor(), form.version.seen, form.rules(), form.emails())
     twice = form.repeated()
     once = f" We kept {' and '.join(twice)} once." if twice else ""
-    say_whether_changed(changed, f"Saved.{once}")
+    say_whether_changed(changed, Markup("Saved.{}{}").format(once, _not_told(before)))
     return redirect(url_for("alert_settings.index"))
+
+
+def _not_told(before: Emails) -> Markup:
+    """Say, of who is new, that they get nothing about what was sent already."""
+    now = alert_settings.read().emails
+    new = {event: set(now.of(event)) - set(before.of(event)) for event in ADDRESSES}
+    addresses = sorted(set().union(*new.values()))
+    is_one = len(addresses) == 1
+    has_new_holders = now.remind_holder and not before.remind_holder
+    who = [
+        *(addresses if is_one else [f"the {len(addresses)} new addresses"] if addresses else []),
+        *(["holders"] if has_new_holders else []),
+    ]
+    kinds = {event for event in new if new[event] or (has_new_holders and event is LATE)}
+    if not kinds or not mails.is_on():
+        return Markup()
+    due = alert_queries.due_now(utcnow())
+    sent = {str(event): due.due[event] - due.coming.get(event, 0) for event in kinds}
+    many = sum(sent.values())
+    if not many:
+        return Markup()
+    return Markup(' We’ll email {} from the next alert on. {} {} {}. <a href="{}">{}</a>').format(
+        " and ".join(who),
+        fired_words(sent),
+        "was" if many == 1 else "were",
+        DONE,
+        url_for("alerts.index"),
+        "View alerts",
+    )
 
 
 def _stale(form: AlertSettingsForm) -> tuple[str, int]:
@@ -163,8 +196,10 @@ def _stale(form: AlertSettingsForm) -> tuple[str, int]:
     )
 
 
-def _queue(verb: Callable[[], UUID], done: str) -> Answer:
+def _queue(verb: Callable[[], UUID]) -> Answer:
+    """Lead to where the check is followed, or to the top where it is refused."""
+    anchor = None
     with refusals_flashed("error"):
         verb()
-        flash(done, "success")
-    return redirect(url_for("alert_settings.index", _anchor="looking"))
+        anchor = "looking"
+    return redirect(url_for("alert_settings.index", _anchor=anchor))

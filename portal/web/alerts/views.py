@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from uuid import UUID
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
@@ -15,9 +16,11 @@ from portal.services.actions import lifecycle
 from portal.services.alerts import ledger
 from portal.services.alerts import queries as alert_queries
 from portal.services.alerts.queries import AlertDeliveries, AlertFilter, Which
+from portal.services.alerts.recipients import holders_told
 from portal.services.core.refusals import NotFound
+from portal.web.alerts.recipients import emailed_to
 from portal.web.alerts.why_not import of_asset
-from portal.web.alerts.wording import KINDS, KindWords, due_words, sentence, state_of
+from portal.web.alerts.wording import KINDS, KindWords, due_words, sentence, since, state_of
 from portal.web.forms.base import status_of
 from portal.web.forms.filter_form import ChosenField, FilterForm, LinkedField, RowField
 from portal.web.frame.access import actor, local_path, requires
@@ -65,8 +68,11 @@ class AlertLine:
     sentence: str
     todo: str
     state: Tag
+    since: datetime
     sent: str
     sent_url: str
+    emailed: str
+    reminded: str
 
 
 @blueprint.get("")
@@ -81,11 +87,12 @@ def index() -> tuple[str, int]:
         page = alert_queries.list_alerts(chosen, request.args.get("cursor"))
         form.show.data = chosen.which
     made = alert_queries.deliveries_of(page.rows)
+    holders = holders_told(page.rows)
     html = render_template(
         "alerts/index.html",
         due=due,
         page=page,
-        lines=[_line(alert, made) for alert in page.rows],
+        lines=[_line(alert, made, holders) for alert in page.rows],
         kinds=_chips(chosen),
         filter=form,
         asset=_asset_tag(chosen),
@@ -124,7 +131,9 @@ def _chip(event: str | None, label: str, chosen: AlertFilter) -> Tab:
     return Tab(label, page_url(event=event, cursor=None), is_here, counted(count))
 
 
-def _line(alert: Alert, made: Mapping[int, AlertDeliveries]) -> AlertLine:
+def _line(
+    alert: Alert, made: Mapping[int, AlertDeliveries], holders: Mapping[int, str]
+) -> AlertLine:
     words = KINDS[alert.event]
     is_open = alert.resolved_at is None and alert.asset.deleted_at is None
     sent, sent_url = _sent(alert, made.get(alert.id))
@@ -134,8 +143,11 @@ def _line(alert: Alert, made: Mapping[int, AlertDeliveries]) -> AlertLine:
         sentence=sentence(alert.event, alert.details),
         todo=words.remedy if is_open else "",
         state=state_of(alert),
+        since=since(alert),
         sent=sent,
         sent_url=sent_url,
+        emailed=emailed_to(alert),
+        reminded=holders.get(alert.id, ""),
     )
 
 
@@ -143,7 +155,7 @@ def _sent(alert: Alert, made: AlertDeliveries | None) -> tuple[str, str]:
     """The result of its deliveries, and the URL that shows them."""
     if not alert.is_sent:
         return "Marked as sent", ""
-    if made is None and alert.mailed_to:
+    if made is None and (alert.mailed_to or alert.is_holder_told):
         return "", ""
     if made is None:
         kept = alert.event_id is not None

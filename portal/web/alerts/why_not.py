@@ -12,6 +12,7 @@ from portal.services.alerts import queries as alert_queries
 from portal.services.alerts import settings as alert_settings
 from portal.services.alerts import why_not
 from portal.services.alerts.queries import DueNow, RunStatus
+from portal.services.alerts.recipients import holders_told
 from portal.services.alerts.rules import AlertRules, Kept
 from portal.services.alerts.settings import next_slot, slot_of
 from portal.services.alerts.why_not import Answer
@@ -95,7 +96,9 @@ def sentence(asset: Asset, answer: Answer, status: RunStatus) -> str:
 def _sent(answer: Answer, status: RunStatus) -> str:
     if answer.alert is not None:
         how = "Alert sent" if answer.alert.is_sent else "Marked as sent"
-        return f"{how} {exact_day(answer.alert.fired_at)}."
+        reminded = holders_told([answer.alert]).get(answer.alert.id)
+        told = f" Reminder emailed to {reminded}." if reminded else ""
+        return f"{how} {exact_day(answer.alert.fired_at)}.{told}"
     if status.needs_first_answer:
         return "An administrator needs to decide whether to send it."
     return f"We’ll send it at the next check, {exact_day(status.next_at)}."

@@ -27,21 +27,32 @@ from portal.services.assets.queries import Shown
 from portal.services.core.permissions import SYSTEM
 from portal.services.outbox.publish import Audience
 from portal.web.alerts import why_not
-from portal.web.alerts.recipients import Told, told
+from portal.web.alerts.recipients import Told, emailed, told
 from portal.web.frame.status_tags import ALERT, ALERT_RUN, Tag
 from portal.web.frame.wording import counted, exact_day, near_time, number, plural
 from portal.web.help.advice import for_reader
 
 OFF: Final = "Off"
+INBOX: Final = "the built-in inbox"
 # No background worker runs if a check waits longer than this.
 PATIENCE: Final = timedelta(seconds=15)
-EMPTY: Final[Mapping[str | None, str]] = {None: "None yet", RunOutcome.DONE: "Nothing due"}
+EMPTY: Final[Mapping[str | None, str]] = {None: "None yet", RunOutcome.DONE: "Nothing new"}
 
 
 def _overdue_rule(rules: AlertRules) -> str:
     days = rules.repeat_every_days
-    again = f", and again every {plural(days, 'day') if days > 1 else 'day'}" if days else ""
+    again = f", and again every {_days(days)}" if days else ""
     return f"At the first check after the due time{again}"
+
+
+def _days(many: int) -> str:
+    return plural(many, "day") if many > 1 else "day"
+
+
+def repeated_words(rules: AlertRules) -> str:
+    """Say how often overdue alerts are sent again, if they are."""
+    days = rules.repeat_every_days
+    return f"We repeat overdue alerts every {_days(days)}." if days and rules.overdue_on else ""
 
 
 def _maintenance_rule(rules: AlertRules) -> str:
@@ -159,6 +170,12 @@ def state_of(alert: Alert) -> Tag:
     if alert.resolved_at is not None:
         return ALERT["over"]
     return ALERT["open" if alert.acknowledged_at is None else "acknowledged"]
+
+
+def since(alert: Alert) -> datetime:
+    """Return since when it is so; a repeat makes it no younger."""
+    due_at = alert.details.get("due_at")
+    return datetime.fromisoformat(due_at) if due_at else alert.fired_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,18 +315,22 @@ def audience_words(of: Sequence[AudienceCounts]) -> str:
 
 
 def _audience(audience: Audience) -> str:
-    """ "Sent to 2 webhooks, on hold for 1 that is off, kept from 3 by their conditions"."""
-    sent, held, kept = audience
+    """ "Sent to 2 webhooks and the built-in inbox, on hold for 1 that is off, kept from 3 by their
+    conditions"."""
+    sent, held, kept, inbox = audience
     if not any(audience):
         return "No webhook was subscribed"
     parts = [
-        (sent, "sent to ", ""),
+        (sent, "sent to ", f" and {INBOX}" if inbox else ""),
         (held, "on hold for ", _off(held)),
         (kept, "kept from ", f" by {'its' if kept == 1 else 'their'} conditions"),
     ]
     first, *others = [
-        f"{words}{number(many) if place else plural(many, 'webhook')}{end}"
-        for place, (many, words, end) in enumerate(part for part in parts if part[0])
+        *([f"sent only to {INBOX}"] if inbox and not sent else []),
+        *(
+            f"{words}{number(many) if place else plural(many, 'webhook')}{end}"
+            for place, (many, words, end) in enumerate(part for part in parts if part[0])
+        ),
     ]
     return ", ".join([f"{first[0].upper()}{first[1:]}", *others])
 
@@ -321,11 +342,13 @@ def coming_audience(of: Sequence[AudienceCounts]) -> str:
 
 def _will_get(audience: Audience, fired: str) -> str:
     """Say it of one audience; "up to 2 webhooks" where some have conditions."""
-    sent, held, kept = audience
+    sent, held, kept, inbox = audience
     most = "up to " if kept else ""
-    if sent:
-        also = f", and they’ll be on hold for {number(held)}{_off(held)}" if held else ""
-        return f"{most.capitalize()}{plural(sent, 'webhook')} will get {fired}{also}."
+    if sent or inbox:
+        of = number(held) if sent else plural(held, "webhook")
+        also = f", and they’ll be on hold for {of}{_off(held)}" if held else ""
+        getting = f"{most.capitalize()}{plural(sent, 'webhook')}{f' and {INBOX}' if inbox else ''}"
+        return f"{getting if sent else f'Only {INBOX}'} will get {fired}{also}."
     if held:
         return f"{fired} will be on hold for {most}{plural(held, 'webhook')}{_off(held)}."
     return f"No webhook is subscribed to {fired}."
@@ -354,7 +377,8 @@ def _fired(run: AlertRun) -> str:
         return EMPTY.get(run.outcome, "Nothing sent")
     if run.is_marking:
         return f"Marked as sent: {words}"
-    return audience_words(audiences(run)) or words
+    to = emailed(run.mailed_to, run.holders_told)
+    return f"{audience_words(audiences(run)) or words}{f'. Emailed {to}' if to else ''}"
 
 
 def _working(task: Task) -> str:

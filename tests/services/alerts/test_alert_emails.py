@@ -19,6 +19,7 @@ from portal.models.assignments import Assignment, Staff
 from portal.models.mails import Mail
 from portal.services.actions import assignments
 from portal.services.alerts import emails
+from portal.services.alerts import queries as alert_queries
 from portal.services.alerts import runs as alert_runs
 from portal.services.alerts import settings as alert_settings
 from portal.services.core.permissions import SYSTEM
@@ -120,7 +121,7 @@ def test_each_address_gets_one_email_with_all_that_is_new_of_its_kinds(server: M
         assert f"{path}\n" in text
     assert "Europe/Vienna" in text
     assert office["Auto-Submitted"] == "auto-generated"
-    assert [alert.mailed_to for alert in ledger()] == [1, 0, 2]
+    assert [alert.mailed_to for alert in ledger()] == [[OFFICE], [], [OFFICE, IT]]
     check()
     assert (emails.tell_new(), send()) == (0, 0)
 
@@ -259,7 +260,7 @@ def test_without_a_mail_server_the_addresses_stay_and_what_fires_is_no_news_late
     with monkeypatch.context() as patch:
         set_up(app, patch, smtp_url="")
         check()
-        assert [alert.mailed_to for alert in ledger()] == [0]
+        assert [alert.mailed_to for alert in ledger()] == [[]]
     check()
     assert (send(), alert_settings.read().emails.mail_overdue) == (0, [OFFICE])
 
@@ -270,7 +271,7 @@ def test_a_disabled_users_address_gets_nothing_and_does_not_count(server: MailSe
     lent(3)
     check()
     assert send() == 1
-    assert ([to for to, _ in subjects(server)], ledger()[0].mailed_to) == ([OFFICE], 1)
+    assert ([to for to, _ in subjects(server)], ledger()[0].mailed_to) == ([OFFICE], [OFFICE])
 
 
 def test_an_address_that_an_erasure_takes_out_meanwhile_gets_nothing(
@@ -330,6 +331,37 @@ def test_a_holder_is_reminded_of_all_that_is_late_if_that_is_wanted(server: Mail
     assert "Bring it to room 12.\n" in text
     assert all(tags[asset_id] in text for asset_id in more)
     assert "http" not in text  # they may have no account
+    assert "later due date" not in text  # of whom they would have to ask it
+    assert [alert.is_holder_told for alert in ledger()] == [False, False, True, True, True]
+
+
+def test_a_check_notes_how_many_addresses_and_holders_were_emailed_about_its_alerts(
+    server: MailServer,
+) -> None:
+    decided()
+    wanted(mail_overdue=[OFFICE, IT], mail_warranty=[OFFICE, BUYER], remind_holder=True)
+    late = [lent(3), lent(4)]
+    hold(make_staff("Ana Gruber", email="ana@example.com"), *late)
+    lent(5)
+    alert_runs.run(RunKind.MANUAL)
+    with_warranty(10)
+    alert_runs.run(RunKind.MANUAL)
+    fire_many(1)  # by a change, and no check
+    alert_runs.run(RunKind.MANUAL)
+    emails.tell_new()
+    by_run = [(run.mailed_to, run.holders_told) for run in reversed(alert_queries.runs())]
+    assert by_run == [(2, 2), (2, 0), (0, 0)]
+
+
+def test_who_has_left_by_then_is_not_said_to_be_reminded(server: MailServer) -> None:
+    decided()
+    wanted(remind_holder=True)
+    gone = make_staff("Gone", email="gone@example.com")
+    hold(gone, lent(3))
+    with writing() as current:
+        current.execute(update(Staff).where(Staff.id == gone).values(is_active=False))
+    check()
+    assert (rows(), ledger()[0].is_holder_told) == ([], False)
 
 
 def test_no_reminder_goes_to_who_has_left_or_has_brought_it_back(server: MailServer) -> None:

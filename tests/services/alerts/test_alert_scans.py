@@ -232,6 +232,7 @@ def test_a_run_knows_who_heard_of_what_it_sent(app: Flask) -> None:
     make_webhook(events=[LATE, DUE], conditions='[["status","is",["checked_out"]]]')
     make_webhook(events=[LATE], state="off", off_reason="person")
     make_webhook(events=[LATE, DUE], state="draft")
+    make_webhook(events=[WARRANTY], kind="inbox")
     lent(3)
     lent(4)
     with_maintenance(2)
@@ -240,7 +241,7 @@ def test_a_run_knows_who_heard_of_what_it_sent(app: Flask) -> None:
     assert alert_runs.audiences(last_run()) == [
         (Audience(sent=3, held=1), {LATE: 2}),
         (Audience(sent=1, kept=1), {DUE: 1}),
-        (Audience(), {WARRANTY: 1}),
+        (Audience(inbox=1), {WARRANTY: 1}),
     ]
 
 

@@ -204,6 +204,7 @@ def _alerts(by: Person, zoe: int) -> None:
     told = Emails(mail_overdue=[ZOE.email, ADDRESS], mail_low_stock=[ADDRESS], holder_text=own)
     alert_settings.save(by.actor, stored.version, stored.rules, told)
     with writing() as current:
+        current.execute(update(Alert).values(mailed_to=[ZOE.email, ADDRESS]))
         for to in (ZOE.email, ADDRESS):
             current.add(Mail(kind="alerts", address=to, due_at=soon))
 

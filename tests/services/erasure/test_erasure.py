@@ -51,10 +51,10 @@ STORED_BODIES = {"events.body", "attempt_bodies.response_text"}
 NAMED_BEFORE = {
     ErasedKind.STAFF: """
         staff.name staff.email staff.employee_no staff.phone activities.changes activities.note
-        alerts.details assignments.purpose audit_entries.changes audit_entries.target_name
-        deliveries.dismissed_reason incidents.details maintenances.note maintenances.title
-        reservations.purpose reservations.reason stock_moves.note task_rows.data task_rows.message
-        tasks.params events.body
+        alerts.details alerts.mailed_to assignments.purpose audit_entries.changes
+        audit_entries.target_name deliveries.dismissed_reason incidents.details
+        maintenances.note maintenances.title reservations.purpose reservations.reason
+        stock_moves.note task_rows.data task_rows.message tasks.params events.body
     """,
     ErasedKind.USER: """
         users.name users.email activities.actor_name alert_runs.actor_name alerts.acknowledged_by

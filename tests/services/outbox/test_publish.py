@@ -62,9 +62,10 @@ def test_it_says_how_many_webhooks_hear_of_it_before_and_after() -> None:
     make_webhook(in_order=True)
     make_webhook(state="off")
     make_webhook(state="draft")
+    make_webhook(kind="inbox")
     make_webhook(events=[EventName.BROKEN])
     for event, heard in (
-        (EventName.CREATED, Audience(sent=2, held=1)),
+        (EventName.CREATED, Audience(sent=2, held=1, inbox=1)),
         (EventName.BROKEN, Audience(sent=1)),
         (EventName.LOST, Audience()),
     ):

@@ -10,6 +10,8 @@ from portal.models.alerts import Alert, RunKind
 from portal.models.deliveries import Delivery
 from portal.services.actions import assignments
 from portal.services.alerts import runs
+from portal.services.alerts import settings as alert_settings
+from portal.services.alerts.rules import AlertRules
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import writing
 from tests.services.alerts.due_things import decided, ledger, lent, with_maintenance, with_warranty
@@ -105,6 +107,18 @@ def test_the_page_of_an_asset_says_why_no_alert_fired(app: Flask) -> None:
     # The last check was before there was this one.
     assert "Not checked yet" in pages.get(f"/assets/{make_asset()}").main
     assert "Coming up: ThinkPad T14" in visit(app).get("/settings/alerts").main
+
+
+def test_a_repeated_alert_is_since_the_due_time_and_not_since_its_latest_repeat(
+    app: Flask,
+) -> None:
+    decided()
+    lent(75)
+    version = alert_settings.read().version
+    alert_settings.save(SYSTEM, version, AlertRules(repeat_every_days=1))
+    runs.run(RunKind.MANUAL)
+    (row,) = visit(app).get("/alerts").rows()
+    assert f"was due to return it by {row[2]}." in row[1]
 
 
 def test_what_has_passed_is_over_and_asks_for_nothing(app: Flask) -> None:

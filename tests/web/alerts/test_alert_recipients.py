@@ -2,16 +2,15 @@
 
 import pytest
 from flask import Flask
-from sqlalchemy import update
 
-from portal.models.alerts import Alert, RunKind
-from portal.services.alerts import runs
+from portal.models.alerts import RunKind
+from portal.services.alerts import emails, runs
 from portal.services.alerts import settings as alert_settings
 from portal.services.alerts.rules import AlertRules
 from portal.services.alerts.settings import Emails
 from portal.services.core.permissions import SYSTEM
-from portal.services.core.unit_of_work import writing
 from tests.services.alerts.due_things import decided, lent
+from tests.support.deliveries import make_delivery
 from tests.support.factories import make_user, make_webhook
 from tests.support.html import Node
 from tests.support.mail_server import set_up
@@ -50,7 +49,7 @@ def test_a_kind_that_reaches_no_one_says_so_and_leads_to_the_gallery(app: Flask)
     assert NO_ONE in said["Return"]
     assert "Only the built-in inbox" in said["Return"]
     assert NO_ONE not in said["Maintenance"]  # it is off
-    assert f"{NO_ONE} ERP (on hold because it’s off)." in said["Stock"]
+    assert f"{NO_ONE} Webhook: ERP (on hold because it’s off)." in said["Stock"]
     assert NO_ONE not in part(page, "Warranty").text
     assert page.links("Connect something") == [GALLERY] * 2
     page = visit(app).get("/alerts")
@@ -63,8 +62,11 @@ def test_webhooks_and_addresses_are_named_with_what_holds_them_back(app: Flask) 
     make_webhook(name="ERP", events=["*"])
     disabled = make_user(email="old@example.com", is_active=False).email
     wanted(mail_overdue=["office@example.com", disabled], remind_holder=True)
+    failing = make_webhook(name="Cut off", events=[LATE])
+    make_delivery(failing, status="failed")
     said = part(visit(app).get(PATH), "Return").text
-    listed = "Notified: ERP, Teams (if its conditions are met), office@example.com, the holder."
+    webhooks = "Webhooks: Cut off (failing), ERP, Teams (if its conditions are met)."
+    listed = f"{webhooks} Email: office@example.com, the holder."
     assert f"{listed} No email is sent to {disabled} because this user is disabled." in said
 
 
@@ -88,8 +90,8 @@ def test_only_administrators_read_others_addresses(app: Flask) -> None:
     wanted(mail_overdue=["a@example.com", "sam@example.com", "b@example.com"])
     wanted(mail_overdue=alert_settings.read().emails.mail_overdue, mail_low_stock=["a@example.com"])
     page = signed_in(app, helper).get("/alerts")
-    assert "Notified: sam@example.com, 2 email addresses." in page.main
-    assert "Notified: 1 email address." in page.main
+    assert "Email: sam@example.com, 2 addresses." in page.main
+    assert "Email: 1 address." in page.main
     assert "a@example.com" not in page.html
     assert "a@example.com" in visit(app).get("/alerts").main
 
@@ -100,6 +102,7 @@ def test_what_is_entered_comes_back_with_what_is_wrong_and_two_alike_are_kept_on
     pages = visit(app)
     page = pages.submit(pages.get(PATH).form(PATH), mail_overdue="a@example.com\nthe office")
     assert (page.status, page.wrong) == (400, ["mail_overdue"])
+    assert "Enter one email address per line for overdue alerts" in page.main
     assert "“the office” isn’t one" in page.main
     (kept,) = page.form(PATH).fields["mail_overdue"]
     assert kept.split() == ["a@example.com", "the", "office"]
@@ -110,20 +113,54 @@ def test_what_is_entered_comes_back_with_what_is_wrong_and_two_alike_are_kept_on
     assert "Emails about overdue assets" in pages.get("/settings/audit").main
 
 
-def test_the_list_says_to_how_many_addresses_an_alert_was_emailed(app: Flask) -> None:
+def checked() -> None:
+    """A check, and what the minute after it does."""
+    runs.run(RunKind.MANUAL)
+    emails.tell_new()
+
+
+def test_the_list_says_whom_an_alert_was_emailed_to(app: Flask) -> None:
     decided()
-    lent(3)
+    asset_id = lent(3)
+    wanted(mail_overdue=["a@example.com", "sam@example.com"], remind_holder=True)
     runs.run(RunKind.MANUAL)
     assert "No webhook was subscribed" in visit(app).get("/alerts").main
-    with writing() as current:
-        current.execute(update(Alert).values(mailed_to=2))
-    (row,) = visit(app, "support").get("/alerts").rows()
-    assert row[4] == "Email to 2 addresses"
+    emails.tell_new()
+    helper = make_user("support", email="sam@example.com")
+    (row,) = signed_in(app, helper).get("/alerts").rows()
+    told = "Reminder emailed to Maria Lopez"
+    assert row[4] == f"Emailed to sam@example.com, 1 address {told}"
+    (row,) = visit(app).get("/alerts").rows()
+    assert row[4] == f"Emailed to a@example.com, sam@example.com {told}"
+    assert f"{told}." in visit(app).get(f"/assets/{asset_id}").main
 
 
-def test_a_preview_says_how_many_addresses_are_emailed(app: Flask) -> None:
+def test_a_preview_and_the_check_say_how_many_are_emailed(app: Flask) -> None:
     decided()
     lent(3)
     wanted(mail_overdue=["office@example.com"], mail_low_stock=["it@example.com"])
     page = visit(app).get(f"{PATH}/preview")
     assert "No webhook is subscribed to 1 overdue. We’ll email 1 address." in page.main
+    wanted(mail_overdue=["office@example.com"], remind_holder=True)
+    page = visit(app).get(f"{PATH}/preview")
+    assert "We’ll email 1 address and 1 holder." in page.main
+    checked()
+    (row,) = visit(app).get(PATH).rows()
+    assert row[2] == "No webhook was subscribed: 1 overdue. Emailed 1 address and 1 holder"
+
+
+def test_what_a_new_address_is_not_told_of_is_said_with_the_way_to_it(app: Flask) -> None:
+    decided()
+    lent(3)
+    checked()
+    lent(4)
+    pages = visit(app)
+    page = pages.submit(pages.get(PATH).form(PATH), mail_overdue="office@example.com")
+    later = "We’ll email office@example.com from the next alert on."
+    assert f"{later} 1 overdue was already sent or marked as sent." in page.main
+    assert "/alerts" in page.links("View alerts")
+    page = pages.submit(page.form(PATH), mail_low_stock="it@example.com", remind_holder="y")
+    later = "We’ll email it@example.com and holders from the next alert on."
+    assert f"{later} 1 overdue was already sent or marked as sent." in page.main
+    page = pages.submit(page.form(PATH), warranty_days=60)
+    assert "from the next alert on" not in page.main
