@@ -1,6 +1,7 @@
 """Assets, staff, categories and locations: what programs read and write of them."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -196,6 +197,18 @@ def test_one_key_makes_one_thing_and_fits_one_request(at: Program) -> None:
     for bad in ("", "two words", "x" * 256):
         answer = at.ask("POST", "/assets", json={"name": "A"}, headers={"Idempotency-Key": bad})
         assert answer.status_code == 422, bad
+
+
+def test_of_many_at_once_each_key_makes_one_thing(app: Flask, at: Program) -> None:
+    def create(number: int) -> int:
+        body, key = {"name": f"A{number}"}, {"Idempotency-Key": f"k{number}"}
+        return Program(app, at.token).ask("POST", "/assets", json=body, headers=key).status_code
+
+    numbers = [each // 2 for each in range(48)]
+    with ThreadPoolExecutor(4) as pool:  # as many as the API has places
+        codes = list(pool.map(create, numbers))
+    assert set(codes) == {201}
+    assert len(at.items("/assets")) == len(set(numbers))
 
 
 def test_a_refusal_frees_the_key(at: Program) -> None:
