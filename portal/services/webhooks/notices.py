@@ -15,7 +15,7 @@ from portal.database.engine import AnyRow
 from portal.engine.circuit_breaker import PATIENCE_IN_WORDS
 from portal.extensions import settings
 from portal.lib.durations import DAY, in_words
-from portal.models.deliveries import OPEN
+from portal.models.deliveries import OPEN, DeliveryStatus
 from portal.models.mails import Mail
 from portal.models.people import User
 from portal.models.webhooks import OURS, OffReason, Watch, Webhook, WebhookState
@@ -66,21 +66,22 @@ RANKS: Final = {
 }
 
 RETRIED: Final = " Nothing is lost. We’ll retry automatically."
-# news → (subject, what happened, what to do); {name} is the webhook's.
+# news → (subject, what happened, what to do); {name} is the webhook’s, {arrived} is blank or says
+# when something was delivered last.
 WORDS: Final = {
     News.FAILING: (
-        "{name} is failing",
-        "{backlog}{retried}",
+        "{some} to {name} are failing",
+        "{some} to “{name}” are failing. {backlog}",
         "View the cause and next steps",
     ),
     News.DOWN: (
-        "{name} isn’t receiving deliveries",
-        "No delivery to “{name}” has succeeded since {since}. {backlog}{retried}",
+        "{name} isn’t receiving any deliveries",
+        "“{name}” isn’t receiving any deliveries. {backlog}",
         "View the cause and next steps",
     ),
     News.ENDING: (
         "{name} will be turned off {end_soon}",
-        "No delivery to “{name}” has succeeded since {since}. We’ll turn it off {end}. "
+        "“{name}” isn’t receiving any deliveries. {arrived} We’ll turn it off {end}. "
         "New deliveries will then stay on hold for up to {days}.",
         "View the cause and next steps",
     ),
@@ -98,7 +99,7 @@ WORDS: Final = {
     ),
     News.BACK: (
         "{name} is receiving deliveries again",
-        "“{name}” is receiving deliveries again. {backlog}{retried}",
+        "“{name}” is receiving deliveries again. {backlog}",
         "View the undelivered deliveries",
     ),
     News.WELL: (
@@ -302,9 +303,10 @@ def write(news: News, current: Session, mail: Mail, zone: ZoneInfo) -> Letter | 
     }
     if not is_true[news]:
         return None
-    words = _backlog_words(backlog, zone, news) if backlog else {}
-    if webhook.failing_since:
-        words["since"] = _time(webhook.failing_since, zone)
+    words = {"arrived": _arrived(webhook.last_delivered_at, zone)}
+    if backlog is not None:
+        words["some"] = "Deliveries" if backlog.is_untouched else "Some deliveries"
+        words["backlog"] = _backlog_words(backlog, words["arrived"], zone)
     if (end := turns_off_at(webhook, now)) is not None:
         soon = end > now
         words["end_soon"] = f"on {moment_words(end, zone)}" if soon else "soon"
@@ -338,16 +340,31 @@ def _letter(
     )
 
 
-def _backlog_words(backlog: Backlog, zone: ZoneInfo, news: News) -> dict[str, str]:
-    """Return how much is undelivered, since when and why, as the webhook's page says it, without
-    what these news say anyway."""
+def _backlog_words(backlog: Backlog, arrived: str, zone: ZoneInfo) -> str:
+    """Return how much is undelivered, since when and why, as the webhook’s page says it, and which
+    of it is retried."""
     many = backlog.undelivered
     since = f", {backlog.since_words} {_time(backlog.since, zone)}" if backlog.since else ""
-    since = "" if news is News.DOWN else since
-    where = f" to “{' '.join(backlog.name.split())}”" if news is News.FAILING else ""
     cause = f" Cause: {backlog.cause.words}." if backlog.cause else ""
-    text = f"{_deliveries(many)}{where} {'is' if many == 1 else 'are'} undelivered{since}.{cause}"
-    return {"backlog": text, "retried": "" if backlog.counts.keys() - OPEN else RETRIED}
+    verb = "is" if many == 1 else "are"
+    return f"{_deliveries(many)} {verb} undelivered{since}. {arrived}{cause}{_retried(backlog)}"
+
+
+def _arrived(at: datetime | None, zone: ZoneInfo) -> str:
+    return (
+        f"The last delivery succeeded on {_time(at, zone)}."
+        if at
+        else "Nothing has been delivered yet."
+    )
+
+
+def _retried(backlog: Backlog) -> str:
+    """Promise a retry of all of it, or say of how much automatic retries have ended."""
+    failed = backlog.counts[DeliveryStatus.FAILED]
+    if failed:
+        of_some = "" if failed == backlog.undelivered else f" for {failed:,} of them"
+        return f" Automatic retries have ended{of_some}."
+    return "" if backlog.counts.keys() - OPEN else RETRIED
 
 
 def _deliveries(many: int) -> str:

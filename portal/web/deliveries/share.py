@@ -80,10 +80,10 @@ class ToldCause:
 class Trouble:
     """The facts of an update. `what`: “143 deliveries”, or an event and its asset. `url`: masked.
 
-    Of all the `count`, so many `failed`, for these `causes`, the most common first; so many are
-    `retried` by themselves; for so many that has `ended`; `held`: what is on hold, and until when.
-    `first`, `last`: failed attempts, `last_cause`: of the last. `ids`: a few of the deliveries that
-    were sent. `untouched`: that nothing was delivered since.
+    An attempt failed for `failed` of all the `count`, for these `causes`, the most common first; so
+    many are `retried` by themselves; for so many that has `ended`; `held`: what is on hold, and
+    until when. `first`, `last`: failed attempts, `last_cause`: of the last. `ids`: a few of the
+    deliveries that were sent. `untouched`: that nothing was delivered since.
     """
 
     what: str
@@ -108,7 +108,7 @@ def update_to_share(trouble: Trouble) -> str:
         return ""
     is_one, several = trouble.count == 1, len(trouble.causes) > 1
     undelivered = f"{trouble.what} {'hasn’t' if is_one else 'haven’t'} arrived at {trouble.url}."
-    waiting = f" {number(trouble.failed)} of them failed. The others are waiting."
+    waiting = f" We’ve tried to send {number(trouble.failed)} of them. The others are waiting."
     first, last = trouble.first, in_both_zones(trouble.last)
     since = f" {trouble.untouched}." if trouble.untouched else ""
     lines = (

@@ -29,7 +29,7 @@ from portal.services.operations import sending
 from portal.services.webhooks import notices, watches
 from tests.conftest import ENVIRONMENT
 from tests.support.database.rivals import Rival, at_once
-from tests.support.deliveries import fail, make_delivery
+from tests.support.deliveries import make_delivery
 from tests.support.factories import Hook, Person, make_user, make_webhook
 from tests.support.mail_server import MailServer, set_up
 
@@ -88,9 +88,77 @@ def test_the_owner_is_told_once_that_a_webhook_fails(server: MailServer) -> None
     assert tell() == 1
     (message,) = server.messages
     assert message["To"] == "ana@example.com"
-    assert message["Subject"] == "Nordwind is failing"
+    assert message["Subject"] == "Deliveries to Nordwind are failing"
     assert f"/settings/webhooks/{hook.public_id}" in message.get_content()
     assert tell(NOW + 2 * HOUR) == 0
+
+
+def read(server: MailServer) -> list[str]:
+    """What each message says, in one line."""
+    return [" ".join(message.get_content().split()) for message in server.messages]
+
+
+TURNED_ON = NOW - 6 * MINUTE
+SINCE_WORDS = "Mar 10, 10:20 (Europe/Vienna)"
+LATELY = "The last delivery succeeded on Mar 10, 10:25 (Europe/Vienna)."
+BEFORE_IT = "The last delivery succeeded on Mar 10, 08:30 (Europe/Vienna)."
+
+
+@pytest.mark.parametrize(
+    ("columns", "subject", "words"),
+    [
+        (
+            {"failing_since": TURNED_ON, "failures_in_row": 3},
+            "ERP isn’t receiving any deliveries",
+            f"undelivered, failing since {SINCE_WORDS}. Nothing has been delivered yet. Cause",
+        ),
+        (
+            {"failing_since": TURNED_ON, "last_delivered_at": NOW - 2 * HOUR},
+            "ERP isn’t receiving any deliveries",
+            f"undelivered, failing since {SINCE_WORDS}. {BEFORE_IT} Cause",
+        ),
+        (
+            {"last_delivered_at": NOW - 5 * MINUTE},
+            "Some deliveries to ERP are failing",
+            f"undelivered, the oldest failing since {SINCE_WORDS}. {LATELY} Cause",
+        ),
+        ({}, "Deliveries to ERP are failing", "Nothing has been delivered yet. Cause"),
+        (
+            {"failing_since": NOW - 4 * DAY, "failures_in_row": 3, "last_delivered_at": None},
+            "ERP will be turned off on Mar 11, 10:30",
+            "any deliveries. Nothing has been delivered yet. We’ll turn it off",
+        ),
+    ],
+)
+def test_it_says_since_when_and_what_was_delivered_as_the_page_does(
+    server: MailServer, columns: dict[str, Any], subject: str, words: str
+) -> None:
+    make_user(time_zone="Europe/Vienna")
+    hook = failing(name="ERP", **columns)
+    make_delivery(hook, status="failed", reason="server", failing_since=SINCE + MINUTE)
+    assert tell() == 1
+    assert subjects(server) == [subject]
+    assert words in read(server)[0]
+
+
+def test_it_says_of_how_many_automatic_retries_have_ended(server: MailServer) -> None:
+    owner = make_user()
+    failed = {"status": "failed", "reason": "server", "failing_since": SINCE}
+    waits = {"status": "retrying", "reason": "server", "failing_since": SINCE}
+    for name, kinds in {
+        "ERP": [failed],
+        "Door": [failed, failed, waits],
+        "Desk": [waits],
+    }.items():
+        hook = make_webhook(name=name, owner_id=owner.id)
+        for columns in kinds:
+            make_delivery(hook, **columns)
+    tell()
+    told = dict(zip(subjects(server), read(server), strict=True))
+    endings = {name: told[f"Deliveries to {name} are failing"] for name in ("ERP", "Door", "Desk")}
+    assert "Automatic retries have ended. View" in endings["ERP"]
+    assert "Automatic retries have ended for 2 of them. View" in endings["Door"]
+    assert "Nothing is lost. We’ll retry automatically. View" in endings["Desk"]
 
 
 def test_whoever_asks_is_told_and_nobody_whom_it_does_not_concern(server: MailServer) -> None:
@@ -148,7 +216,7 @@ def test_while_all_sending_is_stopped_only_what_is_off_is_told_of(server: MailSe
     assert tell() == 1
     sending.start(ana.actor)
     assert tell() == 1
-    assert subjects(server) == ["ERP was turned off", "Sync is failing"]
+    assert subjects(server) == ["ERP was turned off", "Deliveries to Sync are failing"]
 
 
 def test_administrators_stand_in_for_an_owner_who_is_gone_but_for_those_who_ended_it(
@@ -189,16 +257,15 @@ def test_each_trouble_is_told_once_in_the_order_of_its_worsening(server: MailSer
     for hours in range(6):
         tell(off_at + 29 * DAY + hours * HOUR)
     assert subjects(server) == [
-        "Sync is failing",
-        "Sync isn’t receiving deliveries",
+        "Deliveries to Sync are failing",
+        "Sync isn’t receiving any deliveries",
         "Sync will be turned off on Mar 15, 09:31",
         "Sync was turned off",
         "Sync’s on-hold deliveries expire on Apr 14, 10:30",
         "Sync is receiving deliveries again",
         "Sync works again",
     ]
-    told = [" ".join(message.get_content().split()) for message in server.messages]
-    assert told[1].count("Mar 10, 09:31 (Europe/London)") == 1  # of what is failing for longer
+    told = read(server)
     assert "2 deliveries to “Sync” are on hold" in told[4]
     assert "3 deliveries are undelivered" in told[5]
 
@@ -214,8 +281,9 @@ def test_one_poisoned_delivery_hides_no_outage_nor_its_end(server: MailServer) -
         assert tell(began + 3 * HOUR) == 0
         change(hook, failing_since=None, last_delivered_at=began + 3 * HOUR)
         assert tell(began + 3 * HOUR + MINUTE) == 1
-    down, back = "ERP isn’t receiving deliveries", "ERP is receiving deliveries again"
-    assert subjects(server) == ["ERP is failing", down, back, down, back]
+    down, back = "ERP isn’t receiving any deliveries", "ERP is receiving deliveries again"
+    failing_words = "Deliveries to ERP are failing"
+    assert subjects(server) == [failing_words, down, back, down, back]
 
 
 def test_a_webhook_that_flaps_every_minute_sends_each_person_at_most_one_email_an_hour(
@@ -256,18 +324,8 @@ def test_a_clock_that_is_put_back_repeats_and_silences_nothing(
     make_delivery(hook, status="failed", reason="dns", failing_since=past + 13 * HOUR)
     assert tell(past + 13 * HOUR + 4 * MINUTE) == 0
     assert tell(past + 13 * HOUR + 5 * MINUTE) == 1
-    assert subjects(server) == ["ERP is failing", "ERP works again", "ERP is failing"]
-
-
-def test_an_automatic_retry_is_promised_only_where_one_is_left(server: MailServer) -> None:
-    make_user()
-    failing()
-    fail(make_webhook(name="Door"), status="retrying", failing_since=SINCE)
-    tell()
-    told = [" ".join(each.get_content().split()) for each in server.messages]
-    promised = ["We’ll retry automatically" in each for each in told]
-    assert promised == [False, True]
-    assert ["Nothing is lost" in each for each in told] == promised
+    ill, well = "Deliveries to ERP are failing", "ERP works again"
+    assert subjects(server) == [ill, well, ill]
 
 
 def test_it_says_why_somebody_gets_it(server: MailServer) -> None:

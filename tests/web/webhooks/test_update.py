@@ -74,7 +74,7 @@ def test_it_tells_every_cause_and_the_last_failure_of_all(app: Flask) -> None:
     text = update_on(visit(app).get(f"/settings/webhooks/{hook.public_id}"))
     for words in (
         "4 deliveries haven’t arrived",
-        "3 of them failed. The others are waiting.",
+        "We’ve tried to send 3 of them. The others are waiting.",
         "Cause of 2: Server error.",
         "Cause of 1: Connection refused.",
         "Last failed attempt: Jul 10, 2026, 00:32:05 (Europe/Vienna), Jul 9, 22:32:05 UTC, "
