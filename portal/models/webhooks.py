@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import ForeignKey, Index, String, Text, func, text
+from sqlalchemy import ForeignKey, Index, String, Text, false, func, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.extensions import Base, Big
@@ -140,7 +140,8 @@ class Watch(Base):
 
     `told`: the latest state that they were told of (`services/webhooks/notices.py`), at `told_at`.
     A person who ended the emails keeps a row that is not `is_on`: nobody begins them again for
-    somebody who stands in for a missing owner.
+    somebody who stands in for a missing owner. Whoever does (`stands_in`) is told for as long as
+    there is none.
     """
 
     __tablename__ = "watches"
@@ -150,6 +151,7 @@ class Watch(Base):
     )
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), primary_key=True)
     is_on: Mapped[bool] = mapped_column(default=True)
+    stands_in: Mapped[bool] = mapped_column(default=False, server_default=false())
     told: Mapped[str | None] = mapped_column(String(10))
     told_at: Mapped[datetime | None]
 

@@ -101,6 +101,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     switch_views.blueprint,
     take_views.blueprint,
     watch_views.blueprint,
+    watch_views.account_blueprint,
     watch_views.links_blueprint,
     webhook_inbox_views.blueprint,
     help_views.blueprint,

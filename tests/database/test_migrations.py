@@ -263,14 +263,14 @@ def test_owners_or_administrators_go_on_being_told_and_hear_of_nothing_twice(bla
         at=NOW,
     )
     upgrade()
-    wanted = text("SELECT webhook_id, user_id, told, is_on FROM watches ORDER BY 1, 2")
+    wanted = text("SELECT webhook_id, user_id, told, is_on, stands_in FROM watches ORDER BY 1, 2")
     assert [tuple(row) for row in db.session.execute(wanted)] == [
         *(
-            (hook.id, owner.id, told_, True)
+            (hook.id, owner.id, told_, True, False)
             for hook, told_ in zip(hooks, ("down", "failing", "off", "well"), strict=True)
         ),
-        *((orphan.id, admin, "failing", True) for admin in admins),
-        (quiet.id, owner.id, None, True),
+        *((orphan.id, admin, "failing", True, True) for admin in admins),
+        (quiet.id, owner.id, None, True, False),
     ]
     kinds = db.session.execute(text("SELECT kind FROM mails")).scalars().all()
     assert kinds == ["webhook_failing"]

@@ -226,7 +226,7 @@ def _watched() -> Select[*tuple[Any, ...]]:
         )
         .join(Watch, Watch.webhook_id == Webhook.id)
         .join(User, User.id == Watch.user_id)
-        .where(*is_shown(), Watch.is_on.is_(True), watches.may_be_told())
+        .where(*is_shown(), watches.is_told())
     )
 
 
@@ -318,7 +318,8 @@ def write(news: News, current: Session, mail: Mail, zone: ZoneInfo) -> Letter | 
         words["first"] = "It" if many == 1 else "The oldest"
     words["cause"] = CAUSES.get(webhook.off_reason, "")
     words["days"] = in_words(settings().retention_days * DAY)
-    reason = watches.reason_of(current, webhook, mail.user_id)
+    watch = current.get_one(Watch, (webhook.id, mail.user_id))
+    reason = watches.reason_of(webhook, watch)
     return _letter(news, webhook, words, reason, watches.link_of(webhook, mail.user_id))
 
 

@@ -9,14 +9,16 @@ import hashlib
 import hmac
 import re
 from base64 import urlsafe_b64encode
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, literal, select
+from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, literal, or_, select
 from sqlalchemy.orm import Session
 
+from portal.database.engine import AnyRow
 from portal.extensions import settings
 from portal.models.people import Role, User
 from portal.models.webhooks import Watch, Webhook
@@ -54,17 +56,29 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Emails:
-    """Whether this person gets emails about a webhook, and how many others do."""
+    """Whether this person gets emails about a webhook, for want of an owner (`stands_in`), and the
+    names of the others who do."""
 
     is_on: bool
-    others: int
+    stands_in: bool
+    others: Sequence[str]
 
 
 class Watched(NamedTuple):
-    """A webhook about which a person gets emails."""
+    """A webhook about which a person gets emails, for want of an owner (`stands_in`)."""
 
     public_id: UUID
     name: str
+    stands_in: bool
+
+
+class Linked(NamedTuple):
+    """The webhook and the person of a link, and whether they have ended these emails."""
+
+    public_id: UUID
+    name: str
+    email: str
+    is_over: bool
 
 
 class Owner(NamedTuple):
@@ -79,6 +93,13 @@ def may_be_told() -> ColumnElement[bool]:
     return and_(User.is_active.is_(True), User.role.in_(sorted(PERMISSIONS[PERMISSION])))
 
 
+def is_told() -> ColumnElement[bool]:
+    """Return the condition of a row whose person gets emails. Who stands in for an owner gets them
+    for as long as there is none."""
+    stands_in = and_(User.role == Role.ADMIN, ~_has_owner())
+    return and_(Watch.is_on.is_(True), may_be_told(), or_(Watch.stands_in.is_(False), stands_in))
+
+
 def choose(actor: Actor, public_id: UUID, *, is_on: bool) -> str:
     """Begin or end this person's emails about a webhook; return its name."""
     with writing() as current:
@@ -90,30 +111,40 @@ def choose(actor: Actor, public_id: UUID, *, is_on: bool) -> str:
         return webhook.name
 
 
+def end_all(actor: Actor) -> int:
+    """End all of this person's emails about webhooks; return how many webhooks these were."""
+    with writing() as current:
+        user = require(current, actor, PERMISSION)
+        if user is None:
+            raise NotAllowed("The system gets no email.")
+        _store_missing(current, User.id == user.id)
+        mine = _told().where(User.id == user.id).with_only_columns(Webhook.id)
+        ids = current.scalars(mine.order_by(Webhook.id)).all()
+        for webhook_id in ids:
+            _set(current, actor, current.get_one(Webhook, webhook_id), user, is_on=False)
+        return len(ids)
+
+
 def emails_about(actor: Actor, public_id: UUID) -> Emails:
     """Return who gets emails about a webhook."""
-    current = session()
-    of_webhook = _told().where(Webhook.public_id == public_id)
-    ids = set(current.scalars(of_webhook.with_only_columns(User.id)))
-    return Emails(actor.user_id in ids, len(ids - {actor.user_id}))
+    rows = list(_who_is_told(Webhook.public_id == public_id))
+    mine = next((row for row in rows if row.user_id == actor.user_id), None)
+    others = [row.person for row in rows if row is not mine]
+    return Emails(mine is not None, bool(mine and mine.stands_in), sorted(others, key=str.lower))
 
 
-def reason_of(current: Session, webhook: Webhook, user_id: int) -> Reason:
-    """Return why this person gets emails about a webhook."""
-    if webhook.owner_id == user_id:
-        return Reason.OWNER
-    here = select(User.id, User.role).where(User.id.in_((webhook.owner_id, user_id)), may_be_told())
-    roles = {row.id: row.role for row in current.execute(here)}
-    is_gone = webhook.owner_id not in roles
-    return Reason.STANDS_IN if is_gone and roles.get(user_id) == Role.ADMIN else Reason.ASKED
+def reason_of(webhook: Webhook, watch: Watch) -> Reason:
+    """Return why a person gets emails about a webhook."""
+    if watch.stands_in:
+        return Reason.STANDS_IN
+    return Reason.OWNER if webhook.owner_id == watch.user_id else Reason.ASKED
 
 
 def watched_by(actor: Actor) -> list[Watched]:
     """Return the webhooks about which this person gets emails, the first by name."""
-    mine = _told().where(User.id == actor.user_id, *is_shown())
-    named = mine.with_only_columns(Webhook.public_id, Webhook.name)
-    rows = session().execute(named.order_by(func.lower(Webhook.name)).limit(MOST_LISTED))
-    return [Watched(*row) for row in rows]
+    rows = _who_is_told(User.id == actor.user_id)
+    found = [Watched(row.public_id, row.name, row.stands_in) for row in rows]
+    return sorted(found, key=lambda each: each.name.lower())[:MOST_LISTED]
 
 
 def link_of(webhook: Webhook, user_id: int) -> str:
@@ -121,20 +152,22 @@ def link_of(webhook: Webhook, user_id: int) -> str:
     return f"{settings().base_url}{PAGE}?token={_token(webhook.id, user_id)}"
 
 
-def read_link(token: str) -> Watched:
+def read_link(token: str) -> Linked:
     """Return what a link ends. Raises `DeadLink`. Changes nothing."""
-    webhook, _user = _of_token(session(), token)
-    return Watched(webhook.public_id, webhook.name)
+    current = session()
+    webhook, user = _of_token(current, token)
+    watch = current.get(Watch, (webhook.id, user.id))
+    is_over = watch is not None and not watch.is_on
+    return Linked(webhook.public_id, webhook.name, user.email, is_over)
 
 
-def end_by_link(token: str) -> str:
-    """End these emails; return the webhook's name. Done again, it changes nothing. Raises
-    `DeadLink`."""
+def end_by_link(token: str) -> Linked:
+    """End these emails. Done again, it changes nothing. Raises `DeadLink`."""
     with writing() as current:
         webhook, user = _of_token(current, token)
         current.refresh(user, with_for_update={"read": True})
         _set(current, NOBODY, webhook, user, is_on=False)
-        return webhook.name
+    return read_link(token)
 
 
 def set_owner(current: Session, webhook: Webhook, owner: UUID | None) -> Changes:
@@ -175,28 +208,16 @@ def owner_of(webhook: Webhook) -> Owner | None:
 def start_for_owner(current: Session, webhook: Webhook) -> None:
     """Begin the emails of the owner of a stored webhook, if it has one."""
     if webhook.owner_id is not None:
-        _row(current, webhook.id, webhook.owner_id).is_on = True
+        watch = _row(current, webhook.id, webhook.owner_id)
+        watch.is_on, watch.stands_in = True, False
 
 
 def stand_in() -> None:
     """Begin the emails of every administrator about webhooks whose owner is gone, but for those who
     ended theirs."""
-    owner = User.__table__.alias("owners")
-    has_owner = exists().where(
-        owner.c.id == Webhook.owner_id,
-        owner.c.is_active.is_(True),
-        owner.c.role.in_(sorted(PERMISSIONS[PERMISSION])),
-    )
-    is_known = exists().where(Watch.webhook_id == Webhook.id, Watch.user_id == User.id)
-    is_admin = and_(User.role == Role.ADMIN, may_be_told())
-    pairs = select(Webhook.id, User.id, literal(True)).select_from(Webhook).join(User, is_admin)
-    missing = pairs.where(*is_shown(), ~has_owner, ~is_known)
-    if session().execute(missing.limit(1)).first() is None:
-        return
-    with writing() as current:
-        make = insert_or_ignore(current.connection())(Watch)
-        columns = ("webhook_id", "user_id", "is_on")
-        current.execute(make.from_select(columns, missing).on_conflict_do_nothing())
+    if session().execute(_missing().limit(1)).first() is not None:
+        with writing() as current:
+            _store_missing(current)
 
 
 def forget(current: Session, user_id: int) -> None:
@@ -210,9 +231,10 @@ def forget_webhook(current: Session, webhook_id: int) -> None:
 
 
 def _set(current: Session, actor: Actor, webhook: Webhook, user: User, *, is_on: bool) -> None:
+    _store_missing(current, Webhook.id == webhook.id, User.id == user.id)
     watch = _row(current, webhook.id, user.id)
-    if watch.is_on != is_on:
-        watch.is_on = is_on
+    if watch.is_on != is_on or watch.stands_in:
+        watch.is_on, watch.stands_in = is_on, False
         action = f"person.webhook_emails_{'started' if is_on else 'ended'}"
         audit.record_person(current, actor, action, user, webhook=(None, webhook.name))
 
@@ -226,11 +248,49 @@ def _row(current: Session, webhook_id: int, user_id: int) -> Watch:
     return current.get_one(Watch, key, with_for_update=True, populate_existing=True)
 
 
+def _has_owner() -> ColumnElement[bool]:
+    owner = User.__table__.alias("owners")
+    return exists().where(
+        owner.c.id == Webhook.owner_id,
+        owner.c.is_active.is_(True),
+        owner.c.role.in_(sorted(PERMISSIONS[PERMISSION])),
+    )
+
+
 def _told() -> Select[*tuple[Any, ...]]:
     """Who is told of which webhook."""
     rows = select(Watch).join(User, User.id == Watch.user_id)
-    rows = rows.join(Webhook, Webhook.id == Watch.webhook_id)
-    return rows.where(Watch.is_on.is_(True), may_be_told())
+    return rows.join(Webhook, Webhook.id == Watch.webhook_id).where(*is_shown(), is_told())
+
+
+def _missing() -> Select[*tuple[Any, ...]]:
+    """Who is about to stand in for an owner, and has no row so far."""
+    is_known = exists().where(Watch.webhook_id == Webhook.id, Watch.user_id == User.id)
+    is_admin = and_(User.role == Role.ADMIN, may_be_told())
+    pairs = select(Webhook.id, User.id).select_from(Webhook).join(User, is_admin)
+    return pairs.where(*is_shown(), ~_has_owner(), ~is_known)
+
+
+def _store_missing(current: Session, *narrowed: ColumnElement[bool]) -> None:
+    yes = literal(True)
+    rows = _missing().where(*narrowed)
+    rows = rows.with_only_columns(Webhook.id, User.id, yes, yes.label("stands_in"))
+    make = insert_or_ignore(current.connection())(Watch)
+    names = ("webhook_id", "user_id", "is_on", "stands_in")
+    current.execute(make.from_select(names, rows).on_conflict_do_nothing())
+
+
+def _who_is_told(narrowed: ColumnElement[bool]) -> Iterator[AnyRow]:
+    """Yield a row for each webhook and person."""
+    columns = (
+        Webhook.public_id,
+        Webhook.name,
+        User.id.label("user_id"),
+        User.name.label("person"),
+    )
+    for each, stands_in in ((_told(), Watch.stands_in), (_missing(), literal(True))):
+        wanted = each.where(narrowed).with_only_columns(*columns, stands_in.label("stands_in"))
+        yield from session().execute(wanted)
 
 
 def _token(webhook_id: int, user_id: int) -> str:

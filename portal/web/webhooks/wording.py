@@ -368,14 +368,13 @@ def _next_attempt(backlog: Backlog, now: datetime) -> str:
 
 
 def emails_words(emails: Emails) -> list[str]:
-    """Say whether the reader gets emails about a webhook, how many others do, to those who may know
-    it, and what keeps them from being sent."""
+    """Say whether the reader gets emails about a webhook, who else does, and what keeps them from
+    being sent."""
     when = "it fails, before we turn it off, and when it works again."
     words = [f"You get an email when {when}" if emails.is_on else f"Get an email when {when}"]
-    if can("people.manage"):
-        too = ", too" if emails.is_on else ""
-        others = plural(emails.others, f"other person gets one{too}", f"other people get one{too}")
-        words.append(f"{others if emails.others else 'No one else gets one'}.")
+    if emails.stands_in:
+        words.append("No one owns this webhook, so administrators get its emails.")
+    words.append(_others(emails))
     if mails.is_mailbox() and can("system.read"):
         words.append("This local trial shows its emails under Settings → Email.")
     elif not mails.is_on():
@@ -383,6 +382,23 @@ def emails_words(emails: Emails) -> list[str]:
         setup = for_reader("system.read", "Set SMTP_URL on the server.", ask)
         words.append(f"Email isn’t set up, so we don’t send any. {setup} We keep your choice.")
     return words
+
+
+def _others(emails: Emails) -> str:
+    """Say who else gets them, to those who may know it; how many do, to others."""
+    names, also = emails.others, "also " if emails.is_on else ""
+    if not names:
+        return "No one else gets one." if emails.is_on else "No one gets an email when it fails."
+    if can("people.manage"):
+        rest = len(names) - 2
+        shown = [*names] if rest < 2 else [*names[:2], f"{counted(rest)} others"]
+        first, last = ", ".join(shown[:-1]), shown[-1]
+        comma = "," if len(shown) > 2 else ""
+        who = f"{first}{comma} and {last}" if first else last
+    else:
+        other = "other " if emails.is_on else ""
+        who = plural(len(names), f"{other}person", f"{other}people")
+    return f"{who} {also}get{'s' if len(names) == 1 else ''} one."
 
 
 def advice_of(

@@ -237,6 +237,18 @@ def test_administrators_stand_in_for_an_owner_who_is_gone_but_for_those_who_ende
         assert tell() == 1
 
 
+def test_administrators_stand_in_only_until_there_is_an_owner(server: MailServer) -> None:
+    ana, sam = make_user(email="ana@example.com"), make_user("support", email="sam@example.com")
+    hook = failing(owner_id=make_user(is_active=False).id)
+    tell()
+    with writing() as current:
+        watches.set_owner(current, current.get_one(Webhook, hook.id), sam.public_id)
+    tell(NOW + 2 * HOUR)
+    change(hook, state=WebhookState.OFF, off_reason=OffReason.GONE, off_at=NOW + 3 * HOUR)
+    tell(NOW + 4 * HOUR)
+    assert told_to(server) == [ana.email, sam.email, sam.email]
+
+
 def test_each_trouble_is_told_once_in_the_order_of_its_worsening(server: MailServer) -> None:
     hook = failing(name="Sync", owner_id=make_user(time_zone="Europe/London").id)
     tell(NOW)

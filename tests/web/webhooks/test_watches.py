@@ -22,7 +22,7 @@ from tests.support.pages import Page, Pages
 from tests.web.signed_in import signed_in, visit
 
 ONE_CLICK = {"List-Unsubscribe": "One-Click"}
-TITLE = "Email me when this webhook fails"
+TITLE = "Failure emails"
 
 
 @pytest.fixture
@@ -75,22 +75,67 @@ def test_support_asks_for_them_and_ends_them_and_sees_nobody_elses(ana: Person, 
     sam = make_user("support", name="Sam")
     pages, path = signed_in(app, sam), path_of(hook)
     page = pages.get(path)
-    assert "other" not in card(page)
+    assert "1 person gets one." in card(page)
     assert ana.email not in page.html
+    assert "Ana" not in card(page)
     page = press(pages, page, "Email me")
     assert page.tone == "success"
     assert "You get an email when it fails" in card(page)
+    assert "1 other person also gets one." in card(page)
     assert told() == {(hook.id, ana.id), (hook.id, sam.id)}
-    assert "1 other person gets one, too." in card(signed_in(app, ana).get(path))
     page = press(pages, page, "Stop emails")
     assert "Get an email when it fails" in card(page)
-    assert "No one else gets one." in card(signed_in(app, ana).get(path))
     assert told() == {(hook.id, ana.id)}
     change = {"webhook": {"from": None, "to": "ERP"}}
     assert entries() == [
         ("Sam", "person.webhook_emails_started", "Sam", change),
         ("Sam", "person.webhook_emails_ended", "Sam", change),
     ]
+
+
+def test_administrators_see_who_gets_them(ana: Person, app: Flask) -> None:
+    hook = make_webhook(owner_id=ana.id)
+    pages, path = signed_in(app, ana), path_of(hook)
+    assert "No one else gets one." in card(pages.get(path))
+    for name in ("Sam", "Tom", "Uma", "Vic"):
+        person = make_user("support", name=name)
+        watches.choose(person.actor, hook.public_id, is_on=True)
+        words = {
+            "Sam": "Sam also gets one.",
+            "Tom": "Sam and Tom also get one.",
+            "Uma": "Sam, Tom, and Uma also get one.",
+            "Vic": "Sam, Tom, and 2 others also get one.",
+        }
+        assert words[name] in card(pages.get(path))
+
+
+def test_the_page_says_that_no_one_gets_them(ana: Person, app: Flask) -> None:
+    pages, hook = signed_in(app, ana), make_webhook(owner_id=ana.id)
+    page = press(pages, pages.get(path_of(hook)), "Stop emails")
+    assert "No one gets an email when it fails." in card(page)
+
+
+def test_who_stands_in_for_an_owner_gets_them_until_there_is_one(ana: Person, app: Flask) -> None:
+    hook = make_webhook(name="ERP", owner_id=make_user(is_active=False).id)
+    sam, ben = make_user("support", name="Sam"), make_user(name="Ben")
+    watches.choose(ben.actor, hook.public_id, is_on=True)
+    pages, path = signed_in(app, ana), path_of(hook)
+    stands_in = "No one owns this webhook, so administrators get its emails."
+    for _ in range(2):  # whether or not a row says so yet
+        assert stands_in in card(pages.get(path))
+        assert "Ben also gets one." in card(pages.get(path))
+        assert pages.get("/account").links("ERP") == [path]
+        watches.stand_in()
+    edit(pages, hook, owner_id=str(sam.public_id))
+    page = pages.get(path)
+    assert "Get an email when it fails" in card(page)
+    assert "Ben and Sam get one." in card(page)
+    assert pages.get("/account").links("ERP") == []
+    page = press(pages, page, "Email me")  # now it is hers, whoever owns it
+    assert stands_in not in card(page)
+    assert "Ben and Sam also get one." in card(page)
+    accounts.disable(ben.actor, sam.public_id)
+    assert stands_in not in card(pages.get(path))
 
 
 def test_the_account_lists_them_and_ends_each(ana: Person, app: Flask) -> None:
@@ -104,10 +149,27 @@ def test_the_account_lists_them_and_ends_each(ana: Person, app: Flask) -> None:
     assert "Gone" not in page.main
     assert "Other's" not in page.main
     page = pages.submit(page.form(f"{path_of(first)}/emails"))
-    assert page.path == "/account"
+    assert (page.path, page.tone) == ("/account", "success")
     assert told() >= {(second.id, ana.id)}
     page = pages.submit(page.form(f"{path_of(second)}/emails"))
     assert "You get no emails about webhooks." in page.main
+
+
+def test_the_account_ends_all_of_them_at_once(ana: Person, app: Flask) -> None:
+    for name in ("ERP", "Door"):
+        make_webhook(name=name, owner_id=ana.id)
+    make_webhook(name="Desk", owner_id=make_user(is_active=False).id)
+    ben = make_user()
+    watches.choose(ben.actor, make_webhook(owner_id=ben.id).public_id, is_on=True)
+    before, pages = told(), signed_in(app, ana)
+    page = pages.submit(pages.get("/account").form("/account/emails/stop"))
+    assert "You’ll no longer get emails about 3 webhooks." in page.html
+    assert "You get no emails about webhooks." in page.main
+    assert told() == {pair for pair in before if pair[1] != ana.id}
+    ended = [target for _, action, target, _ in entries() if action.endswith("ended")]
+    assert ended == ["Ana"] * 3
+    watches.stand_in()
+    assert "You get no emails about webhooks." in pages.get("/account").main
 
 
 def test_a_link_asks_and_only_a_post_ends_exactly_these_emails(ana: Person, app: Flask) -> None:
@@ -118,6 +180,7 @@ def test_a_link_asks_and_only_a_post_ends_exactly_these_emails(ana: Person, app:
     stranger = Pages(app)
     page = stranger.get(link)
     assert page.h1 == "Stop emails about ERP?"
+    assert "a…@example.com will no longer get" in page.main
     assert told() == before
     assert ana.email not in page.html
     assert ana.name not in page.html
@@ -131,8 +194,11 @@ def test_a_link_asks_and_only_a_post_ends_exactly_these_emails(ana: Person, app:
     assert entries()[1:] == [
         ("Someone not signed in", "person.webhook_emails_ended", "Ana", change)
     ]
-    page = stranger.submit(page.form())
-    assert page.h1 == "Emails stopped"
+    for over in (stranger.submit(page.form()), stranger.get(link)):
+        assert over.h1 == "Emails stopped"
+        assert over.links("ERP") == [path_of(hook)]
+        assert "a…@example.com no longer gets" in over.main
+        assert "Stop emails" not in over.main
     assert stranger.get("/account").h1 == "Sign in"
 
 
@@ -199,12 +265,12 @@ def test_without_a_mail_server_the_choice_is_kept_and_it_says_who_can_set_it_up(
     person = make_user(role, name="Ana" if role == "admin" else "Sam")
     if role == "support":
         make_user(name="Ana")
-    hook = make_webhook()
+    hook = make_webhook(owner_id=make_user("manager").id)
     pages, path = signed_in(app, person), path_of(hook)
     page = press(pages, pages.get(path), "Email me")
     assert words in card(page)
     assert "We keep your choice." in card(page)
-    assert told() == {(hook.id, person.id)}
+    assert (hook.id, person.id) in told()
 
 
 def test_the_search_above_each_page_knows_how_to_be_told(pages: Pages) -> None:

@@ -1,0 +1,27 @@
+"""Tell those who stand in for a webhook's owner from those who asked for its emails."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0119"
+down_revision = "0118"
+branch_labels = None
+depends_on = None
+
+# Whoever gets them where no owner can sign in stood in for them.
+STOOD_IN = """
+UPDATE watches SET stands_in = :yes WHERE is_on = :yes
+AND user_id IN (SELECT id FROM users WHERE role = 'admin')
+AND webhook_id NOT IN (SELECT webhooks.id FROM webhooks
+  JOIN users ON users.id = webhooks.owner_id AND users.is_active = :yes)
+"""
+
+
+def upgrade() -> None:
+    column = sa.Column("stands_in", sa.Boolean(), nullable=False, server_default=sa.false())
+    op.add_column("watches", column)
+    op.execute(sa.text(STOOD_IN).bindparams(yes=True))
+
+
+def downgrade() -> None:
+    op.drop_column("watches", "stands_in")
