@@ -140,12 +140,18 @@ def answer(current: Session, actor: Actor, given: FirstAnswer) -> bool:
 
 def forget_addresses(current: Session, addresses: Collection[str]) -> None:
     """Take these addresses out, in the transaction that takes their person away."""
-    row = current.get(AlertSettings, ONE_ROW, with_for_update=True)
+    row = current.get(AlertSettings, ONE_ROW, with_for_update=True, populate_existing=True)
+    if row is None:
+        return
     theirs = {address.lower() for address in addresses}
-    for name in ADDRESSES.values() if row else ():
-        left = [each for each in getattr(row, name) if each not in theirs]
-        if left != getattr(row, name):
+    kept = {
+        name: [each for each in getattr(row, name) if each not in theirs]
+        for name in ADDRESSES.values()
+    }
+    if any(kept[name] != getattr(row, name) for name in kept):
+        for name, left in kept.items():
             setattr(row, name, left)
+        row.version += 1  # a page of before would save them again
 
 
 def typed_addresses(lines: Iterable[str]) -> list[str]:

@@ -22,7 +22,7 @@ from portal.services.alerts.rules import AlertRules
 from portal.services.alerts.settings import Emails
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal, Stale
-from portal.services.core.unit_of_work import session
+from portal.services.core.unit_of_work import session, writing
 from tests.services.alerts.due_things import decided, fired, ledger, with_warranty, work
 from tests.support.factories import make_asset, make_user
 
@@ -60,6 +60,19 @@ def test_they_are_saved_once_and_recorded_and_a_second_editor_is_told(app: Flask
         "low_stock_on",
         "time_of_day",
     }
+
+
+def test_an_address_that_an_erasure_took_out_comes_not_back_from_a_page_of_before(
+    app: Flask,
+) -> None:
+    ana = make_user()
+    rules, emails = AlertRules(), Emails(mail_overdue=["gone@example.com", "it@example.com"])
+    assert alert_settings.save(ana.actor, 0, rules, emails)
+    with writing() as current:
+        alert_settings.forget_addresses(current, ["Gone@example.com"])
+    with pytest.raises(Stale):
+        alert_settings.save(ana.actor, 1, AlertRules(warranty_days=60), emails)
+    assert alert_settings.read().emails.mail_overdue == ["it@example.com"]
 
 
 VERBS: list[Callable[[Actor], object]] = [
