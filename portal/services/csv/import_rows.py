@@ -64,6 +64,7 @@ PERSON: Final = "person"  # among what is added
 STOCK_NOTES: Final = ("quantity", "min_quantity", "unit")
 
 FAULTS: Final = "faults"  # of cells, by sort and column
+UNDECIDED: Final = "undecided"  # a reading that no text has
 
 Notes = dict[str, Any]
 
@@ -152,6 +153,10 @@ class ImportOptions:
     readings: Readings = field(default_factory=dict)
     currency: str = ""
 
+    def reading_of(self, column: AssetField) -> str:
+        """Return how a column is read; where nobody decided, no text with two meanings is."""
+        return self.readings.get(column.name, UNDECIDED)
+
 
 def left_out(values: AssetValues, cells: Cells) -> dict[str, str]:
     """Return the cells of a row that an asset with these values does not take over."""
@@ -213,13 +218,12 @@ def _typed(column: AssetField, text: str, read: Callable[[], V]) -> V:
 
 
 def _day(column: AssetField, text: str, options: ImportOptions) -> date:
-    return _typed(column, text, lambda: read_day(text, options.readings.get(column.name, "")))
+    return _typed(column, text, lambda: read_day(text, options.reading_of(column)))
 
 
 def _amount(column: AssetField, text: str, options: ImportOptions) -> Decimal:
     def read() -> Decimal:
-        sign = options.readings.get(column.name, "")
-        return read_amount(without_currency(text, options.currency), sign)
+        return read_amount(without_currency(text, options.currency), options.reading_of(column))
 
     return _typed(column, text, read)
 

@@ -304,3 +304,30 @@ def test_examples_and_words_are_those_that_can_be_read_at_a_glance(ana: Person) 
         [],
     ]
     assert [each.word for each in what.words] == ["v" * 120]
+
+
+def test_a_correction_that_can_mean_two_things_is_asked_about(ana: Person) -> None:
+    public_id = asked(ana, "Name;Bought on;Price\nChair;soon;20\nDesk;2023-05-29;many\n")
+    say(
+        ana,
+        public_id,
+        matches={"name": "name", "bought_on": "purchase_date", "price": "purchase_cost"},
+        words={},
+    )
+    cells = {2: {"bought_on": "03.04.2023"}, 3: {"price": "1,250"}}
+    import_answers.correct(ana.actor, public_id, cells)
+    job.work(KINDS, seconds=60)
+    assert found(public_id) == [
+        (
+            2,
+            "error",
+            "Bought on: Enter the purchase date as 2023-03-04 or 2023-04-03, not “03.04.2023”. The "
+            "month or the day can come first",
+        ),
+        (
+            3,
+            "error",
+            "Price: Enter the purchase cost as 1250.00 or 1.25, not “1,250”. The comma can "
+            "separate thousands or decimals",
+        ),
+    ]

@@ -239,7 +239,8 @@ BEFORE = AssetValues(name="Lamp", notes="By the door", condition="fair", min_qua
 
 def read(**cells: str) -> AssetValues:
     found = Faults()
-    after = filled(BEFORE, cells, ImportOptions(change_existing=True), found)
+    readings = {"purchase_date": "day_first", "warranty_expires": "day_first"}
+    after = filled(BEFORE, cells, ImportOptions(change_existing=True, readings=readings), found)
     assert found == []
     return after
 
