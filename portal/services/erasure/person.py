@@ -22,6 +22,8 @@ TARGETS: Final = {ErasedKind.STAFF: "staff", ErasedKind.USER: "person"}
 OWN_FIELDS: Final = frozenset(
     {"name", "email", "employee_no", "department", "phone", "network_address"}
 )
+# Maria Lopez <maria@example.com>, as an import keeps somebody whom it is to add.
+NAME_AND_ADDRESS: Final = re.compile(r"[^<>@]{1,120} ?<(?P<email>[^<>\s]{1,254})>")
 
 
 @dataclass(frozen=True)
@@ -64,9 +66,19 @@ class KnownPerson:
     def without(self, value: Any) -> Any:
         """Return a stored value, a text or JSON, with the label where the person was named.
 
-        An object with an id and a name is somebody: whoever has another id stays as they are.
+        An object with an id and a name is somebody: whoever has another id stays as they are. Of
+        somebody who was still to be added, the id is 0, and the address tells who it is.
         """
-        return self._changed(value, lambda text: self._pattern.sub(self._replaced, text))
+        return self._changed(value, self._without)
+
+    def owned(self, changes: dict[str, Any]) -> dict[str, Any]:
+        """Return the changes of an audit entry about a webhook, which name its owners, without the
+        person."""
+        owner = changes.get("owner") or {}
+        hidden = {
+            side: self.label if name in self.sole_names else name for side, name in owner.items()
+        }
+        return {**changes, "owner": hidden} if owner else changes
 
     def reserver(self, note: str) -> str:
         """Return the note of a reservation's line, which begins with who reserved, without them."""
@@ -109,9 +121,22 @@ class KnownPerson:
         """Return what changes the texts of somebody's object; None where it is about nobody."""
         if not {"id", "name"} <= value.keys():
             return None
+        if value["id"] == 0:
+            return (lambda _text: self.label) if self._is_sought(value.get("email")) else str
         if self.kind is not ErasedKind.STAFF or value["id"] != self.id:
             return str
         return lambda text: self.label if self._pattern.fullmatch(text) else text
+
+    def _without(self, text: str) -> str:
+        """Return a text without the person. What is no more than an address and a name before it
+        goes whole: the name may have been made of the address."""
+        both = NAME_AND_ADDRESS.fullmatch(text)
+        if both and self._is_sought(both["email"]):
+            return self.label
+        return self._pattern.sub(self._replaced, text)
+
+    def _is_sought(self, email: str | None) -> bool:
+        return (email or "").casefold() in {each.casefold() for each in self.sought}
 
     def _hidden(self, change: Any) -> Any:
         if isinstance(change, dict):

@@ -26,6 +26,7 @@ from portal.models.tasks import Task, TaskRow
 from portal.models.webhooks import Webhook
 from portal.services.core.queries import any_holds
 from portal.services.erasure.person import TARGETS, KnownPerson, spellings
+from portal.services.webhooks import rows
 
 Column = InstrumentedAttribute[Any]
 ROWS_A_STEP: Final = 2000
@@ -147,6 +148,11 @@ def _is_told_of_things(person: KnownPerson) -> ColumnElement[bool]:
     return and_(of_things, _holds(AuditEntry.changes, person.sought))
 
 
+def _is_of_owners(person: KnownPerson) -> ColumnElement[bool]:
+    of_webhooks = AuditEntry.target_kind == rows.TARGET
+    return and_(of_webhooks, _holds(AuditEntry.changes, person.sole_names))
+
+
 def _place(model: Any, *fields: Field) -> NameTable:
     return NameTable(model=model, key=model.id, fields=fields)
 
@@ -207,6 +213,7 @@ PLACES: Final[tuple[NameTable, ...]] = (
         Field(AuditEntry.target_name, _is_named_own, _label),
         Field(AuditEntry.target_name, _is_invitation, _label, USERS),
         Field(AuditEntry.changes, _is_own, KnownPerson.own),
+        Field(AuditEntry.changes, _is_of_owners, KnownPerson.owned, USERS),
         _held(AuditEntry.changes),
         Field(AuditEntry.changes, _is_told_of_things, KnownPerson.without, is_free=True),
     ),

@@ -5,7 +5,7 @@ begins to keep names is found here, once somebody does what fills it.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -38,13 +38,13 @@ from portal.services.operations import sending
 from portal.services.people import accounts, invitations, password_resets, sessions, sign_in
 from portal.services.people.accounts import Details
 from portal.services.people.invitations import NewPerson
-from portal.services.webhooks import drafts
+from portal.services.webhooks import crud, drafts, queries
 from portal.services.webhooks.rules import WebhookValues
 from tests.services.alerts.due_things import decided, work
 from tests.services.csv.import_steps import check
 from tests.support.database.kept_filling import filled_once
 from tests.support.deliveries import lease, make_attempt, make_delivery
-from tests.support.factories import PASSWORD, Person, make_asset, make_user, make_webhook
+from tests.support.factories import PASSWORD, Hook, Person, make_asset, make_user, make_webhook
 
 ZOE = StaffValues(
     name="Zoë Quillfeather",
@@ -91,6 +91,7 @@ def _fill() -> Filled:
     _long_work(admin, quentin, zoe)
     _alerts(quentin, zoe)
     _deliveries(quentin, webhook)
+    _owners(admin, quentin, webhook)
     _account(admin, quentin)
     sending.stop(quentin.actor)
     public_id = session().scalars(select(Staff.public_id).where(Staff.id == zoe)).one()
@@ -216,6 +217,13 @@ def _deliveries(by: Person, webhook: Any) -> None:
     why = f"{ZOE.name} asked {ADDRESS}"
     dismissals.dismiss(by.actor, Selection(ticked=(make_delivery(webhook),)), why)
     lease(make_delivery(webhook), 600, kind="manual", actor=by.name)
+
+
+def _owners(admin: Person, by: Person, webhook: Hook) -> None:
+    """He hands his webhook over, and gets it back."""
+    for owner in (admin, by):
+        values = replace(queries.stored_values(webhook.public_id), owner=owner.public_id)
+        crud.edit(admin.actor, webhook.public_id, None, values)
 
 
 def _account(admin: Person, by: Person) -> None:

@@ -28,6 +28,7 @@ from portal.services.erasure import erase, places
 from portal.services.people import sign_in_throttle
 from tests.services.actions.plan_examples import last_body, make_reservation, wish
 from tests.services.alerts.due_things import work
+from tests.services.csv.import_steps import check
 from tests.services.erasure.filled_portal import (
     ADDRESS,
     FORMER,
@@ -40,7 +41,7 @@ from tests.services.erasure.filled_portal import (
 )
 from tests.support.database.rivals import Rival, meanwhile
 from tests.support.deliveries import make_delivery, stored
-from tests.support.factories import make_asset, make_staff, make_webhook
+from tests.support.factories import make_asset, make_staff, make_user, make_webhook
 
 pytestmark = pytest.mark.both_databases
 
@@ -101,6 +102,21 @@ def test_nothing_names_an_erased_person_but_stored_bodies(app: Flask, kind: Eras
     assert places_of([NETWORK] if kind == "user" else []) == set()
     finished = session().scalars(select(Erasure)).one()
     assert (finished.finished_at is not None, finished.known_as) == (True, None)
+
+
+def test_who_was_still_to_be_added_by_a_file_is_erased_there_too(app: Flask) -> None:
+    values = StaffValues(name="Mara Sedgewren", email="mara.s@example.com")
+    other = "Mara Sedgewren <other@example.com>"
+    check(
+        make_user(),
+        "name,assigned_to_email\n"
+        f"Lamp,Mara S. <{values.email}>\nDesk,{values.email}\nSofa,{other}\n",
+    )
+    public_id = staff.create(SYSTEM, values)
+    erase.erase(SYSTEM, ErasedKind.STAFF, public_id, 1, values.email)
+    work()
+    assert places_of([values.email, "Mara S."]) == set()
+    assert places_of(["other@example.com"]) == {"task_rows.data", "tasks.params"}
 
 
 @BOTH
