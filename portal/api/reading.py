@@ -44,10 +44,13 @@ def reader(kind: type) -> TypeAdapter[Any]:
 
 
 def partial(kind: type, *without: str) -> type[BaseModel]:
-    """Return the model of some fields of a dataclass: of what a PATCH sends."""
+    """Return the model of some fields of a dataclass: of what a PATCH sends.
+
+    The default of what is not sent says only whether it may be empty: then it is None (`_tidied`).
+    """
     types = get_type_hints(kind, include_extras=True)
     wanted: dict[str, Any] = {
-        each.name: (types[each.name], each.default if each.default is not MISSING else None)
+        each.name: (types[each.name], each.default if each.default is not MISSING else "")
         for each in fields(kind)
         if each.name not in without
     }

@@ -91,6 +91,20 @@ def test_every_fault_is_told_at_once_each_at_its_field(at: Program) -> None:
     assert {each["field"] for each in answer.json["errors"]} == {"name", "email"}
 
 
+def test_what_must_be_there_is_not_taken_away(at: Program) -> None:
+    for path, made in (
+        ("/assets", {"name": "A"}),
+        ("/staff", {"name": "A", "email": "a@example.com"}),
+        ("/categories", {"name": "A"}),
+    ):
+        row = at.made(path, **made)
+        for field in made:
+            answer = at.ask("PATCH", f"{path}/{row['id']}", json={field: " "})
+            assert answer.status_code == 422, (path, field)
+            assert answer.json is not None
+            assert [each["field"] for each in answer.json["errors"]] == [field]
+
+
 @pytest.mark.parametrize(
     ("body", "field", "said"),
     [
