@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any, Final
 
 from pydantic import AwareDatetime, BeforeValidator, Field
@@ -19,10 +20,11 @@ RowId = Annotated[int, Field(ge=1, le=LARGEST_ID)]
 
 
 def _as_written(value: Any) -> Any:
-    """Take no number for a time, which pydantic would count from 1970."""
-    if isinstance(value, str) and "-" not in value:
-        raise ValueError("Write a time as 2026-11-30T09:15:00Z")
-    return value
+    """Read a time. Takes no number for one, which pydantic would count from 1970."""
+    try:
+        return datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise ValueError("Write a time as 2026-11-30T09:15:00Z") from None
 
 
 Moment = Annotated[AwareDatetime, BeforeValidator(_as_written)]

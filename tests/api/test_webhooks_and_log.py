@@ -190,7 +190,8 @@ def test_many_are_counted_then_retried_as_one_piece_of_work(app: Flask, at: Prog
     counted = at.get(f"/retries?{query}").json
     assert counted is not None
     assert (counted["total"], counted["by_webhook"]) == (3, {hook.name: 3})
-    task = at.made("/retries", webhook_id=str(hook.public_id), status="failed")
+    since = "2026-01-01T00:00:00Z"
+    task = at.made("/retries", webhook_id=str(hook.public_id), status="failed", since=since)
     assert (task["kind"], task["total"]) == ("bulk_retry", 3)
     stopped = at.ask("POST", f"/tasks/{task['id']}/stop")
     assert stopped.json is not None
