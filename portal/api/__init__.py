@@ -3,6 +3,7 @@
 from flask import Blueprint, Flask
 
 from portal.api import (
+    actions,
     alerts,
     assets,
     deliveries,
@@ -10,6 +11,7 @@ from portal.api import (
     events,
     me,
     named_lists,
+    planning,
     reference,
     spec,
     staff,
@@ -22,6 +24,8 @@ from portal.extensions import csrf
 OPERATIONS: tuple[Operation, ...] = (
     *me.OPERATIONS,
     *assets.OPERATIONS,
+    *actions.OPERATIONS,
+    *planning.OPERATIONS,
     *staff.OPERATIONS,
     *named_lists.OPERATIONS,
     *webhooks.OPERATIONS,

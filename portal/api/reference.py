@@ -141,6 +141,6 @@ def _curl(method: str, path: str, sends: Any) -> str:
     if sends is not None:
         words.append(f"--json '{json.dumps(sends, ensure_ascii=False)}'")
     address = path.replace("{event}", "asset.checked_out")
-    for name in ("asset_id", "staff_id", "row_id"):
+    for name in ("asset_id", "staff_id", "row_id", "reservation_id", "maintenance_id"):
         address = address.replace(f"{{{name}}}", "17")
     return " \\\n  ".join([*words, f"{_root()}{address}"])

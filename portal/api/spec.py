@@ -30,6 +30,21 @@ EXAMPLES: Final[dict[str, Any]] = {
     "event": "asset.checked_out",
     "on_hold": "send",
     "status": "failed",
+    "staff_id": 17,
+    "location_id": 3,
+    "due_at": "2026-12-07T17:00:00Z",
+    "starts_at": "2026-12-07T08:00:00Z",
+    "ends_at": "2026-12-09T17:00:00Z",
+    "description": "It fell",
+    "problem": "The screen stays dark",
+    "method": "sold",
+    "quantity": 5,
+    "title": "Battery check",
+    "due_on": "2026-12-15",
+    "completed_on": "2026-12-15",
+    "outcome": "ok",
+    "rejection_reason": "Needed for a trade fair",
+    "note": "With its charger",
 }
 DOOR: Final = (401, 422, 429, 503)
 _CONVERTER: Final = re.compile(r"<(?:(\w+)(?:\([^)]*\))?:)?(\w+)>")

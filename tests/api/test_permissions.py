@@ -5,11 +5,12 @@ from uuid import uuid4
 import pytest
 from flask import Flask
 
-from portal.api import OPERATIONS
+from portal.api import OPERATIONS, door, load
+from portal.api.load import Rate
 from portal.api.operations import ANY_TOKEN, Operation
 from portal.models.people import Role
 from portal.services.core.permissions import PERMISSIONS
-from tests.api.client import program
+from tests.api.client import Program, program
 
 NOBODY = str(uuid4())
 
@@ -42,3 +43,11 @@ def test_a_token_can_do_what_its_role_can_and_no_more(
         expected = allows(operation, role, read_only=read_only)
         assert (code != 403) is expected, f"{operation.name}: {code}"
         assert code < 500, operation.name
+
+
+def test_without_a_token_nothing_is_done(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load, "WRONG_A_MINUTE", len(OPERATIONS) + 1)
+    monkeypatch.setattr(door, "_wrong", Rate())
+    for operation in OPERATIONS:
+        answer = Program(app).ask(operation.method, address(operation))
+        assert answer.status_code == 401, operation.name

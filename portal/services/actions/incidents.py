@@ -31,7 +31,6 @@ from portal.services.actions.planning import queries as planning_queries
 from portal.services.actions.planning.rules import cost_faults
 from portal.services.actions.rules import refuse_long, refuse_odd_year
 from portal.services.actions.transition import Change, Moved, made_facts
-from portal.services.assets.fields import DEAREST
 from portal.services.assets.snapshots import ref
 from portal.services.assets.tag_numbers import refuse_taken
 from portal.services.core.permissions import Actor
@@ -299,8 +298,7 @@ def _not_later(asset: Asset, at: datetime | None, field: str) -> datetime:
 def _refuse_unfit(values: DisposalValues) -> None:
     if values.method not in set(Method):
         raise Refusal("Choose a disposal method", field="method")
-    if values.proceeds is not None and not 0 <= values.proceeds <= DEAREST:
-        raise Refusal(f"Enter an amount from 0 to {DEAREST:,}", field="proceeds")
+    refuse_all(cost_faults("proceeds", values.proceeds, "proceeds"))
     refuse_long(recipient=values.recipient, note=values.note)
 
 

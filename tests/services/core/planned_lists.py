@@ -12,7 +12,11 @@ from portal.models.audit import AuditEntry
 from portal.models.planning import OPEN_MAINTENANCES, OPEN_RESERVATIONS, Maintenance, Reservation
 from portal.services import audit as audit_queries
 from portal.services.actions.planning import queries as planning_queries
-from portal.services.actions.planning.queries import MaintenanceList, ReservationList
+from portal.services.actions.planning.queries import (
+    MaintenanceList,
+    PlanFilter,
+    ReservationList,
+)
 from portal.services.alerts import queries as alert_queries
 from portal.services.alerts.queries import AlertFilter, Which
 from portal.services.audit import TrailFilter
@@ -86,6 +90,37 @@ def maintenances() -> Iterator[Case]:
                 ),
                 by_id,
                 expected,
+            )
+
+
+def plans() -> Iterator[Case]:
+    """Reservations and maintenance: all, of one asset, of one person, in one state."""
+    list(reservations())
+    list(maintenances())
+    (ana,) = every(Staff)
+    ben = Staff(name="Ben", email="ben@example.com")
+    store(ben)
+    work = {"asset_id": every(Maintenance)[0].asset_id, "title": "Check", "assignee_id": ben.id}
+    store(*(Maintenance(due_on=date(2030, 5, 3), **work) for _ in range(7)))
+    for kind in (Reservation, Maintenance):
+        rows = every(kind)
+        of_ana = [row for row in rows if ana.id == getattr(row, "staff_id", None)]
+        of_ben = [row for row in rows if ben.id == getattr(row, "assignee_id", None)]
+        asset_id, state = rows[-1].asset_id, rows[-1].state
+        for chosen, does in (
+            (PlanFilter(), rows),
+            (PlanFilter(asset_id=asset_id), [row for row in rows if row.asset_id == asset_id]),
+            (PlanFilter(staff_id=ana.id if kind is Reservation else ben.id), of_ana or of_ben),
+            (PlanFilter(state=state), [row for row in rows if row.state == state]),
+        ):
+            yield Case(
+                f"{kind.__name__} {chosen}",
+                lambda cursor, kind=kind, chosen=chosen: planning_queries.find_page(
+                    kind, chosen, cursor
+                ),
+                by_id,
+                newest(does),
+                frozenset({"asset_id", "staff_id", "state"}),
             )
 
 

@@ -20,6 +20,7 @@ from portal.models.audit import AuditEntry
 from portal.services import audit as audit_queries
 from portal.services.actions import stock
 from portal.services.actions.planning import queries as planning_queries
+from portal.services.actions.planning.queries import PlanFilter
 from portal.services.alerts import queries as alert_queries
 from portal.services.alerts.queries import AlertFilter
 from portal.services.assets import named_lists, staff, timeline
@@ -56,6 +57,7 @@ LISTS: dict[Callable[..., Any], Callable[[], Iterator[Case]]] = {
     staff.find_page: register_lists.newest_staff,
     named_lists.page: register_lists.names,
     named_lists.find_page: register_lists.newest_names,
+    planning_queries.find_page: planned_lists.plans,
     planning_queries.list_reservations: planned_lists.reservations,
     planning_queries.list_maintenances: planned_lists.maintenances,
     planning_queries.past_reservations: planned_lists.past_reservations,
@@ -82,6 +84,7 @@ APART = {
 FILTERS = {
     asset_queries.list_assets: AssetFilter,
     staff.find_page: StaffFilter,
+    planning_queries.find_page: PlanFilter,
     audit_queries.find_page: TrailFilter,
     alert_queries.list_alerts: AlertFilter,
 }

@@ -90,7 +90,8 @@ NUMBERS: Final[dict[str, tuple[Do, tuple[Any, ...], tuple[Any, ...], str]]] = {
     ),
     "what came of it": (
         lambda number: dispose(proceeds=number), (Decimal(0), DEAREST),
-        (Decimal("-0.01"), DEAREST + 1), "Enter an amount from 0 to 9,999,999,999.99",
+        (Decimal("-0.01"), DEAREST + 1),
+        "Enter the proceeds as an amount from 0 to 9,999,999,999.99",
     ),
     "days before a warranty ends": (
         alert_days("warranty_days"),

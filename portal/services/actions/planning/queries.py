@@ -1,6 +1,6 @@
 """Reservations and maintenance: as lists, of one asset, and locked inside a transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -10,6 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.sql.base import ExecutableOption
 
 from portal.engine.events.catalogue import EventName
 from portal.lib.clock import common_now
@@ -61,6 +62,29 @@ class Plans:
 
     reservations: Sequence[Reservation] = ()
     maintenances: Sequence[Maintenance] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PlanFilter:
+    """Of one asset, of whoever wants it or is to work on it, in one state; None for any."""
+
+    asset_id: int | None = None
+    staff_id: int | None = None
+    state: str | None = None
+
+
+def find_page(
+    kind: type[Row], chosen: PlanFilter, cursor: str | None = None, size: int | None = None
+) -> Page[Row]:
+    """Return a page of those that fit, with assets and people, the newest first."""
+    query = select(kind).options(joinedload(kind.asset), *_people(kind))
+    staff_id = Reservation.staff_id if kind is Reservation else Maintenance.assignee_id
+    columns = (kind.asset_id, staff_id, kind.state)
+    wanted = (chosen.asset_id, chosen.staff_id, chosen.state)
+    for column, value in zip(columns, wanted, strict=True):
+        if value is not None:
+            query = query.where(column == value)
+    return newest_first(query, kind.id, cursor, size)
 
 
 def list_reservations(
@@ -145,10 +169,13 @@ def has_any(kind: type[Reservation] | type[Maintenance]) -> bool:
 
 def _of_asset(kind: type[Row], asset_id: int, *, is_open: bool) -> Select[Row]:
     states = OPEN_RESERVATIONS if kind is Reservation else OPEN_MAINTENANCES
-    who = (Maintenance.assignee, Maintenance.performed_by)
-    people = map(joinedload, (Reservation.staff,) if kind is Reservation else who)
     fits = kind.state.in_(states) if is_open else kind.state.not_in(states)
-    return select(kind).where(kind.asset_id == asset_id, fits).options(*people)
+    return select(kind).where(kind.asset_id == asset_id, fits).options(*_people(kind))
+
+
+def _people(kind: type[Reservation] | type[Maintenance]) -> Iterator[ExecutableOption]:
+    who = (Maintenance.assignee, Maintenance.performed_by)
+    return map(joinedload, (Reservation.staff,) if kind is Reservation else who)
 
 
 def _all(query: Select[Row]) -> Sequence[Row]:

@@ -1,0 +1,271 @@
+"""Actions on an asset, each with its own URL and body."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import select
+
+from portal.api import assets
+from portal.api.assets import ASSET
+from portal.api.lists import Moment, RowId
+from portal.api.operations import Call, Made, Operation
+from portal.api.planning import SHOW_MAINTENANCE, SHOW_RESERVATION, Noted, entered
+from portal.models.assets import Action, Condition
+from portal.models.planning import Maintenance, MaintenanceType, Reservation
+from portal.services.actions import transition
+from portal.services.actions.incidents import ClaimValues, DisposalValues, Method
+from portal.services.actions.planning.rules import PlanValues, ReservationValues
+from portal.services.actions.verbs import VERBS
+from portal.services.core.unit_of_work import session, writing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AllocateBody(Noted):
+    """`staff_id`: of whoever gets it."""
+
+    staff_id: RowId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReassignBody(AllocateBody):
+    """`staff_id`: of whoever gets it now. `reason`: why."""
+
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckOutBody(AllocateBody):
+    """`staff_id`: of whoever gets it."""
+
+    due_at: Moment
+    purpose: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueDateBody(Noted):
+    """The new due date."""
+
+    due_at: Moment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckInBody(Noted):
+    """Without `condition_in` or `location_id`, these stay as they are. `needs_repair`: also report
+    it broken, with a `description` of what happened."""
+
+    condition_in: Condition | None = None
+    location_id: RowId | None = None
+    needs_repair: bool = False
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevokeBody(CheckInBody):
+    """As of a check-in, with a reason."""
+
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoveBody(Noted):
+    """Where it is now."""
+
+    location_id: RowId
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokenBody(Noted):
+    """`description`: what happened. Without `broken_at`, now."""
+
+    description: str
+    broken_at: Moment | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LostBody(Noted):
+    """`description`: what happened. Without `lost_at`, now."""
+
+    description: str
+    lost_at: Moment | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisposalBody(DisposalValues):
+    """`proceeds`: in the portal's currency."""
+
+    method: Method
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundBody(Noted):
+    """Without `condition` or `location_id`, these stay as they are."""
+
+    condition: Condition | None = None
+    location_id: RowId | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepairedBody(FoundBody):
+    """`supplier` and `cost`: who repaired it, and for how much."""
+
+    supplier: str = ""
+    cost: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReserveBody(ReservationValues):
+    """From `starts_at` until just before `ends_at`, for the person `staff_id`."""
+
+    staff_id: RowId
+    starts_at: Moment
+    ends_at: Moment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleBody(PlanValues):
+    """`assignee_id`: of a member of staff. `repeat_every_days`: after each completion."""
+
+    type: MaintenanceType = MaintenanceType.PREVENTIVE
+    due_on: date
+    assignee_id: RowId | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuantityBody(Noted):
+    """How many."""
+
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountBody(QuantityBody):
+    """How many there are. `is_loss`: the missing ones were lost or damaged."""
+
+    is_loss: bool = False
+
+
+def _acting(action: Action) -> Callable[..., Made]:
+    """Return what does this with the asset, as it was when the program read it."""
+    verb = VERBS[action]
+
+    def run(call: Call, asset_id: int) -> Made:
+        with writing() as current:
+            if call.version is not None:
+                transition.locked_for(current, asset_id, action, call.version)
+            made = verb.run(call.actor, asset_id, entered(call.body))
+        return Made(_where(action, asset_id, made))
+
+    return run
+
+
+def _where(action: Action, asset_id: int, made: object) -> dict[str, object]:
+    if not isinstance(made, UUID):
+        return {"asset_id": asset_id}
+    kind = Reservation if action is Action.RESERVE else Maintenance
+    row_id = session().scalar(select(kind.id).where(kind.public_id == made))
+    return {f"{kind.__name__.lower()}_id": row_id}
+
+
+def _operation(
+    action: Action,
+    name: str,
+    summary: str,
+    body: type = Noted,
+    shows: Operation = assets.SHOW,
+) -> Operation:
+    verb = VERBS[action]
+    return Operation(
+        name=name,
+        method="POST",
+        path=f"{ASSET}/actions/{verb.slug}",
+        summary=summary,
+        permission=verb.permission,
+        run=_acting(action),
+        shows=shows,
+        body=body,
+        status=200 if shows is assets.SHOW else 201,
+        problems=(404, 409, 412),
+    )
+
+
+OPERATIONS: Final = (
+    _operation(
+        Action.CHECK_OUT,
+        "checkOutAsset",
+        "Check out an asset to a person until a time",
+        CheckOutBody,
+    ),
+    _operation(Action.CHECK_IN, "checkInAsset", "Check in an asset", CheckInBody),
+    _operation(
+        Action.CHANGE_DUE_DATE, "changeDueDate", "Change when a check-out is due", DueDateBody
+    ),
+    _operation(
+        Action.ALLOCATE,
+        "allocateAsset",
+        "Allocate an asset to a person, without a due date",
+        AllocateBody,
+    ),
+    _operation(Action.REVOKE, "revokeAsset", "Revoke an allocation", RevokeBody),
+    _operation(
+        Action.REASSIGN, "reassignAsset", "Move an allocation to another person", ReassignBody
+    ),
+    _operation(Action.TRANSFER, "moveAsset", "Move an asset to another location", MoveBody),
+    _operation(
+        Action.REPORT_BROKEN,
+        "reportBroken",
+        "Report an asset as broken. This ends its check-out or allocation",
+        BrokenBody,
+    ),
+    _operation(Action.REPAIR, "markAsRepaired", "Mark an asset as repaired", RepairedBody),
+    _operation(
+        Action.REPORT_LOST,
+        "reportLost",
+        "Report an asset as lost. This ends its check-out or allocation",
+        LostBody,
+    ),
+    _operation(Action.FIND, "markAsFound", "Mark an asset as found", FoundBody),
+    _operation(
+        Action.SEND_TO_WARRANTY,
+        "sendToWarranty",
+        "Send an asset for warranty repair. This ends its check-out or allocation",
+        ClaimValues,
+    ),
+    _operation(
+        Action.RECEIVE_BACK,
+        "receiveBack",
+        "Receive an asset back from warranty repair",
+        RepairedBody,
+    ),
+    _operation(Action.LIQUIDATE, "disposeOfAsset", "Dispose of an asset", DisposalBody),
+    _operation(Action.UNDO_LIQUIDATION, "undoDisposal", "Undo the disposal of an asset"),
+    _operation(Action.RESTORE, "restoreAsset", "Restore a deleted asset"),
+    _operation(Action.ISSUE_STOCK, "issueStock", "Issue a quantity of a consumable", QuantityBody),
+    _operation(
+        Action.RECEIVE_STOCK, "receiveStock", "Receive a quantity of a consumable", QuantityBody
+    ),
+    _operation(
+        Action.ADJUST_STOCK,
+        "adjustStock",
+        "Set the quantity of a consumable to what was counted",
+        CountBody,
+    ),
+    _operation(
+        Action.RESERVE,
+        "reserveAsset",
+        "Request a reservation, which waits for approval",
+        ReserveBody,
+        SHOW_RESERVATION,
+    ),
+    _operation(
+        Action.SCHEDULE_MAINTENANCE,
+        "scheduleMaintenance",
+        "Schedule maintenance of an asset",
+        ScheduleBody,
+        SHOW_MAINTENANCE,
+    ),
+)

@@ -1,0 +1,321 @@
+"""Actions, reservations and maintenance: what programs do with an asset, and what is refused."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields
+from datetime import timedelta
+from inspect import Parameter, signature
+from typing import Any, Final
+from uuid import UUID
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select
+
+from portal.api import OPERATIONS
+from portal.lib.clock import utcnow
+from portal.models.assets import Action, Asset, AssetStatus
+from portal.models.deliveries import Event
+from portal.models.people import Role
+from portal.models.planning import Maintenance, Reservation
+from portal.services.actions.incidents import RETURNS
+from portal.services.actions.rules import RULES, why_not
+from portal.services.actions.verbs import VERBS, Verb
+from portal.services.core.unit_of_work import session
+from tests.api.client import Program, program
+from tests.services.actions.every_action import asset_in
+from tests.services.actions.planned_asset import is_to_be_taken, planned_in
+from tests.support.factories import make_asset, make_location, make_staff
+
+pytestmark = pytest.mark.both_databases
+
+
+@pytest.fixture
+def at(app: Flask) -> Program:
+    return program(app)
+
+
+def moment(days: float) -> str:
+    """So many days from now, as a program writes it."""
+    return (utcnow() + timedelta(days=days)).isoformat()
+
+
+# What each is sent.
+BODIES: Final[Mapping[Action, Callable[[], dict[str, Any]]]] = {
+    Action.CHECK_OUT: lambda: {"staff_id": make_staff(), "due_at": moment(3), "purpose": "Fair"},
+    Action.CHECK_IN: lambda: {"condition_in": "fair"},
+    Action.CHANGE_DUE_DATE: lambda: {"due_at": moment(9)},
+    Action.ALLOCATE: lambda: {"staff_id": make_staff()},
+    Action.REVOKE: lambda: {"reason": "New device"},
+    Action.REASSIGN: lambda: {"staff_id": make_staff()},
+    Action.TRANSFER: lambda: {"location_id": make_location(f"Store {utcnow().timestamp()}")},
+    Action.REPORT_BROKEN: lambda: {"description": "It fell", "broken_at": moment(-1)},
+    Action.REPAIR: lambda: {"condition": "good", "supplier": "Northwind", "cost": "40.00"},
+    Action.REPORT_LOST: lambda: {"description": "On the train"},
+    Action.FIND: dict,
+    Action.SEND_TO_WARRANTY: lambda: {"problem": "No picture", "expected_back_on": "2030-01-31"},
+    Action.RECEIVE_BACK: dict,
+    Action.LIQUIDATE: lambda: {"method": "sold", "proceeds": "180.00"},
+    Action.UNDO_LIQUIDATION: lambda: {"note": "It was the other one"},
+    Action.RESTORE: dict,
+    Action.RESERVE: lambda: {
+        "staff_id": make_staff(), "starts_at": moment(30), "ends_at": moment(31)
+    },
+    Action.SCHEDULE_MAINTENANCE: lambda: {"title": "Clean it", "due_on": "2030-05-03"},
+    Action.ISSUE_STOCK: lambda: {"quantity": 2},
+    Action.RECEIVE_STOCK: lambda: {"quantity": 5},
+    Action.ADJUST_STOCK: lambda: {"quantity": 1, "is_loss": True},
+}  # fmt: skip
+DECISIONS: Final[Mapping[Action, tuple[str, dict[str, Any] | None]]] = {
+    Action.APPROVE_RESERVATION: ("approve", None),
+    Action.REJECT_RESERVATION: ("reject", {"rejection_reason": "Needed here"}),
+    Action.CANCEL_RESERVATION: ("cancel", {"note": "The fair is off"}),
+    Action.START_MAINTENANCE: ("start", {}),
+    Action.COMPLETE_MAINTENANCE: ("complete", {"outcome": "ok", "completed_on": "2026-05-03"}),
+    Action.CANCEL_MAINTENANCE: ("cancel", {}),
+}
+
+
+def told() -> int:
+    session().rollback()
+    return session().execute(select(func.count(Event.id))).scalar_one()
+
+
+def id_of(kind: type[Reservation] | type[Maintenance], public_id: UUID) -> int:
+    return session().scalars(select(kind.id).where(kind.public_id == public_id)).one()
+
+
+def refused(at: Program, path: str, body: dict[str, Any] | None) -> str:
+    """The sentence with which it isn’t possible now, and of which nobody is told."""
+    before = told()
+    answer = at.ask("POST", path, json=body)
+    assert (answer.status_code, told()) == (409, before), answer.get_data(as_text=True)
+    assert answer.json is not None
+    return str(answer.json["detail"])
+
+
+def arguments(verb: Verb) -> Iterator[str]:
+    """What a verb is given beside the actor and what it is about."""
+    if verb.values is not None:
+        yield from (each.name for each in fields(verb.values))
+        return
+    taken = list(signature(verb.call).parameters.values())[2:]
+    yield from (each.name for each in taken if each.kind is not Parameter.VAR_KEYWORD)
+    if verb.action in RETURNS:
+        returning = signature(RETURNS[verb.action]).parameters.values()
+        yield from (each.name for each in returning if each.kind is Parameter.KEYWORD_ONLY)
+
+
+def test_each_action_is_one_operation_and_takes_what_its_verb_takes() -> None:
+    by_path = {each.path: each for each in OPERATIONS if each.method == "POST"}
+    for action, verb in VERBS.items():
+        if verb.subject:
+            noun = "reservations" if verb.subject is Reservation else "maintenance"
+            path = f"/{noun}/<int:{verb.subject.__name__.lower()}_id>/{DECISIONS[action][0]}"
+        else:
+            path = f"/assets/<int:asset_id>/actions/{verb.slug}"
+        operation = by_path[path]
+        assert operation.permission == RULES[action].permission
+        sent = {each.name for each in fields(operation.body)} if operation.body else set()
+        assert sent <= set(arguments(verb)), action
+    assert {*BODIES, *DECISIONS} == set(VERBS)
+
+
+def test_each_action_is_done_or_refused_as_on_its_page(at: Program) -> None:
+    for action, body in BODIES.items():
+        path = f"/assets/%s/actions/{VERBS[action].slug}"
+        if "item" not in RULES[action].kinds or action is Action.RESTORE:
+            continue
+        legal = [status for status in AssetStatus if why_not(action, status) is None]
+        illegal = next(status for status in AssetStatus if status not in legal)
+        asset_id, before = asset_in(legal[0]), told()
+        sent = body()
+        answer = at.ask("POST", path % asset_id, json=sent)
+        assert answer.status_code in (200, 201), (action, answer.get_data(as_text=True))
+        assert told() - before >= len(RULES[action].events), action
+        asset_id = asset_in(illegal)
+        asset = session().get_one(Asset, asset_id)
+        holder = "Maria Lopez" if asset.status in ("allocated", "checked_out") else None
+        sentence = f"{asset.asset_tag} {why_not(action, illegal, holder=holder)}"
+        assert refused(at, path % asset_id, body()) == sentence
+
+
+def test_a_quantity_changes_and_never_falls_below_zero(at: Program) -> None:
+    toner, lamp = make_asset("Toner", kind="stock", quantity=9), make_asset()
+    for action, left in ((Action.RECEIVE_STOCK, 14), (Action.ISSUE_STOCK, 12)):
+        path, body = f"/assets/%s/actions/{VERBS[action].slug}", BODIES[action]()
+        answer = at.ask("POST", path % toner, json=body)
+        assert answer.json is not None
+        assert (answer.status_code, answer.json["quantity"]) == (200, left)
+        assert "is a single item" in refused(at, path % lamp, body)
+    count = f"/assets/{toner}/actions/adjust"
+    assert at.ask("POST", count, json=BODIES[Action.ADJUST_STOCK]()).json["quantity"] == 1  # type: ignore[index]
+    for sent in ({"quantity": 2, "is_loss": True}, {"quantity": -1}, {"quantity": 10**30}):
+        assert faults(at, count, sent) == ["quantity"]
+
+
+def test_a_deleted_asset_comes_back_and_no_other(at: Program) -> None:
+    asset_id = make_asset()
+    path = f"/assets/{asset_id}/actions/restore"
+    assert refused(at, path, {}).endswith("isn’t deleted.")
+    at.ask("DELETE", f"/assets/{asset_id}")
+    answer = at.ask("POST", path, json={})
+    assert answer.json is not None
+    assert (answer.status_code, answer.json["deleted_at"]) == (200, None)
+
+
+def test_each_decision_is_made_or_refused_as_on_its_page(at: Program) -> None:
+    for status in (AssetStatus.AVAILABLE, AssetStatus.WARRANTY):
+        for action, (step, body) in DECISIONS.items():
+            it, verb = planned_in(status), VERBS[action]
+            if verb.subject is Reservation:
+                path = f"/reservations/{id_of(Reservation, it.asked)}"
+            else:
+                path = f"/maintenance/{id_of(Maintenance, it.work)}"
+            if not is_to_be_taken(action, status):
+                said = refused(at, f"{path}/{step}", body)
+                assert str(why_not(action, status)) in said, (action, status)
+                continue
+            before = told()
+            answer = at.ask("POST", f"{path}/{step}", json=body)
+            assert answer.status_code == 200, (action, answer.get_data(as_text=True))
+            assert answer.json == at.get(path).json
+            assert told() == before + 1
+            if step != "start":
+                assert "already" in refused(at, f"{path}/{step}", body)
+
+
+def test_what_is_planned_is_found_by_what_it_is_about(at: Program) -> None:
+    phone, lamp, ana = make_asset(), make_asset(), make_staff()
+    for asset_id in (phone, lamp):
+        actions = f"/assets/{asset_id}/actions"
+        wish = at.made(f"{actions}/reserve", **BODIES[Action.RESERVE]() | {"staff_id": ana})
+        assert (wish["asset_id"], wish["staff"]["id"], wish["state"]) == (asset_id, ana, "pending")
+        work = at.made(f"{actions}/schedule-maintenance", title="Clean", due_on="2030-05-03")
+        assert (work["asset_id"], work["title"], work["assignee"]) == (asset_id, "Clean", None)
+    at.ask("POST", f"/reservations/{wish['id']}/approve")
+    for path, found in (
+        ("/reservations", [lamp, phone]),
+        (f"/reservations?asset_id={phone}", [phone]),
+        (f"/reservations?staff_id={ana}&state=approved", [lamp]),
+        (f"/reservations?staff_id={make_staff()}", []),
+        ("/maintenance?state=scheduled&limit=1", [lamp]),
+        (f"/maintenance?assignee_id={ana}", []),
+    ):
+        assert [each["asset_id"] for each in at.items(path)] == found, path
+    assert at.get("/maintenance?status=scheduled").status_code == 422
+    for path in ("/reservations/99", "/maintenance/99", "/reservations/99999999999999999999"):
+        assert at.get(path).status_code == 404
+
+
+def faults(at: Program, path: str, body: dict[str, Any]) -> list[str]:
+    """The fields at which it is refused, and of which nobody is told."""
+    before = told()
+    answer = at.ask("POST", path, json=body)
+    assert (answer.status_code, told()) == (422, before), answer.get_data(as_text=True)
+    assert answer.json is not None
+    return [each["field"] for each in answer.json["errors"]]
+
+
+@pytest.mark.parametrize(
+    ("action", "wrong", "field"),
+    [
+        (Action.CHECK_OUT, {"staff_id": 99}, "staff_id"),
+        (Action.CHECK_OUT, {"staff_id": 2**40}, "staff_id"),
+        (Action.CHECK_OUT, {"due_at": "2026-05-03T09:00:00"}, "due_at"),
+        (Action.CHECK_OUT, {"due_at": "2020-05-03T09:00:00Z"}, "due_at"),
+        (Action.CHECK_OUT, {"due_at": "9999-12-31T23:59:59-14:00"}, "due_at"),
+        (Action.CHECK_OUT, {"due": "2030-05-03T09:00:00Z"}, "due"),
+        (Action.CHECK_OUT, {"purpose": "p" * 201}, "purpose"),
+        (Action.TRANSFER, {"location_id": 99}, "location_id"),
+        (Action.REPORT_BROKEN, {"description": "  "}, "description"),
+        (Action.REPORT_BROKEN, {"broken_at": moment(1)}, "broken_at"),
+        (Action.REPORT_BROKEN, {"broken_at": "0001-01-01T00:00:00+14:00"}, "broken_at"),
+        (Action.LIQUIDATE, {"method": "eaten"}, "method"),
+        (Action.LIQUIDATE, {"proceeds": "1.005"}, "proceeds"),
+        (Action.LIQUIDATE, {"proceeds": "NaN"}, "proceeds"),
+        (Action.RESERVE, {"ends_at": moment(1)}, "ends_at"),
+        (Action.SCHEDULE_MAINTENANCE, {"repeat_every_days": 0}, "repeat_every_days"),
+        (Action.SCHEDULE_MAINTENANCE, {"assignee_id": 99}, "assignee_id"),
+        (Action.SEND_TO_WARRANTY, {"rma_number": "1" * 61}, "rma_number"),
+    ],
+)
+def test_what_is_wrong_is_told_at_its_field(
+    at: Program, action: Action, wrong: dict[str, Any], field: str
+) -> None:
+    path = f"/assets/{make_asset()}/actions/{VERBS[action].slug}"
+    assert faults(at, path, BODIES[action]() | wrong) == [field]
+
+
+def test_what_needs_repair_is_taken_back_and_reported_or_neither(at: Program) -> None:
+    path = f"/assets/{asset_in(AssetStatus.CHECKED_OUT)}/actions/check-in"
+    assert faults(at, path, {"needs_repair": True}) == ["description"]
+    answer = at.ask("POST", path, json={"needs_repair": True, "description": "It fell"})
+    assert answer.json is not None
+    assert (answer.json["status"], answer.json["holder"]) == ("broken", None)
+
+
+def test_what_changed_since_it_was_read_is_not_lent(at: Program) -> None:
+    path = f"/assets/{make_asset()}"
+    tag, lend = at.get(path).headers["ETag"], BODIES[Action.CHECK_OUT]()
+    at.ask("PATCH", path, json={"notes": "Mine"})
+    for stale, code in ((tag, 412), (at.get(path).headers["ETag"], 200)):
+        answer = at.ask("POST", f"{path}/actions/check-out", json=lend, headers={"If-Match": stale})
+        assert answer.status_code == code
+
+
+@pytest.mark.parametrize(
+    ("role", "read_only", "lends", "undoes"),
+    [
+        (Role.ADMIN, False, 200, 200),
+        (Role.ADMIN, True, 403, 403),
+        (Role.MANAGER, False, 200, 403),
+        (Role.SUPPORT, False, 403, 403),
+        (Role.VIEWER, False, 403, 403),
+    ],
+)
+def test_who_may_do_what(app: Flask, role: Role, read_only: bool, lends: int, undoes: int) -> None:
+    by = program(app, role, read_only=read_only)
+    gone = asset_in(AssetStatus.LIQUIDATED)
+    for path, body, code in (
+        (f"/assets/{make_asset()}/actions/check-out", BODIES[Action.CHECK_OUT](), lends),
+        (f"/assets/{gone}/actions/undo-liquidation", {}, undoes),
+    ):
+        assert by.ask("POST", path, json=body).status_code == code, path
+    assert by.get("/reservations").status_code == 200
+
+
+def laptop(at: Program, serial: str, email: str) -> None:
+    """What a script does of each device that it knows: make or change it, and lend it."""
+    wanted = {"name": "ThinkPad", "serial_number": serial}
+    found = at.items(f"/assets?serial_number={serial}")
+    asset = found[0] if found else at.made("/assets", **wanted)
+    if any(asset[name] != value for name, value in wanted.items()):
+        at.ask("PATCH", f"/assets/{asset['id']}", json=wanted)
+    (person,) = at.items(f"/staff?email={email}")
+    if asset["holder"] and asset["holder"]["id"] == person["id"]:
+        return
+    step = "reassign" if asset["holder"] else "allocate"
+    path = f"/assets/{asset['id']}/actions/{step}"
+    answer = at.ask("POST", path, json={"staff_id": person["id"]})
+    assert answer.status_code == 200, answer.get_data(as_text=True)
+
+
+def test_a_script_that_runs_twice_changes_nothing_the_second_time(app: Flask) -> None:
+    at = program(app, Role.MANAGER)
+    for name in ("ana", "ben"):
+        at.made("/staff", name=name, email=f"{name}@example.com")
+    owners = {"S-1": "ana@example.com", "S-2": "ben@example.com"}
+    for _ in range(2):
+        for serial, email in owners.items():
+            laptop(at, serial, email)
+        assert told() == 4, "two were made, and two allocated"
+    laptop(at, "S-1", "ben@example.com")
+    (asset,) = at.items("/assets?serial_number=S-1")
+    assert asset["holder"]["email"] == "ben@example.com"
+    session().rollback()
+    (last, *_) = session().scalars(select(Event.body).order_by(Event.id.desc()))
+    me = at.get("/me").json
+    assert me is not None
+    actor = json.loads(last)["data"]["actor"]
+    assert (actor["type"], actor["name"]) == ("api", me["name"])
