@@ -60,8 +60,8 @@ def write(_current: Session, _mail: Mail, zone: ZoneInfo) -> Letter:
     """The test email."""
     at = f"{moment_words(common_now(), zone)} ({zone.key})"
     return Letter(
-        "Test email from your asset register",
-        f"You sent this test on {at}. Emails from the asset register reach you.\n\n"
+        "Test email from the asset register",
+        f"You sent this test on {at}. The asset register can email you.\n\n"
         f"View System:\n{settings().base_url}/settings/system\n",
     )
 

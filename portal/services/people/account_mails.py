@@ -20,8 +20,9 @@ NEW_BROWSER: Final = "new_browser"
 WORDS: Final = {
     CHANGED: (
         "Your password for the asset register was changed",
-        "Your password at {portal} was changed on {at}. All other browsers were signed out.",
-        "If you didn’t change it, tell an administrator. Then choose a new password:",
+        "Your password for {portal} was changed on {at}. We signed out every browser except the "
+        "one used to change it.",
+        "If you didn’t change it, contact your administrator and choose a new password:",
         "/forgot-password",
     ),
     NEW_BROWSER: (

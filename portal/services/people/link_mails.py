@@ -22,21 +22,21 @@ FORGOTTEN: Final = "link_forgotten"
 WORDS: Final = {
     f"link_{LinkKind.INVITE}": (
         "You’re invited to the asset register at {portal}",
-        "{by} invited you to the asset register at {portal}.\n\nCreate your account:",
+        "{by} invited you to the asset register at {portal}.\n\nAccept your invitation:",
         "If you weren’t expecting an invitation, ignore this email.",
     ),
     f"link_{LinkKind.RESET}": (
         "Choose a new password for the asset register",
-        "{by} sent you a link for your account at {portal}.\n\nChoose a new password:",
-        "Your current password works until you use the link. If you didn’t request this, "
-        "tell an administrator.",
+        "{by} sent you a link to choose a new password at {portal}.\n\nChoose a new password:",
+        "Your current password works until you choose a new one. If you weren’t expecting this "
+        "link, contact your administrator.",
     ),
     FORGOTTEN: (
         "Choose a new password for the asset register",
         "We received a request for a new password for your account at {portal}.\n\n"
         "Choose a new password:",
-        "Your current password works until you use the link. If you didn’t request this, "
-        "ignore this email.",
+        "Your current password works until you choose a new one. If you didn’t request a new "
+        "password, ignore this email.",
     ),
 }
 
@@ -63,7 +63,7 @@ def write(current: Session, mail: Mail, zone: ZoneInfo) -> Letter | None:
     return Letter(
         subject.format(portal=portal),
         f"{begins.format(portal=portal, by=by)}\n{one_time_links.address_of(link)}\n\n"
-        f"The link works once, until {until}. {ends}\n",
+        f"The link works once and expires on {until}. {ends}\n",
     )
 
 
