@@ -7,16 +7,21 @@ from typing import Final
 import pytest
 from flask import Flask
 from playwright.sync_api import Page, ViewportSize, expect
+from sqlalchemy import update
 
 from portal.extensions import settings
 from portal.lib.clock import utcnow
+from portal.models.alerts import Alert, RunKind
 from portal.queue.names import DELIVERIES
+from portal.services.alerts import runs as alert_runs
 from portal.services.core import heartbeats
+from portal.services.core.unit_of_work import writing
 from portal.services.deliveries import bulk_retry, bulk_retry_selection
 from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.deliveries.statuses import LogFilter
 from tests.browser.support.signed_in_page import sign_in
 from tests.services.actions.plan_examples import make_maintenance, make_reservation
+from tests.services.alerts.due_things import decided, lent
 from tests.services.bulk_retry.test_bulk_retry import finish, some, work
 from tests.support.deliveries import fail, make_attempt, make_delivery
 from tests.support.factories import make_asset, make_category, make_staff, make_user, make_webhook
@@ -230,6 +235,23 @@ def test_on_a_telephone_lists_of_many_are_two_lines_a_row(
         assert found, path
         assert max(row["height"] for row in found) <= 68, path
         assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, path
+
+
+def test_on_a_telephone_an_alert_says_who_was_emailed_and_leads_to_the_remedy(
+    page: Page, app: Flask, portal: str
+) -> None:
+    decided()
+    lent(3)
+    alert_runs.run(RunKind.MANUAL)
+    with writing() as current:
+        told = {"mailed_to": ["office@example.com"], "is_holder_told": True}
+        current.execute(update(Alert).values(told))
+    sign_in(page, app, portal)
+    page.set_viewport_size(TELEPHONE)
+    page.goto(f"{portal}/alerts")
+    expect(page.get_by_role("link", name="Check in")).to_be_visible()
+    expect(page.get_by_text("Emailed to office@example.com")).to_be_visible()
+    expect(page.get_by_text("Reminder emailed to Maria Lopez")).to_be_visible()
 
 
 def test_on_a_telephone_nothing_that_is_read_is_cut_off_without_a_sign(
