@@ -1,22 +1,30 @@
 """Email people about changes to their account that they may not have made."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Final
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.extensions import settings
 from portal.models.mails import Mail
+from portal.models.people import UserSession
 from portal.services.core.time_zones import moment_words
 from portal.services.mail.mailer import Letter
 from portal.services.mail.mails import Writer
+from portal.services.people.sessions import UNKNOWN_DEVICE
 
 CHANGED: Final = "password_changed"
 NEW_BROWSER: Final = "new_browser"
 
-# kind → subject, first and last words, page to go to. {portal} is where it is, {at} when it was.
+# Between the email and the session of one sign-in, whose clocks differ.
+CLOSE: Final = timedelta(seconds=10)
+
+# kind → subject, first and last words, page to go to. {portal} is where it is, {at} when it was,
+# {browser} which.
 WORDS: Final = {
     CHANGED: (
         "Your password for the asset register was changed",
@@ -27,20 +35,30 @@ WORDS: Final = {
     ),
     NEW_BROWSER: (
         "A new browser signed in to the asset register",
-        "A new browser signed in to your account at {portal} on {at}.",
+        "A new browser{browser} signed in to your account at {portal} on {at}.",
         "If this wasn’t you, change your password right away:",
         "/account",
     ),
 }
 
 
-def write(_current: Session, mail: Mail, zone: ZoneInfo) -> Letter:
+def write(current: Session, mail: Mail, zone: ZoneInfo) -> Letter:
     """The email about what happened when its row was stored."""
     subject, begins, ends, page = WORDS[mail.kind]
     at = f"{moment_words(mail.created_at, zone)} ({zone.key})"
     base = settings().base_url
-    first = begins.format(portal=urlsplit(base).netloc, at=at)
+    first = begins.format(portal=urlsplit(base).netloc, at=at, browser=_browser(current, mail))
     return Letter(subject, f"{first}\n\n{ends}\n{base}{page}\n")
+
+
+def _browser(current: Session, mail: Mail) -> str:
+    """Return the browser that signed in, between commas; blank if it isn’t known, or once it has
+    signed out."""
+    theirs = select(UserSession).where(UserSession.user_id == mail.user_id)
+    found = {abs(each.created_at - mail.created_at): each for each in current.scalars(theirs)}
+    nearest = min(found, default=CLOSE)
+    device = found[nearest].device if nearest < CLOSE else UNKNOWN_DEVICE
+    return "" if device.startswith(UNKNOWN_DEVICE) else f", {device},"
 
 
 WRITERS: Final[Mapping[str, Writer]] = dict.fromkeys(WORDS, write)

@@ -1,7 +1,8 @@
 """Invitations: a role for somebody who is not here yet, behind a one-time link."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import delete, select
@@ -10,6 +11,8 @@ from sqlalchemy.orm import Session
 from portal.database.engine import database_now
 from portal.lib.ids import public_id as new_id
 from portal.lib.typed_values import tidy_email
+from portal.models.audit import AuditEntry
+from portal.models.mails import Mail
 from portal.models.people import Link, LinkKind, Role
 from portal.services import audit
 from portal.services.core.permissions import Actor, require
@@ -20,10 +23,13 @@ from portal.services.people import link_mails, one_time_links, sessions
 from portal.services.people.accounts import add_user, find_user
 from portal.services.people.sessions import UNKNOWN_DEVICE, Admission
 
+EMAILED: Final = "person.invitation_emailed"
+
 
 @dataclass(frozen=True, slots=True)
 class Invitation:
-    """An invitation that nobody has accepted yet. `address` is there for its maker only."""
+    """An invitation that nobody has accepted yet. `address` is there for its maker only.
+    `emailed_at`: when somebody had the link emailed; `is_on_its_way`: it is not sent so far."""
 
     public_id: UUID
     email: str
@@ -31,6 +37,8 @@ class Invitation:
     expires_at: datetime
     is_over: bool
     address: str | None = None
+    emailed_at: datetime | None = None
+    is_on_its_way: bool = False
 
 
 def invite(actor: Actor, email: str, role: Role) -> UUID:
@@ -56,7 +64,10 @@ def invitation(actor: Actor, public_id: UUID) -> Invitation:
     current = session()
     link = _open(current, public_id, lock=False)
     now = database_now(current.connection())
-    return _invitation(current, link, one_time_links.shown_address(link, actor, now))
+    found = _invitation(current, link, one_time_links.shown_address(link, actor, now))
+    unsent = select(Mail.id).where(Mail.link_id == link.id, Mail.sent_at.is_(None))
+    is_on_its_way = current.execute(unsent.limit(1)).first() is not None
+    return replace(found, emailed_at=_emailed_at(current, link), is_on_its_way=is_on_its_way)
 
 
 def hide(actor: Actor, public_id: UUID) -> None:
@@ -75,7 +86,7 @@ def send(actor: Actor, public_id: UUID) -> str:
         link = _open(current, public_id)
         link_mails.send(current, link)
         target = ("invitation", link.public_id, link.email or "")
-        audit.record(current, actor, "person.invitation_emailed", target=target)
+        audit.record(current, actor, EMAILED, target=target)
         return link.email or ""
 
 
@@ -136,6 +147,15 @@ def _open(current: Session, public_id: UUID, *, lock: bool = True) -> Link:
     if link is None:
         raise NotFound("This invitation was accepted or canceled.")
     return link
+
+
+def _emailed_at(current: Session, link: Link) -> datetime | None:
+    """Return when it was emailed last; None for a link that was made after that."""
+    wanted = select(AuditEntry.action, AuditEntry.at).where(
+        AuditEntry.target_kind == "invitation", AuditEntry.target_id == str(link.public_id)
+    )
+    last = current.execute(wanted.order_by(AuditEntry.id.desc()).limit(1)).one_or_none()
+    return last.at if last and last.action == EMAILED else None
 
 
 def _invitation(current: Session, link: Link, address: str | None = None) -> Invitation:

@@ -9,20 +9,22 @@ from sqlalchemy.orm import Session
 
 from portal.extensions import settings
 from portal.models.mails import Mail
-from portal.models.people import Link, LinkKind, User
+from portal.models.people import Link, LinkKind, Role, User
 from portal.services.core.refusals import Refusal
 from portal.services.core.time_zones import moment_words
 from portal.services.mail import mails
 from portal.services.mail.mailer import Letter
 from portal.services.mail.mails import Writer
 from portal.services.people import one_time_links
+from portal.services.people.accounts import ROLE_NAMES
 
 FORGOTTEN: Final = "link_forgotten"
-# kind → subject, first and last words. {portal} is where it is, {by} who made the link.
+# kind → subject, first and last words. {portal} is where it is, {by} who made the link,
+# {role} the invited person’s.
 WORDS: Final = {
     f"link_{LinkKind.INVITE}": (
         "You’re invited to the asset register at {portal}",
-        "{by} invited you to the asset register at {portal}.\n\nAccept your invitation:",
+        "{by} invited you to the asset register at {portal} as {role}.\n\nAccept your invitation:",
         "If you weren’t expecting an invitation, ignore this email.",
     ),
     f"link_{LinkKind.RESET}": (
@@ -60,9 +62,10 @@ def write(current: Session, mail: Mail, zone: ZoneInfo) -> Letter | None:
     portal = urlsplit(settings().base_url).netloc
     until = f"{moment_words(link.expires_at, zone)} ({zone.key})"
     by = " ".join(maker.name.split()) if maker else "An administrator"
+    role = ROLE_NAMES[Role(link.role)]
     return Letter(
         subject.format(portal=portal),
-        f"{begins.format(portal=portal, by=by)}\n{one_time_links.address_of(link)}\n\n"
+        f"{begins.format(portal=portal, by=by, role=role)}\n{one_time_links.address_of(link)}\n\n"
         f"The link works once and expires on {until}. {ends}\n",
     )
 

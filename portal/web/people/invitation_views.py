@@ -57,6 +57,7 @@ def show(public_id: UUID) -> Answer:
     found = invitations.invitation(actor(), public_id)
     name = ROLE_NAMES[Role(found.role)]
     values = {"invitation": found, "role_name": name, "sends": mails.is_on()}
+    values["is_mailbox"] = mails.is_mailbox()
     return render_template("people/invitation.html", **values)
 
 

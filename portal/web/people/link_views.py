@@ -93,6 +93,7 @@ def show(public_id: UUID) -> str:
     """Show the link for this person while its maker may see it, and how to make one."""
     person, offer = accounts.person(public_id), password_resets.offered(actor(), public_id)
     values = {"person": person, "offer": offer, "sends": mails.is_on()}
+    values["is_mailbox"] = mails.is_mailbox()
     return render_template("people/new_password.html", **values)
 
 

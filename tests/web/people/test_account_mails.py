@@ -1,11 +1,13 @@
 """Somebody hears by email what happened to their account, in case it wasn't them."""
 
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 from flask import Flask
 
 from jobs.mails import send_mails
+from portal.lib.clock import frozen, utcnow
 from portal.services.people import accounts, password_resets
 from portal.services.people.sign_in import WrongPassword, sign_in
 from tests.support.factories import Person, make_user
@@ -50,3 +52,18 @@ def test_a_new_browser_is_told_once_and_a_wrong_password_never(
         browser.sign_in(ana.email, ana.password)
         browser.sign_out()
     assert told(server) == [(ana.email, BROWSER)]
+    assert "A new browser signed in" in server.messages[0].get_content()  # it is gone again
+
+
+def test_it_says_which_browser_is_new(server: MailServer, ana: Person) -> None:
+    devices = ("Firefox on Windows", "Unknown browser", "Safari on iPhone")
+    for minutes, device in enumerate(devices, start=-5):
+        with frozen(utcnow() + timedelta(minutes=minutes)):
+            sign_in(ana.email, ana.password, None, device=device)
+    told(server)
+    texts = [message.get_content() for message in server.messages]
+    assert [text.partition(" signed in")[0] for text in texts] == [
+        "A new browser, Firefox on Windows,",
+        "A new browser",
+        "A new browser, Safari on iPhone,",
+    ]

@@ -58,11 +58,32 @@ def test_an_invitation_is_sent_and_its_link_lets_in(app: Flask, server: MailServ
     host = settings().base_url.partition("//")[2]
     to, subject, text = words(server)
     assert (to, subject) == ("cleo@example.com", f"You’re invited to the asset register at {host}")
-    assert text.startswith(f"Ana Roth invited you to the asset register at {host}.")
+    assert text.startswith(f"Ana Roth invited you to the asset register at {host} as Support.")
     link = link_in(server).removeprefix(settings().base_url)
     assert "cleo@example.com" in Pages(app).get(link).main
     actions = [entry.action for entry in find_page(TrailFilter(), None).rows]
     assert "person.invitation_emailed" in actions
+
+
+def test_its_page_says_that_it_was_emailed_until_there_is_a_new_link(
+    app: Flask, server: MailServer
+) -> None:
+    ana = make_user()
+    pages, path = signed_in(app, ana), invite(ana)
+    assert "by email or share yourself" in pages.get(f"{PEOPLE}/invite").main
+
+    def facts(page: Page) -> tuple[bool, bool]:
+        (button,) = page.form(f"{path}/send").node.find_all("button")
+        return (
+            "this link by email" in page.main or "We emailed this link" in page.main,
+            "btn-primary" in button.get("class"),
+        )
+
+    assert facts(pages.get(path)) == (False, True)
+    press(pages, path)
+    assert facts(pages.get(path)) == (True, False)
+    page = pages.submit(pages.get(path).form(f"{path}/renew"))
+    assert facts(page) == (False, True)
 
 
 def test_a_link_for_a_new_password_is_sent_to_whom_it_is_for_in_their_zone(
@@ -94,6 +115,18 @@ def test_a_link_that_ends_before_it_is_sent_is_not_sent(app: Flask, server: Mail
     assert (server.messages, session().scalars(select(Mail)).all()) == ([], [])
     pages = signed_in(app, ben)
     assert "Send by email" not in pages.get(path).main
+
+
+@pytest.mark.parametrize("is_trial", [False, True])
+def test_no_one_else_sees_a_link_but_in_a_trial(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, is_trial: bool
+) -> None:
+    set_up(app, monkeypatch, local_trial=is_trial)
+    ana, ben = make_user(), make_user()
+    password_resets.offer(ana.actor, ben.public_id)
+    pages = signed_in(app, ana)
+    for path in (invite(ana), f"{PEOPLE}/{ben.public_id}/new-password"):
+        assert ("No one else can see it" in pages.get(path).main) is not is_trial
 
 
 def test_without_a_mail_server_a_link_is_only_copied(app: Flask) -> None:
