@@ -77,6 +77,19 @@ def tell_new() -> int:
         return len(found)
 
 
+def follow(run: AlertRun) -> bool:
+    """Return whether emails about what a check found are to be stored within the minute."""
+    if not mails.is_on() or run.finished_at is None:
+        return False
+    emails = alert_settings.read().emails
+    if not any(
+        emails.of(event) or (event == LATE and emails.remind_holder) for event in run.counts
+    ):
+        return False
+    found = Alert.mailed_at.is_(None), Alert.fired_at.between(run.started_at, run.finished_at)
+    return session().scalar(select(Alert.id).where(*found).limit(1)) is not None
+
+
 def _note_in_runs(
     current: Session,
     found: Sequence[AnyRow],

@@ -158,7 +158,8 @@ def _save(form: AlertSettingsForm) -> Answer:
 
 def _not_told(before: Emails) -> Markup:
     """Say, of who is new, that they get nothing about what was sent already."""
-    now = alert_settings.read().emails
+    stored = alert_settings.read()
+    now = stored.emails
     new = {event: set(now.of(event)) - set(before.of(event)) for event in ADDRESSES}
     addresses = sorted(set().union(*new.values()))
     is_one = len(addresses) == 1
@@ -168,21 +169,16 @@ def _not_told(before: Emails) -> Markup:
         *(["holders"] if has_new_holders else []),
     ]
     kinds = {event for event in new if new[event] or (has_new_holders and event is LATE)}
+    kinds = {event for event in kinds if KINDS[event].is_on(stored.rules)}
     if not kinds or not mails.is_on():
         return Markup()
     due = alert_queries.due_now(utcnow())
     sent = {str(event): due.due[event] - due.coming.get(event, 0) for event in kinds}
-    many = sum(sent.values())
-    if not many:
+    if not any(sent.values()):
         return Markup()
-    return Markup(' We’ll email {} from the next alert on. {} {} {}. <a href="{}">{}</a>').format(
-        " and ".join(who),
-        fired_words(sent),
-        "was" if many == 1 else "were",
-        DONE,
-        url_for("alerts.index"),
-        "View alerts",
-    )
+    sentences = f"We’ll email {' and '.join(who)} from the next alert on. {DONE.capitalize()}"
+    link = Markup('<a href="{}">View alerts</a>').format(url_for("alerts.index"))
+    return Markup(" {}: {}. {}").format(sentences, fired_words(sent), link)
 
 
 def _stale(form: AlertSettingsForm) -> tuple[str, int]:

@@ -18,6 +18,7 @@ from portal.services import tasks
 from portal.services.actions.planning.queries import MaintenanceList
 from portal.services.alerts import queries as alert_queries
 from portal.services.alerts import sentences
+from portal.services.alerts.emails import follow
 from portal.services.alerts.queries import DueNow, RunStatus
 from portal.services.alerts.recipients import by_kind
 from portal.services.alerts.rules import AlertRules
@@ -378,7 +379,8 @@ def _fired(run: AlertRun) -> str:
     if run.is_marking:
         return f"Marked as sent: {words}"
     to = emailed(run.mailed_to, run.holders_told)
-    return f"{audience_words(audiences(run)) or words}{f'. Emailed {to}' if to else ''}"
+    told = f". Emailed {to}" if to else ". Emails follow within 2 minutes" if follow(run) else ""
+    return f"{audience_words(audiences(run)) or words}{told}"
 
 
 def _working(task: Task) -> str:

@@ -144,7 +144,10 @@ def test_a_preview_and_the_check_say_how_many_are_emailed(app: Flask) -> None:
     wanted(mail_overdue=["office@example.com"], remind_holder=True)
     page = visit(app).get(f"{PATH}/preview")
     assert "We’ll email 1 address and 1 holder." in page.main
-    checked()
+    runs.run(RunKind.MANUAL)
+    (row,) = visit(app).get(PATH).rows()
+    assert row[2] == "No webhook was subscribed: 1 overdue. Emails follow within 2 minutes"
+    emails.tell_new()
     (row,) = visit(app).get(PATH).rows()
     assert row[2] == "No webhook was subscribed: 1 overdue. Emailed 1 address and 1 holder"
 
@@ -157,10 +160,12 @@ def test_what_a_new_address_is_not_told_of_is_said_with_the_way_to_it(app: Flask
     pages = visit(app)
     page = pages.submit(pages.get(PATH).form(PATH), mail_overdue="office@example.com")
     later = "We’ll email office@example.com from the next alert on."
-    assert f"{later} 1 overdue was already sent or marked as sent." in page.main
+    assert f"{later} Already sent or marked as sent: 1 overdue." in page.main
     assert "/alerts" in page.links("View alerts")
     page = pages.submit(page.form(PATH), mail_low_stock="it@example.com", remind_holder="y")
     later = "We’ll email it@example.com and holders from the next alert on."
-    assert f"{later} 1 overdue was already sent or marked as sent." in page.main
+    assert f"{later} Already sent or marked as sent: 1 overdue." in page.main
+    page = pages.submit(page.form(PATH), overdue_on=None, mail_overdue="it@example.com")
+    assert "from the next alert on" not in page.main  # these alerts are off
     page = pages.submit(page.form(PATH), warranty_days=60)
     assert "from the next alert on" not in page.main
