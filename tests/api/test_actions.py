@@ -13,6 +13,7 @@ from flask import Flask
 from sqlalchemy import func, select
 
 from portal.api import OPERATIONS
+from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.models.assets import Action, Asset, AssetStatus
 from portal.models.deliveries import Event
@@ -25,6 +26,7 @@ from portal.services.core.unit_of_work import session
 from tests.api.client import Program, program
 from tests.services.actions.every_action import asset_in
 from tests.services.actions.planned_asset import is_to_be_taken, planned_in
+from tests.support.database.statements import asked
 from tests.support.factories import make_asset, make_location, make_staff
 
 pytestmark = pytest.mark.both_databases
@@ -204,6 +206,10 @@ def test_what_is_planned_is_found_by_what_it_is_about(at: Program) -> None:
     ):
         assert [each["asset_id"] for each in at.items(path)] == found, path
     assert at.get("/maintenance?status=scheduled").status_code == 422
+    for path in ("/reservations", "/maintenance"):
+        with asked(db.engine, "SELECT") as queries:
+            at.get(path)
+        assert len(queries) == 2, "the token, and the list with assets and people"
     for path in ("/reservations/99", "/maintenance/99", "/reservations/99999999999999999999"):
         assert at.get(path).status_code == 404
 
@@ -264,25 +270,14 @@ def test_what_changed_since_it_was_read_is_not_lent(at: Program) -> None:
         assert answer.status_code == code
 
 
-@pytest.mark.parametrize(
-    ("role", "read_only", "lends", "undoes"),
-    [
-        (Role.ADMIN, False, 200, 200),
-        (Role.ADMIN, True, 403, 403),
-        (Role.MANAGER, False, 200, 403),
-        (Role.SUPPORT, False, 403, 403),
-        (Role.VIEWER, False, 403, 403),
-    ],
-)
-def test_who_may_do_what(app: Flask, role: Role, read_only: bool, lends: int, undoes: int) -> None:
-    by = program(app, role, read_only=read_only)
-    gone = asset_in(AssetStatus.LIQUIDATED)
-    for path, body, code in (
-        (f"/assets/{make_asset()}/actions/check-out", BODIES[Action.CHECK_OUT](), lends),
-        (f"/assets/{gone}/actions/undo-liquidation", {}, undoes),
-    ):
-        assert by.ask("POST", path, json=body).status_code == code, path
-    assert by.get("/reservations").status_code == 200
+def test_a_repeat_of_a_check_out_is_answered_as_the_first(at: Program) -> None:
+    path, key = f"/assets/{make_asset()}/actions/check-out", {"Idempotency-Key": "loan-7"}
+    lend, before = BODIES[Action.CHECK_OUT](), told()
+    for _ in range(2):
+        answer = at.ask("POST", path, json=lend, headers=key)
+        assert answer.json is not None
+        assert (answer.status_code, answer.json["status"]) == (200, "checked_out")
+    assert told() == before + 1
 
 
 def laptop(at: Program, serial: str, email: str) -> None:
