@@ -113,6 +113,7 @@ class FoundBody(Noted):
 class RepairedBody(FoundBody):
     """`supplier` and `cost`: who repaired it, and for how much."""
 
+    condition: Condition | None = Condition.GOOD  # as the form proposes
     supplier: str = ""
     cost: Decimal | None = None
 

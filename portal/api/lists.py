@@ -1,11 +1,13 @@
 """Lists: a page of them, and the cursor of the next one."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Final
 
 from pydantic import AwareDatetime, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from portal.api.operations import LARGEST_ID, Answer
 from portal.lib.paging import CURSOR_LIMIT, PAGE_SIZE, Page
@@ -19,12 +21,13 @@ After = Annotated[
 RowId = Annotated[int, Field(ge=1, le=LARGEST_ID)]
 
 
-def _as_written(value: Any) -> Any:
+def _as_written(value: Any) -> datetime:
     """Read a time. Takes no number for one, which pydantic would count from 1970."""
-    try:
-        return datetime.fromisoformat(value)
-    except (TypeError, ValueError):
-        raise ValueError("Write a time as 2026-11-30T09:15:00Z") from None
+    with suppress(TypeError, ValueError):
+        at = datetime.fromisoformat(value)
+        if at.tzinfo:
+            return at
+    raise PydanticCustomError("time", "Write a time as 2026-11-30T09:15:00Z")
 
 
 Moment = Annotated[AwareDatetime, BeforeValidator(_as_written)]
