@@ -126,7 +126,12 @@ def _cells(columns: Sequence[str], line: Sequence[str]) -> dict[str, str]:
 
 
 def _cell(text: str) -> str:
-    return tidy(plain_cell(text))[:LONGEST_CELL]
+    return kept_cell(plain_cell(text))
+
+
+def kept_cell(text: str) -> str:
+    """Return a text as a row keeps it: tidy, and no longer than a cell may be."""
+    return tidy(text)[:LONGEST_CELL]
 
 
 # Cells that spreadsheet programs write in a line, most of them blank. Separators inside of a text

@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from portal.extensions import settings
-from portal.lib.spreadsheets.sheets import Row
+from portal.lib.spreadsheets.sheets import Row, kept_cell
 from portal.models.tasks import Task, TaskRow, TaskState
 from portal.services import tasks
 from portal.services.core.permissions import Actor, require
@@ -157,7 +157,7 @@ def correct(actor: Actor, public_id: UUID, said: Mapping[int, Mapping[str, str]]
 
 
 def _only(matches: Matches, cells: Mapping[str, str]) -> dict[str, str]:
-    return {name: text for name, text in cells.items() if name in matches}
+    return {name: kept_cell(text) for name, text in cells.items() if name in matches}
 
 
 def _check_again(

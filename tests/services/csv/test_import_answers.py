@@ -331,3 +331,16 @@ def test_a_correction_that_can_mean_two_things_is_asked_about(ana: Person) -> No
             "separate thousands or decimals",
         ),
     ]
+
+
+@pytest.mark.both_databases
+def test_a_correction_is_read_as_a_cell_of_the_file(ana: Person) -> None:
+    public_id = asked(ana, "Name;Bought on\nChair;soon\n")
+    say(ana, public_id, matches={"name": "name", "bought_on": "purchase_date"}, words={})
+    cells = {"name": "\0" * 30_000 + " Chair", "bought_on": "2023-05-29"}
+    import_answers.correct(ana.actor, public_id, {2: cells})
+    job.work(KINDS, seconds=60)
+    assert [row.data["cells"] for row in rows_of(public_id)] == [
+        {"name": "Chair", "bought_on": "2023-05-29"}
+    ]
+    assert found(public_id) == [(2, "create", "")]
