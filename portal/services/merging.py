@@ -17,24 +17,23 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from portal.engine.events.body import Origin
 from portal.lib.paging import Cursor, Page
 from portal.lib.typed_text import harmless
-from portal.models.assets import Asset, Counter
+from portal.models.assets import Asset
 from portal.models.tasks import IS_UNDER_WAY, Task, TaskState
 from portal.services import audit, tasks
 from portal.services.actions import lifecycle
+from portal.services.alerts import settings as alert_settings
 from portal.services.assets import named_lists
 from portal.services.assets.named_lists import CATEGORIES, LOCATIONS, NamedList
 from portal.services.core.keyset import one_more, page_at
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotFound, Refusal
-from portal.services.core.unit_of_work import insert_or_ignore, session, writing
+from portal.services.core.unit_of_work import session, writing
 from portal.services.csv import import_matches
 from portal.services.tasks import Kind, Step
 
 NAME: Final = "merge"
 PERMISSION: Final = "assets.edit"
 CHANGED: Final = "changed"
-# The counter that each start changes, so that of two at the same time one waits and sees the other.
-STARTED: Final = "merges"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +141,7 @@ def start(actor: Actor, what: Mergeable, source: str, target: str) -> UUID:
     """Have all that refers to `source` refer to `target`; the task's public id."""
     with writing() as current:
         require(current, actor, PERMISSION)
-        _count_start(current)
+        alert_settings.locked(current)  # of two at once the second finds the first one's task
         merge = _merge(what, source, target)
         if obstacle := _obstacle(what, merge.source, merge.source_name):
             raise Refusal(obstacle)
@@ -200,12 +199,6 @@ def _obstacle(what: Mergeable, value: Any, name: str) -> str:
 
 def _naming(what: Mergeable, value: Any) -> list[tuple[UUID, str]]:
     return named_lists.naming(what.listed, value) if what.listed else []
-
-
-def _count_start(current: Session) -> None:
-    make = insert_or_ignore(current.connection())(Counter).values(name=STARTED, value=1)
-    counted = {"value": Counter.value + 1}
-    current.execute(make.on_conflict_do_update(index_elements=[Counter.name], set_=counted))
 
 
 def _refuse_crossing(current: Session, merge: Merge) -> None:
