@@ -10,6 +10,7 @@ import ssl
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from email.errors import HeaderParseError
 from email.headerregistry import Address, BaseHeader, HeaderRegistry, UnstructuredHeader
 from email.message import EmailMessage
 from email.policy import default
@@ -164,8 +165,8 @@ class InTimeTLS(InTime, smtplib.SMTP_SSL):
 
 
 # smtplib's errors and the system's are of the first kind; an impossible host name or address is of
-# the second.
-MailError = (OSError, ValueError)
+# the second, or of the third.
+MailError = (OSError, ValueError, HeaderParseError)
 
 
 # The parts of a link, of which the last is secret.
@@ -213,7 +214,7 @@ def _at(step: Step) -> Iterator[None]:
         raise _failure(step, error) from error
 
 
-def _failure(step: Step, error: OSError | ValueError) -> MailFailed:
+def _failure(step: Step, error: OSError | ValueError | HeaderParseError) -> MailFailed:
     if isinstance(error, ssl.SSLError):
         step = Step.TLS
     elif isinstance(error, smtplib.SMTPNotSupportedError) and step is Step.SENDER:
@@ -223,7 +224,7 @@ def _failure(step: Step, error: OSError | ValueError) -> MailFailed:
     return MailFailed(step, words, may_have_arrived=isinstance(error, MayHaveArrived))
 
 
-def _said(error: OSError | ValueError) -> str:
+def _said(error: OSError | ValueError | HeaderParseError) -> str:
     match error:
         case smtplib.SMTPRecipientsRefused():
             return _answer(*next(iter(error.recipients.values())))

@@ -37,6 +37,15 @@ def test_a_password_is_not_sent_in_the_open(app: Flask) -> None:
     assert (server.messages, server.signed_in) == ([], [])
 
 
+@pytest.mark.parametrize("to", ["office@example..com", "office@example.com.", "a..b@example.com"])
+def test_an_address_that_no_message_can_have_is_said_to_be_at_fault(app: Flask, to: str) -> None:
+    with MailServer() as server:
+        told = replace(app.extensions["settings"], smtp_url=server.url)
+        with pytest.raises(MailFailed) as failed:
+            send(told, to)
+    assert (failed.value.step, server.messages) == (Step.RECIPIENT, [])
+
+
 def test_a_letter_can_be_unsubscribed_from_by_one_click_whatever_the_length_of_its_link(
     app: Flask,
 ) -> None:
