@@ -370,8 +370,10 @@ def last_day(first: date, months: int) -> date:
 
 LONGEST: Final = 254  # RFC 5321, 4.5.3.1.3, as corrected by erratum 1690
 # Only mail can tell whether an address is real: names inside a company's network count as well.
-# Signs that separate or quote addresses in a mail's head would make two of one.
-PART: Final = r"[^@\s\x00-\x1f\x7f,;:<>()\[\]\"\\]+"
+# Signs that separate or quote addresses in a mail's head would make two of one, and no mail can be
+# addressed where a dot begins or ends a part, or follows another.
+ATOM: Final = r"[^@.\s\x00-\x1f\x7f,;:<>()\[\]\"\\]+"
+PART: Final = rf"{ATOM}(?:\.{ATOM})*"
 SHAPE: Final = re.compile(f"{PART}@{PART}")
 
 

@@ -272,5 +272,9 @@ def test_what_would_be_none_or_two_is_not() -> None:
         "<a@b.c>",
         '"a@b.c',
         "a\n@b",
+        # No mail can be addressed to these.
+        "office@example..com",
+        "office@example.com.",
+        ".a@b.c",
     ):
         assert not is_email(text), text
