@@ -5,6 +5,7 @@ from uuid import UUID
 from flask import Blueprint, flash, redirect, render_template, url_for
 from werkzeug.wrappers import Response
 
+from portal.extensions import settings
 from portal.models.people import Role
 from portal.services.core.unit_of_work import once_only
 from portal.services.operations import revocation
@@ -45,7 +46,13 @@ def new() -> Answer:
                 flash("This token was already created. We can’t show it again.", "info")
                 return redirect(path)
             name = typed(form.name)
-            return render_template("people/token_made.html", name=name, token=made[0], path=path)
+            return render_template(
+                "people/token_made.html",
+                name=name,
+                token=made[0],
+                path=path,
+                root=f"{settings().base_url}/api/v1",
+            )
     return render_template("people/token_new.html", form=form, hints=ROLE_HINTS), status_of(form)
 
 

@@ -40,7 +40,7 @@ pytestmark = pytest.mark.both_databases
 
 Elsewhere = Callable[..., str]
 
-MADE_THERE = {"processes", "assets", "activities", "audit_entries", "events", "deliveries"}
+MADE_THERE = {"processes", "assets", "activities", "audit_entries", "events", "feed", "deliveries"}
 FORTY_DAYS = 40 * 24 * 3600
 
 

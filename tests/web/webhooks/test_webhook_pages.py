@@ -359,7 +359,7 @@ def test_the_receiver_page_has_code_with_the_url_and_without_the_secret(pages: P
     assert page.html.count("https://erp.example.com/in/here") >= 6
     assert "the old secret" not in page.html
     assert {"Python", "Node", "PHP", "C#", "Go"} <= {
-        node.text for node in page.root.find_all("summary")
+        node.text for node in page.root.find_all("label")
     }
 
 
