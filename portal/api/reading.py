@@ -98,12 +98,13 @@ def body_of(kind: type | None) -> Any:
     """Read the body. Raises `Unfit`, and what 400, 413, and 415 answer."""
     if kind is None:
         return None
-    if request.mimetype != JSON:
+    is_empty = not request.mimetype and not request.content_length
+    if request.mimetype != JSON and not is_empty:
         raise UnsupportedMediaType
     request.max_content_length = LONGEST_BODY
     if (request.content_length or 0) > LONGEST_BODY:
         raise RequestEntityTooLarge
-    sent = request.get_data()
+    sent = request.get_data() or (b"{}" if is_empty else b"")
     try:
         given = from_json(sent, allow_inf_nan=False)
     except ValueError as error:

@@ -85,6 +85,10 @@ def test_the_device_program_brings_the_register_in_step_and_then_changes_nothing
     assert count_events() == before
     moved = DEVICES[0] | {"name": "Renamed", "person": "Zoe", "email": "zoe@example.com"}
     assert run([moved]) == "S-0 person added, renamed, reassigned\n"
+    wrong = DEVICES[1] | {"name": "x" * 121}
+    refused, kept = run([wrong, DEVICES[0]]).splitlines()
+    assert refused.startswith("S-1 not kept in step: Enter at most 120 characters")
+    assert kept == "S-0 renamed, reassigned"
 
 
 def test_the_commands_of_the_shell_work(environment: dict[str, str]) -> None:
