@@ -291,9 +291,9 @@ def _no_amount(text: str, found: Mapping[str, Decimal]) -> TypedValueError:
     if found:
         one, other = sorted(found.values(), reverse=True)
         called = "point" if "." in text else "comma"
-        cents = round(other, 2)
-        readings = f"as {one:.2f} or {cents if cents == other else other}"
-        return TypedValueError(readings, f"The {called} can separate thousands or decimals")
+        return TypedValueError(
+            f"as {one:.2f} or {other:.2f}", f"The {called} can separate thousands or decimals"
+        )
     if BELOW_ZERO.fullmatch(text):
         return TypedValueError("as 0 or more")
     if TOO_LONG.fullmatch(text) and len(text) > LARGEST:

@@ -104,7 +104,7 @@ WRONG: Final[list[tuple[Callable[[str], Any], str, str, str]]] = [
     (read_amount, "1.250", "as 1250.00 or 1.25", EITHER),
     (read_amount, "12.500", "as 12500.00 or 12.50", EITHER),
     (read_amount, "1.000", "as 1000.00 or 1.00", EITHER),
-    (read_amount, "1.399", "as 1399.00 or 1.399", EITHER),
+    (read_amount, "1.399", "as 1399.00 or 1.40", EITHER),
     (read_amount, "1250.125", "with at most 2 decimals, such as 1250.00", ""),
     (read_amount, "0.255", "with at most 2 decimals, such as 1250.00", ""),
     (read_amount, "0,255", "with at most 2 decimals, such as 1250.00", ""),

@@ -146,14 +146,22 @@ def correct(actor: Actor, public_id: UUID, said: Mapping[int, Mapping[str, str]]
         for row in correctable(check)
         if row.number in said
     }
-    rows = [
-        Row(row.number, cells[row.number]) if row.number in cells else row for row in _rows(check)
-    ]
-    found = {ours: each.found for ours, each in _readings(check, rows, matches).items()}
+    before = list(_rows(check))
+    rows = [Row(row.number, cells[row.number]) if row.number in cells else row for row in before]
+    found = _found_with_typed(check, before, rows)
     said_before = check.params.get("readings", {})
     readings = {ours: way for ours, way in {**found, **said_before}.items() if way}
     params = {**check.params, "readings": readings}
     _check_again(actor, check, rows, params, lambda _current: None, frozenset(cells))
+
+
+def _found_with_typed(check: Task, before: Iterable[Row], after: Iterable[Row]) -> dict[str, str]:
+    """Return what the values of each column decide. What a person types is no number of a workbook:
+    it is read as its column is, where nothing else in that can be read in two ways."""
+    matches = check.params["matches"]
+    kept, typed = _readings(check, before, matches), _readings(check, after, matches, is_typed=True)
+    strict = _readings(check, after, matches)
+    return {ours: (strict if kept[ours].choices else typed)[ours].found for ours in strict}
 
 
 def _only(matches: Matches, cells: Mapping[str, str]) -> dict[str, str]:
@@ -196,8 +204,10 @@ def _refuse_late(check: Task) -> None:
         raise Refusal("Wait until the check finishes")
 
 
-def _readings(check: Task, rows: Iterable[Row], matches: Matches) -> dict[str, Reading]:
-    is_workbook = not check.params["origin"].get("separator")
+def _readings(
+    check: Task, rows: Iterable[Row], matches: Matches, *, is_typed: bool = False
+) -> dict[str, Reading]:
+    is_workbook = not (is_typed or check.params["origin"].get("separator"))
     return import_sheet.readings(rows, matches, settings().currency, is_workbook=is_workbook)
 
 

@@ -1,6 +1,7 @@
 """A file that speaks otherwise than the register: it is asked about, read by the answer, and the
 answer is remembered for the next file with the same headings."""
 
+import io
 from datetime import timedelta
 from uuid import UUID
 
@@ -22,6 +23,7 @@ from portal.services.csv import import_answers, import_matches, import_task, imp
 from portal.services.csv.import_answers import FileAnswer, Question
 from portal.services.operations import retention
 from portal.services.task_kinds import KINDS
+from tests.lib.spreadsheets.workbook_files import cells_of, xlsx
 from tests.services.csv.import_steps import found, rows_of, run, shown
 from tests.support.factories import Person, make_asset, make_category, make_staff, make_user
 
@@ -344,3 +346,26 @@ def test_a_correction_is_read_as_a_cell_of_the_file(ana: Person) -> None:
         {"name": "Chair", "bought_on": "2023-05-29"}
     ]
     assert found(public_id) == [(2, "create", "")]
+
+
+def test_a_correction_is_read_as_the_rest_of_its_column_is(ana: Person) -> None:
+    first = ["Name", "Price"]
+    book = xlsx(cells_of([first, ["Chair", "1.249,50 €"], ["Desk", "$1,399"], ["Lamp", "many"]]))
+    public_id = import_task.upload(
+        ana.actor, import_task.read_upload(io.BytesIO(book)), file_name="Assets.xlsx", asks=True
+    )
+    say(ana, public_id, matches={"name": "name", "price": "purchase_cost"}, words={})
+    import_answers.correct(ana.actor, public_id, {3: {"price": "1.399"}, 4: {"price": "20,50"}})
+    job.work(KINDS, seconds=60)
+    assert found(public_id) == [(2, "create", ""), (3, "create", ""), (4, "create", "")]
+    assert import_task.find_check(public_id).params["readings"] == {"purchase_cost": ","}
+
+
+def test_a_number_of_a_workbook_is_not_read_by_what_is_typed_beside_it(ana: Person) -> None:
+    first = ["name", "purchase_cost"]
+    book = xlsx(cells_of([first, ["Chair", "1.399"], ["Desk", "many"]]))
+    public_id = import_task.upload(ana.actor, import_task.read_upload(io.BytesIO(book)))
+    job.work(KINDS, seconds=60)
+    import_answers.correct(ana.actor, public_id, {3: {"purchase_cost": "1.249,50"}})
+    job.work(KINDS, seconds=60)
+    assert [row[:2] for row in found(public_id)] == [(2, "error"), (3, "create")]
