@@ -1,6 +1,9 @@
-"""Tell people by email of webhooks in trouble, each once a trouble."""
+"""Tell people by email of webhooks in trouble, each once a trouble. What is due for a person at the
+same time is one email."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
@@ -8,7 +11,7 @@ from itertools import groupby
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Select, select
+from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.orm import Session
 
 from portal.database.engine import AnyRow
@@ -31,7 +34,7 @@ from portal.services.webhooks import watches
 from portal.services.webhooks.backlog import Backlog
 from portal.services.webhooks.queries import turns_off_at
 from portal.services.webhooks.rows import count_held, is_shown, oldest_held
-from portal.services.webhooks.watches import Reason
+from portal.services.webhooks.watches import MOST_TOGETHER, Reason
 
 # For so long a trouble may pass by itself.
 LASTS: Final = timedelta(minutes=5)
@@ -39,6 +42,8 @@ LASTS: Final = timedelta(minutes=5)
 QUIET: Final = timedelta(hours=1)
 # So long before deliveries on hold expire.
 AHEAD: Final = timedelta(days=3)
+# The kind of an email about several webhooks.
+TOGETHER: Final = "webhooks"
 
 
 class News(StrEnum):
@@ -120,6 +125,25 @@ WHY: Final = {
     Reason.STANDS_IN: "You get this email because “{name}” has no owner who can sign in.",
     Reason.ASKED: "You get this email because you asked for it on the page of “{name}”.",
 }
+# Of several webhooks; None: for several reasons.
+WHY_TOGETHER: Final = {
+    Reason.OWNER: "You get this email because you own these webhooks.",
+    Reason.STANDS_IN: "You get this email because these webhooks have no owner who can sign in.",
+    Reason.ASKED: "You get this email because you asked for it on these webhooks’ pages.",
+    None: "You get this email because you own these webhooks, asked for it on their pages, or are "
+    "an administrator of webhooks without an owner.",
+}
+# The subject of several: where all are alike, and after a number of them.
+_FAIL: Final = ("are failing", "failing")
+SUMS: Final = {
+    News.FAILING: _FAIL,
+    News.DOWN: _FAIL,
+    News.ENDING: ("will be turned off soon", "turned off soon"),
+    News.OFF: ("were turned off", "turned off"),
+    News.HELD_ENDS: ("have expiring deliveries", "with expiring deliveries"),
+    News.BACK: ("are receiving deliveries again", "receiving deliveries again"),
+    News.WELL: ("work again", "working again"),
+}
 UNSUBSCRIBE: Final = "To stop these emails, open this link. You don’t need to sign in."
 
 
@@ -128,20 +152,16 @@ def tell_due() -> int:
     if not mails.is_on():
         return 0
     watches.stand_in()
-    return sum(_tell(webhook_id) for webhook_id in find_due())
+    return sum(_tell(user_id, webhook_ids) for user_id, webhook_ids in find_due().items())
 
 
-def find_due() -> list[int]:
-    """The row ids of the webhooks of which there is something to tell now."""
+def find_due() -> dict[int, list[int]]:
+    """The row ids of the people whom there is something to tell now, and of which webhooks."""
     current = session()
-    now, is_stopped = database_time(current), bool(find_stop())
-    known = {each.webhook_id: each for each in backlogs.find()}
-    rows = current.execute(_watched().order_by(Webhook.id)).all()
-    return [
-        webhook_id
-        for webhook_id, watched in groupby(rows, key=lambda row: int(row.id))
-        if _news(current, list(watched), known.get(webhook_id), now, is_stopped=is_stopped)
-    ]
+    due: dict[int, list[int]] = defaultdict(list)
+    for user_id, webhook_id, _ in _all_news(current, _watched(), backlogs.find()):
+        due[user_id].append(webhook_id)
+    return dict(sorted(due.items()))
 
 
 def news_of(
@@ -230,22 +250,23 @@ def _watched() -> Select[*tuple[Any, ...]]:
     )
 
 
-def _news(
-    current: Session,
-    watched: Sequence[AnyRow],
-    backlog: Backlog | None,
-    now: datetime,
-    *,
-    is_stopped: bool,
-) -> list[tuple[int, News]]:
-    """What there is to tell of one webhook, and whom (row ids)."""
-    webhook = watched[0]
-    # While all sending is stopped, the health of what is on says little.
-    if is_stopped and webhook.state == WebhookState.ACTIVE:
-        return []
-    expiry = _expiry(current, webhook, now)
-    all_news = ((row.user_id, news_of(webhook, row, backlog, expiry, now)) for row in watched)
-    return [(user_id, news) for user_id, news in all_news if news]
+def _all_news(
+    current: Session, watched: Select[*tuple[Any, ...]], found: Iterable[Backlog]
+) -> Iterator[tuple[int, int, News]]:
+    """Yield whom there is something to tell, of which webhook (row ids), and what."""
+    now, is_stopped = database_time(current), bool(find_stop())
+    known = {each.webhook_id: each for each in found}
+    rows = current.execute(watched.order_by(Webhook.id, User.id)).all()
+    for webhook_id, of_one in groupby(rows, key=lambda row: int(row.id)):
+        each = list(of_one)
+        # While all sending is stopped, the health of what is on says little.
+        if is_stopped and each[0].state == WebhookState.ACTIVE:
+            continue
+        expiry = _expiry(current, each[0], now)
+        for row in each:
+            news = news_of(row, row, known.get(webhook_id), expiry, now)
+            if news:
+                yield row.user_id, webhook_id, news
 
 
 def _expiry(current: Session, webhook: Webhook | AnyRow, now: datetime) -> datetime | None:
@@ -264,31 +285,96 @@ def _expiry(current: Session, webhook: Webhook | AnyRow, now: datetime) -> datet
     return None if is_sent else expiry
 
 
-def _tell(webhook_id: int) -> int:
-    """Store the emails about one webhook, and that they are; return how many."""
+def _tell(user_id: int, webhook_ids: Sequence[int]) -> int:
+    """Store the email to one person about these webhooks, and that they are told; return how many.
+    What is too much for it waits for the next time."""
     with writing() as current:
-        current.get(Webhook, webhook_id, with_for_update={"key_share": True})
-        watched = current.execute(_watched().where(Webhook.id == webhook_id)).all()
-        if not watched:
-            return 0
-        now, backlog = database_time(current), backlogs.of_one(current, webhook_id)
-        news = _news(current, watched, backlog, now, is_stopped=bool(find_stop()))
-        for user_id, told in sorted(news):
-            watch = current.get_one(Watch, (webhook_id, user_id))
-            watch.told, watch.told_at = told, now
-            mails.write(current, f"webhook_{told}", user_id=user_id, webhook_id=webhook_id)
-        return len(news)
+        theirs = Watch.user_id == user_id, Watch.webhook_id.in_(webhook_ids[:MOST_TOGETHER])
+        locked = select(Watch).where(*theirs).order_by(Watch.webhook_id).with_for_update()
+        rows = {each.webhook_id: each for each in current.scalars(locked)}
+        found = backlogs.of_ids(current, list(rows)).values()
+        news = list(_all_news(current, _watched().where(*theirs), found))
+        for _, webhook_id, told in news:
+            rows[webhook_id].told, rows[webhook_id].told_at = told, database_time(current)
+        match news:
+            case []:
+                return 0
+            case [(_, webhook_id, told)]:
+                mails.write(current, f"webhook_{told}", user_id=user_id, webhook_id=webhook_id)
+            case _:
+                mails.write(current, TOGETHER, user_id=user_id)
+        return 1
 
 
 def write(news: News, current: Session, mail: Mail, zone: ZoneInfo) -> Letter | None:
     """The email of a notice; None where it is not true any more, or its reader ended these emails
     or may not read deliveries any more."""
-    webhook = current.get(Webhook, mail.webhook_id)
-    if webhook is None or mail.user_id is None:
-        return None
-    rows = _watched().where(Webhook.id == webhook.id, User.id == mail.user_id)
-    if current.execute(rows).first() is None:
-        return None
+    parts = _parts(current, mail, zone, Webhook.id == mail.webhook_id, news=news)
+    return _letter(parts[0]) if parts else None
+
+
+def write_together(current: Session, mail: Mail, zone: ZoneInfo) -> Letter | None:
+    """The email of what its reader was told at the same time, as far as it is still true."""
+    parts = _parts(current, mail, zone, Watch.told_at == mail.created_at)
+    if len(parts) < 2:
+        return _letter(parts[0]) if parts else None
+    reasons = {part.reason for part in parts}
+    why = WHY_TOGETHER.get(next(iter(reasons)) if len(reasons) == 1 else None)
+    link = watches.link_of([part.webhook.id for part in parts], parts[0].user_id)
+    said = "\n\n".join(f"{part.happened}\n{part.page}" for part in parts)
+    return Letter(
+        _sum([part.news for part in parts]), f"{said}\n\n{why} {UNSUBSCRIBE}\n{link}\n", link
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What there is to tell a person of one webhook. `words`: what fills its sentences."""
+
+    news: News
+    webhook: Webhook
+    user_id: int
+    reason: Reason
+    words: Mapping[str, str]
+
+    @property
+    def happened(self) -> str:
+        """Return what happened, in sentences."""
+        return WORDS[self.news][1].format_map(self.words)
+
+    @property
+    def page(self) -> str:
+        """Return the URL of the webhook's page."""
+        return f"{settings().base_url}/settings/webhooks/{self.webhook.public_id}"
+
+
+def _parts(
+    current: Session,
+    mail: Mail,
+    zone: ZoneInfo,
+    narrowed: ColumnElement[bool],
+    news: News | None = None,
+) -> list[_Part]:
+    """What is still true of these webhooks, by their names: `news`, or what was told last."""
+    rows = current.execute(_watched().where(User.id == mail.user_id, narrowed)).all()
+    parts = []
+    for row in rows:
+        webhook, watch = (
+            current.get_one(Webhook, row.id),
+            current.get_one(Watch, (row.id, row.user_id)),
+        )
+        told = news or News(row.told)
+        words = _words_of(current, told, webhook, zone)
+        if words is not None:
+            reason = watches.reason_of(webhook, watch)
+            parts.append(_Part(told, webhook, row.user_id, reason, words))
+    return sorted(parts, key=lambda part: part.webhook.name.lower())
+
+
+def _words_of(
+    current: Session, news: News, webhook: Webhook, zone: ZoneInfo
+) -> dict[str, str] | None:
+    """What the sentences are filled with; None where they are not true any more."""
     now, backlog = database_time(current), backlogs.of_one(current, webhook.id)
     is_on = webhook.state == WebhookState.ACTIVE
     is_failing = is_on and backlog is not None
@@ -318,27 +404,35 @@ def write(news: News, current: Session, mail: Mail, zone: ZoneInfo) -> Letter | 
         words["first"] = "It" if many == 1 else "The oldest"
     words["cause"] = CAUSES.get(webhook.off_reason, "")
     words["days"] = in_words(settings().retention_days * DAY)
-    watch = current.get_one(Watch, (webhook.id, mail.user_id))
-    reason = watches.reason_of(webhook, watch)
-    return _letter(news, webhook, words, reason, watches.link_of(webhook, mail.user_id))
-
-
-WRITERS: Final[Mapping[str, Writer]] = {f"webhook_{news}": partial(write, news) for news in News}
-
-
-def _letter(
-    news: News, webhook: Webhook, words: Mapping[str, str], reason: Reason, link: str
-) -> Letter:
-    subject, happened, todo = WORDS[news]
-    page = f"{settings().base_url}/settings/webhooks/{webhook.public_id}"
     # A name stays as it is, whatever it holds.
-    words = {**words, "name": " ".join(webhook.name.split())}
+    words["name"] = " ".join(webhook.name.split())
+    return words
+
+
+WRITERS: Final[Mapping[str, Writer]] = {
+    **{f"webhook_{news}": partial(write, news) for news in News},
+    TOGETHER: write_together,
+}
+
+
+def _letter(part: _Part) -> Letter:
+    subject, _, todo = WORDS[part.news]
+    link = watches.link_of([part.webhook.id], part.user_id)
     return Letter(
-        subject.format_map(words),
-        f"{happened.format_map(words)}\n\n{todo}:\n{page}\n\n"
-        f"{WHY[reason].format_map(words)} {UNSUBSCRIBE}\n{link}\n",
+        subject.format_map(part.words),
+        f"{part.happened}\n\n{todo}:\n{part.page}\n\n"
+        f"{WHY[part.reason].format_map(part.words)} {UNSUBSCRIBE}\n{link}\n",
         link,
     )
+
+
+def _sum(all_news: Sequence[News]) -> str:
+    """The subject of several: "7 webhooks are failing", "3 webhooks: 2 failing, 1 turned off"."""
+    sums = Counter(SUMS[news] for news in all_news)
+    if len(sums) == 1:
+        return f"{len(all_news)} webhooks {next(iter(sums))[0]}"
+    many = ", ".join(f"{count} {words}" for (_, words), count in sums.most_common())
+    return f"{len(all_news)} webhooks: {many}"
 
 
 def _backlog_words(backlog: Backlog, arrived: str, zone: ZoneInfo) -> str:

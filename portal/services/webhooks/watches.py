@@ -1,7 +1,7 @@
 """Choose who is told by email when a webhook fails: its owner at first, and whoever asks for it.
 
-Each email has a link with which its reader ends these emails, about this webhook, without signing
-in. Its token follows from the installation's secret key, the webhook, and the person; the database
+Each email has a link with which its reader ends these emails, about its webhooks, without signing
+in. Its token follows from the installation's secret key, the webhooks, and the person; the database
 keeps none.
 """
 
@@ -34,7 +34,10 @@ PERMISSION: Final = "deliveries.read"
 CANT_OWN: Final = "Choose someone who can sign in"
 MOST_LISTED: Final = 100
 PAGE: Final = "/unsubscribe"
-TOKEN: Final = re.compile(r"([1-9]\d{0,9})-([1-9]\d{0,9})-([\w-]{43})", re.ASCII)
+# In one email; its link, which names all of them, has to fit into a header.
+MOST_TOGETHER: Final = 20
+ID: Final = r"[1-9]\d{0,9}"
+TOKEN: Final = re.compile(rf"({ID}(?:_{ID}){{0,{MOST_TOGETHER - 1}}})-({ID})-[\w-]{{43}}", re.ASCII)
 
 
 class DeadLink(Refusal):
@@ -73,10 +76,10 @@ class Watched(NamedTuple):
 
 
 class Linked(NamedTuple):
-    """The webhook and the person of a link, and whether they have ended these emails."""
+    """The webhooks (public id, name) and the person of a link, and whether they have ended these
+    emails."""
 
-    public_id: UUID
-    name: str
+    webhooks: Sequence[tuple[UUID, str]]
     email: str
     is_over: bool
 
@@ -147,26 +150,27 @@ def watched_by(actor: Actor) -> list[Watched]:
     return sorted(found, key=lambda each: each.name.lower())[:MOST_LISTED]
 
 
-def link_of(webhook: Webhook, user_id: int) -> str:
-    """Return the address at which this person ends the emails about this webhook."""
-    return f"{settings().base_url}{PAGE}?token={_token(webhook.id, user_id)}"
+def link_of(webhook_ids: Sequence[int], user_id: int) -> str:
+    """Return the address at which this person ends the emails about these webhooks."""
+    return f"{settings().base_url}{PAGE}?token={_token(webhook_ids, user_id)}"
 
 
 def read_link(token: str) -> Linked:
     """Return what a link ends. Raises `DeadLink`. Changes nothing."""
     current = session()
-    webhook, user = _of_token(current, token)
-    watch = current.get(Watch, (webhook.id, user.id))
-    is_over = watch is not None and not watch.is_on
-    return Linked(webhook.public_id, webhook.name, user.email, is_over)
+    webhooks, user = _of_token(current, token)
+    rows = [current.get(Watch, (webhook.id, user.id)) for webhook in webhooks]
+    is_over = all(row is not None and not row.is_on for row in rows)
+    return Linked([(each.public_id, each.name) for each in webhooks], user.email, is_over)
 
 
 def end_by_link(token: str) -> Linked:
     """End these emails. Done again, it changes nothing. Raises `DeadLink`."""
     with writing() as current:
-        webhook, user = _of_token(current, token)
+        webhooks, user = _of_token(current, token)
         current.refresh(user, with_for_update={"read": True})
-        _set(current, NOBODY, webhook, user, is_on=False)
+        for webhook in sorted(webhooks, key=lambda each: each.id):
+            _set(current, NOBODY, webhook, user, is_on=False)
     return read_link(token)
 
 
@@ -293,23 +297,26 @@ def _who_is_told(narrowed: ColumnElement[bool]) -> Iterator[AnyRow]:
         yield from session().execute(wanted)
 
 
-def _token(webhook_id: int, user_id: int) -> str:
-    text = f"unsubscribe:{webhook_id}:{user_id}"
+def _token(webhook_ids: Sequence[int], user_id: int) -> str:
+    ids = "_".join(map(str, webhook_ids))
+    text = f"unsubscribe:{ids}:{user_id}"
     mac = hmac.new(settings().secret_key.encode(), text.encode(), hashlib.sha256)
     end = urlsafe_b64encode(mac.digest()).rstrip(b"=").decode()
-    return f"{webhook_id}-{user_id}-{end}"
+    return f"{ids}-{user_id}-{end}"
 
 
-def _of_token(current: Session, token: str) -> tuple[Webhook, User]:
-    """The webhook and the person of a link. One that nobody was sent reads no row."""
+def _of_token(current: Session, token: str) -> tuple[list[Webhook], User]:
+    """The webhooks that are left of a link, and its person. One that nobody was sent reads no
+    row."""
     parts = TOKEN.fullmatch(token)
     if parts is None:
         raise DeadLink
-    webhook_id, user_id = int(parts[1]), int(parts[2])
-    if not hmac.compare_digest(_token(webhook_id, user_id), token):
+    ids, user_id = [int(each) for each in parts[1].split("_")], int(parts[2])
+    if not hmac.compare_digest(_token(ids, user_id), token):
         raise DeadLink
-    webhook = current.get(Webhook, webhook_id)
+    found = [current.get(Webhook, webhook_id) for webhook_id in ids]
+    webhooks = [each for each in found if each is not None and not each.deleted_at]
     user = current.get(User, user_id)
-    if webhook is None or webhook.deleted_at or user is None or not user.is_active:
+    if not webhooks or user is None or not user.is_active:
         raise DeadLink
-    return webhook, user
+    return webhooks, user

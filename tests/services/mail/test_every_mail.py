@@ -29,6 +29,7 @@ from portal.services.people import (
     link_mails,
     password_resets,
 )
+from portal.services.webhooks import notices
 from portal.services.webhooks.notices import News
 from tests.services.alerts.due_things import decided, lent, with_warranty
 from tests.services.alerts.test_alert_emails import check, wanted
@@ -73,6 +74,15 @@ def about_webhook(kind: str, ana: Person, **columns: Any) -> None:
         make_delivery(hook, status="failed", reason="server", code=500, failing_since=since)
     with writing() as current:
         mails.write(current, kind, user_id=ana.id, webhook_id=hook.id)
+
+
+def about_webhooks(ana: Person) -> None:
+    """An email about two webhooks."""
+    for name in ("ERP Zürich", "Door"):
+        hook = make_webhook(name=name, owner_id=ana.id, **(DOWN if name == "Door" else {}))
+        since = utcnow() - timedelta(hours=2)
+        make_delivery(hook, status="retrying", reason="server", code=500, failing_since=since)
+    notices.tell_due()
 
 
 def invited(ana: Person) -> None:
@@ -122,6 +132,7 @@ SAMPLES: dict[str, Callable[[Person], object]] = {
     f"webhook_{News.HELD_ENDS}": partial(about_webhook, f"webhook_{News.HELD_ENDS}", **LONG_OFF),
     f"webhook_{News.BACK}": partial(about_webhook, f"webhook_{News.BACK}"),
     f"webhook_{News.WELL}": partial(about_webhook, f"webhook_{News.WELL}"),
+    notices.TOGETHER: about_webhooks,
     f"link_{LinkKind.INVITE}": invited,
     f"link_{LinkKind.RESET}": given_a_link,
     forgotten_passwords.ASKED: forgot,

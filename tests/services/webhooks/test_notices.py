@@ -142,7 +142,6 @@ def test_it_says_since_when_and_what_was_delivered_as_the_page_does(
 
 
 def test_it_says_of_how_many_automatic_retries_have_ended(server: MailServer) -> None:
-    owner = make_user()
     failed = {"status": "failed", "reason": "server", "failing_since": SINCE}
     waits = {"status": "retrying", "reason": "server", "failing_since": SINCE}
     for name, kinds in {
@@ -150,7 +149,7 @@ def test_it_says_of_how_many_automatic_retries_have_ended(server: MailServer) ->
         "Door": [failed, failed, waits],
         "Desk": [waits],
     }.items():
-        hook = make_webhook(name=name, owner_id=owner.id)
+        hook = make_webhook(name=name, owner_id=make_user().id)
         for columns in kinds:
             make_delivery(hook, **columns)
     tell()
@@ -168,7 +167,7 @@ def test_whoever_asks_is_told_and_nobody_whom_it_does_not_concern(server: MailSe
     watches.choose(ana.actor, hook.public_id, is_on=False)
     failing(owner_id=ana.id)
     assert tell() == 2
-    assert told_to(server) == ["sam@example.com", "ana@example.com"]
+    assert sorted(told_to(server)) == ["ana@example.com", "sam@example.com"]
 
 
 def shut_out(person: Person, _monkeypatch: pytest.MonkeyPatch) -> None:
@@ -343,6 +342,7 @@ def test_a_clock_that_is_put_back_repeats_and_silences_nothing(
 def test_it_says_why_somebody_gets_it(server: MailServer) -> None:
     ana, sam = make_user(email="ana@example.com"), make_user("support", email="sam@example.com")
     hook = failing(name="Sync", owner_id=make_user(is_active=False).id)
+    tell()
     owned = failing(owner_id=ana.id)
     watches.choose(sam.actor, owned.public_id, is_on=True)
     tell()
@@ -400,10 +400,70 @@ def test_a_name_cannot_add_headers(server: MailServer) -> None:
     assert "{link}" in subjects(server)[0]
 
 
-@pytest.mark.both_databases
-def test_two_at_once_tell_once(server: MailServer, app: Flask) -> None:
+def test_what_is_due_at_once_goes_to_each_person_in_one_email(server: MailServer) -> None:
+    ana, ben = make_user(email="ana@example.com"), make_user(email="ben@example.com")
+    hooks = [failing(name=name, owner_id=ana.id) for name in ("ERP", "Desk", "Badge")]
+    change(hooks[0], state=WebhookState.OFF, off_reason=OffReason.GONE, off_at=SINCE)
+    watches.choose(ben.actor, hooks[1].public_id, is_on=True)
+    assert tell() == 2
+    assert tell(NOW + MINUTE) == 0
+    told = dict(zip(told_to(server), zip(subjects(server), read(server), strict=True), strict=True))
+    subject, text = told["ana@example.com"]
+    assert subject == "3 webhooks: 2 failing, 1 turned off"
+    places = [text.index(f"/settings/webhooks/{hook.public_id}") for hook in hooks]
+    assert places == sorted(places, reverse=True)
+    assert text.index("Deliveries to “Badge” are failing. 1 delivery") < text.index("We turned off")
+    assert "because you own these webhooks." in text
+    assert told["ben@example.com"][0] == "Deliveries to Desk are failing"
+
+
+def test_several_that_fail_are_counted_in_the_subject(server: MailServer) -> None:
     make_user()
-    failing()
+    failing(), failing(failing_since=SINCE)
+    tell()
+    assert subjects(server) == ["2 webhooks are failing"]
+    assert "because these webhooks have no owner who can sign in." in read(server)[0]
+
+
+def test_the_link_of_several_ends_the_emails_about_these_alone(server: MailServer) -> None:
+    ana = make_user()
+    for _ in range(2):
+        failing(owner_id=ana.id)
+    other = make_webhook(name="Other", owner_id=ana.id)
+    tell()
+    token = str(server.messages[0]["List-Unsubscribe"]).strip("<>").partition("token=")[2]
+    assert not watches.read_link(token).is_over
+    assert watches.end_by_link(token).is_over
+    assert [each.name for each in watches.watched_by(ana.actor)] == [other.name]
+
+
+def test_what_is_over_before_the_email_goes_out_is_left_out(server: MailServer) -> None:
+    ana = make_user()
+    hooks = [failing(name=name, owner_id=ana.id) for name in ("ERP", "Desk", "Badge")]
+    with frozen(NOW):
+        assert notices.tell_due() == 1
+    recover(hooks[0], NOW)
+    watches.choose(ana.actor, hooks[1].public_id, is_on=False)
+    with frozen(NOW):
+        outgoing.send_due(KINDS)
+    assert subjects(server) == ["Deliveries to Badge are failing"]
+
+
+def test_more_than_fit_into_one_email_follow_in_the_next(server: MailServer) -> None:
+    ana = make_user()
+    for _ in range(watches.MOST_TOGETHER + 2):
+        failing(owner_id=ana.id)
+    assert [tell(NOW + minutes * MINUTE) for minutes in range(3)] == [1, 1, 0]
+    assert subjects(server) == ["20 webhooks are failing", "2 webhooks are failing"]
+    assert all(len(line) < 998 for raw in server.raw for line in raw.splitlines())
+
+
+@pytest.mark.both_databases
+@pytest.mark.parametrize("hooks", [1, 3])
+def test_two_at_once_tell_once(server: MailServer, app: Flask, hooks: int) -> None:
+    make_user()
+    for _ in range(hooks):
+        failing()
     with frozen(NOW):
         watches.stand_in()
     assert sorted(at_once(app, [tell] * 2)) == [0, 1]
@@ -572,4 +632,4 @@ def test_what_there_is_to_tell_follows_from_what_was_told_last(
 
 
 def test_every_state_has_words_and_a_place_among_the_others() -> None:
-    assert set(notices.WORDS) == set(notices.RANKS) == set(notices.News)
+    assert set(notices.WORDS) == set(notices.RANKS) == set(notices.SUMS) == set(notices.News)

@@ -43,7 +43,7 @@ def told() -> set[tuple[int, int]]:
 
 
 def link_of(hook: Hook, person: Person) -> str:
-    token = watches._token(hook.id, person.id)
+    token = watches._token([hook.id], person.id)
     return f"{watches.PAGE}?token={token}"
 
 
@@ -202,6 +202,25 @@ def test_a_link_asks_and_only_a_post_ends_exactly_these_emails(ana: Person, app:
     assert stranger.get("/account").h1 == "Sign in"
 
 
+def test_the_link_of_several_names_those_that_are_left_and_ends_all_of_them(
+    ana: Person, app: Flask
+) -> None:
+    hooks = [make_webhook(name=name, owner_id=ana.id) for name in ("ERP", "Door", "Gone", "Desk")]
+    *linked, other = hooks
+    link = f"{watches.PAGE}?token={watches._token([hook.id for hook in linked], ana.id)}"
+    crud.delete(ana.actor, hooks[2].public_id)
+    stranger = Pages(app)
+    page = stranger.get(link)
+    assert page.h1 == "Stop emails about 2 webhooks?"
+    assert "ERP Door" in page.main
+    assert "Gone" not in page.main
+    assert app.test_client().post(link, data=ONE_CLICK).status_code == 200
+    assert told() == {(other.id, ana.id)}
+    page = stranger.get(link)
+    assert page.h1 == "Emails stopped"
+    assert [page.links(name) for name in ("ERP", "Door")] == [[path_of(each)] for each in hooks[:2]]
+
+
 def test_whoever_is_signed_in_ends_the_emails_of_the_person_to_whom_they_went(
     ana: Person, app: Flask
 ) -> None:
@@ -231,6 +250,8 @@ def test_every_link_that_ends_nothing_gets_the_same_answer(ana: Person, app: Fla
         good.replace(f"={hook.id}-", "=999999999-"),
         good.replace(f"={hook.id}-", "=9999999999999999999-"),
         good.replace("-", "\u0661"),
+        good.replace(f"={hook.id}-", f"={hook.id}_{gone.id}-"),
+        good.replace(f"={hook.id}-", f"={'_'.join(['1'] * 21)}-"),
         f"{watches.PAGE}?token=%00%ff",
         link_of(gone, ana),
         link_of(hook, eve),
