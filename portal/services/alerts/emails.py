@@ -130,8 +130,9 @@ def write(current: Session, mail: Mail, zone: ZoneInfo) -> Letter | None:
         parts.append(f"And {more:,} more {'alert' if more == 1 else 'alerts'}.")
     parts.append(f"View all alerts:\n{base}/alerts")
     parts.append(
-        f"Times are in the time zone {zone.key}. An administrator of the asset register at "
-        f"{urlsplit(base).netloc} added {address} under Alert settings and can remove it there."
+        f"Times are in the {zone.key} time zone. You get this email because an administrator of "
+        f"the asset register at {urlsplit(base).netloc} added {address}. To stop these emails, "
+        "ask an administrator to remove the address under Alert settings."
     )
     return Letter(_subject(alerts, counts), "\n\n".join(parts) + "\n")
 
@@ -147,14 +148,14 @@ def remind(current: Session, mail: Mail, zone: ZoneInfo) -> Letter | None:
     if staff is None or not alerts or not stored.remind_holder:
         return None
     lines = [f"{_called(alert.asset)}\n{_due(alert, zone)}" for alert in alerts]
-    is_one = len(alerts) == 1
+    is_one, many = len(alerts) == 1, f"{len(alerts):,} overdue assets"
     parts = [
-        f"{' '.join(staff.name.split())}, you were due to return:",
+        f"{' '.join(staff.name.split())}, you have {'an overdue asset' if is_one else many}:",
         *lines,
         f"Return {'it' if is_one else 'them'} now.",
         *([stored.holder_text] if stored.holder_text else []),
         f"The asset register at {urlsplit(settings().base_url).netloc} sent this reminder "
-        f"automatically. Times are in the time zone {zone.key}.",
+        f"automatically. Times are in the {zone.key} time zone.",
     ]
     return Letter(_subject(alerts, {LATE: len(alerts)}, "assets"), "\n\n".join(parts) + "\n")
 

@@ -20,6 +20,9 @@ NAMES: Final[Mapping[EventName, str]] = {
     EventName.WARRANTY_EXPIRING: "Warranty ends soon",
 }
 
+# Several of a kind, where the name is of one.
+SEVERAL: Final[Mapping[EventName, str]] = {EventName.WARRANTY_EXPIRING: "warranties end soon"}
+
 
 def sentence(event: str, details: Details, clock: Clock) -> str:
     """Say what happened, as of now: what was still to come when it fired may be past. `details`:
@@ -29,9 +32,13 @@ def sentence(event: str, details: Details, clock: Clock) -> str:
 
 def fired_words(counts: Mapping[str, int]) -> str:
     """The counts in words: "2 overdue, 1 low stock"."""
-    return ", ".join(
-        f"{counts[event]:,} {name.lower()}" for event, name in NAMES.items() if counts.get(event)
-    )
+    fired = [(event, counts[event]) for event in NAMES if counts.get(event)]
+    return ", ".join(f"{many:,} {_named(event, many)}" for event, many in fired)
+
+
+def _named(event: EventName, many: int) -> str:
+    name = NAMES[event].lower()
+    return name if many == 1 else SEVERAL.get(event, name)
 
 
 def _overdue(details: Details, clock: Clock) -> str:

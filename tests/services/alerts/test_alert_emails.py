@@ -328,6 +328,7 @@ def test_a_holder_is_reminded_of_all_that_is_late_if_that_is_wanted(server: Mail
         ("finn@example.com", f"Overdue: {tags[other]} ThinkPad T14"),
     ]
     text = text_of(server.messages[1])
+    assert text.startswith("Ana Gruber, you have 2 overdue assets:\n")
     assert "Bring it to room 12.\n" in text
     assert all(tags[asset_id] in text for asset_id in more)
     assert "http" not in text  # they may have no account

@@ -18,6 +18,7 @@ from portal.models.tasks import Task
 from portal.services.alerts import runs
 from portal.services.alerts.queries import DueNow, run_status
 from portal.services.alerts.rules import Kept
+from portal.services.alerts.sentences import fired_words
 from portal.services.alerts.why_not import Answer
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import writing
@@ -172,3 +173,8 @@ def test_what_comes_of_a_kind_is_written_down(golden: Golden) -> None:
     words = why_not.of_kind(LOW, DueNow({LOW: 3}, {}, {}), status, NOW, is_on=False)
     said["off"] = f"3 due now{words}"
     golden.said(WORDS / "kinds.txt", said)
+
+
+def test_one_warranty_ends_and_several_end() -> None:
+    assert fired_words({WARRANTY: 1}) == "1 warranty ends soon"
+    assert fired_words({WARRANTY: 2, LATE: 1}) == "1 overdue, 2 warranties end soon"
