@@ -34,8 +34,8 @@ WORDS: Final = {
         "/forgot-password",
     ),
     NEW_BROWSER: (
-        "A new browser signed in to the asset register",
-        "A new browser{browser} signed in to your account at {portal} on {at}.",
+        "New sign-in to the asset register",
+        "Someone signed in to your account at {portal} from a new browser{browser} on {at}.",
         "If this wasn’t you, change your password right away:",
         "/account",
     ),
@@ -52,13 +52,13 @@ def write(current: Session, mail: Mail, zone: ZoneInfo) -> Letter:
 
 
 def _browser(current: Session, mail: Mail) -> str:
-    """Return the browser that signed in, between commas; blank if it isn’t known, or once it has
+    """Return the browser that signed in, in parentheses; blank if it isn’t known, or once it has
     signed out."""
     theirs = select(UserSession).where(UserSession.user_id == mail.user_id)
     found = {abs(each.created_at - mail.created_at): each for each in current.scalars(theirs)}
     nearest = min(found, default=CLOSE)
     device = found[nearest].device if nearest < CLOSE else UNKNOWN_DEVICE
-    return "" if device.startswith(UNKNOWN_DEVICE) else f", {device},"
+    return "" if device.startswith(UNKNOWN_DEVICE) else f" ({device})"
 
 
 WRITERS: Final[Mapping[str, Writer]] = dict.fromkeys(WORDS, write)
