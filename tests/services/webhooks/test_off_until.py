@@ -17,7 +17,7 @@ from portal.services.operations import sending
 from portal.services.webhooks import crud, turn_on_off
 from portal.services.webhooks.turn_on_off import HeldChoice
 from tests.services.webhooks.other_keys import NEW_KEY, Keys
-from tests.support.database.rivals import at_once
+from tests.support.database.rivals import at_once, meanwhile
 from tests.support.factories import Hook, Person, make_user, make_webhook, publish
 
 pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
@@ -91,6 +91,18 @@ def test_two_runs_at_once_turn_it_on_once(ana: Person, app: Flask) -> None:
     assert (stored(hook).state, statuses(hook)) == ("active", ["queued"])
     actions = select(func.count()).where(AuditEntry.action == "webhook.turned_on")
     assert session().scalar(actions) == 1
+
+
+def test_whoever_gives_it_more_time_meanwhile_keeps_it_off(ana: Person, app: Flask) -> None:
+    until, later = utcnow() + HOUR, utcnow() + DAY
+    hook = off_with_one_on_hold(ana, until)
+
+    def run() -> None:
+        with frozen(until):
+            turn_on_off.turn_on_due()
+
+    meanwhile(app, run, lambda _: turn_on_off.turn_off(ana.actor, hook.public_id, later))
+    assert (stored(hook).off_until, statuses(hook)) == (later, ["on_hold"])
 
 
 def test_a_run_that_dies_in_the_middle_leaves_it_to_the_next(
