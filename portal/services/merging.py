@@ -271,9 +271,10 @@ def _conclude(current: Session, task: Task, merge: Merge) -> Step:
         return _end(task, obstacle)
     deleted = update(Asset).where(column == merge.source, Asset.deleted_at.is_not(None))
     current.execute(deleted.values({column.key: merge.target}))
-    import_matches.rename_word(current, merge.field, merge.source_name, merge.target_name)
     target: tuple[str, object, str] = ("spelling", task.public_id, merge.of.one.capitalize())
     if row is not None:
+        # Of no spelling: a file's suppliers are taken over as they are.
+        import_matches.rename_word(current, merge.field, merge.source_name, merge.target_name)
         target = (merge.field, row.public_id, row.name)
         current.delete(row)
     changes = {merge.field: {"from": merge.source_name, "to": merge.target_name}}
