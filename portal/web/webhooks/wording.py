@@ -374,7 +374,9 @@ def emails_words(emails: Emails) -> list[str]:
     words = [f"You get an email when {when}" if emails.is_on else f"Get an email when {when}"]
     if emails.stands_in:
         words.append("No one owns this webhook, so administrators get its emails.")
-    words.append(_others(emails))
+    # That it is nobody is said before how to change it.
+    is_nobody = not (emails.is_on or emails.others)
+    words.insert(0 if is_nobody else len(words), _others(emails))
     if mails.is_mailbox() and can("system.read"):
         words.append("This local trial shows its emails under Settings → Email.")
     elif not mails.is_on():

@@ -112,7 +112,7 @@ def test_administrators_see_who_gets_them(ana: Person, app: Flask) -> None:
 def test_the_page_says_that_no_one_gets_them(ana: Person, app: Flask) -> None:
     pages, hook = signed_in(app, ana), make_webhook(owner_id=ana.id)
     page = press(pages, pages.get(path_of(hook)), "Stop emails")
-    assert "No one gets an email when it fails." in card(page)
+    assert "No one gets an email when it fails. Get an email when it fails," in card(page)
 
 
 def test_who_stands_in_for_an_owner_gets_them_until_there_is_one(ana: Person, app: Flask) -> None:
