@@ -8,6 +8,7 @@ then go twice, with the same Message-ID, and never goes missing.
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from time import monotonic
 from typing import Final
 from uuid import UUID
@@ -31,6 +32,7 @@ from portal.services.mail.mails import CLAIMED, TEST, TRIES, WAITS, Writer, is_w
 log = logging.getLogger(__name__)
 
 SECONDS: Final = 25.0  # after these no other email is begun
+UNWRITTEN: Final = timedelta(minutes=30)  # between two tries to write one
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,12 @@ def send_due(kinds: Mapping[str, Writer]) -> int:
         mail_id = _claim()
         if mail_id is None:
             break
-        ready = _write(mail_id, kinds)
+        try:
+            ready = _write(mail_id, kinds)
+        except Exception:  # one email's error must not keep the others from their turn
+            log.exception("An email couldn’t be written. We’ll try again.")
+            _postpone(mail_id)
+            continue
         if ready is None:
             _delete(mail_id)
             continue
@@ -116,6 +123,13 @@ def _reader(current: Session, mail: Mail) -> tuple[str, ZoneInfo]:
 def _delete(mail_id: int) -> None:
     with writing() as current:
         current.execute(delete(Mail).where(Mail.id == mail_id))
+
+
+def _postpone(mail_id: int) -> None:
+    """It waits for a version that can write it, and spends no try."""
+    with writing() as current:
+        later = {"tries": Mail.tries - 1, "due_at": database_time(current) + UNWRITTEN}
+        current.execute(update(Mail).where(Mail.id == mail_id).values(later))
 
 
 def _note(mail_id: int, error: MailFailed) -> None:

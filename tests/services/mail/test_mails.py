@@ -119,6 +119,22 @@ def test_one_dead_mailbox_of_three_keeps_nobody_else_in_the_dark(server: MailSer
     assert recipients(server)[-1] == "gone@example.com"
 
 
+def test_one_that_this_version_cannot_write_keeps_no_other_and_waits_for_one_that_can(
+    server: MailServer,
+) -> None:
+    store(make_user(email="ana@example.com"), kind="of_another_version")
+    let_time_pass()
+    store(make_user(email="ben@example.com"))
+    assert send() == 1
+    assert recipients(server) == ["ben@example.com"]
+    for _ in range(TRIES):
+        let_time_pass()
+        assert send() == 0
+    assert waits()[0] > timedelta(minutes=29)
+    let_time_pass()
+    assert outgoing.send_due({"of_another_version": note}) == 1
+
+
 def test_it_is_tried_after_1_5_30_minutes_and_2_hours_and_then_left_to_system(
     server: MailServer,
 ) -> None:
