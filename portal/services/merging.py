@@ -63,7 +63,7 @@ FIELDS: Final[Mapping[str, Mergeable]] = {
 @dataclass(frozen=True, slots=True)
 class Merge:
     """One merge, as its task keeps it. `source`, `target`: what the column of assets holds;
-    `target_id`: the public id of a row."""
+    `target_id`: the public id of a row; `deletes`: it was asked for as a deletion."""
 
     field: str
     source: Any
@@ -71,6 +71,7 @@ class Merge:
     target: Any
     target_name: str
     target_id: str = ""
+    deletes: bool = False
 
     @property
     def of(self) -> Mergeable:
@@ -137,12 +138,15 @@ def subject(what: Mergeable, key: str) -> Subject:
     )
 
 
-def start(actor: Actor, what: Mergeable, source: str, target: str) -> UUID:
-    """Have all that refers to `source` refer to `target`; the task's public id."""
+def start(
+    actor: Actor, what: Mergeable, source: str, target: str, *, deletes: bool = False
+) -> UUID:
+    """Have all that refers to `source` refer to `target`; the task's public id. `deletes`: it was
+    asked for as a deletion."""
     with writing() as current:
         require(current, actor, PERMISSION)
         alert_settings.locked(current)  # of two at once the second finds the first one's task
-        merge = _merge(what, source, target)
+        merge = replace(_merge(what, source, target), deletes=deletes)
         if obstacle := _obstacle(what, merge.source, merge.source_name):
             raise Refusal(obstacle)
         _refuse_crossing(current, merge)

@@ -18,7 +18,7 @@ from portal.services.webhooks.queries import count_listeners
 from portal.web.forms.base import PortalForm, refusals_in, status_of
 from portal.web.forms.parsing import linked
 from portal.web.frame.access import actor, owner, requires
-from portal.web.frame.layout import page_url, problems
+from portal.web.frame.layout import page_url
 from portal.web.frame.status_tags import Tab
 
 blueprint = Blueprint("spellings", __name__, url_prefix="/assets/spellings")
@@ -46,7 +46,7 @@ def merge_page(
     field: str, key: str, *, home: str, here: str, deletes: PortalForm | None = None
 ) -> Answer:
     """Ask what a category, a location, or a spelling is merged into, and start that. `home`: the
-    list it's in. `deletes`: the form by which the page was asked to delete it."""
+    list it's in. `deletes`: the form of the page that deletes it, with why it was refused."""
     what = FIELDS[field]
     subject = merging.subject(what, key)
     form = MergeForm()
@@ -55,14 +55,17 @@ def merge_page(
         *(SelectChoice(value, name) for value, name in subject.others),
     ]
     form.into.validators = [DataRequired(f"Choose a {what.one}")]
-    if deletes:
-        form.form_errors = list(deletes.form_errors)
+    refused = list(deletes.form_errors) if deletes else []
+    if refused:
+        form.form_errors = refused
     elif form.validate_on_submit():
         with refusals_in(form):
             path = once_only(
                 owner(),
                 form.once_value,
-                lambda: merging.start(actor(), what, key, form.into.data or ""),
+                lambda: merging.start(
+                    actor(), what, key, form.into.data or "", deletes=deletes is not None
+                ),
                 lambda public_id: url_for("tasks.show", public_id=public_id),
             )
             return redirect(path)
@@ -76,12 +79,14 @@ def merge_page(
         deletes=deletes,
         listeners=count_listeners(EventName.UPDATED),
     )
-    return page, 409 if deletes and problems(form) else status_of(form)
+    return page, 409 if refused else status_of(form)
 
 
 def title_of(task: Task) -> str:
-    """Return what it merges: "Merge “Notebooks” into “Laptops”"."""
+    """Return what it does: "Merge “Notebooks” into “Laptops”" or "Delete “Notebooks”"."""
     merge = merging.of_task(task)
+    if merge.deletes:
+        return f"Delete “{merge.source_name}”"
     return f"Merge “{merge.source_name}” into “{merge.target_name}”"
 
 

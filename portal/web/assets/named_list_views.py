@@ -85,13 +85,14 @@ def pages_of(kind: NamedList) -> Blueprint:
         """Ask, then delete a name that no asset refers to; else ask where its assets go."""
         row = named_lists.find(kind, public_id)
         form, name = NameForm(obj=row), row.name
-        if form.is_submitted():
+        used, naming = named_lists.count_used(kind, row.id), named_lists.naming(kind, row.id)
+        asks_where = used and not naming and len(named_lists.choices(kind)) > 1
+        if form.is_submitted() and not (asks_where and "into" in request.form):
             with refusals_in(form):
                 named_lists.delete(kind, actor(), public_id)
                 flash(f"Deleted {kind.one} “{name}”.", "success")
                 return redirect(url_for(home))
-        used, naming = named_lists.count_used(kind, row.id), named_lists.naming(kind, row.id)
-        if used and not naming and len(named_lists.choices(kind)) > 1:
+        if asks_where:
             return _merge(kind, public_id, deletes=form)
         page = render_template(
             "assets/named_lists/delete.html",
@@ -113,7 +114,7 @@ def pages_of(kind: NamedList) -> Blueprint:
 def _merge(
     kind: NamedList, public_id: UUID, deletes: PortalForm | None = None
 ) -> Response | tuple[str, int]:
-    here = url_for(f"{kind.many}.merge", public_id=public_id)
+    here = url_for(f"{kind.many}.{'delete' if deletes else 'merge'}", public_id=public_id)
     home = url_for(f"{kind.many}.index")
     return merge_page(kind.one, str(public_id), home=home, here=here, deletes=deletes)
 

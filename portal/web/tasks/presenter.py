@@ -36,8 +36,8 @@ class TaskWords:
     "3 …" go on. `after`: (label, address) of what a person may look at when it
     has ended, or waits for them. `rows`: the word for one and for more. `note`: what
     is said until the first is done. `import_step`: which step of an import it is. `unit`: what is
-    counted where that is no rows, and `succeeded` what is said in their place at the end. `under`:
-    the page that it stands under, where that is not the register's.
+    counted where that is no rows, and `succeeded` what is said in their place at the end, if any.
+    `under`: the page that it stands under, where that is not the register's.
     """
 
     title: Callable[[Task], str]
@@ -51,7 +51,7 @@ class TaskWords:
     import_step: int = 0
     note: str = ""
     unit: str = ""
-    succeeded: Callable[[Task], str] | None = None
+    succeeded: Callable[[Task], str] = lambda _task: ""
     under: str = ""
 
 
@@ -95,6 +95,18 @@ def _after_merge(task: Task) -> list[Link]:
     target: dict[str, Any] = {kind.one: merge.target_id}
     assets = url_for("assets.index", **target)
     return [("View assets", assets), (f"View {kind.many}", url_for(f"{kind.many}.index"))]
+
+
+def _merged(task: Task) -> str:
+    merge, count = merging.of_task(task), task.counts.get(merging.CHANGED, 0)
+    kind = merge.of.listed
+    if not (merge.deletes and kind):
+        return ""
+    if not count:
+        return f"{merge.source_name} was deleted."
+    verb = "is" if count == 1 else "are"
+    where = f"{kind.holds} {merge.target_name}"
+    return f"{merge.source_name} was deleted. Its {plural(count, 'asset')} {verb} now {where}."
 
 
 def _after_alerts(_task: Task) -> list[Link]:
@@ -165,6 +177,7 @@ WORDS: Final[Mapping[str, TaskWords]] = {
         title=merge_views.title_of,
         outcomes={merging.CHANGED: "changed"},
         rows=("asset", "assets"),
+        succeeded=_merged,
         after=_after_merge,
     ),
     dismissals.DISMISS.name: TaskWords(
@@ -285,8 +298,8 @@ def _sentence(task: Task, words: TaskWords) -> str:
     so_far = f"{number(task.done)} of {number(task.total)}{words.unit}"
     if task.state == TaskState.WAITING:
         return f"Starting soon, with {plural(task.total, *words.rows)} to process."
-    if task.state == TaskState.DONE and words.succeeded:
-        return words.succeeded(task)
+    if task.state == TaskState.DONE and (said := words.succeeded(task)):
+        return said
     if task.state == TaskState.DONE:
         return f"{plural(task.done, *words.rows)} processed."
     if task.state == TaskState.STOPPED:

@@ -6,6 +6,7 @@ import pytest
 from flask import Flask
 
 from jobs import tasks as job
+from portal.services.actions import lifecycle
 from portal.services.assets import named_lists
 from portal.services.assets.named_lists import CATEGORIES, LOCATIONS, NamedList
 from portal.services.core.permissions import SYSTEM
@@ -113,10 +114,28 @@ def test_one_in_use_is_deleted_once_its_assets_have_another(kind: NamedList, pag
     page = pages.submit(empty)
     assert (page.status, len(page.errors)) == (409, 1)
     form = page.form()
+    page = pages.submit(form)
+    assert (page.path, page.h1) == (f"/{kind.many}/{source}/delete", "Delete “Hambourg”?")
+    assert (page.status, page.wrong) == (400, ["into"])
+    form = page.form()
     assert form.buttons[-1] == "Move 1 asset and delete"
     page = pages.submit(form, into=str(target))
+    assert page.h1 == "Delete “Hambourg”"
     job.work(KINDS)
-    assert "1 changed." in pages.get(page.path).main
+    page = pages.get(page.path)
+    assert f"Hambourg was deleted. Its 1 asset is now {kind.holds} Hamburg." in page.main
+    assert [name for _, _, name in named_lists.choices(kind)] == ["Hamburg"]
+
+
+def test_one_whose_last_asset_is_gone_is_deleted_whatever_was_chosen(
+    kind: NamedList, pages: Pages
+) -> None:
+    source, target = make(kind, "Hambourg"), make(kind, "Hamburg")
+    asset_id = used(kind, source)
+    form = pages.get(f"/{kind.many}/{source}/delete").form()
+    lifecycle.delete_asset(SYSTEM, asset_id)
+    page = pages.submit(form, into=str(target))
+    assert page.path == f"/{kind.many}"
     assert [name for _, _, name in named_lists.choices(kind)] == ["Hamburg"]
 
 
