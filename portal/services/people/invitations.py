@@ -41,6 +41,10 @@ class Invitation:
     is_on_its_way: bool = False
 
 
+class InvitationOver(NotFound):
+    """It was accepted or canceled."""
+
+
 def invite(actor: Actor, email: str, role: Role) -> UUID:
     """Store an invitation for 7 days; returns its public id, whose page shows the link."""
     return _invite(actor, email, role).public_id
@@ -139,23 +143,29 @@ def _refuse_known(current: Session, email: str) -> None:
 
 
 def _open(current: Session, public_id: UUID, *, lock: bool = True) -> Link:
-    wanted = select(Link).where(
-        Link.public_id == public_id, Link.kind == LinkKind.INVITE, Link.used_at.is_(None)
-    )
+    wanted = select(Link).where(Link.public_id == public_id, Link.kind == LinkKind.INVITE)
     wanted = wanted.with_for_update() if lock else wanted
     link = current.execute(wanted).scalar_one_or_none()
+    if link is None and _last_entry(current, public_id):
+        raise InvitationOver("This invitation was canceled.")
     if link is None:
-        raise NotFound("This invitation was accepted or canceled.")
+        raise NotFound("There’s no such invitation.")
+    if link.used_at:
+        raise InvitationOver(f"{link.email} accepted this invitation.")
     return link
 
 
 def _emailed_at(current: Session, link: Link) -> datetime | None:
     """Return when it was emailed last; None for a link that was made after that."""
-    wanted = select(AuditEntry.action, AuditEntry.at).where(
-        AuditEntry.target_kind == "invitation", AuditEntry.target_id == str(link.public_id)
-    )
-    last = current.execute(wanted.order_by(AuditEntry.id.desc()).limit(1)).one_or_none()
+    last = _last_entry(current, link.public_id)
     return last.at if last and last.action == EMAILED else None
+
+
+def _last_entry(current: Session, public_id: UUID) -> AuditEntry | None:
+    wanted = select(AuditEntry).where(
+        AuditEntry.target_kind == "invitation", AuditEntry.target_id == str(public_id)
+    )
+    return current.scalars(wanted.order_by(AuditEntry.id.desc()).limit(1)).one_or_none()
 
 
 def _invitation(current: Session, link: Link, address: str | None = None) -> Invitation:

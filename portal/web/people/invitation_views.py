@@ -11,6 +11,7 @@ from portal.services.core.unit_of_work import once_only
 from portal.services.mail import mails
 from portal.services.people import invitations
 from portal.services.people.accounts import ROLE_NAMES
+from portal.services.people.invitations import InvitationOver
 from portal.web.forms.base import refusals_flashed, typed
 from portal.web.frame.access import actor, always, owner, requires
 from portal.web.people.forms import ROLE_HINTS, InvitationForm
@@ -18,6 +19,13 @@ from portal.web.people.forms import ROLE_HINTS, InvitationForm
 blueprint = Blueprint("invitations", __name__, url_prefix="/settings/people")
 
 Answer = str | Response | tuple[str, int]
+
+
+@blueprint.errorhandler(InvitationOver)
+def over(error: InvitationOver) -> Response:
+    """Say on the list of users what became of it."""
+    flash(error.sentence, "info")
+    return redirect(url_for("people.index"))
 
 
 @blueprint.get("/invite")

@@ -67,6 +67,23 @@ def test_a_lost_link_is_replaced_and_an_invitation_taken_back(app: Flask) -> Non
     assert Pages(app).get(after).status == 410
 
 
+def test_an_invitation_that_is_over_says_so_and_leads_to_the_users(app: Flask) -> None:
+    pages = signed_in(app, make_user())
+    first, second = invite(pages), invite(pages, "dora@example.com")
+    cleo = Pages(app)
+    cleo.submit(cleo.get(link_on(first)).form(), name="Cleo", password=PASSWORD)
+    pages.submit(second.form(f"{second.path}/cancel"))
+    for page, sentence in (
+        (pages.get(first.path), "cleo@example.com accepted this invitation."),
+        (pages.submit(first.form(f"{first.path}/renew")), "cleo@example.com accepted"),
+        (pages.get(second.path), "This invitation was canceled."),
+    ):
+        assert (page.path, page.status) == ("/settings/people", 200)
+        assert [words for _, words in page.flashes if sentence in words], sentence
+    nothing = "01a2319a-b33d-7799-a4cf-c36e51f4e494"
+    assert pages.get(f"/settings/people/invitations/{nothing}").status == 404
+
+
 def test_an_invitation_needs_an_address_and_a_role(app: Flask) -> None:
     pages = signed_in(app, make_user(email="ana@example.com"))
     page = pages.submit(pages.get("/settings/people/invite").form(), email="cleo")
