@@ -24,7 +24,14 @@ from tests.services.actions.plan_examples import make_maintenance, make_reservat
 from tests.services.alerts.due_things import decided, lent
 from tests.services.bulk_retry.test_bulk_retry import finish, some, work
 from tests.support.deliveries import fail, make_attempt, make_delivery
-from tests.support.factories import make_asset, make_category, make_staff, make_user, make_webhook
+from tests.support.factories import (
+    make_asset,
+    make_category,
+    make_location,
+    make_staff,
+    make_user,
+    make_webhook,
+)
 from tests.support.heartbeats import record_own
 from tests.web.signed_in import visit
 
@@ -111,6 +118,23 @@ def test_a_list_is_printed_whole_as_a_table_without_boxes_filters_and_buttons(
     cells = page.locator(".register tbody tr").first.locator("> :is(th, td):visible").count()
     assert heads == cells > 1
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+
+
+def test_a_tag_is_printed_in_one_line_and_how_many_assets_are_missing_is_said(
+    page: Page, app: Flask, portal: str
+) -> None:
+    where = {"category_id": make_category(LONG), "location_id": make_location(LONG)}
+    for number in range(51):
+        tag, serial = f"AST-{number:05}", f"SN-100200300400500-{number}"
+        make_asset("MacBook Air 13", asset_tag=tag, serial_number=serial, **where)
+    sign_in(page, app, portal)
+    page.set_viewport_size(PAPER)
+    page.goto(f"{portal}/assets")
+    page.emulate_media(media="print")
+    expect(page.get_by_text("This page shows 50 of 51 assets.")).to_be_visible()
+    shown = page.locator("td[data-label=Tag] > div").first
+    line = float(shown.evaluate("each => parseFloat(getComputedStyle(each).lineHeight)"))
+    assert shown.evaluate("each => each.getBoundingClientRect().height") < 1.5 * line
 
 
 def test_a_row_of_the_log_has_two_lines_and_nothing_is_cut_off(

@@ -130,3 +130,17 @@ def test_the_file_holds_what_the_list_shows(app: Flask) -> None:
     assert pages.get("/assets?show=overdue").links("Export CSV") == [
         "/assets/export.csv?show=overdue"
     ]
+
+
+def test_a_page_of_many_says_how_many_there_are(app: Flask) -> None:
+    make_asset("Lamp")
+    pages = visit(app)
+    assert "This page shows" not in pages.get("/assets").main
+    for number in range(51):
+        make_asset(f"Chair {number}")
+    page = pages.get("/assets")
+    assert "This page shows 50 of 52 assets. To get all of them, export CSV." in page.main
+    page = pages.get("/assets?q=chair")
+    assert "This page shows 50 of 51 assets." in page.main
+    (path,) = page.links("export CSV")
+    assert path == "/assets/export.csv?q=chair"
