@@ -21,7 +21,7 @@ from portal.services.deliveries import log as logs
 from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.deliveries.detail import AttemptDetail, find_delivery
 from portal.services.deliveries.log import LogRow
-from portal.services.deliveries.retry import GONE
+from portal.services.deliveries.retry import GONE, AlreadyArrived
 from portal.services.deliveries.statuses import FailedBetween, LogFilter, StatusFilter
 
 DELIVERY: Final = "/deliveries/<uuid:delivery_id>"
@@ -35,19 +35,30 @@ class DeliveryFilter:
     beginning of a delivery’s ID. `since`, `until`: when it was stored; `failed_…`: when an attempt
     failed. `reason`, `code_…`: of the last attempt. `answer`: part of what the receiver said."""
 
-    status: StatusFilter | None = None
+    status: Annotated[
+        StatusFilter | None,
+        Field(
+            description="A status. “open”: queued or retrying. “undelivered”: also on hold or "
+            "failed, without tests. “attention”: those of failing webhooks"
+        ),
+    ] = None
     webhook_id: UUID | None = None
     event: EventName | None = None
     asset_id: RowId | None = None
-    q: Text = ""
-    reason: Reason | None = None
-    code_from: Code | None = None
+    q: Annotated[Text, Field(description="Asset tag, name, serial number, or a delivery’s ID")] = ""
+    reason: Annotated[Reason | None, Field(description="Of the last attempt")] = None
+    code_from: Annotated[Code | None, Field(description="Of the last attempt, with code_to")] = None
     code_to: Code | None = None
-    since: Moment | None = None
+    since: Annotated[Moment | None, Field(description="When the event was saved")] = None
     until: Moment | None = None
-    failed_since: Moment | None = None
+    failed_since: Annotated[
+        Moment | None,
+        Field(
+            description="When an attempt failed, whatever came of the delivery later, without tests"
+        ),
+    ] = None
     failed_until: Moment | None = None
-    answer: Text = ""
+    answer: Annotated[Text, Field(description="Part of what the receiver said")] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,7 +224,10 @@ def _outcome(attempt: AttemptDetail) -> str:
 
 
 def _retry(call: Call, delivery_id: UUID) -> Made:
-    retry.retry(call.actor, delivery_id, again=call.body.again)
+    try:
+        retry.retry(call.actor, delivery_id, again=call.body.again)
+    except AlreadyArrived:
+        raise Refusal("It already arrived. To send it again, give “again” as true.") from None
     return Made({"delivery_id": delivery_id})
 
 
@@ -315,7 +329,7 @@ OPERATIONS: Final = (
         name="retryDelivery",
         method="POST",
         path=f"{DELIVERY}/retry",
-        summary="Make one more attempt now",
+        summary="Make one more attempt now. A dismissed delivery is restored for that",
         permission="deliveries.retry",
         run=_retry,
         shows=SHOW,

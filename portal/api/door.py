@@ -16,7 +16,6 @@ from portal.api.operations import ANY_TOKEN, LARGEST_ID, Answer, Call, Made, Ope
 from portal.api.reading import JSON, Unfit, body_of, query_of
 from portal.engine.events.body import encode, wire_value
 from portal.extensions import settings
-from portal.services.core.permissions import TOKEN_IS_OVER
 from portal.services.core.unit_of_work import once_only
 from portal.services.people import tokens
 from portal.services.people.sign_in_throttle import network_of
@@ -30,7 +29,7 @@ BUSY: Final = "Too many requests at the same time. Try again in a second."
 TOO_MANY: Final = "Too many requests with this token. Wait {} s, then try again."
 TOO_MANY_WRONG: Final = "Too many requests with a wrong token. Wait {} s, then try again."
 CREATED, NO_CONTENT = 201, 204
-LONGEST_VERSION: Final = 10
+_ETAG: Final = re.compile(r'"([0-9]{1,9})"')
 _KEY: Final = re.compile(r"[!-~]{1,255}")
 NOT_ALLOWED: Final = "This token doesn’t allow this. Ask an administrator."
 
@@ -115,12 +114,14 @@ def _encoded(answer: Answer, status: int) -> Response:
 
 
 def _version_asked() -> int | None:
-    """Return the version that If-Match asks for; one that nothing has where it is none of ours."""
-    asked = request.if_match
-    if not request.headers.get("If-Match") or asked.star_tag:
+    """Return the version that If-Match asks for. Raises `Unfit`."""
+    asked = request.headers.get("If-Match")
+    if asked in (None, "*"):
         return None
-    (tag, *more) = asked.as_set() or [""]
-    return int(tag) if tag.isdecimal() and not more and len(tag) < LONGEST_VERSION else -1
+    found = _ETAG.fullmatch(asked or "")
+    if found is None:
+        raise Unfit([FieldError("If-Match", 'Send an ETag as you got it, such as "3"')])
+    return int(found[1])
 
 
 def _key() -> UUID | None:
@@ -153,7 +154,7 @@ def _program() -> Program | Response:
     program = tokens.program_of(token)
     if program is None:
         _wrong.count(network)
-        return problem(401, TOKEN_IS_OVER, headers=CHALLENGE)
+        return problem(401, headers=CHALLENGE)
     _calls.count(token)
     return program
 

@@ -36,7 +36,7 @@ OPERATIONS: Final = (
         name="listEvents",
         method="GET",
         path="/events",
-        summary="Read all events in order, oldest first. Ask again with “next” every few seconds",
+        summary="Read all events in order, oldest first. Begin with after=now to skip earlier ones",
         permission=CONTENT,
         run=_list,
         query=Paging,

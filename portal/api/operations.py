@@ -58,7 +58,8 @@ class Operation:
     token must allow, or `ANY_TOKEN`. `query`, `body`: types that say what it reads. `run` returns
     an `Answer`; what `Made` of a verb, where another operation `shows` that. `answers`: a dataclass
     or a JSON Schema of what it answers, and `example` one of them; those of `shows` where it has
-    none. `problems`: the codes that it has beside those of the door.
+    none. `problems`: the codes that it has beside those of the door. `shows_secret`: its answer may
+    have a `secret`, which no other has.
     """
 
     name: str
@@ -74,3 +75,4 @@ class Operation:
     body: type | None = None
     status: int = 200
     problems: tuple[int, ...] = ()
+    shows_secret: bool = False

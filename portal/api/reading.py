@@ -70,14 +70,23 @@ def inlined(schema: dict[str, Any]) -> dict[str, Any]:
         if isinstance(part, dict):
             name = str(part.get("$ref", "")).removeprefix("#/$defs/")
             if name in definitions:
-                return inline(definitions[name])
+                return inline(_without_words(definitions[name])) | _beside(part)
             return {key: inline(value) for key, value in part.items()}
         if isinstance(part, list):
             return [inline(each) for each in part]
         return part
 
-    whole: dict[str, Any] = inline(schema)
+    whole: dict[str, Any] = inline(_without_words(schema))
     return whole
+
+
+def _without_words(schema: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what a class says to readers of the code."""
+    return {key: value for key, value in schema.items() if key not in ("description", "title")}
+
+
+def _beside(part: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in part.items() if key in ("description", "default")}
 
 
 def given(body: BaseModel) -> dict[str, Any]:
@@ -88,9 +97,15 @@ def given(body: BaseModel) -> dict[str, Any]:
 def query_of(kind: type | None) -> Any:
     """Read the part behind the question mark. Raises `Unfit`."""
     given = request.args
-    repeated = [FieldError(name, "Give it once") for name in given if len(given.getlist(name)) > 1]
-    if repeated:
-        raise Unfit(repeated)
+    wrong = [FieldError(name, "Give it once") for name in given if len(given.getlist(name)) > 1]
+    # An empty one would be no filter: the answer would begin with anything.
+    wrong += [
+        FieldError(name, "Give a value or leave it out")
+        for name in given
+        if not given[name].strip()
+    ]
+    if wrong:
+        raise Unfit(wrong)
     return _read(kind, given.to_dict(), lambda: reader(kind).validate_strings(given.to_dict()))
 
 
@@ -163,7 +178,7 @@ def _words(error: ErrorDetails, name: str, known: list[str]) -> str:
         return f"Unknown. Did you mean “{near[0]}”?" if near else f"Unknown. Use {_list(known)}"
     if error["type"] in ("missing", "missing_argument"):
         return "Required"
-    return error["msg"]
+    return error["msg"].removeprefix("Value error, ")
 
 
 def _list(known: list[str]) -> str:

@@ -48,6 +48,16 @@ EXAMPLES: Final[dict[str, Any]] = {
 }
 DOOR: Final = (401, 422, 429, 503)
 _CONVERTER: Final = re.compile(r"<(?:(\w+)(?:\([^)]*\))?:)?(\w+)>")
+NAMES: Final = {
+    "Staff": "Maria Lopez",
+    "Categories": "Laptops",
+    "Locations": "Hamburg",
+    "Webhooks": "Nordwind ERP",
+}
+SECRET: Final = {
+    "type": "string",
+    "description": "A generated secret key. Only this answer has it, and no repeat",
+}
 PROBLEM: Final = {
     "type": "object",
     "required": ["title", "status"],
@@ -123,12 +133,16 @@ def _described(operation: Operation) -> dict[str, Any]:
         "summary": operation.summary,
         "tags": [tag_of(operation)],
         "x-permission": operation.permission,
-        "parameters": [*_path_parameters(operation), *_query_parameters(operation)],
+        "parameters": [
+            *_path_parameters(operation),
+            *_query_parameters(operation),
+            *_header_parameters(operation),
+        ],
         "responses": {str(operation.status): _answer(operation), **_problems(operation)},
     }
     if operation.body is not None:
         schema = _body_schema(operation.body)
-        content = {JSON: {"schema": schema, "example": example_of(schema)}}
+        content = {JSON: {"schema": schema, "example": example_of(schema, tag_of(operation))}}
         described["requestBody"] = {"required": True, "content": content}
     return described
 
@@ -139,7 +153,11 @@ def _answer(operation: Operation) -> dict[str, Any]:
     if operation.status != NO_CONTENT:
         answers = shown.answers
         schema = schema_of(answers) if isinstance(answers, type) else answers
-        described["content"] = {JSON: {"schema": schema, "example": shown.example}}
+        example = shown.example
+        if operation.shows_secret:
+            schema = {**schema, "properties": {**schema["properties"], "secret": SECRET}}
+            example = {**example, "secret": "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"}
+        described["content"] = {JSON: {"schema": schema, "example": example}}
     return described
 
 
@@ -151,10 +169,11 @@ def _body_schema(kind: type) -> dict[str, Any]:
     return schema
 
 
-def example_of(schema: dict[str, Any]) -> dict[str, Any]:
+def example_of(schema: dict[str, Any], tag: str) -> dict[str, Any]:
     """Return a body with every field that is required, or else with one."""
-    names = schema.get("required") or [name for name in schema["properties"] if name in EXAMPLES]
-    return {name: EXAMPLES[name] for name in (names if schema.get("required") else names[:1])}
+    examples = EXAMPLES | {"name": NAMES.get(tag, EXAMPLES["name"])}
+    names = schema.get("required") or [name for name in schema["properties"] if name in examples]
+    return {name: examples[name] for name in (names if schema.get("required") else names[:1])}
 
 
 def _problems(operation: Operation) -> dict[str, Any]:
@@ -183,6 +202,26 @@ def _path_parameters(operation: Operation) -> list[dict[str, Any]]:
             "schema": kinds.get(kind, {"type": "string"}),
         }
         for kind, name in _CONVERTER.findall(operation.path)
+    ]
+
+
+def _header_parameters(operation: Operation) -> list[dict[str, Any]]:
+    schema: dict[str, Any] = {"type": "string"}
+    wanted = []
+    if 412 in operation.problems:
+        wanted.append(("If-Match", "The ETag of what you have read. Another version gets 412"))
+    if operation.method == "POST":
+        schema |= {"minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"}
+        wanted.append(("Idempotency-Key", "With it, a repeat counts once within 24 hours"))
+    return [
+        {
+            "name": name,
+            "in": "header",
+            "required": False,
+            "schema": schema if name == "Idempotency-Key" else {"type": "string"},
+            "description": words,
+        }
+        for name, words in wanted
     ]
 
 

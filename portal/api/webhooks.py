@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from difflib import get_close_matches
 from enum import StrEnum
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -11,7 +12,7 @@ from pydantic import Field
 from sqlalchemy import select
 
 from portal.api.deliveries import SHOW as SHOW_DELIVERY
-from portal.api.lists import Paging, page_answer, page_example, page_schema
+from portal.api.lists import Paging, Text, page_answer, page_example, page_schema
 from portal.api.operations import Answer, Call, Made, Operation
 from portal.api.reading import given, partial, schema_of
 from portal.engine.conditions.predicate import (
@@ -23,7 +24,7 @@ from portal.engine.conditions.predicate import (
 from portal.engine.signing.signatures import generate_secret
 from portal.models.people import Role, Token
 from portal.models.webhooks import ALL_EVENTS, Webhook, WebhookState
-from portal.services.core.refusals import Refusal
+from portal.services.core.refusals import Refusal, Stale
 from portal.services.core.unit_of_work import session, writing
 from portal.services.deliveries import dismissals
 from portal.services.webhooks import backlog, crud, queries, sample_deliveries, turn_on_off
@@ -36,7 +37,7 @@ from portal.services.webhooks.rows import (
     shown_url,
     stored_headers,
 )
-from portal.services.webhooks.rules import SecretMode, WebhookValues
+from portal.services.webhooks.rules import EVENT_VALUES, SecretMode, WebhookValues
 from portal.services.webhooks.turn_on_off import HeldChoice
 
 WEBHOOK: Final = "/webhooks/<uuid:webhook_id>"
@@ -85,6 +86,13 @@ class WebhookBody:
 
 
 WebhookPatch: Final = partial(WebhookBody, "active")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookQuery(Paging):
+    """Which webhooks."""
+
+    url: Annotated[Text, Field(description="The whole URL. Needs the role admin")] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +183,9 @@ def _answers(call: Call, rows: Sequence[Webhook]) -> list[WebhookAnswer]:
 
 
 def _list(call: Call) -> Answer:
-    page = queries.find_page(call.query.after, call.query.limit)
+    if call.query.url and call.program.role != Role.ADMIN:
+        raise Refusal("Only a token with the role admin can find webhooks by URL", field="url")
+    page = queries.find_page(call.query.after, call.query.limit, call.query.url)
     return page_answer(page, _answers(call, page.rows))
 
 
@@ -190,7 +200,7 @@ def _create(call: Call) -> Made:
     values = WebhookValues(
         name=body.name,
         url=body.url,
-        events=tuple(body.events),
+        events=_events(body.events),
         secret_mode=mode,
         secret=secret,
         headers=tuple(body.headers.items()),
@@ -225,6 +235,15 @@ def _secret(given_: str) -> tuple[SecretMode, str, Mapping[str, str]]:
     return SecretMode.OWN, given_, {}
 
 
+def _events(names: Sequence[str]) -> tuple[str, ...]:
+    unknown = [name for name in names if name not in (ALL_EVENTS, *EVENT_VALUES)]
+    if unknown:
+        near = get_close_matches(unknown[0], EVENT_VALUES, 1)
+        hint = f" Did you mean “{near[0]}”?" if near else " See /event-types"
+        raise Refusal(f"There’s no event “{unknown[0][:60]}”.{hint}", field="events")
+    return tuple(names)
+
+
 def _conditions(values: Sequence[ConditionValue]) -> str | None:
     try:
         return as_text([entered(each.field, each.operator, each.values) for each in values])
@@ -247,7 +266,7 @@ def _edit(call: Call, webhook_id: UUID) -> Made:
             mode, secret, once = _secret(fields["secret"])
             changed |= {"secret_mode": mode, "secret": secret}
         if "events" in fields:
-            changed["events"] = tuple(fields["events"])
+            changed["events"] = _events(fields["events"])
         if "hide_url" in fields:
             changed["url_is_secret"] = fields["hide_url"]
         if "conditions" in fields:
@@ -258,7 +277,10 @@ def _edit(call: Call, webhook_id: UUID) -> Made:
 
 
 def _delete(call: Call, webhook_id: UUID) -> Answer:
-    crud.delete(call.actor, webhook_id)
+    with writing() as current:
+        if call.version not in (None, lock_webhook(current, webhook_id).version):
+            raise Stale("Someone else changed this webhook.")
+        crud.delete(call.actor, webhook_id)
     return Answer(None)
 
 
@@ -334,7 +356,7 @@ OPERATIONS: Final = (
         summary="List webhooks, newest first",
         permission=READ,
         run=_list,
-        query=Paging,
+        query=WebhookQuery,
         answers=page_schema(schema_of(WebhookAnswer)),
         example=page_example(EXAMPLE),
         problems=(400,),
@@ -347,6 +369,7 @@ OPERATIONS: Final = (
         permission=EDIT,
         run=_create,
         shows=SHOW,
+        shows_secret=True,
         body=WebhookBody,
         status=201,
     ),
@@ -359,6 +382,7 @@ OPERATIONS: Final = (
         permission=EDIT,
         run=_edit,
         shows=SHOW,
+        shows_secret=True,
         body=WebhookPatch,
         problems=(404, 409, 412),
     ),
@@ -370,7 +394,7 @@ OPERATIONS: Final = (
         permission=EDIT,
         run=_delete,
         status=204,
-        problems=(404,),
+        problems=(404, 412),
     ),
     Operation(
         name="testWebhook",
@@ -413,6 +437,7 @@ OPERATIONS: Final = (
         permission=EDIT,
         run=_new_secret,
         shows=SHOW,
+        shows_secret=True,
         body=SecretBody,
         problems=(404,),
     ),

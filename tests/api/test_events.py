@@ -52,6 +52,14 @@ def test_events_come_in_order_with_their_bodies_and_each_once(at: Program) -> No
     assert [each["asset_id"] for each in read(at, empty["next"])["items"]] == [later]
 
 
+def test_a_program_can_begin_with_what_comes(at: Program) -> None:
+    assert read(at, "now")["items"] == []
+    publish(asset_id=1)
+    after = read(at, "now")["next"]
+    publish(asset_id=2)
+    assert [each["asset_id"] for each in read(at, after)["items"]] == [2]
+
+
 def test_what_commits_late_is_not_passed_over(app: Flask, at: Program) -> None:
     if db.engine.dialect.name == "sqlite":
         pytest.skip("On SQLite one transaction writes at a time.")

@@ -1,6 +1,7 @@
 """Webhooks, deliveries, bulk retries, and alerts: what programs read and do."""
 
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 
 import pytest
@@ -87,6 +88,10 @@ def test_a_changed_field_leaves_the_others_and_stored_values_go_nowhere_else(at:
     stale = {"If-Match": '"1"'}
     assert at.ask("PATCH", path, json={"name": "B"}, headers=stale).status_code == 412
     assert at.get(path).json["url"] == URL  # type: ignore[index]
+    assert at.ask("DELETE", path, headers=stale).status_code == 412
+    assert [each["id"] for each in at.items(f"/webhooks?url={quote(URL, safe='')}")] == [
+        webhook["id"]
+    ]
 
 
 def test_only_an_administrators_token_sees_a_whole_url(app: Flask, at: Program) -> None:

@@ -9,12 +9,14 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from portal.database.engine import AnyRow
 from portal.extensions import settings
 from portal.lib.paging import Cursor, UnreadableCursor
 from portal.models.deliveries import Event, FeedEntry
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import database_time, session
 
+NOW: Final = "now"  # in place of a cursor
 START: Final = Cursor((0, "", ""))
 # Clean-up goes by the database's clock, an event's time by the machine's.
 SPARE: Final = timedelta(hours=1)
@@ -49,8 +51,11 @@ class FeedPage:
 
 
 def read(cursor: str | None, size: int) -> FeedPage:
-    """Return the events behind the cursor. Raises `StartAgain`, `UnreadableCursor`."""
+    """Return the events behind the cursor; none for `NOW`, and the cursor of what comes. Raises
+    `StartAgain`, `UnreadableCursor`."""
     current = session()
+    if cursor == NOW:
+        return FeedPage([], _last(current).encode())
     place = Cursor.decode(cursor, (int, str, str)) or START
     _refuse_other_past(current, place)
     wanted = (
@@ -62,9 +67,23 @@ def read(cursor: str | None, size: int) -> FeedPage:
     )
     rows = current.execute(wanted).all()
     if rows:
-        last = rows[-1]
-        place = Cursor((last.position, str(last.public_id), last.occurred_at.isoformat()))
+        place = _place(rows[-1])
     return FeedPage([FeedEvent(row.public_id, row.body) for row in rows], place.encode())
+
+
+def _last(current: Session) -> Cursor:
+    newest = (
+        select(FeedEntry.position, Event.public_id, Event.occurred_at)
+        .join(Event, Event.id == FeedEntry.event_id)
+        .order_by(FeedEntry.position.desc())
+        .limit(1)
+    )
+    row = current.execute(newest).one_or_none()
+    return _place(row) if row else START
+
+
+def _place(row: AnyRow) -> Cursor:
+    return Cursor((row.position, str(row.public_id), row.occurred_at.isoformat()))
 
 
 def _refuse_other_past(current: Session, place: Cursor) -> None:

@@ -338,9 +338,10 @@ def list_webhooks(
     return Page(listed(session(), page.rows), page.newer, page.older)
 
 
-def find_page(cursor: str | None = None, size: int | None = None) -> Page[Webhook]:
-    """Return one page of the webhooks that people see, newest first."""
-    return newest_first(select(Webhook).where(*is_shown()), Webhook.id, cursor, size)
+def find_page(cursor: str | None = None, size: int | None = None, url: str = "") -> Page[Webhook]:
+    """Return one page of the webhooks that people see, newest first. `url`: with this whole one."""
+    shown = select(Webhook).where(*is_shown())
+    return newest_first(shown.where(Webhook.url == url) if url else shown, Webhook.id, cursor, size)
 
 
 def of_token(token_id: int) -> Sequence[tuple[UUID, str]]:

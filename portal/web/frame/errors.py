@@ -31,6 +31,7 @@ FROM_ELSEWHERE = (
     "with its port."
 )
 CUT_OFF = "This link is incomplete."
+BAD_CURSOR = "“after” can’t be read. Send “next” of an answer as it is, or start without it."
 # SQLite's code for a statement that it does not understand (https://sqlite.org/rescode.html).
 OUR_MISTAKE = 1
 AWAY_SECONDS = 5  # until a program tries again
@@ -101,13 +102,13 @@ def _refusal(error: Refusal) -> Answer:
         return _page(error.status, error.sentence)
     db.session.rollback()
     if isinstance(error, Stale):
-        return problem(412, error.sentence)
+        return problem(412)
     faults = [FieldError(fault.field, fault.sentence) for fault in error.faults]
     return problem(422 if faults else error.status, error.sentence, faults)
 
 
 def _cursor(_error: UnreadableCursor) -> Answer:
-    return _page(400, CUT_OFF)
+    return problem(400, BAD_CURSOR) if is_for_program(request) else _page(400, CUT_OFF)
 
 
 def _database(error: DBAPIError) -> Answer:

@@ -13,8 +13,8 @@ API_PREFIX: Final = "/api/"
 CONTENT_TYPE: Final = "application/problem+json"
 # What is said where nobody says more.
 SENTENCES: Final[Mapping[int, str]] = {
-    400: "The body isn’t JSON, or the cursor can’t be read.",
-    401: "The token is missing, wrong, ended, or revoked.",
+    400: "The body isn’t JSON. Without fields, send {}.",
+    401: "The token is missing, wrong, ended, or revoked. Send it as Authorization: Bearer.",
     403: "The token doesn’t allow this.",
     404: "There’s nothing at this URL.",
     405: "This URL has other methods. See the Allow header.",
