@@ -27,9 +27,7 @@ def _as_written(value: Any) -> datetime:
         at = datetime.fromisoformat(value)
         if at.tzinfo:
             return at
-    raise PydanticCustomError(
-        "time", "Write a time as 2026-11-30T09:15:00Z. In a URL, write + as %2B"
-    )
+    raise PydanticCustomError("time", "Write a time as 2026-11-30T09:15:00Z")
 
 
 Moment = Annotated[AwareDatetime, BeforeValidator(_as_written)]
