@@ -14,6 +14,7 @@ from wtforms import Field
 from portal.engine.events.catalogue import EventName
 from portal.engine.events.words import METHODS
 from portal.lib.clock import utcnow
+from portal.lib.dates import day_words
 from portal.lib.durations import relative
 from portal.lib.typed_text import excerpts
 from portal.models.assets import (
@@ -172,7 +173,7 @@ def in_words(name: str, value: Any) -> str:
     kind = TYPES.get(name)
     if kind is FieldType.DAY:
         day = value if isinstance(value, date) else date.fromisoformat(str(value))
-        return day_of(day)
+        return day_words(day)  # with its year: it stands beside another day
     if name == "due_at":
         return exact_day(datetime.fromisoformat(str(value)))
     if kind is FieldType.MONEY:

@@ -1,7 +1,7 @@
 """The fields of an asset, and what changed in them, as people read them."""
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -10,6 +10,7 @@ import pytest
 from flask import Flask
 
 from portal.engine.events.catalogue import CATALOGUE, EventGroup
+from portal.lib.clock import frozen
 from portal.models.assets import Action, Activity, Asset, AssetKind
 from portal.web.assets.presenter import differences, facts_of, in_words, lines
 from tests.support.golden.expected_file import Golden
@@ -71,3 +72,12 @@ def test_each_kind_of_thing_has_its_own_facts() -> None:
         shown = {label for label, _ in facts_of(Asset(kind=kind))}
         assert shown >= common | own
         assert not shown & (others | {"Name", "Asset tag"})
+
+
+def test_of_dates_beside_each_other_each_has_its_year() -> None:
+    with frozen(datetime(2026, 12, 1, 12, tzinfo=UTC)):
+        days = date(2025, 3, 17), date(2026, 3, 16)
+        asset = Asset(kind=AssetKind.ITEM, purchase_date=days[0], warranty_expires=days[1])
+        facts = dict(facts_of(asset))
+    assert facts["Purchase date"] == "Mar 17, 2025"
+    assert facts["Warranty ends"] == "Mar 16, 2026"
