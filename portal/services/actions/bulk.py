@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from portal.engine.events.body import Origin
 from portal.lib.paging import Cursor, Page
-from portal.models.assets import Action, Asset, AssetStatus
+from portal.models.assets import Action, Asset, AssetStatus, Location
 from portal.models.assignments import Assignment
 from portal.models.tasks import Task, TaskRow
 from portal.services import tasks
@@ -90,6 +90,14 @@ def find(public_id: UUID) -> Task:
     if task.kind != NAME:
         raise NotFound("There’s no bulk action at this URL.")
     return task
+
+
+def place_of(task: Task) -> str:
+    """Return where it moves its assets, while that place exists; blank for any other action."""
+    if task.params["action"] != Action.TRANSFER:
+        return ""
+    place = session().get(Location, task.params["values"].get("location_id"))
+    return place.name if place else ""
 
 
 def results(task: Task, cursor: str | None = None) -> Page[tuple[TaskRow, Asset]]:

@@ -341,7 +341,9 @@ def come_back(
             planning_queries.keep_repair(current, asset, title, supplier, cost, note)
         return next((incident for incident in closed if incident.kind == kind), None)
 
-    transition.perform(actor, asset_id, _closing(action, called, make, note))
+    price = f"Cost {settings().currency} {cost:,.2f}" if cost else ""
+    remark = ". ".join(filter(None, (f"By {supplier}" if supplier else "", price)))
+    transition.perform(actor, asset_id, _closing(action, called, make, note, remark))
 
 
 def undo_liquidation(actor: Actor, asset_id: int, *, note: str = "") -> None:
@@ -383,12 +385,14 @@ def _restore(current: Session, asset: Asset) -> None:
     keep_unique(current, look, store)
 
 
-def _closing(action: Action, called: str, make: transition.Make, note: str) -> Change:
+def _closing(
+    action: Action, called: str, make: transition.Make, note: str, remark: str = ""
+) -> Change:
     def tell(moved: Moved) -> Mapping[str, Any]:
         closed: Incident | None = moved.made
         return {called: {"id": closed.id, "closed_at": closed.closed_at} if closed else None}
 
-    return Change(action, make, tell, note=note)
+    return Change(action, make, tell, note=note, remark=remark)
 
 
 # What is over when an asset is fit for use again.

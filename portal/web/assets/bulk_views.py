@@ -73,8 +73,10 @@ def show(public_id: UUID) -> str:
 
 
 def title_of(task: Task) -> str:
-    """Return what it does, in the words of the page that asked for it: "Revoke 4 assets"."""
-    return BULK_PAGES[Action(task.params["action"])].titled(task.total)
+    """Return what it does, in the words of the page that asked for it: "Revoke 4 assets", "Move 4
+    assets to Hamburg"."""
+    title, place = BULK_PAGES[Action(task.params["action"])].titled(task.total), bulk.place_of(task)
+    return f"{title} to {place}" if place else title
 
 
 def _asked(listed: AssetFilterForm) -> tuple[Action | None, list[int]]:

@@ -177,6 +177,8 @@ def test_a_repair_without_a_plan_keeps_company_and_cost(pages: Pages) -> None:
     ((task, _, by, cost, *_),) = pages.get(f"/assets/{asset_id}/maintenance").rows()
     assert (task, by, cost) == ("Repair Repair, once Fast", "Screenworks", "EUR 40.00")
     assert "Maintenance cost EUR 40.00 so far" in pages.get(f"/assets/{asset_id}").main
+    timeline = pages.get(f"/assets/{asset_id}/timeline").main
+    assert "By Screenworks. Cost EUR 40.00. Fast" in timeline
 
 
 def test_work_that_failed_leaves_the_condition(pages: Pages) -> None:

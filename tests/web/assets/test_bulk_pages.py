@@ -177,3 +177,14 @@ def test_of_several_that_are_returned_the_damaged_are_reported_broken(app: Flask
     pages.submit(page.form("/assets/bulk"), description="They fell")
     job.work(KINDS)
     assert {(each.status, each.condition) for each in every(Asset)} == {("broken", "damaged")}
+
+
+def test_a_move_says_where_to(app: Flask) -> None:
+    make_asset("Lamp")
+    hamburg, pages = make_location("Hamburg"), visit(app)
+    form = pages.get("/assets/bulk?action=transfer&ids=1").form("/assets/bulk")
+    page = pages.submit(form, location_id=str(hamburg))
+    assert page.h1 == "Move 1 asset to Hamburg"
+    job.work(KINDS)
+    results = pages.get(pages.get(page.path).links("View all results")[0])
+    assert results.h1 == "Move 1 asset to Hamburg"
