@@ -289,6 +289,8 @@ def _tell(user_id: int, webhook_ids: Sequence[int]) -> int:
     """Store the email to one person about these webhooks, and that they are told; return how many.
     What is too much for it waits for the next time."""
     with writing() as current:
+        # Before their rows, as whoever ends these emails or erases the person locks them.
+        current.get(User, user_id, with_for_update={"read": True})
         theirs = Watch.user_id == user_id, Watch.webhook_id.in_(webhook_ids[:MOST_TOGETHER])
         locked = select(Watch).where(*theirs).order_by(Watch.webhook_id).with_for_update()
         rows = {each.webhook_id: each for each in current.scalars(locked)}

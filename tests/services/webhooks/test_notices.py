@@ -493,6 +493,21 @@ def test_what_somebody_else_is_about_to_tell_is_not_told(server: MailServer, app
     assert len(server.messages) == 1
 
 
+@pytest.mark.both_databases
+def test_whoever_is_erased_meanwhile_is_told_nothing_and_holds_nothing_up(
+    server: MailServer, app: Flask
+) -> None:
+    ana = make_user()
+    failing(owner_id=ana.id)
+    rival = Rival(app, tell)
+    with writing() as current:
+        current.get_one(User, ana.id, with_for_update=True).is_active = False
+        current.flush()
+        rival.begin()
+        watches.forget(current, ana.id)
+    assert (rival.finish(), server.messages) == (0, [])
+
+
 # A worker that is killed before, or after, it has said in the database what was told.
 KILLED = """
 import os, signal, sys
