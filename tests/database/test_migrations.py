@@ -274,7 +274,16 @@ def test_owners_or_administrators_go_on_being_told_and_hear_of_nothing_twice(bla
     ]
     kinds = db.session.execute(text("SELECT kind FROM mails")).scalars().all()
     assert kinds == ["webhook_failing"]
+    execute(
+        "INSERT INTO mails (public_id, kind, user_id, created_at, due_at, tries)"
+        " VALUES (:id, 'webhooks', :user, :at, :at, 0)",
+        id=f"{2:032x}",
+        user=owner.id,
+        at=NOW,
+    )
     db.session.remove()
     downgrade(revision="0112")
     back = db.session.execute(text("SELECT told FROM notices ORDER BY webhook_id")).scalars()
     assert back.all() == ["attention", "attention", "off", "well", "attention"]
+    kinds = db.session.execute(text("SELECT kind FROM mails")).scalars().all()
+    assert kinds == ["webhook_attention"]  # what the release before can write
