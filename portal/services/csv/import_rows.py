@@ -52,7 +52,7 @@ from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Fault, Refusal
 from portal.services.csv import import_people
 from portal.services.csv.export import HOLDER_COLUMN
-from portal.services.csv.import_readings import Readings
+from portal.services.csv.import_readings import READ, Readings
 
 V = TypeVar("V")
 Cells = Mapping[str, str]
@@ -193,6 +193,13 @@ def filled(values: AssetValues, cells: Cells, options: ImportOptions, found: Fau
             if value is not None:
                 read[column.name] = value
     return replace(values, **read)
+
+
+def read_values(cells: Cells, options: ImportOptions) -> dict[str, date | Decimal]:
+    """Return the dates and amounts of a row as they are read."""
+    said = {name: cells[name] for name in READ if name in cells}
+    values = filled(AssetValues(name=""), said, options, Faults())
+    return {name: getattr(values, name) for name in said if getattr(values, name) is not None}
 
 
 def kind_of(cells: Cells) -> str:

@@ -6,6 +6,8 @@ works at the rows of the check and plans each of them again, for the register ha
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, replace
+from datetime import date
+from decimal import Decimal
 from itertools import islice
 from typing import IO, Final
 from uuid import UUID
@@ -172,6 +174,13 @@ def outcome_counts(check: Task) -> dict[str, int]:
 def cells_of(check: Task, row: TaskRow) -> dict[str, str]:
     """Return what the row says, by our columns and in our words; blank cells are left out."""
     return import_matches.cells_of(check.params, row.data["cells"])
+
+
+def added_values(check: Task, row: TaskRow) -> dict[str, date | Decimal]:
+    """Return the dates and amounts of an asset that the row adds; none of any other row."""
+    if row.outcome not in {Verdict.CREATE, Verdict.CREATED}:
+        return {}
+    return import_rows.read_values(cells_of(check, row), _options(check))
 
 
 def failed_rows(check: Task) -> Iterator[Sequence[object]]:

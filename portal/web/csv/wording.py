@@ -110,9 +110,7 @@ class ImportLine:
 def lines(check: Task, rows: Sequence[TaskRow]) -> list[ImportLine]:
     changed = [row.asset_id for row in rows if row.asset_id and row.data.get("changes")]
     held = holders(changed)
-    return [
-        _line(row, import_task.cells_of(check, row), held.get(row.asset_id or 0)) for row in rows
-    ]
+    return [_line(check, row, held.get(row.asset_id or 0)) for row in rows]
 
 
 def outcomes_of(shown: str | None) -> Sequence[str]:
@@ -263,7 +261,10 @@ def _together(verdict: str) -> Sequence[str]:
     return [other for other, tag in TAGS.items() if tag == TAGS[verdict]]
 
 
-def _line(row: TaskRow, cells: Mapping[str, str], held: Assignment | None) -> ImportLine:
+def _line(check: Task, row: TaskRow, held: Assignment | None) -> ImportLine:
+    cells = import_task.cells_of(check, row)
+    added = import_task.added_values(check, row)
+    changes = {name: {"from": None, "to": value} for name, value in added.items()}
     name, asset_tag = cells.get("name", ""), cells.get("asset_tag", "")
     return ImportLine(
         number=row.number,
@@ -274,6 +275,6 @@ def _line(row: TaskRow, cells: Mapping[str, str], held: Assignment | None) -> Im
         tag=TAGS[row.outcome] if row.outcome else None,
         holder=held.staff.name if held else "",
         undone=UNDONE.get(row.outcome or "", ""),
-        changes=list(differences(row.data.get("changes", {}))),
+        changes=list(differences(changes | row.data.get("changes", {}))),
         messages=row.message.splitlines(),
     )

@@ -137,6 +137,22 @@ def test_each_changed_field_is_shown_in_the_words_of_the_timeline(app: Flask) ->
     assert [words for words in shown if words not in pages.get(look).rows()[0][3]] == []
 
 
+def test_dates_and_amounts_of_an_added_asset_are_shown_as_they_are_read(app: Flask) -> None:
+    pages = visit(app)
+    text = (
+        b"name;purchase_date;purchase_cost;warranty_expires\nLamp;13/04/2023;1.249,50;\nDesk;;;\n"
+    )
+    page = send(pages, text)
+    job.work(KINDS)
+    (look,) = pages.get(page.path).links("Review rows")
+    page = pages.get(look)
+    told = ["Purchase date: nothing → Apr 13, 2023 Purchase cost: nothing → EUR 1,249.50", "—"]
+    assert [row[-1] for row in page.rows()] == told
+    pages.submit(page.form(look), "Import 2 rows")
+    job.work(KINDS)
+    assert [row[-1] for row in pages.get(look).rows()] == told
+
+
 def test_who_has_an_asset_that_would_change_stands_beside_it(app: Flask) -> None:
     lent, jonas = make_asset("Lamp", asset_tag="L-1"), make_staff("Jonas Brandt")
     for asset_id in (lent, make_asset("Phone", asset_tag="P-1")):
