@@ -86,7 +86,7 @@ WORDS: Final = {
     ),
     News.ENDING: (
         "{name} will be turned off {end_soon}",
-        "“{name}” isn’t receiving any deliveries. {arrived} We’ll turn it off {end}. "
+        "“{name}” isn’t receiving any deliveries. {arrived} We’ll turn off the webhook {end}. "
         "New deliveries will then stay on hold for up to {days}.",
         "View the cause and next steps",
     ),
@@ -94,7 +94,7 @@ WORDS: Final = {
         "{name} was turned off",
         "We turned off the webhook “{name}” because {cause}. "
         "New deliveries will stay on hold for up to {days}.",
-        "View the cause and turn it on",
+        "View the cause and turn on the webhook",
     ),
     News.HELD_ENDS: (
         "{name}’s on-hold deliveries expire on {expiry_soon}",
@@ -105,7 +105,7 @@ WORDS: Final = {
     News.BACK: (
         "{name} is receiving deliveries again",
         "“{name}” is receiving deliveries again. {backlog}",
-        "View the undelivered deliveries",
+        "View the failing deliveries",
     ),
     News.WELL: (
         "{name} works again",
@@ -116,7 +116,7 @@ WORDS: Final = {
 
 AT_NEXT: Final = "if the next attempt fails"
 CAUSES: Final[Mapping[str | None, str]] = {
-    OffReason.FAILING: f"no delivery succeeded for {PATIENCE_IN_WORDS}",
+    OffReason.FAILING: f"no delivery succeeded in {PATIENCE_IN_WORDS}",
     OffReason.GONE: "the receiver permanently closed its URL",
     OffReason.LOST_KEY: "the portal’s encryption keys are lost, so its secrets can’t be decrypted",
 }
@@ -144,7 +144,7 @@ SUMS: Final = {
     News.BACK: ("are receiving deliveries again", "receiving deliveries again"),
     News.WELL: ("work again", "working again"),
 }
-UNSUBSCRIBE: Final = "To stop these emails, open this link. You don’t need to sign in."
+UNSUBSCRIBE: Final = "To stop these emails without signing in, open this link:"
 
 
 def tell_due() -> int:

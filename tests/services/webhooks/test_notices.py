@@ -126,7 +126,7 @@ BEFORE_IT = "The last delivery succeeded on Mar 10, 08:30 (Europe/Vienna)."
         (
             {"failing_since": NOW - 4 * DAY, "failures_in_row": 3, "last_delivered_at": None},
             "ERP will be turned off on Mar 11, 10:30",
-            "any deliveries. Nothing has been delivered yet. We’ll turn it off",
+            "any deliveries. Nothing has been delivered yet. We’ll turn off the webhook",
         ),
     ],
 )
