@@ -96,7 +96,7 @@ deliveries.read
     deliveries.export deliveries.export_for_excel dismissals.moved
     asset_parts.deliveries
     batches.index batches.show batches.live batches.report
-    webhook_emails.choose
+    webhook_emails.choose own_webhook_emails.stop_all
 deliveries.content
     deliveries.body delivery_help.bundle delivery_help.signature inbox.index inbox.live
 deliveries.retry
