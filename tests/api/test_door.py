@@ -9,7 +9,6 @@ from flask import Flask
 from sqlalchemy.exc import OperationalError
 
 from portal.api import OPERATIONS, door, load
-from portal.api.load import Rate
 from portal.config.settings import ROOT
 from portal.extensions import settings
 from portal.lib.clock import utcnow
@@ -21,12 +20,6 @@ from tests.api.client import Program, program
 from tests.web.signed_in import visit
 
 PROBLEM: Final = "application/problem+json"
-
-
-@pytest.fixture(autouse=True)
-def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door, "_calls", Rate())
-    monkeypatch.setattr(door, "_wrong", Rate())
 
 
 def end_all(**values: object) -> None:
