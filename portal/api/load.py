@@ -7,8 +7,9 @@ from threading import BoundedSemaphore, Lock
 from time import monotonic
 from typing import Final
 
-# Half of a web process's threads (gunicorn.conf.py): pages always find one.
-PLACES: Final = 4
+# A quarter of a web process's threads (gunicorn.conf.py): they share one interpreter, so with half
+# of them 100 readers made a page ten times slower.
+PLACES: Final = 2
 WRONG_A_MINUTE: Final = 60  # tokens that open nothing, from one network
 MINUTE: Final = 60.0
 

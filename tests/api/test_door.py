@@ -112,7 +112,7 @@ def test_guessing_is_slowed_down_by_network_and_shuts_nobody_out(
     assert later.get("/me", environ_base=elsewhere).status_code == 200
 
 
-def test_pages_keep_half_of_the_threads(app: Flask) -> None:
+def test_pages_keep_most_of_the_threads(app: Flask) -> None:
     at = program(app)
     taken = [load.places.acquire(blocking=False) for _ in range(load.PLACES)]
     try:
@@ -125,9 +125,9 @@ def test_pages_keep_half_of_the_threads(app: Flask) -> None:
     assert at.get("/me").status_code == 200
 
 
-def test_the_places_are_half_of_what_the_web_server_has() -> None:
+def test_the_places_are_a_quarter_of_what_the_web_server_has() -> None:
     text = (ROOT / "gunicorn.conf.py").read_text()
-    assert f"threads = {2 * load.PLACES}\n" in text
+    assert f"threads = {4 * load.PLACES}\n" in text
 
 
 def test_each_operation_says_what_it_needs() -> None:

@@ -221,7 +221,7 @@ def test_of_many_at_once_each_key_makes_one_thing(app: Flask, at: Program) -> No
         return Program(app, at.token).ask("POST", "/assets", json=body, headers=key).status_code
 
     numbers = [each // 2 for each in range(48)]
-    with ThreadPoolExecutor(4) as pool:  # as many as the API has places
+    with ThreadPoolExecutor(2) as pool:  # as many as the API has places
         codes = list(pool.map(create, numbers))
     assert set(codes) == {201}
     assert len(at.items("/assets")) == len(set(numbers))
