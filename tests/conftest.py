@@ -7,6 +7,7 @@ on PostgreSQL too, as all tests do with `--all-databases`.
 
 import base64
 import gc
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ from portal.database.trouble import observed
 from portal.extensions import db
 from portal.lib import clock
 from portal.services.core import heartbeats
+from portal.services.operations import backups
 from portal.services.people import passwords
 from portal.services.people.passwords import HASHER, NOBODYS_HASH
 from tests.distribution import TogetherScheduling, place
@@ -200,7 +202,7 @@ def session_settings(session_app: Flask) -> Settings:
 def app(
     session_app: Flask, valkey_server: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Flask]:
-    """The application on an empty database and an empty Valkey, in an application context.
+    """The application in a context, with an empty database, an empty Valkey, and no backups.
 
     No sender runs: `deliver_due` sends itself, and ends when nothing is due. Hashing a password
     costs next to nothing; a test of what it costs takes `usual_hashing` too.
@@ -213,6 +215,7 @@ def app(
     clock.note_skew(clock.utcnow())  # a test before it may have learnt of another time
     with session_app.app_context():
         empty_out(db.engine)
+        shutil.rmtree(backups.folder(), ignore_errors=True)
         yield session_app
         put_equipment_away(session_app)
         db.session.remove()

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import signal
 import stat
 import subprocess
@@ -88,13 +87,6 @@ def back_up_now() -> Task:
     public_id = backups.start(SYSTEM)
     work()
     return tasks.find(public_id)
-
-
-@pytest.fixture(autouse=True)
-def no_files(app: Flask) -> Iterator[None]:
-    """The folder outlives a test, as its database does not."""
-    yield
-    shutil.rmtree(backups.folder(), ignore_errors=True)
 
 
 def number_and_tag(asset_id: int) -> tuple[int, str]:

@@ -12,11 +12,10 @@ from portal.models.audit import AuditEntry
 from portal.models.people import UserSession
 from portal.services.core.unit_of_work import session, writing
 from portal.services.operations import backups
-from tests.commands.test_backup import back_up_now, no_files
+from tests.commands.test_backup import back_up_now
 from tests.support.factories import PASSWORD, make_asset
 from tests.web.signed_in import visit
 
-__all__ = ["no_files"]
 PAGE = "/settings/system/backups"
 
 
