@@ -7,7 +7,6 @@ from portal.api import (
     alerts,
     assets,
     deliveries,
-    door,
     events,
     me,
     named_lists,
@@ -15,6 +14,7 @@ from portal.api import (
     reference,
     spec,
     staff,
+    views,
     webhooks,
     work,
 )
@@ -40,7 +40,7 @@ def init_app(app: Flask) -> None:
     """Register every operation. Tokens take the place of cookies and of what forms prove."""
     blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
     for each in OPERATIONS:
-        view = door.view_of(each)
+        view = views.view_of(each)
         blueprint.add_url_rule(each.path, each.name, view, methods=[each.method])
     blueprint.add_url_rule("/openapi.json", "openapi", spec.view_of(OPERATIONS))
     csrf.exempt(blueprint)

@@ -1,4 +1,4 @@
-"""Actions on an asset, each with its own URL and body."""
+"""Run an action on an asset. Each has its own URL and body."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,21 +25,21 @@ from portal.services.core.unit_of_work import session, writing
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AllocateBody(Noted):
-    """`staff_id`: of whoever gets it."""
+    """`staff_id`: the person who gets the asset."""
 
     staff_id: RowId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReassignBody(AllocateBody):
-    """`staff_id`: of whoever gets it now. `reason`: why."""
+    """An allocation to another person, with a reason."""
 
     reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckOutBody(AllocateBody):
-    """`staff_id`: of whoever gets it."""
+    """A check-out to a person until a time."""
 
     due_at: Moment
     purpose: str = ""
@@ -54,8 +54,8 @@ class DueDateBody(Noted):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckInBody(Noted):
-    """Without `condition_in` or `location_id`, these stay as they are. `needs_repair`: also report
-    it broken, with a `description` of what happened."""
+    """Omitted `condition_in` and `location_id` stay unchanged. With `needs_repair`, the asset is
+    also reported as broken, with the `description`."""
 
     condition_in: Condition | None = None
     location_id: RowId | None = None
@@ -65,14 +65,14 @@ class CheckInBody(Noted):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RevokeBody(CheckInBody):
-    """As of a check-in, with a reason."""
+    """The fields of a check-in, and a reason."""
 
     reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MoveBody(Noted):
-    """Where it is now."""
+    """The asset’s new location."""
 
     location_id: RowId
     reason: str = ""
@@ -80,7 +80,7 @@ class MoveBody(Noted):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokenBody(Noted):
-    """`description`: what happened. Without `broken_at`, now."""
+    """A description of the damage. Without `broken_at`, it happened now."""
 
     description: str
     broken_at: Moment | None = None
@@ -88,7 +88,7 @@ class BrokenBody(Noted):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LostBody(Noted):
-    """`description`: what happened. Without `lost_at`, now."""
+    """A description of the loss. Without `lost_at`, it happened now."""
 
     description: str
     lost_at: Moment | None = None
@@ -96,14 +96,14 @@ class LostBody(Noted):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DisposalBody(DisposalValues):
-    """`proceeds`: in the portal's currency."""
+    """A disposal. `proceeds` are in the portal’s currency."""
 
     method: Method
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundBody(Noted):
-    """Without `condition` or `location_id`, these stay as they are."""
+    """Omitted `condition` and `location_id` stay unchanged."""
 
     condition: Condition | None = None
     location_id: RowId | None = None
@@ -111,16 +111,16 @@ class FoundBody(Noted):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepairedBody(FoundBody):
-    """`supplier` and `cost`: who repaired it, and for how much."""
+    """A repair by a `supplier` at a `cost`."""
 
-    condition: Condition | None = Condition.GOOD  # as the form proposes
+    condition: Condition | None = Condition.GOOD  # the form’s default, too
     supplier: str = ""
     cost: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReserveBody(ReservationValues):
-    """From `starts_at` until just before `ends_at`, for the person `staff_id`."""
+    """A reservation for a person. It ends just before `ends_at`."""
 
     staff_id: RowId
     starts_at: Moment
@@ -129,7 +129,7 @@ class ReserveBody(ReservationValues):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleBody(PlanValues):
-    """`assignee_id`: of a member of staff. `repeat_every_days`: after each completion."""
+    """Planned maintenance by a member of staff, which can repeat after each completion."""
 
     type: MaintenanceType = MaintenanceType.PREVENTIVE
     due_on: date
@@ -138,20 +138,20 @@ class ScheduleBody(PlanValues):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuantityBody(Noted):
-    """How many."""
+    """The quantity issued or received."""
 
     quantity: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CountBody(QuantityBody):
-    """How many there are. `is_loss`: the missing ones were lost or damaged."""
+    """The counted quantity. `is_loss`: the difference was lost or damaged."""
 
     is_loss: bool = False
 
 
 def _acting(action: Action) -> Callable[..., Made]:
-    """Return what does this with the asset, as it was when the program read it."""
+    """Return the function that applies this action to an asset of the version asked for."""
     verb = VERBS[action]
 
     def run(call: Call, asset_id: int) -> Made:

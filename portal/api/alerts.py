@@ -1,4 +1,4 @@
-"""Scheduled alerts, and the kinds of events with a sample of each."""
+"""List and acknowledge scheduled alerts, and describe the kinds of events."""
 
 import json
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
-from portal.api.lists import Paging, page_answer, page_example, page_schema
+from portal.api.lists import Paging, from_row, page_answer, page_example, page_schema
 from portal.api.operations import Answer, Call, Made, Operation
 from portal.api.reading import schema_of
 from portal.engine.events.catalogue import CATALOGUE, EventName
@@ -26,7 +26,7 @@ READ: Final = "alerts.read"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """A date or stock level that somebody should know of. `resolved_at`: it has passed."""
+    """A date or stock level that needs attention. `resolved_at`: when that ended."""
 
     id: UUID
     event: str
@@ -41,7 +41,7 @@ class Alert:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventType:
-    """A kind of event, in the words of the pages."""
+    """A kind of event, described in the same words as on the pages."""
 
     event: str
     title: str
@@ -49,17 +49,8 @@ class EventType:
 
 
 def _answer(row: Row) -> Alert:
-    return Alert(
-        id=row.public_id,
-        event=row.event,
-        asset_id=row.asset_id,
-        asset_tag=row.asset.asset_tag,
-        asset_name=row.asset.name,
-        fired_at=row.fired_at,
-        resolved_at=row.resolved_at,
-        acknowledged_at=row.acknowledged_at,
-        acknowledged_by=row.acknowledged_by,
-    )
+    asset = row.asset
+    return from_row(Alert, row, id=row.public_id, asset_tag=asset.asset_tag, asset_name=asset.name)
 
 
 def _list(call: Call) -> Answer:

@@ -1,4 +1,4 @@
-"""Assets, and what was done with each of them."""
+"""List, show, and edit assets, and list their history."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from portal.api.lists import Paging, RowId, Text, page_answer, page_example, page_schema
+from portal.api.lists import Paging, RowId, Text, from_row, page_answer, page_example, page_schema
 from portal.api.operations import ID, Answer, Call, Made, Operation
 from portal.api.reading import given, partial, schema_of
 from portal.engine.events.body import AssetSnapshot, as_json_object, wire_value
@@ -33,13 +33,13 @@ from portal.services.core.unit_of_work import session
 ASSET: Final = f"/assets/<{ID}:asset_id>"
 READ: Final = "assets.read"
 EDIT: Final = "assets.edit"
-# Of consumables alone.
+# Only consumables have these.
 OF_STOCK: Final = frozenset({"quantity", "min_quantity", "unit"})
 
 
 @dataclass(frozen=True, slots=True)
 class Further:
-    """What can be written of an asset, and no event carries."""
+    """Fields of an asset that are in no event."""
 
     notes: str | None
     reservable: bool
@@ -48,7 +48,7 @@ class Further:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssetQuery(Paging):
-    """Which assets. `q` looks into tag, name, serial number, and the holder’s name and address."""
+    """Filters for assets. `q` looks in tags, names, serial numbers, and holders."""
 
     q: Text = ""
     asset_tag: Text = ""
@@ -62,7 +62,7 @@ class AssetQuery(Paging):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One thing that was done with an asset. `changes`: {field: {from, to}}."""
+    """An entry in an asset’s history. `changes`: {field: {from, to}}."""
 
     id: int
     at: datetime
@@ -77,7 +77,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssetBody(AssetValues):
-    """An asset as it is sent; an empty `asset_tag` asks for the next number."""
+    """The fields of a new asset. With an empty `asset_tag`, it gets the next number."""
 
     kind: AssetKind = AssetKind.ITEM
     condition: Condition = Condition.GOOD
@@ -89,7 +89,7 @@ AssetPatch: Final = partial(AssetBody, "kind", "quantity")
 
 
 def _answer(asset: Asset, seen: AssetSnapshot) -> dict[str, Any]:
-    further = Further(asset.notes, asset.reservable, asset.deleted_at)
+    further = from_row(Further, asset)
     return as_json_object(seen) | cast(dict[str, Any], wire_value(further))
 
 
@@ -145,17 +145,7 @@ def _timeline(call: Call, asset_id: int) -> Answer:
 
 
 def _line(row: Activity) -> Line:
-    return Line(
-        row.id,
-        row.at,
-        row.action,
-        row.actor_name,
-        row.origin,
-        row.status_from,
-        row.status_to,
-        row.changes,
-        row.note,
-    )
+    return from_row(Line, row, actor=row.actor_name)
 
 
 def _schema() -> dict[str, Any]:

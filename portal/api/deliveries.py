@@ -1,14 +1,14 @@
-"""Deliveries: the log, one of them with its attempts, and what can be done with it."""
+"""List and show deliveries, and retry, dismiss, or restore one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 from uuid import UUID
 
 from pydantic import Field
 
-from portal.api.lists import Moment, Paging, RowId, Text, page_schema
+from portal.api.lists import Moment, Paging, RowId, Text, from_row, page_example, page_schema
 from portal.api.operations import Answer, Call, Made, Operation
 from portal.api.reading import schema_of
 from portal.engine.events.catalogue import EventName
@@ -31,9 +31,12 @@ Code = Annotated[int, Field(ge=100, le=599)]
 
 @dataclass(frozen=True, kw_only=True)
 class DeliveryFilter:
-    """Which deliveries. `q`: an asset’s tag, or part of its tag, name, or serial number, or the
-    beginning of a delivery’s ID. `since`, `until`: when it was stored; `failed_…`: when an attempt
-    failed. `reason`, `code_…`: of the last attempt. `answer`: part of what the receiver said."""
+    """Filters for deliveries.
+
+    `q`: part of an asset’s tag, name, or serial number, or the beginning of a delivery’s ID.
+    `since` and `until` are about when the event was saved, `failed_…` about when an attempt failed.
+    `reason` and `code_…` are about the last attempt. `answer`: part of the receiver’s response.
+    """
 
     status: Annotated[
         StatusFilter | None,
@@ -63,12 +66,12 @@ class DeliveryFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryQuery(DeliveryFilter, Paging):
-    """Which deliveries, and how many of them."""
+    """Filters for one page of deliveries."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """One event on its way to one webhook. `reason`, `code`: of the last attempt."""
+    """One event for one webhook. `reason` and `code` are the last attempt’s."""
 
     id: UUID
     event: str
@@ -93,7 +96,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One request and its answer. What was sent and said only for tokens that may see contents."""
+    """One request and its response. Headers and bodies only for tokens with that permission."""
 
     number: int
     outcome: str
@@ -112,21 +115,21 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryWithAttempts(Delivery):
-    """One of them with its newest attempts, oldest first."""
+    """A delivery with its newest attempts, oldest first."""
 
     attempt_log: Sequence[Attempt]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryBody:
-    """`again`: also what has arrived. Then the receiver may act twice."""
+    """`again`: retry a delivered one, too. The receiver can then act on it twice."""
 
     again: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DismissBody:
-    """`reason`: why, for people who read the log."""
+    """A reason, shown in the delivery log."""
 
     reason: str = ""
 
@@ -154,35 +157,21 @@ def filter_of(asked: DeliveryFilter, call: Call) -> LogFilter:
     )
 
 
-def _values(row: LogRow) -> dict[str, Any]:
+def _delivery(row: LogRow) -> Delivery:
     reason = Reason(row.reason) if row.reason else None
-    return {
-        "id": row.public_id,
-        "event": row.event,
-        "asset_id": row.asset_id,
-        "asset_tag": row.asset_tag,
-        "asset_name": row.asset_name,
-        "webhook_id": row.webhook_id,
-        "webhook_name": row.webhook_name,
-        "status": row.status,
-        "is_test": row.is_test,
-        "reason": reason,
-        "reason_title": title(reason) if reason else None,
-        "code": row.code,
-        "attempts": row.attempts,
-        "created_at": row.created_at,
-        "next_attempt_at": row.next_try_at,
-        "finished_at": row.finished_at,
-        "dismissed_by": row.dismissed_by,
-        "dismissed_at": row.dismissed_at,
-        "dismissed_reason": row.dismissed_reason,
-    }
+    return from_row(
+        Delivery,
+        row,
+        id=row.public_id,
+        reason_title=title(reason) if reason else None,
+        next_attempt_at=row.next_try_at,
+    )
 
 
 def _list(call: Call) -> Answer:
     asked: DeliveryQuery = call.query
     found = logs.find_page(filter_of(asked, call), asked.after, asked.limit)
-    items = [Delivery(**_values(row)) for row in found.page.rows]
+    items = [_delivery(row) for row in found.page.rows]
     return Answer({"items": items, "next": found.page.older or found.further})
 
 
@@ -192,22 +181,19 @@ def _show(call: Call, delivery_id: UUID) -> Answer:
         raise NotFound(GONE)
     has_content = call.program.may(CONTENT)
     log = [_attempt(each, has_content) for each in find_delivery(delivery_id).attempts]
-    return Answer(DeliveryWithAttempts(**_values(row), attempt_log=log))
+    return Answer(from_row(DeliveryWithAttempts, _delivery(row), attempt_log=log))
 
 
 def _attempt(attempt: AttemptDetail, has_content: bool) -> Attempt:
     failed = None if attempt.is_delivered or attempt.is_being_sent else attempt.failed_for
     sent = attempt.body.decode(errors="replace") if attempt.body is not None else None
-    return Attempt(
-        number=attempt.number,
+    return from_row(
+        Attempt,
+        attempt,
         outcome=_outcome(attempt),
         requested_by=attempt.actor,
         reason=failed,
         reason_title=title(failed) if failed else None,
-        code=attempt.code,
-        started_at=attempt.started_at,
-        finished_at=attempt.finished_at,
-        url=attempt.url,
         request_headers=attempt.request_headers if has_content else None,
         request_body=sent if has_content else None,
         response_headers=attempt.response_headers if has_content else None,
@@ -321,7 +307,7 @@ OPERATIONS: Final = (
         run=_list,
         query=DeliveryQuery,
         answers=page_schema(schema_of(Delivery)),
-        example={"items": [EXAMPLE], "next": None},
+        example=page_example(EXAMPLE),
         problems=(400,),
     ),
     SHOW,

@@ -1,4 +1,4 @@
-"""The events one after another, for programs that nothing can reach from outside."""
+"""List events in order, for programs that webhooks can’t reach."""
 
 import json
 from typing import Any, Final

@@ -1,16 +1,20 @@
-"""Lists: a page of them, and the cursor of the next one."""
+"""Find rows, and answer with one of them or with a page."""
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import AwareDatetime, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from portal.api.operations import LARGEST_ID, Answer
 from portal.lib.paging import CURSOR_LIMIT, PAGE_SIZE, Page
+from portal.services.core.refusals import NotFound
+from portal.services.core.unit_of_work import session
+
+T = TypeVar("T")
 
 MOST: Final = 200
 Size = Annotated[int, Field(ge=1, le=MOST, description="The most items in the answer")]
@@ -22,7 +26,7 @@ RowId = Annotated[int, Field(ge=1, le=LARGEST_ID)]
 
 
 def _as_written(value: Any) -> datetime:
-    """Read a time. Takes no number for one, which pydantic would count from 1970."""
+    """Parse a time. Pydantic alone would also accept a number of seconds since 1970."""
     with suppress(TypeError, ValueError):
         at = datetime.fromisoformat(value)
         if at.tzinfo:
@@ -36,19 +40,33 @@ Text = Annotated[str, Field(max_length=400)]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paging:
-    """The query of every list."""
+    """Query parameters of every list."""
 
     after: After = None
     limit: Size = PAGE_SIZE
 
 
+def find_row(model: type[T], row_id: int, missing: str) -> T:
+    """Return the row with this ID. Raises `NotFound` with the sentence `missing`."""
+    row = session().get(model, row_id)
+    if row is None:
+        raise NotFound(missing)
+    return row
+
+
+def from_row(kind: type[T], row: object, **others: Any) -> T:
+    """Build a dataclass from `others` and from the row's attributes of the same names."""
+    names = {field.name for field in fields(kind)} - others.keys()  # type: ignore[arg-type]  # it is a dataclass
+    return kind(**{name: getattr(row, name) for name in names}, **others)
+
+
 def page_answer(page: Page[Any], items: Iterable[Any]) -> Answer:
-    """Return the answer of a list."""
+    """Return one page as an answer."""
     return Answer({"items": list(items), "next": page.older})
 
 
 def page_schema(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the JSON Schema of a list of such items."""
+    """Return the JSON Schema of a page of these items."""
     return {
         "type": "object",
         "required": ["items", "next"],
@@ -63,5 +81,5 @@ def page_schema(item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def page_example(item: Any) -> dict[str, Any]:
-    """Return an example of such a list."""
+    """Return an example page with one item."""
     return {"items": [item], "next": None}

@@ -1,4 +1,4 @@
-"""How much programs may ask of one web process."""
+"""Limit the load from programs on one web process."""
 
 from collections import Counter
 from collections.abc import Hashable
@@ -7,17 +7,17 @@ from threading import BoundedSemaphore, Lock
 from time import monotonic
 from typing import Final
 
-# A quarter of a web process's threads (gunicorn.conf.py): they share one interpreter, so with half
-# of them 100 readers made a page ten times slower.
+# A quarter of a web process's threads (gunicorn.conf.py). They share one interpreter: with half of
+# them, 100 readers made a page ten times slower.
 PLACES: Final = 2
-WRONG_A_MINUTE: Final = 60  # tokens that open nothing, from one network
+WRONG_A_MINUTE: Final = 60  # requests with invalid tokens, from one network
 MINUTE: Final = 60.0
 
 places: Final = BoundedSemaphore(PLACES)
 
 
 class Rate:
-    """Counts by key, each minute anew, and remembers the keys of the minute before."""
+    """Counts by key and minute, and remembers the previous minute’s keys."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -26,7 +26,7 @@ class Rate:
         self._before: frozenset[Hashable] = frozenset()
 
     def seconds_to_wait(self, key: Hashable, limit: int) -> int:
-        """Return how long it has to wait; 0 while it is below the limit of a minute."""
+        """Return the seconds until the key is below `limit` a minute again, or 0."""
         with self._lock:
             self._turn()
             if self._counts[key] < limit:
@@ -40,7 +40,7 @@ class Rate:
             self._counts[key] += 1
 
     def knows(self, key: Hashable) -> bool:
-        """Return whether it was counted in this minute or the one before."""
+        """Return whether the key was counted in this minute or the previous one."""
         with self._lock:
             self._turn()
             return key in self._before or self._counts[key] > 0

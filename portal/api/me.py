@@ -1,4 +1,4 @@
-"""What a program can learn about its own token."""
+"""Show a program its own token."""
 
 from dataclasses import dataclass
 from datetime import datetime

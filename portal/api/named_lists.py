@@ -4,14 +4,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from portal.api.lists import Paging, Text, page_answer, page_example, page_schema
+from portal.api.lists import (
+    Paging,
+    Text,
+    find_row,
+    from_row,
+    page_answer,
+    page_example,
+    page_schema,
+)
 from portal.api.operations import ID, Answer, Call, Made, Operation
 from portal.api.reading import schema_of
 from portal.models.assets import Category, Location
 from portal.services.assets import named_lists as services
 from portal.services.assets.named_lists import CATEGORIES, LOCATIONS, NamedList
-from portal.services.core.refusals import NotFound, Stale
-from portal.services.core.unit_of_work import session, writing
+from portal.services.core.refusals import Stale
+from portal.services.core.unit_of_work import writing
 
 READ: Final = "assets.read"
 EDIT: Final = "assets.edit"
@@ -28,32 +36,29 @@ class Named:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NameQuery(Paging):
-    """Which of them; `name`: whole, in whatever capitals."""
+    """Filter by the whole name, in upper or lower case."""
 
     name: Text = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NameValues:
-    """What it is called."""
+    """The name of a category or a location."""
 
     name: str
 
 
 def _operations(kind: NamedList, example: str) -> Iterator[Operation]:
-    """Yield the operations of one of the two lists."""
+    """Yield the operations on categories or on locations."""
     model: type[Category] | type[Location] = kind.model
     path = f"/{kind.many}/<{ID}:row_id>"
     title, many = kind.one.capitalize(), kind.many.capitalize()
 
     def find(row_id: int) -> Any:
-        row = session().get(model, row_id)
-        if row is None:
-            raise NotFound(f"There’s no {kind.one} with this ID.")
-        return row
+        return find_row(model, row_id, f"There’s no {kind.one} with this ID.")
 
     def answer(row: Any) -> Named:
-        return Named(row.id, row.name, row.version)
+        return from_row(Named, row)
 
     def list_(call: Call) -> Answer:
         page = services.find_page(kind, call.query.name, call.query.after, call.query.limit)

@@ -1,4 +1,4 @@
-"""An operation of the API: what it needs, reads, and answers. The reference is made of these."""
+"""Define operations of the API. Routes, OpenAPI, and the reference page are made from them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -8,16 +8,16 @@ from portal.services.core.permissions import Actor
 from portal.services.people.tokens import Program
 
 ANY_TOKEN: Final = "any"  # noqa: S105 - a permission
-# Of what has a number on the wire, in Flask's spelling.
+# Flask’s converter for IDs that are numbers.
 ID: Final = "int"
-LARGEST_ID: Final = 2**31 - 1  # what its column takes
+LARGEST_ID: Final = 2**31 - 1  # of an INTEGER column
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request that came through the door. `query`, `body`: as the operation's types read them.
+    """An authenticated request. `query` and `body` are instances of the operation’s types.
 
-    `version`: the one that If-Match asks for; None where it does not matter.
+    `version`: the version in If-Match, if any.
     """
 
     program: Program
@@ -27,13 +27,13 @@ class Call:
 
     @property
     def actor(self) -> Actor:
-        """The program, as the verbs of the services know it."""
+        """Return the program as an actor."""
         return self.program.actor
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an operation answers, as `engine/events/body.py` encodes it. `version`: its ETag."""
+    """A value that `engine/events/body.py` can encode. `version` becomes the ETag."""
 
     value: Any
     version: int | None = None
@@ -41,9 +41,9 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What a verb made or changed: the values of the path at which it is shown.
+    """The path values of a created or changed resource.
 
-    `once`: what the answer has beside that, and no later one, a repeat neither.
+    `once`: fields that only this answer has, such as a generated secret. A repeat lacks them.
     """
 
     path: Mapping[str, object]
@@ -54,12 +54,11 @@ class Made:
 class Operation:
     """One operation.
 
-    `name`: its operationId. `path`: below /api/v1, in Flask's spelling. `permission`: what its
-    token must allow, or `ANY_TOKEN`. `query`, `body`: types that say what it reads. `run` returns
-    an `Answer`; what `Made` of a verb, where another operation `shows` that. `answers`: a dataclass
-    or a JSON Schema of what it answers, and `example` one of them; those of `shows` where it has
-    none. `problems`: the codes that it has beside those of the door. `shows_secret`: its answer may
-    have a `secret`, which no other has.
+    `name`: its operationId. `path`: a Flask rule below /api/v1. `permission`: the token
+    needs it, or `ANY_TOKEN`. `query` and `body`: dataclasses that validate the request. `run`
+    returns an `Answer`, or a `Made` if the operation in `shows` renders the result. `answers`: a
+    dataclass or JSON Schema of the answer, with an `example`; not needed with `shows`. `problems`:
+    status codes beside those of every operation. `shows_secret`: the answer can have a `secret`.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Reservations and maintenance: lists of them, one of them, and the decisions about it."""
+"""List and show reservations and maintenance, and decide on them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -6,7 +6,15 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from portal.api.lists import Paging, RowId, page_answer, page_example, page_schema
+from portal.api.lists import (
+    Paging,
+    RowId,
+    find_row,
+    from_row,
+    page_answer,
+    page_example,
+    page_schema,
+)
 from portal.api.operations import ID, Answer, Call, Made, Operation
 from portal.api.reading import schema_of
 from portal.engine.events.body import Ref
@@ -24,8 +32,6 @@ from portal.services.actions.planning.queries import PlanFilter
 from portal.services.actions.planning.rules import WorkValues
 from portal.services.actions.verbs import VERBS
 from portal.services.assets.snapshots import ref, staff_ref
-from portal.services.core.refusals import NotFound
-from portal.services.core.unit_of_work import session
 
 READ: Final = "assets.read"
 RESERVATION: Final = f"/reservations/<{ID}:reservation_id>"
@@ -53,7 +59,7 @@ class ReservationAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaintenanceAnswer:
-    """Work on an asset. `assignee`, `performed_by`: members of staff."""
+    """Work on an asset. `assignee` and `performed_by` are members of staff."""
 
     id: int
     asset_id: int
@@ -79,7 +85,7 @@ class MaintenanceAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReservationQuery(Paging):
-    """Which reservations. `staff_id`: of whoever wants the asset."""
+    """Filters for reservations. `staff_id`: the person who needs the asset."""
 
     asset_id: RowId | None = None
     staff_id: RowId | None = None
@@ -88,7 +94,7 @@ class ReservationQuery(Paging):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaintenanceQuery(Paging):
-    """Which maintenance."""
+    """Filters for maintenance."""
 
     asset_id: RowId | None = None
     assignee_id: RowId | None = None
@@ -97,28 +103,28 @@ class MaintenanceQuery(Paging):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noted:
-    """`note`: for the history, and for receivers."""
+    """A note, which goes to the history and to receivers."""
 
     note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RejectBody:
-    """`rejection_reason`: for whoever asked."""
+    """A reason, shown to the person who asked for the reservation."""
 
     rejection_reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartBody:
-    """`note`: in place of the one of the plan, which stays where none is sent."""
+    """A note that replaces the plan’s. Without one, the plan’s note stays."""
 
     note: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompleteBody(WorkValues):
-    """How the work ended. Without `condition`, `supplier`, or `note`, these stay as they are."""
+    """The outcome of the work. Omitted `condition`, `supplier`, and `note` stay unchanged."""
 
     outcome: MaintenanceOutcome
     completed_on: date
@@ -127,57 +133,34 @@ class CompleteBody(WorkValues):
 
 
 def entered(body: Any) -> Mapping[str, Any]:
-    """Return what was sent, by the names of a verb's arguments."""
+    """Return the sent values by a verb’s argument names."""
     return {each.name: getattr(body, each.name) for each in fields(body)} if body else {}
 
 
 def _find(kind: type[queries.Row], row_id: int) -> queries.Row:
-    row = session().get(kind, row_id)
-    if row is None:
-        raise NotFound(f"There’s no {kind.__name__.lower()} with this ID.")
-    return row
+    return find_row(kind, row_id, f"There’s no {kind.__name__.lower()} with this ID.")
 
 
 def _reservation(row: Reservation) -> ReservationAnswer:
-    return ReservationAnswer(
-        id=row.id,
-        asset_id=row.asset_id,
-        asset_tag=row.asset.asset_tag,
-        asset_name=row.asset.name,
+    asset = row.asset
+    return from_row(
+        ReservationAnswer,
+        row,
+        asset_tag=asset.asset_tag,
+        asset_name=asset.name,
         staff=staff_ref(row.staff),
-        starts_at=row.starts_at,
-        ends_at=row.ends_at,
-        purpose=row.purpose,
-        state=row.state,
-        reason=row.reason,
-        created_at=row.created_at,
-        decided_at=row.decided_at,
-        closed_at=row.closed_at,
     )
 
 
 def _maintenance(row: Maintenance) -> MaintenanceAnswer:
-    return MaintenanceAnswer(
-        id=row.id,
-        asset_id=row.asset_id,
-        asset_tag=row.asset.asset_tag,
-        asset_name=row.asset.name,
-        title=row.title,
-        type=row.type,
-        due_on=row.due_on,
-        state=row.state,
-        repeat_every_days=row.repeat_every_days,
+    asset = row.asset
+    return from_row(
+        MaintenanceAnswer,
+        row,
+        asset_tag=asset.asset_tag,
+        asset_name=asset.name,
         assignee=ref(row.assignee),
-        supplier=row.supplier,
-        estimated_cost=row.estimated_cost,
-        started_at=row.started_at,
-        completed_on=row.completed_on,
-        outcome=row.outcome,
-        cost=row.cost,
         performed_by=ref(row.performed_by),
-        note=row.note,
-        created_at=row.created_at,
-        closed_at=row.closed_at,
     )
 
 
@@ -196,7 +179,7 @@ def _list_maintenance(call: Call) -> Answer:
 
 
 def _deciding(action: Action) -> Callable[..., Made]:
-    """Return what does this with one of them."""
+    """Return the function that applies this action to a reservation or to maintenance."""
     verb = VERBS[action]
 
     def run(call: Call, **path: int) -> Made:
@@ -272,7 +255,7 @@ SHOW_MAINTENANCE: Final = Operation(
 
 
 def _decision(action: Action, summary: str, body: type | None = None) -> Operation:
-    """Return the operation of an action that is about one of them."""
+    """Return the operation for an action on a reservation or on maintenance."""
     verb = VERBS[action]
     step, noun = action.split("_")
     shown = SHOW_RESERVATION if verb.subject is Reservation else SHOW_MAINTENANCE

@@ -1,4 +1,4 @@
-"""Read what a program sends, and say of each field what is wrong with it."""
+"""Validate queries and bodies, and report every invalid field."""
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -24,13 +24,13 @@ from portal.web.frame.problems import FieldError
 
 LONGEST_BODY: Final = 1024 * 1024
 JSON: Final = "application/json"
-# What neither database stores (lib/typed_text.py).
+# Neither database can store these (lib/typed_text.py).
 _NOT_STORABLE: Final = re.compile("[\0\ud800-\udfff]")
 STRICT: Final = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
-class Unfit(Exception):
-    """The request has another shape than the operation reads; every fault at once."""
+class InvalidRequest(Exception):
+    """A query or body that doesn’t match the operation, with every error."""
 
     def __init__(self, errors: Iterable[FieldError]) -> None:
         super().__init__("Check the fields in “errors”.")
@@ -39,14 +39,14 @@ class Unfit(Exception):
 
 @lru_cache(maxsize=128)
 def reader(kind: type) -> TypeAdapter[Any]:
-    """Return what reads a dataclass or model, and refuses unknown fields, NaN, and other types."""
+    """Return a strict parser for a dataclass or model."""
     return TypeAdapter(with_config(STRICT)(kind) if is_dataclass(kind) else kind)
 
 
 def partial(kind: type, *without: str) -> type[BaseModel]:
-    """Return the model of some fields of a dataclass: of what a PATCH sends.
+    """Return a model of the fields that a PATCH can send.
 
-    The default of what is not sent says only whether it may be empty: then it is None (`_tidied`).
+    A default of None marks a field that can be cleared (`_tidied`).
     """
     types = get_type_hints(kind, include_extras=True)
     wanted: dict[str, Any] = {
@@ -58,12 +58,12 @@ def partial(kind: type, *without: str) -> type[BaseModel]:
 
 
 def schema_of(kind: type) -> dict[str, Any]:
-    """Return the JSON Schema of what a dataclass is answered as."""
+    """Return the JSON Schema of a dataclass in answers."""
     return inlined(TypeAdapter(kind).json_schema(mode="serialization"))
 
 
 def inlined(schema: dict[str, Any]) -> dict[str, Any]:
-    """Put what is defined aside where it is used: each schema then stands for itself."""
+    """Replace references by their definitions, so that a schema is complete by itself."""
     definitions = schema.pop("$defs", {})
 
     def inline(part: Any) -> Any:
@@ -81,7 +81,7 @@ def inlined(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_words(schema: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what a class says to readers of the code."""
+    """Leave out docstrings and class names, which are for readers of the code."""
     return {key: value for key, value in schema.items() if key not in ("description", "title")}
 
 
@@ -95,22 +95,22 @@ def given(body: BaseModel) -> dict[str, Any]:
 
 
 def query_of(kind: type | None) -> Any:
-    """Read the part behind the question mark. Raises `Unfit`."""
+    """Parse the query string. Raises `InvalidRequest`."""
     given = request.args
     wrong = [FieldError(name, "Give it once") for name in given if len(given.getlist(name)) > 1]
-    # An empty one would be no filter: the answer would begin with anything.
+    # An empty filter would match everything, which a program rarely means.
     wrong += [
         FieldError(name, "Give a value or leave it out")
         for name in given
         if not given[name].strip()
     ]
     if wrong:
-        raise Unfit(wrong)
+        raise InvalidRequest(wrong)
     return _read(kind, given.to_dict(), lambda: reader(kind).validate_strings(given.to_dict()))
 
 
 def body_of(kind: type | None) -> Any:
-    """Read the body. Raises `Unfit`, and what 400, 413, and 415 answer."""
+    """Parse the body. Raises `InvalidRequest` or the exceptions for 400, 413, and 415."""
     if kind is None:
         return None
     is_empty = not request.mimetype and not request.content_length
@@ -125,27 +125,29 @@ def body_of(kind: type | None) -> Any:
     except ValueError as error:
         raise BadRequest from error
     if not isinstance(given, dict):
-        raise Unfit([FieldError("", "Send a JSON object")])
-    # Read as JSON and not as Python: there a date is a string, and "1" is no number.
+        raise InvalidRequest([FieldError("", "Send a JSON object")])
+    # Strict JSON mode takes a string for a date, and refuses "1" for a number.
     return _read(kind, given, lambda: reader(kind).validate_json(sent, strict=True))
 
 
 def _read(kind: type | None, given: Mapping[str, Any], read: Callable[[], Any]) -> Any:
     if unstorable := list(_unstorable(given)):
-        raise Unfit(unstorable)
+        raise InvalidRequest(unstorable)
     if kind is None:
         if given:
-            raise Unfit(FieldError(name, "This call has no such parameter") for name in given)
+            raise InvalidRequest(
+                FieldError(name, "This call has no such parameter") for name in given
+            )
         return None
     try:
         return _tidied(read())
     except ValidationError as error:
         known = list(reader(kind).json_schema()["properties"])
-        raise Unfit(_field_errors(error.errors(include_url=False), known)) from None
+        raise InvalidRequest(_field_errors(error.errors(include_url=False), known)) from None
 
 
 def _tidied(read: Any) -> Any:
-    """Tidy texts as forms do; an empty one that may be missing is missing."""
+    """Tidy texts as forms do. An empty text of an optional field becomes None."""
     if isinstance(read, BaseModel):
         sent = {name: getattr(read, name) for name in read.model_fields_set}
         optional = {name for name, each in type(read).model_fields.items() if each.default is None}
@@ -157,7 +159,7 @@ def _tidied(read: Any) -> Any:
 
 
 def _tidy(sent: Mapping[str, Any], optional: Collection[str]) -> dict[str, Any]:
-    # The members of a StrEnum are texts as well.
+    # Not isinstance: members of a StrEnum are strings, too.
     tidied = {name: tidy(value) for name, value in sent.items() if type(value) is str}
     return {name: text or (None if name in optional else "") for name, text in tidied.items()}
 
@@ -165,7 +167,7 @@ def _tidy(sent: Mapping[str, Any], optional: Collection[str]) -> dict[str, Any]:
 def _field_errors(found: Iterable[ErrorDetails], known: list[str]) -> Iterator[FieldError]:
     seen = set()
     for each in found:
-        # What stands behind a name is pydantic's own: the branch of a union, a key.
+        # Pydantic adds its own parts after the field’s name, such as a union’s branch.
         name = str(each["loc"][0]) if each["loc"] else ""
         if name not in seen:
             seen.add(name)
@@ -194,7 +196,7 @@ def _unstorable(given: Mapping[str, Any]) -> Iterator[FieldError]:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """Go through nested values without a call for each level: the parser ends at its own depth."""
+    """Yield all strings in nested values. A loop, because deep nesting would exhaust recursion."""
     waiting = [value]
     while waiting:
         each = waiting.pop()

@@ -1,4 +1,4 @@
-"""The reference that people read at /help/api: the same operations as the description."""
+"""Show the reference at /help/api, made from the OpenAPI document."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ PERMISSION: Final = "home.read"
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A field of the path, the query, or the body. `type`: in words."""
+    """A field of the path, the query, or the body. `type` is for people to read."""
 
     name: str
     type: str
@@ -28,7 +28,7 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One operation as people read it."""
+    """An operation in the reference."""
 
     name: str
     method: str
@@ -44,7 +44,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The operations of one kind of thing."""
+    """The operations on one kind of resource."""
 
     anchor: str
     title: str
@@ -52,7 +52,7 @@ class Part:
 
 
 def page_of(operations: Sequence[Operation]) -> Any:
-    """Return the view of the reference."""
+    """Return the reference’s view."""
     document = spec.document(operations)
 
     @requires(PERMISSION)
@@ -116,7 +116,7 @@ def _fields(schema: Mapping[str, Any]) -> Iterator[Parameter]:
 
 
 def type_words(schema: Mapping[str, Any]) -> str:
-    """Return a schema's type as people say it."""
+    """Return a schema’s type for people to read, such as “list of string”."""
     if "anyOf" in schema:
         return " or ".join(dict.fromkeys(type_words(each) for each in schema["anyOf"]))
     if "enum" in schema:

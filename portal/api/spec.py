@@ -1,4 +1,4 @@
-"""The description of the API: OpenAPI 3.1, made of the operations."""
+"""Describe the operations in OpenAPI 3.1."""
 
 import json
 import re
@@ -15,10 +15,9 @@ from portal.engine.events.samples import sample_body
 from portal.web.frame.access import PUBLIC, requires
 from portal.web.frame.problems import CONTENT_TYPE, SENTENCES
 
-# Of every operation, whatever it does.
 NO_CONTENT: Final = 204
 TAGS: Final = {"me": "This token", "retries": "Bulk retries", "tasks": "Long work"}
-# Of every field that a body must have, and of some that it may have.
+# Examples of body fields, among them every required one.
 EXAMPLES: Final[dict[str, Any]] = {
     "name": "ThinkPad T14",
     "email": "maria.lopez@example.com",
@@ -46,7 +45,7 @@ EXAMPLES: Final[dict[str, Any]] = {
     "rejection_reason": "Needed for a trade fair",
     "note": "With its charger",
 }
-DOOR: Final = (401, 422, 429, 503)
+EVERYWHERE: Final = (401, 422, 429, 503)  # from every operation
 _CONVERTER: Final = re.compile(r"<(?:(\w+)(?:\([^)]*\))?:)?(\w+)>")
 NAMES: Final = {
     "Staff": "Maria Lopez",
@@ -78,13 +77,13 @@ PROBLEM: Final = {
 
 
 def view_of(operations: Sequence[Operation]) -> Callable[[], Response]:
-    """Return the view of the description, which anybody can read."""
+    """Return the view of the OpenAPI document, which anyone can read."""
     text = json.dumps(document(operations), ensure_ascii=False)
     return requires(PUBLIC)(lambda: Response(text, content_type=JSON))
 
 
 def document(operations: Sequence[Operation]) -> dict[str, Any]:
-    """Return the description of these operations."""
+    """Return the OpenAPI document of these operations."""
     paths: dict[str, dict[str, Any]] = {}
     for each in operations:
         paths.setdefault(path_of(each), {})[each.method.lower()] = _described(each)
@@ -103,18 +102,18 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
 
 
 def path_of(operation: Operation) -> str:
-    """Return its path as OpenAPI spells it."""
+    """Return the path in OpenAPI’s syntax."""
     return _CONVERTER.sub(r"{\2}", operation.path)
 
 
 def tag_of(operation: Operation) -> str:
-    """Return the kind of thing that it is about."""
+    """Return the name of the group that an operation belongs to."""
     first = operation.path.split("/")[1]
     return TAGS.get(first) or first.replace("-", " ").capitalize()
 
 
 def _webhook(kind: EventType) -> dict[str, Any]:
-    """Describe what receivers get; docs/message.schema.json says all of it."""
+    """Describe a request to receivers; docs/message.schema.json has the full schema."""
     sample = json.loads(sample_body(kind.value))
     schema = {"type": "object", "required": list(sample)}
     content = {JSON: {"schema": schema, "example": sample}}
@@ -163,21 +162,21 @@ def _answer(operation: Operation) -> dict[str, Any]:
 
 def _body_schema(kind: type) -> dict[str, Any]:
     schema = inlined(reader(kind).json_schema())
-    if issubclass(kind, BaseModel):  # what is not sent stays as it is
+    if issubclass(kind, BaseModel):  # in a PATCH, an omitted field stays unchanged
         for each in schema["properties"].values():
             each.pop("default", None)
     return schema
 
 
 def example_of(schema: dict[str, Any], tag: str) -> dict[str, Any]:
-    """Return a body with every field that is required, or else with one."""
+    """Return a body with every required field, or with one if none is."""
     examples = EXAMPLES | {"name": NAMES.get(tag, EXAMPLES["name"])}
     names = schema.get("required") or [name for name in schema["properties"] if name in examples]
     return {name: examples[name] for name in (names if schema.get("required") else names[:1])}
 
 
 def _problems(operation: Operation) -> dict[str, Any]:
-    codes = {*DOOR, *operation.problems}
+    codes = {*EVERYWHERE, *operation.problems}
     if operation.permission != ANY_TOKEN:
         codes.add(403)
     if operation.body is not None:

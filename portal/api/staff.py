@@ -3,14 +3,21 @@
 from dataclasses import dataclass
 from typing import Final
 
-from portal.api.lists import Paging, Text, page_answer, page_example, page_schema
+from portal.api.lists import (
+    Paging,
+    Text,
+    find_row,
+    from_row,
+    page_answer,
+    page_example,
+    page_schema,
+)
 from portal.api.operations import ID, Answer, Call, Made, Operation
 from portal.api.reading import given, partial, schema_of
 from portal.models.assignments import Staff
 from portal.services.assets import staff as services
 from portal.services.assets.staff import StaffFilter, StaffValues
-from portal.services.core.refusals import NotFound
-from portal.services.core.unit_of_work import session, writing
+from portal.services.core.unit_of_work import writing
 
 PERSON: Final = f"/staff/<{ID}:staff_id>"
 READ: Final = "assets.read"
@@ -19,7 +26,7 @@ EDIT: Final = "assets.edit"
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A member of staff. `is_active`: they haven’t left, and can get assets."""
+    """A member of staff. Someone who has left isn’t active and can’t get assets."""
 
     id: int
     name: str
@@ -33,7 +40,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StaffQuery(Paging):
-    """Which people. `q` looks into names, email addresses, departments, and employee numbers."""
+    """Filters for staff. `q` searches names, email addresses, departments, and employee numbers."""
 
     q: Text = ""
     email: Text = ""
@@ -42,14 +49,14 @@ class StaffQuery(Paging):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StaffChange(StaffValues):
-    """What can be changed of a person."""
+    """The fields of a person that can be changed."""
 
     is_active: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """An asset that somebody has now."""
+    """An asset that someone has now."""
 
     asset_id: int
     asset_tag: str
@@ -61,25 +68,12 @@ StaffPatch: Final = partial(StaffChange)
 
 
 def find(staff_id: int) -> Staff:
-    """Return the person with this number on the wire. Raises `NotFound`."""
-    row = session().get(Staff, staff_id)
-    if row is None:
-        raise NotFound("There’s no one with this ID on the staff list.")
-    return row
+    """Return a person by ID. Raises `NotFound`."""
+    return find_row(Staff, staff_id, "There’s no one with this ID on the staff list.")
 
 
 def _answer(row: Staff) -> Person:
-    values = services.values_of(row)
-    return Person(
-        row.id,
-        values.name,
-        values.email,
-        values.employee_no,
-        values.department,
-        values.phone,
-        row.is_active,
-        row.version,
-    )
+    return from_row(Person, row)
 
 
 def _list(call: Call) -> Answer:

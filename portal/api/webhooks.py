@@ -1,4 +1,4 @@
-"""Webhooks: what a program needs to subscribe, to change that, and to unsubscribe."""
+"""List, add, change, test, and delete webhooks."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,7 +12,7 @@ from pydantic import Field
 from sqlalchemy import select
 
 from portal.api.deliveries import SHOW as SHOW_DELIVERY
-from portal.api.lists import Paging, Text, page_answer, page_example, page_schema
+from portal.api.lists import Paging, Text, from_row, page_answer, page_example, page_schema
 from portal.api.operations import Answer, Call, Made, Operation
 from portal.api.reading import given, partial, schema_of
 from portal.engine.conditions.predicate import (
@@ -54,7 +54,7 @@ Events = Annotated[
 
 
 class OnHold(StrEnum):
-    """What becomes of deliveries on hold when a webhook is turned on."""
+    """The choice for deliveries on hold when a webhook is turned on."""
 
     SEND = "send"
     DISMISS = "dismiss"
@@ -62,7 +62,7 @@ class OnHold(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ConditionValue:
-    """One condition; of several values one is enough. Categories and locations by their ID."""
+    """A condition, met by any one of its values. Categories and locations are given by ID."""
 
     field: str
     operator: str
@@ -71,7 +71,7 @@ class ConditionValue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookBody:
-    """A webhook. Without a name, it gets the token’s name with a number."""
+    """A new webhook. Without a name, it gets the token’s name and a number."""
 
     url: str
     events: Events
@@ -90,15 +90,15 @@ WebhookPatch: Final = partial(WebhookBody, "active")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookQuery(Paging):
-    """Which webhooks."""
+    """Filters for webhooks."""
 
     url: Annotated[Text, Field(description="The whole URL. Needs the role admin")] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookAnswer:
-    """A webhook. Its URL without secret parts, unless the token’s role is admin. Neither its
-    secret key nor a header’s value is ever shown."""
+    """A webhook. Only tokens with the role admin see secret parts of its URL. Its secret key and
+    header values are never shown."""
 
     id: UUID
     name: str
@@ -120,7 +120,7 @@ class WebhookAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TestBody:
-    """`event`: the sample that is sent; without it, of the first event that it is subscribed to."""
+    """`event`: the sample’s event. The default is the first event that it is subscribed to."""
 
     __test__ = False  # not a test case, whatever its name says
 
@@ -129,36 +129,31 @@ class TestBody:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OnBody:
-    """`on_hold`: what becomes of deliveries that are on hold, where there are any."""
+    """`on_hold`: required if deliveries are on hold."""
 
     on_hold: OnHold | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretBody:
-    """The new secret key. The old one also signs for 24 hours."""
+    """A new secret key. The old one also signs for 24 hours."""
 
     secret: Secret = GENERATE
 
 
 def _answer(call: Call, row: Webhook, status: WebhookStatus, made_by: str | None) -> WebhookAnswer:
-    return WebhookAnswer(
+    return from_row(
+        WebhookAnswer,
+        row,
         id=row.public_id,
-        name=row.name,
         url=row.url if call.program.role == Role.ADMIN else shown_url(row),
         events=events_of(row),
-        format=row.format,
         conditions=[ConditionValue(*map(_plain, each)) for each in conditions_in(row.conditions)],
-        in_order=row.in_order,
         active=row.state == WebhookState.ACTIVE,
         status=status,
-        off_reason=row.off_reason,
-        off_until=row.off_until,
         has_secret=row.secret_enc is not None,
         header_names=[name for name, _ in stored_headers(row)],
         made_by=made_by,
-        version=row.version,
-        created_at=row.created_at,
     )
 
 
@@ -216,7 +211,7 @@ def _create(call: Call) -> Made:
 
 
 def _create_numbered(call: Call, values: WebhookValues) -> UUID:
-    """Take the first number that no other webhook has; the unique index decides between rivals."""
+    """Use the first free number. The unique index decides if two requests take the same one."""
     with writing():
         taken = {row.name.lower() for row in session().execute(select(Webhook.name))}
         numbers = range(1, len(taken) + 2)
@@ -226,7 +221,7 @@ def _create_numbered(call: Call, values: WebhookValues) -> UUID:
 
 
 def _secret(given_: str) -> tuple[SecretMode, str, Mapping[str, str]]:
-    """Return where the key comes from, the key, and what the answer shows of it."""
+    """Return the key’s mode, the key, and the fields that only this answer shows."""
     if given_ == NONE:
         return SecretMode.NONE, "", {}
     if given_ == GENERATE:
@@ -251,14 +246,18 @@ def _conditions(values: Sequence[ConditionValue]) -> str | None:
         raise Refusal(error.sentence, field="conditions") from None
 
 
+def _stored(webhook_id: UUID) -> WebhookValues:
+    """Return a webhook’s values. An empty header value keeps the stored one."""
+    stored = queries.stored_values(webhook_id)
+    return replace(stored, headers=tuple((name, "") for name, _ in stored.headers))
+
+
 def _edit(call: Call, webhook_id: UUID) -> Made:
     fields = given(call.body)
     once: Mapping[str, str] = {}
     with writing() as current:
         lock_webhook(current, webhook_id)
-        stored = queries.stored_values(webhook_id)
-        # An empty value keeps the stored one, which goes to no other place.
-        kept = tuple((name, "") for name, _ in stored.headers)
+        stored = _stored(webhook_id)
         changed: dict[str, Any] = {
             name: fields[name] for name in ("name", "url", "in_order", "format") if name in fields
         }
@@ -271,7 +270,8 @@ def _edit(call: Call, webhook_id: UUID) -> Made:
             changed["url_is_secret"] = fields["hide_url"]
         if "conditions" in fields:
             changed["conditions"] = _conditions(call.body.conditions)
-        changed["headers"] = tuple(fields["headers"].items()) if "headers" in fields else kept
+        if "headers" in fields:
+            changed["headers"] = tuple(fields["headers"].items())
         crud.edit(call.actor, webhook_id, call.version, replace(stored, **changed))
     return Made({"webhook_id": webhook_id}, once)
 
@@ -312,9 +312,7 @@ def _new_secret(call: Call, webhook_id: UUID) -> Made:
     mode, secret, once = _secret(call.body.secret)
     with writing() as current:
         lock_webhook(current, webhook_id)
-        stored = queries.stored_values(webhook_id)
-        kept = tuple((name, "") for name, _ in stored.headers)
-        values = replace(stored, secret_mode=mode, secret=secret, headers=kept)
+        values = replace(_stored(webhook_id), secret_mode=mode, secret=secret)
         crud.edit(call.actor, webhook_id, None, values)
     return Made({"webhook_id": webhook_id}, once)
 

@@ -1,4 +1,4 @@
-"""Bulk retries, and the progress of every kind of long work."""
+"""Count and start bulk retries, and show or stop long work of any kind."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from portal.api.deliveries import DeliveryFilter, filter_of
+from portal.api.lists import from_row
 from portal.api.operations import Answer, Call, Made, Operation
 from portal.models.tasks import Task as Row
 from portal.services import tasks
@@ -22,7 +23,7 @@ TASK: Final = "/tasks/<uuid:task_id>"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """A piece of long work. `counts`: how many of `done` ended how."""
+    """Long work in the background. `counts`: the finished ones by outcome."""
 
     id: UUID
     kind: str
@@ -38,21 +39,21 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetriesQuery(DeliveryFilter):
-    """Which deliveries. `again`: also those that have arrived."""
+    """Filters for deliveries to retry. `again`: delivered ones, too."""
 
     again: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetriesBody(RetriesQuery):
-    """`pace`: how fast, over all webhooks together."""
+    """A bulk retry. `pace`: the rate over all webhooks together."""
 
     pace: Pace = Pace.FAST
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counted:
-    """How many deliveries a bulk retry would send. `is_more`: we stopped counting there."""
+    """The number of deliveries that a bulk retry would send. `is_more`: counting stopped there."""
 
     total: int
     is_more: bool
@@ -68,10 +69,7 @@ def _count(call: Call) -> Answer:
     found = count(_selection(call.query, call))
     by_webhook = dict(found.by_webhook.most_common())
     skipped = {str(reason): number for reason, number in found.skipped.items()}
-    counted = Counted(
-        total=found.total, is_more=found.is_more, by_webhook=by_webhook, skipped=skipped
-    )
-    return Answer(counted)
+    return Answer(from_row(Counted, found, by_webhook=by_webhook, skipped=skipped))
 
 
 def _start(call: Call) -> Made:
@@ -91,20 +89,7 @@ def _find(call: Call, task_id: UUID) -> tuple[Row, Kind]:
 
 def _show(call: Call, task_id: UUID) -> Answer:
     task, _ = _find(call, task_id)
-    return Answer(
-        Task(
-            id=task.public_id,
-            kind=task.kind,
-            state=task.state,
-            done=task.done,
-            total=task.total,
-            counts=task.counts,
-            error=task.error,
-            started_by=task.actor_name,
-            created_at=task.created_at,
-            finished_at=task.finished_at,
-        )
-    )
+    return Answer(from_row(Task, task, id=task.public_id, started_by=task.actor_name))
 
 
 def _stop(call: Call, task_id: UUID) -> Made:

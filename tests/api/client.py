@@ -32,19 +32,19 @@ class Program:
         """GET, for short."""
         return self.ask("GET", path, **more)
 
+    def done(self, method: str, path: str, *, status: int = 200, **more: Any) -> dict[str, Any]:
+        """Send a request that succeeds; return its JSON."""
+        answer = self.ask(method, path, **more)
+        assert answer.status_code == status, answer.get_data(as_text=True)
+        return dict(answer.get_json())
+
     def made(self, path: str, **values: Any) -> dict[str, Any]:
-        """What a POST of these values made."""
-        answer = self.ask("POST", path, json=values)
-        assert answer.status_code == 201, answer.get_data(as_text=True)
-        assert answer.json is not None
-        return dict(answer.json)
+        """Create a resource; return its JSON."""
+        return self.done("POST", path, status=201, json=values)
 
     def items(self, path: str) -> list[dict[str, Any]]:
-        """The items of a list."""
-        answer = self.get(path)
-        assert answer.status_code == 200, answer.get_data(as_text=True)
-        assert answer.json is not None
-        return list(answer.json["items"])
+        """Return the items of a list."""
+        return list(self.done("GET", path)["items"])
 
 
 def program(app: Flask, role: Role = Role.ADMIN, *, read_only: bool = False) -> Program:

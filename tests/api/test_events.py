@@ -31,8 +31,7 @@ def read(at: Program, after: str | None = None, limit: int = 50) -> dict[str, An
     path = f"/events?limit={limit}" + (f"&after={after}" if after else "")
     answer = at.get(path)
     assert answer.status_code == 200, answer.get_data(as_text=True)
-    assert answer.json is not None
-    return dict(answer.json)
+    return dict(answer.get_json())
 
 
 def test_events_come_in_order_with_their_bodies_and_each_once(at: Program) -> None:

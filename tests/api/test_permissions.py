@@ -5,7 +5,7 @@ from uuid import uuid4
 import pytest
 from flask import Flask
 
-from portal.api import OPERATIONS, door, load
+from portal.api import OPERATIONS, load, views
 from portal.api.load import Rate
 from portal.api.operations import ANY_TOKEN, Operation
 from portal.models.people import Role
@@ -47,7 +47,7 @@ def test_a_token_can_do_what_its_role_can_and_no_more(
 
 def test_without_a_token_nothing_is_done(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(load, "WRONG_A_MINUTE", len(OPERATIONS) + 1)
-    monkeypatch.setattr(door, "_wrong", Rate())
+    monkeypatch.setattr(views, "_wrong", Rate())
     for operation in OPERATIONS:
         answer = Program(app).ask(operation.method, address(operation))
         assert answer.status_code == 401, operation.name

@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from sqlalchemy.exc import OperationalError
 
-from portal.api import OPERATIONS, door, load
+from portal.api import OPERATIONS, load, views
 from portal.config.settings import ROOT
 from portal.extensions import settings
 from portal.lib.clock import utcnow
@@ -30,8 +30,7 @@ def end_all(**values: object) -> None:
 def test_a_program_learns_its_own_name_role_and_end(app: Flask) -> None:
     answer = program(app, Role.SUPPORT, read_only=True).get("/me")
     assert answer.status_code == 200
-    assert answer.json is not None
-    assert (answer.json["role"], answer.json["read_only"]) == ("support", True)
+    assert (answer.get_json()["role"], answer.get_json()["read_only"]) == ("support", True)
 
 
 def test_whoever_shows_no_token_that_works_gets_one_sentence(app: Flask) -> None:
@@ -62,8 +61,7 @@ def test_a_cookie_and_a_forms_token_open_nothing_and_none_is_set(app: Flask) -> 
 def test_an_unknown_parameter_is_named_and_not_passed_over(app: Flask) -> None:
     answer = program(app).get("/me?serial=7")
     assert answer.status_code == 422
-    assert answer.json is not None
-    assert [each["field"] for each in answer.json["errors"]] == ["serial"]
+    assert [each["field"] for each in answer.get_json()["errors"]] == ["serial"]
 
 
 @pytest.mark.parametrize(
@@ -132,5 +130,5 @@ def test_the_places_are_a_quarter_of_what_the_web_server_has() -> None:
 
 def test_each_operation_says_what_it_needs() -> None:
     for each in OPERATIONS:
-        assert each.permission == door.ANY_TOKEN or each.permission in PERMISSIONS, each.name
+        assert each.permission == views.ANY_TOKEN or each.permission in PERMISSIONS, each.name
     assert len({each.name for each in OPERATIONS}) == len(OPERATIONS)

@@ -1,4 +1,4 @@
-"""Let programs in: their token, how much they ask, what they may, and what they send."""
+"""Authenticate programs, limit their rate, check permissions, and run an operation."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from flask import Response, request, url_for
 from portal.api import load
 from portal.api.load import Rate
 from portal.api.operations import ANY_TOKEN, LARGEST_ID, Answer, Call, Made, Operation
-from portal.api.reading import JSON, Unfit, body_of, query_of
+from portal.api.reading import JSON, InvalidRequest, body_of, query_of
 from portal.engine.events.body import encode, wire_value
 from portal.extensions import settings
 from portal.services.core.unit_of_work import once_only
@@ -38,19 +38,19 @@ _wrong: Final = Rate()
 
 
 def view_of(operation: Operation) -> Callable[..., Response]:
-    """Return the view of an operation. Its permission is the token's and not a cookie's."""
+    """Return the view of an operation. The token decides access, and never a cookie."""
 
     @requires(PUBLIC)
     def view(**path: Any) -> Response:
-        # Not by the converter of the route: another method of the same path would be 405.
+        # Not by a limit in the route’s converter. Then the path’s other methods would answer 405.
         if any(isinstance(each, int) and each > LARGEST_ID for each in path.values()):
             return problem(404)
         if not load.places.acquire(blocking=False):
             return problem(429, BUSY, headers={"Retry-After": "1"})
         try:
             return _answer(operation, path)
-        except Unfit as unfit:
-            return problem(422, str(unfit), unfit.errors)
+        except InvalidRequest as invalid:
+            return problem(422, str(invalid), invalid.errors)
         finally:
             load.places.release()
 
@@ -71,11 +71,11 @@ def _answer(operation: Operation, path: dict[str, Any]) -> Response:
 
 
 def _shown(operation: Operation, shows: Operation, call: Call, path: dict[str, Any]) -> Response:
-    """Run a verb, at most once for one key, and answer with what it made or changed."""
+    """Run an operation, once per idempotency key, and answer with its result."""
     once: dict[str, Any] = {}
     ran = []
 
-    def verb() -> str:
+    def run() -> str:
         made: Made = operation.run(call, **path)
         ran.append(True)
         once.update(made.once)
@@ -83,7 +83,7 @@ def _shown(operation: Operation, shows: Operation, call: Call, path: dict[str, A
 
     key = _key()
     owner = f"token:{call.actor.token_id}"
-    kept = once_only(owner, key, verb, str, _fingerprint()) if key else verb()
+    kept = once_only(owner, key, run, str, _fingerprint()) if key else run()
     made = _path_values(shows, json.loads(kept))
     shown = shows.run(Call(call.program), **made)
     answer = _encoded(replace(shown, value=_with(shown.value, once)), operation.status)
@@ -114,23 +114,25 @@ def _encoded(answer: Answer, status: int) -> Response:
 
 
 def _version_asked() -> int | None:
-    """Return the version that If-Match asks for. Raises `Unfit`."""
+    """Return the version in If-Match, if any. Raises `InvalidRequest`."""
     asked = request.headers.get("If-Match")
     if asked in (None, "*"):
         return None
     found = _ETAG.fullmatch(asked or "")
     if found is None:
-        raise Unfit([FieldError("If-Match", 'Send an ETag as you got it, such as "3"')])
+        raise InvalidRequest([FieldError("If-Match", 'Send an ETag as you got it, such as "3"')])
     return int(found[1])
 
 
 def _key() -> UUID | None:
-    """Return what stands in the table for the program's key. Raises `Unfit`."""
+    """Return a UUID for the idempotency key, as the table stores it. Raises `InvalidRequest`."""
     key = request.headers.get("Idempotency-Key")
     if key is None:
         return None
     if not _KEY.fullmatch(key):
-        raise Unfit([FieldError("Idempotency-Key", "Use 1 to 255 visible ASCII characters")])
+        raise InvalidRequest(
+            [FieldError("Idempotency-Key", "Use 1 to 255 visible ASCII characters")]
+        )
     return UUID(bytes=sha256(key.encode()).digest()[:16])
 
 
@@ -140,12 +142,12 @@ def _fingerprint() -> str:
 
 
 def _program() -> Program | Response:
-    """Return who is calling, or what is answered instead."""
+    """Return the calling program, or the response that refuses it."""
     authorization = request.authorization
     is_bearer = authorization is not None and authorization.type == BEARER
     token = (authorization.token or "") if authorization is not None and is_bearer else ""
     network = network_of(request.remote_addr)
-    # One program with a wrong token doesn't shut out the others of its network.
+    # A program with a wrong token must not lock out others on its network.
     is_known = _calls.knows(token)
     if not is_known and (wait := _wrong.seconds_to_wait(network, load.WRONG_A_MINUTE)):
         return _too_many(TOO_MANY_WRONG, wait)
