@@ -314,6 +314,43 @@ def test_one_that_is_stopped_leaves_no_file(
     assert tasks.find(public_id).state == TaskState.STOPPED
 
 
+def test_two_copies_to_one_file_do_not_mix(
+    app: Flask, tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backups, "BEAT_EVERY", 0.0)
+    monkeypatch.setattr(backups, "INSTRUCTIONS", 1)
+    make_asset("Projector")
+    path = tmp_path / "copy.backup"
+    others = list[backups.Copy]()
+
+    def copy_midway(_size: int) -> None:
+        if os.listdir(tmp_path) and not others:
+            others.append(backups.copy_to(path))
+
+    copies = [backups.copy_to(path, copy_midway), *others]
+    assert [copy.rows["assets"] for copy in copies] == [1, 1]
+    assert os.listdir(tmp_path) == [path.name]
+
+
+def test_backups_are_listed_while_others_are_deleted(app: Flask) -> None:
+    backups.folder().mkdir(mode=0o700)
+    path = backups.folder() / "portal-2026-01-01-030000.backup"
+    ended = threading.Event()
+
+    def come_and_go() -> None:
+        while not ended.is_set():
+            path.touch()
+            path.unlink()
+
+    thread = threading.Thread(target=come_and_go)
+    thread.start()
+    try:
+        assert all(len(backups.kept()) <= 1 for _ in range(3000))
+    finally:
+        ended.set()
+        thread.join(20)
+
+
 COPYING = """
 import time
 from portal.app import create_app

@@ -16,6 +16,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
+from secrets import token_hex
 from time import monotonic
 from typing import IO, Any, BinaryIO, Final
 from uuid import UUID
@@ -94,11 +95,11 @@ def copy_to(path: Path, beat: Beat = lambda _bytes: None) -> Copy:
     if path.exists():
         raise CannotBackUp(f"{path} already exists. Enter another file name.")
     tables, least = _refuse_what_is_none()
-    part = path.with_name(path.name + PART)
+    # Its own name: two copies to one path must not write into one file.
+    part = path.with_name(f"{path.name}.{token_hex(4)}{PART}")
     is_sqlite = db.engine.dialect.name == "sqlite"
     try:
         with _for_this_user_alone():
-            part.unlink(missing_ok=True)
             beat(0)
             (_copy_sqlite if is_sqlite else _copy_postgresql)(part, beat)
             rows = (_count_sqlite if is_sqlite else _count_postgresql)(part, beat)
@@ -375,12 +376,15 @@ def folder() -> Path:
 def kept() -> list[BackupFile]:
     """Return the backups of this machine, the newest first."""
     try:
-        found = [each for each in os.scandir(folder()) if FILE.fullmatch(each.name)]
+        entries = [entry for entry in os.scandir(folder()) if FILE.fullmatch(entry.name)]
     except OSError:  # none was ever made
         return []
-    files = [each for each in found if each.is_file(follow_symlinks=False)]
-    listed = [BackupFile(each.name, _made_at(each.name), each.stat().st_size) for each in files]
-    return sorted(listed, key=lambda each: each.name, reverse=True)
+    files = []
+    for entry in entries:
+        with suppress(FileNotFoundError):  # deleted in the meantime, as the oldest one
+            if entry.is_file(follow_symlinks=False):
+                files.append(BackupFile(entry.name, _made_at(entry.name), entry.stat().st_size))
+    return sorted(files, key=lambda file: file.name, reverse=True)
 
 
 def _made_at(name: str) -> datetime:
