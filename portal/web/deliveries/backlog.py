@@ -1,4 +1,4 @@
-"""Webhooks in trouble as people read of them: a row each, and the same in sentences."""
+"""Present webhooks with problems as table rows and as sentences."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -33,7 +33,7 @@ from portal.web.help.advice import edit_url, step_of
 
 MOST_LISTED: Final = 40
 SHARE: Final = "Update to share"
-# What is wrong is not the URL. Whether it is the key or a header, the response says at best.
+# The URL is fine for these reasons. At best, the response tells a wrong key from a wrong header.
 EDITED: Final = {Reason.AUTH: "Edit security", Reason.BAD_HEADERS: "Edit headers"}
 WHY_OFF: Final = {
     OffReason.GONE: "URL permanently closed",
@@ -42,7 +42,7 @@ WHY_OFF: Final = {
 }
 
 
-# Under any other filter the log shows something else.
+# With any other status filter, the log shows unrelated deliveries.
 LISTED_UNDER: Final = (
     None,
     StatusFilter.ATTENTION,
@@ -53,7 +53,7 @@ LISTED_UNDER: Final = (
 
 
 class Act(NamedTuple):
-    """A button, or a line of a menu, that leads somewhere."""
+    """A button or menu item with its link."""
 
     label: str
     url: str
@@ -62,10 +62,12 @@ class Act(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BacklogRow:
-    """One row. `note` stands beside the name; `said`: the usual response, or what it means;
-    `others`: causes with their numbers; `parts`: how many of which status; `delivered`, `pause` and
-    `sent`: what is told below since, next attempt and number. `next_at` or `next`: a time, or
-    words. `main`: what ends it; `acts`: the others.
+    """One webhook's row.
+
+    `note` appears beside the name. `said` is the usual response or its meaning. `others` are the
+    other causes with their counts. `parts` counts deliveries by status. `delivered`, `pause`, and
+    `sent` appear below `since`, the next attempt, and `number`. The next attempt is a time in
+    `next_at` or words in `next`. `main` is the primary action, and `acts` are the others.
     """
 
     public_id: UUID
@@ -97,8 +99,11 @@ class BacklogRow:
 
 @dataclass(frozen=True, slots=True)
 class BacklogTable:
-    """The rows of a page, and the rest by number. `total`: what is undelivered in all, `parts`: how
-    many of which status; `shown`: how many of the webhooks are in the list of webhooks."""
+    """The rows of a page, with totals of all webhooks with problems.
+
+    `total` counts undelivered deliveries, and `parts` counts them by status. `shown` counts the
+    webhooks that the list of webhooks includes.
+    """
 
     rows: Sequence[BacklogRow] = ()
     total: int = 0
@@ -108,7 +113,7 @@ class BacklogTable:
     oldest: datetime | None = None
 
     def __bool__(self) -> bool:
-        """Return whether there is any."""
+        """Return whether the table has rows."""
         return bool(self.rows)
 
     @property
@@ -122,15 +127,14 @@ class BacklogTable:
 
     @property
     def all_words(self) -> str:
-        """Return the link to all of them: "View all 12 webhooks with problems"; blank where each
-        has its row."""
+        """Return the link label "View all 12 webhooks with problems", or "" if each has a row."""
         if len(self.rows) == self.webhooks:
             return ""
         return f"View all {plural(self.shown, 'webhook')} with problems"
 
     @property
     def names(self) -> str:
-        """Return "Helpdesk 212, Door 16", the first three."""
+        """Return "Helpdesk 212, Door 16" for the first three rows."""
         short = [f"{row.name} {row.number}" for row in self.rows[:3]]
         return f"{', '.join(short)}{', …' if self.webhooks > 3 else ''}"
 
@@ -139,13 +143,16 @@ NONE: Final = BacklogTable()
 
 
 def table_of(found: Sequence[Backlog], most: int) -> BacklogTable:
-    """Return the rows of these, in their order; where there are more than `most` and one, so
-    many, the one that has failed longest among them."""
+    """Return up to `most` rows in the given order.
+
+    The webhook that has failed the longest always gets a row. If there is one webhook more than
+    `most`, all get a row.
+    """
     in_bulk_retries = queued() if found else QueuedDeliveries()
-    # The line that leads to one more takes as much room as its row.
+    # A link to one more webhook takes as much room as its row.
     rows = found if len(found) == most + 1 else found[:most]
-    since = min((each.since for each in found if each.since), default=None)
-    oldest = next(each for each in found if each.since == since) if since else None
+    since = min((backlog.since for backlog in found if backlog.since), default=None)
+    oldest = next(backlog for backlog in found if backlog.since == since) if since else None
     if oldest and oldest not in rows:
         rows = [*rows[:-1], oldest]
     total = backlogs.count_of(found)
@@ -153,11 +160,11 @@ def table_of(found: Sequence[Backlog], most: int) -> BacklogTable:
     said = answers_of(list(examples.values()))
     return BacklogTable(
         [
-            _row(each, in_bulk_retries, said.get(examples.get(each.public_id, 0), ""))
-            for each in rows
+            _row(backlog, in_bulk_retries, said.get(examples.get(backlog.public_id, 0), ""))
+            for backlog in rows
         ],
         total.undelivered,
-        by_status(sum((each.counts for each in found), Counter())),
+        by_status(sum((backlog.counts for backlog in found), Counter())),
         len(found),
         total.webhooks,
         since,
@@ -165,24 +172,24 @@ def table_of(found: Sequence[Backlog], most: int) -> BacklogTable:
 
 
 def table_beside(log_filter: LogFilter) -> BacklogTable:
-    """Return those that stand above the log under this filter, if it asks for them."""
+    """Return the table above the log, or `NONE` if this filter has no table."""
     webhook = log_filter.webhook
     plain = LogFilter(status=log_filter.status, webhook=webhook)
     if log_filter != plain or log_filter.status not in LISTED_UNDER:
         return NONE
     if webhook is None:
         return table_of(in_trouble(), MOST_LISTED)
-    mine = backlogs.of_webhook(webhook)
-    return table_of([mine], MOST_LISTED) if mine else NONE
+    backlog = backlogs.of_webhook(webhook)
+    return table_of([backlog], MOST_LISTED) if backlog else NONE
 
 
 def log_url(webhook: UUID) -> str:
-    """Return where all that is undelivered at a webhook is listed."""
+    """Return the log URL of a webhook's undelivered deliveries."""
     return url_for("deliveries.index", status=StatusFilter.UNDELIVERED, webhook=webhook)
 
 
 def cause_of(backlog: Backlog) -> str:
-    """Return why: the most common cause, or why it is off."""
+    """Return why it was turned off, when its settings changed, or its most common cause."""
     if backlog.is_off_by_us and backlog.off_reason:
         return f"Turned off automatically: {WHY_OFF[backlog.off_reason]}"
     if backlog.changed_at:
@@ -191,7 +198,7 @@ def cause_of(backlog: Backlog) -> str:
 
 
 def backlog_words(backlog: Backlog) -> Sequence[str]:
-    """Return how much is undelivered and since when, and what was delivered since."""
+    """Return the undelivered count with its start, then the time of the last delivery."""
     many = counted(backlog.undelivered)
     since = f", {backlog.since_words} {near_time(backlog.since)}" if backlog.since else ""
     words = [f"{many} undelivered{since}"] if backlog.undelivered else []
@@ -199,26 +206,26 @@ def backlog_words(backlog: Backlog) -> Sequence[str]:
 
 
 def untouched(backlog: Backlog) -> str:
-    """Return that nothing was delivered since, or ever; blank where something was."""
+    """Return "Nothing delivered since" or "Nothing delivered yet", or "" if something was."""
     if not backlog.is_untouched:
         return ""
     return "Nothing delivered since" if backlog.last_delivered_at else "Nothing delivered yet"
 
 
 def _delivered(backlog: Backlog) -> str:
-    """Return that nothing was delivered since, or when something last was."""
+    """Return the time of the last delivery, or that nothing was delivered."""
     at = backlog.last_delivered_at
     is_since = backlog.since and at and not backlog.is_untouched
     return f"Last delivered {near_time(at)}" if at and is_since else untouched(backlog)
 
 
 def asks_to_wait(backlog: Backlog) -> bool:
-    """Return whether the receiver said how long it wants nothing."""
+    """Return whether the receiver asked us to wait."""
     return backlog.waits_until is not None and has_asked(backlog.waits_until, utcnow())
 
 
 def pause_words(backlog: Backlog) -> str:
-    """Return why no attempt is made sooner, with its real reason; blank where none waits."""
+    """Return the reason the next attempt is delayed, or "" if none is."""
     until = backlog.waits_until
     if until is None or sending_stop():
         return ""
@@ -264,20 +271,20 @@ def _row(backlog: Backlog, in_bulk_retries: QueuedDeliveries, said: str) -> Back
 
 
 def response_words(backlog: Backlog, cause: Cause | None, text: str) -> str:
-    """Return what a response means, if that is known, else the response in quotes."""
-    found, words = _meaning(backlog, cause, text), said_in(text)
-    return found.happened if found else words and f"“{words}”"
+    """Return the response's meaning if it is known, or else the response in quotes."""
+    meant, words = _meaning(backlog, cause, text), said_in(text)
+    return meant.happened if meant else words and f"“{words}”"
 
 
 def _meaning(backlog: Backlog, cause: Cause | None, text: str) -> Meaning | None:
-    # What was answered before the change may be another product's.
+    # Responses from before the change might come from another product.
     if cause is None or backlog.changed_at:
         return None
     return meaning(backlog.host, backlog.format, cause.code, text)
 
 
 def _can_share(backlog: Backlog, meant: Meaning | None) -> bool:
-    """Return whether its page has an update to share."""
+    """Return whether the webhook's page has an update to share."""
     cause = backlog.cause
     if cause is None or cause.reason is None or backlog.is_deleted:
         return False
@@ -287,8 +294,10 @@ def _can_share(backlog: Backlog, meant: Meaning | None) -> bool:
 def _ways_out(
     backlog: Backlog, in_bulk_retries: QueuedDeliveries, meant: Meaning | None
 ) -> Iterator[Act]:
-    """Yield what the reader can do to end it, the likeliest first. `meant`: by the usual response,
-    if that is known."""
+    """Yield the reader's possible fixes, the likeliest first.
+
+    `meant` is the meaning of the usual response, if it is known.
+    """
     webhook, cause = backlog.public_id, backlog.cause
     reason = cause.reason if cause else None
     if backlog.is_off_by_us:
@@ -315,7 +324,7 @@ def _note(backlog: Backlog) -> str:
 
 
 def _next(backlog: Backlog) -> Iterator[str]:
-    """Yield what stands in place of a time."""
+    """Yield the text shown in place of the next attempt's time."""
     if backlog.is_deleted:
         return
     if backlog.status is WebhookStatus.OFF:

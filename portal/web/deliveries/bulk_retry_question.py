@@ -1,4 +1,4 @@
-"""The question before a bulk retry in words: how many, to whom, why, and what is not included."""
+"""Word the counts, webhooks, reasons, and exclusions on a bulk retry's confirmation page."""
 
 from collections.abc import Collection
 
@@ -11,32 +11,32 @@ from portal.web.frame.wording import number, plural
 
 
 def to_whom(webhooks: Collection[str]) -> str:
-    """Say "Sync", "3 webhooks"; blank of none."""
+    """Return "Sync" or "3 webhooks", or "" for none."""
     if len(webhooks) > 1:
         return plural(len(webhooks), "webhook")
     return next(iter(webhooks), "")
 
 
 def how_many(count: Count) -> str:
-    """Say "312 deliveries"; "at least 10,000" when counting ended early."""
+    """Return "312 deliveries", or "at least 10,000 deliveries" if counting stopped early."""
     return ("at least " if count.is_more else "") + wording.deliveries(count.total)
 
 
 def since_words(choice: Selection, count: Count) -> str:
-    """Say what became of the rest of another bulk retry; blank of another choice."""
+    """Describe the rest of another bulk retry, or return "" for any other selection."""
     every = count.total + count.skipped.total()
     rest = Rest(every, count.skipped[Skip.ARRIVED], count.total)
     return wording.rest_words(rest) if choice.rest_of else ""
 
 
 def others(count: Count) -> list[tuple[str, wording.BulkRetryLine]]:
-    """Describe the bulk retries that some of a choice are in now, and say how many stay there."""
+    """Return the bulk retries that already hold some of the selection, each with its count."""
     tasks = bulk_retry.named(list(count.taken))
     return [(number(count.taken[line.task.id]), line) for line in wording.lines_of(tasks)]
 
 
 def reasons(count: Count) -> list[tuple[str, int]]:
-    """Put the reasons of a count into words, the most frequent first."""
+    """Return reasons in words with their counts, the most frequent first."""
     words: dict[str, int] = {}
     for (reason, code), many in count.by_reason.items():
         text = title(Reason(reason), code) if reason else "No failure so far"
@@ -45,5 +45,5 @@ def reasons(count: Count) -> list[tuple[str, int]]:
 
 
 def skipped(count: Count) -> list[tuple[str, int]]:
-    """Say what is not included and why."""
+    """Return the reasons for exclusion with their counts, the most frequent first."""
     return [(wording.SKIPS[skip], many) for skip, many in count.skipped.most_common()]

@@ -1,4 +1,4 @@
-"""Bulk retry: the page that asks first, the progress, Stop, Go on, and the report."""
+"""Serve the confirmation, progress, stop, resume, and report pages of bulk retries."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,7 +16,7 @@ from flask import (
 )
 from werkzeug.wrappers import Response as Answer
 from wtforms import BooleanField, HiddenField, RadioField
-from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its types
+from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its type stubs
 from wtforms.validators import AnyOf
 
 from portal.services.core.unit_of_work import once_only
@@ -38,7 +38,7 @@ blueprint = Blueprint("batches", __name__)
 
 
 class BatchForm(PortalForm):
-    """The question. `newest`: the newest delivery when it was counted."""
+    """The confirmation form. `newest` is the newest delivery at the time of the count."""
 
     newest = HiddenField()
     again = BooleanField("Also resend deliveries that already arrived")
@@ -52,14 +52,14 @@ class BatchForm(PortalForm):
 
     @property
     def counted_to(self) -> int:
-        """The id up to which a person saw the count."""
+        """Return the id of the last delivery that the displayed count includes."""
         return bulk_retry_selection.newest_or_now(self.newest.data)
 
 
 @blueprint.route("/deliveries/retry", methods=["GET", "POST"])
 @requires(bulk_retry.PERMISSION)
 def confirm() -> Answer | tuple[str, int]:
-    """Ask first: how many, to whom, why they failed, what is left out; then the button."""
+    """Ask for confirmation, then start a bulk retry."""
     form, log_filter = BatchForm(), LogFilterForm(request.args)
     if "all" in request.args and not log_filter.validate():
         return log_page(log_filter)
@@ -81,7 +81,7 @@ def confirm() -> Answer | tuple[str, int]:
     form.newest.data = str(choice.newest)
     first = bulk_retry_selection.count(replace(choice, again=False))
     is_resend = bool(first.arrived and not first.total and not first.is_more)
-    # Where all were delivered, that they are sent again is the question itself.
+    # If all of them were delivered, the page asks about resending them.
     count = bulk_retry_selection.count(replace(choice, again=True)) if is_resend else first
     back_label, back_url = _back(choice)
     page = render_template(
@@ -102,7 +102,7 @@ def confirm() -> Answer | tuple[str, int]:
 @blueprint.get("/batches")
 @requires("deliveries.read")
 def index() -> str:
-    """List all of them: whose, what, how far."""
+    """List all bulk retries."""
     page = bulk_retry.find_page(request.args.get("cursor"))
     lines = wording.lines_of(page.rows)
     return render_template(
@@ -116,7 +116,7 @@ def index() -> str:
 @blueprint.get("/batches/<uuid:public_id>")
 @requires("deliveries.read")
 def show(public_id: UUID) -> str:
-    """Show how far it got, where it waits, and how it ended."""
+    """Show one bulk retry's progress, halted webhooks, and result."""
     page = wording.page_of(bulk_retry.find(public_id))
     return render_template("bulk_retry/show.html", page=page, view=wording, log_view=log_presenter)
 
@@ -133,7 +133,7 @@ def live(public_id: UUID) -> Response:
 @blueprint.post("/batches/<uuid:public_id>/stop")
 @requires(bulk_retry.PERMISSION)
 def stop(public_id: UUID) -> Answer:
-    """Stop it; what was not sent is unchanged."""
+    """Stop a bulk retry. Unsent deliveries are unchanged."""
     with refusals_flashed():
         bulk_retry.stop(actor(), public_id)
         is_stopping = bulk_retry.is_stopping(bulk_retry.find(public_id))
@@ -146,7 +146,7 @@ def stop(public_id: UUID) -> Answer:
 @blueprint.get("/batches/<uuid:public_id>/go-on")
 @requires(bulk_retry.PERMISSION)
 def ask_go_on(public_id: UUID) -> Answer | str:
-    """Ask before another person's is resumed: from then on it is this one's."""
+    """Ask before resuming another person's bulk retry, which then becomes the user's own."""
     page = wording.page_of(bulk_retry.find(public_id))
     if page.way_on is None:
         flash("There’s nothing to resume.", "info")
@@ -167,14 +167,17 @@ def go_on(public_id: UUID) -> Answer:
 @blueprint.get("/batches/<uuid:public_id>/report.csv")
 @requires("deliveries.read")
 def report(public_id: UUID) -> Response:
-    """Download every delivery of it, and what became of it, as a file."""
+    """Download every delivery of a bulk retry with its outcome as CSV."""
     task = bulk_retry.find(public_id)
     return csv_download("bulk-retry.csv", wording.report_lines(task))
 
 
 def _chosen(form: BatchForm, filter_: LogFilterForm) -> Selection:
-    """Return what the address names: ticked deliveries, with `all` its filters, with `rest` what a
-    bulk retry that was stopped did not send."""
+    """Return the selection in the URL.
+
+    `all` selects by the URL's filters, and `rest` selects a stopped bulk retry's unsent deliveries.
+    Otherwise the ticked deliveries are selected.
+    """
     again = bool(form.again.data)
     newest = form.counted_to
     if "all" in request.args:
@@ -188,7 +191,7 @@ def _chosen(form: BatchForm, filter_: LogFilterForm) -> Selection:
 
 
 def _back(choice: Selection) -> tuple[str, str]:
-    """Return where it was pressed: the log under its filter, or the bulk retry that was stopped."""
+    """Return the label and URL of the originating page, a filtered log or a stopped bulk retry."""
     if choice.rest_of:
         return "Bulk retry", url_for("batches.show", public_id=choice.rest_of)
     filters = log_presenter.filters_in_force() if choice.wanted else {}

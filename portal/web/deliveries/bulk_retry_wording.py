@@ -1,4 +1,4 @@
-"""Bulk retries in words: their lines in lists, the page, the report."""
+"""Word bulk retries for lists, their page, and the report."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -39,7 +39,7 @@ PACES: Final = {
     Pace.SECOND: "1 per second",
     Pace.TEN_SECONDS: "1 every 10 seconds",
 }
-# The parts of a bar, then what has no part of its own.
+# PARTS are the outcomes with a part of the bar. OUTCOMES adds one without.
 PARTS: Final = {RowOutcome.DELIVERED: "good", RowOutcome.FAILED: "bad"}
 OUTCOMES: Final = (*PARTS, RowOutcome.SKIPPED)
 IN_REPORT: Final = {
@@ -66,10 +66,12 @@ DELIVERED_SINCE: Final = "Delivered since"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BulkRetryLine:
-    """One bulk retry. `title`: how many to which webhooks; `name`: whose, for lists of several.
-    `asked_for`: how its deliveries were chosen. `progress`, `parts`: the words and the percentages
-    of its bar; `note`: what else is to be known. `resume_url` or `ask_url`: how the rest is sent,
-    right away or after a question.
+    """One bulk retry.
+
+    `title` gives its count and webhooks. `name` begins with its sender, for lists of several.
+    `asked_for` describes its selection. `progress` and `parts` are the text and percentages of its
+    bar. `note` adds further facts. `resume_url` sends the rest right away, and `ask_url` asks
+    first.
     """
 
     task: Task
@@ -88,7 +90,10 @@ class BulkRetryLine:
 
 
 def under_way(webhook: UUID | None = None) -> list[BulkRetryLine]:
-    """Describe those that run, wait, or are paused, the newest first; of one webhook if given."""
+    """Return running, waiting, and paused bulk retries, newest first.
+
+    With `webhook`, only those of this webhook are returned.
+    """
     return lines_of([task for task in bulk_retry.under_way() if _may_be_of(task, webhook)])
 
 
@@ -98,13 +103,11 @@ def _may_be_of(task: Task, webhook: UUID | None) -> bool:
 
 
 def lines_of(tasks: Sequence[Task]) -> list[BulkRetryLine]:
-    """Describe these, in their order."""
     names = Names()
     return [line_of(task, names) for task in tasks]
 
 
 def line_of(task: Task, names: Names) -> BulkRetryLine:
-    """Describe one."""
     is_over = task.state in (TaskState.STOPPED, TaskState.FAILED)
     has_rest = is_over or task.state == TaskState.PAUSED
     rest = bulk_retry_report.rest(task) if has_rest else Rest()
@@ -130,7 +133,7 @@ def line_of(task: Task, names: Names) -> BulkRetryLine:
 
 
 def with_resume(line: BulkRetryLine) -> BulkRetryLine:
-    """Add how it is resumed: another person's after a question."""
+    """Add the Resume action, which asks first for another person's bulk retry."""
     line, public_id = replace(line, action_label="Resume"), line.task.public_id
     if whose(line.task) == "your":
         return replace(line, resume_url=url_for("batches.go_on", public_id=public_id))
@@ -138,16 +141,19 @@ def with_resume(line: BulkRetryLine) -> BulkRetryLine:
 
 
 def deliveries(count: int) -> str:
-    """Say "1 delivery", "1,234 deliveries"."""
+    """Return "1 delivery" or "1,234 deliveries"."""
     return plural(count, "delivery", "deliveries")
 
 
 def _receivers(task: Task, names: Names) -> str:
-    """Return "Sync", "Sync and Door", "3 webhooks"; blank of one from before they were kept."""
+    """Return "Sync", "Sync and Door", or "3 webhooks".
+
+    Return "" for a bulk retry from before webhooks were stored.
+    """
     kept = task.cursor.get(WEBHOOKS, ())
     if len(kept) > 2:
         return f"{len(kept)}{'+' if len(kept) == MOST_WEBHOOKS else ''} webhooks"
-    return " and ".join(names.of(UUID(each)) for each in kept)
+    return " and ".join(names.of(UUID(webhook)) for webhook in kept)
 
 
 def _asked_for(task: Task, names: Names) -> str:
@@ -166,10 +172,10 @@ def _tag(task: Task) -> Tag:
 
 
 def _progress(task: Task) -> str:
-    """Return "90 delivered, 6 failed, 38 left"; of one that was stopped "38 not sent"."""
+    """Return "90 delivered, 6 failed, 38 left". An ended one says "38 not sent"."""
     if task.state not in ENDED and not task.cursor.get("collected") and not is_stopping(task):
         return f"Finding deliveries, {number(task.total)} so far"
-    counts = [(task.counts.get(each, 0), str(each)) for each in OUTCOMES]
+    counts = [(task.counts.get(outcome, 0), str(outcome)) for outcome in OUTCOMES]
     is_left = "not sent" if task.state in ENDED else "left"
     counts.append((max(0, task.total - task.done), is_left))
     return (
@@ -179,7 +185,7 @@ def _progress(task: Task) -> str:
 
 
 def _bar(task: Task) -> list[tuple[str, float, float]]:
-    """Return the tone, the start and the length of each part, in percent."""
+    """Return each part's tone, start, and length, in percent."""
     parts, start = [], 0.0
     for outcome, tone in PARTS.items():
         length = 100 * task.counts.get(outcome, 0) / (task.total or 1)
@@ -195,7 +201,7 @@ def _note(task: Task, rest: Rest) -> str:
 
 
 def rest_words(rest: Rest) -> str:
-    """Say "90 of the 134 have been delivered since. 38 are left."; blank where none has."""
+    """Return "90 of the 134 have been delivered since. 38 are left.", or "" if none have."""
     if not rest.delivered:
         return ""
     have, are = "has" if rest.delivered == 1 else "have", "is" if rest.left == 1 else "are"
@@ -205,7 +211,7 @@ def rest_words(rest: Rest) -> str:
 
 @dataclass(frozen=True, slots=True)
 class BatchPage:
-    """Everything that the templates print; `is_live` while it may still change."""
+    """Data for the templates. `is_live` is true while the page can still change."""
 
     task: Task
     line: BulkRetryLine
@@ -218,38 +224,36 @@ class BatchPage:
 
     @property
     def announcement(self) -> str:
-        """Return what is read out: only how it ends, not each row."""
+        """Return the screen reader's text, which is blank until the bulk retry ends."""
         said = f"{self.line.tag.word}. {self.line.progress}. {self.sentence}"
         return "" if self.is_live else said.strip()
 
     @property
     def arrived_since(self) -> int:
-        """Return how many of those that failed or were skipped have arrived in another way."""
+        """Count the failed or skipped deliveries that have arrived in another way since."""
         ended = sum(self.task.counts.get(outcome, 0) for outcome in NOT_ARRIVED)
         is_counted = self.not_arrived_count <= COUNT_LIMIT
         return max(0, ended - self.not_arrived_count) if is_counted else 0
 
     @property
     def left_out(self) -> str:
-        """Return "Not included: 1 being sent now"; blank where all that was chosen is in it."""
-        found = self.task.cursor.get(LEFT_OUT, {}).items()
-        words = ", ".join(f"{number(many)} {SKIPS[Skip(skip)]}" for skip, many in found)
+        """Return "Not included: 1 being sent now", or "" if the whole selection is included."""
+        skips = self.task.cursor.get(LEFT_OUT, {}).items()
+        words = ", ".join(f"{number(many)} {SKIPS[Skip(skip)]}" for skip, many in skips)
         return f"Not included: {words}" if words else ""
 
     @property
     def way_on(self) -> BulkRetryLine | None:
-        """The same line with how it is resumed; None where that would not help."""
+        """Return the line with its Resume action, or None if no webhook is halted."""
         is_halted = any(webhook.is_halted for webhook in self.troubles)
         return with_resume(self.line) if is_halted else None
 
 
 def pace_words(task: Task) -> str:
-    """Say at which pace it sends."""
     return PACES[bulk_retry.pace_of(task)]
 
 
 def page_of(task: Task) -> BatchPage:
-    """Put a bulk retry into words."""
     is_live = task.state not in ENDED
     return BatchPage(
         task,
@@ -263,7 +267,10 @@ def page_of(task: Task) -> BatchPage:
 
 
 def _time_left(task: Task) -> str:
-    """Say how long it takes at its pace; of one that was paused the time so far tells nothing."""
+    """Return the time left at its pace.
+
+    A resumed bulk retry without a fixed pace has none, because the time so far includes its pause.
+    """
     spacing = SPACING.get(bulk_retry.pace_of(task))
     return time_left(task, spacing or timedelta()) if spacing or SENDER not in task.cursor else ""
 
@@ -279,7 +286,7 @@ def _sentence(task: Task) -> str:
 
 
 def why(row: AnyRow) -> str:
-    """Say why one did not arrive."""
+    """Return the reason a delivery did not arrive."""
     if row.outcome == RowOutcome.SKIPPED or row.message:
         return str(row.message)
     return title(Reason(row.reason), row.code) if row.reason else ""
@@ -300,7 +307,7 @@ COLUMNS: Final[Mapping[str, Callable[[AnyRow], object]]] = {
 
 
 def report_lines(task: Task) -> Iterator[Sequence[object]]:
-    """Write the report as lines for a spreadsheet."""
+    """Yield the report's headings, then one row per delivery."""
     yield list(COLUMNS)
     for row in bulk_retry_report.report_rows(task):
         yield [read(row) for read in COLUMNS.values()]

@@ -1,4 +1,4 @@
-"""What only readers with `deliveries.content` get: bodies, headers, and what receivers said."""
+"""Restrict bodies, headers, and responses to users with `deliveries.content`."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -10,16 +10,16 @@ from portal.web.frame.access import can
 
 
 def shows_content() -> bool:
-    """Return whether the signed-in person may see contents."""
+    """Return whether the user may see bodies, headers, and responses."""
     return can(CONTENT)
 
 
 def delivery_for_reader(public_id: UUID) -> DeliveryDetail:
-    """Return a delivery with as much of it as the signed-in person may see. Raises `NotFound`."""
+    """Return a delivery without any content the user may not see. Raises `NotFound`."""
     delivery = find_delivery(public_id)
     return delivery if shows_content() else without_content(delivery)
 
 
 def answers_of(row_ids: Sequence[int]) -> dict[int, str]:
-    """Return what came back to the last attempts of these; nothing for who may not see that."""
+    """Return the last responses by row id, or {} for a user who may not see them."""
     return answers.answers_of(row_ids) if shows_content() else {}

@@ -1,4 +1,4 @@
-"""Dismiss deliveries after a question, and restore them."""
+"""Dismiss deliveries after confirmation, and restore them."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -34,13 +34,12 @@ blueprint = Blueprint("dismissals", __name__, url_prefix="/deliveries")
 
 
 def reason_field() -> StringField:
-    """Return the field for why deliveries are dismissed."""
+    """Return the form field for the reason of a dismissal."""
     return StringField("Reason", render_kw={"maxlength": LONGEST_REASON, "autocomplete": "off"})
 
 
 class DismissForm(PortalForm):
-    """The question before deliveries are dismissed. `newest`: the newest delivery when they were
-    counted."""
+    """The confirmation form. `newest` is the newest delivery at the time of the count."""
 
     newest = HiddenField()
     reason = reason_field()
@@ -49,8 +48,10 @@ class DismissForm(PortalForm):
 @blueprint.route("/dismiss", methods=["GET", "POST"])
 @requires(PERMISSION)
 def dismiss() -> Answer | tuple[str, int]:
-    """Ask first, with room for a reason; then dismiss what the address names: deliveries, or with
-    `all` what its filters leave."""
+    """Ask for confirmation and a reason, then dismiss the selected deliveries.
+
+    The URL names deliveries, or with `all` selects those that match its filters.
+    """
     form, log_filter = DismissForm(), LogFilterForm(request.args)
     if "all" in request.args and not log_filter.validate():
         return log_page(log_filter)
@@ -77,7 +78,7 @@ def dismiss() -> Answer | tuple[str, int]:
 
 
 class _Verb:
-    """One submission of the form, and where its result is shown."""
+    """One submission of the form, with the page for its result."""
 
     def __init__(self, choice: Selection, reason: str, back: str) -> None:
         self.choice, self.reason, self.back = choice, reason, back
@@ -90,8 +91,7 @@ class _Verb:
 
 
 def shown(done: Done, back: str) -> str:
-    """Return where the result of a dismissal is shown: on the page of long work, or where it was
-    asked for, in words."""
+    """Return the URL of the task for long work. Otherwise flash the result and return `back`."""
     if done.task:
         return url_for("tasks.show", public_id=done.task)
     flash(dismissed_words(done, back), tone_of(done))
@@ -101,7 +101,7 @@ def shown(done: Done, back: str) -> str:
 @blueprint.get("/restore")
 @requires(PERMISSION)
 def ask_restore() -> Answer | str:
-    """Ask before all that one act dismissed is restored."""
+    """Ask before restoring all deliveries of one dismissal."""
     act = uuid_or_none(request.args.get("dismissal"))
     count = dismissals.count_of_act(act) if act else 0
     if not count:
@@ -121,7 +121,7 @@ def ask_restore() -> Answer | str:
 @blueprint.post("/restore")
 @requires(PERMISSION)
 def restore() -> Answer:
-    """Restore deliveries, or with `dismissal` all that one act dismissed."""
+    """Restore the given deliveries, or with `dismissal` all deliveries of that dismissal."""
     verb = _restoring()
     with refusals_flashed("warning"):
         done = verb()
@@ -134,7 +134,7 @@ def restore() -> Answer:
 @blueprint.get("/problems/dismissed")
 @requires("deliveries.read")
 def moved() -> Answer:
-    """Lead to where dismissed deliveries are listed now."""
+    """Redirect the former page of dismissed deliveries to the log."""
     return redirect(url_for(LOG, status="dismissed"))
 
 
@@ -164,14 +164,14 @@ def _chosen(form: DismissForm, log_filter: LogFilterForm) -> Selection:
 
 
 def _webhooks(found: Preview, choice: Selection) -> Sequence[str]:
-    """Return the names of whose they are; of too many to read, only where one is filtered for."""
+    """Return the webhooks' names. If there are too many, only a filtered webhook is named."""
     if not found.webhooks and choice.wanted and choice.wanted.webhook:
         return [Names().of(choice.wanted.webhook)]
     return list(found.webhooks.values())
 
 
 def _back() -> str:
-    """Return where it was asked for: the list or page that the address names, or the log."""
+    """Return the URL of the list or page in `back`, or of the log."""
     if back := request.values.get("back"):
         return local_path(back)
     filters = log_presenter.filters_in_force() if "all" in request.args else {}

@@ -1,4 +1,4 @@
-"""What was dismissed or restored, in words."""
+"""Word the results of dismissing and restoring deliveries."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -12,7 +12,7 @@ from portal.services.deliveries.dismissals import Done, Outcome
 from portal.web.deliveries.wording import by_status, event_name
 from portal.web.frame.wording import number, plural
 
-# How "1" and "3" of those that were left go on.
+# Sentence endings after "1" and after "3" for deliveries that were left out.
 LEFT: Final = {
     Outcome.DELIVERED: ("was already delivered", "were already delivered"),
     Outcome.ALREADY: ("was already dismissed", "were already dismissed"),
@@ -27,12 +27,12 @@ MOST_NAMED: Final = 5
 
 
 def deliveries(count: int) -> str:
-    """Say "1 delivery", "1,234 deliveries"."""
+    """Return "1 delivery" or "1,234 deliveries"."""
     return plural(count, "delivery", "deliveries")
 
 
 def dismissed_words(done: Done, back: str) -> Markup:
-    """Say what was dismissed and what not, with a button that undoes it and comes back."""
+    """Return the result of a dismissal, with an Undo button that returns to `back`."""
     words = _words(f"Dismissed {deliveries(done.changed)}.", "Nothing was dismissed.", done)
     if not done.changed or done.act is None:
         return Markup("{}").format(words)
@@ -40,17 +40,17 @@ def dismissed_words(done: Done, back: str) -> Markup:
 
 
 def restored_words(done: Done) -> str:
-    """Say what was restored, whether it goes, and what was not restored."""
+    """Return the result of a restore, with the new statuses and the deliveries left out."""
     statuses = done.statuses
     status = by_status(statuses) if statuses.total() > 1 else "".join(statuses).replace("_", " ")
-    some = f"Restored {deliveries(done.changed)}{f' ({status})' if status else ''}."
+    restored = f"Restored {deliveries(done.changed)}{f' ({status})' if status else ''}."
     if statuses[DeliveryStatus.FAILED]:
-        some += " We don’t retry failed deliveries automatically."
-    return _words(some, "Nothing was restored.", done)
+        restored += " We don’t retry failed deliveries automatically."
+    return _words(restored, "Nothing was restored.", done)
 
 
 def tone_of(done: Done) -> str:
-    """Return the tone of the message about an act."""
+    """Return the flash category of the result."""
     return "success" if done.changed else "warning"
 
 

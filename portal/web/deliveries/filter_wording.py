@@ -1,4 +1,4 @@
-"""A filter of the log in words."""
+"""Describe filters of the log in words."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -17,20 +17,19 @@ ATTENTION: Final = "all that need attention"
 
 
 class Names:
-    """The names of webhooks, looked up once for all that is put into words."""
+    """Webhook names, loaded once on first use."""
 
     def __init__(self) -> None:
         self._known: dict[UUID, str] | None = None
 
     def of(self, webhook: UUID) -> str:
-        """Return the name, also of one that was deleted."""
+        """Return a webhook's name, even if it was deleted."""
         if self._known is None:
             self._known = {row[0]: row[1] for row in log_pages.webhook_names()}
         return self._known.get(webhook, NO_LONGER)
 
 
 def filter_words(log_filter: LogFilter, names: Names) -> str:
-    """Put a filter of the log into words."""
     return ", ".join(_parts(log_filter, names)) or EVERYTHING
 
 
@@ -80,6 +79,6 @@ def _reasons(reasons: Sequence[Reason]) -> str:
 
 
 def _code(first: int, last: int) -> str:
-    """Write codes as they are typed: 404, 50x, 5xx."""
+    """Return a range of codes as users type it, such as 404, 50x, or 5xx."""
     digits = zip(str(first), str(last), strict=True)
     return "".join(one if one == other else "x" for one, other in digits)

@@ -1,4 +1,4 @@
-"""The filter above the log."""
+"""Define the filter form of the log."""
 
 import re
 from collections.abc import Callable
@@ -26,9 +26,9 @@ E = TypeVar("E", bound=StrEnum)
 
 Span = tuple[datetime, datetime | None]
 A_DAY: Final = timedelta(days=1)
-# At eight in the morning people ask what happened since they left.
+# At eight in the morning, people look for events since they left in the evening.
 EVENING, MORNING = time(18), time(8)
-# Among the reasons: there is none, because nothing has been attempted yet.
+# A choice among the reasons for deliveries without an attempt.
 UNTRIED: Final = "none"
 CODE: Final = re.compile(r"[1-5](?:\d\d|\dx|xx)", re.ASCII)
 
@@ -43,7 +43,7 @@ def _yesterday() -> Span:
 
 
 def _last_night() -> Span:
-    """Return yesterday evening to this morning: in the evening no one means the coming night."""
+    """Return yesterday evening to this morning, since no one means the coming night."""
     today = utcnow().astimezone(zone()).date()
     begin = datetime.combine(today - A_DAY, EVENING, zone())
     return begin.astimezone(UTC), datetime.combine(today, MORNING, zone()).astimezone(UTC)
@@ -56,15 +56,15 @@ PERIODS: Final[dict[str, tuple[str, Callable[[], Span]]]] = {
     "yesterday": ("Yesterday", _yesterday),
     "week": ("Last 7 days", _lately(timedelta(days=7))),
 }
-# Statuses that the log can be narrowed to and no delivery has.
+# Status filters that no delivery has as its status.
 NO_STATUSES: Final = {
     StatusFilter.ATTENTION: "Needs attention",
     StatusFilter.OPEN: "Queued or retrying",
     StatusFilter.UNDELIVERED: "Undelivered",
 }
-# Where links lead, but no one chooses.
+# Status filters that links use but the form doesn't offer.
 NO_CHOICES: Final = (StatusFilter.OPEN, StatusFilter.UNDELIVERED)
-# The same spans, of when an attempt failed.
+# The same periods, applied to the time of a failed attempt.
 FAILED: Final = "failed"
 FAILED_IN: Final[dict[str, str]] = {
     "hour": "Failed in the last hour",
@@ -76,7 +76,7 @@ FAILED_IN: Final[dict[str, str]] = {
 
 
 def read_codes(text: str) -> tuple[int, int]:
-    """Return the first and the last code that is meant: 404, 50x, 5xx."""
+    """Return the first and last code of 404, 50x, or 5xx. Raises `ValueError`."""
     code = text.lower()
     if not CODE.fullmatch(code):
         raise ValueError("as 3 digits, such as 404 or 5xx")
@@ -84,8 +84,6 @@ def read_codes(text: str) -> tuple[int, int]:
 
 
 class LogFilterForm(FilterForm):
-    """Webhook, event, status, reason, time, and a search for an asset or a delivery's ID."""
-
     q = SearchField("Asset or delivery ID")
     webhook = ChosenField("Webhook")
     event = ChosenField("Event")
@@ -107,7 +105,7 @@ class LogFilterForm(FilterForm):
         events = [(str(event.value), event.name) for event in CATALOGUE]
         self.event.choices = [("", "All events"), *events]
         self.time.choices = _time_choices()
-        # What only links ask for is a choice while it is chosen.
+        # A status that only links use is a choice while it is selected.
         statuses = [
             (str(status), status_words(status))
             for status in StatusFilter
@@ -117,7 +115,7 @@ class LogFilterForm(FilterForm):
         self.reason.choices = _reason_choices()
 
     def chosen(self) -> LogFilter:
-        """Return what the log is narrowed to, once `validate` has said that all can be read."""
+        """Return the filter. `validate` has to succeed first."""
         since, until = self._times()
         by_failure = (self.time.data or "").startswith(FAILED)
         return LogFilter(
@@ -137,14 +135,17 @@ class LogFilterForm(FilterForm):
         )
 
     def _times(self) -> tuple[datetime | None, datetime | None]:
-        """From when until when, of whichever time is meant."""
+        """Return the start and end of the chosen period within the typed times."""
         period = PERIODS.get((self.time.data or "").removeprefix(f"{FAILED}-"))
         begin, end = period[1]() if period else (None, None)
         since = max(filter(None, (begin, self.since.data)), default=None)
         return since, min(filter(None, (end, self.until.data)), default=None)
 
     def validate_answer(self, field: SearchField) -> None:
-        """Tell no one by what is found what they may not read."""
+        """Refuse a search of responses that the user may not read.
+
+        Its matches would reveal parts of them.
+        """
         if field.data and not can(CONTENT):
             raise ValidationError("You can’t search responses with your role")
 
@@ -154,24 +155,24 @@ class LogFilterForm(FilterForm):
             raise ValidationError("Enter a time later than From")
 
 
-# What an address calls the parts of the filter.
+# The query parameters of the filter.
 FILTERS: Final = frozenset(
     name for name, field in vars(LogFilterForm).items() if isinstance(field, UnboundField)
 )
 
 
 def status_words(status: StatusFilter) -> str:
-    """Return what the log calls a status that it can be narrowed to."""
+    """Return the label of a status filter."""
     return NO_STATUSES.get(status) or DELIVERY[status].word
 
 
 def _today(word: str | None) -> str | None:
-    """Return how an address says a status today; some were called otherwise before."""
+    """Return the current name of a status, which old URLs call by a former name."""
     return StatusFilter(word) if word in EARLIER else word
 
 
 def _time_choices() -> dict[str, list[tuple[str, str]]]:
-    """Return each span twice: what was stored in it, and of what an attempt failed in it."""
+    """Return each period twice, for the time of storage and for that of a failed attempt."""
     failed = [(failed_in(span), words) for span, words in FAILED_IN.items()]
     return {
         "Any": [("", "Any time")],
@@ -181,13 +182,15 @@ def _time_choices() -> dict[str, list[tuple[str, str]]]:
 
 
 def failed_in(span: str = "") -> str:
-    """Return the address's name for "an attempt failed in `span`"."""
+    """Return the query value for "an attempt failed in `span`"."""
     return f"{FAILED}-{span}" if span else FAILED
 
 
 def time_words(choice: str) -> str:
-    """Return which time a choice of *When* is just now, where it has an end: "Failed last night
-    (Nov 27, 18:00 to Nov 28, 08:00)"; blank where it is said by its choice."""
+    """Return "Failed last night (Nov 27, 18:00 to Nov 28, 08:00)" for a choice of time.
+
+    Return "" for a period without an end, which its label describes fully.
+    """
     span = choice.removeprefix(f"{FAILED}-")
     words, between = PERIODS.get(span, ("", None))
     begin, end = between() if between else (None, None)
@@ -207,7 +210,7 @@ def _webhook_choice(webhook: tuple[UUID, str, bool]) -> tuple[str, str]:
 
 
 def _reason_choices() -> dict[str, list[tuple[str, str]]]:
-    """Return each group whole, then its reasons; two reasons with the same words are one choice."""
+    """Return each group and its reasons. Reasons with the same words share a choice."""
     choices = {"All": [("", "All reasons"), (UNTRIED, "No attempt yet")]}
     for group in ReasonGroup:
         named: dict[str, str] = {}
@@ -219,7 +222,7 @@ def _reason_choices() -> dict[str, list[tuple[str, str]]]:
 
 
 def _reasons(text: str | None) -> tuple[Reason, ...]:
-    """Return the reasons of a choice: those of its group, or all that read the same."""
+    """Return the reasons of the chosen group, or all reasons with the chosen one's words."""
     if group := _one_of(ReasonGroup, text):
         return tuple(reasons_in(group))
     chosen = _one_of(Reason, text)

@@ -1,4 +1,4 @@
-"""The diagnostics of one delivery for the receiver's developer: a text file without secrets."""
+"""Write one delivery's diagnostics, without secrets, for the receiver's developer."""
 
 import hashlib
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from portal.web.deliveries.request import MOST_SHOWN
 from portal.web.deliveries.wording import outlook_of
 from portal.web.frame.wording import plural
 
-# Of the response: what would let someone in at the receiver.
+# Response headers that would grant access to the receiver.
 HIDDEN_ANSWERS: Final = frozenset({"set-cookie", "set-cookie2", "authorization"})
 LEFT_OUT: Final = (
     "This file leaves out the secret key, signatures, custom header values, cookies, and the\n"
@@ -32,7 +32,7 @@ ABOUT_REPEATS: Final = (
 
 
 def bundle_of(page: DeliveryPage) -> str:
-    """Return the whole file."""
+    """Return the text of the whole file."""
     body = page.delivery.body
     how = HOW_TO_CHECK.format(size=len(body), digest=hashlib.sha256(body).hexdigest())
     parts = [
@@ -48,7 +48,7 @@ def bundle_of(page: DeliveryPage) -> str:
 
 
 def _delivery(page: DeliveryPage) -> Iterator[str]:
-    """Yield what it is and how it stands; times are exact, for a file is read later."""
+    """Yield the delivery's facts. Times are exact, because a file is read later."""
     delivery, outlook = page.delivery, outlook_of(page.delivery, wire_time)
     yield f"ID: {delivery.public_id}"
     yield f"Webhook: {delivery.webhook_name}"

@@ -1,4 +1,4 @@
-"""For those who help the receiver's developer: diagnostics, and the signature check."""
+"""Serve diagnostics and a signature check for helping the receiver's developer."""
 
 from uuid import UUID
 
@@ -25,14 +25,14 @@ blueprint = Blueprint("delivery_help", __name__, url_prefix="/deliveries")
 
 
 def _no_key(form: PortalForm, field: Field) -> None:
-    """A secret key that was pasted by mistake does not come back with the page."""
+    """Refuse a secret key pasted by mistake, and leave it out of the returned page."""
     if STANDARD_PREFIX in typed(field):
         field.data = ""
         raise ValidationError("Paste the signature. This is a secret key. Don’t share it")
 
 
 class SignatureForm(PortalForm):
-    """The signature that a receiver computed or received, and perhaps the body it verified."""
+    """A signature that the receiver computed or received, and optionally the body it verified."""
 
     signature = StringField(
         "Receiver’s signature",
@@ -60,7 +60,7 @@ def bundle(public_id: UUID) -> Response:
 
 
 def as_file(page: DeliveryPage) -> Response:
-    """Return the diagnostics as a file."""
+    """Return the diagnostics as a download."""
     answer = Response(bundle_of(page), content_type="text/plain; charset=utf-8")
     name = f"diagnostics-{page.delivery.public_id}.txt"
     answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
@@ -70,13 +70,13 @@ def as_file(page: DeliveryPage) -> Response:
 @blueprint.route("/<uuid:public_id>/signature", methods=["GET", "POST"])
 @requires(CONTENT)
 def signature(public_id: UUID) -> tuple[str, int]:
-    """Say which part of a pasted signature differs. Nothing is stored, nothing secret is shown."""
+    """Report the differing part of a pasted signature. Stores nothing and shows no secret."""
     back = url_for("deliveries.show", public_id=public_id, **carried())
     return signature_page(delivery_presenter.page_of(find_delivery(public_id)), back)
 
 
 def signature_page(page: DeliveryPage, back: str) -> tuple[str, int]:
-    """Return the form and its result. `back`: where the delivery is shown."""
+    """Return the form with its result, and the status code. `back` is the delivery's URL."""
     form, found, status = SignatureForm(), None, None
     if form.validate_on_submit():
         with refusals_in(form):

@@ -1,4 +1,4 @@
-"""A delivery's place in the list in which it was found: previous, next, and the way back."""
+"""Find a delivery's neighbors in the list it was opened from, and the URL back to the list."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -20,14 +20,17 @@ from portal.web.frame.layout import RETRIED, page_url
 
 CURSOR: Final = "cursor"
 LONGEST_LABEL: Final = 60
-# Filters that leave what is still to be sent.
+# Status filters that match only deliveries still to be sent.
 OPEN_ALONE: Final = (StatusFilter.QUEUED, StatusFilter.RETRYING, StatusFilter.OPEN)
 
 
 @dataclass(frozen=True, slots=True)
 class OtherList:
-    """A list that is not the log. `path`: its own; `wanted`: what is in it, by what the path names,
-    None where no filter tells; `label`: what it is called beside one of its deliveries."""
+    """A list other than the log.
+
+    `path` matches its path. `wanted` returns its filter for the path's `named` group, and is None
+    if no filter describes the list. `label` names the list on the page of one of its deliveries.
+    """
 
     path: re.Pattern[str]
     wanted: Callable[[str], LogFilter] | None
@@ -53,8 +56,11 @@ OTHERS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class ListPlace:
-    """`label` and `url` lead back; `previous` and `following` are addresses, empty where the list
-    ends. `carried`: what every further address of this delivery says as well."""
+    """A delivery's place in a list.
+
+    `label` and `url` lead back. `previous` and `following` are URLs, empty at the ends of the list.
+    `carried` are query parameters for every other URL of this delivery.
+    """
 
     label: str
     url: str
@@ -64,14 +70,14 @@ class ListPlace:
 
 
 def place_of(delivery: DeliveryDetail) -> ListPlace:
-    """Find the place of a delivery in the list that the address of its page tells of."""
+    """Find a delivery's place in the list that its page's URL names."""
     form = LogFilterForm(request.args)
     if not form.validate():
         return ListPlace("Deliveries", url_for("deliveries.index"))
     if other := request.args.get(LIST):
         return _in_other(delivery, local_path(other))
     log_filter, order, kept = form.chosen(), log_order(), carried()
-    if order.by == NEXT:  # which changes: what stands beside it now, need not a minute later
+    if order.by == NEXT:  # neighbors change within minutes in this order
         back = url_for("deliveries.index", **kept, _anchor=row_id(delivery.public_id))
         return ListPlace(_label(form, delivery), back, carried=kept)
     neighbours = find_neighbours(log_filter, delivery.row_id, oldest_first=order.is_reversed)
@@ -86,12 +92,12 @@ def place_of(delivery: DeliveryDetail) -> ListPlace:
 
 
 def carried() -> dict[str, Any]:
-    """Return what the address of a delivery says of its list."""
+    """Return the URL's query parameters that identify the list."""
     return _of_list(request.args.to_dict(flat=False))
 
 
 def delivery_url(public_id: UUID, back: str) -> str:
-    """Return the address of a delivery that stands in the list whose address is `back`."""
+    """Return the URL of a delivery in the list at the URL `back`."""
     address = list_of(back)
     parts = urlsplit(address)
     kept: dict[str, Any] = {} if len(address) > LONGEST_ADDRESS else {LIST: address}
@@ -119,7 +125,7 @@ def _of_list(asked: Mapping[str, list[str]]) -> dict[str, Any]:
 
 
 def _beside(public_id: UUID | None) -> str:
-    """Return the page of a neighbour, which finds its own page of the list."""
+    """Return a neighbor's URL without the cursor, because that page finds its own."""
     if public_id is None:
         return ""
     onward = {name: value for name, value in carried().items() if name != CURSOR}
@@ -127,7 +133,7 @@ def _beside(public_id: UUID | None) -> str:
 
 
 def _label(form: LogFilterForm, delivery: DeliveryDetail) -> str:
-    """Return the filters in force in a few words."""
+    """Return the active filters in a few words."""
     words = [
         delivery.asset_tag if field.name == "asset" else shown(field)
         for field in form
@@ -141,20 +147,20 @@ WHEN, NEXT = "when", "next"
 
 
 def log_order() -> ListOrder:
-    """Return the order that the address asks for; by the next attempt only where all have one."""
+    """Return the order in the URL. Only open deliveries all have a next attempt to sort by."""
     if request.args.get(SORT) == NEXT and is_open_alone():
         return ListOrder({WHEN: True, NEXT: False}, WHEN, NEXT, falls=False)
     return order_in({WHEN: True}, WHEN)
 
 
 def is_open_alone() -> bool:
-    """Return whether the address asks for open deliveries alone."""
+    """Return whether the URL's status filter matches only open deliveries."""
     status = request.args.get("status") or ""
     return (EARLIER.get(status) or status) in OPEN_ALONE
 
 
 def next_heading(order: ListOrder) -> dict[str, str]:
-    """Return the address and the present order of the next attempt, for its heading."""
+    """Return the sort URL and the current order for the next attempt's column heading."""
     if order.by == NEXT:
         return {"url": page_url(sort=None, cursor=None), "order": "ascending"}
     narrowed = {} if is_open_alone() else {"status": StatusFilter.OPEN}
@@ -162,24 +168,24 @@ def next_heading(order: ListOrder) -> dict[str, str]:
 
 
 def here() -> str:
-    """Return the address of the list that is being shown."""
+    """Return the URL of the current list."""
     return request.script_root + request.full_path.rstrip("?")
 
 
 def place_in(back: str, public_id: UUID) -> str:
-    """Return the address of a list (`local_path` of it) at the line of this delivery."""
+    """Return the local URL of a list at this delivery's row."""
     parts = urlsplit(list_of(back))
     query = urlencode([*parse_qsl(parts.query), (RETRIED, str(public_id))])
     return urlunsplit(("", "", parts.path, query, row_id(public_id)))
 
 
 def list_of(back: str) -> str:
-    """Return the address of a list (`local_path` of it) without anybody's last press in it."""
+    """Return the local URL of a list without the marker of the last retried delivery."""
     parts = urlsplit(local_path(back))
     kept = [pair for pair in parse_qsl(parts.query) if pair[0] != RETRIED]
     return urlunsplit(("", "", parts.path, urlencode(kept), ""))
 
 
 def row_id(public_id: UUID) -> str:
-    """Return the id of a line in its page."""
+    """Return the HTML id of a delivery's row."""
     return f"delivery-{public_id}"

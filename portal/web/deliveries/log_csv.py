@@ -1,4 +1,4 @@
-"""The log as lines: for programs, and for people who open it in a spreadsheet."""
+"""Export the log as CSV rows, for programs and for people with a spreadsheet."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -16,7 +16,7 @@ from portal.web.frame.wording import zone
 
 
 def _local(at: datetime | None, local: ZoneInfo) -> str:
-    """Say "2026-05-03 18:00:12": a time to any spreadsheet, whatever its language."""
+    """Return "2026-05-03 18:00:12", which spreadsheets in any language read as a time."""
     return f"{at.astimezone(local):%Y-%m-%d %H:%M:%S}" if at else ""
 
 
@@ -46,7 +46,7 @@ COLUMNS: Final[Mapping[str, Callable[[LogRow], object]]] = {
     "dismissed_at": lambda row: row.dismissed_at,
     "dismissed_reason": lambda row: row.dismissed_reason,
 }
-# For people; the second value is what the receiver said.
+# For people. The functions take the row, its remark, and the time zone.
 HEADINGS: Final[Mapping[str, Callable[[LogRow, str, ZoneInfo], object]]] = {
     "Time ({zone})": lambda row, _, local: _local(row.created_at, local),
     "Event": lambda row, *_: event_name(row.event),
@@ -81,11 +81,11 @@ def lines(rows: Iterator[LogRow]) -> Iterator[Sequence[object]]:
 def lines_for_people(
     rows: Iterator[LogRow], *, by_failure: bool = False
 ) -> Iterator[Sequence[object]]:
-    """Yield the same in the page's words, with times in the reader's zone as Excel takes them.
+    """Yield rows in the page's words, with times in the reader's zone as Excel takes them.
 
-    `by_failure`: the rows were asked for by the time of a failed attempt, which they tell, too.
+    `by_failure` adds the time of the failed attempt by which the rows were filtered.
     """
-    # Who reads is known now, and no longer when the lines are sent.
+    # The reader is known now, but no longer when the response streams the rows.
     return _lines_for_people(rows, zone(), by_failure=by_failure, with_content=shows_content())
 
 
@@ -95,9 +95,9 @@ def _lines_for_people(
     failed = ("Failed ({zone})",) if by_failure else ()
     yield [heading.format(zone=local.key) for heading in (*failed, *HEADINGS)]
     while chunk := list(islice(rows, EXPORT_CHUNK)):
-        said = remarks(chunk, with_content=with_content)
+        remarks_by_id = remarks(chunk, with_content=with_content)
         session().rollback()
         for row in chunk:
             when = (_local(row.failure and row.failure.at, local),) if failed else ()
-            remark = said.get(row.public_id, "")
+            remark = remarks_by_id.get(row.public_id, "")
             yield (*when, *(read(row, remark, local) for read in HEADINGS.values()))

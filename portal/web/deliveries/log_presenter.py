@@ -1,4 +1,4 @@
-"""The log in words: its lines, tabs and filters, and where its buttons lead."""
+"""Present the log's rows, tabs, filters, and the URLs of its buttons."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -75,27 +75,27 @@ COUNTED: Final = (
     StatusFilter.RETRYING,
     StatusFilter.ON_HOLD,
 )
-# What a bulk retry can send; the others wait for something else, or have to be restored.
+# Statuses that a bulk retry can send. Others wait for something or have to be restored first.
 IN_BULK: Final = (DeliveryStatus.RETRYING, DeliveryStatus.FAILED, DeliveryStatus.DELIVERED)
-# What *Resume now* sends.
+# Status filters whose deliveries *Resume now* sends.
 SENT_BY_RESUME: Final = frozenset({StatusFilter.QUEUED, StatusFilter.RETRYING, StatusFilter.OPEN})
-# Why others of these statuses can't be retried together with them.
+# Reasons that some deliveries of a retryable status can't be retried.
 OTHERS: Final = "already queued, in a bulk retry, or for a webhook that’s off"
 NO_FILTERS: Final = frozenset({"all", "cursor", SORT, RETRIED})
 OF_A_PROBLEM: Final = frozenset({"status", "webhook", "reason", "code"})
-# The orders of the log, as its address says them.
+# The orders of the log by their query values.
 ORDERS: Final = (("", "Newest first"), (WHEN, "Oldest first"))
 NEXT_ORDER: Final = (NEXT, "Next attempt first")
 EXPORT_HINT: Final = f"All pages, up to the newest {number(EXPORT_LIMIT)}"
 MOST_REMARKED: Final = 120  # characters
 
 
-# With what the list's templates ask of it.
+# Includes re-exports for the list's templates.
 __all__ = ["delivery_url", "event_name", "here", "next_heading", "row_id"]
 
 
 def is_narrowed(log_filter: LogFilter) -> bool:
-    """Return whether it asks for more than a status and a webhook."""
+    """Return whether the filter has more than a status and a webhook."""
     return log_filter != LogFilter(status=log_filter.status, webhook=log_filter.webhook)
 
 
@@ -103,11 +103,11 @@ def tabs(
     log_filter: LogFilter | None = None,
     within: Matches | None = None,
 ) -> list[Tab]:
-    """Return All, Needs attention, Queued …, then Bulk retries, as seen under the log's filter or,
-    without one, on the page of bulk retries.
+    """Return the log's tabs and the tab of bulk retries.
 
-    A number says what its tab shows: there is none where more match than are counted. `within`:
-    what matches the other filters, if any.
+    Without `log_filter`, the page of bulk retries is the current one. `within` counts the matches
+    of the other filters, if there are any. Tabs have no number if more deliveries match than are
+    counted.
     """
     numbers: dict[StatusFilter | None, int] = {}
     if within and not within.is_more:
@@ -119,7 +119,7 @@ def tabs(
         numbers[StatusFilter.ATTENTION] = _attention(here)
     shown_by = log_filter.status if log_filter else None
     if log_filter and log_filter.webhook and numbers.get(StatusFilter.ATTENTION):
-        # All that is undelivered at a webhook in trouble needs attention.
+        # All undelivered deliveries of a webhook with problems need attention.
         is_all = shown_by is StatusFilter.UNDELIVERED
         shown_by = StatusFilter.ATTENTION if is_all else shown_by
     parts = [
@@ -145,14 +145,17 @@ def tabs(
 
 
 def _attention(webhook: UUID | None) -> int:
-    """Count what needs attention, as the navigation does; of one webhook, what is undelivered."""
+    """Count deliveries that need attention, as the navigation does.
+
+    For one webhook, these are its undelivered deliveries.
+    """
     if webhook is None:
         return trouble_totals().undelivered
     return log_pages.count(StatusFilter.ATTENTION, webhook)
 
 
 def chips(form: LogFilterForm, rows: Sequence[LogRow]) -> list[dict[str, str]]:
-    """Return the filters in force by their names, each with the address without it."""
+    """Return the active filters, each with the URL that removes it."""
     asset = rows[0].asset_tag if rows else form.asset.data
     values = {form.asset.name: asset, form.time.name: time_words(form.time.data or "")}
     return [
@@ -167,8 +170,10 @@ def chips(form: LogFilterForm, rows: Sequence[LogRow]) -> list[dict[str, str]]:
 
 
 def failed_url(form: LogFilterForm) -> str:
-    """Return where what failed in a time is listed, in place of what was stored in it; blank where
-    the filter asks for no time, or for that already."""
+    """Return the URL that applies the chosen time to failed attempts instead of storage.
+
+    Return "" if the filter has no time or already does so.
+    """
     span = form.time.data or ""
     if span.startswith(FAILED) or not (span or form.since.data or form.until.data):
         return ""
@@ -176,13 +181,13 @@ def failed_url(form: LogFilterForm) -> str:
 
 
 def answers_url(form: LogFilterForm) -> str:
-    """Return the search of answers for the words that found no delivery."""
+    """Return the URL that searches responses for the text that found no delivery."""
     text = form.q.data or ""
     return page_url(q=None, answer=text, cursor=None) if text and not form.answer.data else ""
 
 
 def counts_of_asset(asset_id: int) -> list[tuple[str, str]]:
-    """Say "3 on hold", with where they are listed: of each status that there is."""
+    """Return "3 on hold" and its log URL for each status of the asset's deliveries."""
     counts = log_pages.count_of_asset(asset_id)
     return [
         (
@@ -195,13 +200,13 @@ def counts_of_asset(asset_id: int) -> list[tuple[str, str]]:
 
 
 def failures_url(begins: datetime, ends: datetime) -> str:
-    """Return the list of deliveries of which an attempt failed in between."""
+    """Return the log URL of deliveries with a failed attempt between the two times."""
     since, until = _in_address(begins), _in_address(ends)
     return url_for("deliveries.index", time=failed_in(), since=since, until=until)
 
 
 def span_url(span: Span, webhook: UUID | None = None) -> str:
-    """Return where the deliveries of a chart's bar are listed: those that failed in it, if any."""
+    """Return the log URL of a chart bar's deliveries, only the failed ones if there are any."""
     time = failed_in() if span.failed_attempts else None
     since, until = _in_address(span.begins), _in_address(span.ends)
     return url_for("deliveries.index", time=time, since=since, until=until, webhook=webhook)
@@ -212,15 +217,17 @@ def _in_address(at: datetime) -> str:
 
 
 def matches_words(found: Matches) -> str:
-    """Say "141 matches", "1 match", "10,000+ matches"."""
+    """Return "141 matches", "1 match", or "10,000+ matches"."""
     many = counted(found.total)
     many = f"{many.rstrip('+')}+" if found.is_more else many
     return f"{many} {'match' if many == '1' else 'matches'}"
 
 
 def statuses_words(found: Matches) -> str:
-    """Say "14 on hold, 9 delivered. 7 can be retried." of what matches, where all of it was counted
-    and it is not all the same."""
+    """Return "14 on hold, 9 delivered. 7 can be retried." for the matches.
+
+    Return "" if not all matches were counted. Statuses are left out if all have the same one.
+    """
     if found.is_more:
         return ""
     words = by_status(found.statuses)
@@ -236,7 +243,7 @@ def statuses_words(found: Matches) -> str:
 
 
 def all_words(verb: str, many: int, found: Matches) -> str:
-    """Say "Retry all 96", "Retry 7" of more, without numbers where more match than are counted."""
+    """Return "Retry all 96", "Retry 7", or "Retry all" if not all matches were counted."""
     if found.is_more:
         return f"{verb} all"
     if many == found.total > 1:
@@ -245,48 +252,46 @@ def all_words(verb: str, many: int, found: Matches) -> str:
 
 
 def orders() -> tuple[tuple[str, str], ...]:
-    """Return the orders that can be chosen under the filter of the address."""
+    """Return the orders available under the URL's filter."""
     return (*ORDERS, NEXT_ORDER) if is_open_alone() else ORDERS
 
 
 def order_words(order: ListOrder) -> str:
-    """Say in which order the list is."""
     if order.by == NEXT:
         return "Next attempt first."
     return "Oldest first." if order.is_reversed else "Newest first."
 
 
 def retry_all_url() -> str:
-    """Return where people are asked before all that the filters leave is retried."""
+    """Return the URL of the confirmation for retrying all filtered deliveries."""
     return url_for("batches.confirm", **{**filters_in_force(), "all": "1"})
 
 
 def dismiss_all_url() -> str:
-    """Return where people are asked before all that the filters leave is dismissed."""
+    """Return the URL of the confirmation for dismissing all filtered deliveries."""
     return url_for("dismissals.dismiss", **{**filters_in_force(), "all": "1"})
 
 
 def is_searched() -> bool:
-    """Return whether the address asks for anything but the whole log from its beginning."""
+    """Return whether the URL filters the log."""
     return any(value for name, value in request.args.items() if name not in NO_FILTERS)
 
 
 def looks_for_problems() -> bool:
-    """Return whether the address asks for what needs attention, and beside it for no more than a
-    problem does: its webhook and its reason."""
+    """Return whether the URL asks for "needs attention", and at most a webhook and reason."""
     asked = {name for name, value in request.args.items() if value and name not in NO_FILTERS}
     return request.args.get("status") == StatusFilter.ATTENTION and asked <= OF_A_PROBLEM
 
 
 def filters_in_force() -> dict[str, Any]:
-    """Return what the address asks for, as the values of another one."""
+    """Return the URL's filters as query values for another URL."""
     return {name: request.args.getlist(name) for name in request.args if name not in NO_FILTERS}
 
 
 def result(row: LogRow) -> str:
-    """Say how the last attempt ended, or the last failed one of the time that is asked for.
+    """Return the result of the last attempt, or of the last failed one in the filtered time.
 
-    What was delivered has one result, whatever failed before or since.
+    A delivered one has one result, regardless of failures before or since.
     """
     if row.failure and row.status is not DeliveryStatus.DELIVERED:
         return title(Reason(row.failure.reason or Reason.INTERRUPTED), row.failure.code)
@@ -297,13 +302,15 @@ def result(row: LogRow) -> str:
 
 
 def status_note(row: LogRow) -> str:
-    """Return what a line says beside its status."""
+    """Return the note beside a row's status."""
     return NOTES[row.status](row)
 
 
 def next_attempt(row: LogRow) -> datetime | str:
-    """Return when it is attempted next, a time to come, or what that waits for; blank where no
-    attempt is planned."""
+    """Return the future time of the next attempt, or words such as "When turned on".
+
+    Return "" if no attempt is planned.
+    """
     if row.status is DeliveryStatus.ON_HOLD:
         if row.is_webhook_active:
             return ""
@@ -315,22 +322,22 @@ def next_attempt(row: LogRow) -> datetime | str:
 
 
 def by_event(rows: Sequence[LogRow]) -> list[list[LogRow]]:
-    """Put neighbors of one event together."""
+    """Group adjacent rows of the same event."""
     return [list(group) for _, group in groupby(rows, key=lambda row: row.event_id)]
 
 
 def may_retry(row: LogRow) -> bool:
-    """Return whether a Retry is offered: where it would be taken."""
+    """Return whether a retry would be accepted and is therefore offered."""
     return why_not_retry(row.eligibility) is None and not sending_stop()
 
 
 def may_overtake(row: LogRow) -> bool:
-    """Return whether a Retry could go out of turn, which has to be asked about first."""
-    return row.is_in_order and row.next_try_at is None  # nor has one that waits for an older one
+    """Return whether a retry could be sent out of order, which needs confirmation."""
+    return row.is_in_order and row.next_try_at is None  # None also behind an older one
 
 
 def doubtful(rows: Sequence[LogRow]) -> frozenset[UUID]:
-    """Return those that count as delivered although the answer's text speaks of an error."""
+    """Return the ids of delivered ones whose response mentions an error."""
     arrived = [
         row
         for row in rows
@@ -341,8 +348,10 @@ def doubtful(rows: Sequence[LogRow]) -> frozenset[UUID]:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The result of a line: `text`, and below it what else is known. Tones: danger, soft, or none.
-    `is_taken`: it is in a bulk retry now."""
+    """A row's result. `below` has further details. Tones are danger, soft, or none.
+
+    `is_taken` means that the delivery is in a bulk retry now.
+    """
 
     text: str
     below: str = ""
@@ -351,7 +360,7 @@ class Result:
 
 
 def results(rows: Sequence[LogRow]) -> dict[UUID, Result]:
-    """Return the results of the lines of a page."""
+    """Return the results of a page's rows by public id."""
     is_doubtful, taken = doubtful(rows), taken_words(rows)
     beside = remarks(rows, with_content=shows_content())
     causes = _causes(rows)
@@ -369,10 +378,10 @@ def results(rows: Sequence[LogRow]) -> dict[UUID, Result]:
 
 
 def _causes(rows: Sequence[LogRow]) -> dict[UUID, str]:
-    """Return why webhooks are paused whose deliveries are queued behind that."""
+    """Return the causes of the pauses that keep these rows queued, by webhook."""
     if not any(row.status is DeliveryStatus.QUEUED and pause_words(row) for row in rows):
         return {}
-    return {each.public_id: causes_words(each.causes) for each in in_trouble()}
+    return {backlog.public_id: causes_words(backlog.causes) for backlog in in_trouble()}
 
 
 def _doubtful(row: LogRow) -> Result:
@@ -401,25 +410,25 @@ def _joined(*parts: str) -> str:
 
 
 def remarks(rows: Sequence[LogRow], *, with_content: bool) -> dict[UUID, str]:
-    """Return what is known beside the results of a page: the response that was looked for, else why
-    it failed before a Retry failed for another reason, else what the receiver said.
+    """Return a remark beside the result of each row that has one.
 
-    `with_content`: whether the reader may see what receivers said.
+    It is the response that was searched for, else the cause before a retry failed for another
+    reason, else the receiver's response. `with_content` means that the user may see responses.
     """
     if not with_content:
         rows = [_without_content(row) for row in rows]
     sought = {row.public_id: _sought(row.said) for row in rows if row.said}
-    then = {row.public_id: _failed_then(row, row.failure) for row in rows if row.failure}
+    failures = {row.public_id: _failed_then(row, row.failure) for row in rows if row.failure}
     rows = [row for row in rows if not (row.failure or row.said)]
     failed = {row.id: row.public_id for row in rows if row.reason}
     tried = [row.id for row in rows if row.reason and row.attempts > 1]
     earlier = earlier_reasons(session(), tried)
     silent = [row_id for row_id in failed if row_id not in earlier] if with_content else []
-    said = answers_of(silent)
+    responses = answers_of(silent)
     by_row = {row_id: f"Earlier: {reason.words}" for row_id, reason in earlier.items()}
-    by_row |= {row_id: line for row_id, text in said.items() if (line := said_in(text))}
-    now = {failed[row_id]: remark for row_id, remark in by_row.items()}
-    return now | {row_id: remark for row_id, remark in then.items() if remark} | sought
+    by_row |= {row_id: line for row_id, text in responses.items() if (line := said_in(text))}
+    current = {failed[row_id]: remark for row_id, remark in by_row.items()}
+    return current | {row_id: remark for row_id, remark in failures.items() if remark} | sought
 
 
 def _without_content(row: LogRow) -> LogRow:
@@ -427,18 +436,18 @@ def _without_content(row: LogRow) -> LogRow:
 
 
 def _failed_then(row: LogRow, failure: Failure) -> str:
-    """Return the response of then; of what was delivered, why it failed as well."""
-    said = said_in(failure.said)
+    """Return the response to the failed attempt, after its cause if it was delivered since."""
+    response = said_in(failure.said)
     if row.status is not DeliveryStatus.DELIVERED:
-        return said
+        return response
     words = title(Reason(failure.reason or Reason.INTERRUPTED), failure.code)
-    return ": ".join(filter(None, (words, said)))
+    return ": ".join(filter(None, (words, response)))
 
 
 def same_answer_url(webhook: UUID, text: str) -> str:
-    """Return the list of all that was answered so; blank where that could not be found."""
+    """Return the log URL of all deliveries with this response, or "" if a search can't find it."""
     said = said_in(text)
-    # What was put together of two lines, or had escapes, stands nowhere in it like this.
+    # A sentence joined from two lines or freed of escapes doesn't occur in the text verbatim.
     is_there = said and said in text
     return url_for("deliveries.index", webhook=webhook, answer=said) if is_there else ""
 
@@ -449,30 +458,30 @@ def _sought(said: Said) -> str:
 
 
 def said_in(text: str) -> str:
-    """Return what a response says, in a sentence of the receiver's own."""
+    """Return the response's message in a sentence of the receiver's own."""
     return _short(sentence_in(text))
 
 
 def _short(text: str) -> str:
-    """Written by somebody else: on one line, and without what a terminal would act on."""
+    """Return untrusted text on one line, without control characters for terminals."""
     return " ".join(harmless(text).split())[:MOST_REMARKED]
 
 
 @dataclass(frozen=True, slots=True)
 class Retried:
-    """State of the Retry of a line. `is_live`: it is likely to change soon."""
+    """The state of a row's retry. `is_live` means that it is likely to change soon."""
 
     outcome: RetryOutcome | None
     is_live: bool
 
 
 def retried(row: LogRow) -> Retried | None:
-    """Return the state of this line's Retry, if the address names it."""
+    """Return the state of this row's retry, if the URL names the row."""
     return find_retried(row.public_id) if row.public_id == _named() else None
 
 
 def find_retried(public_id: UUID) -> Retried | None:
-    """Return the same of a delivery that is meant; None where it is no longer kept."""
+    """Return the state of a delivery's retry, or None if the delivery is no longer stored."""
     try:
         delivery = delivery_for_reader(public_id)
     except NotFound:
@@ -481,7 +490,7 @@ def find_retried(public_id: UUID) -> Retried | None:
 
 
 def with_retried(page: Page[LogRow], order: ListOrder) -> list[LogRow]:
-    """Return the lines of a page, and the one that was retried, whatever it is by now."""
+    """Return a page's rows and the retried one, even if it no longer matches."""
     rows, named = list(page.rows), _named()
     if named is not None and all(row.public_id != named for row in rows):
         rows += log_pages.latest(LogFilter(delivery=named), 1)
@@ -491,7 +500,7 @@ def with_retried(page: Page[LogRow], order: ListOrder) -> list[LogRow]:
 
 
 def find_row(public_id: UUID) -> LogRow:
-    """Return the line of a delivery. Raises `NotFound`."""
+    """Return a delivery's row. Raises `NotFound`."""
     rows = log_pages.latest(LogFilter(delivery=public_id), 1)
     if not rows:
         raise NotFound(GONE)

@@ -1,4 +1,4 @@
-"""The page of one delivery: what is wrong, who has to act, what to do, and what may be done."""
+"""Present one delivery's page with its diagnosis, next steps, and possible actions."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -68,14 +68,14 @@ RESULTS: Final = {"success": "Delivered", "danger": "Failed"}
 
 
 class Verdict(NamedTuple):
-    """Its state and cause as a heading, and the sentences below."""
+    """The state and cause as a heading, with the sentences below it."""
 
     title: str
     text: str
 
 
 class Fact(NamedTuple):
-    """One fact of the diagnosis; `small`: what is said below it, a link with `url`."""
+    """One fact of the diagnosis. `small` appears below it, as a link if there is a `url`."""
 
     label: str
     value: str
@@ -85,10 +85,11 @@ class Fact(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryPage:
-    """Everything that the templates print. `draft`: the unsaved webhook whose test it is.
+    """Data for the templates.
 
-    `of_act`: how many the act that dismissed it did, which still are. `earlier`: why it failed
-    before a manual retry failed for another reason. `siblings`: to whom else its event went.
+    `draft` is the unsaved webhook of a test. `of_act` counts the deliveries that the same act
+    dismissed and that still are dismissed. `earlier` is the cause before a manual retry failed for
+    another reason. `siblings` are the event's deliveries to other webhooks.
     """
 
     delivery: DeliveryDetail
@@ -110,18 +111,16 @@ class DeliveryPage:
 
     @property
     def heading(self) -> str:
-        """Return the page's heading."""
         name = event_name(self.delivery.event)
         return f"Test: {name}" if self.delivery.is_test else name
 
     @property
     def tag(self) -> Tag:
-        """Return its status as people see it."""
         return DELIVERY[self.delivery.status]
 
     @property
     def verdict(self) -> Verdict:
-        """Return its state, its cause and what happens next."""
+        """Return the state, the cause, and the outlook."""
         delivery, outlook, last = self.delivery, self.outlook, self.delivery.last_attempt
         if self.is_delivered:
             return _delivered(delivery)
@@ -139,12 +138,11 @@ class DeliveryPage:
 
     @property
     def outlook(self) -> Outlook:
-        """Return what keeps it, what comes next, and when."""
         return outlook_of(self.delivery)
 
     @property
     def facts(self) -> Iterator[Fact]:
-        """Yield where the cause is, when it goes next, and what was tried before."""
+        """Yield the side of the cause, the next attempt, the last retry, and earlier attempts."""
         delivery, earlier = self.delivery, self.earlier
         if self.explanation:
             side, title = self.explanation.side, self.explanation.title
@@ -160,7 +158,7 @@ class DeliveryPage:
 
     @property
     def steps(self) -> Iterator[Advice]:
-        """Yield what mends the cause, and what lets it go."""
+        """Yield the step that fixes the cause, then the step that lets the delivery be sent."""
         delivery, reason, explained = self.delivery, self.reason, self.explanation
         if delivery.is_webhook_deleted or self.is_dismissed:
             return
@@ -196,7 +194,7 @@ class DeliveryPage:
 
     @property
     def retry_step(self) -> str:
-        """Say who retries when, where a retry could go; else empty."""
+        """Return the sentence about who retries and when, or "" if a retry isn't possible."""
         delivery = self.delivery
         if self.why_not_retry or self.taken or delivery.status not in UNDELIVERED:
             return ""
@@ -206,7 +204,7 @@ class DeliveryPage:
 
     @property
     def retry_effect(self) -> str:
-        """Say what a retry does now."""
+        """Return the effect of a retry now, in words."""
         delivery = self.delivery
         if delivery.waits_for is WaitsFor.RECEIVER:
             return "Makes one attempt now, although sending is paused"
@@ -219,41 +217,41 @@ class DeliveryPage:
 
     @property
     def who_acts(self) -> str:
-        """Say "The receiver’s team", "You", "An administrator"; empty where nothing is wrong."""
+        """Return "The receiver’s team", "You", "An administrator", or "" if nothing is wrong."""
         if self.reason is None or self.delivery.is_webhook_deleted or self.is_dismissed:
             return ""
-        found = self.meaning_of_failure
+        meant = self.meaning_of_failure
         if self._needs_only_retry:
             return _who_may(RETRY)
         if self._needs_only_test:
             return _who_may(TEST)
         if self._passes:
             return "No action needed"
-        if found and found.who:
-            return f"{found.who[:1].upper()}{found.who[1:]}"
-        step = step_of(self.reason, found)
+        if meant and meant.who:
+            return f"{meant.who[:1].upper()}{meant.who[1:]}"
+        step = step_of(self.reason, meant)
         return _who_may(step.permission) if step else "The receiver’s team"
 
     @property
     def _passes(self) -> bool:
-        """Return whether what failed usually ends without anyone."""
+        """Return whether this failure usually ends without intervention."""
         return passes(self.reason, self.meaning_of_failure)
 
     @property
     def _needs_only_retry(self) -> bool:
-        """Return whether it does, but no automatic attempt of this delivery is left."""
+        """Return whether the failure passes by itself, but no automatic attempt is left."""
         has_ended = self.delivery.status is DeliveryStatus.FAILED
         return self._passes and has_ended and bool(self.retry_step)
 
     @property
     def _needs_only_test(self) -> bool:
-        """Return whether it does, but this is a test, which isn't retried."""
+        """Return whether the failure passes by itself, but a test isn't retried."""
         has_ended = self.delivery.status is DeliveryStatus.FAILED
         return self._passes and has_ended and self.delivery.is_test
 
     @property
     def update(self) -> str:
-        """Return what to tell the receiver's team; empty where there is nothing to tell."""
+        """Return the update for the receiver's team, or "" if there is nothing to tell."""
         delivery, last = self.delivery, self.delivery.last_attempt
         if delivery.is_test or last is None:
             return ""
@@ -293,43 +291,45 @@ class DeliveryPage:
 
     @property
     def proof_title(self) -> str:
-        """Return what the update proves of a delivery that arrived."""
+        """Return the title of an update about a delivery that arrived."""
         arrivals = self.delivery.arrivals
         proves_less = bool(arrivals) and _meaning(arrivals[0]) is not None
         return "Proof of sending" if proves_less else "Proof of delivery"
 
     @property
     def meaning_of_failure(self) -> Meaning | None:
-        """Return what the last attempt's response means; None where all is well, or its code says
-        all there is."""
+        """Return the meaning of the last attempt's response.
+
+        Return None if nothing failed, or if the code says everything.
+        """
         last = self.delivery.last_attempt
         return _meaning(last) if self.reason and last else None
 
     @property
     def meaning(self) -> str:
-        """Return what the response that is shown means, where its code doesn’t say it all."""
-        found = _meaning(self.answered) if self.answered else None
-        return found.happened if found else ""
+        """Return the meaning of the displayed response, or "" if the code says everything."""
+        meant = _meaning(self.answered) if self.answered else None
+        return meant.happened if meant else ""
 
     @property
     def meaning_beside(self) -> str:
-        """Return the same, unless the verdict says it."""
-        said = self.meaning
-        return "" if said.rstrip(".") in " ".join(self.verdict) else said
+        """Return `meaning`, or "" if the verdict already says it."""
+        words = self.meaning
+        return "" if words.rstrip(".") in " ".join(self.verdict) else words
 
     @property
     def answer(self) -> str:
-        """Return the response's text; of a web page what its reader sees."""
+        """Return the response's text, or the visible text of a web page."""
         return text_of_page(self.source) or self.source
 
     @property
     def source(self) -> str:
-        """Return the response as it came, without what a terminal acts on."""
+        """Return the response as it came, without control characters for terminals."""
         return harmless(self.answered.response_text) if self.answered else ""
 
     @property
     def answer_note(self) -> str:
-        """Say "500 · 40 bytes · attempt 10"."""
+        """Return "500 · 40 bytes · attempt 10"."""
         if self.answered is None:
             return ""
         size = size_in_words(len(self.answered.response_text.encode()))
@@ -338,12 +338,12 @@ class DeliveryPage:
 
     @property
     def is_answer_older(self) -> bool:
-        """Return whether the last attempt got no response, and an earlier one's is shown."""
+        """Return whether an earlier response is shown because the last attempt got none."""
         return self.answered is not self.delivery.last_attempt
 
     @property
     def is_doubtful(self) -> bool:
-        """Return whether it counts as delivered although the response speaks of an error."""
+        """Return whether it counts as delivered although the response mentions an error."""
         answered = self.answered
         if answered is None or not answered.is_delivered:
             return False
@@ -352,8 +352,10 @@ class DeliveryPage:
 
     @property
     def same_answer_url(self) -> str:
-        """Return where the log lists all to its webhook that got this response; blank where nothing
-        is wrong with it, or nothing was said."""
+        """Return the log URL of the webhook's deliveries with the same response.
+
+        Return "" if nothing is wrong with it or it is blank.
+        """
         is_well = self.answered and self.answered.is_delivered and not self.is_doubtful
         if self.answered is None or self.draft or is_well:
             return ""
@@ -361,7 +363,7 @@ class DeliveryPage:
 
     @property
     def announcement(self) -> str:
-        """Return what a screen reader says when the status changes."""
+        """Return the screen reader's text for a change of status."""
         if self.is_live:
             return self.tag.word
         retried = self.retry.sentence if self.retry else ""
@@ -370,18 +372,18 @@ class DeliveryPage:
 
     @property
     def help_url(self) -> str:
-        """Return where the help explains why it did not arrive."""
+        """Return the URL of the help about the reason it did not arrive."""
         last = self.delivery.last_attempt
         return help_url(self.reason or Reason.INTERRUPTED, last.code if last else None)
 
     @property
     def once(self) -> str:
-        """A token for the button that tests again."""
+        """Return a one-time token for the button that tests again."""
         return str(uuid4())
 
     @property
     def kept_until(self) -> datetime | None:
-        """Return when it goes, once it is no longer retried."""
+        """Return the time of its deletion, once it is no longer retried."""
         return kept_until(self.delivery.finished_at)
 
     @property
@@ -391,12 +393,12 @@ class DeliveryPage:
 
     @property
     def is_delivered(self) -> bool:
-        """Return whether sending it once more has to be asked about first."""
+        """Return whether resending it needs confirmation."""
         return self.delivery.status is DeliveryStatus.DELIVERED
 
 
 def page_of(delivery: DeliveryDetail, draft: UUID | None = None) -> DeliveryPage:
-    """Put a delivery into words. `draft`: whose test before saving it is."""
+    """Build the page of a delivery. `draft` is the unsaved webhook of a test."""
     answered = [part for part in delivery.attempts if part.code or part.response_headers]
     reason = _reason(delivery)
     return DeliveryPage(
@@ -432,7 +434,7 @@ def _who_may(permission: str) -> str:
 
 
 def _reason(delivery: DeliveryDetail) -> Reason | None:
-    """Return why the last attempt failed, or why there was none; None when all is well."""
+    """Return the reason the last attempt failed or none was made, or None if all is well."""
     last = delivery.last_attempt
     if last is None:
         return Reason(delivery.reason) if delivery.reason else None
@@ -446,7 +448,7 @@ def _explained(delivery: DeliveryDetail, reason: Reason) -> Explanation:
     total = last.phases.get("total")
     explained = explain(
         reason,
-        # A name is looked up of a host. All else the receiver did.
+        # A DNS lookup fails for the host. All other failures are the receiver's.
         host=host_of(last.url) if reason is Reason.DNS else delivery.webhook_name,
         seconds=round(total / 1000, 1) if total else None,
         time=to_the_second(last.started_at),
@@ -473,7 +475,10 @@ def _delivered(delivery: DeliveryDetail) -> Verdict:
 
 
 def _turn_on(delivery: DeliveryDetail, link: Link | None) -> Advice:
-    """Return what lets a delivery go whose webhook is off, or is turned on later anyway."""
+    """Return the step that sends a delivery of a webhook that is off.
+
+    The webhook might also turn on by itself later.
+    """
     own = "Turn on the webhook and decide about on-hold deliveries."
     others = f"{ASK} to turn on the webhook."
     happened = "The webhook is off, so we won’t send this delivery."

@@ -1,4 +1,4 @@
-"""Describe what we sent: address, headers, body, and a curl command."""
+"""Describe the URL, headers, and body of a request, and write it as a curl command."""
 
 import json
 import shlex
@@ -13,15 +13,15 @@ from portal.services.deliveries.detail import DeliveryDetail
 
 LEGACY: Final = "x-asset-webhook-signature"
 STANDARD, STAMP, ID = "webhook-signature", "webhook-timestamp", "webhook-id"
-# It needs a second key; a request made by hand does without.
+# This header needs a second key, so commands leave it out.
 NOT_BY_HAND: Final = f"{LEGACY}-next"
 YOURS: Final = "FILL-THIS-IN"
-# More is not put into a command line; the body is read from its file then.
+# In characters. A command reads a longer body from its file.
 LONGEST_BODY: Final = 64_000
-# Both headers are made anew: the one holds the moment of sending, and the other is made over it.
+# Commands compute these, because STAMP is the time of sending and STANDARD signs it.
 COMPUTED: Final = {LEGACY: "$SIGNATURE", STAMP: "$NOW", STANDARD: "v1,$STANDARD"}
 HMAC: Final = 'openssl dgst -sha256 -mac HMAC -macopt "hexkey:$KEY"'
-# Standard Webhooks: what follows "whsec_" is base64, any other key is its own text.
+# A Standard Webhooks key is base64 after "whsec_". Any other key is plain text.
 KEY: Final = (
     """KEY=$(if [ "${SECRET#whsec_}" = "$SECRET" ]; then printf '%s' "$SECRET";"""
     """ else printf '%s' "${SECRET#whsec_}" | openssl base64 -d -A; fi | od -An -v -tx1"""
@@ -32,10 +32,10 @@ Headers = Sequence[tuple[str, str]]
 
 
 def curl_of(url: str, headers: Headers, body: bytes) -> str:
-    """Return the request as a command; where a value was masked, its place is marked.
+    """Return the request as a curl command, with placeholders for masked values.
 
-    A signed one first computes the signatures that it carries, from a secret that whoever runs it
-    puts in.
+    For a signed request, the command first computes the signatures, from a secret that its user
+    fills in.
     """
     text = body.decode(errors="replace")
     is_short = len(text) <= LONGEST_BODY
@@ -51,8 +51,11 @@ def curl_of(url: str, headers: Headers, body: bytes) -> str:
 
 
 def _signing(sent: dict[str, str], body: str) -> Iterator[str]:
-    """Yield how the signatures are made that were `sent`: HMAC-SHA256, as hex of the exact body and
-    as base64 of id, time and body. `body` is quoted; without it, it is in a file."""
+    """Yield the shell lines that compute the signatures in `sent`.
+
+    Both are HMAC-SHA256, as hex of the exact body and as base64 of id, time, and body. `body` is
+    quoted. If it is blank, the body is in a file.
+    """
     if not sent.keys() & {LEGACY, STANDARD}:
         return
     yield "SECRET='THE SECRET KEY OF THIS WEBHOOK'"
@@ -80,17 +83,20 @@ def _header_options(headers: Headers) -> Iterator[str]:
             yield f"--header {shlex.quote(f'{name}: {shown}')}"
 
 
-# Right for this body alone. Still nobody is shown one: beside the body it is all that it takes to
-# try out short secrets, of which people choose some, without asking anybody.
+# Hidden, although each is valid for only one body. With both, an attacker could guess a short
+# secret offline, and some people choose short ones.
 SIGNATURES: Final = frozenset({LEGACY, f"{LEGACY}-next", STANDARD})
-# A page is no place for more; the file has all of it.
+# A page shows no more than this. The file has all of it.
 MOST_SHOWN: Final = LONGEST_BODY
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """The request of the newest attempt; `was_sent` once any may have left this portal. `is_now`:
-    its body is made now, and may be another than what left."""
+    """The request of the newest attempt.
+
+    `was_sent` means that an attempt might have left this portal. `is_now` means that the body is
+    built now and might differ from the one that was sent.
+    """
 
     url: str
     url_now: str
@@ -103,17 +109,16 @@ class Sent:
 
     @property
     def is_signed(self) -> bool:
-        """Return whether it carries a signature."""
         return any(name.lower() in SIGNATURES for name, _ in self.headers)
 
     @property
     def has_secrets(self) -> bool:
-        """Return whether some of it is masked."""
+        """Return whether the URL or a header is masked."""
         return MASK in self.url or any(MASK in value for _, value in self.headers)
 
 
 def sent_of(delivery: DeliveryDetail) -> Sent:
-    """Describe the request. `url_now`: where the webhook's unmasked address has changed since."""
+    """Describe the request. `url_now` is the webhook's URL if it has changed since."""
     tried = delivery.attempts[-1] if delivery.attempts else None
     url = tried.url if tried else delivery.webhook_url
     known = [attempt.request_headers for attempt in delivery.attempts if attempt.request_headers]
@@ -132,7 +137,7 @@ def sent_of(delivery: DeliveryDetail) -> Sent:
 
 
 def pretty(body: bytes) -> str:
-    """Return the body with one value a line; as it is when it is no JSON."""
+    """Return JSON with one value per line, or any other body as it is."""
     try:
         text = _begun(json.JSONEncoder(indent=2, ensure_ascii=False).iterencode(json.loads(body)))
     except (ValueError, RecursionError):
@@ -142,8 +147,10 @@ def pretty(body: bytes) -> str:
 
 
 def _begun(pieces: Iterable[str]) -> str:
-    """Return the text up to what is shown and a little more: before what is nested deeply stand
-    hundreds of blanks in each line."""
+    """Return the text up to slightly more than is shown.
+
+    Deep nesting puts hundreds of spaces before each line.
+    """
     begun: list[str] = []
     length = 0
     for piece in pieces:
@@ -155,5 +162,5 @@ def _begun(pieces: Iterable[str]) -> str:
 
 
 def masked(headers: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
-    """Mask signatures in headers; values of custom headers are masked already."""
+    """Mask signatures in headers. Values of custom headers are masked already."""
     return [(name, MASK if name.lower() in SIGNATURES else value) for name, value in headers]

@@ -1,4 +1,4 @@
-"""In whose bulk retry a delivery is, in words."""
+"""Describe the bulk retry that holds a delivery."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ from portal.services.deliveries.retry import Place
 from portal.web.frame.site_state import sending_stop
 from portal.web.frame.wording import counted
 
-# For whoever asks about one.
+# Answers for a caller who asks about one delivery.
 RUNNING: Final = "A bulk retry will send this delivery."
 PAUSED: Final = (
     "This delivery is in a paused bulk retry. Support or an administrator needs to resume the "
@@ -31,7 +31,7 @@ ALL_PAUSED: Final = (
 
 
 def whose(task: Task, *, begins: bool = False) -> str:
-    """Say "Sam’s", or "your" to the person who sends it; "Your" where a sentence begins."""
+    """Return "Sam’s", or "your" for the sender, which `begins` capitalizes."""
     by = bulk_retry.sender(task)
     is_mine = by.user_id is not None and by.user_id == getattr(current_user, "user_id", None)
     your = "Your" if begins else "your"
@@ -39,23 +39,23 @@ def whose(task: Task, *, begins: bool = False) -> str:
 
 
 def page_url(task: Task) -> str:
-    """Return the address of a bulk retry."""
+    """Return the URL of a bulk retry."""
     return url_for("batches.show", public_id=task.public_id)
 
 
 @dataclass(frozen=True, slots=True)
 class QueuedDeliveries:
-    """Count the deliveries of each webhook in each bulk retry now."""
+    """Counts of the deliveries now in bulk retries, by webhook and bulk retry."""
 
     by_webhook: Mapping[UUID, Mapping[Place, int]] = field(default_factory=dict)
     tasks: Mapping[int, Task] = field(default_factory=dict)
 
     def count(self, webhook: UUID) -> int:
-        """Count those of a webhook."""
+        """Count a webhook's deliveries in all bulk retries."""
         return sum(self.by_webhook.get(webhook, {}).values())
 
     def words(self, webhook: UUID) -> list[Markup]:
-        """Say "9 in Sam’s bulk retry", with a link to it, of each."""
+        """Return "9 in Sam’s bulk retry", with a link, for each bulk retry."""
         parts = self.by_webhook.get(webhook, {}).items()
         return [
             Markup("{} in {}").format(counted(many), _linked(self.tasks[at.task_id], at))
@@ -64,8 +64,10 @@ class QueuedDeliveries:
 
 
 class TakenDelivery(NamedTuple):
-    """One in a bulk retry: whose, and what to tell whoever asks about it. `linked`: the same words,
-    with a link to the bulk retry."""
+    """A delivery in a bulk retry. `linked` is `words` with a link to the bulk retry.
+
+    `to_the_caller` is the answer for a caller who asks about the delivery.
+    """
 
     words: str
     linked: Markup
@@ -73,13 +75,13 @@ class TakenDelivery(NamedTuple):
 
 
 def queued() -> QueuedDeliveries:
-    """Find all that waits in bulk retries now."""
+    """Find all deliveries that wait in bulk retries now."""
     by_webhook = retry.queued(session())
     return QueuedDeliveries(by_webhook, _tasks(at for part in by_webhook.values() for at in part))
 
 
 def taken_words(rows: Sequence[LogRow]) -> dict[UUID, str]:
-    """Say in whose bulk retry those of a page of the log are that are in one now."""
+    """Return "In Sam’s bulk retry" by public id, for the rows that are in one now."""
     taken = retry.taken(session(), [row.id for row in rows])
     tasks = _tasks(taken.values())
     ids = {row.id: row.public_id for row in rows}
@@ -87,13 +89,13 @@ def taken_words(rows: Sequence[LogRow]) -> dict[UUID, str]:
 
 
 def taken_now(delivery: DeliveryDetail) -> TakenDelivery | None:
-    """Say the same of one delivery; None where it is in none."""
+    """Describe the bulk retry of one delivery, or return None if it is in none."""
     at = retry.taken(session(), [delivery.row_id]).get(delivery.row_id)
     if at is None:
         return None
     task = _tasks([at])[at.task_id]
-    told = PAUSED if is_paused(task, at.webhook_id) else ALL_PAUSED if sending_stop() else RUNNING
-    return TakenDelivery(f"In {_name(task, at)}", Markup("In {}").format(_linked(task, at)), told)
+    answer = PAUSED if is_paused(task, at.webhook_id) else ALL_PAUSED if sending_stop() else RUNNING
+    return TakenDelivery(f"In {_name(task, at)}", Markup("In {}").format(_linked(task, at)), answer)
 
 
 def _tasks(taken: Iterable[Place]) -> dict[int, Task]:

@@ -1,5 +1,8 @@
-"""An update to share with the receiver's team: what fails, since when, and what we ask of them, as
-plain text without secrets. For one delivery, and for a whole webhook."""
+"""Write updates to share with the receiver's team, as plain text without secrets.
+
+An update is about one delivery or a whole webhook. It names the failure, its start, and our
+request.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +22,7 @@ LONGEST_ANSWER: Final = 200
 _LOGS: Final = "Please check your server’s logs at these times."
 _CERTIFICATE: Final = "Please install a valid certificate for this URL, including the full chain."
 _RULES: Final = "Please check your server’s expected content for this URL."
-# What is ours to mend, or nobody's, is not in it.
+# Without the reasons that only we can fix, or nobody can.
 ASKED: Final = {
     Reason.DNS: "Please check this server’s DNS entry or send us the correct URL.",
     Reason.REFUSED: "Please check that your server is running and accepts connections.",
@@ -52,8 +55,10 @@ ASKED: Final = {
 
 @dataclass(frozen=True, slots=True)
 class ToldCause:
-    """So many failed last for this reason. `answer`: the response’s text, `meaning`: of it, if the
-    receiver is a product that is known."""
+    """The deliveries whose last attempt failed for one reason.
+
+    `answer` is the response's text. `meaning` is its meaning if the receiver is a known product.
+    """
 
     reason: Reason
     code: int | None
@@ -63,14 +68,14 @@ class ToldCause:
 
     @property
     def request(self) -> str:
-        """Return what is asked for; blank where there is nothing to ask."""
+        """Return our request to the receiver's team, or "" if there is none."""
         if self.meaning:
             return self.meaning.request
         return ASKED.get(self.reason, "")
 
     @property
     def words(self) -> str:
-        """Return it with the receiver’s own words: "Server error (500): “disk full”"."""
+        """Return the cause with the response, as in "Server error (500): “disk full”"."""
         answer = " ".join(harmless(sentence_in(self.answer)).split())[:LONGEST_ANSWER].rstrip(".")
         words = f"{title(self.reason, self.code)}{f': “{answer}”' if answer else ''}"
         return f"{words}. {self.meaning.happened}".removesuffix(".") if self.meaning else words
@@ -78,12 +83,14 @@ class ToldCause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
-    """The facts of an update. `what`: “143 deliveries”, or an event and its asset. `url`: masked.
+    """The facts of an update.
 
-    An attempt failed for `failed` of all the `count`, for these `causes`, the most common first; so
-    many are `retried` by themselves; for so many that has `ended`; `held`: what is on hold, and
-    until when. `first`, `last`: failed attempts, `last_cause`: of the last. `ids`: a few of the
-    deliveries that were sent. `untouched`: that nothing was delivered since.
+    `what` is “143 deliveries”, or an event and its asset. `url` is masked. Of all `count`
+    deliveries, `failed` have a failed attempt. `causes` begin with the most common one. `retried`
+    counts deliveries that are retried automatically, and `ended` those that no longer are. `held`
+    tells the number on hold and their expiry. `first` and `last` are times of failed attempts, and
+    `last_cause` is the cause of the last one. `ids` are a few deliveries that were sent.
+    `untouched` says that nothing was delivered since.
     """
 
     what: str
@@ -102,7 +109,7 @@ class Trouble:
 
 
 def update_to_share(trouble: Trouble) -> str:
-    """Return the text; blank where there is nothing to ask of the receiver's team."""
+    """Return the text, or "" if there is no request to the receiver's team."""
     requests = [cause.request for cause in trouble.causes]
     if not requests or not requests[0]:
         return ""
@@ -127,18 +134,18 @@ def _cause(cause: ToldCause, several: bool) -> str:
 
 
 def _promise(trouble: Trouble) -> str:
-    """Say what happens to all of them; nothing of what has ended, or expires."""
+    """Return the outlook for all of them. Ended or expiring deliveries get no promise."""
     it = "it" if trouble.count == 1 else "them"
     if trouble.retried == trouble.count:
         return f"Nothing is lost. We’ll keep {it} and retry automatically."
     ended = "Automatic retries have ended"
     of_some = "" if trouble.ended == trouble.count else f" for {number(trouble.ended)} of them"
-    told = (
+    sentences = (
         f"{ended}{of_some}." if trouble.ended else "",
         trouble.held,
         f"Let us know when to send {it} again.",
     )
-    return " ".join(filter(None, told))
+    return " ".join(filter(None, sentences))
 
 
 def proof_of_delivery(
@@ -149,8 +156,11 @@ def proof_of_delivery(
     product: Preset | None = None,
     meaning: Meaning | None = None,
 ) -> str:
-    """Return when it arrived first, and that it was sent again since. `product`: which responded,
-    where that is known; `meaning`: of the response, which may prove less."""
+    """Return the times of the first and the latest arrival.
+
+    `product` is the responding product, if known. `meaning` is the meaning of the response, which
+    can prove less than delivery.
+    """
     first, *again = arrivals
     at = in_both_zones(first.ended_at)
     was, by = "sent" if meaning else "delivered", product.name if product else "Your server"
@@ -159,12 +169,12 @@ def proof_of_delivery(
         lines.append(f"{meaning.happened} {meaning.request}")
     if again:
         lines.append(f"It was delivered again at {in_both_zones(again[-1].ended_at)}.")
-    # Products that others run have no logs to search.
+    # The team can't search the logs of a product that a third party runs.
     return "\n".join([*lines, *([] if product else [search_logs(delivery)])])
 
 
 def search_logs(*ids: UUID) -> str:
-    """Say how the receiver’s team finds these deliveries in their logs."""
+    """Return instructions for finding these deliveries in the receiver's logs."""
     one = "this delivery ID" if len(ids) == 1 else "these delivery IDs"
     listed = ", ".join(map(str, ids))
     return f"Search your logs for {one} (X-Asset-Webhook-Id): {listed}."

@@ -1,4 +1,4 @@
-"""The attempts of a delivery as rows, and a test's attempt step by step."""
+"""Present a delivery's attempts as rows, and a test's attempt step by step."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,8 +27,11 @@ PHASES: Final = {
 
 
 class AttemptRow(NamedTuple):
-    """One attempt in a line. Tones: success, danger, warning, info. `side`: where its cause is.
-    `other_body`: what it sent, where that is not on the page as the request."""
+    """One attempt. Tones are success, danger, warning, and info.
+
+    `side` is the side of the cause. `other_body` is the body it sent, if the page shows another
+    one.
+    """
 
     attempt: AttemptDetail
     who: str
@@ -40,13 +43,15 @@ class AttemptRow(NamedTuple):
 
     @property
     def phases(self) -> str:
-        """Say when each of its phases was over."""
+        """Return the end of each phase in words."""
         return phases_in_words(self.attempt.phases)
 
 
 def attempt_row(attempt: AttemptDetail, shown: bytes, meaning: Meaning | None) -> AttemptRow:
-    """Say who made it, and how it ended. `shown`: the body of the request on the page; `meaning`:
-    of the response."""
+    """Build the row of an attempt.
+
+    `shown` is the body of the request on the page. `meaning` is the meaning of the response.
+    """
     tone, result = result_of(attempt)
     total = attempt.phases.get("total")
     has_failed = not (attempt.is_being_sent or attempt.is_delivered)
@@ -64,7 +69,10 @@ def attempt_row(attempt: AttemptDetail, shown: bytes, meaning: Meaning | None) -
 
 
 def phases_in_words(phases: dict[str, Any]) -> str:
-    """Say when each phase was over, counted from the start; not of a phase without a time."""
+    """Return the time from the start to the end of each phase.
+
+    Phases without a time are left out.
+    """
     known = [(words, phases.get(key)) for key, words in PHASES.items()]
     return ", ".join(
         f"{words} after {in_words(at / 1000)}" for words, at in known if at is not None
@@ -72,7 +80,7 @@ def phases_in_words(phases: dict[str, Any]) -> str:
 
 
 def who(attempt: AttemptDetail) -> str:
-    """Return what an attempt is called: by its number, or by who made it."""
+    """Return "Attempt 3", "Retry by Sam", or "Test"."""
     match attempt.kind:
         case "manual":
             return f"Retry by {attempt.actor}" if attempt.actor else "Retry"
@@ -83,7 +91,7 @@ def who(attempt: AttemptDetail) -> str:
 
 
 def result_of(attempt: AttemptDetail) -> tuple[str, str]:
-    """Return how an attempt ended: tone and words."""
+    """Return the tone and words of an attempt's result."""
     if attempt.is_being_sent:
         return "info", "Sending now"
     if attempt.is_delivered:
@@ -94,7 +102,7 @@ def result_of(attempt: AttemptDetail) -> tuple[str, str]:
 
 
 class State(StrEnum):
-    """States of a step. `noted`: done, with something to know; `later`: not reached."""
+    """States of a step. `noted` means done with a remark, and `later` means not reached."""
 
     DONE = "done"
     NOTED = "noted"
@@ -104,7 +112,7 @@ class State(StrEnum):
 
 
 class Words(NamedTuple):
-    """A step's title before, after, and when it ended the test."""
+    """Titles of a step before it, after it, and if it failed."""
 
     ahead: str
     done: str
@@ -113,9 +121,9 @@ class Words(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TestStep:
-    """One line: what, how it went, and after how long, counted from the start of the attempt."""
+    """One step of a test. `after` is the time since the start of the attempt."""
 
-    __test__ = False  # not a test case, whatever its name says
+    __test__ = False  # not a test case, despite its name
 
     title: str
     state: State
@@ -131,7 +139,7 @@ WORDS: Final = {
     "answer": Words("Wait for the response", "Responded", "No response"),
 }
 STEPS: Final = tuple(WORDS)
-# Which reasons end a step; every other one comes with the response, or for want of it.
+# Reasons that end each step. All others end the step that waits for the response.
 _ENDS: Final = {
     "picked": {Reason.BAD_HEADERS, Reason.INTERNAL},
     "name": {Reason.DNS},
@@ -145,14 +153,14 @@ IN_THE_CLEAR: Final = (
 
 
 def steps_of_test(delivery: DeliveryDetail) -> list[TestStep]:
-    """Return the steps of a test's newest attempt; a delivery that is no test has none."""
+    """Return the steps of a test's newest attempt. Any other delivery has none."""
     return list(_steps(delivery)) if delivery.is_test else []
 
 
 def _steps(delivery: DeliveryDetail) -> Iterator[TestStep]:
     attempt = delivery.attempts[-1] if delivery.attempts else None
     is_over = attempt is not None and not attempt.is_being_sent
-    # Nothing of a request can be known before it has ended.
+    # The phases of a request are unknown until it ends.
     reached = STEPS.index(_end_of(attempt)) if attempt and is_over else 0 if attempt else -1
     for place, name in enumerate(STEPS):
         if attempt and place <= reached:

@@ -1,4 +1,4 @@
-"""The log's pages: the list, one delivery, and its retry."""
+"""Serve the log, single deliveries, and their retry."""
 
 from dataclasses import replace
 from typing import Any
@@ -38,7 +38,7 @@ from portal.web.forms.filter_form import answer_as
 from portal.web.forms.parsing import uuid_or_none
 from portal.web.frame.access import actor, local_path, requires
 
-# Of those that match whatever their status, so many have this one, and so many can be retried.
+# Statuses whose matches and retryable matches a count of all statuses already gives.
 TOLD_APART = frozenset(map(StatusFilter, set(DeliveryStatus) - {DeliveryStatus.DELIVERED}))
 
 blueprint = Blueprint("deliveries", __name__, url_prefix="/deliveries")
@@ -47,12 +47,15 @@ blueprint = Blueprint("deliveries", __name__, url_prefix="/deliveries")
 @blueprint.get("")
 @requires("deliveries.read")
 def index() -> tuple[str, int]:
-    """Show the log, filtered by its address."""
+    """Show the log, filtered by its URL."""
     return log_page(LogFilterForm(request.args))
 
 
 def log_page(form: LogFilterForm) -> tuple[str, int]:
-    """Return the log under its filter; without a row, and with 400, while that cannot be read."""
+    """Return the filtered log and its status code.
+
+    An invalid filter gives no rows and status code 400.
+    """
     answer_as("deliveries.index")
     log_filter, log = LogFilter(), LogPage(Page([]))
     backlog, within, matches = NONE, None, None
@@ -88,18 +91,18 @@ def log_page(form: LogFilterForm) -> tuple[str, int]:
 
 
 def _matches(log_filter: LogFilter, within: Matches | None) -> Matches:
-    """Count what matches. `within`: what does whatever its status, if that is known."""
+    """Count the matches. `within` counts the matches in any status, if known."""
     status = log_filter.status
     if within and not within.is_more and status in TOLD_APART:
         return within.having(DeliveryStatus(status))
-    found = within if within and status is None else log_pages.count_matches(log_filter)
-    return log_pages.with_examples(found, log_filter)
+    matches = within if within and status is None else log_pages.count_matches(log_filter)
+    return log_pages.with_examples(matches, log_filter)
 
 
 @blueprint.get("/export.csv")
 @requires("deliveries.read")
 def export() -> Response | tuple[str, int]:
-    """Download what the filters in the address leave, as a file, the newest first."""
+    """Download the filtered log as CSV, the newest first."""
     form = LogFilterForm(request.args)
     if not form.validate():
         return log_page(form)
@@ -109,8 +112,7 @@ def export() -> Response | tuple[str, int]:
 @blueprint.get("/export-for-excel.csv")
 @requires("deliveries.read")
 def export_for_excel() -> Response | tuple[str, int]:
-    """Download the same, or the deliveries that the address names, for people: headings and times
-    as on the page."""
+    """Download the filtered log or the named deliveries, with headings and times as on the page."""
     form, named = LogFilterForm(request.args), request.args.getlist("delivery")
     if not form.validate():
         return log_page(form)
@@ -128,7 +130,7 @@ def _file_name() -> str:
 @blueprint.get("/<uuid:public_id>")
 @requires("deliveries.read")
 def show(public_id: UUID) -> str:
-    """Show one delivery: its diagnosis, next step, request and response."""
+    """Show one delivery with its diagnosis, next step, request, and response."""
     delivery = delivery_for_reader(public_id)
     return render_template(
         "deliveries/show.html",
@@ -141,7 +143,7 @@ def show(public_id: UUID) -> str:
 @blueprint.get("/<uuid:public_id>/live")
 @requires("deliveries.read")
 def live(public_id: UUID) -> Response:
-    """Return the changing part of the page, for as long as something is under way."""
+    """Return the changing part of the page, which it polls while the delivery is in progress."""
     page = delivery_presenter.page_of(delivery_for_reader(public_id))
     html = render_template("deliveries/_live.html", page=page, carried=carried())
     return jsonify(html=html, stop=not page.is_live, announce=page.announcement)
@@ -150,7 +152,7 @@ def live(public_id: UUID) -> Response:
 @blueprint.get("/<uuid:public_id>/row")
 @requires("deliveries.read")
 def row(public_id: UUID) -> Response:
-    """Return the cells of its line in a list, for as long as its Retry is under way."""
+    """Return the cells of a delivery's row, which a list polls while its retry is in progress."""
     line, retried = log_presenter.find_row(public_id), log_presenter.find_retried(public_id)
     html = render_template(
         "deliveries/_row.html",
@@ -170,7 +172,7 @@ def row(public_id: UUID) -> Response:
 @blueprint.get("/<uuid:public_id>/body")
 @requires(CONTENT)
 def body(public_id: UUID) -> Response:
-    """Download the exact bytes of the newest request, as a file."""
+    """Download the exact bytes of the newest request's body."""
     response = Response(delivery_for_reader(public_id).body, mimetype="application/json")
     response.headers["Content-Disposition"] = f'attachment; filename="delivery-{public_id}.json"'
     return response
@@ -195,10 +197,10 @@ def ask_retry(public_id: UUID) -> Answer | str:
 @blueprint.post("/<uuid:public_id>/retry")
 @requires("deliveries.retry")
 def retry(public_id: UUID) -> Answer:
-    """Make one extra attempt and go back to where it was asked for, which shows its result.
+    """Make one extra attempt and return to the originating page, which shows its result.
 
-    What was delivered is sent again only after the question. A script that stays where it is gets
-    the addresses in place of a page (`static/js/in_place.js`).
+    A delivered one is resent only after confirmation. A script that stays on the page gets the URLs
+    as JSON (`static/js/in_place.js`).
     """
     seen, back = request.form.get("seen", type=int), request.form.get("back") or None
     try:
@@ -216,7 +218,7 @@ def retry(public_id: UUID) -> Answer:
 @blueprint.post("/<uuid:public_id>/take-out")
 @requires(bulk_retry.PERMISSION)
 def take_out(public_id: UUID) -> Answer:
-    """Remove it from the bulk retry in which it waits."""
+    """Remove a waiting delivery from its bulk retry."""
     with refusals_flashed("warning"):
         bulk_retry.take_out(actor(), public_id)
         flash("Removed from the bulk retry.", "success")
@@ -232,7 +234,7 @@ def _go(address: str) -> Answer:
 
 
 def _stay(public_id: UUID, back: str | None) -> Answer:
-    """Return where the part of the page is fetched again, and the page's new address."""
+    """Return the URL that refreshes the part of the page, and the page's new URL."""
     how = ("choose", "span", "alone")
     kept: dict[str, Any] = {name: request.form.get(name) or None for name in how}
     live = (
@@ -244,7 +246,7 @@ def _stay(public_id: UUID, back: str | None) -> Answer:
 
 
 def _place(public_id: UUID, back: str | None) -> str:
-    """Return where a delivery is looked at: in the list `back`, or on its page."""
+    """Return the URL of a delivery in the list `back`, or of its page."""
     if back:
         return place_in(back, public_id)
     return url_for("deliveries.show", public_id=public_id, **carried())

@@ -1,4 +1,4 @@
-"""Sentences about a delivery, on its page and in lists: why it waits, what comes next."""
+"""Word the state and outlook of a delivery, for its page and for lists."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ from portal.web.frame.wording import (
     to_the_second,
 )
 
-# A retry this near is worth waiting for on the page.
+# The page keeps polling for a retry this near.
 SOON: Final = timedelta(seconds=15)
 A_MINUTE: Final = timedelta(minutes=1)
 NONE: Final = "None"
@@ -49,40 +49,40 @@ def event_name(event: str) -> str:
 
 
 def by_status(counts: Mapping[DeliveryStatus, int]) -> str:
-    """Say how many have which status, the most first: "141 retrying, 2 queued"."""
-    most = sorted(((many, status) for status, many in counts.items() if many), reverse=True)
-    return ", ".join(f"{counted(many)} {status.replace('_', ' ')}" for many, status in most)
+    """Return "141 retrying, 2 queued", the largest count first."""
+    pairs = sorted(((many, status) for status, many in counts.items() if many), reverse=True)
+    return ", ".join(f"{counted(many)} {status.replace('_', ' ')}" for many, status in pairs)
 
 
 def causes_words(causes: Sequence[Cause]) -> str:
-    """Say "Server error (500) and 2 other causes", the most common first; blank for none."""
+    """Return "Server error (500) and 2 other causes", or "" for none. The most common is first."""
     if len(causes) < 2:
-        return "".join(each.words for each in causes)
+        return "".join(cause.words for cause in causes)
     return f"{causes[0].words} and {plural(len(causes) - 1, 'other cause')}"
 
 
 def held_end(created_at: datetime, off_at: datetime | None) -> str:
-    """Say "Expires Dec 24" of what is on hold, as `held_until` takes it."""
+    """Return "Expires Dec 24" for a delivery on hold. Takes the arguments of `held_until`."""
     return f"Expires {day_of(held_until(created_at, off_at))}"
 
 
 def turns_on_at(off_until: datetime | None) -> datetime | None:
-    """Return when we turn its webhook on, a time to come; None where a person has to."""
+    """Return the future time at which we turn its webhook on, or None if a person has to."""
     return off_until if off_until and off_until > utcnow() else None
 
 
 def tries(made: int) -> str:
-    """Say "2 of 10": the scheduled attempts that were made."""
+    """Return "2 of 10" for the scheduled attempts that were made."""
     return f"{made} of {len(settings().webhook_retry_schedule)}"
 
 
 def took(milliseconds: int | None) -> str:
-    """Return how long the last attempt took."""
+    """Return the duration of the last attempt."""
     return "" if milliseconds is None else in_words(milliseconds / 1000)
 
 
 class Outlook(NamedTuple):
-    """Why a delivery waits, what comes next, and when, in a few words."""
+    """The reason a delivery waits, the next action, and its time, in a few words."""
 
     why: str
     then: str
@@ -90,7 +90,7 @@ class Outlook(NamedTuple):
 
 
 def outlook_of(delivery: DeliveryDetail, clock: Callable[[datetime], str] = near_time) -> Outlook:
-    """Say why a delivery has not gone, and what comes next. `clock`: how times are written."""
+    """Explain why a delivery is unsent, and name the next action. `clock` formats times."""
     name = f"“{delivery.webhook_name}”"
     if delivery.status is DeliveryStatus.DELIVERED:
         return Outlook("", "", NONE)
@@ -127,7 +127,7 @@ def _failed(delivery: DeliveryDetail) -> Outlook:
 
 
 def _open(delivery: DeliveryDetail, clock: Callable[[datetime], str]) -> Outlook:
-    """Of one that is to be sent, and has a webhook that is on."""
+    """Return the outlook of an open delivery whose webhook is on."""
     name, at = f"“{delivery.webhook_name}”", clock(delivery.next_try_at)
     if delivery.is_being_sent:
         return Outlook(f"Sending to {host_of(delivery.webhook_url) or name} now.", "", "Now")
@@ -168,15 +168,17 @@ def _open(delivery: DeliveryDetail, clock: Callable[[datetime], str]) -> Outlook
 
 
 def dismissed_by(who: str | None, at: datetime | None, reason: str | None) -> str:
-    """Say "Sam Okoro dismissed this Nov 27, 14:06: Test data"."""
+    """Return "Sam Okoro dismissed this Nov 27, 14:06: Test data"."""
     whose = f"{who} dismissed this" if who else "Dismissed"
     when = f" {moment(at).text}" if at else ""
     return f"{whose}{when}{f': {reason}' if reason else ''}"
 
 
 def made_of(delivery: DeliveryDetail) -> str:
-    """Say "4 of 10 attempts made, plus 1 manual retry.", or after how many it failed; and who
-    asked for the retry that is under way."""
+    """Return "4 of 10 attempts made, plus 1 manual retry.", or the number of failed attempts.
+
+    It also names the person who requested a retry that is in progress.
+    """
     by_people = sum(attempt.kind == AttemptKind.MANUAL for attempt in delivery.ended_attempts)
     retries = plural(by_people, "manual retry", "manual retries")
     if delivery.status is DeliveryStatus.FAILED:
@@ -194,25 +196,25 @@ def made_of(delivery: DeliveryDetail) -> str:
 
 
 def chat_pace(format_: str | None) -> str:
-    """Say "Slack takes one a second" of a webhook in this format, which is a chat's."""
+    """Return "Slack takes one a second". The format has to be a chat's."""
     return f"{CHATS[format_ or ''].name} takes one {spacing_words(format_)}"
 
 
 def spacing_words(format_: str | None) -> str:
-    """Say "a second", or how many lie between two posts."""
+    """Return "a second", or "every 2 seconds" between two posts."""
     seconds = round(CHATS[format_ or ""].pace.total_seconds())
     return "a second" if seconds == 1 else f"every {seconds} seconds"
 
 
 def _open_note(row: LogRow) -> str:
-    """Return what an open one waits for, or which attempt failed last."""
+    """Return the reason an open delivery waits, or its last failed attempt."""
     if row.next_try_at is None:
         return kept_words(row)
     return pause_words(row) or kept_words(row) or attempts_words(row) or "Next"
 
 
 def pause_words(row: LogRow) -> str:
-    """Return why its webhook is paused, where that keeps it; else blank."""
+    """Return the reason its webhook is paused, or "" if no pause delays the delivery."""
     if row.waits_for is not WaitsFor.RECEIVER or row.next_try_at is None or sending_stop():
         return ""
     is_asked = has_asked(row.next_try_at, utcnow())
@@ -220,7 +222,7 @@ def pause_words(row: LogRow) -> str:
 
 
 def attempts_words(row: LogRow) -> str:
-    """Say "Attempt 4 of 10" while it is retried automatically, "10 attempts" of what has failed."""
+    """Return "Attempt 4 of 10" during automatic retries, or "10 attempts" after it has failed."""
     if not row.tries or row.is_test:
         return ""
     if row.status is DeliveryStatus.FAILED:
@@ -230,7 +232,7 @@ def attempts_words(row: LogRow) -> str:
 
 
 def kept_words(row: LogRow) -> str:
-    """Return what keeps an open one from its next attempt, or that it is being sent; else blank."""
+    """Return "Sending now", or the reason an open delivery can't be sent, or ""."""
     if row.is_being_sent:
         return "Sending now"
     if row.waits_for is WaitsFor.ORDER:
@@ -260,13 +262,13 @@ def _resent_note(row: LogRow) -> str:
 
 
 def _dismissed_note(row: LogRow) -> str:
-    """Say "Sam Okoro, Nov 27, 14:06: Test data"."""
+    """Return "Sam Okoro, Nov 27, 14:06: Test data"."""
     when = near_time(row.dismissed_at) if row.dismissed_at else ""
     who = ", ".join(filter(None, (row.dismissed_by, when)))
     return ": ".join(filter(None, (who, row.dismissed_reason)))
 
 
-# What a list says beside a status. How the status is called and looks: `DELIVERY` in
+# Notes beside a status in lists. Names and looks of statuses are in `DELIVERY` in
 # `frame/status_tags.py`.
 NOTES: Final[Mapping[DeliveryStatus, Callable[[LogRow], str]]] = {
     DeliveryStatus.QUEUED: _open_note,
@@ -280,7 +282,10 @@ NOTES: Final[Mapping[DeliveryStatus, Callable[[LogRow], str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class RetryOutcome:
-    """`lead`, the time `at` and `end` make the sentence. Tones: success, danger, info."""
+    """The result of a retry. `lead`, the time `at`, and `end` make the sentence.
+
+    Tones are success, danger, and info.
+    """
 
     lead: str
     at: datetime
@@ -289,12 +294,12 @@ class RetryOutcome:
 
     @property
     def sentence(self) -> str:
-        """All of it as plain text."""
+        """Return the whole sentence as plain text."""
         return f"{self.lead} {to_the_second(self.at)}{self.end}"
 
 
 def is_live(delivery: DeliveryDetail) -> bool:
-    """Return whether its status is likely to change while a person looks."""
+    """Return whether its status is likely to change while a person views the page."""
     is_behind = delivery.waits_for is WaitsFor.ORDER
     if delivery.comes_to_rest or delivery.waits_for_start or is_behind:
         return False
@@ -316,7 +321,7 @@ def outcome_of(delivery: DeliveryDetail) -> RetryOutcome | None:
 
 
 def under_way(delivery: DeliveryDetail) -> RetryOutcome | None:
-    """Describe a manual retry that has not ended: since when, and what it waits for."""
+    """Describe an unfinished manual retry, with its start and the reason it waits."""
     if not delivery.is_manual:
         return None
     if delivery.is_being_sent:
@@ -327,7 +332,7 @@ def under_way(delivery: DeliveryDetail) -> RetryOutcome | None:
 
 
 def repeat_warning(delivery: DeliveryDetail) -> str:
-    """Return what to know where the receiver has the delivery more than once, or may have."""
+    """Return a warning if the receiver has or might have the delivery more than once."""
     arrived = len(delivery.arrivals)
     if arrived > 1:
         return f"Delivered {arrived} times."

@@ -1,4 +1,4 @@
-"""Why didn't it arrive? Answered for one webhook and one asset, above the help topic."""
+"""Explain, above the help topic, why a webhook got no message about an asset."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -30,7 +30,7 @@ blueprint = Blueprint("missing", __name__, url_prefix="/help")
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One answer on the page; `link` is what fixes it, for those who can."""
+    """One answer on the page. `link` leads to the fix, for users who can apply it."""
 
     answer: Answer
     event: str
@@ -41,7 +41,7 @@ class Line:
 @blueprint.get(f"/{TOPIC}")
 @requires("home.read")
 def show() -> str:
-    """Answer for the webhook and the asset in the address, then show the topic."""
+    """Answer for the webhook and the asset in the URL, then show the topic."""
     text = tidy(request.args.get("asset") or "")
     chosen = uuid_or_none(request.args.get("webhook"))
     webhooks = log_pages.webhook_names()
@@ -67,11 +67,10 @@ def show() -> str:
 
 
 def _named(found: EverythingFound) -> tuple[tuple[int, str] | None, UUID | None]:
-    """Return the one asset that was found (id, tag), by itself or by its delivery; with that, the
-    webhook."""
+    """Return the (id, tag) of the one asset found, and its webhook if a delivery was found."""
     if found.sure and found.sure[0] is FoundKind.DELIVERY:
         row = found.deliveries.rows[0]
-        if row.asset_id is None and not row.is_test:  # it says that the asset was deleted
+        if row.asset_id is None and not row.is_test:  # its asset was deleted
             return _named(find.find(row.asset_tag, can))[0], row.webhook_id
         return ((row.asset_id, row.asset_tag) if row.asset_id else None), row.webhook_id
     rows = found.assets.rows
@@ -81,7 +80,7 @@ def _named(found: EverythingFound) -> tuple[tuple[int, str] | None, UUID | None]
 
 
 def _line(found: Missing, answer: Answer) -> Line:
-    """Return an answer in words, with the button that fixes it, or whom to ask."""
+    """Return an answer in words, with a link to the fix or a person to ask."""
     event = event_type(answer.event).name if answer.event else "A change"
     edit, others = url_for("webhook_forms.edit", public_id=found.webhook), ""
     link: Link | None = None

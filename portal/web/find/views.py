@@ -1,4 +1,4 @@
-"""One search for everything, above every page. `/find`."""
+"""Serve the search above every page, at `/find`."""
 
 import re
 from collections.abc import Mapping
@@ -24,9 +24,9 @@ from portal.web.frame.wording import number
 from portal.web.help import search
 
 MOST_OF_HELP: Final = 3
-# Plain words, or a code: what was pasted is no question.
+# Plain words or a code. Other pasted text isn't a question for the help.
 QUESTION: Final = re.compile(r"[\w' ?-]{1,60}")
-# Each kind's page, and what its address calls the thing.
+# Each kind's page and its URL parameter.
 PAGES: Final[Mapping[FoundKind, tuple[str, str]]] = {
     FoundKind.ASSET: ("assets.show", "asset_id"),
     FoundKind.PERSON: ("staff.show", "public_id"),
@@ -40,7 +40,7 @@ blueprint = Blueprint("find", __name__, url_prefix="/find")
 @blueprint.get("")
 @requires("home.read")
 def index() -> Response | str:
-    """Show what the text names or describes; its page right away, if that is one thing."""
+    """Show the things that the text names or describes, or redirect to a single sure one."""
     text = tidy(request.args.get("q") or "")
     found = find.find(text, can) if text else EverythingFound()
     if found.sure:
@@ -67,13 +67,15 @@ def _address(kind: FoundKind, id_: int | UUID) -> str:
     return url_for(endpoint, **values)
 
 
-SHORT: Final = 60  # characters of a text that stand in a heading
+SHORT: Final = 60  # characters of a text in a heading
 
 
 @dataclass(frozen=True, slots=True)
 class WholeList:
-    """A link to all of one kind that were found, blank where all are shown; `count`: how many there
-    are, and how many of them are shown."""
+    """A link to all results of one kind, blank if all are shown.
+
+    `count` has the number of results shown and the total.
+    """
 
     words: str
     url: str
@@ -81,7 +83,7 @@ class WholeList:
 
 
 def deleted(found: EverythingFound) -> list[WholeList]:
-    """Return the deleted webhooks that were found, each with where its deliveries are listed."""
+    """Return the deleted webhooks found, each with the log URL of its deliveries."""
     return [
         WholeList(name, url_for("deliveries.index", webhook=public_id))
         for name, public_id in found.deleted
@@ -89,20 +91,22 @@ def deleted(found: EverythingFound) -> list[WholeList]:
 
 
 def short(text: str) -> str:
-    """Return the text on one line, cut off where it is long."""
+    """Return the text on one line, cut off if it is long."""
     line = " ".join(text.split())
     return line if len(line) <= SHORT else f"{line[:SHORT].rstrip()}…"
 
 
 def answers_url(text: str) -> str:
-    """Return the search of answers for the words; blank where they are too long for it."""
+    """Return the URL that searches responses for the text, or "" if the text is too long."""
     is_line = text and len(text) <= LONGEST_SEARCH
     return url_for("deliveries.index", answer=text) if is_line else ""
 
 
 def lists(text: str, found: EverythingFound) -> dict[str, WholeList]:
-    """Return, for each group that was found, how many there are, with the list that shows all where
-    there is more than its few rows, and the list of all deliveries that failed like those."""
+    """Return each group's count, with a link to the whole list if not all rows are shown.
+
+    For deliveries found by a failure, the link leads to all that failed alike.
+    """
     groups: dict[str, tuple[Hits[Any], str]] = {
         "assets": (found.assets, "assets.index"),
         "people": (found.people, "staff.index"),

@@ -1,11 +1,11 @@
-"""The rows of the form in which conditions are entered."""
+"""Define the form rows in which conditions are entered."""
 
 from collections.abc import Iterator
 from typing import Any, Final
 
 from flask import g
 from wtforms import Field, FieldList, Form, FormField, HiddenField, SelectField
-from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its types
+from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its type stubs
 
 from portal.engine.conditions.predicate import (
     CHOICES,
@@ -32,25 +32,26 @@ from portal.web.forms.base import tidy
 from portal.web.frame.layout import blank_row
 
 LISTS: Final = {"category": named_lists.CATEGORIES, "location": named_lists.LOCATIONS}
-# More rows than can be saved, so that too many are refused and kept; each lists all locations.
+# More than can be saved, so that extra rows are refused but not lost. There is a limit because
+# each row lists all locations.
 MOST_ROWS: Final = 2 * MOST_CONDITIONS
 TOO_MANY: Final = f"Enter at most {MOST_CONDITIONS} conditions"
-# Beside several values.
+# Labels of operators beside several values.
 AMONG: Final = {"is": "is any of", "is_not": "isn’t any of"}
 FIELDS: Final = tuple((name, LABELS[name]) for name in OPERATORS)
 
 
 class ValuesField(Field):
-    """The values of one condition: each that was chosen, or one a line."""
+    """The values of one condition, chosen or typed one per line."""
 
     data: list[str]
 
     def process_data(self, value: Any) -> None:
-        """Take what is stored."""
+        """Load the stored values."""
         self.data = list(value or ())
 
     def process_formdata(self, valuelist: list[Any]) -> None:
-        """Read what was sent; a line of spaces is none."""
+        """Read the submitted values, without blank lines."""
         lines = (tidy(line) for text in valuelist for line in str(text).splitlines())
         self.data = [line for line in lines if line]
 
@@ -59,14 +60,14 @@ class ValuesField(Field):
 
 
 class ConditionForm(Form):
-    """One condition: about what, compared how, and with which values."""
+    """One condition, with its field, operator, and values."""
 
     operator = SelectField("Comparison", validate_choice=False, choices=[])
     value = ValuesField("Values")
     field = HiddenField()
 
     def process(self, *args: Any, **kwargs: Any) -> None:
-        """Read it, and offer the operators of its field."""
+        """Read the condition, and offer the operators of its field."""
         super().process(*args, **kwargs)
         self.operator.choices = [
             SelectChoice(str(operator), AMONG.get(operator, OPERATOR_WORDS[operator]))
@@ -75,27 +76,27 @@ class ConditionForm(Form):
 
     @property
     def about(self) -> str:
-        """The field that it is about; the first for one that there is not."""
+        """Return the condition's field, or the first field for an unknown one."""
         return str(self.field.data) if self.field.data in OPERATORS else next(iter(OPERATORS))
 
     @property
     def title(self) -> str:
-        """Return the label of that field."""
+        """Return the label of the condition's field."""
         return LABELS[self.about]
 
     @property
     def is_amount(self) -> bool:
-        """Return whether one amount is typed."""
+        """Return whether the value is one typed amount."""
         return self.about == "cost"
 
     @property
     def currency(self) -> str:
-        """The register's."""
+        """Return the register's currency."""
         return settings().currency
 
     @property
     def options(self) -> list[tuple[str, str]] | None:
-        """The values to choose from, with their words; None where they are typed."""
+        """Return the values to choose from with their labels, or None if values are typed."""
         if self.about in NAMED:
             return _listed(self.about)
         if self.about not in CHOICES:
@@ -107,7 +108,7 @@ class ConditionForm(Form):
 
     @property
     def as_it_is(self) -> Condition:
-        """The condition as it would be stored, or as it was entered where it cannot be one."""
+        """Return the condition as it would be stored, or as entered if it is invalid."""
         field, operator, values = self.about, str(self.operator.data), self.value.data
         try:
             return entered(field, operator, values)
@@ -115,7 +116,7 @@ class ConditionForm(Form):
             return Condition(field, operator, tuple(values))
 
     def read(self) -> Condition | None:
-        """Return the condition; None where it cannot be one, which its field says."""
+        """Return the condition, or None after adding an error to its field."""
         try:
             condition = entered(str(self.field.data), str(self.operator.data), self.value.data)
         except ConditionError as error:
@@ -131,7 +132,7 @@ class ConditionForm(Form):
 
 
 def _listed(about: str) -> list[tuple[str, str]]:
-    """Return all categories or locations, read once a request, however many rows name them."""
+    """Return all categories or locations, loaded only once per request."""
     known: dict[str, list[tuple[str, str]]] = g.setdefault("condition_choices", {})
     if about not in known:
         rows = named_lists.choices(LISTS[about])
@@ -139,9 +140,7 @@ def _listed(about: str) -> list[tuple[str, str]]:
     return known[about]
 
 
-class ConditionList(FieldList):  # type: ignore[type-arg]  # no generic when it runs
-    """All conditions of a form."""
-
+class ConditionList(FieldList):  # type: ignore[type-arg]  # not generic at runtime
     fields = FIELDS
     of_row = "Condition"
 
@@ -150,25 +149,24 @@ class ConditionList(FieldList):  # type: ignore[type-arg]  # no generic when it 
 
     @property
     def forms(self) -> list[ConditionForm]:
-        """The rows of the form."""
         entries: Iterator[Any] = iter(self.entries)
         return [entry.form for entry in entries]
 
     @property
     def text(self) -> str | None:
-        """The conditions as they are stored, once they have been read."""
+        """Read the conditions and return them in their stored form."""
         return as_text([condition for row in self.forms if (condition := row.read())])
 
     def check(self) -> bool:
-        """Require that each can be one, and not too many."""
-        read = [row.read() for row in self.forms]  # each of them, to say all that is wrong
+        """Check that each condition is valid and that there aren't too many."""
+        read = [row.read() for row in self.forms]  # each of them, to report all errors
         if len(self.entries) > MOST_CONDITIONS:
             self.errors = [TOO_MANY]
             return False
         return None not in read
 
     def add(self, about: str | None) -> None:
-        """Add a row about this field, unless there are very many."""
+        """Add a row about this field, unless there are `MOST_ROWS`."""
         if len(self.entries) < MOST_ROWS:
             self.append_entry({"field": about})
         else:
@@ -184,7 +182,7 @@ class ConditionList(FieldList):  # type: ignore[type-arg]  # no generic when it 
         return rows
 
     def _value(self) -> list[str]:
-        """The conditions in words."""
+        """Return the conditions in words."""
         conditions = [row.as_it_is for row in self.forms if row.value.data]
         names = names_in(conditions)
         return [sentence_of(condition, names) for condition in conditions]

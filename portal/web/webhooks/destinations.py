@@ -1,4 +1,4 @@
-"""Where a webhook can go: the gallery’s cards, and what a product’s form begins with."""
+"""Present the gallery of destinations and the initial form values for each product."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from portal.services.webhooks.rules import FORMATS, SecretMode
 from portal.web.frame.wording import counted
 from portal.web.webhooks.conditions import ConditionForm, rows_of
 
-# Keeps hundreds of posts at a time out of a chat.
+# Keeps bulk actions and imports from flooding a chat with hundreds of posts.
 NO_FLOODS: Final = Condition("origin", "is_not", ("bulk", "import"))
 KEPT_OUT: Final = "No bulk actions or imports, so that they don’t flood the chat"
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One way to go on from the gallery."""
+    """A card of the gallery."""
 
     title: str
     about: str
@@ -42,7 +42,7 @@ def cards() -> dict[str, Sequence[Card]]:
 
 
 def beginning(preset: Preset) -> dict[str, Any]:
-    """Return what a form for this product begins with, by the names of its fields."""
+    """Return the initial values of a product's form by field name."""
     return {
         "to": preset.key,
         "format": preset.format or "",
@@ -53,19 +53,19 @@ def beginning(preset: Preset) -> dict[str, Any]:
 
 
 def folded_words(rows: Sequence[ConditionForm], format_: str | None) -> str:
-    """Return in words what a chat's form leaves out, and why, while it has no other condition."""
+    """Describe a chat's default condition, or return "" if the form has any other."""
     conditions = [row.as_it_is for row in rows]
     return KEPT_OUT if format_ and conditions == [NO_FLOODS] else ""
 
 
 def looks_like_words(products: Sequence[Preset]) -> str:
-    """Say whose address it seems to be."""
+    """Return "This looks like a Slack URL"."""
     names = " or ".join(preset.name for preset in products)
     return f"This looks like {'an' if names.startswith('n8n') else 'a'} {names} URL"
 
 
 def offers(products: Sequence[Preset], format_: str | None) -> list[tuple[str, str]]:
-    """Return what can be done about such an address, by the key of the product to take."""
+    """Return the choices for such a URL, each with the key of the product to switch to."""
     others = {preset.format: preset.key for preset in reversed(products)}
     others.pop(format_, None)
     takes = [
@@ -76,7 +76,7 @@ def offers(products: Sequence[Preset], format_: str | None) -> list[tuple[str, s
 
 
 def cautions(url: str, format_: str | None, header_names: Iterable[str]) -> Iterator[str]:
-    """Yield what to look after at this address, which may be without its secret parts."""
+    """Yield warnings about this URL, which might lack its secret parts."""
     if has_left(url):
         yield (
             "Since Nov 30, 2025, flows no longer have URLs at this host. If this is a flow, copy "
@@ -90,8 +90,7 @@ def cautions(url: str, format_: str | None, header_names: Iterable[str]) -> Iter
 
 
 def posts_words(unsent: int) -> str:
-    """Say how many posts a webhook’s unsent deliveries make in a chat’s format, and when; blank
-    where there is none."""
+    """Return the number and time of a chat's posts for unsent deliveries, or "" for none."""
     if not unsent:
         return ""
     many = f"{counted(unsent)} unsent {'delivery' if unsent == 1 else 'deliveries'}"
@@ -100,13 +99,13 @@ def posts_words(unsent: int) -> str:
 
 
 def key_caution(format_: str | None) -> str:
-    """Say that a chat has no use for a secret key; nothing of our own body."""
+    """Return a warning that a chat doesn't use a secret key, or "" for our own format."""
     name = FORMATS.get(format_, "") if format_ else ""
     return f"{name} doesn’t check signatures, so a secret key is of no use there" if name else ""
 
 
 def cautions_about(webhook: WebhookDetail) -> list[str]:
-    """Return the same of a saved webhook, and of its secret key."""
+    """Return warnings about a saved webhook's URL and secret key."""
     about_key = f"{key_caution(webhook.format)}." if webhook.format and webhook.has_secret else ""
     return [
         *cautions(webhook.url, webhook.format, webhook.header_names),
@@ -115,7 +114,7 @@ def cautions_about(webhook: WebhookDetail) -> list[str]:
 
 
 def destination(webhook: ListedWebhook | WebhookDetail) -> str:
-    """Say where it goes: "Slack · hooks.slack.com", or the host alone."""
+    """Return "Slack · hooks.slack.com", or the host alone."""
     product = product_at(webhook.host, webhook.format) or preset_of(webhook.format)
     return f"{product.name} · {webhook.host}" if product else webhook.host
 

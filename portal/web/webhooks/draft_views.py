@@ -1,4 +1,4 @@
-"""Test before saving: send a sample with what the form says, and follow it on its page."""
+"""Send a test with a form's unsaved values, and show its progress."""
 
 from typing import Any, Final
 from uuid import UUID
@@ -29,7 +29,7 @@ blueprint = Blueprint("webhook_drafts", __name__, url_prefix="/settings/webhooks
 
 
 def sends_elsewhere() -> bool:
-    """Return whether the test would send stored values to another address than their own."""
+    """Return whether the test would send stored values to a URL other than their own."""
     edited = uuid_or_none(request.args.get("webhook"))
     if edited is None:
         return brings_values((), typed=False)
@@ -40,7 +40,7 @@ def sends_elsewhere() -> bool:
 @blueprint.post("")
 @requires("webhooks.edit", again=sends_elsewhere)
 def test() -> Answer:
-    """Store the form as a draft and send a sample, unless it could not be saved."""
+    """Store the form as a draft and send a sample, if the form is valid."""
     edited = uuid_or_none(request.args.get("webhook"))
     webhook = webhook_queries.show(edited) if edited else None
     form = edit_form(webhook) if webhook else WebhookForm()
@@ -80,14 +80,14 @@ def live(public_id: UUID) -> Response:
 @blueprint.get(f"{WEBHOOK}/help-bundle")
 @requires("webhooks.edit")
 def bundle(public_id: UUID) -> Response:
-    """Download the newest test for the receiver's developer, without secrets."""
+    """Download the newest test's diagnostics for the receiver's developer, without secrets."""
     return as_file(_page(drafts.find(actor(), public_id)))
 
 
 @blueprint.route(f"{WEBHOOK}/signature", methods=["GET", "POST"])
 @requires("webhooks.edit")
 def signature(public_id: UUID) -> Answer:
-    """Say which part of a signature of the newest test differs."""
+    """Report the differing part of a pasted signature of the newest test."""
     back = url_for("webhook_drafts.show", public_id=public_id)
     return signature_page(_page(drafts.find(actor(), public_id)), back)
 
@@ -95,7 +95,7 @@ def signature(public_id: UUID) -> Answer:
 @blueprint.get(f"{WEBHOOK}/secret")
 @requires("webhooks.secret", again=always)
 def secret(public_id: UUID) -> Answer:
-    """Show the key that was generated for the test to its maker: a receiver may need it first."""
+    """Show the test's generated key to its creator, because a receiver might need it first."""
     drafts.find(actor(), public_id)
     shown = secrets.shown_secret(actor(), public_id)
     return render_template("webhooks/test/secret.html", shown=shown, draft=public_id)
@@ -128,7 +128,7 @@ def _report(is_sent: bool) -> None:
 
 
 def _changing(draft: Draft, page: delivery_presenter.DeliveryPage) -> dict[str, Any]:
-    """The values for `_live.html`: the test, and the form to save or edit."""
+    """Return the values for `_live.html`, about the test and the form to save or edit."""
     form_url = _form_url(draft)
     return {
         "page": page,

@@ -1,4 +1,4 @@
-"""Add, edit and delete a webhook; show and switch its secret key."""
+"""Add, edit, and delete webhooks, and manage their secret keys."""
 
 from dataclasses import replace
 from typing import Final
@@ -51,8 +51,7 @@ blueprint = Blueprint("webhook_forms", __name__, url_prefix="/settings/webhooks"
 
 
 def enters_secrets() -> bool:
-    """Return whether the form replaces or removes a key, has a header value that is not the stored
-    one, or sends stored values elsewhere."""
+    """Return whether the form changes a key or header value, or sends stored values elsewhere."""
     if request.method != "POST":
         return False
     if request.form.get("secret_mode", SecretMode.KEEP) != SecretMode.KEEP:
@@ -64,8 +63,7 @@ def enters_secrets() -> bool:
 
 
 def changes_address(public_id: UUID) -> bool:
-    """Return whether the form has another address, even at the same host, or shows it to
-    everybody."""
+    """Return whether the form changes the URL, even at the same host, or stops hiding it."""
     if tidy(request.form.get("url", "")) != webhook_queries.address(public_id):
         return True
     return "url_is_secret" not in request.form and webhook_queries.show(public_id).url_is_secret
@@ -114,7 +112,7 @@ def edit(public_id: UUID) -> Answer:
 @blueprint.route(f"{WEBHOOK}/delete", methods=["GET", "POST"])
 @requires("webhooks.edit")
 def delete(public_id: UUID) -> Answer:
-    """Ask, then delete."""
+    """Delete a webhook after confirmation."""
     if request.method == "POST":
         flash(deleted_words(crud.delete(actor(), public_id)), "success")
         return redirect(url_for("webhooks.index"))
@@ -146,14 +144,16 @@ def _save(form: EditWebhookForm, public_id: UUID) -> str:
 
 
 def _after(form: WebhookForm, public_id: UUID) -> str:
-    """The page after saving: that of a generated secret comes first."""
+    """Return the next page after saving, which shows the secret if one was generated."""
     is_made = form.mode is SecretMode.GENERATE
     return url_for("webhook_secrets.show" if is_made else "webhooks.show", public_id=public_id)
 
 
 def _changes_rows(form: WebhookForm) -> bool:
-    """Add or remove a row of headers or conditions, for browsers without scripts; return whether it
-    was asked."""
+    """Add or remove a row of headers or conditions, for browsers without JavaScript.
+
+    Return whether the request asked for that.
+    """
     if "add_headers" in request.form:
         form.headers.append_entry()
         return True
@@ -171,19 +171,19 @@ def _changes_rows(form: WebhookForm) -> bool:
 
 
 def _stays(form: WebhookForm) -> bool:
-    """Return whether the form is only shown again, with other rows or with a count."""
+    """Return whether to only show the form again, with other rows or with a count."""
     return _changes_rows(form) or "count_events" in request.form
 
 
 def _counted(form: WebhookForm) -> Counted | None:
-    """Count what would have been sent, if it was asked and can be told."""
+    """Count the events that would have been sent, if requested and if conditions are valid."""
     if "count_events" not in request.form or not form.conditions.check():
         return None
     return would_have_gone.count(form.stored_events, form.conditions.text)
 
 
 def _begun() -> WebhookForm:
-    """The form of a new webhook as the address says: a copy, or for a product."""
+    """Return a new webhook's form, filled from the copied webhook or product in the URL."""
     if copied := uuid_or_none(request.args.get("copy")):
         return _copied(copied)
     preset = PRESETS.get(request.args.get("to", ""))
@@ -191,8 +191,7 @@ def _begun() -> WebhookForm:
 
 
 def _copied(copied: UUID) -> WebhookForm:
-    """The form filled from the webhook to copy: without its key, and with its headers by their
-    names alone."""
+    """Return a form filled from another webhook, without its key and header values."""
     values = webhook_queries.stored_values(copied)
     name = f"{values.name[: LONGEST_NAME - len(COPY)]}{COPY}"
     headers = tuple((header, "") for header, _ in values.headers)
@@ -204,9 +203,9 @@ def _copied(copied: UUID) -> WebhookForm:
 
 
 def edit_form(webhook: WebhookDetail) -> EditWebhookForm:
-    """The form as it was sent, or as it was tested, or with what is stored."""
+    """Return the form with submitted values, else with tested ones, else with stored ones."""
     sent = EditWebhookForm() if request.method == "POST" else None
-    if sent and not sent.format.raw_data:  # it was opened before there were formats
+    if sent and not sent.format.raw_data:  # the page is from before formats existed
         sent.format.data = webhook.format or ""
     form = sent or tested_form(webhook.public_id) or _filled(webhook)
     form.stored_names = frozenset(name.lower() for name in webhook.header_names)
@@ -217,7 +216,7 @@ def edit_form(webhook: WebhookDetail) -> EditWebhookForm:
 
 
 def _filled(webhook: WebhookDetail) -> EditWebhookForm:
-    """The form with what is stored, whatever was sent."""
+    """Return the form with stored values, even if others were submitted."""
     values = webhook_queries.stored_values(webhook.public_id)
     if "replace" in request.args:
         values = replace(values, secret_mode=SecretMode.GENERATE)
@@ -228,7 +227,7 @@ def _filled(webhook: WebhookDetail) -> EditWebhookForm:
 
 
 def form_page(form: WebhookForm, webhook: WebhookDetail | None) -> Answer:
-    """Render the form, secrets sealed."""
+    """Render the form with its secrets sealed."""
     form.seal()
     groups = [
         (group.label, [(str(e.value), e.name, e.explanation, str(e.value)) for e in events])
@@ -290,7 +289,7 @@ secrets_blueprint = Blueprint("webhook_secrets", __name__, url_prefix="/settings
 @secrets_blueprint.get(f"{WEBHOOK}/secret")
 @requires("webhooks.secret", again=always)
 def show(public_id: UUID) -> Answer:
-    """Show a generated secret to its maker for a short time."""
+    """Show a generated secret to its creator for a short time."""
     return render_template(
         "webhooks/secret.html",
         webhook=webhook_queries.show(public_id),
@@ -301,7 +300,7 @@ def show(public_id: UUID) -> Answer:
 @secrets_blueprint.post(f"{WEBHOOK}/secret/switch")
 @requires("webhooks.secret", again=always)
 def switch(public_id: UUID) -> Answer:
-    """Sign with the new secret alone from now on."""
+    """Sign only with the new secret from now on."""
     if secrets.switch_now(actor(), public_id):
         flash("Switched to the new secret key.", "success")
     return redirect(url_for("webhooks.show", public_id=public_id))
@@ -310,7 +309,7 @@ def switch(public_id: UUID) -> Answer:
 @secrets_blueprint.route(f"{WEBHOOK}/secret/erase", methods=["GET", "POST"])
 @requires("webhooks.secret", again=posted)
 def erase(public_id: UUID) -> Answer:
-    """Ask, then erase what cannot be opened, so that the webhook can be turned on without it."""
+    """Erase undecryptable secrets after confirmation, so that the webhook can be turned on."""
     if request.method == "POST":
         parts = keys.erase_undecryptable(actor(), public_id)
         flash(
@@ -325,6 +324,6 @@ def erase(public_id: UUID) -> Answer:
 @secrets_blueprint.post(f"{WEBHOOK}/secret")
 @requires("webhooks.secret")
 def copied(public_id: UUID) -> Answer:
-    """Show the secret no more."""
+    """Stop showing the secret."""
     secrets.forget_shown(actor(), public_id)
     return redirect(url_for("webhooks.show", public_id=public_id))

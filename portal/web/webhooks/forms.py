@@ -1,4 +1,4 @@
-"""The webhook's form. Its secrets come back sealed in hidden fields, and are never printed."""
+"""Define the webhook forms. Secrets come back sealed in hidden fields and are never printed."""
 
 import re
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ from wtforms import (
     StringField,
     ValidationError,
 )
-from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its types
+from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its type stubs
 from wtforms.widgets import PasswordInput, TextInput
 
 from portal.engine.events.catalogue import CATALOGUE, GROUPS
@@ -62,26 +62,28 @@ from portal.web.frame.access import actor
 from portal.web.webhooks.conditions import ConditionList, ValuesField, rows_of
 from portal.web.webhooks.destinations import beginning, looks_like_words
 
-# Around the place that a stored value is for. No header value contains it.
+# Encloses the place that a stored value belongs to. No header value contains it.
 MARK: Final = "\0"
-# The box for the value of a custom header, and what keeps the value while the box is empty.
+# A custom header's text box, and the hidden field with the value while the box is empty.
 BOX: Final = re.compile(r"headers-(\d+)-(value|kept)")
 
 
 def person() -> int:
-    """The user for whom secrets are sealed."""
+    """Return the id of the user for whom secrets are sealed."""
     return actor().user_id or 0
 
 
 def opened(field: Field) -> str | None:
-    """The sealed value of a hidden field."""
+    """Return the unsealed value of a hidden field."""
     return vault.open_typed(person(), field.data) if field.data else None
 
 
 def brings_values(stored: Headers, *, typed: bool = True) -> bool:
-    """Return whether the form has a header value, typed or kept from a test or a mistake, that is
-    not the one in `stored`. Without `typed` only values count that were stored, for whatever
-    webhook."""
+    """Return whether the form has a header value that is not in `stored`.
+
+    Values are typed, or kept from a test or a refused form. Without `typed`, only values that were
+    stored for any webhook count.
+    """
     values = {name.lower(): value for name, value in stored}
     for name, sent in request.form.items(multi=True):
         if not sent or not (box := BOX.fullmatch(name)):
@@ -96,7 +98,7 @@ def brings_values(stored: Headers, *, typed: bool = True) -> bool:
 
 
 class Unprinted(TextInput):
-    """A text box that never shows what is in it."""
+    """A text box that never shows its value."""
 
     def __call__(self, field: Field, **kwargs: Any) -> Any:
         """Render the box empty."""
@@ -104,9 +106,9 @@ class Unprinted(TextInput):
 
 
 class HeaderForm(Form):
-    """One custom header. `kept` is its value, sealed, while the box for it is empty.
+    """One custom header. `kept` is its sealed value while its text box is empty.
 
-    A value that was stored is sealed with its place, and goes to no other (`values.place_of`).
+    A stored value is sealed with its place and sent to no other place (`rules.place_of`).
     """
 
     name = StringField("Header name", filters=[partial(tidy, longest=MAX_NAME_LENGTH)])
@@ -117,32 +119,32 @@ class HeaderForm(Form):
 
     @property
     def resolved(self) -> str:
-        """The typed value, or else the kept one."""
+        """Return the typed value, or else the kept one."""
         return self.value.data or _parts(opened(self.kept))[1]
 
     @property
     def name_data(self) -> str:
-        """The name in small letters, for comparing."""
+        """Return the name in lowercase, for comparisons."""
         return (self.name.data or "").lower()
 
     @property
     def place(self) -> str:
-        """The place that the kept value is for; blank for a typed one."""
+        """Return the place that the kept value belongs to, or "" for a typed value."""
         return "" if self.value.data else _parts(opened(self.kept))[0]
 
     @property
     def is_blank(self) -> bool:
-        """Return whether nobody filled it in."""
+        """Return whether nothing was entered."""
         return not (self.name.data or self.value.data or self.kept.data)
 
     def forget(self) -> None:
-        """Drop the kept value, which may not go to the form's address."""
+        """Drop the kept value, which must not be sent to the form's URL."""
         self.kept.data = ""
 
     def seal(self, whence: str = "", place: str = "") -> None:
-        """Seal the value into `kept`, and describe it by its end and `whence` it is.
+        """Seal the value into `kept`, and describe it by its end and its source `whence`.
 
-        `place`: the place that the values which fill the form were stored for.
+        `place` is the place that the form's initial values belong to.
         """
         value, bound = self.resolved, self.place or place
         text = f"{MARK}{bound}{MARK}{value}" if bound else value
@@ -153,7 +155,7 @@ class HeaderForm(Form):
 
 
 def _parts(kept: str | None) -> tuple[str, str]:
-    """The place that a kept value is for, and the value."""
+    """Return the place that a kept value belongs to, and the value."""
     text = kept or ""
     if not text.startswith(MARK):
         return "", text
@@ -168,13 +170,13 @@ MODES: Final = {
 }
 GETS_EMAIL: Final = "Gets an email when this webhook fails"
 CONFIRMED: Final = "confirmed"
-# Fields that `carried` does not take as they are: secrets, and what each page adds itself.
+# Fields that `carried` doesn't copy as they are, because they are secret or each page adds them.
 NOT_CARRIED: Final = frozenset(
     {"secret", "secret_mode", "headers", "conditions", "test_event", "csrf_token"}
 )
-# The button that takes another product's format, and whose.
+# The button that switches to another product's format. Its value is the product.
 TAKES: Final = "take"
-# Options that are no text and no box to tick.
+# Options that are neither text nor a checkbox.
 NOT_BOXES: Final = frozenset({"conditions", "format"})
 CHOSEN, ALL = "chosen", "all"
 TO_TEST_WITH: Final = [
@@ -188,12 +190,12 @@ TO_TEST_WITH: Final = [
 
 
 def owner_choices() -> list[SelectChoice]:
-    """Return everyone who can own a webhook, by name."""
-    return [SelectChoice(str(each.public_id), each.name) for each in owners()]
+    """Return all people who can own a webhook, by name."""
+    return [SelectChoice(str(owner.public_id), owner.name) for owner in owners()]
 
 
 class WebhookForm(PortalForm):
-    """The form of a new webhook. `copy_of`: the name of the one that it was filled from."""
+    """A new webhook's form. `copy_of` is the name of the webhook it was filled from."""
 
     lengths: ClassVar[dict[str, int]] = {"name": LONGEST_NAME, "url": MAX_URL_LENGTH}
     copy_of = ""
@@ -203,8 +205,8 @@ class WebhookForm(PortalForm):
     url_is_secret = BooleanField(
         "Hide this URL", description="Only administrators see the full URL"
     )
-    # The address for which that was ticked automatically, or need not be; and for which it was
-    # asked whether it is another product's.
+    # The last URL checked. The form doesn't hide it automatically again, nor ask again if it is
+    # another product's.
     decided_url = HiddenField()
     format = SelectField(
         "Format",
@@ -212,7 +214,7 @@ class WebhookForm(PortalForm):
         default="",
         validate_choice=False,
     )
-    # The key of the preset that the form began with.
+    # The key of the form's initial preset.
     to = HiddenField()
     which_events = RadioField(
         "Subscribed to",
@@ -251,7 +253,7 @@ class WebhookForm(PortalForm):
         validate_choice=False,
     )
 
-    # By their public ids. Without one the owner stays, a new webhook's is its maker.
+    # A public id. If it is blank, the owner stays, and a new webhook's is its creator.
     owner_id = SelectField(
         "Owner",
         description=GETS_EMAIL,
@@ -264,26 +266,26 @@ class WebhookForm(PortalForm):
     draft = HiddenField(default=lambda: str(uuid4()))
 
     modes: frozenset[str] = frozenset(MODES)
-    # Of the webhook that is edited: its headers, whether it has a key, and where both go.
+    # The edited webhook's header names, key, and URL.
     stored_names: frozenset[str] = frozenset()
     has_key = False
     stored_url: str | None = None
-    # Where the values were stored for that the form was filled with.
+    # The place that the form's initial values belong to.
     filled_place = ""
-    # The products of an address that seems to be for none of the chosen format.
+    # Products that the URL seems to belong to, none of which has the chosen format.
     lookalikes: tuple[Preset, ...] = ()
-    # Of a form that was tested: where its secrets are from, and the end of one that we made.
+    # For a tested form, the source of its secrets and the end of a generated one.
     whence: str = ""
     made_hint: str | None = None
 
     @property
     def stored_place(self) -> str | None:
-        """The place that stored values may go to; None for a new webhook."""
+        """Return the place that stored values may be sent to, or None for a new webhook."""
         return None if self.stored_url is None else place_of(self.stored_url)
 
     @property
     def brings_key(self) -> bool:
-        """Return whether the address is another than the stored one, and looks like a key."""
+        """Return whether the URL differs from the stored one and looks like a key."""
         return self.url.data != self.stored_url and looks_secret(self.url.data or "")
 
     @property
@@ -293,61 +295,60 @@ class WebhookForm(PortalForm):
 
     @property
     def mode(self) -> SecretMode:
-        """The chosen source of the secret; the default for anything unknown."""
+        """Return the chosen source of the secret, or the default for an unknown one."""
         chosen = str(self.secret_mode.data)
         return SecretMode(chosen if chosen in self.modes else str(self.secret_mode.default))
 
     @property
     def format_key(self) -> str | None:
-        """The chosen format as it is stored."""
+        """Return the chosen format as it is stored."""
         return self.format.data or None
 
     @property
     def preset(self) -> Preset | None:
-        """The product that the form began with."""
+        """Return the form's initial product."""
         return PRESETS.get(self.to.data or "")
 
     @property
     def to_key(self) -> str:
-        """Its key; blank without one."""
+        """Return the key of the form's initial product, or "" without one."""
         return self.preset.key if self.preset else ""
 
     @property
     def draft_id(self) -> UUID:
-        """The id of this open form, by which its tests belong together."""
+        """Return the id of this open form, which groups its tests."""
         self.draft.data = str(as_uuid(self.draft.data))
         return UUID(self.draft.data)
 
     @property
     def event_to_test(self) -> str:
-        """The event to test a valid form with: the picked one, or the first of those chosen."""
+        """Return the event for a test of a valid form, by default the first subscribed one."""
         picked = str(self.test_event.data)
         return picked if picked in EVENT_VALUES else subscribed_to(self.stored_events)[0]
 
     @property
     def stored_events(self) -> tuple[str, ...]:
-        """The events as they are stored."""
+        """Return the events as they are stored."""
         is_all = self.which_events.data == ALL
         return (ALL_EVENTS,) if is_all else tuple(self.events.data or ())
 
     @property
     def own_secret(self) -> str:
-        """The person's own secret, typed now or before."""
+        """Return the user's own secret, typed now or before."""
         return self.secret.data or opened(self.secret_kept) or ""
 
     @property
     def rows(self) -> list[HeaderForm]:
-        """The custom headers that were filled in."""
+        """Return the custom headers that were filled in."""
         rows: Iterator[HeaderForm] = (entry.form for entry in self.headers.entries)
         return [row for row in rows if not row.is_blank]
 
     @property
     def pairs(self) -> Headers:
-        """The custom headers as entered; an empty value stands for the stored one."""
+        """Return the custom headers as entered. An empty value stands for the stored one."""
         return tuple((row.name.data or "", row.resolved) for row in self.rows)
 
     def values(self) -> WebhookValues:
-        """The entered values."""
         return WebhookValues(
             **{name: _entered(self[name]) for name in OPTIONS if name not in NOT_BOXES},
             conditions=self.conditions.text,
@@ -378,30 +379,30 @@ class WebhookForm(PortalForm):
         _complain(name_problem(field.data or ""))
 
     def validate_url(self, field: Field) -> None:
-        """Require an http or https address that we may send to, but for the inbox's."""
+        """Require an http or https URL that we may send to, except for the inbox's."""
         if field.data or not self.is_inside:
             _complain(url_problem(field.data or ""))
 
     def validate_format(self, _field: Field) -> None:
-        """Require one that there is."""
+        """Require a known format."""
         _complain(format_problem(self.format_key))
 
     def validate_owner_id(self, _field: Field) -> None:
-        """Require someone who can sign in; a form that does not ask keeps the owner."""
+        """Require an owner who can sign in. A form without this field keeps the owner."""
         chosen = self.owner_id.data
         offered = {value for value, *_ in self.owner_id.iter_choices()}
         _complain(CANT_OWN if chosen and chosen not in offered else None)
 
     def validate_events(self, _field: Field) -> None:
-        """Require at least one."""
+        """Require at least one event."""
         _complain(events_problem(self.stored_events))
 
     def validate_secret(self, _field: Field) -> None:
-        """Require an own key that can sign."""
+        """Require that the user's own key can sign."""
         _complain(secret_problem(self.mode, self.own_secret))
 
     def seal(self) -> None:
-        """Seal all secrets before the form is shown again; drop a key that was refused."""
+        """Seal all secrets before the form is shown again, and drop a refused key."""
         for entry in self.headers.entries:
             entry.form.seal(self.whence, self.filled_place)
         own = None if self.secret.errors else self.own_secret
@@ -411,7 +412,7 @@ class WebhookForm(PortalForm):
             self.secret.description = kept
 
     def carried(self) -> list[tuple[str, str]]:
-        """The names and values of hidden fields that carry the form on, secrets sealed."""
+        """Return the names and values of hidden fields for the form, with secrets sealed."""
         self.seal()
         fields = [field for field in self if field.name not in NOT_CARRIED]
         fields += [part for row in self.rows for part in (row.name, row.kept)]
@@ -421,12 +422,14 @@ class WebhookForm(PortalForm):
 
     @property
     def moves(self) -> bool:
-        """Return whether the address is in another place than the stored values may go to."""
+        """Return whether the URL is at another place than stored values may be sent to."""
         return self.stored_place not in (None, place_of(self.url.data or ""))
 
     def _take(self, key: str | None) -> None:
-        """Take another product's format, as was chosen when the form asked about the address; a new
-        webhook for a chat also begins as the chat's form does."""
+        """Switch to the product that was chosen when the form asked about the URL.
+
+        A new webhook for a chat also gets the chat's initial values.
+        """
         preset = PRESETS.get(key or "")
         if preset is None:
             return
@@ -440,8 +443,10 @@ class WebhookForm(PortalForm):
                 self.conditions.append_entry(row)
 
     def _check_product(self) -> bool:
-        """Ask once about an address that looks like another product's. A form from before there
-        were formats is not asked."""
+        """Ask once about a URL that looks like another product's.
+
+        A form from before formats existed is not asked about.
+        """
         is_new = self.url.data not in (self.decided_url.data, self.stored_url)
         if self.format.raw_data and is_new and not (self.url.errors or self.format.errors):
             chosen = None if self.stored_url is not None else self._chosen_key
@@ -453,13 +458,13 @@ class WebhookForm(PortalForm):
 
     @property
     def _chosen_key(self) -> str:
-        """The preset of the format, if it is no longer that of the form's product."""
+        """Return the form's initial product, or that of the format if it was changed."""
         if self.preset and self.preset.format == self.format_key:
             return self.preset.key
         return self.format_key or PROGRAM
 
     def _check_place(self) -> bool:
-        """Require that values which were stored for another place are entered again."""
+        """Require values that were stored for another place to be entered again."""
         place = place_of(self.url.data or "")
         if place is None or (place == INSIDE and not self.is_inside):
             return True
@@ -490,7 +495,7 @@ class WebhookForm(PortalForm):
 
 
 class EditWebhookForm(WebhookForm):
-    """The form of a stored webhook, whose secret may stay."""
+    """A stored webhook's form, which can keep the secret."""
 
     secret_mode = RadioField("Secret key", default=SecretMode.KEEP, validate_choice=False)
     owner_id = SelectField(
@@ -505,13 +510,13 @@ class EditWebhookForm(WebhookForm):
     modes = frozenset(SecretMode)
 
     def offer_owners(self, *, is_gone: bool) -> None:
-        """Offer to leave it without an owner where that person can't sign in any more."""
+        """Offer to leave it without an owner if the owner can no longer sign in."""
         if is_gone:
             nobody = SelectChoice("", "No one (administrators get its emails)")
             self.owner_id.choices = [nobody, *owner_choices()]
 
     def offer_keys(self, has_key: bool) -> None:
-        """Offer to keep the key, or that there is none."""
+        """Offer to keep the key, or to keep it without one."""
         self.has_key = has_key
         own = [SelectChoice(*pair) for pair in MODES.items()]
         keep, none = SelectChoice(SecretMode.KEEP, "Keep it"), MODES[SecretMode.NONE]
@@ -525,7 +530,7 @@ def _entered(field: Field) -> Any:
 
 
 def _hidden(field: Field) -> list[tuple[str, str]]:
-    """The field as a browser would send it."""
+    """Return the field as a browser would send it."""
     if isinstance(field, BooleanField):
         return [(field.name, "y")] if field.data else []
     if isinstance(field, SelectMultipleField | ValuesField):
@@ -542,14 +547,15 @@ FROM_TEST = ", kept from your test"
 
 
 def tested_form(edits: UUID | None) -> WebhookForm | None:
-    """The form of the draft in the URL, if it is of the webhook `edits` (None: a new one)."""
+    """Return the URL's draft as a form, if it belongs to the webhook `edits` (None for a new
+    one)."""
     draft_id = uuid_or_none(request.args.get("draft"))
     draft = drafts.find(actor(), draft_id) if draft_id else None
     return form_of(draft) if draft and draft.edits == edits else None
 
 
 def form_of(draft: Draft) -> WebhookForm:
-    """The form as it was tested last."""
+    """Return the form as it was last tested."""
     kind = EditWebhookForm if draft.edits else WebhookForm
     form = kind(
         **form_data(draft.values),
@@ -567,7 +573,7 @@ def form_of(draft: Draft) -> WebhookForm:
 
 
 def form_data(values: WebhookValues) -> dict[str, Any]:
-    """These values by the names of the form's fields."""
+    """Return these values by form field name."""
     return {
         **{name: getattr(values, name) for name in OPTIONS if name not in NOT_BOXES},
         "conditions": rows_of(values.conditions),

@@ -1,4 +1,4 @@
-"""The built-in inbox, `/inbox`: show and receive messages, and check their signatures."""
+"""Serve the built-in inbox at `/inbox`, which receives messages and checks signatures."""
 
 import json
 from collections import Counter
@@ -37,13 +37,13 @@ JUDGED: Final = {
     Verdict.WRONG: "Doesn’t match. A receiver should reject this delivery",
     Verdict.MISSING: "Not signed. Anyone could have sent this",
 }
-MOST_SHOWN: Final = 16_000  # characters; ours are a tenth of it
+MOST_SHOWN: Final = 16_000  # characters, ten times as long as our messages
 EVENTS: Final = frozenset(EventName)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrived:
-    """One message. `number` counts from the first; `delivery` is known where it is surely ours."""
+    """One message. `delivery` is set only if the message is certainly ours."""
 
     id: int
     title: str
@@ -69,12 +69,11 @@ class InboxPage:
 
 
 def page_of(inbox: Inbox, messages: Sequence[InboxItem]) -> InboxPage:
-    """Make the page from stored messages."""
     ids = Counter(message.header("X-Asset-Webhook-Id") for message in messages)
     shown = []
     for message in messages:
         message_id = message.header("X-Asset-Webhook-Id")
-        ids[message_id] -= 1  # what is left came before this one
+        ids[message_id] -= 1  # the rest came before this one
         shown.append(_arrived(message, is_repeat=bool(message_id) and ids[message_id] > 0))
     return InboxPage(inbox, _sentence(inbox), shown)
 
@@ -122,7 +121,7 @@ def _part(read: Any, name: str) -> Any:
 
 
 def _about(read: Any) -> str:
-    """Tag and name of its asset."""
+    """Return the tag and name of the asset."""
     asset = _part(read, "asset")
     words = [_part(asset, "asset_tag"), _part(asset, "name")]
     return storable(" ".join(word for word in words if isinstance(word, str)))[:200]
@@ -146,7 +145,7 @@ blueprint = Blueprint("inbox", __name__, url_prefix="/inbox")
 @blueprint.get("")
 @requires(CONTENT)
 def index() -> str:
-    """Show what arrived, and go on while more arrives."""
+    """Show the messages received, and keep adding new ones."""
     return render_template("webhooks/inbox/index.html", page=_page(), new_once=new_once)
 
 
@@ -164,7 +163,7 @@ def live() -> Response:
 @blueprint.post("")
 @requires("webhooks.edit")
 def start() -> Answer:
-    """Make the inbox, or open the one there is."""
+    """Create the inbox, or open the existing one."""
     once = PortalForm().once_value
     path = once_only(
         owner(), once, lambda: webhook_inbox.open_inbox(actor()), lambda _made: _path()
@@ -189,10 +188,10 @@ def test() -> Answer:
 @blueprint.post("/<token>")
 @requires(PUBLIC)
 def receive(token: str) -> Response:
-    """Receive a message, and answer in plain text."""
+    """Receive a message and respond in plain text."""
     if public_id_of(token) is None:
-        return _plain(NOBODY, 404)  # before anything is read
-    # One more than fits: chunked bodies are read up to this limit, and cut without an error.
+        return _plain(NOBODY, 404)  # before reading the body
+    # One byte too many, because chunked bodies are cut off at this limit without an error.
     request.max_content_length = LARGEST + 1
     try:
         body = request.get_data(cache=False)
@@ -205,7 +204,7 @@ def receive(token: str) -> Response:
     return _plain("The built-in inbox received this delivery.\n", 200)
 
 
-# Whoever sends a message has no page of ours, and no token from one.
+# Senders of messages have no page of ours, and so no CSRF token.
 csrf.exempt(receive)
 
 

@@ -1,5 +1,4 @@
-"""A webhook's page: who has to act and in what order, what to tell the receiver's team, and its
-backlog by cause."""
+"""Present a webhook's next steps, its update for the receiver's team, and its backlog by cause."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,13 +35,13 @@ from portal.web.webhooks.wording import (
     reason_of,
 )
 
-MOST_TOLD: Final = 3  # causes in an update to share, and the latest
+MOST_TOLD: Final = 3  # causes in an update to share, plus the latest
 FIRST_ONE: Final = "We’ll send one first. The others follow after it’s delivered."
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing to do, why, and where: a link, or a button that sends at once."""
+    """One action and its reason. `is_post` makes its link a button that sends at once."""
 
     text: str
     note: str = ""
@@ -52,7 +51,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class NextStep:
-    """All steps in their order. `who` acts; `message`: to copy for the `recipient` who is asked."""
+    """All steps in order, and the person who acts.
+
+    `message` is for the reader to copy and send to the `recipient`.
+    """
 
     who: str
     steps: Sequence[Step]
@@ -62,8 +64,11 @@ class NextStep:
 
 @dataclass(frozen=True, slots=True)
 class CauseRow:
-    """One cause of what is undelivered. `said`: a response, or what it means; `share`: of
-    all, in percent; `tag` or `state` in words."""
+    """One cause of undelivered deliveries.
+
+    `said` is a response or its meaning. `share` is in percent of all. The status is a `tag`, or
+    `state` in words.
+    """
 
     words: str
     said: str
@@ -82,7 +87,7 @@ NOTHING_SAID: Final[Responses] = MappingProxyType({})
 
 
 def responses(backlog: Backlog | None) -> Responses:
-    """Return a response for each cause, where one has any text."""
+    """Return an example response for each cause that has one with text."""
     examples = webhook_queries.examples(backlog) if backlog else {}
     texts = answers_of(list(examples.values()))
     said = {cause: texts.get(row_id, "") for cause, row_id in examples.items()}
@@ -95,8 +100,11 @@ def next_step(
     said: Responses = NOTHING_SAID,
     tested: str = "",
 ) -> NextStep | None:
-    """Return what to do about a webhook; None where nothing has to be done. `failures`: the last
-    ones for its most common cause, the latest first; `tested`: how its last test went."""
+    """Return the steps for a webhook, or None if nothing has to be done.
+
+    `failures` are the last ones for its most common cause, the latest first. `tested` is the
+    sentence about its last test.
+    """
     text, meant = _behind(webhook, said)
     words = said_in(text)
     advice = advice_of(webhook, failures[0].at if failures else None, words, meant)
@@ -157,14 +165,13 @@ def _steps(
 
 
 def what_reopens(webhook: WebhookDetail) -> str:
-    """Return why its receiver closed its URL, where that ends without another URL; else blank."""
+    """Return why the receiver closed its URL if the same URL can reopen, or else ""."""
     _, meant = _behind(webhook, responses(webhook.backlog))
     return meant.happened if meant and meant.is_advice and not meant.step else ""
 
 
 def _behind(webhook: WebhookDetail, said: Responses) -> tuple[str, Meaning | None]:
-    """Return the response that the next step is about, and what it means; blank where it is about
-    none."""
+    """Return the response that the next step is about and its meaning, or "" and None."""
     cause = webhook.backlog.cause if webhook.backlog else None
     if cause is None or cause.reason is not reason_of(webhook):
         return "", None
@@ -180,7 +187,7 @@ def _held(webhook: WebhookDetail) -> str:
 
 
 def _mending(webhook: WebhookDetail, backlog: Backlog, tested: str) -> Iterator[Step]:
-    """Yield what brings the deliveries of a failing webhook on their way again."""
+    """Yield the steps that get a failing webhook's deliveries sent again."""
     note, changed, delivered = "", backlog.changed_at, backlog.last_delivered_at
     if webhook.is_backing_off:
         note = "If it’s delivered, the pause ends."
@@ -203,7 +210,7 @@ def _test(webhook: WebhookDetail, note: str) -> Iterator[Step]:
 
 
 def _goes_on(backlog: Backlog) -> bool:
-    """Return whether all of it, where nothing waits for later, is sent without anyone."""
+    """Return whether the whole backlog is sent without help, if nothing waits for later."""
     return not backlog.failures_in_row and not backlog.counts[DeliveryStatus.FAILED]
 
 
@@ -216,7 +223,7 @@ def _resume(webhook: WebhookDetail) -> Step:
 
 
 def retry_all(backlog: Backlog | None) -> Link | None:
-    """Return where all that can be retried is; None where nothing can, or not by this person."""
+    """Return the link that retries the backlog, or None if nothing can be retried by this user."""
     if backlog is None or not may_send("deliveries.retry"):
         return None
     many = backlog.retryable - queued().count(backlog.public_id)
@@ -236,8 +243,10 @@ def update_of(
     changes: Sequence[HistoryEntry],
     said: Responses = NOTHING_SAID,
 ) -> str:
-    """Return what to tell the receiver's team of a webhook in trouble; blank where nothing. What
-    failed before the URL was edited does not concern them."""
+    """Return the update for the receiver's team, or "" if there is nothing to tell.
+
+    Failures from before a change of URL don't concern them.
+    """
     backlog = webhook.backlog
     failures = [each for each in failures if not has_moved(each.at, changes)]
     if backlog is None or backlog.since is None or backlog.cause is None or not failures:
@@ -245,13 +254,15 @@ def update_of(
     last = failures[0]
     causes = list(backlog.causes[:MOST_TOLD])
     causes += [each for each in backlog.causes[MOST_TOLD:] if _is_for(last, each)]
-    sent = dict.fromkeys(each.public_id for each in failures if each.reason not in NEVER_LEFT)
+    sent = dict.fromkeys(
+        failure.public_id for failure in failures if failure.reason not in NEVER_LEFT
+    )
     is_on = webhook.status is not WebhookStatus.OFF
     return update_to_share(
         Trouble(
             what=plural(backlog.undelivered, "delivery", "deliveries"),
             count=backlog.undelivered,
-            failed=sum(each.count for each in backlog.causes),
+            failed=sum(cause.count for cause in backlog.causes),
             url=webhook.url,
             causes=[
                 ToldCause(
@@ -281,10 +292,10 @@ def _is_for(failure: LastFailure, cause: Cause) -> bool:
 
 
 def cause_rows(backlog: Backlog | None, said: Responses = NOTHING_SAID) -> list[CauseRow]:
-    """Return what is undelivered by its cause, the most common first; then what has no failure."""
+    """Return rows by cause, the most common first, then rows without a failure."""
     if backlog is None or not backlog.undelivered:
         return []
-    # Of which causes those are that a bulk retry has taken is not known here.
+    # The causes of deliveries that are in a bulk retry are not known here.
     is_free = backlog.status is not WebhookStatus.OFF and not queued().count(backlog.public_id)
     may_retry = is_free and may_send("deliveries.retry")
     rows = [

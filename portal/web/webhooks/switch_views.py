@@ -1,4 +1,4 @@
-"""Turn a webhook off and on, decide about held deliveries, and test it."""
+"""Turn webhooks off and on, decide about held deliveries, and send tests."""
 
 from datetime import datetime, time, timedelta
 from typing import Any, Final
@@ -6,7 +6,7 @@ from uuid import UUID
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from wtforms import HiddenField, RadioField, StringField
-from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its types
+from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its type stubs
 
 from portal.lib.clock import utcnow
 from portal.lib.paging import Page
@@ -49,7 +49,7 @@ blueprint = Blueprint("webhook_switches", __name__, url_prefix="/settings/webhoo
 
 
 class HeldForm(PortalForm):
-    """One choice for all deliveries on hold, and why they are dismissed, if they are."""
+    """One choice for all deliveries on hold, with a reason if they are dismissed."""
 
     held = RadioField(
         "What should happen to them?",
@@ -65,12 +65,12 @@ class HeldForm(PortalForm):
 
     @property
     def chosen(self) -> HeldChoice | None:
-        """Whether they are sent; None where nothing was chosen."""
+        """Return the choice to send them, or None for any other."""
         return HeldChoice.SEND if self.held.data == HeldChoice.SEND else None
 
 
 class OffForm(PortalForm):
-    """Until when: a person turns it on, or we do at a time, one of a few or any other."""
+    """The end of the off state. A person turns it on, or we do at an offered or typed time."""
 
     until = RadioField(
         "Off until",
@@ -81,7 +81,7 @@ class OffForm(PortalForm):
     off_until = MomentField("Date and time", called="time")
 
     def prepare(self, webhook: WebhookDetail) -> None:
-        """Offer the times that are left; one that is set stands as the time that was typed."""
+        """Offer the times that are left, and show the current end as a typed time."""
         now = utcnow()
         last = last_end(webhook.oldest_held_at, webhook.off_at)
         times = {name: at for name, at in off_times(now).items() if at <= last}
@@ -90,8 +90,10 @@ class OffForm(PortalForm):
             self.until.data, self.off_until.data = moment_choice.OTHER, webhook.off_until
 
     def end(self, before: datetime | None) -> datetime | None:
-        """Return the time, None where a person turns it on. `before`: the one that is set. Raises
-        `Refusal`."""
+        """Return the time, or None if a person turns it on. `before` is the current end.
+
+        Raises `Refusal`.
+        """
         at = moment_choice.chosen(self.until, self.off_until, before)
         if at is None and self.until.data != BY_HAND:
             raise Refusal("Enter a date and time", field="off_until")
@@ -99,7 +101,7 @@ class OffForm(PortalForm):
 
 
 def off_times(now: datetime) -> dict[str, datetime]:
-    """Return the mornings to choose from by their names, each once, in the person's zone."""
+    """Return the mornings to choose from by name in the user's zone, each only once."""
     here = now.astimezone(zone())
     days = {"Tomorrow": 1, "Monday": 7 - here.weekday(), "1 week": 7}
     names = {many: name for name, many in reversed(days.items())}
@@ -110,9 +112,9 @@ def off_times(now: datetime) -> dict[str, datetime]:
 
 
 class TestForm(PortalForm):
-    """The event to test with; blank is the webhook's first."""
+    """The event to test with, by default the webhook's first."""
 
-    __test__ = False  # not a test case, whatever its name says
+    __test__ = False  # not a test case, despite its name
 
     event = StringField("Event")
 
@@ -120,7 +122,10 @@ class TestForm(PortalForm):
 @blueprint.route(f"{WEBHOOK}/off", methods=["GET", "POST"])
 @requires("webhooks.switch")
 def off(public_id: UUID) -> Answer:
-    """Ask until when, turn it off, and hold what waits; of one that is off, change until when."""
+    """Turn a webhook off until a chosen time and hold its waiting deliveries.
+
+    For a webhook that is off, change the time.
+    """
     form, webhook = OffForm(), webhook_queries.show(public_id)
     if form.validate_on_submit():
         with refusals_in(form):
@@ -135,7 +140,7 @@ def off(public_id: UUID) -> Answer:
 @blueprint.route(f"{WEBHOOK}/on", methods=["GET", "POST"])
 @requires("webhooks.switch")
 def on(public_id: UUID) -> Answer:
-    """Turn it on; ask first what happens to deliveries on hold."""
+    """Turn a webhook on, after asking about its deliveries on hold."""
     form = HeldForm()
     if form.is_submitted() and form.held.data == CHOOSE:
         return redirect(url_for("webhook_held.choose", public_id=public_id))
@@ -165,7 +170,7 @@ def on(public_id: UUID) -> Answer:
 @blueprint.post(f"{WEBHOOK}/resume")
 @requires("deliveries.retry")
 def resume(public_id: UUID) -> Answer:
-    """End the pause of its receiver, and send what waits within a minute."""
+    """End the receiver's pause, and send the waiting deliveries within a minute."""
     with refusals_flashed("warning"):
         resumed = held_deliveries.resume(actor(), public_id)
         flash(resumed_words(resumed), "success" if resumed.total else "info")
@@ -190,7 +195,7 @@ def test(public_id: UUID) -> Answer:
 
 
 def _is_closed(webhook: WebhookDetail) -> bool:
-    """Return whether its address is still the one that its receiver closed for good."""
+    """Return whether the URL is still the one that the receiver closed for good."""
     if webhook.off_reason != OffReason.GONE or webhook.off_at is None:
         return False
     return not has_moved(webhook.off_at, webhook_queries.history(webhook.public_id))
@@ -209,9 +214,9 @@ held_blueprint = Blueprint("webhook_held", __name__, url_prefix="/settings/webho
 
 
 class ChooseForm(PortalForm):
-    """The choice for what is not ticked, and what was held when the person looked.
+    """The choice for the rest, and the deliveries on hold that the user saw.
 
-    The ticks are `send`, repeated, those of other pages hidden.
+    Ticked deliveries are repeated `send` fields, which are hidden for other pages.
     """
 
     rest = RadioField(
@@ -229,13 +234,13 @@ class ChooseForm(PortalForm):
 
     @property
     def ticked(self) -> frozenset[UUID]:
-        """The public ids to send, of this page and the others."""
+        """Return the public ids to send, from this page and the others."""
         ids = map(uuid_or_none, request.form.getlist("send"))
         return frozenset(public_id for public_id in ids if public_id)
 
     @property
     def choice(self) -> HeldDecision:
-        """The decision; an unknown one dismisses nothing."""
+        """Return the decision. An unknown one dismisses nothing."""
         rest = Rest.DISMISS if self.rest.data == Rest.DISMISS else Rest.KEEP
         seen = Seen(_number(self.newest.data), _number(self.count.data))
         return HeldDecision(send=self.ticked, rest=rest, seen=seen)
@@ -273,11 +278,11 @@ def choose(public_id: UUID) -> Answer:
 
 
 def _number(text: str | None) -> int:
-    """A number from a hidden field, 0 for anything else."""
+    """Return the number in a hidden field, or 0 for anything else."""
     text = text or ""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
 
 
 def _elsewhere(form: ChooseForm, page: Page[LogRow]) -> list[UUID]:
-    """The public ids that are ticked on other pages."""
+    """Return the public ids that are ticked on other pages."""
     return sorted(form.ticked - {row.public_id for row in page.rows})

@@ -1,4 +1,4 @@
-"""Take a webhook in trouble, take it over, and release it."""
+"""Take, take over, and release a webhook with problems."""
 
 from datetime import datetime
 from typing import Final
@@ -19,7 +19,7 @@ blueprint = Blueprint("webhook_takes", __name__, url_prefix="/settings/webhooks"
 
 
 class TakeForm(PortalForm):
-    """The question before a webhook is taken. `seen`: since when somebody else has it."""
+    """The confirmation form. `seen` is the time at which another person took the webhook."""
 
     seen = HiddenField()
     note = TextAreaField("Note", render_kw={"rows": 3, "maxlength": takes.LONGEST_NOTE})
@@ -28,7 +28,7 @@ class TakeForm(PortalForm):
 @blueprint.route(f"{WEBHOOK}/take", methods=["GET", "POST"])
 @requires(takes.PERMISSION)
 def take(public_id: UUID) -> Answer:
-    """Ask for a note and take it; of those who have it, change the note."""
+    """Take a webhook with a note, or change the note if the user has it already."""
     form, back = TakeForm(), _back(public_id)
     if form.validate_on_submit():
         with refusals_in(form):
@@ -53,7 +53,7 @@ def take(public_id: UUID) -> Answer:
 @blueprint.post(f"{WEBHOOK}/release")
 @requires(takes.PERMISSION)
 def release(public_id: UUID) -> Answer:
-    """Say that one is no longer looking into it."""
+    """Note that the user is no longer looking into the webhook."""
     with refusals_flashed("warning"):
         flash(f"Released “{takes.release(actor(), public_id)}”.", "success")
     return redirect(_back(public_id))
@@ -67,6 +67,6 @@ def _moment(text: str | None) -> datetime | None:
 
 
 def _back(public_id: UUID) -> str:
-    """Return the page on which it was asked for, or the webhook's."""
+    """Return the URL of the originating page, or of the webhook's page."""
     back = request.values.get("back")
     return local_path(back) if back else url_for("webhooks.show", public_id=public_id)

@@ -1,4 +1,4 @@
-"""Show webhooks: the list, one webhook with its tabs, the catalogue of events."""
+"""Show the list of webhooks, one webhook with its tabs, and the catalog of events."""
 
 import json
 from collections.abc import Mapping
@@ -69,18 +69,18 @@ from portal.web.webhooks.wording import (
 Answer = Response | str | tuple[str, int]
 WEBHOOK: Final = "/<uuid:public_id>"
 LATEST: Final = 6
-# The headings that sort, and whether theirs falls when it is pressed first.
+# The sortable columns, and whether the first click sorts in descending order.
 FALLS: Final[Mapping[str, bool]] = {
     WebhookOrder.NAME: False,
     WebhookOrder.STATUS: True,
     WebhookOrder.LAST: True,
 }
-PROBLEMS: Final = "problems"  # the address's name for webhooks with problems alone
+PROBLEMS: Final = "problems"  # query value for only webhooks with problems
 EXAMPLE: Final = "https://your-system.example.com/webhooks"
 
 
 class WebhookFilterForm(FilterForm):
-    """The filter of the list, to which the search of everything leads, and Overview."""
+    """The filter of the list, to which the global search and Overview link."""
 
     q = SearchField("Name, host, or format")
     show = LinkedField("Show", among={PROBLEMS})
@@ -196,7 +196,6 @@ def receiver(public_id: UUID) -> Answer:
 @blueprint.get(f"{WEBHOOK}/history")
 @requires("webhooks.read")
 def history(public_id: UUID) -> Answer:
-    """Show the history."""
     webhook = webhook_queries.show(public_id)
     changes = webhook_queries.history(public_id)
     return render_template(
@@ -221,7 +220,7 @@ def events() -> Answer:
 
 
 def page_of(webhook: WebhookDetail, here: str) -> dict[str, Any]:
-    """The values that each of a webhook's pages needs."""
+    """Return the template values that all of a webhook's pages need."""
     may_watch = can(watches.PERMISSION)
     undelivered = webhook.backlog.undelivered if webhook.backlog else webhook.held
     deliveries = {
@@ -252,8 +251,7 @@ def page_of(webhook: WebhookDetail, here: str) -> dict[str, Any]:
 
 
 def frame_of_log(public_id: UUID | None) -> dict[str, Any]:
-    """Return the same for the log of one webhook; nothing for that of several or of a deleted
-    one."""
+    """Return `page_of` for the log of one webhook, or {} for several or a deleted one."""
     if public_id is None or not can("webhooks.read"):
         return {}
     try:
@@ -265,40 +263,40 @@ def frame_of_log(public_id: UUID | None) -> dict[str, Any]:
 
 
 def list_url(webhook: WebhookDetail) -> str:
-    """The URL of its line in the list."""
+    """Return the URL of the webhook's row in the list."""
     return list_back("webhooks.index", f"webhook-{webhook.public_id}")
 
 
 def delivery_path(delivery: UUID) -> str:
-    """The URL of a delivery's page."""
+    """Return the URL of a delivery's page."""
     return f"{request.script_root}/deliveries/{delivery}"
 
 
 def new_once() -> str:
-    """A token for a button that creates something."""
+    """Return a one-time token for a button that creates something."""
     return str(uuid4())
 
 
 def log_path(webhook: UUID, **narrowed: str) -> str:
-    """The URL of the log of one webhook."""
+    """Return the URL of the log of one webhook."""
     return f"{request.script_root}/deliveries?{urlencode({'webhook': webhook, **narrowed})}"
 
 
 def address_of(webhook: WebhookDetail) -> str:
-    """The address, whole for those who may edit it, for others without its secret parts."""
+    """Return the URL, without its secret parts for users who may not edit it."""
     is_whole = can("webhooks.edit") and not webhook.is_inbox
     return webhook_queries.address(webhook.public_id) if is_whole else webhook.url
 
 
 def began(webhook: WebhookDetail) -> Beginning | None:
-    """Return the change shortly before its first failure; None if there was none."""
+    """Return the change shortly before its first failure, or None."""
     if webhook.backlog is None or webhook.backlog.since is None:
         return None
     return failures_began(webhook.backlog.since, webhook_queries.history(webhook.public_id))
 
 
 def off_by(webhook: WebhookDetail) -> str:
-    """The person who turned it off; blank where none did, or the history has no entry."""
+    """Return the person who turned it off, or "" if none did or the history has no entry."""
     if webhook.is_active or webhook.off_reason not in (None, OffReason.PERSON):
         return ""
     entries = webhook_queries.history(webhook.public_id)
@@ -306,7 +304,7 @@ def off_by(webhook: WebhookDetail) -> str:
 
 
 def count_open(webhook: WebhookDetail) -> int:
-    """Count what waits for an active webhook, as far as counts go."""
+    """Count the deliveries that wait for an active webhook, up to the limit of counts."""
     if webhook.status is not WebhookStatus.ACTIVE or not webhook.oldest_open:
         return 0
     open_ones = (StatusFilter.QUEUED, StatusFilter.RETRYING)
@@ -314,7 +312,7 @@ def count_open(webhook: WebhookDetail) -> int:
 
 
 def shows_secret(webhook: WebhookDetail) -> bool:
-    """Return whether the secret was generated for this person, who may still see it."""
+    """Return whether the secret was generated for this user, who may still see it."""
     until = webhook.secret_shown_until
     is_maker = webhook.secret_made_by_id == actor().user_id
     return bool(webhook.has_secret and is_maker and until and until > utcnow())
@@ -329,7 +327,7 @@ LANGUAGES: Final = (
     ("go", "Go", "receiver.go"),
     ("curl", "curl", "send-a-test.sh"),
 )
-# Left unescaped: nothing here could end a comment or a string in one of the languages.
+# Left unescaped, because none of these ends a comment or a string in any of the languages.
 HARMLESS: Final = "/:?&=%+,;@!()~-._[]"
 
 
@@ -344,9 +342,9 @@ class Snippet:
 
 
 def snippets(url: str) -> list[Snippet]:
-    """The code in every language for the webhook at `url`, without a secret key.
+    """Return the code in every language for the webhook at `url`, without a secret key.
 
-    The developer fills in the masked part of an address.
+    The developer fills in the masked part of the URL.
     """
     safe = quote(url.replace(MASK, YOURS), safe=HARMLESS)
     parts = urlsplit(safe)

@@ -1,4 +1,4 @@
-"""Begin and end one's own emails about a webhook, on its page and by the link in each email."""
+"""Start and stop a user's own emails about a webhook, on its page or by a link in an email."""
 
 from typing import Final
 from uuid import UUID
@@ -25,7 +25,7 @@ links_blueprint = Blueprint("unsubscribe", __name__)
 @blueprint.post(f"{WEBHOOK}/emails")
 @requires(watches.PERMISSION)
 def choose(public_id: UUID) -> Response:
-    """Begin or end one's own emails about this webhook."""
+    """Start or stop the user's own emails about this webhook."""
     is_on = request.form.get("emails") == "on"
     name = watches.choose(actor(), public_id, is_on=is_on)
     flash((STARTED if is_on else ENDED).format(name=name), "success")
@@ -36,7 +36,7 @@ def choose(public_id: UUID) -> Response:
 @account_blueprint.post("/account/emails/stop")
 @requires(watches.PERMISSION)
 def stop_all() -> Response:
-    """End all of one's own emails about webhooks."""
+    """Stop all of the user's own emails about webhooks."""
     flash(ENDED_ALL.format(webhooks=plural(watches.end_all(actor()), "webhook")), "success")
     return redirect(url_for("account.index"))
 
@@ -44,24 +44,24 @@ def stop_all() -> Response:
 @links_blueprint.get(watches.PAGE)
 @requires(PUBLIC)
 def ask() -> Answer:
-    """Ask whether to end these emails, or say that they are."""
+    """Ask whether to stop these emails, or say that they have stopped."""
     return _page(watches.read_link(_token()))
 
 
 @links_blueprint.post(watches.PAGE)
 @requires(PUBLIC)
 def end() -> Answer:
-    """End these emails. Mail programs send this by themselves (RFC 8058)."""
+    """Stop these emails. Email clients send this request by themselves (RFC 8058)."""
     return _page(watches.end_by_link(_token()))
 
 
-# Mail programs have no page of ours, and the token is worth nothing but this.
+# Email clients have no page of ours with a CSRF token. The link's token allows nothing else.
 csrf.exempt(end)
 
 
 @links_blueprint.errorhandler(DeadLink)
 def dead(_refusal: DeadLink) -> Answer:
-    """Say the same of every link that ends nothing."""
+    """Show the same page for every link that stops nothing."""
     return _page(None), DeadLink.status
 
 
@@ -71,7 +71,7 @@ def _page(linked: Linked | None) -> str:
 
 
 def masked(email: str) -> str:
-    """Return an address by which its owner knows it, and nobody else: "a…@example.com"."""
+    """Return an email address that only its owner recognizes, such as "a…@example.com"."""
     name, _, host = email.rpartition("@")
     return f"{name[:1]}…@{host}"
 

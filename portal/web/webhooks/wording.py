@@ -1,4 +1,4 @@
-"""Sentences about a webhook: its status, what to do, and its history."""
+"""Word a webhook's status, next steps, and history."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -61,8 +61,10 @@ def state_sentence(
     day: Trend | None = None,
     off_by: str = "",
 ) -> str:
-    """The first sentences of the webhook's page. `day`: its last 24 hours; `off_by`: the person who
-    turned it off, if known."""
+    """Return the first sentences of the webhook's page.
+
+    `day` is the trend of its last 24 hours. `off_by` is the person who turned it off, if known.
+    """
     if webhook.status is WebhookStatus.OFF:
         return _off(webhook, now, off_by or "Someone")
     if webhook.backlog:
@@ -74,9 +76,14 @@ def state_sentence(
 
 
 def waiting_sentence(webhook: WebhookDetail, latest: Sequence[LogRow], many: int) -> str:
-    """Say how many wait at a webhook that is active, and why; blank where none does. `latest`: its
-    newest deliveries, which wait the longest."""
-    row = next((each for each in latest if each.status in OPEN and not each.is_being_sent), None)
+    """Return the number of deliveries waiting at an active webhook, and the reason.
+
+    Return "" if none wait. `latest` are its newest deliveries, which wait the longest.
+    """
+    row = next(
+        (delivery for delivery in latest if delivery.status in OPEN and not delivery.is_being_sent),
+        None,
+    )
     if row is None or not many:
         return ""
     if row.waits_for is WaitsFor.ORDER and not sending_stop():
@@ -116,14 +123,14 @@ def _why(webhook: WebhookDetail, row: LogRow, many: int) -> str:
 
 
 def held_for() -> str:
-    """That new events are put on hold while a webhook is off, and for how long."""
+    """Return the sentence about holding new events while a webhook is off."""
     kept = plural(days_kept(), "day")
     return f"New events are on hold for {kept} and can be sent once it’s on again."
 
 
-# The job of the minute turns it on; after that, something keeps it off.
+# A job that runs every minute turns it on. After this time, something keeps it off.
 SOON_ON: Final = timedelta(minutes=2)
-# Of a webhook that is well, by the status of its last delivery.
+# For a healthy webhook, by the status of its last delivery.
 IN_PROGRESS: Final = "Deliveries in progress"
 NOT_YET: Final[Mapping[DeliveryStatus, str]] = {
     DeliveryStatus.QUEUED: IN_PROGRESS,
@@ -140,7 +147,7 @@ TESTED: Final[Mapping[DeliveryStatus, str]] = {
 
 
 def off_note(webhook: ListedWebhook, now: datetime) -> str:
-    """Until when it is off, or when we turn it off; blank while neither is known."""
+    """Return the end of its off state or the time we turn it off, or "" if neither is known."""
     if webhook.off_until:
         is_late = webhook.off_until < now - SOON_ON
         words = "Should have turned on" if is_late else "Off until"
@@ -154,7 +161,7 @@ def off_note(webhook: ListedWebhook, now: datetime) -> str:
 
 
 def going_on(webhook: ListedWebhook, week: Trend | None) -> Sequence[str]:
-    """The sentences beside its status in the list. `week`: the trend that is shown beside it."""
+    """Return the sentences beside its status in the list. `week` is the trend beside them."""
     if webhook.backlog:
         return list(filter(None, (cause_of(webhook.backlog), *backlog_words(webhook.backlog))))
     if webhook.status is WebhookStatus.OFF:
@@ -171,7 +178,7 @@ def going_on(webhook: ListedWebhook, week: Trend | None) -> Sequence[str]:
 
 
 def turning_off(at: datetime | None, now: datetime) -> str:
-    """That we will turn it off, and when; blank while that is not near."""
+    """Return the sentence about when we turn it off, or "" while that is not near."""
     if at is None:
         return ""
     if at <= now:
@@ -180,7 +187,7 @@ def turning_off(at: datetime | None, now: datetime) -> str:
 
 
 def held_until_words(webhook: WebhookDetail) -> str:
-    """Until when deliveries on hold are kept; blank without any."""
+    """Return the sentence about the expiry of deliveries on hold, or "" without any."""
     if webhook.oldest_held_at is None:
         return ""
     until = day_of(held_until(webhook.oldest_held_at, webhook.off_at))
@@ -190,23 +197,25 @@ def held_until_words(webhook: WebhookDetail) -> str:
 
 
 def on_and_off(on: int, off: int) -> str:
-    """The counts in words: "5 on, 1 off"; blank without any."""
+    """Return "5 on, 1 off", or "" without any."""
     return ", ".join(f"{counted(many)} {word}" for many, word in ((on, "on"), (off, "off")) if many)
 
 
 def held_count(count: int) -> str:
-    """A count that stops at its limit, in words: "37 deliveries", "10,000+ deliveries"."""
+    """Return "37 deliveries", or "10,000+ deliveries" above the limit of counts."""
     return f"{counted(count)} {'delivery' if count == 1 else 'deliveries'}"
 
 
 def turned_off_words(name: str, until: datetime | None) -> str:
-    """Say that a webhook was turned off, and until when."""
     return f"{name} turned off{f' until {due_words(until)}' if until else ''}."
 
 
 def turned_on_words(done: TurnedOn, *, rest_stays: bool = False) -> str:
-    """Say that a webhook was turned on, and what is queued, which may still fail; blank where
-    neither. `rest_stays`: the deliveries on hold that were not selected."""
+    """Return the message that a webhook was turned on and deliveries are queued.
+
+    Return "" for neither. Queued deliveries might still fail. `rest_stays` means that unselected
+    ones stay on hold.
+    """
     words = [f"{done.name} turned on." if done.was_off else ""]
     if done.sent:
         words.append(f"We’re sending {held_count(done.sent)}.")
@@ -216,7 +225,7 @@ def turned_on_words(done: TurnedOn, *, rest_stays: bool = False) -> str:
 
 
 def deleted_words(deleted: Deleted) -> str:
-    """Say what was deleted, and how many deliveries were dismissed with it."""
+    """Return the message that a webhook was deleted and its deliveries dismissed."""
     many, words = deleted.dismissed, f"{deleted.name} deleted."
     if not many:
         return words
@@ -226,7 +235,7 @@ def deleted_words(deleted: Deleted) -> str:
 
 
 def resumed_words(resumed: Resumed) -> str:
-    """Say what is sent now, and what only after it."""
+    """Return the message about the deliveries sent now and those that follow."""
     if not resumed.total:
         return "No deliveries are waiting."
     if resumed.total == 1 or not resumed.has_probe:
@@ -237,7 +246,7 @@ def resumed_words(resumed: Resumed) -> str:
 
 
 def event_choices(chosen: Sequence[str]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """The events to test with, as (group, [(value, name)]), those subscribed to first."""
+    """Return the events to test with as (group, [(value, name)]), the subscribed ones first."""
     sent = subscribed_to(chosen)
     others = [(str(event.value), event.name) for event in CATALOGUE if event.value not in sent]
     subscribed = [(value, event_type(value).name) for value in sent]
@@ -246,7 +255,7 @@ def event_choices(chosen: Sequence[str]) -> list[tuple[str, list[tuple[str, str]
 
 
 def order_words(webhook: WebhookDetail) -> str:
-    """Say how deliveries follow each other: "One at a time, about one a second"."""
+    """Return the order of deliveries, such as "One at a time, about one a second"."""
     if webhook.format not in CHATS:
         return "One at a time, in order" if webhook.in_order else "Any order, in parallel"
     in_order = ", in order" if webhook.in_order else ""
@@ -254,19 +263,19 @@ def order_words(webhook: WebhookDetail) -> str:
 
 
 def events_count(chosen: Sequence[str]) -> str:
-    """Return the number of subscribed events: "12 of 21", "All events"."""
+    """Return "12 of 21" for the subscribed events, or "All events"."""
     return "All events" if ALL_EVENTS in chosen else f"{len(chosen)} of {len(CATALOGUE)}"
 
 
 def events_of(chosen: Sequence[str]) -> list[tuple[str, list[EventType]]]:
-    """The chosen events in their groups."""
+    """Return the chosen events by group."""
     values = set(subscribed_to(chosen))
     groups = [(g.label, [event for event in all_ if event.value in values]) for g, all_ in GROUPS]
     return [(label, events) for label, events in groups if events]
 
 
 def _last_day(day: Trend) -> str:
-    """The failures of the last 24 hours, of a webhook that is well now."""
+    """Return the failures of the last 24 hours of a webhook that is healthy now."""
     failed = f"{plural(day.failed_attempts, 'attempt')} failed" if day.failed_attempts else ""
     late = f"{plural(day.late, 'delivery was', 'deliveries were')} late" if day.late else ""
     troubles = " and ".join(filter(None, (failed, late)))
@@ -281,7 +290,7 @@ def _before_any_event(latest: Sequence[LogRow], now: datetime) -> str:
 
 
 def last_test(latest: Sequence[LogRow], now: datetime) -> str:
-    """Say how the last test went; blank without one that is over among the `latest`."""
+    """Return the result of the last finished test among the `latest`, or ""."""
     test = next((row for row in latest if row.is_test and row.status not in OPEN), None)
     if test is None:
         return ""
@@ -290,7 +299,7 @@ def last_test(latest: Sequence[LogRow], now: datetime) -> str:
 
 
 def _off(webhook: WebhookDetail, now: datetime, by: str) -> str:
-    """Return who turned it off, and why, and that events go on hold."""
+    """Return who turned it off, why, and that events are put on hold."""
     ago = f" {relative(webhook.off_at, now)}" if webhook.off_at else ""
     happened = {
         OffReason.GONE: f"Turned off automatically{ago}. {webhook.host} permanently "
@@ -307,7 +316,7 @@ def _off(webhook: WebhookDetail, now: datetime, by: str) -> str:
 
 
 def _off_until(webhook: WebhookDetail, until: datetime, now: datetime) -> str:
-    """Say until when it is off and what happens then or, after that time, why it is off."""
+    """Return the end of the off state and its effect, or the reason it is still off."""
     held = held_count(webhook.held)
     on_hold = f"{held} {'is' if webhook.held == 1 else 'are'} on hold."
     words = [f"until {due_words(until, now)}.", on_hold if webhook.held else ""]
@@ -332,7 +341,7 @@ def _on_hold(webhook: WebhookDetail) -> str:
 
 
 def _failing(webhook: WebhookDetail, backlog: Backlog, now: datetime) -> str:
-    """Return how much is undelivered, why, and what comes next."""
+    """Return the undelivered count, the causes, and the next attempt."""
     sentences = [f"{words}." for words in backlog_words(backlog)]
     if backlog.changed_at:
         at = near_time(backlog.changed_at)
@@ -344,7 +353,7 @@ def _failing(webhook: WebhookDetail, backlog: Backlog, now: datetime) -> str:
 
 
 def _behind(webhook: WebhookDetail) -> str:
-    """That one delivery blocks others, where they go in order."""
+    """Return the sentence that one delivery blocks others, if they are sent in order."""
     many, oldest = webhook.waits_behind, webhook.oldest_open
     if not many or oldest is None:
         return ""
@@ -356,7 +365,7 @@ def _behind(webhook: WebhookDetail) -> str:
 
 
 def _next_attempt(backlog: Backlog, now: datetime) -> str:
-    """Return why no attempt is made sooner, or when the next one is."""
+    """Return the reason the next attempt is delayed, or its time."""
     if pause := pause_words(backlog):
         return f"{pause}."
     at = backlog.next_attempt_at
@@ -368,13 +377,13 @@ def _next_attempt(backlog: Backlog, now: datetime) -> str:
 
 
 def emails_words(emails: Emails) -> list[str]:
-    """Say whether the reader gets emails about a webhook, who else does, and what keeps them from
-    being sent."""
+    """Return the sentences about who gets emails about a webhook, and about problems sending
+    them."""
     when = "it fails, before we turn it off, and when it works again."
     words = [f"You get an email when {when}" if emails.is_on else f"Get an email when {when}"]
     if emails.stands_in:
         words.append("No one owns this webhook, so administrators get its emails.")
-    # That it is nobody is said before how to change it.
+    # If nobody gets emails, that comes before the way to change it.
     is_nobody = not (emails.is_on or emails.others)
     words.insert(0 if is_nobody else len(words), _others(emails))
     if mails.is_mailbox() and can("system.read"):
@@ -387,7 +396,7 @@ def emails_words(emails: Emails) -> list[str]:
 
 
 def _others(emails: Emails) -> str:
-    """Say who else gets them, to those who may know it; how many do, to others."""
+    """Return the names of the others who get them, or their number for users who may not know."""
     names, also = emails.others, "also " if emails.is_on else ""
     if not names:
         return "No one else gets one." if emails.is_on else "No one gets an email when it fails."
@@ -409,8 +418,11 @@ def advice_of(
     said: str = "",
     meaning: Meaning | None = None,
 ) -> Advice | None:
-    """The next step for a webhook that needs one; None while it is well. `failed_at`: its last
-    failed attempt; `said`: the response to most of them, `meaning`: of that."""
+    """Return the next step for a webhook, or None if it needs none.
+
+    `failed_at` is its last failed attempt. `said` is the response to most of them, and `meaning` is
+    its meaning.
+    """
     reason = reason_of(webhook)
     cause = webhook.backlog.cause if webhook.backlog else None
     if reason is None or (cause and cause.failed and passes(reason, meaning)):
@@ -425,7 +437,7 @@ def advice_of(
 
 
 def advice_about_held(webhook: WebhookDetail) -> Advice:
-    """The next step for deliveries on hold of a webhook that is on."""
+    """Return the next step for deliveries on hold of a webhook that is on."""
     return advise(
         SWITCH,
         "Send or dismiss the deliveries on hold.",
@@ -435,7 +447,7 @@ def advice_about_held(webhook: WebhookDetail) -> Advice:
 
 
 def advice_about_key(webhook: WebhookDetail) -> Advice:
-    """The next step for a key that was replaced."""
+    """Return the next step for a replaced key."""
     return advise(
         "webhooks.secret",
         "Give the receiver’s team the new secret key before then.",
@@ -445,7 +457,7 @@ def advice_about_key(webhook: WebhookDetail) -> Advice:
 
 
 def about_undecryptable(webhook: WebhookDetail) -> str:
-    """That stored parts can't be decrypted, and the way out."""
+    """Return the sentences about stored parts that can't be decrypted, with the fix."""
     own = "Edit the webhook and enter new ones or restore the earlier ENCRYPTION_KEYS."
     others = f"{ASK} to enter new ones."
     todo = for_reader(EDIT, own, others, webhook.public_id)
@@ -454,7 +466,7 @@ def about_undecryptable(webhook: WebhookDetail) -> str:
 
 
 def about_plain_address(webhook: WebhookDetail) -> str:
-    """That others can read deliveries to http://, and the way out."""
+    """Return the warning that others can read deliveries to http://, with the fix."""
     own = "Use https:// if the receiver supports it."
     others = f"{ASK} to use https:// if the receiver supports it."
     todo = for_reader(EDIT, own, others, webhook.public_id)
@@ -462,11 +474,11 @@ def about_plain_address(webhook: WebhookDetail) -> str:
 
 
 def reason_of(webhook: WebhookDetail) -> Reason | None:
-    """Why something has to be done; None while nothing is known, or a button alone does it."""
+    """Return why action is needed, or None if unknown or if a button alone is enough."""
     if webhook.status is WebhookStatus.OFF:
         if webhook.off_reason == OffReason.GONE:
             return Reason.GONE
-        # Who may turn it on has the button for it; and nobody has to where we do.
+        # Users who may turn it on have a button for it, and nobody has to if we do.
         return None if can(SWITCH) or webhook.off_until else Reason.WEBHOOK_OFF
     cause = webhook.backlog.cause if webhook.backlog else None
     return cause.reason if cause else None
@@ -508,7 +520,7 @@ ACTIONS: Final = {
     "webhook.noted": "changed the note on this webhook",
     "webhook.released": "released this webhook",
     "webhook.take_ended": "released this webhook because nothing is failing",
-    # As they were called before.
+    # Former names of actions.
     "webhook.problem_dismissed": "dismissed this webhook’s failures",
     "webhook.problem_brought_back": "restored this webhook’s dismissed failures",
 }
@@ -527,14 +539,14 @@ FIELDS: Final = {
     "failed_deliveries": "Failed deliveries",
     "selected_deliveries": "Selected deliveries",
 }
-# Of an address that reads the same before and after.
+# For a URL that looks the same before and after.
 UNSEEN_PART: Final = "a secret part changed"
 BLAMED_ACTIONS: Final = {
     "webhook.created": "it was created",
     "webhook.turned_on": "it was turned on",
     "webhook.secret_switched": "it switched to the new secret key",
 }
-# Failures that begin later have a cause of their own.
+# Failures that begin later have another cause.
 SUSPECT_FOR: Final = timedelta(hours=24)
 TONES: Final = {
     "webhook.turned_on": "success",
@@ -545,7 +557,7 @@ TONES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class HistoryLine:
-    """One entry of the history; `details` are (label, before, after), before may be blank."""
+    """One entry of the history. `details` are (label, before, after), and before can be blank."""
 
     at: datetime
     sentence: str
@@ -555,17 +567,17 @@ class HistoryLine:
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """The change shortly before the first failure, as a sentence. `is_change`: of settings."""
+    """The change shortly before the first failure. `is_change` means a change of settings."""
 
     sentence: str
     is_change: bool
 
 
 def failures_began(since: datetime | None, changes: Sequence[HistoryEntry]) -> Beginning | None:
-    """ "Failures started 4 minutes after the URL was edited"; None unless a change came before."""
+    """Return "Failures started 4 minutes after the URL was edited", or None without a change."""
     if since is None:
         return None
-    for change in changes:  # the youngest first
+    for change in changes:  # the newest first
         blamed = _blamed(change)
         if blamed and timedelta() <= since - change.at < SUSPECT_FOR:
             after = in_words((since - change.at).total_seconds())
@@ -575,7 +587,7 @@ def failures_began(since: datetime | None, changes: Sequence[HistoryEntry]) -> B
 
 
 def has_moved(since: datetime, changes: Sequence[HistoryEntry]) -> bool:
-    """Return whether the address was changed after that moment."""
+    """Return whether the URL was changed after that time."""
     return any(
         entry.at > since and entry.action == "webhook.changed" and "url" in entry.changes
         for entry in changes
@@ -587,8 +599,10 @@ def history_lines(
     since: datetime | None = None,
     created_at: datetime | None = None,
 ) -> list[HistoryLine]:
-    """The audit trail of one webhook in words, with the beginning of its failures; where it has no
-    entry, with its creation."""
+    """Return the audit trail of one webhook in words, with the start of its failures.
+
+    If it has no entry, the creation of the webhook is included.
+    """
     lines = [
         HistoryLine(
             at=entry.at,
@@ -609,7 +623,7 @@ def history_lines(
 
 
 def _who(change: HistoryEntry) -> str:
-    """The person, or "We" for what the portal did by itself."""
+    """Return the person, or "We" for the portal's own actions."""
     return "We" if change.by == SYSTEM.name else change.by
 
 
@@ -654,12 +668,12 @@ def _event_names(values: Sequence[str]) -> str:
 
 
 def off_until_words(stored: str | None) -> str:
-    """Until when it is off, as the audit trail keeps it."""
+    """Return the end of the off state as stored in the audit trail, in words."""
     return exact_day(datetime.fromisoformat(stored)) if stored else ""
 
 
 def conditions_words(sentences: list[str] | None) -> str:
-    """Conditions in one line; all of them have to be true."""
+    """Return conditions in one line. All of them have to be true."""
     return "" if sentences is None else " and ".join(sentences) or "none"
 
 
