@@ -157,10 +157,10 @@ def table_of(found: Sequence[Backlog], most: int) -> BacklogTable:
         rows = [*rows[:-1], oldest]
     total = backlogs.count_of(found)
     examples = webhook_queries.examples_of(rows)
-    said = answers_of(list(examples.values()))
+    responses = answers_of(list(examples.values()))
     return BacklogTable(
         [
-            _row(backlog, in_bulk_retries, said.get(examples.get(backlog.public_id, 0), ""))
+            _row(backlog, in_bulk_retries, responses.get(examples.get(backlog.public_id, 0), ""))
             for backlog in rows
         ],
         total.undelivered,

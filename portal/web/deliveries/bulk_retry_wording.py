@@ -92,7 +92,7 @@ class BulkRetryLine:
 def under_way(webhook: UUID | None = None) -> list[BulkRetryLine]:
     """Return running, waiting, and paused bulk retries, newest first.
 
-    With `webhook`, only those of this webhook are returned.
+    With `webhook`, the others are left out.
     """
     return lines_of([task for task in bulk_retry.under_way() if _may_be_of(task, webhook)])
 
@@ -225,8 +225,8 @@ class BatchPage:
     @property
     def announcement(self) -> str:
         """Return the screen reader's text, which is blank until the bulk retry ends."""
-        said = f"{self.line.tag.word}. {self.line.progress}. {self.sentence}"
-        return "" if self.is_live else said.strip()
+        text = f"{self.line.tag.word}. {self.line.progress}. {self.sentence}"
+        return "" if self.is_live else text.strip()
 
     @property
     def arrived_since(self) -> int:

@@ -64,12 +64,12 @@ def dismiss() -> Answer | tuple[str, int]:
             verb = _Verb(choice, form.reason.data or "", back)
             return redirect(once_only(owner(), form.once_value, verb.run, verb.path))
     form.newest.data = str(choice.newest)
-    found = dismissals.preview(choice)
+    preview = dismissals.preview(choice)
     page = render_template(
         "deliveries/dismiss.html",
         form=form,
-        found=found,
-        whose=to_whom(_webhooks(found, choice)),
+        found=preview,
+        whose=to_whom(_webhooks(preview, choice)),
         words=filter_words(choice.wanted, Names()) if choice.wanted else "",
         how_many=deliveries,
         back=back,

@@ -77,17 +77,17 @@ def signature(public_id: UUID) -> tuple[str, int]:
 
 def signature_page(page: DeliveryPage, back: str) -> tuple[str, int]:
     """Return the form with its result, and the status code. `back` is the delivery's URL."""
-    form, found, status = SignatureForm(), None, None
+    form, result, status = SignatureForm(), None, None
     if form.validate_on_submit():
         with refusals_in(form):
             try:
-                found = check_signature(
+                result = check_signature(
                     actor(), page.delivery, typed(form.signature), typed(form.body)
                 )
             except Throttled as refusal:
                 status = refusal.status
                 raise
     html = render_template(
-        "deliveries/signature.html", form=form, page=page, found=found, back_url=back
+        "deliveries/signature.html", form=form, page=page, found=result, back_url=back
     )
     return html, status or status_of(form)

@@ -412,8 +412,9 @@ def _joined(*parts: str) -> str:
 def remarks(rows: Sequence[LogRow], *, with_content: bool) -> dict[UUID, str]:
     """Return a remark beside the result of each row that has one.
 
-    It is the response that was searched for, else the cause before a retry failed for another
-    reason, else the receiver's response. `with_content` means that the user may see responses.
+    It is the response that was searched for, else an earlier cause, else the receiver's response.
+    Earlier causes are from before a retry failed for another reason. `with_content` means that the
+    user may see responses.
     """
     if not with_content:
         rows = [_without_content(row) for row in rows]
@@ -446,10 +447,10 @@ def _failed_then(row: LogRow, failure: Failure) -> str:
 
 def same_answer_url(webhook: UUID, text: str) -> str:
     """Return the log URL of all deliveries with this response, or "" if a search can't find it."""
-    said = said_in(text)
+    sentence = said_in(text)
     # A sentence joined from two lines or freed of escapes doesn't occur in the text verbatim.
-    is_there = said and said in text
-    return url_for("deliveries.index", webhook=webhook, answer=said) if is_there else ""
+    is_there = sentence and sentence in text
+    return url_for("deliveries.index", webhook=webhook, answer=sentence) if is_there else ""
 
 
 def _sought(said: Said) -> str:

@@ -255,11 +255,11 @@ class DeliveryPage:
         delivery, last = self.delivery, self.delivery.last_attempt
         if delivery.is_test or last is None:
             return ""
-        what = f"“{event_name(delivery.event)}”"
-        what = f"{what} for {delivery.asset_tag}" if delivery.asset_tag else what
+        subject = f"“{event_name(delivery.event)}”"
+        subject = f"{subject} for {delivery.asset_tag}" if delivery.asset_tag else subject
         if arrivals := delivery.arrivals:
             return proof_of_delivery(
-                what,
+                subject,
                 arrivals,
                 delivery.public_id,
                 product=product_at(host_of(arrivals[0].url), arrivals[0].format),
@@ -268,16 +268,16 @@ class DeliveryPage:
         if delivery.status not in UNDELIVERED or delivery.is_webhook_deleted:
             return ""
         status, is_sent = delivery.status, last.failed_for not in NEVER_LEFT
-        said = "" if self.is_answer_older else self.source
+        response = "" if self.is_answer_older else self.source
         has_product = product_at(host_of(last.url), last.format) is not None
         kept = held_end(delivery.created_at, delivery.webhook_off_at)
         return update_to_share(
             Trouble(
-                what=what,
+                what=subject,
                 url=last.url,
                 causes=[
                     ToldCause(
-                        last.failed_for, last.code, answer=said, meaning=self.meaning_of_failure
+                        last.failed_for, last.code, answer=response, meaning=self.meaning_of_failure
                     )
                 ],
                 first=delivery.failing_since or delivery.ended_attempts[0].started_at,

@@ -181,7 +181,7 @@ def body(public_id: UUID) -> Response:
 @blueprint.get("/<uuid:public_id>/retry")
 @requires("deliveries.retry")
 def ask_retry(public_id: UUID) -> Answer | str:
-    """Ask before resending: the receiver may process it twice."""
+    """Ask before resending, because the receiver might process it twice."""
     delivery, back = delivery_for_reader(public_id), request.args.get("back")
     if sentence := delivery_retry.why_not_retry(delivery.eligibility, again=True):
         flash(sentence, "warning")

@@ -41,7 +41,7 @@ class Line:
 @blueprint.get(f"/{TOPIC}")
 @requires("home.read")
 def show() -> str:
-    """Answer for the webhook and the asset in the URL, then show the topic."""
+    """Show the answer for the webhook and asset in the URL, then the topic."""
     text = tidy(request.args.get("asset") or "")
     chosen = uuid_or_none(request.args.get("webhook"))
     webhooks = log_pages.webhook_names()
@@ -106,8 +106,8 @@ def _line(found: Missing, answer: Answer) -> Line:
             why, others = "It should have been sent.", f"{ASK} to check the system."
     if by := answer.changed:
         its = f"{found.name}’s" if answer.verdict is Verdict.CHANGED else "the"
-        what, at = " and ".join(sorted(by.what, reverse=True)), near_time(by.at)
-        why = f"{why} {by.name} changed {its} {what} at {at}, after this event.".lstrip()
+        parts, at = " and ".join(sorted(by.what, reverse=True)), near_time(by.at)
+        why = f"{why} {by.name} changed {its} {parts} at {at}, after this event.".lstrip()
         link = ("View history", url_for("webhooks.history", public_id=found.webhook))
         others = ""
     if found.deleted:  # there is nothing to edit, and no history

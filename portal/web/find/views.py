@@ -40,7 +40,7 @@ blueprint = Blueprint("find", __name__, url_prefix="/find")
 @blueprint.get("")
 @requires("home.read")
 def index() -> Response | str:
-    """Show the things that the text names or describes, or redirect to a single sure one."""
+    """Show the search results, or redirect to the page of a single sure one."""
     text = tidy(request.args.get("q") or "")
     found = find.find(text, can) if text else EverythingFound()
     if found.sure:

@@ -72,7 +72,7 @@ def changes_address(public_id: UUID) -> bool:
 @blueprint.get("/where")
 @requires("webhooks.edit")
 def where() -> Answer:
-    """Ask where a new webhook should go."""
+    """Show the gallery of destinations for a new webhook."""
     return render_template("webhooks/where.html", groups=cards())
 
 
@@ -94,7 +94,7 @@ def new() -> Answer:
 @blueprint.route(f"{WEBHOOK}/edit", methods=["GET", "POST"])
 @requires("webhooks.edit", again=enters_secrets)
 def edit(public_id: UUID) -> Answer:
-    """Edit a webhook; ask before its secret is replaced or removed."""
+    """Edit a webhook, but ask before its secret is replaced or removed."""
     webhook = webhook_queries.show(public_id)
     form = edit_form(webhook)
     stays = goes_on_editing() or _stays(form)
@@ -309,7 +309,7 @@ def switch(public_id: UUID) -> Answer:
 @secrets_blueprint.route(f"{WEBHOOK}/secret/erase", methods=["GET", "POST"])
 @requires("webhooks.secret", again=posted)
 def erase(public_id: UUID) -> Answer:
-    """Erase undecryptable secrets after confirmation, so that the webhook can be turned on."""
+    """Ask, then erase undecryptable secrets so that the webhook can be turned on without them."""
     if request.method == "POST":
         parts = keys.erase_undecryptable(actor(), public_id)
         flash(

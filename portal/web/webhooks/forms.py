@@ -174,7 +174,7 @@ CONFIRMED: Final = "confirmed"
 NOT_CARRIED: Final = frozenset(
     {"secret", "secret_mode", "headers", "conditions", "test_event", "csrf_token"}
 )
-# The button that switches to another product's format. Its value is the product.
+# The button that switches to another product's format. Its value is the product's key.
 TAKES: Final = "take"
 # Options that are neither text nor a checkbox.
 NOT_BOXES: Final = frozenset({"conditions", "format"})
@@ -205,8 +205,8 @@ class WebhookForm(PortalForm):
     url_is_secret = BooleanField(
         "Hide this URL", description="Only administrators see the full URL"
     )
-    # The last URL checked. The form doesn't hide it automatically again, nor ask again if it is
-    # another product's.
+    # The last URL checked. The form doesn't hide it automatically again, nor ask again whether it
+    # is another product's.
     decided_url = HiddenField()
     format = SelectField(
         "Format",
@@ -253,7 +253,7 @@ class WebhookForm(PortalForm):
         validate_choice=False,
     )
 
-    # A public id. If it is blank, the owner stays, and a new webhook's is its creator.
+    # Public ids. If blank, an edited webhook keeps its owner, and a new one gets its creator.
     owner_id = SelectField(
         "Owner",
         description=GETS_EMAIL,
@@ -285,7 +285,7 @@ class WebhookForm(PortalForm):
 
     @property
     def brings_key(self) -> bool:
-        """Return whether the URL differs from the stored one and looks like a key."""
+        """Return whether the URL differs from the stored one and seems to contain a key."""
         return self.url.data != self.stored_url and looks_secret(self.url.data or "")
 
     @property
@@ -422,7 +422,7 @@ class WebhookForm(PortalForm):
 
     @property
     def moves(self) -> bool:
-        """Return whether the URL is at another place than stored values may be sent to."""
+        """Return whether the URL is outside the place that stored values may be sent to."""
         return self.stored_place not in (None, place_of(self.url.data or ""))
 
     def _take(self, key: str | None) -> None:
@@ -516,7 +516,7 @@ class EditWebhookForm(WebhookForm):
             self.owner_id.choices = [nobody, *owner_choices()]
 
     def offer_keys(self, has_key: bool) -> None:
-        """Offer to keep the key, or to keep it without one."""
+        """Offer to keep the key, or to stay without one."""
         self.has_key = has_key
         own = [SelectChoice(*pair) for pair in MODES.items()]
         keep, none = SelectChoice(SecretMode.KEEP, "Keep it"), MODES[SecretMode.NONE]
@@ -547,8 +547,7 @@ FROM_TEST = ", kept from your test"
 
 
 def tested_form(edits: UUID | None) -> WebhookForm | None:
-    """Return the URL's draft as a form, if it belongs to the webhook `edits` (None for a new
-    one)."""
+    """Return the draft in the URL as a form if it belongs to `edits` (None for a new webhook)."""
     draft_id = uuid_or_none(request.args.get("draft"))
     draft = drafts.find(actor(), draft_id) if draft_id else None
     return form_of(draft) if draft and draft.edits == edits else None

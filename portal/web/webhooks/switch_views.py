@@ -214,7 +214,7 @@ held_blueprint = Blueprint("webhook_held", __name__, url_prefix="/settings/webho
 
 
 class ChooseForm(PortalForm):
-    """The choice for the rest, and the deliveries on hold that the user saw.
+    """The choice for unticked deliveries, and the deliveries on hold that the user saw.
 
     Ticked deliveries are repeated `send` fields, which are hidden for other pages.
     """

@@ -146,7 +146,7 @@ def show(public_id: UUID) -> Answer:
     newest = failures
     if backlog and cause and len(backlog.causes) > 1:
         newest = [*webhook_queries.last_failures(backlog)[:1], *failures]
-    said = presenter.responses(backlog)
+    responses = presenter.responses(backlog)
     changes = webhook_queries.history(public_id) if newest else []
     return render_template(
         "webhooks/show.html",
@@ -159,9 +159,9 @@ def show(public_id: UUID) -> Answer:
         waiting=waiting_sentence(webhook, latest, count_open(webhook)),
         began=began(webhook),
         turning_off=turning_off(webhook.turns_off_at, utcnow()),
-        next_step=presenter.next_step(webhook, failures, said, last_test(latest, utcnow())),
-        update=presenter.update_of(webhook, newest, changes, said),
-        causes=presenter.cause_rows(backlog, said),
+        next_step=presenter.next_step(webhook, failures, responses, last_test(latest, utcnow())),
+        update=presenter.update_of(webhook, newest, changes, responses),
+        causes=presenter.cause_rows(backlog, responses),
         order=order_words(webhook),
         events_count=events_count(webhook.events),
         groups=events_of(webhook.events),

@@ -80,10 +80,7 @@ def waiting_sentence(webhook: WebhookDetail, latest: Sequence[LogRow], many: int
 
     Return "" if none wait. `latest` are its newest deliveries, which wait the longest.
     """
-    row = next(
-        (delivery for delivery in latest if delivery.status in OPEN and not delivery.is_being_sent),
-        None,
-    )
+    row = next((row for row in latest if row.status in OPEN and not row.is_being_sent), None)
     if row is None or not many:
         return ""
     if row.waits_for is WaitsFor.ORDER and not sending_stop():
@@ -123,7 +120,7 @@ def _why(webhook: WebhookDetail, row: LogRow, many: int) -> str:
 
 
 def held_for() -> str:
-    """Return the sentence about holding new events while a webhook is off."""
+    """Return the sentence about how long new events are held while a webhook is off."""
     kept = plural(days_kept(), "day")
     return f"New events are on hold for {kept} and can be sent once it’s on again."
 
@@ -377,8 +374,7 @@ def _next_attempt(backlog: Backlog, now: datetime) -> str:
 
 
 def emails_words(emails: Emails) -> list[str]:
-    """Return the sentences about who gets emails about a webhook, and about problems sending
-    them."""
+    """Return sentences about who gets a webhook's emails, and about problems sending them."""
     when = "it fails, before we turn it off, and when it works again."
     words = [f"You get an email when {when}" if emails.is_on else f"Get an email when {when}"]
     if emails.stands_in:
@@ -673,7 +669,7 @@ def off_until_words(stored: str | None) -> str:
 
 
 def conditions_words(sentences: list[str] | None) -> str:
-    """Return conditions in one line. All of them have to be true."""
+    """Join the conditions, all of which have to be true, in one line."""
     return "" if sentences is None else " and ".join(sentences) or "none"
 
 
