@@ -1,4 +1,4 @@
-"""The pages: one blueprint a family, in one frame, behind one access check."""
+"""Register the portal's pages: one blueprint per page family, one layout, and one access check."""
 
 from flask import Blueprint, Flask
 
@@ -47,7 +47,7 @@ from portal.web.webhooks import views as webhook_views
 
 
 def init_app(app: Flask) -> None:
-    """Give the application its frame, its access check and its pages."""
+    """Register the layout, the access check, and all page blueprints."""
     request_log.init_app(app)
     probe_views.init_app(app)
     layout.init_app(app)
@@ -59,7 +59,7 @@ def init_app(app: Flask) -> None:
         app.register_blueprint(blueprint)
 
 
-# One line a page family.
+# One line per page family.
 BLUEPRINTS: tuple[Blueprint, ...] = (
     home_views.blueprint,
     find_views.blueprint,

@@ -1,4 +1,4 @@
-"""The pages that say who has an asset: check out and in, allocate, revoke."""
+"""Define the action pages that change an asset's holder, such as check-out and check-in."""
 
 from datetime import UTC, datetime, time, timedelta
 from typing import Any, ClassVar, Final
@@ -26,7 +26,7 @@ from portal.web.forms.moment_choice import OTHER
 from portal.web.forms.parsing import AS_TYPED, MomentField
 from portal.web.frame.wording import zone
 
-# The end of a working day. Close to it, today is meant to its last minute.
+# Due times are at the end of the working day. Near it, "Today" means the day's last minute.
 EVENING: Final = time(17)
 LAST: Final = time(23, 59)
 CLOSE: Final = timedelta(minutes=30)
@@ -36,13 +36,13 @@ MORE: Final = {"1 day more": 1, "1 week more": 7, "4 weeks more": 28}
 
 
 def due_fields() -> tuple[RadioField, MomentField]:
-    """Make the choice, `due`, and what is typed for any other time, `due_at`."""
+    """Return the choice of due times (`due`), and the field for any other time (`due_at`)."""
     typed = MomentField("Date and time", called="due date")
     return RadioField("Due back", validate_choice=False), typed
 
 
 def due_times(now: datetime | None = None) -> dict[str, datetime]:
-    """Return the times to choose from by their names, in the person's zone."""
+    """Return the due times to choose from by label, in the reader's time zone."""
     here = (now or utcnow()).astimezone(zone())
     times = {}
     for name, days in DAYS.items():
@@ -55,8 +55,7 @@ def due_times(now: datetime | None = None) -> dict[str, datetime]:
 
 
 def later_times(due_at: datetime) -> dict[str, datetime]:
-    """Return the times to choose from of what is lent until `due_at`: of what is overdue, those of
-    today."""
+    """Return the due times to extend a loan to, by label. An overdue loan counts from today."""
     if due_at <= utcnow():
         return due_times()
     here = due_at.astimezone(zone())
@@ -64,35 +63,34 @@ def later_times(due_at: datetime) -> dict[str, datetime]:
 
 
 def _existing(at: datetime) -> datetime:
-    """Return the same time, past the hour that the clocks skip."""
+    """Move a time that daylight saving skips to one that exists."""
     return at.astimezone(UTC).astimezone(zone())
 
 
 class DueForm(ActionForm):
-    """A form that asks until when."""
+    """A form with a due date."""
 
     beside = frozenset({"due_at"})
     due: RadioField
     due_at: MomentField
-    untouched: datetime | None = None  # what stood in `due_at` before anything was typed
+    untouched: datetime | None = None  # the initial value of `due_at`
     _due_at: datetime | None = None
 
     @classmethod
     def defaults(cls, asset: Asset, subject: UUID | None) -> dict[str, Any]:
-        """Choose a week: it is meant most often."""
+        """Preselect one week, the most common choice."""
         return {"due": f"{due_times()[USUAL]:{AS_TYPED}}"}
 
     def prepare(self, asset: Asset, subject: UUID | None) -> None:
-        """Fill the choices; one that has gone by stands as the time that was typed."""
         super().prepare(asset, subject)
         moment_choice.offer(self.due, self.times(asset), utcnow())
 
     def times(self, asset: Asset) -> dict[str, datetime]:
-        """Return the times to choose from by their names."""
+        """Return the due times to choose from, by label."""
         return due_times()
 
     def validate(self, extra_validators: Any = None) -> bool:
-        """Read every field; then one time, said in one way."""
+        """Validate every field, then require one due time. A choice and a typed time must agree."""
         is_well = bool(super().validate(extra_validators))
         try:
             self._due_at = moment_choice.chosen(self.due, self.due_at, self.untouched)
@@ -104,7 +102,7 @@ class DueForm(ActionForm):
         return is_well
 
     def filled(self) -> dict[str, Any]:
-        """Return what was filled in, with one time when it is due."""
+        """Return the entered values, with the due time as `due_at`."""
         values = super().filled()
         del values["due"]
         return values | {"due_at": self._due_at}
@@ -122,8 +120,7 @@ class ReassignForm(ActionForm):
 
 
 class ReturnForm(ActionForm):
-    """A form that asks for the condition in which an asset comes back; what is damaged can be
-    reported broken there."""
+    """A form for an asset's return: its condition, and a damage report if it needs repair."""
 
     REPORTED: ClassVar = "Reported as broken, so no one can check it out"
     beside = frozenset({"needs_repair", "description"})
@@ -134,20 +131,20 @@ class ReturnForm(ActionForm):
 
     @classmethod
     def defaults(cls, asset: Asset, subject: UUID | None) -> dict[str, Any]:
-        """Choose the condition in which it was, and repair for what was not damaged then."""
+        """Preselect the current condition, and repair unless the asset was already damaged."""
         return {
             "condition_in": asset.condition,
             "needs_repair": asset.condition != Condition.DAMAGED,
         }
 
     def filled(self) -> dict[str, Any]:
-        """Return what was filled in; of what isn’t damaged nothing about a repair."""
+        """Return the entered values. Only a damaged asset can need repair."""
         values = super().filled()
         is_damaged = values["condition_in"] == Condition.DAMAGED
         return values | {"needs_repair": is_damaged and values["needs_repair"]}
 
     def validate(self, extra_validators: Any = None) -> bool:
-        """Read every field; then ask what happened to what is reported broken."""
+        """Validate every field, then require a description if the asset needs repair."""
         is_well = bool(super().validate(extra_validators))
         if self.filled()["needs_repair"] and not self.text("description"):
             self.refuse(Refusal("Describe what happened", field="description"))
@@ -183,7 +180,7 @@ class DueDateForm(DueForm):
         return {"due": OTHER, "due_at": checkout.due_at if checkout else None}
 
     def times(self, asset: Asset) -> dict[str, datetime]:
-        """Count from the present due date: a choice never makes it sooner."""
+        """Count from the current due date, so that no choice brings it forward."""
         checkout = open_assignment(asset.id)
         if checkout is None or checkout.due_at is None:
             return due_times()

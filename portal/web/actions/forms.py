@@ -1,4 +1,4 @@
-"""The base of all forms of actions, and the fields that several of them share."""
+"""Define the base of all action forms, their shared fields, and `ActionPage`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,30 +23,30 @@ CONDITIONS = [
     SelectChoice(condition.value, condition.value.capitalize()) for condition in Condition
 ]
 AS_IT_WAS = SelectChoice("", "No change")
-# What every form has of its own, and no action is about.
+# Fields that every form has and that no action takes.
 OWN = frozenset({"csrf_token", "once"}) | PARTS
 
 
 class ActionForm(AddingForm):
-    """The form of one action; its fields are named as the keys of its event.
+    """The form of one action. Field names are the keys of its event.
 
-    `widths`: which fields stand there "short", for a number. `beside`: those that stand in the part
-    of another one.
+    `widths`: CSS widths by field, such as "short" for a number. `beside`: fields that are rendered
+    inside the part of another field.
     """
 
     beside: ClassVar[frozenset[str]] = frozenset()
     widths: ClassVar[dict[str, str]] = {}
-    # Who or what the lists lack; only beside a choice of them.
+    # Parts to add a missing person or location, kept only if the form has that choice.
     new_person = new_person()
     new_location = new_name()
 
     @classmethod
     def defaults(cls, asset: Asset, subject: UUID | None) -> dict[str, Any]:
-        """Return what stands in the fields before anything is typed."""
+        """Return the initial values of the fields."""
         return {}
 
     def prepare(self, asset: Asset, subject: UUID | None) -> None:
-        """Fill the choices; `subject` is what the address names besides the asset."""
+        """Fill the choices. `subject`: public id of the reservation or maintenance in the URL."""
         if "staff_id" in self:
             self["staff_id"].choices = [SelectChoice("", "Choose a person"), *_people()]
         if "location_id" in self:
@@ -58,7 +58,7 @@ class ActionForm(AddingForm):
         return typed(self[name])
 
     def filled(self) -> dict[str, Any]:
-        """Return what was filled in, by the names of the fields."""
+        """Return the entered values by field name."""
         return {
             field.name: self.text(field.name) if isinstance(field, StringField) else field.data
             for field in self
@@ -67,31 +67,31 @@ class ActionForm(AddingForm):
 
 
 def staff_field(label: str = "Person", missing: str = "Choose a person") -> SelectField:
-    """Make the choice of a person, by row id."""
+    """Return a choice of a person by row id."""
     needed = [DataRequired(missing)]
     return SelectField(label, coerce=row_id, validate_choice=False, validators=needed)
 
 
 def location_field(label: str, missing: str = "") -> SelectField:
-    """Make the choice of a location, by row id."""
+    """Return a choice of a location by row id."""
     needed = [DataRequired(missing)] if missing else []
     return SelectField(label, coerce=row_id, validate_choice=False, validators=needed)
 
 
 def condition_field(label: str = "Condition") -> SelectField:
-    """Make the choice of a condition; as it was, if nothing is chosen."""
+    """Return a choice of a condition. A blank choice leaves it unchanged."""
     choices = [AS_IT_WAS, *CONDITIONS]
     return SelectField(label, choices=choices, coerce=or_none, validate_choice=False)
 
 
 def line_field(name: str, label: str, missing: str = "", **options: Any) -> StringField:
-    """Make one line of text; `name` is the field's, by which its length is known."""
+    """Return a one-line text field. `name`: the field's name, which sets the maximum length."""
     options["render_kw"] = {"maxlength": longest(name), "autocomplete": "off"}
     return StringField(label, validators=_checks(name, label, missing), **options)
 
 
 def amount_field(label: str) -> TypedField:
-    """Make an amount of money; `prepare` gives `in_currency` as its hint."""
+    """Return a field for an amount of money. `prepare` sets `in_currency` as its hint."""
     return TypedField(label, read=read_amount, render_kw={"inputmode": "decimal"})
 
 
@@ -105,7 +105,7 @@ def note_field(name: str = "note", label: str = "Note", missing: str = "") -> Te
 
 
 def or_none(text: str | None) -> str | None:
-    """Return the choice; None where it is none of them."""
+    """Return the choice, or None if it is blank."""
     return text or None
 
 
@@ -131,12 +131,13 @@ NOWHERE: Final[frozenset[AssetStatus]] = frozenset()
 class ActionPage:
     """One action with its form at `/assets/<id>/<slug>`, or `/assets/<id>/<slug>/<subject>`.
 
-    `timeline`: title of the line that it leaves there; blank where it is two actions. `title`,
-    `lede` and `done`, the flash, may name {tag}, {name}, {status}, {location}, {holder} and {due},
-    the flash also {was_due}. `main` are the statuses in which its button stands in front; elsewhere
-    it is under More. `tab`: the route of the asset's tab to which it leads back. With a subject (a
-    reservation, a maintenance) it has no button on the asset page; a list beside links to it.
-    `context` gives its template further values. `way_back`: the link beside the button.
+    `timeline`: title of its timeline entry, blank if the action consists of two others. `title`,
+    `lede`, and `done` (the flash message) are templates with {tag}, {name}, {status}, {location},
+    {holder}, and {due}. `done` also takes {was_due}. `main`: the statuses in which its button is in
+    front instead of under More. `tab`: the endpoint of the asset's tab that it returns to. An
+    action with a subject (a reservation or maintenance) has no button on the asset page. Lists link
+    to it instead. `context`: makes further values for the template. `way_back`: the label of the
+    link beside the button.
     """
 
     action: Action
@@ -157,7 +158,7 @@ class ActionPage:
 
     @property
     def verb(self) -> Verb:
-        """Return what it does, which names its URL."""
+        """Return the verb that runs the action and names its URL."""
         return VERBS[self.action]
 
     @property

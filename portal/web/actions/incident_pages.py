@@ -1,4 +1,4 @@
-"""The pages of moving, losing, breaking, claiming and disposing of an asset."""
+"""Define the action pages for moves, losses, damage, warranty claims, and disposals."""
 
 from typing import Any, ClassVar, Final
 from uuid import UUID
@@ -169,7 +169,7 @@ class RepairedForm(ActionForm):
 
     @classmethod
     def defaults(cls, asset: Asset, subject: UUID | None) -> dict[str, Any]:
-        """Choose good for what was damaged and is repaired."""
+        """Preselect good, because the asset was repaired."""
         return {"condition": Condition.GOOD.value}
 
     def prepare(self, asset: Asset, subject: UUID | None) -> None:
@@ -180,7 +180,7 @@ class RepairedForm(ActionForm):
 class ReceivedBackForm(RepairedForm):
     @classmethod
     def defaults(cls, asset: Asset, subject: UUID | None) -> dict[str, Any]:
-        """Name whoever was to repair it."""
+        """Prefill the supplier from the open warranty claim."""
         claim = next(iter(open_incidents(session(), asset.id, IncidentKind.WARRANTY)), None)
         supplier = claim.details.get("supplier") if claim else None
         return super().defaults(asset, subject) | {"supplier": supplier}

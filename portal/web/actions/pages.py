@@ -1,8 +1,8 @@
-"""Every action of the register: one table, and which of them an asset offers now.
+"""List every asset action, and find the actions that an asset offers now.
 
-To add an action: its row in `rules.py`, its verb and the row of that in `verbs.py`, and an
-`ActionPage` in one of the tables below. The button on the asset's page, the route, the permission,
-the guard, the double submit and "This will notify 2 webhooks" come from here and from
+To add an action, add its row in `rules.py`, its verb and row in `verbs.py`, and an `ActionPage` to
+one of the tables below. The asset page's button, the route, the permission, the guard, the
+double-submit protection, and "This will notify 2 webhooks" come from here and from
 `web/assets/action_views.py`.
 """
 
@@ -32,19 +32,22 @@ PAGES: Final[tuple[ActionPage, ...]] = (
 
 @dataclass(frozen=True, slots=True)
 class Button:
-    """One action on the asset's page; `why_not` says why it is off, None where it is on, and
-    `way_out` the same without the asset's status, which the page says already."""
+    """One action on the asset's page.
+
+    `why_not`: why it is unavailable, or None if it is available. `way_out`: the same without the
+    asset's status, which the page already shows.
+    """
 
     label: str
     icon: str
     url: str
     why_not: str | None
     is_main: bool
-    way_out: str = ""  # of one that is always on
+    way_out: str = ""  # blank if it is always available
 
 
 def action_buttons(asset: Asset) -> list[Button]:
-    """Return every action that the signed-in person may ever take with a thing of this kind."""
+    """Return all actions for an asset of this kind that the signed-in person has permission for."""
     deleted = asset.deleted_at is not None
     fit = [
         page
@@ -57,7 +60,7 @@ def action_buttons(asset: Asset) -> list[Button]:
 
 
 def obstacle(action: Action, asset: Asset, holder: str | None = None) -> str | None:
-    """Return why the action is not legal now, or leads nowhere, to follow the asset's tag."""
+    """Return why the action is unavailable now, as words to follow the asset's tag, or None."""
     deleted = asset.deleted_at is not None
     undo = _undo_words(asset.status)
     illegal = why_not(action, asset.status, asset.kind, deleted=deleted, holder=holder, undo=undo)
@@ -65,7 +68,7 @@ def obstacle(action: Action, asset: Asset, holder: str | None = None) -> str | N
 
 
 def _undo_words(status: str) -> str:
-    """Return the way back from disposed of, for this reader."""
+    """Return instructions for this reader to undo a disposal."""
     if status != AssetStatus.LIQUIDATED:
         return UNDO
     permission = RULES[Action.UNDO_LIQUIDATION].permission
@@ -93,7 +96,7 @@ def _button(page: ActionPage, asset: Asset) -> Button:
 
 
 def way_out(asset: Asset, reason: str | None) -> str:
-    """Return the reason without the asset's status."""
+    """Return the reason as a sentence, without the asset's status."""
     state = f"is {STATUS_WORDS[AssetStatus(asset.status)][0]}. "
-    said = reason or ""
-    return said.removeprefix(state) if said.startswith(state) else f"It {said}"
+    text = reason or ""
+    return text.removeprefix(state) if text.startswith(state) else f"It {text}"

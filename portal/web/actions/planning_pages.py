@@ -1,4 +1,4 @@
-"""The pages of reserving and maintaining: the rows of the table of actions."""
+"""Define the action pages for reservations and maintenance."""
 
 from typing import Any, Final
 from uuid import UUID
@@ -57,7 +57,7 @@ ENDS = [SelectChoice(str(value), words) for value, words in OUTCOMES.items()]
 
 
 def read_days(text: str) -> int:
-    """Read a number of days, up to ten years."""
+    """Parse a number of days, from 1 to 3650. Raises `ValueError`."""
     if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= 3650):
         raise ValueError("in digits, from 1 to 3,650")
     return int(text)
@@ -68,13 +68,13 @@ def _person(label: str) -> SelectField:
 
 
 class RuledForm(ActionForm):
-    """A form whose values the services' own rules check, all of them at once."""
+    """A form that reports every violation of the service's rules at once."""
 
     def faults(self) -> list[Fault]:
         raise NotImplementedError
 
     def validate(self, extra_validators: Any = None) -> bool:
-        """Read every field, then ask the rules; one sentence a field is enough."""
+        """Validate every field, then apply the rules to fields without an error."""
         read_well = bool(super().validate(extra_validators))
         wrong = {field.name for field in self if field.errors}
         faults = [fault for fault in self.faults() if fault.field not in wrong]
@@ -103,7 +103,7 @@ class ReserveForm(RuledForm):
 
 class ReservationForm(ActionForm):
     def prepare(self, asset: Asset, subject: UUID | None) -> None:
-        """Refuse what is no reservation of this asset."""
+        """Check that the subject is a reservation of this asset. Raises `NotFound`."""
         find(Reservation, asset.id, subject)
 
 
@@ -154,7 +154,7 @@ class MaintenanceForm(ActionForm):
     note = note_field()
 
     def prepare(self, asset: Asset, subject: UUID | None) -> None:
-        """Refuse what is no maintenance of this asset."""
+        """Check that the subject is maintenance of this asset. Raises `NotFound`."""
         find(Maintenance, asset.id, subject)
 
 
@@ -169,8 +169,6 @@ class CallOffForm(MaintenanceForm):
 
 
 class CompleteForm(RuledForm):
-    """The end of a maintenance as it is entered."""
-
     outcome = RadioField(
         "Result",
         choices=ENDS,
@@ -220,13 +218,13 @@ class CompleteForm(RuledForm):
 
 
 def people() -> list[SelectChoice]:
-    """Return all current staff, and no one in particular."""
+    """Return choices of all current staff, plus "Unassigned"."""
     unassigned = SelectChoice("", "Unassigned")
     return [unassigned, *(SelectChoice(str(person.id), person.label) for person in staff.choices())]
 
 
 def _reservation(asset: Asset, subject: UUID | None) -> dict[str, Any]:
-    """Return what the page shows of it. Refuses what is decided already."""
+    """Return the facts to show. Raises `Refusal` if the reservation is closed."""
     reservation = find(Reservation, asset.id, subject)
     if reservation.state not in OPEN_RESERVATIONS:
         became = RESERVATION[reservation.state].word.lower()

@@ -1,4 +1,4 @@
-"""The pages that change the number of a stock: receive, issue, count again."""
+"""Define the action pages that change a consumable's quantity: receive, issue, adjust."""
 
 from typing import Any, ClassVar, Final
 from uuid import UUID
@@ -50,7 +50,7 @@ class AdjustForm(NumberForm):
         return {"quantity": stock.balance(asset)}
 
     def filled(self) -> dict[str, Any]:
-        """Return what was filled in, and of the reason whether it is a loss."""
+        """Return the entered values, with the reason as `is_loss`."""
         values = super().filled()
         return values | {"is_loss": values.pop("kind") == MoveKind.LOSS}
 

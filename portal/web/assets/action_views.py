@@ -1,4 +1,4 @@
-"""Every action of the register as a page: one view, and one form beside the asset."""
+"""Serve a page for every asset action. All share one view and show the asset beside the form."""
 
 from collections.abc import Callable
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""One action on many assets: chosen in the list, looked at, confirmed, followed."""
+"""Run one action on many assets: select in the list, review, confirm, and follow the task."""
 
 from datetime import date
 from decimal import Decimal
@@ -28,13 +28,13 @@ from portal.web.frame.wording import number
 blueprint = Blueprint("bulk", __name__, url_prefix="/assets/bulk")
 
 Answer = Response | tuple[str, int]
-MOST_LISTED = 100  # before it is confirmed; its results list all
+MOST_LISTED = 100  # on the confirmation page. The results page lists all.
 
 
 @blueprint.route("", methods=["GET", "POST"])
 @requires(bulk.PERMISSION)
 def confirm() -> Answer:
-    """Show which assets can and which cannot, ask what the action needs, and start it."""
+    """Show the assets that the action is possible for, ask for its values, and start it."""
     listed = AssetFilterForm(request.args)
     if "all" in request.args and not listed.validate():
         return list_page(listed)
@@ -73,8 +73,7 @@ def show(public_id: UUID) -> str:
 
 
 def title_of(task: Task) -> str:
-    """Return what it does, in the words of the page that asked for it: "Revoke 4 assets", "Move 4
-    assets to Hamburg"."""
+    """Return the title, such as "Revoke 4 assets" or "Move 4 assets to Hamburg"."""
     title, place = BULK_PAGES[Action(task.params["action"])].titled(task.total), bulk.place_of(task)
     return f"{title} to {place}" if place else title
 
@@ -82,7 +81,7 @@ def title_of(task: Task) -> str:
 def _asked(listed: AssetFilterForm) -> tuple[Action | None, list[int]]:
     sent = request.values
     action = next((known for known in BULK_PAGES if known == sent.get("action")), None)
-    if "all" in request.args:  # as the list shows them now; the form then names each of them
+    if "all" in request.args:  # all current matches. The form then submits their ids.
         return action, bulk.matching_ids(listed.chosen())
     ids = map(number_or_none, sent.getlist("ids"))
     return action, [asset_id for asset_id in ids if asset_id is not None]
@@ -111,7 +110,7 @@ def _page(action: Action, chosen: list[bulk.BulkAsset], form: ActionForm) -> str
 
 
 def _plain(form: ActionForm) -> dict[str, Any]:
-    """Return what was typed, as a task can keep it."""
+    """Return the values as JSON types, so that the task can store them."""
     return {name: _kept(value) for name, value in form.filled().items()}
 
 

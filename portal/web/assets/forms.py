@@ -1,4 +1,4 @@
-"""The forms of the register: an asset, its deletion, and the filter of the list."""
+"""Define the register's forms: asset, deletion, list filter, and bulk actions."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ from portal.web.forms.versions import VersionField
 from portal.web.frame.status_tags import ASSET
 from portal.web.frame.wording import day_of, plural
 
-# No status of an asset, but a choice among them: where to find again what was deleted.
+# Not an asset status, but a filter choice that lists deleted assets.
 DELETED: Final = "deleted"
 KINDS: Final = [
     SelectChoice(AssetKind.ITEM.value, "Single item"),
@@ -62,7 +62,7 @@ KINDS: Final = [
 NUMERIC: Final = {"inputmode": "numeric", "autocomplete": "off"}
 
 
-# The form's field of each type of field.
+# Makes the form field for each type of asset field.
 MAKERS: Final[Mapping[FieldType, Callable[[AssetField], Any]]] = {
     FieldType.LINE: lambda field: StringField(
         field.label, render_kw={"maxlength": field.limit, "autocomplete": "off"}
@@ -93,7 +93,7 @@ def _default(field: AssetField) -> Any:
 
 
 class AssetForm(AddingForm):
-    """Everything that a person may say of an asset. The fields are named as the columns."""
+    """The form of one asset. Field names are column names."""
 
     lengths: ClassVar[dict[str, int]] = LENGTHS
 
@@ -101,7 +101,7 @@ class AssetForm(AddingForm):
     new_location = new_name()
 
     version = VersionField()
-    # `_add_fields` makes these and all others of the table.
+    # `_add_fields` adds these and all other fields of `ASSET_FIELDS`.
     category_id: SelectField
     location_id: SelectField
     kind: RadioField
@@ -115,23 +115,23 @@ class AssetForm(AddingForm):
         super().__init__(*args, **kwargs)
         self.category_id.choices = _choices(named_lists.CATEGORIES)
         self.location_id.choices = _choices(named_lists.LOCATIONS)
-        # What a stored asset's page does not ask for stays as it is: the number, which is asked
-        # for when the asset is added and never again, and whether people may reserve a stock.
+        # Keep stored values that the page does not ask for: the quantity, which is entered only
+        # when the asset is added, and the reservable flag of a consumable.
         if not self.quantity.raw_data:
             self.quantity.data = self.quantity.object_data
         if self.kind.object_data == AssetKind.STOCK:
             self.reservable.data = self.reservable.object_data
 
     def validate(self, extra_validators: Any = None) -> bool:
-        """Read every field, then ask the register's own rules about all of them at once."""
+        """Validate every field, then apply the register's rules and report all their faults."""
         read_well = super().validate(extra_validators)
-        found = [*self._warranty_faults(), *faults(self.values())]
-        if found:
-            self.refuse(Refusal(found[0].sentence, faults=found))
-        return bool(read_well) and not found
+        violations = [*self._warranty_faults(), *faults(self.values())]
+        if violations:
+            self.refuse(Refusal(violations[0].sentence, faults=violations))
+        return bool(read_well) and not violations
 
     def values(self) -> AssetValues:
-        """Return what was typed, as the service takes it."""
+        """Return the entered values for the service."""
         plain = {name: self[name].data for name in AssetValues.__dataclass_fields__}
         texts = {
             field.name: plain[field.name] or None
@@ -143,7 +143,7 @@ class AssetForm(AddingForm):
         return AssetValues(**plain | texts | needed | {"warranty_expires": ends})
 
     def unasked(self) -> dict[str, str]:
-        """Return what an untouched form sends, for a page that asks for nothing but the notes."""
+        """Return the unchanged values as browsers send them, for a page that edits only notes."""
         asked = {"csrf_token", "once", "version", "notes", "kind", "quantity"}
         return {
             field.name: _sent(field) for field in self if field.name not in asked and _sent(field)
@@ -157,7 +157,7 @@ class AssetForm(AddingForm):
         bought, months = self.purchase_date.data, self.warranty_months.data
         try:
             return last_day(bought, months) if bought and months else None
-        except ValueError:  # a year beyond the calendar: the fault is the purchase date's
+        except ValueError:  # after year 9999: the purchase date is wrong, not the months
             return None
 
     def _warranty_faults(self) -> Iterator[Fault]:
@@ -197,7 +197,7 @@ class DeleteAssetForm(PortalForm):
 
 
 class AssetFilterForm(FilterForm):
-    """The filter above the list; it lives in the address."""
+    """The filter above the list, kept in the URL."""
 
     q = SearchField("Tag, name, serial number, or person")
     show = LinkedField("Show", among=set(Shown))
@@ -216,7 +216,7 @@ class AssetFilterForm(FilterForm):
         ]
 
     def chosen(self) -> AssetFilter:
-        """Return what the list is narrowed by, once `validate` has said that all can be read."""
+        """Return the filter. Call `validate` first."""
         status = self.status.data
         return AssetFilter(
             search=self.q.data or "",
@@ -270,13 +270,13 @@ class BulkDeleteForm(ActionForm):
 
 
 def _same(name: str) -> Any:
-    """Make a field as the form of one asset has it."""
+    """Return the field that the form of one asset has under this name."""
     field = next(field for field in ASSET_FIELDS if field.name == name)
     return MAKERS[field.type](field)
 
 
 class BulkEditForm(ActionForm):
-    """What several assets can have in common. What stays empty stays as it is."""
+    """The fields that several assets can share. A blank field changes nothing."""
 
     lengths: ClassVar[dict[str, int]] = LENGTHS
 
@@ -294,22 +294,23 @@ class BulkEditForm(ActionForm):
     warranty_expires = _same("warranty_expires")
 
     def prepare(self, asset: Asset, subject: UUID | None) -> None:
-        """Fill the choices."""
         super().prepare(asset, subject)
         names = named_lists.choices(named_lists.CATEGORIES)
         named = (SelectChoice(str(row_id), name) for row_id, _, name in names)
         self["category_id"].choices = [AS_IT_WAS, *named]
 
     def filled(self) -> dict[str, Any]:
-        """Return what is not empty."""
+        """Return only the fields that were filled in."""
         return {name: value for name, value in super().filled().items() if value not in (None, "")}
 
 
 @dataclass(frozen=True, slots=True)
 class BulkPage:
-    """One action for many; its form is the one that it has for a single asset. `listed`: its name
-    above the list, where that is another one. `note`: what is said above its fields, none of which
-    is needed then."""
+    """One bulk action and its form.
+
+    `listed`: its label above the list, if that differs. `note`: a hint above the fields, which are
+    then all optional.
+    """
 
     label: str
     title: str
@@ -319,7 +320,7 @@ class BulkPage:
     note: str = ""
 
     def titled(self, count: int) -> str:
-        """ "Revoke 4 assets"."""
+        """Return the title, such as "Revoke 4 assets"."""
         return self.title.format(plural(count, "asset"))
 
 

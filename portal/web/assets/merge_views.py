@@ -1,4 +1,4 @@
-"""Ask before a merge, start it, and list the spellings of suppliers and manufacturers."""
+"""Confirm and start merges, and list the spellings of suppliers and manufacturers."""
 
 from enum import StrEnum
 from typing import Final
@@ -27,7 +27,7 @@ Answer = Response | tuple[str, int]
 
 
 class Spelt(StrEnum):
-    """What is free text, and the same with several spellings."""
+    """The free-text fields whose spellings can be merged."""
 
     SUPPLIER = "supplier"
     MANUFACTURER = "manufacturer"
@@ -37,7 +37,7 @@ LABELS: Final = {Spelt.SUPPLIER: "Suppliers", Spelt.MANUFACTURER: "Manufacturers
 
 
 class MergeForm(PortalForm):
-    """What it's merged into."""
+    """The choice of a merge target."""
 
     into = SelectField("Merge into", validate_choice=False)
 
@@ -45,8 +45,11 @@ class MergeForm(PortalForm):
 def merge_page(
     field: str, key: str, *, home: str, here: str, deletes: PortalForm | None = None
 ) -> Answer:
-    """Ask what a category, a location, or a spelling is merged into, and start that. `home`: the
-    list it's in. `deletes`: the form of the page that deletes it, with why it was refused."""
+    """Ask for the target to merge a category, location, or spelling into, and start the merge.
+
+    `home`: URL of its list. `deletes`: the form of the delete page, including a refusal, if the
+    merge deletes it.
+    """
     what = FIELDS[field]
     subject = merging.subject(what, key)
     form = MergeForm()
@@ -83,7 +86,7 @@ def merge_page(
 
 
 def title_of(task: Task) -> str:
-    """Return what it does: "Merge “Notebooks” into “Laptops”" or "Delete “Notebooks”"."""
+    """Return "Merge “Notebooks” into “Laptops”" or "Delete “Notebooks”"."""
     merge = merging.of_task(task)
     if merge.deletes:
         return f"Delete “{merge.source_name}”"
@@ -93,15 +96,15 @@ def title_of(task: Task) -> str:
 @blueprint.get("")
 @requires("assets.read")
 def index() -> str:
-    """List the spellings in use, each with the number of its assets."""
+    """List the spellings in use with their numbers of assets."""
     field = linked("field", Spelt, Spelt.SUPPLIER)
     return render_template(
         "assets/spellings.html",
         field=field,
         page=merging.spellings(field, request.args.get("cursor")),
         tabs_of_list=[
-            Tab(label, page_url(field=each, cursor=None), each is field, None)
-            for each, label in LABELS.items()
+            Tab(label, page_url(field=choice, cursor=None), choice is field, None)
+            for choice, label in LABELS.items()
         ],
     )
 
@@ -109,7 +112,7 @@ def index() -> str:
 @blueprint.route("/merge", methods=["GET", "POST"])
 @requires(merging.PERMISSION)
 def merge() -> Answer:
-    """Ask what a spelling is merged into, and start that."""
+    """Ask for the target to merge a spelling into, and start the merge."""
     field, name = linked("field", Spelt, Spelt.SUPPLIER), request.args.get("name")
     home = url_for("spellings.index", field=field)
     if not name:

@@ -1,4 +1,4 @@
-"""The pages of categories and of locations: one set of views for both lists."""
+"""Serve the pages of categories and locations, with one set of views for both."""
 
 from typing import ClassVar
 from uuid import UUID
@@ -18,7 +18,7 @@ from portal.web.frame.access import actor, owner, requires
 
 
 class NameForm(PortalForm):
-    """One name; `version` is the one that the person saw."""
+    """The name of a category or location. `version`: its version when the form was shown."""
 
     lengths: ClassVar[dict[str, int]] = {"name": named_lists.LONGEST_NAME}
 
@@ -30,14 +30,14 @@ Answer = Response | str | tuple[str, int]
 
 
 def pages_of(kind: NamedList) -> Blueprint:
-    """Return the blueprint of one list: index, new, edit, delete."""
+    """Return the blueprint of one list: index, new, edit, merge, delete."""
     blueprint = Blueprint(kind.many, __name__, url_prefix=f"/{kind.many}")
     home = f"{kind.many}.index"
 
     @blueprint.get("")
     @requires("assets.read")
     def index() -> Answer:
-        """Show the list, by name."""
+        """Show the list, sorted by name."""
         page = named_lists.page(kind, request.args.get("cursor"))
         return render_template("assets/named_lists/index.html", kind=kind, page=page)
 
@@ -76,13 +76,13 @@ def pages_of(kind: NamedList) -> Blueprint:
     @blueprint.route("/<uuid:public_id>/merge", methods=["GET", "POST"])
     @requires("assets.edit")
     def merge(public_id: UUID) -> Answer:
-        """Ask which one it becomes a part of, and start that."""
+        """Ask for the target to merge it into, and start the merge."""
         return _merge(kind, public_id)
 
     @blueprint.route("/<uuid:public_id>/delete", methods=["GET", "POST"])
     @requires("assets.edit")
     def delete(public_id: UUID) -> Answer:
-        """Ask, then delete a name that no asset refers to; else ask where its assets go."""
+        """Confirm, then delete an unused name. If assets use it, ask for another name for them."""
         row = named_lists.find(kind, public_id)
         form, name = NameForm(obj=row), row.name
         used, naming = named_lists.count_used(kind, row.id), named_lists.naming(kind, row.id)

@@ -1,4 +1,4 @@
-"""An asset in words: its state, its facts, what happened to it, and what narrows the list."""
+"""Phrase an asset for its pages: facts, timeline, state, needs, buttons, and tabs."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -61,7 +61,7 @@ from portal.web.frame.wording import (
 )
 from portal.web.planning.wording import LATE, due_badge
 
-# The title of a line of the timeline.
+# Titles of timeline entries, by action or alert.
 TIMELINE_WORDS: Final[Mapping[str, str]] = {
     **{page.action: page.timeline for page in PAGES if page.timeline},
     Action.CREATE: "Added",
@@ -74,10 +74,10 @@ TIMELINE_WORDS: Final[Mapping[str, str]] = {
     EventName.LOW_STOCK: "Alert: low stock",
 }
 
-# What no form changes; the fields that forms change are named as on the form.
+# Labels of the fields that no form changes. Other fields use the form's labels.
 MOVED: Final[dict[str, str]] = {"status": "Status", "holder": "Holder", "due_at": "Due back"}
 
-# The fields of an asset, as its page and its timeline call them.
+# Field labels on the asset's page and timeline.
 LABELS: Final = {field.name: field.label for field in ASSET_FIELDS}
 TYPES: Final = {field.name: field.type for field in ASSET_FIELDS}
 NEWEST: Final = 5
@@ -87,7 +87,7 @@ IN_TITLE: Final = frozenset({"name", "asset_tag", "kind"})
 
 @dataclass(frozen=True, slots=True)
 class FieldChange:
-    """One field that was changed. `before` and `after` say "nothing" where it is blank."""
+    """A changed field. A blank `before` or `after` reads "nothing", or "no one" for a holder."""
 
     label: str
     before: str
@@ -106,8 +106,10 @@ class TimelineLine:
 
 
 def facts_of(asset: Asset) -> list[tuple[str, str]]:
-    """Return everything known of the asset but what the title says, in the order of the form, and
-    before the notes what its maintenance has cost."""
+    """Return (label, value) of all fields, except those in the title, in the order of the form.
+
+    For an item, its maintenance cost stands before the notes.
+    """
     kinds = (None, asset.kind)
     shown = [field for field in ASSET_FIELDS if field.kind in kinds and field.name not in IN_TITLE]
     facts = [(field.label, in_words(field.name, getattr(asset, field.name))) for field in shown]
@@ -119,8 +121,7 @@ def facts_of(asset: Asset) -> list[tuple[str, str]]:
 
 
 def summary_of(asset: Asset) -> dict[str, Any]:
-    """Return what stands beside everything that is done with the asset: its facts, what happened
-    last."""
+    """Return the template values for the asset's facts and its newest timeline entries."""
     return {"facts": facts_of(asset), "lines": lines(timelines.latest(asset.id, NEWEST))}
 
 
@@ -129,7 +130,7 @@ def lines(activities: Sequence[Activity]) -> list[TimelineLine]:
 
 
 def filter_chips(form: AssetFilterForm) -> list[dict[str, str]]:
-    """Return the filters in force, each with the address without it."""
+    """Return the active filters, each with the URL that removes it."""
     return [
         {
             "label": f"{_short(field)}: {shown(field)}",
@@ -150,7 +151,7 @@ def _line(activity: Activity) -> TimelineLine:
 
 
 def differences(changes: Mapping[str, Any]) -> Iterator[FieldChange]:
-    """Yield the changed fields, {field: {from, to}}, as people read them."""
+    """Yield the changed fields of {field: {from, to}}, formatted for display."""
     for name, change in changes.items():
         label = (LABELS | MOVED).get(name, name.replace("_", " ").capitalize())
         none = "no one" if name == "holder" else "nothing"
@@ -161,7 +162,7 @@ def differences(changes: Mapping[str, Any]) -> Iterator[FieldChange]:
 
 
 def in_words(name: str, value: Any) -> str:
-    """Return a field's value as people write it: dates, money, choices, names."""
+    """Format a field's value for display: dates, money, choices, names."""
     if value is None:
         return ""
     if isinstance(value, Category | Location):
@@ -173,7 +174,7 @@ def in_words(name: str, value: Any) -> str:
     kind = TYPES.get(name)
     if kind is FieldType.DAY:
         day = value if isinstance(value, date) else date.fromisoformat(str(value))
-        return day_words(day)  # with its year: it stands beside another day
+        return day_words(day)  # with its year, because another day stands beside it
     if name == "due_at":
         return exact_day(datetime.fromisoformat(str(value)))
     if kind is FieldType.MONEY:
@@ -195,7 +196,7 @@ LOW_STOCK: Final = Tag("Low stock", "boxes", "warning")
 
 @dataclass(frozen=True, slots=True)
 class AssetState:
-    """An asset with what is known of its state."""
+    """An asset with the records that determine its state."""
 
     asset: Asset
     held: Assignment | None
@@ -205,12 +206,12 @@ class AssetState:
 
     @property
     def now(self) -> datetime:
-        """Return the instant at which it was looked at."""
+        """Return the time at which the state was read."""
         return self.moment.now
 
     @property
     def sentence(self) -> str:
-        """Return its state in one or two sentences; its times are elements of the page."""
+        """Return the state in one or two sentences, with times as HTML elements."""
         if self.asset.deleted_at is not None:
             return "Deleted. We keep its timeline and deliveries."
         words = _SENTENCES[AssetStatus(self.asset.status)](self)
@@ -220,7 +221,7 @@ class AssetState:
 
     @property
     def badges(self) -> list[Tag]:
-        """Return what its dates and its number say of it."""
+        """Return the tags for its dates and quantity."""
         if self.asset.deleted_at is not None:
             return []
         states = {reservation.state for reservation in self.plans.reservations}
@@ -238,23 +239,23 @@ class AssetState:
 
     @property
     def is_low(self) -> bool:
-        """Return whether there are fewer of it than there should be."""
+        """Return whether the quantity is below its threshold."""
         return is_low(self.asset.quantity, self.asset.min_quantity)
 
     @property
     def warranty_ends_soon(self) -> bool:
-        """Return whether its warranty ends as soon as alerts tell of it."""
+        """Return whether the warranty ends within the window of its alerts."""
         return ends_soon(self.moment, self.asset.warranty_expires, self.asset.status)
 
     @property
     def expected_back(self) -> date | None:
-        """Return the day on which a warranty claim should be over; no other incident has one."""
+        """Return the date on which a warranty claim is expected back. Other incidents have none."""
         day = self.incident.details.get("expected_back_on") if self.incident else None
         return date.fromisoformat(day) if day else None
 
     @property
     def late(self) -> str | None:
-        """Return how late it is: "3 days"; None while it is not."""
+        """Return how late its return is, such as "3 days", or None if it is not late."""
         due_at = self.held.due_at if self.held else None
         if due_at is None or due_at >= self.now:
             return None
@@ -269,7 +270,7 @@ class AssetState:
 
 
 def urgent_badges(asset: Asset, held: Assignment | None, now: datetime) -> list[Tag]:
-    """Return what the list says beside a status: late, low."""
+    """Return the tags that the list shows beside a status: overdue, low stock."""
     is_late = held is not None and held.due_at is not None and held.due_at < now
     badges = {OVERDUE: is_late, LOW_STOCK: is_low(asset.quantity, asset.min_quantity)}
     return [badge for badge, holds in badges.items() if holds]
@@ -350,7 +351,7 @@ _SENTENCES: Final[Mapping[AssetStatus, Callable[[AssetState], str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class AssetNeed:
-    """One thing that needs doing, with the button that does it."""
+    """An open matter of the asset, with the button that settles it."""
 
     text: str
     tone: str
@@ -359,7 +360,7 @@ class AssetNeed:
 
 
 def needs_of(state: AssetState) -> list[AssetNeed]:
-    """Return everything that needs doing, the most urgent first; nothing about what is deleted."""
+    """Return all open matters, most urgent first. A deleted asset has none."""
     if state.asset.deleted_at is not None:
         return []
     kinds = (_late, _at_risk, _pending, _work, _back_from_claim, _warranty, _low)
@@ -381,7 +382,7 @@ def _at_risk(state: AssetState) -> Iterator[AssetNeed]:
             status = STATUS_WORDS[AssetStatus(state.asset.status)][0]
             text = f"{reservation.staff.name} reserved it from {since}, but it’s {status}."
             yield AssetNeed(text, "warning", "View reservations", _tab(state, "reservations"))
-            return  # the soonest; the tab has all of them
+            return  # only the soonest. The tab lists all.
 
 
 def _pending(state: AssetState) -> Iterator[AssetNeed]:
@@ -452,14 +453,14 @@ MOST_BESIDE_EDIT: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Buttons:
-    """The buttons in front and those under More; there, those that are off stand last."""
+    """The buttons in front, and the ones under More, where unavailable ones come last."""
 
     front: Sequence[Button]
     more: Sequence[Button]
 
 
 def buttons_of(asset: Asset) -> Buttons:
-    """Return what the signed-in person may do with the asset; off with the reason where not now."""
+    """Return the actions that the reader has permission for. Unavailable ones carry a reason."""
     buttons = action_buttons(asset)
     edit = _plain(Action.EDIT, "Edit", "pencil", "assets.edit", asset)
     copy = _copy(asset)
@@ -479,7 +480,7 @@ def _plain(action: Action, label: str, icon: str, endpoint: str, asset: Asset) -
 
 
 def _copy(asset: Asset) -> list[Button]:
-    """Return the button that adds another one, so that it asks nothing of this one."""
+    """Return the copy button. It is always available, because this asset does not change."""
     if not can(RULES[Action.CREATE].permission):
         return []
     url = url_for("assets.new", copy=asset.id)
@@ -493,7 +494,7 @@ MAINTAIN: Final = "asset_parts.maintenance"
 STOCK: Final = "stock.moves"
 DELIVERIES: Final = "asset_parts.deliveries"
 
-# The tabs of each kind, by the name of their route.
+# The tabs of each kind, by endpoint.
 TABS: Final = {
     AssetKind.ITEM: (DETAILS, TIMELINE, RESERVATIONS, MAINTAIN, DELIVERIES),
     AssetKind.STOCK: (DETAILS, TIMELINE, STOCK, DELIVERIES),
@@ -509,14 +510,14 @@ TAB_LABELS: Final = {
 
 
 def show_tab(template: str, asset: Asset, state: AssetState | None = None, **values: Any) -> str:
-    """Return the tab that this request is for, in the frame that all tabs share."""
+    """Render a tab of the asset's page, in the layout that all tabs share."""
     state = state or asset_state(asset)
     tabs = tabs_of(state)
     return render_template(
         template,
         asset=asset,
         state=state,
-        # A button that would lead to where one is already says nothing.
+        # Leave out a button that leads to the current page.
         needs=[need for need in needs_of(state) if need.url.partition("?")[0] != request.path],
         buttons=buttons_of(asset),
         tabs_of_asset=tabs,
@@ -527,8 +528,7 @@ def show_tab(template: str, asset: Asset, state: AssetState | None = None, **val
 
 
 def _way_back(asset: Asset) -> tuple[str, str]:
-    """Return what the way back is called, and where it leads: the list, or the page of a person
-    from which one came."""
+    """Return the label and URL of the back link: the list, or the person's page that led here."""
     address = local_path(request.args.get(LIST))
     if address.startswith(f"{url_for('staff.index')}/"):
         return "Back to person", address
@@ -536,7 +536,7 @@ def _way_back(asset: Asset) -> tuple[str, str]:
 
 
 def tabs_of(state: AssetState) -> list[Tab]:
-    """Return the tabs that make sense for the asset and that the signed-in person may open."""
+    """Return the tabs for this kind of asset that the signed-in person has permission for."""
     asset, counts = state.asset, _counts(state.plans)
     return [
         Tab(

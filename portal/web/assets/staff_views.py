@@ -1,4 +1,4 @@
-"""Staff: who can hold assets, what each has, and leaving. `/staff`."""
+"""Serve the staff pages (`/staff`): people who can hold assets, and the assets they have."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -27,7 +27,7 @@ from portal.web.forms.versions import VersionField, goes_on_editing, stale_page
 from portal.web.frame.access import actor, can, owner, requires
 from portal.web.planning.wording import NextStep
 
-# What bulk actions there are for what a person has.
+# Bulk actions for the assets that a person has.
 TOGETHER: Final = (Action.CHECK_IN, Action.REVOKE)
 WHO = [SelectChoice("", "Current staff"), SelectChoice("left", "Former staff")]
 
@@ -38,7 +38,7 @@ def _line(name: str, label: str, hint: str = "") -> StringField:
 
 
 class StaffForm(PortalForm):
-    """A member of staff as they are entered. The fields are named as the columns."""
+    """The form of a staff member. Field names are column names."""
 
     version = VersionField()
     name = _line("name", "Name")
@@ -52,7 +52,7 @@ class StaffForm(PortalForm):
     phone = _line("phone", "Phone")
 
     def values(self) -> StaffValues:
-        """Return what was typed, as the service takes it."""
+        """Return the entered values for the service."""
         return StaffValues(
             name=typed(self["name"]),
             email=typed(self.email),
@@ -63,7 +63,7 @@ class StaffForm(PortalForm):
 
 
 class StaffFilterForm(FilterForm):
-    """The filter above the list; it lives in the address."""
+    """The filter above the list, kept in the URL."""
 
     q = SearchField("Name, email address, or department")
     who = ChosenField("Show", choices=WHO)
@@ -77,7 +77,7 @@ blueprint = Blueprint("staff", __name__, url_prefix="/staff")
 @blueprint.get("")
 @requires("assets.read")
 def index() -> Answer:
-    """Show the list by name, filtered by its address."""
+    """Show the list sorted by name, filtered by the URL."""
     form = StaffFilterForm(request.args)
     page: Page[ListedStaff] = Page([])
     if form.validate():
@@ -110,7 +110,7 @@ def new() -> Answer:
 @blueprint.get("/<uuid:public_id>")
 @requires("assets.read")
 def show(public_id: UUID) -> Answer:
-    """Show one person, what they have, and what they reserved."""
+    """Show one person with their assets and reservations."""
     return _shown("assets/staff/show.html", staff.find(public_id))
 
 
@@ -132,7 +132,7 @@ def edit(public_id: UUID) -> Answer:
 @blueprint.route("/<uuid:public_id>/leave", methods=["GET", "POST"])
 @requires("assets.edit")
 def leave(public_id: UUID) -> Answer:
-    """Ask, then note that the person has left; what they still have comes first."""
+    """Confirm, then mark the person as former staff. Refused while they hold or reserve assets."""
     form = StaffForm()
     if form.is_submitted():
         with refusals_in(form):
@@ -163,16 +163,16 @@ def _shown(template: str, row: Staff, form: StaffForm | None = None) -> str:
         has_now=held,
         has_reserved=staff.has_reserved(row.id),
         ending_steps=_ending_steps,
-        together=_together([each.asset for each in held]) if can("assets.edit") else [],
+        together=_together([holding.asset for holding in held]) if can("assets.edit") else [],
     )
 
 
-# What ends it that a person has an asset.
+# Actions that take an asset from its holder.
 ENDING: Final = [page for page in PAGES if page.action in (*TOGETHER, Action.REASSIGN)]
 
 
 def _ending_steps(asset: Asset) -> list[NextStep]:
-    """Return what ends that a person has it; from there the way back leads here."""
+    """Return the actions that take the asset from its holder. They lead back to this page."""
     if not can("assets.edit"):
         return []
     return [
@@ -183,9 +183,9 @@ def _ending_steps(asset: Asset) -> list[NextStep]:
 
 
 def _together(held: Sequence[Asset]) -> Iterator[tuple[str, str]]:
-    """Yield what ends several of them in one step: its words, and its address."""
+    """Yield (label, URL) of each bulk action that is possible for more than one of these assets."""
     for page in ENDING:
-        ids = [each.id for each in held if why_not(page.action, each.status, each.kind) is None]
+        ids = [asset.id for asset in held if why_not(page.action, asset.status, asset.kind) is None]
         if page.action in TOGETHER and len(ids) > 1:
             words = f"{page.label} {len(ids)}"
             yield words, url_for("bulk.confirm", action=page.action, ids=ids)

@@ -1,4 +1,4 @@
-"""The register's pages: the list, one asset with its tabs, and the forms that change it."""
+"""Serve the register's pages: the list, an asset's tabs, and the forms that change it."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -55,7 +55,7 @@ from portal.web.frame.wording import counted
 from portal.web.help.advice import for_reader
 from portal.web.planning.calendar_strip import strip_of
 
-# The headings that sort, and whether theirs falls when it is pressed first.
+# Sortable columns. True: the first click sorts in descending order.
 FALLS: Final[Mapping[str, bool]] = {
     AssetOrder.NAME: False,
     AssetOrder.TAG: False,
@@ -86,7 +86,7 @@ ORDERS: Final = (
     ("changed", "Longest unchanged first"),
 )
 
-# What a copy leaves blank: it belongs to one thing.
+# Fields that a copy leaves blank, because they belong to a single asset.
 OWN: Final = (
     "asset_tag",
     "serial_number",
@@ -95,7 +95,7 @@ OWN: Final = (
     "warranty_expires",
     "notes",
 )
-# As large as the column's ids can be: anything longer is no asset.
+# The largest id that the column can store.
 ASSET: str = "/<int(max=2147483647):asset_id>"
 Answer = Response | str | tuple[str, int]
 
@@ -105,12 +105,12 @@ blueprint = Blueprint("assets", __name__, url_prefix="/assets")
 @blueprint.get("")
 @requires("assets.read")
 def index() -> Answer:
-    """Show the list, filtered by its address."""
+    """Show the list, filtered by the URL."""
     return list_page(AssetFilterForm(request.args))
 
 
 def list_page(form: AssetFilterForm) -> tuple[str, int]:
-    """Show the list under its filter; without a row, and with 400, while that cannot be read."""
+    """Show the filtered list. If the filter is invalid, respond with 400 and no rows."""
     answer_as("assets.index")
     page: Page[Asset] = Page([])
     chosen = AssetFilter()
@@ -149,7 +149,7 @@ def list_page(form: AssetFilterForm) -> tuple[str, int]:
 @blueprint.route("/new", methods=["GET", "POST"])
 @requires("assets.edit")
 def new() -> Answer:
-    """Add an item; filled in as another is, where the address names that one."""
+    """Add an asset. If the URL names an asset to copy, prefill the form from it."""
     copied = _copied() if request.method == "GET" else None
     form = AssetForm(data=_as(copied)) if copied else AssetForm()
     if form.is_submitted() and not add_typed(form, actor()) and form.validate():
@@ -164,7 +164,7 @@ def new() -> Answer:
 
 
 def _copied() -> Asset | None:
-    """Return the asset that the address says to copy. Raises `NotFound`, `UnreadableAddress`."""
+    """Return the asset that the URL says to copy. Raises `NotFound`, `UnreadableAddress`."""
     asked = row_id(request.args.get("copy"))
     if asked == 0:
         raise UnreadableAddress
@@ -172,14 +172,14 @@ def _copied() -> Asset | None:
 
 
 def _as(asset: Asset) -> dict[str, object]:
-    """Return what its copy begins with: everything but what each asset has of its own."""
+    """Return the initial values of a copy: all except those that belong to a single asset."""
     own: dict[str, object] = dict.fromkeys(OWN)
     own["condition"] = Condition.GOOD.value
     return asdict(lifecycle.values_of(asset)) | own
 
 
 def _next(asset_id: int) -> str:
-    """Return where a person goes on from an asset that was just added."""
+    """Return the URL to open after an asset was added."""
     if "another" in request.form:
         return url_for("assets.new", copy=asset_id)
     return url_for("assets.show", asset_id=asset_id)
@@ -188,7 +188,7 @@ def _next(asset_id: int) -> str:
 @blueprint.get(ASSET)
 @requires("assets.read")
 def show(asset_id: int) -> Answer:
-    """Show one asset and what happened last; a deleted one keeps its page."""
+    """Show one asset and its latest changes. A deleted asset keeps its page."""
     asset = lifecycle.find_asset(asset_id)
     return show_tab("assets/show.html", asset, **summary_of(asset))
 
@@ -211,9 +211,9 @@ def edit(asset_id: int) -> Answer:
 @blueprint.route(f"{ASSET}/delete", methods=["GET", "POST"])
 @requires("assets.edit")
 def delete(asset_id: int) -> Answer:
-    """Ask, then take an asset out of the register."""
+    """Confirm, then delete the asset from the register."""
     asset = lifecycle.find_asset(asset_id)
-    if asset.deleted_at is not None:  # pressed twice, or by two people: the first one did it
+    if asset.deleted_at is not None:  # a second click, or another person was first
         flash(f"{asset.asset_tag} is already deleted.", "info")
         return redirect(url_for("assets.show", asset_id=asset_id))
     form, tag = DeleteAssetForm(), asset.asset_tag
@@ -289,7 +289,7 @@ LABELS: Final[Mapping[Shown | None, str]] = {
 
 
 def asset_tabs(chosen: AssetFilter, numbers: Mapping[Shown | None, int | None]) -> list[Tab]:
-    """Return the chips with their numbers; one that shows nothing only while it is chosen."""
+    """Return the list's tabs with their counts. An empty tab shows only while it is selected."""
     limit = limit_of(chosen)
     return [
         Tab(
@@ -319,7 +319,7 @@ stock_blueprint = Blueprint("stock", __name__, url_prefix=ONE_ASSET)
 @tabs_blueprint.get("/timeline")
 @requires("assets.read")
 def timeline(asset_id: int) -> str:
-    """Show the timeline, the newest first."""
+    """Show the timeline, newest first."""
     asset = lifecycle.find_asset(asset_id)
     page = timelines.timeline(asset_id, _cursor())
     return show_tab("assets/timeline.html", asset, page=page, lines=lines(page.rows))
@@ -328,7 +328,7 @@ def timeline(asset_id: int) -> str:
 @tabs_blueprint.get("/reservations")
 @requires("assets.read")
 def reservations(asset_id: int) -> str:
-    """Show who wants it when: the next weeks, what is open, and what was."""
+    """Show the asset's reservations: the next weeks, open ones, and past ones."""
     asset = _item(asset_id)
     state = asset_state(asset)
     return show_tab(
@@ -348,7 +348,7 @@ def reservations(asset_id: int) -> str:
 @tabs_blueprint.get("/maintenance")
 @requires("assets.read")
 def maintenance(asset_id: int) -> str:
-    """Show what is to be done to it, and what was done."""
+    """Show the asset's open and past maintenance."""
     asset = _item(asset_id)
     earlier = planning_queries.past_maintenances(asset_id, _cursor())
     cost = planning_queries.cost_of(asset_id)
@@ -358,19 +358,19 @@ def maintenance(asset_id: int) -> str:
 @tabs_blueprint.get("/deliveries")
 @requires("deliveries.read")
 def deliveries(asset_id: int) -> str:
-    """Show the deliveries about it, the newest first."""
+    """Show the asset's deliveries, newest first."""
     asset = lifecycle.find_asset(asset_id)
-    found = log_pages.find_page(LogFilter(asset_id=asset_id), _cursor())
+    log = log_pages.find_page(LogFilter(asset_id=asset_id), _cursor())
     counts = log_presenter.counts_of_asset(asset_id)
     return show_tab(
-        "assets/deliveries.html", asset, page=found.page, view=log_presenter, counts=counts
+        "assets/deliveries.html", asset, page=log.page, view=log_presenter, counts=counts
     )
 
 
 @stock_blueprint.get("/stock")
 @requires("assets.read")
 def moves(asset_id: int) -> str:
-    """Show the moves of a stock, the newest first."""
+    """Show a consumable's stock moves, newest first."""
     asset = lifecycle.find_asset(asset_id)
     if asset.kind != AssetKind.STOCK:
         raise NotFound(f"{asset.asset_tag} is a single item, so it has no quantity.")

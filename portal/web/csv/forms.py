@@ -1,4 +1,4 @@
-"""The forms of an import: the file, and what its headings and words become."""
+"""Define the forms of an import: upload, matching of headings and words, and corrections."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,19 +26,19 @@ from portal.web.forms.filter_form import ChosenField
 
 
 class UploadForm(PortalForm):
-    """The file, and whether it may change assets that exist."""
+    """The file to import, and the option to update existing assets."""
 
     file = FileField("File")
     change_existing = BooleanField(wording.MAY_CHANGE)
 
     def sheet(self) -> Sheet:
-        """Read the file. Refuses what cannot be read, at its field."""
+        """Read the file. Raises `Refusal` at the field if that is not possible."""
         if not self.file.data or not self.file.data.filename:
             raise Refusal("Choose a file", field=import_task.FILE_FIELD)
         return import_task.read_upload(self.file.data.stream)
 
 
-# As the page calls our columns; the others as on the form of an asset.
+# Labels of the register's columns. Columns not listed here use the asset form's labels.
 NAMES: Final[Mapping[str, str]] = {
     **LABELS,
     "asset_tag": "Tag",
@@ -46,15 +46,18 @@ NAMES: Final[Mapping[str, str]] = {
     HOLDER_COLUMN: "Holder",
 }
 LEAVE_OUT: Final = SelectChoice("", "Leave out")
-# What a word becomes: itself, nothing, one of ours, before which this stands, or its rows go.
+# Choices for a word: keep it, leave it blank, use a known value (with this prefix), skip its rows.
 KEEP, BLANK, OURS, SKIP = "keep", "blank", "to:", "skip"
 EXISTING: Final = "Use an existing one"
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnLine:
-    """A heading, and `reading`: the choice of how its values are read, where there is one; `which`:
-    the question that is asked, where they do not say it."""
+    """A heading of the file.
+
+    `reading`: the choice of a date or number format, if there are several. `which`: the question to
+    ask if the values leave it open.
+    """
 
     field: Field
     about: FileColumn
@@ -64,7 +67,7 @@ class ColumnLine:
 
 @dataclass(frozen=True, slots=True)
 class WordLine:
-    """A word, and `email`: where the address of a person is entered who is known by name alone."""
+    """A word in the file. `email`: the field for the address of a person known only by name."""
 
     field: Field
     about: FileWord
@@ -72,7 +75,7 @@ class WordLine:
 
 
 class MatchForm(PortalForm):
-    """Its choices depend on the file: `form_of` makes it with them."""
+    """The form to match headings and words. `form_of` adds the fields, which depend on the file."""
 
     remembers = BooleanField("Remember for similar files", default=True)
     asked: Question
@@ -99,7 +102,7 @@ class MatchForm(PortalForm):
 
     @property
     def unmatched(self) -> list[FileColumn]:
-        """The headings that nothing is read from, though there is something below them."""
+        """Return the headings that are left out although they have values."""
         return [line.about for line in self.columns if not line.field.data and line.about.examples]
 
     @property
@@ -108,7 +111,8 @@ class MatchForm(PortalForm):
 
     @property
     def is_answered(self) -> bool:
-        """Return whether all was asked about: other headings have other words and readings."""
+        """Return whether the request answers everything. New headings bring new words and
+        readings."""
         names = [
             *(_name_of(about) for about in self.asked.words),
             *(line.reading.name for line in self.columns if line.reading),
@@ -116,14 +120,17 @@ class MatchForm(PortalForm):
         return all(name in request.form for name in names)
 
     def answer(self) -> FileAnswer:
-        """Return what was said. Refuses columns of which nobody said how they are read, and people
-        to be added without an address, each at its field."""
+        """Return the answers.
+
+        Raises `Refusal` for columns without a format and for new people without an email address,
+        each at its field.
+        """
         refuse_all(self._faults())
         words: dict[str, dict[str, str | None]] = {}
         for line in self.words:
             if line.field.data != KEEP or line.email is not None:
-                said = words.setdefault(line.about.ours, {})
-                said[word_key(line.about.ours, line.about.word)] = _said(line)
+                becomes = words.setdefault(line.about.ours, {})
+                becomes[word_key(line.about.ours, line.about.word)] = _said(line)
         return FileAnswer(
             matches=self.matches,
             words=words,
@@ -139,17 +146,17 @@ class MatchForm(PortalForm):
         for line in self.columns:
             if line.reading and not line.reading.data:
                 yield Fault(line.reading.name, undecided(line.about.reading))
-        for each in self.words:
-            if each.email and each.field.data == KEEP and not is_email(typed(each.email)):
+        for word in self.words:
+            if word.email and word.field.data == KEEP and not is_email(typed(word.email)):
                 sentence = "Enter an email address, such as maria@example.com"
-                yield Fault(each.email.name, f"{sentence}, or choose another way")
+                yield Fault(word.email.name, f"{sentence}, or choose another way")
 
     def _has(self, name: str) -> Field | None:
         return next((field for field in self if field.short_name == name), None)
 
 
 def _said(line: WordLine) -> str | None:
-    """Return what a word becomes, as the services have it."""
+    """Return the replacement for the word, as the services store it. None skips its rows."""
     chosen = str(line.field.data)
     if chosen == SKIP:
         return None
@@ -166,7 +173,7 @@ def form_of(asked: Question) -> MatchForm:
 
 @dataclass(frozen=True, slots=True)
 class CellLine:
-    """A cell of a row that cannot be imported, and what is wrong with it."""
+    """A cell of a row that failed the check, with its faults."""
 
     field: Field
     faults: Sequence[str]
@@ -174,7 +181,7 @@ class CellLine:
 
 @dataclass(frozen=True, slots=True)
 class RowLines:
-    """A row that cannot be imported; `faults` of it that no cell is shown for."""
+    """A row that failed the check. `faults`: the faults for which no cell is shown."""
 
     number: int
     faults: Sequence[str]
@@ -182,7 +189,7 @@ class RowLines:
 
 
 class CorrectForm(PortalForm):
-    """The cells of rows that cannot be imported: `correct_form` makes it with them."""
+    """The form to correct rows. `correct_form` adds a field for each cell."""
 
     wrong: Sequence[TaskRow]
     headings: Mapping[str, tuple[int, str]]
@@ -192,7 +199,7 @@ class CorrectForm(PortalForm):
         return [self._row(row) for row in self.wrong]
 
     def said(self) -> dict[int, dict[str, str]]:
-        """Return what the cells say now, by row and column of the file."""
+        """Return the entered cells as {row number: {column of the file: text}}."""
         return {
             row.number: {
                 name: typed(self[_cell_of(row, at)])
@@ -208,8 +215,8 @@ class CorrectForm(PortalForm):
             if _is_editable(row, name):
                 own = [line for line in faults if line.startswith(f"{heading}: ")]
                 faults = [line for line in faults if line not in own]
-                said = [line.removeprefix(f"{heading}: ") for line in own]
-                cells.append(CellLine(self[_cell_of(row, at)], said))
+                sentences = [line.removeprefix(f"{heading}: ") for line in own]
+                cells.append(CellLine(self[_cell_of(row, at)], sentences))
         return RowLines(row.number, faults, cells)
 
 
@@ -233,12 +240,12 @@ def _cell_of(row: TaskRow, at: int) -> str:
 
 
 def _is_editable(row: TaskRow, name: str) -> bool:
-    """A field of one line would lose what stands in several."""
+    """Return whether a one-line field can hold the cell. It would lose line breaks."""
     return "\n" not in row.data["cells"].get(name, "")
 
 
 def chosen_matches(check_params: Mapping[str, Any]) -> Matches:
-    """Return the matches that were sent, whatever the words below them."""
+    """Return the submitted matches of headings to columns."""
     sent = {
         name: request.form.get(field_of(number), "")
         for number, (name, _) in enumerate(check_params["headings"])
@@ -285,7 +292,7 @@ def _chosen(word: FileWord) -> str:
 
 
 def _name_of(word: FileWord) -> str:
-    """Return the same for the same word, whatever else is asked."""
+    """Return the same field name for the same word, independent of the other questions."""
     return f"word_{_digest(word)}"
 
 

@@ -1,4 +1,4 @@
-"""The register as a file, and a file into the register: what each row would do, then one yes."""
+"""Export the register to a file, and import one: upload, match, check, confirm."""
 
 from collections.abc import Iterator, Mapping
 from uuid import UUID
@@ -35,7 +35,7 @@ export_blueprint = Blueprint("exporting", __name__, url_prefix="/assets")
 @blueprint.route("", methods=["GET", "POST"])
 @requires(import_task.PERMISSION)
 def upload() -> Answer | tuple[str, int]:
-    """Choose the file; it is checked first, and nothing changes yet."""
+    """Upload a file and start its check. Nothing changes yet."""
     form = UploadForm()
     if form.validate_on_submit():
         with refusals_in(form):
@@ -59,7 +59,7 @@ def upload() -> Answer | tuple[str, int]:
 
 
 def _next_path(public_id: UUID) -> str:
-    """Return where the file's headings are matched, if they have to be; else its check."""
+    """Return the URL of the matching page if the file needs it, else of its check."""
     is_asked = import_task.find_check(public_id).state == TaskState.PAUSED
     return url_for("import_match.match" if is_asked else "tasks.show", public_id=public_id)
 
@@ -67,7 +67,7 @@ def _next_path(public_id: UUID) -> str:
 @blueprint.route("/<uuid:public_id>", methods=["GET", "POST"])
 @requires(import_task.PERMISSION)
 def check(public_id: UUID) -> Answer | tuple[str, int]:
-    """Show what each row would do, and do it."""
+    """Show the effect of each row, and start the import once confirmed."""
     form = PortalForm()
     if form.validate_on_submit():
         with refusals_in(form):
@@ -115,7 +115,7 @@ def _begin() -> int:
 
 
 def _events(check: Task, counts: Mapping[str, int]) -> Iterator[EventName]:
-    """Yield what the import would tell of."""
+    """Yield the events that the import would send."""
     if counts.get(Verdict.CREATE):
         yield EventName.CREATED
     if counts.get(Verdict.UPDATE):
@@ -127,7 +127,7 @@ def _events(check: Task, counts: Mapping[str, int]) -> Iterator[EventName]:
 @blueprint.get("/<uuid:public_id>/failed.csv")
 @requires(import_task.PERMISSION)
 def failed(public_id: UUID) -> Response:
-    """Send the rows that were not imported, with a column that says why."""
+    """Send the rows that were not imported, with a column for the reason."""
     check = import_task.find_check(public_id)
     between = check.params["origin"].get("separator") or ","
     return csv_download("failed-rows.csv", import_task.failed_rows(check), between)
@@ -136,7 +136,7 @@ def failed(public_id: UUID) -> Response:
 @blueprint.get("/example.csv")
 @requires(import_task.PERMISSION)
 def example() -> Response:
-    """Send a file with the right heading and two rows, to begin with."""
+    """Send a template file with the headings and two sample rows."""
     rows = [COLUMNS, *EXAMPLES]
     response = Response("".join(write_csv(rows)), mimetype="text/csv")
     response.headers["Content-Disposition"] = 'attachment; filename="assets-example.csv"'
@@ -162,8 +162,7 @@ EXAMPLES = [[row.get(name, "") for name in COLUMNS] for row in (_ITEM, _STOCK)]
 @match_blueprint.route("/<uuid:public_id>/match", methods=["GET", "POST"])
 @requires(import_task.PERMISSION)
 def match(public_id: UUID) -> Answer | tuple[str, int]:
-    """Say what each heading becomes, how its dates or amounts are read, and what each word becomes
-    that the register does not know."""
+    """Match headings to columns, choose date and amount formats, and replace unknown words."""
     check = import_task.find_check(public_id)
     if check.state in {TaskState.WAITING, TaskState.RUNNING}:
         return redirect(url_for("tasks.show", public_id=public_id))
@@ -192,7 +191,7 @@ def match(public_id: UUID) -> Answer | tuple[str, int]:
 @match_blueprint.route("/<uuid:public_id>/correct", methods=["GET", "POST"])
 @requires(import_task.PERMISSION)
 def correct(public_id: UUID) -> Answer | tuple[str, int]:
-    """Correct the rows that cannot be imported, and check all of them again."""
+    """Correct rows that failed the check, and check all rows again."""
     check = import_task.find_check(public_id)
     form = correct_form(check)
     if check.state != TaskState.DONE or check.params.get("import") or not form.wrong:
@@ -209,7 +208,7 @@ def correct(public_id: UUID) -> Answer | tuple[str, int]:
 @export_blueprint.get("/export.csv")
 @requires("assets.read")
 def export() -> Response | tuple[str, int]:
-    """Send what the list shows with the same filters as CSV, while it is being read."""
+    """Stream the filtered list as CSV."""
     form = AssetFilterForm(request.args)
     if not form.validate():
         return list_page(form)

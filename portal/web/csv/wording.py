@@ -1,4 +1,4 @@
-"""An import in words: what becomes of rows, what holds for the file, why there is no button."""
+"""Phrase an import: outcomes of rows, notes on the file, and why it can't be confirmed."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ TAGS: Final[Mapping[str, Tag]] = {
 UNDONE: Final[Mapping[str, str]] = {Verdict.SKIPPED: "Would change", Verdict.FAILED: "Not done"}
 
 
-# What an import adds before its assets.
+# Records that an import adds before its assets: (one, many).
 ADDED: Final[Mapping[str, tuple[str, str]]] = {
     **{called: (kind.one, kind.many) for called, (_, kind) in LISTS.items()},
     PERSON: ("person", "people"),
@@ -77,9 +77,9 @@ FAULTS: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class FaultLine:
-    """One sort of faults in one column: "22 rows: date not recognized in “Bought on”".
+    """One kind of fault in one column: "22 rows: date not recognized in “Bought on”".
 
-    `cure`: what can be done about all of them at once, and `part` of the page where.
+    `cure`: the remedy for all of them. `part`: the section of the page that has it.
     """
 
     sentence: str
@@ -89,9 +89,9 @@ class FaultLine:
 
 @dataclass(frozen=True, slots=True)
 class ImportLine:
-    """One row of the file, and what becomes of it. `tag` is None while it is not checked.
+    """One row of the file and its outcome. `tag`: None until it is checked.
 
-    `holder`: who has the asset now, where the row changes it. `undone`: what stands above changes
+    `holder`: the current holder, if the row changes the asset. `undone`: the heading above changes
     that are not made.
     """
 
@@ -114,12 +114,12 @@ def lines(check: Task, rows: Sequence[TaskRow]) -> list[ImportLine]:
 
 
 def outcomes_of(shown: str | None) -> Sequence[str]:
-    """Return the outcomes that one of the page's tabs stands for; none for all rows."""
+    """Return the outcomes that a tab of the page shows, or none for all rows."""
     return [verdict for verdict in TAGS if shown in (verdict, *_together(verdict))]
 
 
 def chips(counts: Mapping[str, int], chosen: Sequence[str]) -> list[Tab]:
-    """Return all rows, then each outcome that there is; what reads the same is one."""
+    """Return a tab for all rows, then one for each outcome that occurs. Equal tags share a tab."""
     everything = number(sum(counts.values()))
     here = [Tab("All rows", page_url(show=None, after=None), not chosen, everything)]
     for tag in dict.fromkeys(TAGS.values()):
@@ -132,7 +132,7 @@ def chips(counts: Mapping[str, int], chosen: Sequence[str]) -> list[Tab]:
 
 
 def would_do(counts: Mapping[str, int]) -> str:
-    """Return what confirming does: "12 assets will be added and 1 will be changed."."""
+    """Return the effect of confirming: "12 assets will be added and 1 asset will be changed."."""
     added, changed = counts.get(Verdict.CREATE, 0), counts.get(Verdict.UPDATE, 0)
     parts = [plural(added, "asset will be added", "assets will be added")] if added else []
     if changed:
@@ -141,7 +141,7 @@ def would_do(counts: Mapping[str, int]) -> str:
 
 
 def columns_used(task: Task) -> str:
-    """Return how many columns are read; a file that speaks as we do is matched unasked."""
+    """Return how many columns are used. The register's own headings match without asking."""
     used = task.params["matches"]
     headings = [pair for pair in task.params["headings"] if pair[0] != PROBLEM]
     left = [f"“{heading}”" for name, heading in headings if name not in {*used, *READ_ONLY}]
@@ -156,12 +156,12 @@ def columns_used(task: Task) -> str:
 
 def reading(way: str, text: str, value: Any) -> str:
     """Return a way to read a column, with an example: "Day/month: 03/04/2023 is Apr 3, 2023"."""
-    told = day_words(value) if isinstance(value, date) else f"{value:,.2f}"
-    return f"{READINGS[way]}: {text[:LONGEST_EXAMPLE]} is {told}"
+    result = day_words(value) if isinstance(value, date) else f"{value:,.2f}"
+    return f"{READINGS[way]}: {text[:LONGEST_EXAMPLE]} is {result}"
 
 
 def which(about: FileColumn) -> str:
-    """Return the question about a column whose values do not say how they are read."""
+    """Return the question about a column whose values are ambiguous."""
     ways = [READINGS[way].lower() for way in about.reading.choices]
     text = next(iter(about.reading.choices.values()))[0][:LONGEST_EXAMPLE]
     if DecimalSign.POINT in about.reading.choices:
@@ -171,7 +171,7 @@ def which(about: FileColumn) -> str:
 
 
 def faults(task: Task) -> list[FaultLine]:
-    """Return what is wrong with rows by sort and column, the most frequent first."""
+    """Return the faults of rows by kind and column, most frequent first."""
     counted: Mapping[str, int] = task.params.get("notes", {}).get(FAULTS_NOTED, {})
     frequent = sorted(counted.items(), key=lambda pair: -pair[1])
     return [_fault_line(task, key, rows) for key, rows in frequent]
@@ -194,12 +194,12 @@ def _fault_line(task: Task, key: str, rows: int) -> FaultLine:
 
 
 def notes(task: Task, counts: Mapping[str, int]) -> list[str]:
-    """Return what holds for the file, or for many of its rows, once each."""
+    """Return the notes on the file or on many of its rows."""
     return list(_notes(task, counts))
 
 
 def why_not_confirm(task: Task) -> str:
-    """Return why the button is not there; nothing where it is."""
+    """Return why the import can't be confirmed, or "" if it can."""
     if task.params.get("import"):
         return "This file was already imported."
     if task.state != TaskState.DONE:
@@ -233,7 +233,7 @@ def _notes(task: Task, counts: Mapping[str, int]) -> Iterator[str]:
 
 
 def origin_notes(task: Task) -> Iterator[str]:
-    """Yield what had to be guessed of the file, and what of it nobody looked at."""
+    """Yield notes on guesses about the file, and on sheets that were ignored."""
     origin: Mapping[str, Any] = task.params.get("origin", {})
     if encoding := origin.get("encoding"):
         sentence = "The file doesn’t specify its text encoding, so we used"
@@ -244,7 +244,7 @@ def origin_notes(task: Task) -> Iterator[str]:
 
 
 def _new(one: str, many: str, names: Sequence[tuple[str, int]]) -> str:
-    """Return "2 new categories: Chairs (118 rows), Desks (1 row)", the most frequent first."""
+    """Return "2 new categories: Chairs (118 rows), Desks (1 row)", most frequent first."""
     known = sorted((pair for pair in names if pair[0]), key=lambda pair: -pair[1])
     others = sum(count for name, count in names if not name)
     parts = [f"{name} ({plural(count, 'row')})" for name, count in known[:MOST_TOLD]]
@@ -257,7 +257,7 @@ def _new(one: str, many: str, names: Sequence[tuple[str, int]]) -> str:
 
 
 def _together(verdict: str) -> Sequence[str]:
-    """Return the outcomes that read as this one does."""
+    """Return the outcomes with the same tag as this one."""
     return [other for other, tag in TAGS.items() if tag == TAGS[verdict]]
 
 

@@ -1,4 +1,4 @@
-"""The first steps on the start page, until a new portal is at work."""
+"""Build the first steps that the start page shows until a new portal is in use."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -17,7 +17,7 @@ Link = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class FirstStep:
-    """One step: done, or (label, URL) of each way to do it, for those who may."""
+    """One step. `ways`: (label, URL) of each way to do it, for readers with `permission`."""
 
     title: str
     text: str
@@ -27,25 +27,26 @@ class FirstStep:
 
     @property
     def may(self) -> bool:
-        """Return whether the reader may take it."""
+        """Return whether the reader has permission to take the step."""
         return can(self.permission)
 
     @property
     def others(self) -> str:
-        """Who takes it, where the reader may not."""
+        """Tell a reader without permission to ask someone who has it."""
         return f"Ask {contact(self.permission)}."
 
 
 @dataclass(frozen=True, slots=True)
 class SampleData:
-    """Whether it can be loaded: it is being loaded, or why not."""
+    """The state of the sample data. `task`: public id of a load in progress. `why_not`: why it
+    can't be loaded."""
 
     task: UUID | None
     why_not: str
 
 
 def sample_data() -> SampleData | None:
-    """The offer of a local trial, for those who may take it."""
+    """Return the offer to load sample data, or None outside a local trial or without permission."""
     if not (settings().local_trial and can(load.PERMISSION)):
         return None
     task = load.under_way()
@@ -53,7 +54,7 @@ def sample_data() -> SampleData | None:
 
 
 def first_steps() -> list[FirstStep]:
-    """All steps, from the first asset to the first colleague; none once they are done."""
+    """Return all steps from the first asset to the first colleague, or none once they are done."""
     done = first_run(utcnow())
     if done.is_over:
         return []

@@ -1,4 +1,4 @@
-"""Say whether receivers or this server fail, from what was checked alone."""
+"""Tell whether receivers or this server fail, based only on checked facts."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -12,8 +12,11 @@ from portal.web.frame.wording import number, plural
 
 
 class Side(Enum):
-    """Where the most common failure of a webhook happens, as its deliveries' pages say. `SILENT`:
-    no response was received, so that other receivers have to tell whether this server connects."""
+    """The place of a webhook's most common failure, as shown on its deliveries' pages.
+
+    `SILENT`: no response was received, so only other receivers can show whether this server
+    connects.
+    """
 
     ANSWERS = auto()
     SILENT = auto()
@@ -22,17 +25,17 @@ class Side(Enum):
 
 
 def us_or_them(found: Sequence[Backlog]) -> str:
-    """Return sentences about these webhooks in trouble; blank where none of them fails."""
-    # Of one whose settings have changed since, the next attempt tells.
+    """Return sentences about these webhooks with problems, or "" if none of them is failing."""
+    # If settings changed since the failure, only the next attempt can tell.
     side_of = {
-        each.webhook_id: _side(each)
-        for each in found
-        if each.status is WebhookStatus.FAILING and each.changed_at is None
+        backlog.webhook_id: _side(backlog)
+        for backlog in found
+        if backlog.status is WebhookStatus.FAILING and backlog.changed_at is None
     }
     sides = Counter(side_of.values())
     if not sides:
         return ""
-    reached = count_reached({each.webhook_id for each in found})
+    reached = count_reached({backlog.webhook_id for backlog in found})
     silent = {webhook for webhook, side in side_of.items() if side is Side.SILENT}
     connects = reached > 0 or (bool(silent) and has_response(silent))
     return " ".join(_sentences(sides, reached, connects=connects))
@@ -51,8 +54,11 @@ def _side(backlog: Backlog) -> Side:
 
 
 def _sentences(sides: Counter[Side], reached: int, *, connects: bool) -> Iterator[str]:
-    """Yield them. `reached`: at how many others something arrived lately; `connects`: that, or an
-    error as response, shows that this server reaches receivers."""
+    """Yield the sentences.
+
+    `reached`: number of other webhooks with a recent delivery. `connects`: a recent delivery or
+    error response shows that this server reaches receivers.
+    """
     answer, silent, settings, here = (sides[side] for side in Side)
     if reached:
         whom = "another receiver" if reached == 1 else "other receivers"

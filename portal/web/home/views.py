@@ -1,4 +1,4 @@
-"""The start page: which webhooks are in trouble, how the last day went, and what assets need."""
+"""Serve the start page: webhooks with problems, the last day's deliveries, and needs of assets."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -37,15 +37,15 @@ from portal.web.help.advice import Advice, Context, advise
 from portal.web.home.first_run import first_steps, sample_data
 from portal.web.home.us_or_them import us_or_them
 
-# So many webhooks in trouble have their row; where there are more, a link leads to all.
+# Rows for webhooks with problems. If there are more, a link leads to all.
 IN_SIGHT: Final = 5
-WEEK: Final = "week"  # the address's name for the chart of 7 days
+WEEK: Final = "week"  # the URL's value for the 7-day chart
 
 blueprint = Blueprint("home", __name__)
 
 
 class Figure(NamedTuple):
-    """One number: what it counts, where it leads, and what it is made of."""
+    """A number with its label and its link. `more`: its breakdown."""
 
     value: str
     label: str
@@ -56,7 +56,7 @@ class Figure(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Todo:
-    """One kind of thing that wants a person, with how many there are. Tones: danger, warning."""
+    """One kind of open task with its count. `tone`: danger, warning, or blank."""
 
     label: str
     count: int
@@ -68,7 +68,7 @@ class Todo:
 @blueprint.get("/")
 @requires("home.read")
 def index() -> str:
-    """First steps while the portal is new; then what needs attention, each thing counted once."""
+    """Show first steps in a new portal, then everything that needs attention, counted once."""
     now = overview()
     day = trends.trend(charts.last_hours()) if now.has_deliveries else None
     wrong = what_is_wrong()
@@ -102,7 +102,7 @@ def _chart(day: Trend) -> Chart:
 
 
 def _periods() -> list[Tab]:
-    """Return the periods that the chart can show."""
+    """Return the tabs of the chart's periods."""
     return [
         Tab("24 hours", url_for("home.index", _anchor="day"), not _is_week()),
         Tab("7 days", url_for("home.index", period=WEEK, _anchor="day"), _is_week()),
@@ -112,7 +112,7 @@ def _periods() -> list[Tab]:
 @blueprint.post("/sample-data")
 @requires("sample_data.load")
 def load_sample_data() -> Response:
-    """Queue it, once; show how far it is."""
+    """Start loading sample data, at most once, and show the progress."""
     path = url_for("home.index")
     with refusals_flashed("error"):
         path = url_for("tasks.show", public_id=load.start(actor()))
@@ -120,17 +120,17 @@ def load_sample_data() -> Response:
 
 
 def delivery_figures(now: Overview, day: Trend) -> list[Figure]:
-    """Count deliveries, and link each number to what it counts."""
+    """Count deliveries, and link each number to the rows that it counts."""
     log = f"{request.script_root}/deliveries"
-    found = in_trouble()
+    backlogs = in_trouble()
     attempts = day.delivered + day.failed_attempts
     return [
         Figure(
-            counted(len(found)),
+            counted(len(backlogs)),
             "Webhooks with problems",
-            "#needs" if found else url_for("webhooks.index"),
-            ", ".join(_kinds(found)) or f"{counted(now.webhooks_on)} active",
-            is_bad=bool(found),
+            "#needs" if backlogs else url_for("webhooks.index"),
+            ", ".join(_kinds(backlogs)) or f"{counted(now.webhooks_on)} active",
+            is_bad=bool(backlogs),
         ),
         Figure(
             number(day.delivered),
@@ -148,21 +148,21 @@ def delivery_figures(now: Overview, day: Trend) -> list[Figure]:
             counted(now.queued + now.retrying),
             "Queued or retrying",
             f"{log}?status=open",
-            _share_of(found, *OPEN) if now.queued or now.retrying else "",
+            _share_of(backlogs, *OPEN) if now.queued or now.retrying else "",
         ),
         Figure(
             counted(now.held),
             "On hold",
             f"{log}?status=on_hold",
-            _share_of(found, DeliveryStatus.ON_HOLD) if now.held else "",
+            _share_of(backlogs, DeliveryStatus.ON_HOLD) if now.held else "",
         ),
     ]
 
 
 def _kinds(found: Sequence[Backlog]) -> Iterator[str]:
-    """Yield how many of the webhooks with problems fail, are off, or were deleted."""
-    failing = sum(each.status is WebhookStatus.FAILING for each in found)
-    deleted = sum(each.is_deleted for each in found)
+    """Yield how many of the webhooks with problems are failing, off, or deleted."""
+    failing = sum(backlog.status is WebhookStatus.FAILING for backlog in found)
+    deleted = sum(backlog.is_deleted for backlog in found)
     for many, word in (
         (failing, "failing"),
         (len(found) - failing - deleted, "off automatically"),
@@ -173,13 +173,13 @@ def _kinds(found: Sequence[Backlog]) -> Iterator[str]:
 
 
 def _share_of(found: Sequence[Backlog], *statuses: DeliveryStatus) -> str:
-    """Return how many of these statuses the rows below tell of; blank where there are no rows."""
-    many = sum(each.counts[status] for each in found for status in statuses)
+    """Return how many deliveries in these statuses the rows below cover, or "" without rows."""
+    many = sum(backlog.counts[status] for backlog in found for status in statuses)
     return f"{counted(many)} in webhooks with problems" if found else ""
 
 
 def asset_figures(now: Overview) -> list[Figure]:
-    """Count the register."""
+    """Count the register's assets: total, in use, lost."""
     shown = ((Shown.OUT, "In use"), (Shown.LOST, "Lost"))
     return [
         Figure(counted(now.assets), "Total", url_for("assets.index")),
@@ -188,8 +188,10 @@ def asset_figures(now: Overview) -> list[Figure]:
 
 
 def todo() -> Iterator[Todo]:
-    """Yield what assets need, also where there is none of it; for administrators before it that the
-    daily check for alerts is late or waits for their decision."""
+    """Yield the open tasks about assets, including zero counts.
+
+    For administrators, a late alert check and alerts that wait for their decision come first.
+    """
     now = utcnow()
     if can("alerts.settings"):
         status, path = alert_queries.run_status(now), url_for("alert_settings.index")
@@ -216,8 +218,10 @@ def _shown(which: Shown) -> str:
 
 
 def what_is_wrong() -> Advice | None:
-    """Return what the checks have found wrong with this portal, and who sees more; None: nothing.
-    Above every page it is said that sending is paused or that receivers cannot be reached."""
+    """Return advice about failed readiness checks, or None.
+
+    Paused sending and unreachable receivers are left out, because every page shows them.
+    """
     missing = " ".join(_missing(read_ready()))
     if not missing:
         return None

@@ -1,6 +1,6 @@
-"""The next 60 days of one asset as a strip: who has it or asked for it, and when work is due.
+"""Draw the next 60 days of one asset as an SVG strip: holders, reservations, and due work.
 
-Drawn here as SVG, with the same in words beside it: no script draws anything.
+Rendered on the server, with the same facts in text beside it, so it needs no script.
 """
 
 from collections.abc import Iterator
@@ -18,12 +18,12 @@ from portal.web.planning.wording import span_in_words
 DAYS: Final = 60
 DAY_WIDTH: Final = 10
 WIDTH: Final = DAYS * DAY_WIDTH
-LEAST: Final = 3  # an hour is still to be seen among sixty days
+LEAST: Final = 3  # keeps an hour visible among 60 days
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """One stretch of the strip. `kind`: held, approved, pending or due; it sets row and colour."""
+    """A bar on the strip. `kind` (held, approved, pending, or due) sets its row and color."""
 
     kind: str
     x: float
@@ -33,7 +33,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Strip:
-    """The strip as the template draws it. `months`: (x, label) of the days that begin a month."""
+    """A strip as the template draws it. `months`: (x, label) of each first day of a month."""
 
     begins: str
     ends: str
@@ -42,7 +42,7 @@ class Strip:
 
 
 def strip_of(plans: Plans, held: Assignment | None) -> Strip:
-    """Return the strip from the reader's today on."""
+    """Return the strip, starting today in the reader's time zone."""
     first = utcnow().astimezone(zone()).date()
     spans = [*_held(first, held), *_wanted(first, plans), *_due(first, plans)]
     last = first + timedelta(days=DAYS - 1)

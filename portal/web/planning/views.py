@@ -1,4 +1,4 @@
-"""The lists of reservations and of maintenance, and what an asset's page shows of both."""
+"""Serve the lists of reservations and maintenance, and register their template globals."""
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -45,7 +45,7 @@ blueprint = Blueprint("planning", __name__)
 @blueprint.get("/reservations")
 @requires("assets.read")
 def reservations() -> str:
-    """Show the reservations that wait for approval, and those that were approved."""
+    """Show pending, approved, or all reservations, optionally of one asset."""
     asset = _asset()
     usual = ReservationList.ALL if asset else ReservationList.PENDING
     which = linked("show", ReservationList, usual)
@@ -68,13 +68,13 @@ def reservations() -> str:
 @blueprint.get("/maintenance")
 @requires("assets.read")
 def maintenance() -> str:
-    """Show planned work, the soonest first."""
+    """Show open, due, or all maintenance, optionally of one asset."""
     asset = _asset()
     usual = MaintenanceList.ALL if asset else MaintenanceList.OPEN
     which = linked("show", MaintenanceList, usual)
     asset_id = asset.id if asset else None
     page = planning_queries.list_maintenances(which, asset_id, request.args.get("cursor"))
-    # A number says what its tab shows: there is none beside an asset's filter.
+    # This count covers all assets, so it would be wrong beside an asset's filter.
     due = alert_queries.count_due(EventName.MAINTENANCE_DUE, utcnow()) if asset is None else None
     return render_template(
         "planning/maintenance.html",
@@ -89,7 +89,7 @@ def maintenance() -> str:
 @blueprint.get("/maintenance/export.csv")
 @requires("assets.read")
 def export_maintenance() -> Response:
-    """Send what the list shows as CSV, while it is being read; all where none is named."""
+    """Stream the list as CSV. If the URL names no list, send all maintenance."""
     which, asset = linked("show", MaintenanceList, MaintenanceList.ALL), _asset()
     rows = csv_export.maintenance_rows(which, asset.id if asset else None)
     return csv_download(f"maintenance-{utcnow():%Y-%m-%d}.csv", rows)
@@ -127,6 +127,6 @@ def _tabs(
 
 
 def _asset() -> Asset | None:
-    """Return the one asset that the address narrows the list to. Raises `NotFound`."""
+    """Return the asset that the URL filters by, if any. Raises `NotFound`."""
     asset_id = row_id(request.args.get("asset"))
     return lifecycle.find_asset(asset_id) if asset_id is not None else None

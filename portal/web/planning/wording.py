@@ -1,4 +1,4 @@
-"""Sentences about reservations and maintenance, and what their lists show."""
+"""Phrase reservations and maintenance: periods, tags, and next steps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,15 +29,15 @@ AT_RISK: Final = Tag("At risk", "exclamation-triangle-fill", "warning")
 
 
 def span_in_words(starts: datetime, ends: datetime) -> str:
-    """Return from when until when, in the person's zone; the day once if it is the same."""
+    """Return the period in the reader's time zone, naming the day once if both ends share it."""
     here, there = starts.astimezone(zone()), ends.astimezone(zone())
     end = f"{there:%H:%M}" if here.date() == there.date() else exact_day(there)
     return f"{exact_day(here)} to {end}"
 
 
 def due_badge(maintenance: Maintenance, moment: Moment) -> Tag | None:
-    """Return late, or due as soon as alerts tell of it; None before that, and once it is over. Of
-    what is in progress no alert tells."""
+    """Return the tag of open maintenance that is late or due soon, or None. Started work is never
+    due soon, because no alert covers it."""
     if maintenance.state not in OPEN_MAINTENANCES:
         return None
     if maintenance.due_on < moment.today:
@@ -52,7 +52,7 @@ def cycle_in_words(days: int | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class NextStep:
-    """A link to what can be done next; `why_not` says why it is off now, to follow "It"."""
+    """A link to a next action. `why_not`: why it is unavailable now, as words to follow "It"."""
 
     label: str
     url: str
@@ -60,12 +60,12 @@ class NextStep:
 
 
 def reservation_tags(reservation: Reservation, asset: Asset) -> list[Tag]:
-    """Return its state, and whether it can be kept as things stand."""
+    """Return the tag of the state, plus one if the asset's status puts the reservation at risk."""
     return [RESERVATION[reservation.state]] + [AT_RISK] * is_at_risk(reservation, asset)
 
 
 def maintenance_tags(maintenance: Maintenance, moment: Moment) -> list[Tag]:
-    """Return its state, and whether it is late or due soon, which says that it is scheduled."""
+    """Return the tags of the state and due date. "Due soon" or "Late" alone implies "scheduled"."""
     badge = due_badge(maintenance, moment)
     is_plain = badge and maintenance.state == MaintenanceState.SCHEDULED
     state = [] if is_plain else [MAINTENANCE[maintenance.state]]
@@ -75,7 +75,7 @@ def maintenance_tags(maintenance: Maintenance, moment: Moment) -> list[Tag]:
 def reservation_steps(
     reservation: Reservation, asset: Asset, back: str | None = None
 ) -> Sequence[NextStep]:
-    """Return what can be done with it; `back`: the page to which that leads back."""
+    """Return the actions that a reservation allows. `back`: the page that they return to."""
     if reservation.state not in OPEN_RESERVATIONS:
         return []
     steps = [Action.REJECT_RESERVATION, Action.CANCEL_RESERVATION]

@@ -1,4 +1,4 @@
-"""A piece of long work in words: what it is, how far it got, and what comes after it."""
+"""Phrase background tasks: progress, outcome, and follow-up links."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,15 +29,15 @@ Link = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskWords:
-    """The words of the page of one kind.
+    """The words for one kind of task.
 
-    `outcomes`: what became of rows, by the names in `counts`, in the order of the sentence.
-    `failures`: those that a person would not call finished, and `undone`: how `finished`, "1 …" and
-    "3 …" go on. `after`: (label, address) of what a person may look at when it
-    has ended, or waits for them. `rows`: the word for one and for more. `note`: what
-    is said until the first is done. `import_step`: which step of an import it is. `unit`: what is
-    counted where that is no rows, and `succeeded` what is said in their place at the end, if any.
-    `under`: the page that it stands under, where that is not the register's.
+    `outcomes`: words by name in `counts`, in the order of the sentence. `failures`: outcomes that
+    make the task incomplete. `finished` and `undone` (for one row, for more) make the headline for
+    them. `after`: (label, URL) of pages to open once the task has ended or waits for an answer.
+    `rows`: the word for one row and for more. `note`: shown until the first row is done.
+    `import_step`: the step of an import that it is. `unit`: the unit of progress if it does not
+    count rows. `succeeded`: the sentence that replaces the row count at the end, if not blank.
+    `under`: the path of the page that it belongs under, if not the register's.
     """
 
     title: Callable[[Task], str]
@@ -64,7 +64,7 @@ def _after_check(task: Task) -> list[Link]:
 
 
 def _of_the_file(task: Task) -> Mapping[str, int]:
-    """Count every row of the file by outcome, also those that the check ruled out."""
+    """Count every row of the file by outcome, including rows that the check ruled out."""
     left: Mapping[str, int] = task.params.get("left", {})
     counts = {**left, **task.counts}
     failed = left.get(Verdict.ERROR, 0) + task.counts.get(Verdict.FAILED, 0)
@@ -127,7 +127,7 @@ def _after_restoration(_task: Task) -> list[Link]:
     return [("View deliveries", url_for("deliveries.index"))]
 
 
-# A kind that is not here is told in general words.
+# A kind that is not listed here uses `GENERAL`.
 WORDS: Final[Mapping[str, TaskWords]] = {
     import_task.CHECK_NAME: TaskWords(
         title=lambda _task: "Check file",
@@ -240,9 +240,9 @@ GENERAL: Final = TaskWords(title=_plain, outcomes={})
 
 @dataclass(frozen=True, slots=True)
 class TaskPage:
-    """The page of a task; `is_live` while it may still change.
+    """The page of a task. `is_live`: the task can still change.
 
-    `headline`: what was left undone, where it ended so; it stands in place of tag and sentence.
+    `headline`: the failures of a finished task. It replaces the tag and sentence.
     """
 
     task: Task
@@ -260,13 +260,12 @@ class TaskPage:
 
     @property
     def announcement(self) -> str:
-        """The text that is read out: how it ends, not each row."""
-        said = f"{self.headline}." if self.headline else self.sentence
-        return "" if self.is_live else f"{said} {self.details}".strip()
+        """Return the text for screen readers: the result, not each row."""
+        result = f"{self.headline}." if self.headline else self.sentence
+        return "" if self.is_live else f"{result} {self.details}".strip()
 
 
 def page_of(task: Task) -> TaskPage:
-    """Everything that the page of `task` says now."""
     words = WORDS.get(task.kind, GENERAL)
     is_live = task.state not in ENDED
     headline = _headline(task, words)
@@ -298,8 +297,8 @@ def _sentence(task: Task, words: TaskWords) -> str:
     so_far = f"{number(task.done)} of {number(task.total)}{words.unit}"
     if task.state == TaskState.WAITING:
         return f"Starting soon, with {plural(task.total, *words.rows)} to process."
-    if task.state == TaskState.DONE and (said := words.succeeded(task)):
-        return said
+    if task.state == TaskState.DONE and (result := words.succeeded(task)):
+        return result
     if task.state == TaskState.DONE:
         return f"{plural(task.done, *words.rows)} processed."
     if task.state == TaskState.STOPPED:
@@ -311,7 +310,7 @@ def _sentence(task: Task, words: TaskWords) -> str:
 
 def _details(task: Task, words: TaskWords) -> str:
     if task.state not in ENDED and not task.done:
-        return words.note  # what was ruled out before does not fail now
+        return words.note  # rows that the check ruled out are not failures yet
     counts = words.counts(task)
     known = {name: counts.get(name, 0) for name in words.outcomes}
     parts = [f"{number(count)} {words.outcomes[name]}" for name, count in known.items() if count]

@@ -1,4 +1,4 @@
-"""The progress of long work: one page for imports, bulk actions and all other kinds."""
+"""Show the progress of background tasks of every kind on one page."""
 
 from uuid import UUID
 
@@ -20,7 +20,7 @@ blueprint = Blueprint("tasks", __name__, url_prefix="/tasks")
 @blueprint.get("/<uuid:public_id>")
 @requires("tasks.read")
 def show(public_id: UUID) -> str:
-    """Show how far it got, and how it ended."""
+    """Show the task's progress or result."""
     page = _page(public_id)
     if page.under:
         stand_under(page.under)
@@ -30,7 +30,7 @@ def show(public_id: UUID) -> str:
 @blueprint.get("/<uuid:public_id>/live")
 @requires("tasks.read")
 def live(public_id: UUID) -> Response:
-    """Return the changing part of the page."""
+    """Return the part of the page that changes, for polling."""
     page = _page(public_id)
     html = render_template("tasks/_live.html", page=page)
     return jsonify(html=html, stop=not page.is_live, announce=page.announcement)
@@ -39,7 +39,6 @@ def live(public_id: UUID) -> Response:
 @blueprint.post("/<uuid:public_id>/stop")
 @requires("tasks.read")
 def stop(public_id: UUID) -> Answer:
-    """Stop it where it is."""
     kind = _kind(_page(public_id))
     with refusals_flashed():
         tasks.stop(actor(), public_id, kind)
