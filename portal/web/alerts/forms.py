@@ -1,4 +1,4 @@
-"""The form of the alert settings. The fields are named as the columns."""
+"""Define the form of the alert settings. Field names are column names."""
 
 import re
 from dataclasses import fields
@@ -24,22 +24,22 @@ from portal.web.forms.base import PortalForm, typed
 from portal.web.forms.parsing import TypedField, number_or_none
 from portal.web.forms.versions import VersionField
 
-# The fields that are named as the columns; the time of day is not.
+# Fields that are named as their columns. The time of day is not.
 COLUMNS: Final = tuple(name for name in AlertRules.__dataclass_fields__ if name != "at")
-# What belongs together on the page.
+# Fields that belong together on the page.
 PARTS: Final = (
     (EventName.CHECKOUT_OVERDUE, "overdue_on", "repeat_every_days"),
     (EventName.MAINTENANCE_DUE, "maintenance_on", "maintenance_days"),
     (EventName.WARRANTY_EXPIRING, "warranty_on", "warranty_days"),
     (EventName.LOW_STOCK, "low_stock_on"),
 )
-# What stands between addresses that are pasted.
+# Separators of pasted addresses.
 BETWEEN: Final = re.compile(r"[\n,;]")
-OF_EMAILS: Final = tuple(each.name for each in fields(Emails))
+OF_EMAILS: Final = tuple(field.name for field in fields(Emails))
 
 
 def read_time(text: str) -> time:
-    """A time of day as browsers send it; seconds do not count."""
+    """Parse a time of day as browsers send it, without seconds. Raises `ValueError`."""
     try:
         moment = time.fromisoformat(text)
     except ValueError:
@@ -48,7 +48,7 @@ def read_time(text: str) -> time:
 
 
 class DaysField(TypedField):
-    """A number of days. `called`: in the sentences about what cannot be read."""
+    """A number of days. `called`: its name in error messages."""
 
     def __init__(
         self, label: str, *, called: str, least: int, is_needed: bool = True, **options: Any
@@ -72,7 +72,7 @@ class DaysField(TypedField):
 
 
 class TimeField(TypedField):
-    """A time of day, typed as the organisation's clock shows it."""
+    """A time of day in the organization's time zone."""
 
     def _value(self) -> str:
         if self.raw_data or not isinstance(self.data, time):
@@ -81,7 +81,7 @@ class TimeField(TypedField):
 
 
 def addresses_field(event: EventName) -> TextAreaField:
-    """The addresses that get emails of one kind."""
+    """Return the field for the addresses that get emails of one kind."""
     return TextAreaField(
         f"Email {CALLED[event]} alerts to",
         description=f"Email addresses, one per line, up to {MOST_ADDRESSES}",
@@ -90,8 +90,6 @@ def addresses_field(event: EventName) -> TextAreaField:
 
 
 class AlertSettingsForm(PortalForm):
-    """The form of the alert settings."""
-
     version = VersionField()
     overdue_on = BooleanField("A checked-out asset is overdue")
     repeat_every_days = DaysField(
@@ -131,7 +129,7 @@ class AlertSettingsForm(PortalForm):
 
     @property
     def parts(self) -> list[tuple[str, list[Field], Field]]:
-        """(event, fields, its addresses) of each kind of alert."""
+        """Return (event, fields, addresses field) of each kind of alert."""
         return [
             (event, [self[name] for name in names], self[ADDRESSES[event]])
             for event, *names in PARTS
@@ -139,7 +137,7 @@ class AlertSettingsForm(PortalForm):
 
     @classmethod
     def of(cls, stored: Stored, **options: Any) -> "AlertSettingsForm":
-        """The form, filled with the settings in force where nothing was sent."""
+        """Return the form with submitted values, or with stored ones if nothing was submitted."""
         values = {name: getattr(stored.rules, name) for name in COLUMNS}
         values |= {name: getattr(stored.emails, name) for name in OF_EMAILS}
         values |= {name: "\n".join(values[name]) for name in ADDRESSES.values()}
@@ -147,20 +145,22 @@ class AlertSettingsForm(PortalForm):
         return cls(data=values, **options)
 
     def rules(self) -> AlertRules:
-        """The entered values."""
+        """Return the entered rules."""
         values = {name: self[name].data for name in COLUMNS}
         return AlertRules(**values, at=self.time_of_day.data)
 
     def emails(self) -> Emails:
-        """Who is to get emails."""
+        """Return the entered recipients of emails, and the text of the reminder."""
         values = {name: self[name].data for name in OF_EMAILS}
         lines = {name: BETWEEN.split(typed(self[name])) for name in ADDRESSES.values()}
         return Emails(**{**values, "holder_text": typed(self.holder_text), **lines})
 
     def repeated(self) -> list[str]:
-        """The addresses that were entered twice for one kind, and are kept once."""
+        """Return addresses that were entered twice for one kind, and are stored once."""
         entered = [
-            [tidy_email(each) for each in BETWEEN.split(typed(self[name]))]
+            [tidy_email(line) for line in BETWEEN.split(typed(self[name]))]
             for name in ADDRESSES.values()
         ]
-        return sorted({each for of in entered for each in of if each and of.count(each) > 1})
+        return sorted(
+            {line for lines in entered for line in lines if line and lines.count(line) > 1}
+        )

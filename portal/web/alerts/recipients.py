@@ -1,4 +1,4 @@
-"""Who gets which alerts, in words. Only those who settle alerts read others' addresses."""
+"""Phrase the recipients of alerts. Only readers with `alerts.settings` see others' addresses."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,8 +16,11 @@ from portal.web.frame.wording import plural
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Who gets one kind of alert. `words`: "Webhooks: ERP, Slack (failing). Email: the holder.".
-    `rest`: sentences about who gets no email, and why, and about the built-in inbox."""
+    """The recipients of one kind of alert.
+
+    `words`: "Webhooks: ERP, Slack (failing). Email: the holder.". `rest`: sentences about addresses
+    that get no email, with the reason, and about the built-in inbox.
+    """
 
     words: Markup
     is_no_one: bool
@@ -25,8 +28,8 @@ class Told:
 
 
 def told(found: Recipients) -> Told:
-    """Return who gets one kind, for this reader."""
-    webhooks = [_webhook(each) for each in found.webhooks]
+    """Return the recipients of one kind, as this reader can see them."""
+    webhooks = [_webhook(webhook) for webhook in found.webhooks]
     emails = [*_addresses(found.addresses)]
     if found.has_holder:
         emails.append(Markup("the holder"))
@@ -53,7 +56,7 @@ def _webhook(webhook: Subscriber) -> Markup:
 
 
 def emailed(addresses: int, holders: int) -> str:
-    """ "1 address and 5 holders"; blank where no one is."""
+    """Return "1 address and 5 holders", or "" if there is none."""
     counts = [
         *([plural(addresses, "address", "addresses")] if addresses else []),
         *([plural(holders, "holder")] if holders else []),
@@ -62,15 +65,15 @@ def emailed(addresses: int, holders: int) -> str:
 
 
 def emailed_to(alert: Alert) -> Markup:
-    """The addresses that an alert was emailed to, for this reader."""
+    """Return the addresses that an alert was emailed to, as this reader can see them."""
     return Markup(", ").join(_addresses(alert.mailed_to))
 
 
 def _addresses(addresses: Sequence[str]) -> Iterator[Markup]:
     if can("alerts.settings"):
-        yield from (Markup("{}").format(each) for each in addresses)
+        yield from (Markup("{}").format(address) for address in addresses)
         return
-    others = [each for each in addresses if each != current_user.email.lower()]
+    others = [address for address in addresses if address != current_user.email.lower()]
     if len(others) < len(addresses):
         yield Markup("{}").format(current_user.email)
     if others:
@@ -78,7 +81,7 @@ def _addresses(addresses: Sequence[str]) -> Iterator[Markup]:
 
 
 def _unreached(addresses: Sequence[str]) -> str:
-    """ "No email is sent to ana@example.com because this user is disabled"."""
+    """Return "No email is sent to ana@example.com because this user is disabled"."""
     if not addresses:
         return ""
     is_one, is_on = len(addresses) == 1, mails.is_on()

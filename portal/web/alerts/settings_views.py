@@ -1,4 +1,4 @@
-"""Alert settings: what is alerted of and when, the latest checks, and a check by hand."""
+"""Serve the alert settings: rules, recipients, the latest checks, and a check by hand."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -47,7 +47,7 @@ MARK: Final = "mark"
 @blueprint.route("", methods=["GET", "POST"])
 @requires("alerts.settings")
 def index() -> Page:
-    """Show and save what is alerted of; show the runs."""
+    """Show and save the settings, and show the latest checks."""
     form = AlertSettingsForm.of(alert_settings.read())
     if not goes_on_editing() and form.validate_on_submit():
         try:
@@ -61,7 +61,7 @@ def index() -> Page:
 @blueprint.get("/live")
 @requires("alerts.settings")
 def live() -> Response:
-    """Return the part of the page that changes: the runs."""
+    """Return the part of the page that changes, the checks, for polling."""
     shown = runs_panel(utcnow())
     html = render_template("alerts/_settings_live.html", runs=shown)
     return jsonify(html=html, stop=not shown.is_live, announce=shown.announcement)
@@ -70,7 +70,7 @@ def live() -> Response:
 @blueprint.get("/preview")
 @requires("alerts.settings")
 def preview() -> str:
-    """Show what a run would send now; nothing is sent."""
+    """Show the alerts that a check would send now, without sending them."""
     coming = runs.preview(utcnow())
     return render_template(
         "alerts/preview.html",
@@ -86,14 +86,14 @@ def preview() -> str:
 @blueprint.post("/run")
 @requires("alerts.settings")
 def run() -> Answer:
-    """Queue a run."""
+    """Queue a check."""
     return _queue(lambda: runs.request_run(actor()))
 
 
 @blueprint.post("/first")
 @requires("alerts.settings")
 def first() -> Answer:
-    """Decide about everything that was due before the first run."""
+    """Queue the decision on alerts that were due before the first check."""
     answer = request.form.get("answer")
     if answer not in (SEND, MARK):
         flash("Decide about the alerts that are already due.", "error")
@@ -104,7 +104,7 @@ def first() -> Answer:
 @blueprint.post("/mark")
 @requires("alerts.settings")
 def mark() -> Answer:
-    """Queue that what is due now is entered as already sent."""
+    """Queue a check that marks the alerts due now as sent."""
     return _queue(lambda: runs.mark_as_sent(actor()))
 
 
@@ -129,7 +129,7 @@ def _page(form: AlertSettingsForm) -> tuple[str, int]:
 
 
 def _zone_hint(now: datetime) -> str:
-    """Say in which zone the time of day is, and what it is in the reader's, if that differs."""
+    """Name the time zone of the time of day, and convert it to the reader's zone if they differ."""
     theirs, at = alert_settings.zone(), alert_settings.read().rules.at
     there = datetime.combine(now.astimezone(theirs).date(), at, theirs)
     here = there.astimezone(UTC).astimezone(zone())
@@ -138,9 +138,9 @@ def _zone_hint(now: datetime) -> str:
 
 
 def _would_get(coming: Preview) -> str:
-    """Return who would get the alerts that are due now."""
-    found, emails = by_kind(), alert_settings.read().emails
-    addresses = {to for event in coming.counts for to in found[event].addresses}
+    """Return the recipients of the alerts that are due now."""
+    recipients, emails = by_kind(), alert_settings.read().emails
+    addresses = {to for event in coming.counts for to in recipients[event].addresses}
     holders = set(holders_reached(session(), emails, coming.checkouts).values())
     to = emailed(len(addresses), len(holders))
     email = f" We’ll email {to}." if to else ""
@@ -157,7 +157,7 @@ def _save(form: AlertSettingsForm) -> Answer:
 
 
 def _not_told(before: Emails) -> Markup:
-    """Say, of who is new, that they get nothing about what was sent already."""
+    """Return a note that new recipients get no email about alerts already sent."""
     stored = alert_settings.read()
     now = stored.emails
     new = {event: set(now.of(event)) - set(before.of(event)) for event in ADDRESSES}
@@ -193,7 +193,7 @@ def _stale(form: AlertSettingsForm) -> tuple[str, int]:
 
 
 def _queue(verb: Callable[[], UUID]) -> Answer:
-    """Lead to where the check is followed, or to the top where it is refused."""
+    """Redirect to the check's progress, or to the top of the page if it is refused."""
     anchor = None
     with refusals_flashed("error"):
         verb()

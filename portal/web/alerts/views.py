@@ -1,4 +1,4 @@
-"""Alerts as people read them: what happened, what to do, and who acknowledged it."""
+"""Serve the list of alerts with their remedies, and acknowledge alerts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -42,14 +42,14 @@ SHOW = [
 
 
 class AlertFilterForm(FilterForm):
-    """The filter above the list; it lives in the address."""
+    """The filter above the list, kept in the URL."""
 
     show = ChosenField("Show", choices=SHOW)
     event = LinkedField("Kind", among=set(KINDS))
     asset = RowField("Asset")
 
     def chosen(self) -> AlertFilter:
-        """The filter, once `validate` has said that all can be read."""
+        """Return the filter. Call `validate` first."""
         asset_id = self.asset.row_id
         otherwise = Which.ALL if asset_id else Which.OPEN
         return AlertFilter(
@@ -61,7 +61,7 @@ class AlertFilterForm(FilterForm):
 
 @dataclass(frozen=True, slots=True)
 class AlertLine:
-    """One alert as the page shows it. `todo`: blank once nothing is to be done."""
+    """One alert as the page shows it. `todo`: blank if nothing is left to do."""
 
     alert: Alert
     words: KindWords
@@ -78,7 +78,7 @@ class AlertLine:
 @blueprint.get("")
 @requires("alerts.read")
 def index() -> tuple[str, int]:
-    """Show what fired, the newest first."""
+    """Show the alerts, newest first."""
     due = due_words(utcnow())
     form, chosen = AlertFilterForm(request.args), AlertFilter()
     page: Page[Alert] = Page([])
@@ -107,7 +107,7 @@ def index() -> tuple[str, int]:
 @blueprint.post("/<uuid:public_id>/acknowledge")
 @requires("alerts.acknowledge")
 def acknowledge(public_id: UUID) -> Response:
-    """Note that the person takes care of it."""
+    """Note that this person takes care of the alert."""
     is_first = ledger.acknowledge(actor(), public_id)
     alert = alert_queries.find(public_id)
     thing = f"{KINDS[alert.event].tag.word} alert for {alert.asset.asset_tag}"
@@ -152,7 +152,7 @@ def _line(
 
 
 def _sent(alert: Alert, made: AlertDeliveries | None) -> tuple[str, str]:
-    """The result of its deliveries, and the URL that shows them."""
+    """Return the result of the alert's deliveries, and the URL that shows them."""
     if not alert.is_sent:
         return "Marked as sent", ""
     if made is None and (alert.mailed_to or alert.is_holder_told):

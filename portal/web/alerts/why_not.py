@@ -1,4 +1,4 @@
-"""Why an alert did not fire, in words: for an asset, and for a kind."""
+"""Explain why an alert did not fire, for an asset and for a kind."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,12 +28,12 @@ LOW, WARRANTY = EventName.LOW_STOCK, EventName.WARRANTY_EXPIRING
 
 
 def before(days: int) -> str:
-    """Return how early an alert is: "7 days before", "On the day"."""
+    """Return how early an alert is sent: "7 days before", "On the day"."""
     return f"{plural(days, 'day')} before" if days else "On the day"
 
 
 def last_check(at: datetime | None) -> str:
-    """Return when the last check was."""
+    """Return "Last checked …" or "Not checked yet"."""
     return f"Last checked {exact_day(at)}" if at else "Not checked yet"
 
 
@@ -49,7 +49,7 @@ def _stock(asset: Asset) -> str:
     return f"{number(asset.quantity or 0)} {asset.unit or ''}".rstrip() + " in stock."
 
 
-# What is so, and what keeps an alert from it.
+# The state of the asset, and why no alert fires.
 WORDS: Final[Mapping[tuple[EventName, Kept], Callable[[Asset, Answer, AlertRules], str]]] = {
     (LATE, Kept.UNSET): lambda *_: "Not checked out.",
     (LATE, Kept.EARLY): lambda _asset, it, _rules: f"Due back {exact_day(it.by)}.",
@@ -75,7 +75,7 @@ WORDS: Final[Mapping[tuple[EventName, Kept], Callable[[Asset, Answer, AlertRules
         f"{ASSET[asset.status].word} assets have no warranty alerts."
     ),
 }
-# What is so where an alert is due.
+# The state of an asset for which an alert is due.
 _DUE: Final[Mapping[EventName, Callable[[Asset, Answer], str]]] = {
     LATE: lambda _asset, it: f"Due back {exact_day(it.by)}.",
     WORK: lambda _asset, it: f"“{it.title}” is due {day_of(it.by)}.",
@@ -85,7 +85,7 @@ _DUE: Final[Mapping[EventName, Callable[[Asset, Answer], str]]] = {
 
 
 def sentence(asset: Asset, answer: Answer, status: RunStatus) -> str:
-    """Say what keeps one alert of an asset, or that the next check sends it."""
+    """Return why an alert of an asset is not sent, or when it was or will be."""
     if answer.kept is Kept.OFF:
         return "These alerts are off."
     if answer.kept not in (None, Kept.SENT):
@@ -105,11 +105,11 @@ def _sent(answer: Answer, status: RunStatus) -> str:
 
 
 def of_kind(event: EventName, due: DueNow, status: RunStatus, now: datetime, *, is_on: bool) -> str:
-    """Say, after "3 due now", what happens to the alerts of a kind, and which one is next."""
-    found = why_not.soonest(event, now)
+    """Return the words after "3 due now": the fate of these alerts, and the next one."""
+    soonest = why_not.soonest(event, now)
     following = ""
-    if found is not None:
-        asset, answer = found
+    if soonest is not None:
+        asset, answer = soonest
         following = (
             f" Coming up: {asset.name}, {asset.asset_tag}. {sentence(asset, answer, status)} "
             f"We’ll send its alert {exact_day(_sent_at(answer, status.stored.rules))}."
@@ -118,7 +118,7 @@ def of_kind(event: EventName, due: DueNow, status: RunStatus, now: datetime, *, 
 
 
 def _sent_at(answer: Answer, rules: AlertRules) -> datetime:
-    """Return when the check is that sends it."""
+    """Return the time of the check that sends the alert."""
     zone = alert_settings.zone()
     if answer.event is LATE:
         return next_slot(answer.by, rules.at, zone).due_at
@@ -153,14 +153,13 @@ def _named(tags: Sequence[str], many: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class AssetAlerts:
-    """The alerts on an asset's page: when they were checked, and (kind, why not)."""
+    """The alerts on an asset's page. `lines`: (kind, why it is not sent)."""
 
     last_check: str
     lines: list[tuple[EventName, str]]
 
 
 def of_asset(asset: Asset) -> AssetAlerts:
-    """Return the alerts for an asset's page."""
     now = utcnow()
     status = alert_queries.run_status(now)
     answers = why_not.of_asset(asset, now)

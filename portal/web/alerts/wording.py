@@ -1,5 +1,4 @@
-"""Sentences about alerts: what happened, when each kind is sent, what is still to come, and what
-checks sent, to whom."""
+"""Phrase alerts: events, rules of each kind, upcoming alerts, and the results of checks."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -51,7 +50,7 @@ def _days(many: int) -> str:
 
 
 def repeated_words(rules: AlertRules) -> str:
-    """Say how often overdue alerts are sent again, if they are."""
+    """Return how often overdue alerts repeat, or "" if they don't."""
     days = rules.repeat_every_days
     return f"We repeat overdue alerts every {_days(days)}." if days and rules.overdue_on else ""
 
@@ -72,12 +71,13 @@ def _warranty_rule(rules: AlertRules) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KindWords:
-    """The words of one kind of alert.
+    """The words for one kind of alert.
 
-    `topic`: what it watches. `about`: what it tells of. `tab`: all its alerts. `rule`: when it is
-    sent, if `setting` is on. `todo`: the remedy; `{}` becomes the person to ask, for a reader who
-    cannot do it. `label` leads to `action`, or to the asset's maintenance.
-    `in_state`: the endpoint and arguments of the list of what is in that state.
+    `topic`: its area. `about`: its subjects, such as "overdue assets". `tab`: label of all its
+    alerts. `rule`: when it is sent, if `setting` is on. `todo`: the remedy, in which `{}` becomes
+    the person to ask if the reader can't do it. `label`: text of the link to `action`, or to the
+    asset's maintenance. `in_state`: endpoint and `show` argument of the list of everything in that
+    state.
     """
 
     tag: Tag
@@ -92,7 +92,7 @@ class KindWords:
     in_state: tuple[str, str] | None = None
 
     def is_on(self, rules: AlertRules) -> bool:
-        """Return whether it is sent at all."""
+        """Return whether alerts of this kind are sent."""
         return bool(getattr(rules, self.setting))
 
     @property
@@ -104,13 +104,13 @@ class KindWords:
         )
 
     def url_of(self, alert: Alert) -> str:
-        """Where a person does something about it."""
+        """Return the URL of the page to act on the alert."""
         if self.action is None:
             return url_for("planning.maintenance", asset=alert.asset_id)
         return url_for(f"actions.{self.action}", asset_id=alert.asset_id)
 
 
-# In the order of the pages.
+# In display order.
 KINDS: Final[Mapping[str, KindWords]] = {
     EventName.CHECKOUT_OVERDUE: KindWords(
         tag=Tag(NAMES[EventName.CHECKOUT_OVERDUE], "alarm", "danger"),
@@ -162,27 +162,26 @@ KINDS: Final[Mapping[str, KindWords]] = {
 
 
 def sentence(event: str, details: Mapping[str, Any]) -> str:
-    """Say what happened, by the reader's clock."""
+    """Describe the event, with times in the reader's time zone."""
     return sentences.sentence(event, details, near_time)
 
 
 def state_of(alert: Alert) -> Tag:
-    """Open, acknowledged, or over because its matter has passed."""
+    """Return the tag: open, acknowledged, or over because its cause has passed."""
     if alert.resolved_at is not None:
         return ALERT["over"]
     return ALERT["open" if alert.acknowledged_at is None else "acknowledged"]
 
 
 def since(alert: Alert) -> datetime:
-    """Return since when it is so; a repeat makes it no younger."""
+    """Return the time since which the state lasts. A repeated alert doesn't reset it."""
     due_at = alert.details.get("due_at")
     return datetime.fromisoformat(due_at) if due_at else alert.fired_at
 
 
 @dataclass(frozen=True, slots=True)
 class KindLine:
-    """One kind of alert: when it is sent, to whom, how many are due, and what keeps them or comes
-    next."""
+    """One kind of alert as the page shows it. `rest`: the fate of due alerts, and the next one."""
 
     kind: Tag
     rule: str
@@ -195,7 +194,7 @@ class KindLine:
 
 @dataclass(frozen=True, slots=True)
 class DueWords:
-    """The words about alerts that are still to come. `lines`: by event."""
+    """The words about upcoming alerts. `lines`: by event."""
 
     status: RunStatus
     due: DueNow
@@ -203,7 +202,7 @@ class DueWords:
 
     @property
     def next_check(self) -> str:
-        """When the next check is, and what it sends."""
+        """Return the time of the next check, and the number of alerts that it will send."""
         if self.status.running is not None:
             return "A check is running."
         coming = self.due.total_coming
@@ -212,32 +211,33 @@ class DueWords:
 
     @property
     def last_check(self) -> str:
-        """When the last check was."""
         return why_not.last_check(self.status.checked_at)
 
     @property
     def waits(self) -> int:
-        """The number of alerts that wait for an administrator's decision."""
+        """Return the number of alerts that wait for an administrator's decision."""
         return self.due.total_coming if self.status.needs_first_answer else 0
 
     @property
     def unheard(self) -> str:
-        """What is alerted of and reaches no one: "overdue assets, low stock, and …"."""
+        """Return the kinds that are on and reach no one: "overdue assets, low stock, and …"."""
         lines = self.lines.items()
-        found = [KINDS[kind].about for kind, line in lines if line.is_on and line.told.is_no_one]
-        *first, last = found or [""]
+        topics = [KINDS[kind].about for kind, line in lines if line.is_on and line.told.is_no_one]
+        *first, last = topics or [""]
         comma = "," if len(first) > 1 else ""
         return f"{', '.join(first)}{comma} and {last}" if first else last
 
     @property
     def late_since(self) -> datetime | None:
-        """Since when a check is overdue; None while none is."""
+        """Return the time since which a check is overdue, or None."""
         return self.status.last_due_at if self.status.is_late else None
 
 
 def due_words(now: datetime) -> DueWords:
-    """Describe what is due at `now`. Ends its transactions: call it before anything else is
-    read."""
+    """Describe the alerts due at `now`.
+
+    Ends its transactions, so call it before other reads.
+    """
     due, status = alert_queries.due_now(now), alert_queries.run_status(now)
     rules = status.stored.rules
     recipients = by_kind()
@@ -258,7 +258,7 @@ def due_words(now: datetime) -> DueWords:
 
 @dataclass(frozen=True, slots=True)
 class RunLine:
-    """One check in the list of the latest. `task`: its progress, where it was long work."""
+    """A check in the list of the latest. `task`: public id of its task, if it ran as one."""
 
     at: datetime
     by: str
@@ -269,7 +269,7 @@ class RunLine:
 
 @dataclass(frozen=True, slots=True)
 class RunsPanel:
-    """Everything that the page says of checks."""
+    """The state of checks as the page shows it."""
 
     status: RunStatus
     lines: list[RunLine]
@@ -279,7 +279,7 @@ class RunsPanel:
 
     @property
     def next_run(self) -> str:
-        """When the next scheduled one is: "May 3, 07:00"."""
+        """Return the time of the next scheduled check: "May 3, 07:00"."""
         return exact_day(self.status.next_at)
 
     @property
@@ -289,14 +289,14 @@ class RunsPanel:
 
     @property
     def announcement(self) -> str:
-        """The result of the check, for screen readers."""
+        """Return the result of the check, for screen readers."""
         if self.is_live or not self.lines:
             return ""
         return f"{self.lines[0].tag.word}. {self.lines[0].fired}."
 
 
 def runs_panel(now: datetime) -> RunsPanel:
-    """The checks as of `now`."""
+    """Return the state of checks at `now`."""
     status = alert_queries.run_status(now)
     task = tasks.find(status.running) if status.running else None
     is_queued = task is not None and task.state == TaskState.WAITING
@@ -311,13 +311,13 @@ def runs_panel(now: datetime) -> RunsPanel:
 
 
 def audience_words(of: Sequence[AudienceCounts]) -> str:
-    """ "Sent to 2 webhooks: 4 overdue. No webhook was subscribed: 1 low stock"."""
+    """Return "Sent to 2 webhooks: 4 overdue. No webhook was subscribed: 1 low stock"."""
     return ". ".join(f"{_audience(audience)}: {fired_words(counts)}" for audience, counts in of)
 
 
 def _audience(audience: Audience) -> str:
-    """ "Sent to 2 webhooks and the built-in inbox, on hold for 1 that is off, kept from 3 by their
-    conditions"."""
+    """Return "Sent to 2 webhooks and the built-in inbox, on hold for 1 that is off, kept from 3 by
+    their conditions"."""
     sent, held, kept, inbox = audience
     if not any(audience):
         return "No webhook was subscribed"
@@ -337,12 +337,12 @@ def _audience(audience: Audience) -> str:
 
 
 def coming_audience(of: Sequence[AudienceCounts]) -> str:
-    """ "2 webhooks will get 4 overdue. No webhook is subscribed to 1 low stock."."""
+    """Return "2 webhooks will get 4 overdue. No webhook is subscribed to 1 low stock."."""
     return " ".join(_will_get(audience, fired_words(counts)) for audience, counts in of)
 
 
 def _will_get(audience: Audience, fired: str) -> str:
-    """Say it of one audience; "up to 2 webhooks" where some have conditions."""
+    """Return the sentence about one audience. "Up to 2 webhooks" if some have conditions."""
     sent, held, kept, inbox = audience
     most = "up to " if kept else ""
     if sent or inbox:

@@ -123,7 +123,7 @@ class AssetForm(AddingForm):
             self.reservable.data = self.reservable.object_data
 
     def validate(self, extra_validators: Any = None) -> bool:
-        """Validate every field, then apply the register's rules and report all their faults."""
+        """Validate every field, then apply the register's rules and report every violation."""
         read_well = super().validate(extra_validators)
         violations = [*self._warranty_faults(), *faults(self.values())]
         if violations:

@@ -351,7 +351,7 @@ _SENTENCES: Final[Mapping[AssetStatus, Callable[[AssetState], str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class AssetNeed:
-    """An open matter of the asset, with the button that settles it."""
+    """An open issue with the asset, and the button to resolve it."""
 
     text: str
     tone: str
@@ -360,7 +360,7 @@ class AssetNeed:
 
 
 def needs_of(state: AssetState) -> list[AssetNeed]:
-    """Return all open matters, most urgent first. A deleted asset has none."""
+    """Return all open issues, most urgent first. A deleted asset has none."""
     if state.asset.deleted_at is not None:
         return []
     kinds = (_late, _at_risk, _pending, _work, _back_from_claim, _warranty, _low)

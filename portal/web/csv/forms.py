@@ -111,8 +111,7 @@ class MatchForm(PortalForm):
 
     @property
     def is_answered(self) -> bool:
-        """Return whether the request answers everything. New headings bring new words and
-        readings."""
+        """Return whether the request answers everything. A new match raises new questions."""
         names = [
             *(_name_of(about) for about in self.asked.words),
             *(line.reading.name for line in self.columns if line.reading),
@@ -240,7 +239,7 @@ def _cell_of(row: TaskRow, at: int) -> str:
 
 
 def _is_editable(row: TaskRow, name: str) -> bool:
-    """Return whether a one-line field can hold the cell. It would lose line breaks."""
+    """Return whether a one-line field can hold the cell without losing line breaks."""
     return "\n" not in row.data["cells"].get(name, "")
 
 

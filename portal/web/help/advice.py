@@ -1,4 +1,4 @@
-"""Next steps: a link for those who have the permission, else whom to ask and a message to copy."""
+"""Suggest next steps: a link for readers with the permission, else a contact and a message."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from portal.services.people.accounts import who_may
 from portal.web.frame.access import can
 from portal.web.frame.wording import moment
 
-# Who has a permission, and another one of them.
+# Words for the people with a permission, and for another one of them.
 WHO: Final[Mapping[frozenset[Role], tuple[str, str]]] = {
     ADMIN: ("an administrator", "another administrator"),
     MANAGERS: ("a manager or an administrator", "someone else"),
@@ -26,9 +26,9 @@ WHO: Final[Mapping[frozenset[Role], tuple[str, str]]] = {
     EVERYONE: ("a colleague", "someone else"),
 }
 Link = tuple[str, str]  # words, address
-# What is wrong is not the URL.
+# Failures that headers cause, not the URL.
 OF_HEADERS: Final = (Reason.AUTH, Reason.BAD_HEADERS)
-# After these no one has to act.
+# Failures after which no one has to act.
 NO_ACTION: Final = frozenset({Reason.RATE, Reason.CONFLICT, Reason.INTERRUPTED})
 
 
@@ -46,7 +46,7 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """One next step. `message`: plain text for `recipient`, whom the reader has to ask."""
+    """One next step. `message`: plain text for `recipient`, if the reader has to ask them."""
 
     sentence: str
     links: Sequence[Link] = ()
@@ -65,8 +65,8 @@ def advise(
 ) -> Advice:
     """Put the step into words for this reader.
 
-    `own` and `link` are for those who have `permission`; `others`, with `ASK` in it, for everyone
-    else, with a message that asks for what is `needed`, by default `own`.
+    `own` and `link`: for readers with `permission`. `others`: for everyone else, with `ASK` in it.
+    `needed`: the request in their message, by default `own`.
     """
     if can(permission):
         return Advice(own, [link] if link else [])
@@ -77,18 +77,18 @@ def advise(
 
 
 def asking(text: str, permission: str, webhook: UUID | None = None) -> str:
-    """Replace `ASK` in the text by whom to ask: "Ask an administrator (Ada Admin) to …"."""
+    """Replace `ASK` in the text with the contact: "Ask an administrator (Ada Admin) to …"."""
     words = text.replace(ASK, f"ask {contact(permission, webhook)}")
     return words[:1].upper() + words[1:] if text.startswith(ASK) else words
 
 
 def for_reader(permission: str, own: str, others: str, webhook: UUID | None = None) -> str:
-    """Return `own` for those who have the permission, `others` with whom to ask for the rest."""
+    """Return `own` for readers with the permission, else `others` with the contact."""
     return own if can(permission) else asking(others, permission, webhook)
 
 
 def contact(permission: str, webhook: UUID | None = None) -> str:
-    """Name those who may: "an administrator (Ada Admin, Bo Boss or another administrator)"."""
+    """Name the contact: "an administrator (Ada Admin, Bo Boss or another administrator)"."""
     known: dict[tuple[str, UUID | None], str] = g.setdefault("contacts", {})
     if (permission, webhook) not in known:
         found, another = who_may(permission, webhook), WHO[PERMISSIONS[permission]][1]
@@ -100,12 +100,12 @@ def contact(permission: str, webhook: UUID | None = None) -> str:
 
 
 def contact_kind(permission: str) -> str:
-    """Say who may, without names: "an administrator"."""
+    """Name the contact without people's names: "an administrator"."""
     return WHO[PERMISSIONS[permission]][0]
 
 
 def message_of(context: Context, needed: str) -> str:
-    """Write plain text to copy: which webhook, what happened, since when, and what is needed."""
+    """Write plain text to copy: the webhook, the problem, its start, and the request."""
     lines = {
         "Webhook": context.name,
         "What happened": context.happened,
@@ -127,10 +127,10 @@ def advice_after(
     reference: str = "",
     secrets: str = KEY_OR_HEADERS,
 ) -> Advice:
-    """Advise what the reader can do about it, or whom to ask.
+    """Return the next step after a failure, for this reader.
 
-    `explained`: the reason in words, `meaning`: of its answer, if known. `links`: where it is done,
-    by permission. `reference` and `secrets` as in `explain`.
+    `explained`: the reason in words. `meaning`: the meaning of the response, if known. `links`:
+    links to act, by permission. `reference` and `secrets` are as in `explain`.
     """
     step = step_of(reason, meaning, reference=reference, secrets=secrets)
     if step is None:
@@ -148,21 +148,26 @@ def advice_after(
 def step_of(
     reason: Reason, meaning: Meaning | None, *, reference: str = "", secrets: str = KEY_OR_HEADERS
 ) -> ReasonStep | None:
-    """Return what the next step takes by what the response means, if that is known, else by the
-    reason; None where anyone can do it. Values as in `advice_after`."""
+    """Return the next step by the response's meaning if known, else by the reason.
+
+    None if the step needs no permission. Arguments are as in `advice_after`.
+    """
     if meaning and meaning.is_advice:
         return meaning.step
     return step_after(reason, reference=reference, secrets=secrets)
 
 
 def passes(reason: Reason | None, meaning: Meaning | None) -> bool:
-    """Return whether what failed usually ends without anyone, as long as we try again."""
+    """Return whether the failure usually ends without action, as long as retries continue."""
     return reason in NO_ACTION or bool(meaning and meaning.rest)
 
 
 def edit_url(webhook: UUID, reason: Reason | None = None, meaning: Meaning | None = None) -> str:
-    """Return the part of the webhook's form that fixes what failed. `meaning`: of the response;
-    those who act elsewhere send another URL."""
+    """Return the URL of the webhook form's part that fixes the failure.
+
+    `meaning`: of the response. If someone has to act in the other product, a new URL results, so
+    the part is the URL.
+    """
     is_header = reason in OF_HEADERS and not (meaning and meaning.who)
     part = "security" if is_header else "url"
     return url_for("webhook_forms.edit", public_id=webhook, _anchor=part if reason else None)
@@ -171,8 +176,10 @@ def edit_url(webhook: UUID, reason: Reason | None = None, meaning: Meaning | Non
 def webhook_links(
     webhook: UUID, reason: Reason | None = None, meaning: Meaning | None = None
 ) -> dict[str, Link]:
-    """Return where the steps about a webhook are done, by permission. `reason`: why it failed,
-    `meaning`: of the response."""
+    """Return the links to act on a webhook, by permission.
+
+    `reason`: of the failure. `meaning`: of the response.
+    """
     return {
         EDIT: ("Edit webhook", edit_url(webhook, reason, meaning)),
         SWITCH: ("Turn on webhook", url_for("webhook_switches.on", public_id=webhook)),

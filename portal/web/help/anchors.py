@@ -1,4 +1,4 @@
-"""The rows that explain reasons in help, and the address of each."""
+"""Build the help rows that explain failure reasons, and the URL of each."""
 
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -18,11 +18,11 @@ from portal.engine.reasons import (
 )
 
 STATUSES: Final = "delivery-status"
-CODES: Final = range(100, 1000)  # three digits, as in a response's first line
+CODES: Final = range(100, 1000)  # three digits, as in a response's status line
 
 
 class ReasonRow(NamedTuple):
-    """One reason in words. Causes that read alike share it; all of their anchors lead to it."""
+    """One reason in words. Reasons with the same words share a row with all their anchors."""
 
     words: Explanation
     anchors: Sequence[str]
@@ -30,19 +30,19 @@ class ReasonRow(NamedTuple):
 
 
 def help_url(reason: Reason, code: int | None = None) -> str:
-    """Return the address of the row that explains how an attempt ended."""
+    """Return the URL of the help row for an attempt's result."""
     is_read_from_code = code is not None and reason_for_code(code) is reason
     return anchor_url(str(code) if is_read_from_code else reason)
 
 
 def anchor_url(anchor: str) -> str:
-    """Return the address of a reason or a code."""
+    """Return the URL of the help row for a reason or a status code."""
     return url_for("help.show", name=STATUSES, _anchor=anchor)
 
 
 @cache
 def reason_rows(group: ReasonGroup) -> Sequence[ReasonRow]:
-    """Return the rows of a group, in the order of the table."""
+    """Return the rows of a group, in table order."""
     return [_row(alike(reason)) for reason in reasons_in(group) if alike(reason)[0] is reason]
 
 
@@ -53,7 +53,7 @@ def _row(reasons: Sequence[Reason]) -> ReasonRow:
 
 
 def in_words(codes: Sequence[int]) -> str:
-    """Join ascending codes, neighbors as one: "500, 501, 505 to 599"."""
+    """Join ascending codes, with ranges for three or more in a row: "500, 501, 505 to 599"."""
     return ", ".join(_spans(codes))
 
 

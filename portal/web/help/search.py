@@ -1,4 +1,4 @@
-"""Search the topics as the reader sees them: words in a heading weigh more."""
+"""Search the topics as the reader sees them. Words in a heading weigh more."""
 
 import re
 import unicodedata
@@ -16,7 +16,7 @@ WORD: Final = re.compile(r"[^\W_]+")
 SHORTEST_STEM: Final = 3
 LONGEST_ENDING: Final = 2  # plural and the like
 IN_TITLE: Final = 6
-# They are in every question.
+# Words too common to search for.
 EMPTY: Final = frozenset(
     """a an and are at by can code do does error for from get got has have how http https i in is
     it me mean my not of on or our status that the this to was we what when where who why with
@@ -25,17 +25,17 @@ EMPTY: Final = frozenset(
 
 
 def find(question: str) -> list[Entry]:
-    """Return the entries with most of the words, the best first; codes come before words."""
+    """Return the entries that match the most words, best first. Codes come before words."""
     words = words_of(question[:LONGEST])
     codes = [word for word in words if CODE.fullmatch(word)]
-    # Any other number is somewhere in the help by chance.
+    # Any other number matches only by chance.
     rest = [word for word in words if not word.isdigit()]
     hits = [*(_of_code(int(code)) for code in codes), *(_ranked(rest) if rest else ())]
     return list({entry.url: entry for entry in hits}.values())[:MOST_FOUND]
 
 
 def words_of(text: str) -> list[str]:
-    """Return the words in lower case and without accents, each once; empty words only if alone."""
+    """Return distinct words in lower case, without accents. Common words count only if alone."""
     words = list(dict.fromkeys(_words(text)))
     return [word for word in words if word not in EMPTY] or words
 
@@ -55,7 +55,7 @@ def _of_code(code: int) -> Entry:
 
 
 def _ranked(words: Sequence[str]) -> list[Entry]:
-    """Return the entries with the most of these words, by the weight of where they are."""
+    """Return the entries that match the most of these words, highest weight first."""
     entries = [entry for name in TOPICS for entry in read(name)[1]]
     scored = [(_scores(entry, words), entry) for entry in entries]
     most = max(sum(map(bool, scores)) for scores, _ in scored)
@@ -69,12 +69,13 @@ def _scores(entry: Entry, words: Sequence[str]) -> list[int]:
 
 
 def _fit(word: str, among: Sequence[str]) -> int:
-    """Return 2 for the very word, 1 for one that is alike."""
+    """Return 2 for the exact word, 1 for a similar one, 0 for none."""
     return 2 if word in among else int(any(_are_alike(word, other) for other in among))
 
 
 def _are_alike(word: str, other: str) -> bool:
-    """Return whether one begins with the other: "cert" or "timeouts"."""
+    """Return whether one begins with the other: "cert" and "certificate", "timeouts" and
+    "timeout"."""
     if len(word) < len(other):
         return len(word) >= SHORTEST_STEM and other.startswith(word)
     is_ending = len(word) - len(other) <= LONGEST_ENDING and len(other) > SHORTEST_STEM

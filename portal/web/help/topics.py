@@ -1,4 +1,4 @@
-"""The help topics with their anchors, the links made from this table, and what a topic says."""
+"""Define the help topics with their anchors, link to them, and render them."""
 
 import re
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ from portal.web.help.anchors import STATUSES, reason_rows
 ACT_LATER: Final = (
     "Microsoft Teams, Power Automate, Zapier, and Make accept a delivery before they act on it."
 )
-# Tags between which a reader sees a gap.
+# Tags that separate words on the page, so their text needs a space in between.
 BETWEEN: Final = re.compile(r"</?(?:p|li|ul|ol|dl|dt|dd|h\d|div|table|tr|td|th|summary)\b[^<>]*>")
 
 
@@ -37,7 +37,7 @@ class Topic:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A place in help that can be found. `anchor`: empty for the whole topic."""
+    """A search result in the help. `anchor`: empty for the whole topic."""
 
     anchor: str
     title: str
@@ -98,26 +98,28 @@ TOPICS: Final[Mapping[str, Topic]] = {
 
 
 def help_link(name: str, words: str = "", anchor: str = "", **given: object) -> Markup:
-    """Return a link to a topic, or to one of its anchors; raise for one that isn't in the table.
-    `given`: what the topic's page answers about."""
+    """Return a link to a topic, or to one of its anchors. Raises `LookupError` for an unknown one.
+
+    `given`: query parameters for the topic's page.
+    """
     topic = TOPICS[name]
     if anchor and anchor not in topic.anchors:
         raise LookupError(f"{name}#{anchor}")
-    about: dict[str, Any] = {key: value for key, value in given.items() if value}
-    url = url_for("help.show", name=name, _anchor=anchor or None, **about)
+    query: dict[str, Any] = {key: value for key, value in given.items() if value}
+    url = url_for("help.show", name=name, _anchor=anchor or None, **query)
     return Markup('<a href="{}">{}</a>').format(url, words or topic.title)
 
 
 def read(name: str, *, is_answered: bool = False) -> tuple[Markup, list[Entry]]:
-    """Render a topic for the signed-in person; return the page's body, and its parts.
+    """Render a topic for the signed-in person. Return the page's body and its searchable entries.
 
-    `is_answered`: its question has an answer above it.
+    `is_answered`: the page shows an answer above the topic.
     """
     entries: list[Entry] = []
 
     def record(anchor: str, title: str, body: Markup) -> str:
         url = url_for("help.show", name=name, _anchor=anchor or None)
-        text = Markup(BETWEEN.sub(" ", body)).striptags()  # noqa: S704 - only tags went
+        text = Markup(BETWEEN.sub(" ", body)).striptags()  # noqa: S704 - only tags were removed
         entries.append(Entry(anchor, title, text, url))
         return ""
 
@@ -132,7 +134,7 @@ def read(name: str, *, is_answered: bool = False) -> tuple[Markup, list[Entry]]:
 
 
 def _figures() -> dict[str, object]:
-    """Return the facts of this installation that topics name."""
+    """Return this installation's figures that topics mention."""
     ours, rules = settings(), alert_settings.read().rules
     return {
         "presets": PRESETS,
@@ -154,5 +156,5 @@ def _figures() -> dict[str, object]:
 
 
 def overlap_words() -> str:
-    """Return for how long a replaced secret key still signs: "24 hours"."""
+    """Return how long a replaced secret key still signs: "24 hours"."""
     return plural(int(OVERLAP / timedelta(hours=1)), "hour")

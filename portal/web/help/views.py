@@ -1,4 +1,4 @@
-"""Help: the index with its search, and the topics."""
+"""Serve help: the index with its search, and the topics."""
 
 from flask import Blueprint, abort, render_template, request
 from flask.blueprints import BlueprintSetupState
@@ -18,7 +18,7 @@ def _give_words(state: BlueprintSetupState) -> None:
 @blueprint.get("")
 @requires("home.read")
 def index() -> str:
-    """List the topics, and the answers to a question."""
+    """List the topics, and the search results for a question."""
     question = (request.args.get("q") or "").strip()
     return render_template(
         "help/index.html",
@@ -32,7 +32,6 @@ def index() -> str:
 @blueprint.get("/<name>")
 @requires("home.read")
 def show(name: str) -> str:
-    """Show one topic."""
     topic = TOPICS.get(name) or abort(404)
     return render_template("help/topic.html", topic=topic, body=read(name)[0])
 

@@ -32,7 +32,7 @@ class FirstStep:
 
     @property
     def others(self) -> str:
-        """Tell a reader without permission to ask someone who has it."""
+        """Return a sentence that tells a reader without permission to ask someone with it."""
         return f"Ask {contact(self.permission)}."
 
 

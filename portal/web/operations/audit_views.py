@@ -1,4 +1,4 @@
-"""Settings → Audit: who did what and when; on pages, and as a file."""
+"""Serve Settings → Audit: the audit trail, on pages and as a file."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -40,7 +40,7 @@ def _action_choices() -> Iterator[SelectChoice]:
 
 
 class TrailFilterForm(FilterForm):
-    """Filters by asset, actor, action and days."""
+    """The filter by asset, actor, action, and date."""
 
     q = SearchField("Asset tag")
     who = ChosenField("Who")
@@ -55,7 +55,7 @@ class TrailFilterForm(FilterForm):
         self.who.choices = [("", "Everyone"), *people, (NOBODY, nobody)]
 
     def chosen(self) -> TrailFilter:
-        """Return what the trail is narrowed to, once `validate` has said that all can be read."""
+        """Return the filter. Call `validate` first."""
         return TrailFilter(
             person=uuid_or_none(self.who.data),
             nobody=self.who.data == NOBODY,
@@ -74,12 +74,12 @@ COLUMNS: Final = ("at", "who", "origin", "action", "kind", "id", "name", "change
 @blueprint.get("")
 @requires("audit.read")
 def index() -> tuple[str, int]:
-    """The trail, filtered by its address."""
+    """Show the trail, filtered by the URL."""
     return _trail_page(TrailFilterForm(request.args))
 
 
 def _trail_page(form: TrailFilterForm) -> tuple[str, int]:
-    """Return the trail under its filter; without a row, and with 400, while that cannot be read."""
+    """Show the filtered trail. If the filter is invalid, respond with 400 and no rows."""
     answer_as("audit.index")
     page: Page[TrailEntry] = Page([])
     if form.validate():
@@ -99,12 +99,12 @@ def _trail_page(form: TrailFilterForm) -> tuple[str, int]:
 @blueprint.get("/export.csv")
 @requires("audit.read")
 def export() -> Response | tuple[str, int]:
-    """Everything that matches, for a spreadsheet."""
+    """Send all matching entries as CSV."""
     form = TrailFilterForm(request.args)
     if not form.validate():
         return _trail_page(form)
-    wanted = form.chosen()
-    return csv_download(f"audit-{utcnow():%Y-%m-%d}.csv", _rows(wanted))
+    chosen = form.chosen()
+    return csv_download(f"audit-{utcnow():%Y-%m-%d}.csv", _rows(chosen))
 
 
 def _rows(wanted: TrailFilter) -> Iterator[Sequence[object]]:
@@ -124,7 +124,7 @@ def _rows(wanted: TrailFilter) -> Iterator[Sequence[object]]:
 
 
 def _chip_value(field: Field) -> str:
-    """Return a day as pages write it, where it came as browsers send it."""
+    """Return the filter's value, with dates formatted for display."""
     text = shown(field)
     if field.name in ("since", "until"):
         with suppress(ValueError):
@@ -133,7 +133,7 @@ def _chip_value(field: Field) -> str:
 
 
 def _chips(form: TrailFilterForm) -> list[dict[str, str]]:
-    """Return the filters in force, each with the address without it."""
+    """Return the active filters, each with the URL that removes it."""
     return [
         {
             "label": f"{field.label.text}: {_chip_value(field)}",

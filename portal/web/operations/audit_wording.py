@@ -1,4 +1,4 @@
-"""An entry of the audit trail in words: its action, its object, and what changed."""
+"""Phrase entries of the audit trail: action, object, and changes."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,14 +36,14 @@ ORIGINS: Final = {
 
 
 class Group(NamedTuple):
-    """Actions that are listed under one word."""
+    """Actions listed under one word."""
 
     word: str
     actions: Mapping[str, str]
 
 
-# Every action there is, in the order of the filter. What many deliveries had in common is filed
-# with their webhook or their task; people look for it among deliveries.
+# All actions, in the order of the filter. Actions on many deliveries are stored with their webhook
+# or task, but people look for them among deliveries.
 GROUPS: Final[Mapping[str, Group]] = {
     "alert": Group(
         "Alert",
@@ -205,7 +205,7 @@ GROUPS: Final[Mapping[str, Group]] = {
         },
     ),
 }
-# What is stored under another name than the action that people look for.
+# Stored actions that are listed under another action.
 SAME: Final = {
     "dismissal.started": "delivery.dismissed",
     "restoration.started": "delivery.restored",
@@ -220,7 +220,7 @@ WORDS: Final = {
     for group in GROUPS.values()
     for action, words in group.actions.items()
 }
-# What people look for across groups, by its choice in the filter.
+# Filter choices that span groups: (words, actions).
 ACROSS: Final[Mapping[str, tuple[str, Sequence[str]]]] = {
     "deletions": (
         "All deletions",
@@ -236,7 +236,7 @@ ACROSS: Final[Mapping[str, tuple[str, Sequence[str]]]] = {
         ],
     ),
 }
-# Where a thing of this kind can be looked at.
+# URL prefixes of pages, by kind of object.
 PATHS: Final[Mapping[str, str]] = {
     "asset": "/assets/",
     "batch": "/batches/",
@@ -248,7 +248,7 @@ PATHS: Final[Mapping[str, str]] = {
     "token": "/settings/api/",
     "webhook": "/settings/webhooks/",
 }
-# What an entry about alerts calls its fields, where the names of columns would not do.
+# Field labels of entries about alerts, where column names are unclear.
 OF_ALERTS: Final = {
     "mail_overdue": "Emails about overdue assets",
     "mail_maintenance": "Emails about maintenance",
@@ -257,12 +257,12 @@ OF_ALERTS: Final = {
     "remind_holder": "Reminder to the holder",
     "holder_text": "Text in the reminder",
 }
-# Ids that stand in a change: its label, the words of a link, and where that leads.
+# Changes that contain an id: (label, words of the link, URL prefix).
 LINKED: Final = {
     "delivery": ("Delivery", "View delivery", "/deliveries/"),
     "rest_of": ("Rest of", "View bulk retry", "/batches/"),
 }
-# What is told of a backup, in words.
+# Formatters for the fields of a backup.
 BACKUP: Final[Mapping[str, Callable[[Any], str]]] = {
     "size": size_in_words,
     "rows": backups.counted,
@@ -270,7 +270,7 @@ BACKUP: Final[Mapping[str, Callable[[Any], str]]] = {
 
 
 class Detail(NamedTuple):
-    """One changed field. `path` is blank where there is nothing to open."""
+    """A changed field. `path`: blank if there is nothing to open."""
 
     label: str
     before: str
@@ -280,7 +280,7 @@ class Detail(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TrailLine:
-    """One entry as the page shows it. `path` is blank where there is nothing to open."""
+    """An entry as the page shows it. `path`: blank if there is nothing to open."""
 
     at: datetime
     by: str
@@ -292,7 +292,6 @@ class TrailLine:
 
 
 def line_of(entry: TrailEntry, names: Names) -> TrailLine:
-    """Return the entry in words."""
     return TrailLine(
         at=entry.at,
         by=entry.by,
@@ -305,26 +304,26 @@ def line_of(entry: TrailEntry, names: Names) -> TrailLine:
 
 
 def _way(entry: TrailEntry) -> str:
-    # Commands said that they were the API before there was one.
+    # Before the API existed, entries of commands named it as their origin.
     is_command = entry.origin == Origin.API and entry.by in (COMMAND_LINE.name, DEMO.name)
     origin = Origin.COMMAND if is_command else entry.origin
     return "" if origin == Origin.UI else ORIGINS.get(origin, origin)
 
 
 def action_words(action: str) -> str:
-    """ "webhook.turned_off" → "Webhook: turned off", also of an action that has gone."""
+    """Phrase an action, even a retired one: "webhook.turned_off" → "Webhook: turned off"."""
     kind, _, verb = action.partition(".")
     return WORDS.get(SAME.get(action, action)) or f"{_sentence(kind)}: {verb.replace('_', ' ')}"
 
 
 def actions_of(chosen: str) -> list[str]:
-    """Return the actions that a choice of the filter stands for: one, a group's, or several."""
+    """Return the stored actions that a choice of the filter covers."""
     named = GROUPS[chosen].actions if chosen in GROUPS else ACROSS.get(chosen, ("", [chosen]))[1]
     return [*named, *(stored for stored, action in SAME.items() if action in named)]
 
 
 def plain_value(value: Any) -> str:
-    """Return a changed value as a person reads it."""
+    """Format a changed value for display."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -346,17 +345,16 @@ def _details(entry: TrailEntry, names: Names) -> Iterator[Detail]:
     changes = dict(entry.changes)
     if entry.kind in ("batch", "dismissal") and (words := _filter_words(changes, names)):
         yield Detail("Filter", "", words)
-        changes = {name: each for name, each in changes.items() if name not in (*KEPT, "filter")}
+        changes = {name: value for name, value in changes.items() if name not in (*KEPT, "filter")}
     for name, change in changes.items():
         yield _detail(entry.kind, name, change)
 
 
 def _filter_words(changes: Mapping[str, Any], names: Names) -> str:
-    """Return the filter by which deliveries were chosen; nothing where there was none, or one that
-    no version of today can read."""
-    given = {name: change["to"] for name, change in changes.items() if isinstance(change, dict)}
-    kept = given.get("filter") or {name: given[name] for name in KEPT if name in given}
-    is_one = {"delivery"} == set(kept)  # what was taken out
+    """Return the filter that selected the deliveries, or "" if none is left or readable."""
+    values = {name: change["to"] for name, change in changes.items() if isinstance(change, dict)}
+    kept = values.get("filter") or {name: values[name] for name in KEPT if name in values}
+    is_one = {"delivery"} == set(kept)  # a delivery that was removed
     try:
         return filter_words(filter_of({"filter": kept}), names) if kept and not is_one else ""
     except (AttributeError, KeyError, TypeError, ValueError):
@@ -378,7 +376,7 @@ def _detail(kind: str, name: str, change: Any) -> Detail:
         return Detail(label, *map(off_until_words, sides))
     if kind == backups.NAME and name in BACKUP:
         return Detail(label, "", BACKUP[name](sides[1]))
-    if kind == "asset":  # dates and statuses, as its timeline writes them
+    if kind == "asset":  # dates and statuses as on its timeline
         sides = (in_words(name, sides[0]), in_words(name, sides[1]))
     before, after = plain_value(sides[0]), plain_value(sides[1])
     if name == "role":
@@ -389,7 +387,7 @@ def _detail(kind: str, name: str, change: Any) -> Detail:
 
 
 def _thing(entry: TrailEntry) -> str:
-    """Return its name; a delivery goes by its event, an alert by that and its asset."""
+    """Return the object's name. A delivery is named by its event, an alert by event and asset."""
     name = entry.target_name or _sentence(entry.kind)
     first, _, rest = name.partition(" ")
     if entry.kind not in ("delivery", "alert") or first not in set(EventName):

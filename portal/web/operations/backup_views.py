@@ -1,4 +1,4 @@
-"""Settings → Backups: the last one, one more now, and those that this machine keeps."""
+"""Serve Settings → Backups: the last backup, a new one, and the files on this machine."""
 
 from typing import Final
 
@@ -11,14 +11,14 @@ from portal.web.frame.access import actor, always, requires
 
 blueprint = Blueprint("backups", __name__, url_prefix="/settings/system/backups")
 
-# What the command for a schedule writes, in the folder that people choose.
+# The example command for a schedule. People choose their own folder.
 SCHEDULED: Final = "backup /backup/portal-$(date +%F).backup"
 
 
 @blueprint.get("")
 @requires("system.read")
 def index() -> str:
-    """Show the last one and the files."""
+    """Show the last backup and the files."""
     last = backups.last()
     return render_template(
         "operations/backups.html",
@@ -39,14 +39,14 @@ def index() -> str:
 @blueprint.post("")
 @requires(backups.MAKE)
 def make() -> Answer:
-    """Begin one, or follow the one under way."""
+    """Start a backup, or follow the one in progress."""
     return redirect(url_for("tasks.show", public_id=backups.start(actor())))
 
 
 @blueprint.route("/<name>", methods=["GET", "POST"])
 @requires(backups.DOWNLOAD, again=always)
 def download(name: str) -> Response | str:
-    """Say what the file holds, then send it."""
+    """Describe the file, then send it."""
     if request.method == "POST":
         file = backups.open_file(actor(), name)
         kind = "application/octet-stream"

@@ -1,4 +1,4 @@
-"""A test email, from System; and Settings → Email: what a local trial shows in place of sending."""
+"""Serve the test email on System, and the mailbox of a local trial under Settings → Email."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ blueprint = Blueprint("emails", __name__, url_prefix="/settings")
 @blueprint.post("/system/test-email")
 @requires(own_test.PERMISSION)
 def test() -> Response:
-    """Have one sent to this person. Nobody waits for the mail server: System shows the outcome."""
+    """Queue a test email to this person. The request doesn't wait, so System shows the outcome."""
     with refusals_flashed():
         own_test.start(actor())
     return redirect(url_for("system.index", _anchor="email"))
@@ -25,7 +25,7 @@ def test() -> Response:
 @blueprint.get("/system/test-email")
 @requires(own_test.PERMISSION)
 def live() -> Response:
-    """Return the part of System that changes while a test is being sent."""
+    """Return the part of System that changes while a test is sent."""
     values = test_values()
     html = render_template("operations/_test_email.html", email=values)
     last = values["last"]
@@ -36,14 +36,14 @@ def live() -> Response:
 @blueprint.get("/email")
 @requires("system.read")
 def index() -> str:
-    """The newest emails of a local trial that has no mail server."""
+    """Show the newest emails of a local trial without a mail server."""
     if not mails.is_mailbox():
         abort(404)
     return render_template("operations/email.html", mails=mailbox.newest())
 
 
 def test_values() -> dict[str, Any]:
-    """Return whether emails are sent, and how the last test of this person went."""
+    """Return the template values for the email setup and this person's last test."""
     return {
         "is_on": mails.is_on(),
         "is_mailbox": mails.is_mailbox(),

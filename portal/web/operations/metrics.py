@@ -1,4 +1,4 @@
-"""The portal's state for Prometheus, read from database and Redis when it is asked for."""
+"""Export the portal's state to Prometheus, read from the database and Redis at each scrape."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -20,14 +20,14 @@ SILENT: Final = int(heartbeats.SILENT_AFTER.total_seconds())
 
 
 def exposition() -> bytes:
-    """Return the text that Prometheus reads."""
+    """Return the metrics in the text format of Prometheus."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Snapshot())
     return generate_latest(registry)
 
 
 class _Snapshot(Collector):
-    """Everything as of now; what does not answer is missing, and its `up` is 0."""
+    """The current state. Metrics of an unreachable part are missing, and its `up` is 0."""
 
     def collect(self) -> Iterator[Metric]:
         facts = read_facts()
@@ -81,7 +81,7 @@ def _delivering(facts: Facts) -> Iterator[Metric]:
     stopped.add_metric([], float(facts.stop is not None))
     yield stopped
     alive = _gauge("processes", f"Processes seen in the last {SILENT} s", ("kind",))
-    # Those that never started, too: an alarm needs a series.
+    # Include kinds that never started, because an alarm needs a series.
     for kind in sorted(kind for _, kinds in ROLES for kind in kinds):
         alive.add_metric([kind], len(findings.processes_of(facts, kind)))
     yield alive

@@ -1,4 +1,4 @@
-"""Settings → Organization: the name, the time zone and the currency of the whole register."""
+"""Serve Settings → Organization: the name, time zone, and currency of the whole register."""
 
 from typing import Any
 
@@ -36,13 +36,13 @@ Page = tuple[str, int] | Response
 
 
 def _letters(_form: Any, field: Any) -> None:
-    """Say it beside what other fields lack."""
+    """Validate the currency here, so that its error appears along with other fields' errors."""
     if not is_currency(typed(field).upper()):
         raise ValidationError(NO_CURRENCY)
 
 
 class OrganizationForm(PortalForm):
-    """What may be changed; what the environment sets is shown and cannot be."""
+    """The organization's settings. Values set by the environment are shown but disabled."""
 
     version = VersionField()
     name = StringField(
@@ -59,7 +59,7 @@ class OrganizationForm(PortalForm):
 
     @classmethod
     def of(cls, stored: Stored, **options: Any) -> "OrganizationForm":
-        """The form, filled with what is in force where nothing was sent."""
+        """Return the form with submitted values, or with stored ones if nothing was submitted."""
         now = stored.values
         values = {
             "name": now.name,
@@ -72,7 +72,7 @@ class OrganizationForm(PortalForm):
         is_listed = any(now.time_zone in zones_of for zones_of in zones.values())
         unlisted = {} if is_listed else {"This portal": {now.time_zone: now.time_zone}}
         form.time_zone.choices = unlisted | zones
-        # A browser sends nothing of a field that is fixed.
+        # Browsers send no value for a disabled field.
         for name, field in ((TIME_ZONE, form.time_zone), (MONEY, form.currency)):
             if name in stored.fixed:
                 field.data, field.raw_data = values[field.short_name], None
@@ -80,7 +80,7 @@ class OrganizationForm(PortalForm):
         return form
 
     def values(self) -> OrganizationValues:
-        """The entered values."""
+        """Return the entered values."""
         return OrganizationValues(
             typed(self.name), typed(self.time_zone), typed(self.currency).upper()
         )
@@ -89,7 +89,7 @@ class OrganizationForm(PortalForm):
 @blueprint.route("", methods=["GET", "POST"])
 @requires(organization.PERMISSION)
 def index() -> Page:
-    """Show and save them."""
+    """Show and save the settings."""
     stored = organization.read()
     form = OrganizationForm.of(stored)
     if not goes_on_editing() and form.validate_on_submit():

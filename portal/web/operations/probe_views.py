@@ -1,4 +1,4 @@
-"""For machines that watch the portal: alive, ready, metrics. No session, no page."""
+"""Serve health checks, metrics, and security.txt to programs, without a session."""
 
 import hmac
 from dataclasses import asdict
@@ -24,20 +24,22 @@ REFUSED = "Send METRICS_TOKEN as a bearer token. Set it in the portal’s enviro
 @blueprint.get("/healthz")
 @requires(PUBLIC)
 def healthz() -> Response:
-    """This process answers. Asks nobody else."""
+    """Respond if this process runs. Checks nothing else."""
     return Response("ok\n", mimetype="text/plain")
 
 
 @blueprint.get("/readyz")
 @requires(PUBLIC)
 def readyz() -> tuple[Response, int]:
-    """Say whether pages can be used and deliveries are sent, or one of them (`?for=pages`), from
-    memory. Only our own people are told which part is missing."""
-    wanted = request.args.get("for")
-    if wanted is not None and wanted not in list(Need):
+    """Report whether pages and sending work, or only one of them (`?for=pages`), from memory.
+
+    Only trusted callers see the part that is missing.
+    """
+    need = request.args.get("for")
+    if need is not None and need not in list(Need):
         return jsonify({"ready": False, "for": "unknown"}), 400
     ready = read_ready()
-    is_ready = ready.is_ready(Need(wanted) if wanted else None)
+    is_ready = ready.is_ready(Need(need) if need else None)
     answer: dict[str, object] = {"ready": is_ready}
     if is_trusted():
         answer |= asdict(ready)
@@ -47,52 +49,52 @@ def readyz() -> tuple[Response, int]:
 @blueprint.get("/metrics")
 @requires(PUBLIC)
 def metrics() -> Response:
-    """For Prometheus, with METRICS_TOKEN; in a trial without one, from this machine."""
+    """Return the metrics for Prometheus, or 403 for untrusted callers."""
     if not is_trusted():
         return Response(REFUSED, 403, mimetype="text/plain")
     return Response(exposition(), content_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 def is_trusted() -> bool:
-    """Return whether details may be told: with the token; in a trial without one, to this machine
-    itself.
+    """Return whether the caller can see details: with METRICS_TOKEN, or in a local trial without
+    one, from this machine.
 
-    A proxy on this machine speaks for anybody, and a bare one does not even say so: this machine
-    is asked for a token too, where others may reach it.
+    A proxy on this machine forwards requests of any client, and a bare one adds no header that
+    tells. So outside a local trial, requests from this machine need a token too.
     """
     token = settings().metrics_token
     if token:
-        given = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        return hmac.compare_digest(given.encode(), token.encode())
+        sent = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        return hmac.compare_digest(sent.encode(), token.encode())
     return settings().local_trial and _is_this_machine() and not is_passed_on()
 
 
 def _is_this_machine() -> bool:
     try:
-        found = ip_address(request.remote_addr or "")
+        address = ip_address(request.remote_addr or "")
     except ValueError:
         return False
-    # A socket for both kinds tells IPv4 addresses as IPv6 ones, which Python 3.11 calls special.
-    return (getattr(found, "ipv4_mapped", None) or found).is_loopback
+    # A dual-stack socket reports IPv4 as mapped IPv6, which Python 3.11 doesn't see as loopback.
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
-# The standard header, and what proxies have written since before it (RFC 7239). Any will do: many
-# pass on no more than X-Forwarded-Proto.
+# The standard header (RFC 7239), and older ones. A single one is enough, because many proxies send
+# only X-Forwarded-Proto.
 FORWARDED = ("forwarded", "via", "x-forwarded", "x-real-ip", "x-client-ip", "cf-", "true-client-ip")
 
 
 def init_app(app: Flask) -> None:
-    """Notice proxies that are not trusted, so that System can name them."""
+    """Detect proxies that are not trusted, so that System can report them."""
     app.before_request(_notice)
 
 
 def is_passed_on() -> bool:
-    """Return whether this request says that a proxy passed it on. Anybody may say so."""
+    """Return whether headers say that a proxy forwarded the request. Clients can forge them."""
     return any(name.lower().startswith(FORWARDED) for name, _ in request.headers)
 
 
 def _notice() -> None:
-    # In memory alone: the heartbeat writes it, so that nobody makes us write by asking.
+    # Kept in memory until the next heartbeat, so that requests can't cause database writes.
     if not settings().trusted_proxies and is_passed_on():
         heartbeats.note(heartbeats.PROXY)
 
@@ -100,15 +102,14 @@ def _notice() -> None:
 security_txt_blueprint = Blueprint("security_txt", __name__)
 
 PATH: Final = "/.well-known/security.txt"
-# RFC 9116, 2.5.5: less than a year. Each answer is new, so that it never runs out where it is asked
-# for; a copy that somebody kept does.
+# RFC 9116, 2.5.5: less than a year. Each response sets a new expiry, so only stored copies expire.
 LASTS: Final = timedelta(days=180)
 
 
 @security_txt_blueprint.get(PATH)
 @requires(PUBLIC)
 def show() -> Response:
-    """The contact that `SECURITY_CONTACT` names; 404 where nobody set one."""
+    """Return security.txt with the contact in `SECURITY_CONTACT`, or 404 if none is set."""
     contact = settings().security_contact
     if not contact:
         abort(404)
@@ -118,7 +119,7 @@ def show() -> Response:
         f"Expires: {ends:%Y-%m-%dT%H:%M:%SZ}",
         "Preferred-Languages: en",
     ]
-    # An address on the web has to be https there (2.5.2); another one says nothing about itself.
+    # A Canonical URL has to use https (2.5.2), so a portal without https leaves it out.
     if settings().base_url.startswith("https://"):
         lines.append(f"Canonical: {settings().base_url}{PATH}")
     return Response("".join(f"{line}\n" for line in lines), mimetype="text/plain")

@@ -1,4 +1,4 @@
-"""Settings → System: what runs, what waits, what wants a look, and the switch for all sending."""
+"""Serve Settings → System: processes, queues, findings, and the switch for all sending."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -26,7 +26,7 @@ blueprint = Blueprint("system", __name__, url_prefix="/settings/system")
 @blueprint.get("")
 @requires("system.read")
 def index() -> str:
-    """The whole portal at one moment."""
+    """Show the state of the whole portal."""
     facts = read_facts()
     now = facts.at
     found = findings.find(facts, now)
@@ -49,7 +49,7 @@ def index() -> str:
 
 
 def _side(facts: Facts, found: Sequence[Finding]) -> str:
-    """Return whether receivers or this server fail; blank where nothing is sent normally."""
+    """Return whether receivers or this server fail, or "" if sending is down or paused."""
     is_down = any(finding.level is Level.DANGER for finding in found)
     if is_down or facts.stop or offline_senders():
         return ""
@@ -59,7 +59,7 @@ def _side(facts: Facts, found: Sequence[Finding]) -> str:
 @blueprint.route("/stop-sending", methods=["GET", "POST"])
 @requires(sending.PERMISSION)
 def stop_sending() -> Response | str:
-    """Ask, then send nothing more to any webhook."""
+    """Confirm, then pause sending to all webhooks."""
     if request.method == "POST":
         is_new = sending.stop(actor())
         flash(*(STOPPED, "success") if is_new else ("Sending was already paused.", "info"))
@@ -70,7 +70,7 @@ def stop_sending() -> Response | str:
 @blueprint.post("/start-sending")
 @requires(sending.PERMISSION)
 def start_sending() -> Response:
-    """Send again."""
+    """Resume sending to all webhooks."""
     is_new = sending.start(actor())
     flash(*(STARTED, "success") if is_new else ("Sending was already on.", "info"))
     return redirect(url_for("system.index"))

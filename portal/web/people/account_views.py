@@ -1,4 +1,4 @@
-"""The own account: name, time zone, password, and where one is signed in."""
+"""Serve the reader's account: name, time zone, password, and sessions."""
 
 from typing import Final
 from uuid import UUID
@@ -32,14 +32,14 @@ Answer = str | Response | tuple[str, int]
 @blueprint.get("/account")
 @requires("account.edit")
 def index() -> Answer:
-    """Show both forms, with what is saved now."""
+    """Show both forms with the stored values."""
     return _page(_details_form(), PasswordForm())
 
 
 @blueprint.post("/account")
 @requires("account.edit")
 def save() -> Answer:
-    """Save name and time zone."""
+    """Save the name and time zone."""
     form = _details_form()
     if not form.validate():
         return _page(form, PasswordForm(formdata=None), form), 400
@@ -57,7 +57,7 @@ def save() -> Answer:
 @blueprint.post("/account/password")
 @requires("account.edit")
 def change_password() -> Answer:
-    """Change the password; this session goes on, all others end."""
+    """Change the password, and end all sessions except this one."""
     form = PasswordForm()
     form.own_address = current_user.email
     if not form.validate():
@@ -77,7 +77,7 @@ def change_password() -> Answer:
 @blueprint.post("/account/sessions/<uuid:session_id>/end")
 @requires("account.edit")
 def end_session(session_id: UUID) -> Answer:
-    """Sign out one browser of one's own."""
+    """Sign out one of the person's own browsers."""
     open_sessions.end(actor(), session_id)
     flash("Browser signed out.", "success")
     return redirect(url_for("account.index"))
@@ -86,7 +86,7 @@ def end_session(session_id: UUID) -> Answer:
 @blueprint.post("/account/sessions/end-others")
 @requires("account.edit")
 def end_other_sessions() -> Answer:
-    """Sign out everywhere but here."""
+    """Sign out all other browsers."""
     user, ended = accounts.sign_out_elsewhere(actor(), current_user.session_id)
     access.remember_device(user)
     flash(f"Signed out {plural(ended, 'other browser')}.", "success")
@@ -94,7 +94,7 @@ def end_other_sessions() -> Answer:
 
 
 def _details_form(*, saved: bool = False) -> DetailsForm:
-    """The form as it was sent, or (`saved`) as it would be opened now."""
+    """Return the submitted form, or with `saved` a new one with the stored values."""
     now = accounts.own_details(actor())
     values = {"name": now.name, "time_zone": now.time_zone or ""}
     form = DetailsForm(formdata=None, data=values) if saved else DetailsForm(data=values)
@@ -121,7 +121,7 @@ def _page(details: DetailsForm, password: PasswordForm, failed: object = None) -
     )
 
 
-# Browsers keep no cookie longer than 400 days.
+# Browsers keep cookies for at most 400 days.
 LASTS: Final = 365 * 24 * 3600
 
 theme_blueprint = Blueprint("themes", __name__)
@@ -130,12 +130,12 @@ theme_blueprint = Blueprint("themes", __name__)
 @theme_blueprint.post("/theme")
 @requires(PUBLIC)
 def choose() -> Response:
-    """Keep the choice and go back to the page; whatever is no theme means the system's."""
+    """Store the theme and go back to the page. An unknown theme means the system's."""
     answer = redirect(local_path(request.form.get("back")))
-    wanted, is_https = request.form.get("theme"), bool(current_app.config["SESSION_COOKIE_SECURE"])
-    if wanted in THEMES:
+    theme, is_https = request.form.get("theme"), bool(current_app.config["SESSION_COOKIE_SECURE"])
+    if theme in THEMES:
         answer.set_cookie(
-            THEME_COOKIE, wanted, max_age=LASTS, httponly=True, secure=is_https, samesite="Lax"
+            THEME_COOKIE, theme, max_age=LASTS, httponly=True, secure=is_https, samesite="Lax"
         )
     else:
         answer.delete_cookie(THEME_COOKIE, httponly=True, secure=is_https, samesite="Lax")

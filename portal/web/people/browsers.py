@@ -1,4 +1,4 @@
-"""The browser that somebody signs in with, in words: "Firefox on Windows"."""
+"""Name the browser that somebody signs in with: "Firefox on Windows"."""
 
 from typing import Final
 
@@ -6,7 +6,7 @@ from flask import request
 
 from portal.services.people.sessions import UNKNOWN_DEVICE
 
-# A part of User-Agent and whose it is; the first that is found counts, for most name others too.
+# (part of User-Agent, browser). The first match counts, because most browsers name others too.
 BROWSERS: Final = (
     ("Edg", "Edge"),
     ("OPR/", "Opera"),
@@ -31,12 +31,12 @@ SYSTEMS: Final = (
 
 
 def browser_words() -> str:
-    """The browser that sends this request. Nothing of what it sends is repeated."""
+    """Return the browser that sent this request. None of the header's own text is repeated."""
     return in_words(request.headers.get("User-Agent", ""))
 
 
 def in_words(user_agent: str) -> str:
-    """A browser and its system, as far as both are known."""
+    """Return the browser and its system, as far as both are known."""
     browser = _first(BROWSERS, user_agent) or UNKNOWN_DEVICE
     system = _first(SYSTEMS, user_agent)
     return f"{browser} on {system}" if system else browser

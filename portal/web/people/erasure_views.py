@@ -1,4 +1,4 @@
-"""Erase a user or a member of staff. `/settings/people/<id>/erase`, `/staff/<id>/erase`."""
+"""Erase a user or a staff member: `/settings/people/<id>/erase`, `/staff/<id>/erase`."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -29,7 +29,7 @@ from portal.web.frame.wording import day_of, days_kept, number, plural
 blueprint = Blueprint("erasure", __name__)
 
 Answer = str | Response | tuple[str, int]
-# kind → (in addresses, the page of the person, the list)
+# kind → (name in endpoints, endpoint of the person's page, endpoint of the list)
 PAGES: Final = {
     ErasedKind.USER: ("user", "people.show", "people.index"),
     ErasedKind.STAFF: ("staff", "staff.show", "staff.index"),
@@ -39,28 +39,28 @@ PAGES: Final = {
 @blueprint.route("/settings/people/<uuid:public_id>/erase", methods=["GET", "POST"])
 @requires("people.erase", again=always)
 def user(public_id: UUID) -> Answer:
-    """A user: what erasing would change, and the typed yes."""
+    """Show the effect of erasing a user, and erase them once their email address is typed."""
     return _page(ErasedKind.USER, public_id)
 
 
 @blueprint.route("/staff/<uuid:public_id>/erase", methods=["GET", "POST"])
 @requires("people.erase", again=always)
 def staff(public_id: UUID) -> Answer:
-    """A member of staff: the same."""
+    """Show the effect of erasing a staff member, and erase them after the same confirmation."""
     return _page(ErasedKind.STAFF, public_id)
 
 
 @blueprint.post("/settings/people/<uuid:public_id>/erase/continue")
 @requires("people.erase")
 def continue_user(public_id: UUID) -> Answer:
-    """Begin the rest of an erasure that ended before its time."""
+    """Resume the erasure of a user that ended early."""
     return _continue(ErasedKind.USER, public_id)
 
 
 @blueprint.post("/staff/<uuid:public_id>/erase/continue")
 @requires("people.erase")
 def continue_staff(public_id: UUID) -> Answer:
-    """The same for a member of staff."""
+    """Resume the erasure of a staff member that ended early."""
     return _continue(ErasedKind.STAFF, public_id)
 
 
@@ -91,7 +91,7 @@ def _page(kind: ErasedKind, public_id: UUID) -> Answer:
         seen=seen,
         changes=in_words(seen.rows),
         person=person,
-        mentions={str(n): places_in_words(each) for n, each in enumerate(seen.mentions)},
+        mentions={str(n): places_in_words(mention) for n, mention in enumerate(seen.mentions)},
         last_day=day_of(utcnow() + timedelta(days=days_kept())),
     )
     return html, status_of(form)
@@ -100,7 +100,7 @@ def _page(kind: ErasedKind, public_id: UUID) -> Answer:
 def _progress(kind: ErasedKind, public_id: UUID) -> str:
     row = erasing.find(kind, public_id)
     erasure = find_erasure(session(), kind, row.id)
-    assert erasure is not None  # noqa: S101 - rows of it are never removed
+    assert erasure is not None  # noqa: S101 - its rows are never deleted
     is_stuck = erasing.is_stuck(erasure)
     task = None
     if erasure.finished_at is None and not is_stuck and erasure.task_public_id:
@@ -135,8 +135,10 @@ def _common(kind: ErasedKind, row: Any) -> dict[str, object]:
 
 
 class EraseForm(PortalForm):
-    """The texts to look for, and the person's e-mail address, typed: nobody is erased by a
-    slip. `shown` is the version of the person whose names the list has."""
+    """The texts to look for, and the person's email address, typed to prevent a slip.
+
+    `shown`: the version of the person whose names are listed.
+    """
 
     shown = VersionField()
     sought = SelectMultipleField(
@@ -153,19 +155,19 @@ class EraseForm(PortalForm):
 
     @classmethod
     def about(cls, person: KnownPerson, version: int) -> "EraseForm":
-        """Return the form for this person; names are sent by their place in the list."""
+        """Return the form for this person. Names are sent as their places in the list."""
         usual = [str(n) for n, text in enumerate(person.texts) if text in person.usual]
         form = cls(data={"shown": version, "sought": usual})
-        form.sought.choices = [SelectChoice(str(n), each) for n, each in enumerate(person.texts)]
+        form.sought.choices = [SelectChoice(str(n), entry) for n, entry in enumerate(person.texts)]
         return form
 
     def ticked(self, person: KnownPerson) -> list[str]:
-        """Return the names and addresses that are looked for; what is not in the list is not."""
+        """Return the selected names and addresses. Values that are not in the list are ignored."""
         sent = self.sought.data or ()
         return [text for n, text in enumerate(person.texts) if str(n) in sent]
 
 
-# table → one of its rows, many of them
+# table → (words for one row, for many)
 ROWS: Final[Mapping[str, tuple[str, str]]] = {
     "activities": ("timeline entry", "timeline entries"),
     "stock_moves": ("stock move", "stock moves"),
@@ -185,12 +187,12 @@ ROWS: Final[Mapping[str, tuple[str, str]]] = {
 
 
 def in_words(rows: Mapping[str, int]) -> list[str]:
-    """ "12 timeline entries", "1 alert", … in the order of the table above."""
+    """Return "12 timeline entries", "1 alert", and so on, in the order of `ROWS`."""
     return [plural(rows[table], *words) for table, words in ROWS.items() if rows.get(table)]
 
 
 def places_in_words(found: Mention) -> str:
-    """ "3 places, for example “the battery burns” (timeline entry)" """
+    """Return "3 places, for example “the battery burns” (timeline entry)"."""
     whose = "Someone else has this name. " if found.is_shared else ""
     if not found.places:
         none = f"Not in the first {number(MOST_READ)} texts" if found.is_more else "Not in any text"

@@ -1,4 +1,4 @@
-"""The forms about people: set-up, sign-in, invitations, roles, the own account."""
+"""Define the forms about people: setup, sign-in, invitations, roles, tokens, own account."""
 
 from typing import Any, ClassVar, Final
 
@@ -37,7 +37,7 @@ EMAIL_LENGTH: Final = {"email": LONGEST}
 
 
 def looks_like_email(_form: object, field: Any) -> None:
-    """Ask for an address where the text cannot be one."""
+    """Raise `ValidationError` if the text can't be an email address."""
     if len(field.data) > LONGEST or not is_email(tidy_email(field.data)):
         raise ValidationError("Enter an email address, such as ana@example.com")
 
@@ -73,7 +73,7 @@ def _new_password(label: str) -> PasswordField:
 
 
 def _will_do(form: Any, field: Any) -> None:
-    """Say at once, beside what other fields lack, what is wrong with a new password."""
+    """Validate a new password here, so that its error appears along with other fields' errors."""
     try:
         passwords.check(field.data, form.own_address)
     except Refusal as refusal:
@@ -89,15 +89,13 @@ def _role() -> RadioField:
 
 
 class SignInForm(PortalForm):
-    """An address and a password."""
-
     lengths: ClassVar[dict[str, int]] = EMAIL_LENGTH
     email = _email("username")
     password = _password("Password", "Enter your password")
 
 
 class ZonedForm(PortalForm):
-    """A form that asks for the time zone; a script offers the browser's."""
+    """A form with a time zone. A script offers the browser's."""
 
     time_zone = SelectField(
         "Time zone",
@@ -111,7 +109,7 @@ class ZonedForm(PortalForm):
 
 
 class SetUpForm(ZonedForm):
-    """The first administrator."""
+    """The form that creates the first administrator."""
 
     lengths: ClassVar[dict[str, int]] = EMAIL_LENGTH
     name = _name()
@@ -120,12 +118,12 @@ class SetUpForm(ZonedForm):
 
     @property
     def own_address(self) -> str:
-        """Return what the password may not consist of."""
+        """Return the address, which the password must not consist of."""
         return tidy_email(self.email.data or "")
 
 
 class JoinForm(ZonedForm):
-    """An invited person's name and password; the address is the invitation's."""
+    """An invited person's name and password. The address is the invitation's."""
 
     own_address = ""
     name = _name()
@@ -133,7 +131,7 @@ class JoinForm(ZonedForm):
 
 
 class NewPasswordForm(PortalForm):
-    """A new password in the place of a lost one; the address is the link's."""
+    """A new password that replaces a lost one. The address is the link's."""
 
     own_address = ""
     password = _new_password("New password")
@@ -155,7 +153,7 @@ class InvitationForm(PortalForm):
 
 
 class RoleForm(PortalForm):
-    """Somebody's role; `version` is the person's as the form showed them."""
+    """A person's role. `version`: the person's version when the form was shown."""
 
     role = _role()
     version = VersionField()
@@ -171,24 +169,24 @@ def _lasts(**more: Any) -> RadioField:
 
 
 class MoveEndForm(PortalForm):
-    """When a token ends, counted from now."""
+    """The end of a token, counted from now."""
 
     lasts = _lasts()
 
     @property
     def days(self) -> int | None:
-        """Return how many days it works; None where it has no end."""
+        """Return the number of days that the token works, or None if it has no end."""
         return None if self.lasts.data == NEVER else int(self.lasts.data)
 
 
 class RevokeForm(PortalForm):
-    """Whether a program's webhooks are turned off with its token."""
+    """The choice to turn off a program's webhooks along with its token."""
 
     turn_off = BooleanField("Turn off its webhooks")
 
 
 class TokenForm(MoveEndForm):
-    """A program's name, and what its token may do."""
+    """A program's name, and the permissions of its token."""
 
     lengths: ClassVar[dict[str, int]] = {"name": tokens.LONGEST_NAME}
     name = StringField(
@@ -205,14 +203,14 @@ class TokenForm(MoveEndForm):
 
 
 class ConfirmationForm(PortalForm):
-    """The own password once more. `kept`: the form that waits for it, sealed."""
+    """The person's own password, once more. `kept`: the form that waits for it, sealed."""
 
     own_password = _password("Password", "Enter your password")
     kept = HiddenField()
 
 
 class DetailsForm(PortalForm):
-    """Name and time zone of the own account."""
+    """The name and time zone of the person's own account."""
 
     name = _name()
     time_zone = SelectField(
@@ -222,7 +220,7 @@ class DetailsForm(PortalForm):
 
 
 class PasswordForm(PortalForm):
-    """A new password for the own account."""
+    """A new password for the person's own account."""
 
     own_address = ""
     current_password = _password("Current password", "Enter your current password")
@@ -230,12 +228,12 @@ class PasswordForm(PortalForm):
 
 
 def zone_choices(portal_zone: str) -> dict[str, dict[str, str]]:
-    """The time zones of a person: the portal's, or one of all."""
+    """Return the time zones for a person: the portal's, or any other."""
     return {"This portal": {"": f"Same as the portal ({portal_zone})"}, **all_zones()}
 
 
 def all_zones() -> dict[str, dict[str, str]]:
-    """The time zones by region, each by its city: "Vienna", "Buenos Aires, Argentina"."""
+    """Return {region: {zone: city}}, with cities such as "Vienna" or "Buenos Aires, Argentina"."""
     groups = dict[str, dict[str, str]]()
     for zone in time_zones():
         region, _, place = zone.partition("/")

@@ -1,4 +1,4 @@
-"""Settings → Users: invitations, whose link its maker sees for a quarter of an hour."""
+"""Serve invitations under Settings → Users. Their maker sees the link for 15 minutes."""
 
 from uuid import UUID
 
@@ -23,7 +23,7 @@ Answer = str | Response | tuple[str, int]
 
 @blueprint.errorhandler(InvitationOver)
 def over(error: InvitationOver) -> Response:
-    """Say on the list of users what became of it."""
+    """Redirect to the list of users with the reason."""
     flash(error.sentence, "info")
     return redirect(url_for("people.index"))
 
@@ -38,7 +38,7 @@ def new() -> Answer:
 @blueprint.post("/invite")
 @requires("people.manage", again=always)
 def invite() -> Answer:
-    """Store the invitation; its page shows the link."""
+    """Store the invitation. Its page shows the link."""
     form = InvitationForm()
     if not form.validate():
         return _form_page(form), 400
@@ -61,7 +61,7 @@ def invite() -> Answer:
 @blueprint.get("/invitations/<uuid:public_id>")
 @requires("people.manage", again=always)
 def show(public_id: UUID) -> Answer:
-    """One invitation, with its link while this person may see it."""
+    """Show an invitation, with its link while this person can see it."""
     found = invitations.invitation(actor(), public_id)
     name = ROLE_NAMES[Role(found.role)]
     values = {"invitation": found, "role_name": name, "sends": mails.is_on()}
@@ -72,7 +72,7 @@ def show(public_id: UUID) -> Answer:
 @blueprint.post("/invitations/<uuid:public_id>/copied")
 @requires("people.manage")
 def copied(public_id: UUID) -> Answer:
-    """Show the link no more: it was copied."""
+    """Hide the link after it was copied."""
     invitations.hide(actor(), public_id)
     flash("Link hidden. It works for 7 days.", "success")
     return redirect(url_for("people.index"))
@@ -81,7 +81,7 @@ def copied(public_id: UUID) -> Answer:
 @blueprint.post("/invitations/<uuid:public_id>/send")
 @requires("people.manage", again=always)
 def send(public_id: UUID) -> Answer:
-    """Send the link to the invited person."""
+    """Email the link to the invited person."""
     with refusals_flashed("warning"):
         flash(sending(invitations.send(actor(), public_id)), "success")
     return redirect(url_for("invitations.show", public_id=public_id))
@@ -90,7 +90,7 @@ def send(public_id: UUID) -> Answer:
 @blueprint.post("/invitations/<uuid:public_id>/renew")
 @requires("people.manage", again=always)
 def renew(public_id: UUID) -> Answer:
-    """Make a new link; the one before is dead."""
+    """Create a new link. The previous one stops working."""
     invitations.renew(actor(), public_id)
     flash("New link created. The old one no longer works.", "success")
     return redirect(url_for("invitations.show", public_id=public_id))
@@ -99,14 +99,14 @@ def renew(public_id: UUID) -> Answer:
 @blueprint.post("/invitations/<uuid:public_id>/cancel")
 @requires("people.manage", again=always)
 def cancel(public_id: UUID) -> Answer:
-    """Take the invitation back."""
+    """Cancel the invitation. Its link stops working."""
     invitations.cancel(actor(), public_id)
     flash("Invitation canceled. Its link no longer works.", "success")
     return redirect(url_for("people.index"))
 
 
 def sending(address: str) -> str:
-    """What is said once a link is to be sent there."""
+    """Return the message to show once a link is being sent to this address."""
     if mails.is_mailbox():
         return f"The email to {address} is under Settings → Email."
     return f"We’re sending the link to {address}. If it doesn’t arrive, check System."

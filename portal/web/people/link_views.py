@@ -1,5 +1,7 @@
-"""The pages behind one-time links: the first set-up, invitations, new passwords; and where one asks
-for a link. Only POST uses a link up."""
+"""Serve the pages behind one-time links, and the form to request one.
+
+The links are for setup, invitations, and new passwords. Only POST uses up a link.
+"""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -41,7 +43,7 @@ Answer = Response | tuple[str, int] | tuple[str, int, dict[str, str]]
 @blueprint.errorhandler(DeadLink)
 @new_passwords_blueprint.errorhandler(DeadLink)
 def dead(_refusal: DeadLink) -> tuple[str, int]:
-    """Say that the link works no more."""
+    """Say that the link no longer works."""
     may_ask = request.blueprint == new_passwords_blueprint.name and mails.is_on()
     return render_template("people/dead_link.html", may_ask=may_ask), DeadLink.status
 
@@ -49,14 +51,14 @@ def dead(_refusal: DeadLink) -> tuple[str, int]:
 @blueprint.get("/setup")
 @requires(PUBLIC)
 def setup() -> Answer:
-    """Show the form that makes the first administrator."""
+    """Show the form that creates the first administrator."""
     return _setup_page(SetUpForm(), 200)
 
 
 @blueprint.post("/setup")
 @requires(PUBLIC)
 def set_up() -> Answer:
-    """Make the first administrator, and sign them in."""
+    """Create the first administrator, and sign them in."""
     form = SetUpForm()
 
     def use() -> Admission | None:
@@ -69,14 +71,14 @@ def set_up() -> Answer:
 @blueprint.get("/invitation")
 @requires(PUBLIC)
 def invitation() -> Answer:
-    """Show the form with which an invited person joins."""
+    """Show the form to accept an invitation."""
     return _invitation_page(JoinForm(), 200)
 
 
 @blueprint.post("/invitation")
 @requires(PUBLIC)
 def accept() -> Answer:
-    """Make the invited person a user, and sign them in."""
+    """Turn the invited person into a user, and sign them in."""
     form = JoinForm()
     form.own_address = one_time_links.issued(LinkKind.INVITE, _token()).email or ""
 
@@ -90,7 +92,7 @@ def accept() -> Answer:
 @new_passwords_blueprint.get("/settings/people/<uuid:public_id>/new-password")
 @requires("people.manage", again=always)
 def show(public_id: UUID) -> str:
-    """Show the link for this person while its maker may see it, and how to make one."""
+    """Show the person's link while its maker can see it, and the button to create one."""
     person, offer = accounts.person(public_id), password_resets.offered(actor(), public_id)
     values = {"person": person, "offer": offer, "sends": mails.is_on()}
     values["is_mailbox"] = mails.is_mailbox()
@@ -100,7 +102,7 @@ def show(public_id: UUID) -> str:
 @new_passwords_blueprint.post("/settings/people/<uuid:public_id>/new-password")
 @requires("people.manage", again=always)
 def offer(public_id: UUID) -> Response:
-    """Make a link; one that was made before is dead."""
+    """Create a link. A previous one stops working."""
     then = "people.show"
     with refusals_flashed("warning"):
         password_resets.offer(actor(), public_id)
@@ -111,7 +113,7 @@ def offer(public_id: UUID) -> Response:
 @new_passwords_blueprint.post("/settings/people/<uuid:public_id>/new-password/copied")
 @requires("people.manage")
 def copied(public_id: UUID) -> Response:
-    """Show the link no more: it was copied."""
+    """Hide the link after it was copied."""
     password_resets.hide(actor(), public_id)
     flash("Link hidden. It works once within 24 hours.", "success")
     return redirect(url_for("people.show", public_id=public_id))
@@ -120,7 +122,7 @@ def copied(public_id: UUID) -> Response:
 @new_passwords_blueprint.post("/settings/people/<uuid:public_id>/new-password/send")
 @requires("people.manage", again=always)
 def send(public_id: UUID) -> Response:
-    """Send the link to the person whom it is for."""
+    """Email the link to its person."""
     with refusals_flashed("warning"):
         flash(sending(password_resets.send(actor(), public_id)), "success")
     return redirect(url_for("new_passwords.show", public_id=public_id))
@@ -151,14 +153,14 @@ def save() -> Answer:
 @new_passwords_blueprint.get("/forgot-password")
 @requires(PUBLIC)
 def forgotten() -> Answer:
-    """Ask for the address to which a link is sent."""
+    """Ask for the address to send a link to."""
     return _forgotten_page(ForgottenForm(), 200)
 
 
 @new_passwords_blueprint.post("/forgot-password")
 @requires(PUBLIC)
 def ask() -> Answer:
-    """Have a link sent, if there is such an account; every address gets the same answer."""
+    """Request a link for the address. The response is the same with or without an account."""
     form = ForgottenForm()
     if not mails.is_on() or not form.validate():
         return _forgotten_page(form, 400)
@@ -174,7 +176,7 @@ def ask() -> Answer:
 @new_passwords_blueprint.get("/forgot-password/sent")
 @requires(PUBLIC)
 def asked() -> str:
-    """Say that a link is on its way, if there is such an account."""
+    """Say that a link is on its way, if the account exists."""
     if not mails.is_on():
         abort(404)
     return render_template("people/forgotten_sent.html", is_mailbox=mails.is_mailbox())
@@ -204,7 +206,7 @@ def _use_up(
     page: Callable[[Form, int], Answer],
     welcome: str,
 ) -> Answer:
-    """Sign in whom the link lets in; a form that was sent twice leads to the sign-in."""
+    """Use up the link and sign in its person. A form that is sent twice leads to sign-in."""
     if not form.validate():
         return page(form, 400)
     try:

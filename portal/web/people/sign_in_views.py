@@ -1,10 +1,9 @@
-"""Sign in, sign out, and confirm it is you: the password is asked for again before people, keys,
-tokens and secrets.
+"""Sign in, sign out, and ask for the password again before people, keys, tokens, and secrets.
 
-A view says by `@requires(…, again=…)` that it is one of these. Whoever opens its address is asked
-on a page of its own, which leads back. Whoever sends its form is asked in between: what they typed
-waits sealed in the page, for them alone, and goes on in the same request as the password. A file
-would not wait: no such view takes one.
+A view opts in with `@requires(…, again=…)`. A request for its page redirects to a page that asks
+for the password and leads back. A submitted form is not lost: it waits sealed in the page that
+asks, readable only for this person, and continues in the same request as the password. A file can't
+wait, so no such view takes one.
 """
 
 import json
@@ -42,7 +41,7 @@ confirmations_blueprint = Blueprint("confirmations", __name__)
 Answer = Response | tuple[str, int] | tuple[str, int, dict[str, str]]
 Sent = ImmutableMultiDict[str, str]
 
-# What is in the page's own form and not in the one that waits.
+# Fields of the page's own form that don't belong to the waiting form.
 OUR_OWN: Final = frozenset({"csrf_token", "own_password", "kept"})
 TOO_LONG: Final = "This page has expired. Your entries weren’t saved. Go back and enter them again."
 
@@ -50,7 +49,7 @@ TOO_LONG: Final = "This page has expired. Your entries weren’t saved. Go back 
 @blueprint.route("/sign-in", methods=["GET", "POST"])
 @requires(PUBLIC)
 def sign_in() -> Answer:
-    """Sign in. `next` in the address: where to go on afterwards, on this portal only."""
+    """Sign in. `next` in the URL: the path to continue at, on this portal only."""
     onward = local_path(request.args.get("next"))
     if current_user.is_authenticated:
         return redirect(onward)
@@ -77,7 +76,7 @@ def sign_in() -> Answer:
 @blueprint.post("/sign-out")
 @requires("account.edit")
 def sign_out() -> Response:
-    """End this session, and whatever copy of its cookie there may be."""
+    """End this session, including all copies of its cookie."""
     access.end()
     flash("You’re signed out.", "success")
     return redirect(url_for("auth.sign_in"))
@@ -94,7 +93,7 @@ def _page(form: SignInForm, status: int) -> tuple[str, int]:
 @confirmations_blueprint.get("/confirm")
 @requires("account.edit")
 def ask() -> Answer:
-    """Ask for the password. `next` in the address: where to continue, on this portal only."""
+    """Ask for the password. `next` in the URL: the path to continue at, on this portal only."""
     if current_user.is_confirmed:
         return redirect(_onward())
     return _question(ConfirmationForm(formdata=None), 200)
@@ -103,13 +102,13 @@ def ask() -> Answer:
 @confirmations_blueprint.post("/confirm")
 @requires("account.edit", again=always)
 def confirm() -> Answer:
-    """Lead back to where the person was: the answer was right."""
+    """Redirect back after the password was correct."""
     return redirect(_onward())
 
 
 @confirmations_blueprint.before_app_request
 def ask_again() -> Answer | None:
-    """Let nobody through who was not asked for a while, and lose nothing that was typed."""
+    """Ask for the password if the last time is too long ago, and keep the submitted form."""
     asks = condition_of(request.endpoint or "")
     if asks is None:
         return None
@@ -126,7 +125,7 @@ def ask_again() -> Answer | None:
 
 
 def _checked(form: ConfirmationForm) -> Answer | None:
-    """Check the password; where it is wrong, ask once more."""
+    """Check the password, and ask again if it is wrong. Return None if it is correct."""
     if not form.validate():
         return _question(form, 400)
     try:
@@ -157,7 +156,7 @@ def _sealed() -> str:
 
 
 def _opened(form: ConfirmationForm) -> Sent:
-    """The form that waited. Raises a `Refusal` when it is too old, or another address's."""
+    """Return the form that waited. Raises `Refusal` if it is too old or from another URL."""
     text = vault.open_typed(current_user.user_id, typed(form.kept))
     try:
         here, sent = json.loads(text or "")

@@ -1,4 +1,4 @@
-"""Settings → API: the tokens of programs."""
+"""Serve Settings → API: the tokens of programs."""
 
 from uuid import UUID
 
@@ -25,10 +25,9 @@ Answer = str | Response | tuple[str, int]
 @blueprint.get("")
 @requires(tokens.PERMISSION)
 def index() -> str:
-    """List the tokens."""
     return render_template(
         "people/tokens.html",
-        tokens=[(each, TOKEN[tokens.state_of(each)]) for each in tokens.listing()],
+        tokens=[(token, TOKEN[tokens.state_of(token)]) for token in tokens.listing()],
         role_names=ROLE_NAMES,
     )
 
@@ -36,7 +35,7 @@ def index() -> str:
 @blueprint.route("/new", methods=["GET", "POST"])
 @requires(tokens.PERMISSION, again=always)
 def new() -> Answer:
-    """Make a token, and show it in the answer to the form alone."""
+    """Create a token, and show it only in the response to the form."""
     form = TokenForm()
     if form.validate_on_submit():
         made: list[str] = []
@@ -59,14 +58,13 @@ def new() -> Answer:
 @blueprint.get("/<uuid:public_id>")
 @requires(tokens.PERMISSION)
 def show(public_id: UUID) -> Answer:
-    """Show one token."""
     return _page(public_id, MoveEndForm())
 
 
 @blueprint.post("/<uuid:public_id>/end")
 @requires(tokens.PERMISSION, again=always)
 def move_end(public_id: UUID) -> Answer:
-    """Have it end at another time."""
+    """Change the time at which the token ends."""
     form = MoveEndForm()
     if form.validate():
         with refusals_in(form):
@@ -79,7 +77,7 @@ def move_end(public_id: UUID) -> Answer:
 @blueprint.route("/<uuid:public_id>/revoke", methods=["GET", "POST"])
 @requires(tokens.PERMISSION, again=posted)
 def revoke(public_id: UUID) -> Answer:
-    """Ask, then revoke it, and turn its webhooks off where that is wanted."""
+    """Confirm, then revoke the token, and turn off its webhooks if that is selected."""
     form = RevokeForm()
     if form.validate_on_submit():
         name = revocation.revoke(actor(), public_id, turns_off=bool(form.turn_off.data))

@@ -1,4 +1,4 @@
-"""Settings → Users: who there is, their roles, and whether they may sign in."""
+"""Serve Settings → Users: the list, roles, and disabled users."""
 
 from uuid import UUID
 
@@ -22,7 +22,7 @@ Answer = str | Response | tuple[str, int]
 @blueprint.get("")
 @requires("people.manage")
 def index() -> Answer:
-    """Everybody, and the invitations that nobody has accepted yet."""
+    """List all users and the open invitations."""
     return render_template(
         "people/index.html",
         everybody=accounts.listing(),
@@ -34,14 +34,13 @@ def index() -> Answer:
 @blueprint.get("/<uuid:public_id>")
 @requires("people.manage")
 def show(public_id: UUID) -> Answer:
-    """One person."""
     return _page(public_id)
 
 
 @blueprint.post("/<uuid:public_id>/role")
 @requires("people.manage", again=always)
 def role(public_id: UUID) -> Answer:
-    """Give the person another role."""
+    """Change the person's role."""
     form = RoleForm()
     if goes_on_editing() or not form.validate():
         return _page(public_id, form), status_of(form)
@@ -60,7 +59,7 @@ def role(public_id: UUID) -> Answer:
 @blueprint.post("/<uuid:public_id>/disable")
 @requires("people.manage", again=always)
 def disable(public_id: UUID) -> Answer:
-    """Keep the person out; their sessions end at once."""
+    """Disable the person, and end their sessions at once."""
     form = _form(accounts.person(public_id))
     with refusals_in(form):
         accounts.disable(actor(), public_id)
@@ -73,7 +72,7 @@ def disable(public_id: UUID) -> Answer:
 @blueprint.post("/<uuid:public_id>/enable")
 @requires("people.manage", again=always)
 def enable(public_id: UUID) -> Answer:
-    """Let the person in again."""
+    """Let the person sign in again."""
     accounts.enable(actor(), public_id)
     flash(f"{accounts.person(public_id).name} can sign in again.", "success")
     return redirect(url_for("people.show", public_id=public_id))

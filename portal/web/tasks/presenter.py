@@ -35,7 +35,7 @@ class TaskWords:
     make the task incomplete. `finished` and `undone` (for one row, for more) make the headline for
     them. `after`: (label, URL) of pages to open once the task has ended or waits for an answer.
     `rows`: the word for one row and for more. `note`: shown until the first row is done.
-    `import_step`: the step of an import that it is. `unit`: the unit of progress if it does not
+    `import_step`: its step in an import, or 0. `unit`: the unit of progress if it does not
     count rows. `succeeded`: the sentence that replaces the row count at the end, if not blank.
     `under`: the path of the page that it belongs under, if not the register's.
     """
