@@ -1,4 +1,4 @@
-// Copy buttons appear only where copying can work.
+// Shows copy buttons only where copying works.
 
 async function copy(button) {
   const source = document.getElementById(button.dataset.copy);

@@ -1,4 +1,4 @@
-// A time that is chosen and one that is typed never contradict each other: the last one counts.
+// Keeps a chosen time and a typed one from contradicting each other. The last one wins.
 
 export function dueChoice(pills) {
   const typed = pills.parentElement.querySelector("input[type=datetime-local]");
@@ -11,7 +11,7 @@ export function dueChoice(pills) {
       typed.value = "";
       return;
     }
-    // A date that is typed alone, without its time, would not be sent.
+    // A date without a time would not be sent, so fill in both.
     typed.value ||= last;
     typed.focus();
   });

@@ -1,4 +1,4 @@
-// Takes the reader to the error summary, and from its links into the control itself.
+// Moves the focus to the error summary, and from its links to the control itself.
 
 export function focusFirst(root) {
   const summary = root.querySelector("[data-focus-first]");

@@ -1,5 +1,5 @@
-// A press that changes one row, or one part of a page: the form is sent without leaving the page, and
-// what comes of it is followed where it was pressed. Whatever cannot be done so, the browser does.
+// Sends a form that changes one row, or one part of a page, without leaving the page, and follows
+// the result there. If that is not possible, the browser submits the form.
 import { live } from "./live.js";
 
 async function send(form) {
@@ -13,7 +13,7 @@ async function send(form) {
 }
 
 function follow(region, { live: url, place }) {
-  history.replaceState(null, "", place); // loaded again, the page shows the same
+  history.replaceState(null, "", place); // a reload shows the same page
   region.dataset.liveUrl = url;
   live(region, 0);
 }

@@ -1,5 +1,6 @@
-// Follows something that changes: fetches {html, stop, announce} from data-live-url, at first every
-// second, then less often up to every ten. Rests while the tab is hidden. Says why when it ends early.
+// Follows a part that changes. Polls {html, stop, announce} from data-live-url, at first every
+// second, then less often, up to every ten seconds. Pauses while the tab is hidden. Tells why if it
+// ends early.
 import { showCopyButtons } from "./copy.js";
 
 const FIRST_MS = 1_000;
@@ -12,12 +13,12 @@ const OVER = {
 };
 const OTHERWISE = "This page has stopped updating.";
 
-// Each answer has tokens of its own; the earlier ones are as good.
+// Each response has new tokens. The earlier ones still work, so ignore them in comparisons.
 const TOKENS = /name="(?:csrf_token|once)" value="[^"]*"/g;
 const HOLD_MS = 50;
 const LONGEST_HOLD_MS = 5_000;
 
-// A button that is replaced between press and release is never clicked.
+// A button that is replaced between press and release gets no click.
 let pressed = false;
 addEventListener("pointerdown", () => { pressed = true; }, true);
 ["pointerup", "pointercancel"].forEach((each) => addEventListener(each, () => setTimeout(() => { pressed = false; }), true));
@@ -28,7 +29,7 @@ async function released() {
   }
 }
 
-// Between the rows of a table nothing else may stand.
+// A table allows no other elements between its rows.
 const outside = (region) => region.closest("table") ?? region;
 
 function speaker(after) {
@@ -48,20 +49,20 @@ function show(region, html) {
   region.innerHTML = html;
   region.querySelectorAll("[type=checkbox]").forEach((box) => { box.checked ||= ticked.includes(box.value); });
   region.dataset.shown = words;
-  // What was unfolded stays so, if its summary has an id.
+  // Keep open parts open, if their summary has an id.
   opened.forEach((id) => { if (id) document.getElementById(id)?.parentElement.setAttribute("open", ""); });
   showCopyButtons(region);
   if (focused) refocus(region, focused);
 }
 
-// What was pressed may be gone: what says how it stands gets the focus in its place.
+// If the pressed control is gone, focus the element that shows the state instead.
 function refocus(region, focused) {
   if (region.contains(focused)) return;
   const same = focused.id ? document.getElementById(focused.id) : null;
   (same ?? region.querySelector("[data-keeps-focus]"))?.focus({ preventScroll: true });
 }
 
-// What was there stays: it is what the person knew last.
+// Keep the old content, because it is the last known state.
 function end(region, words) {
   const notice = document.createElement("p");
   notice.className = "notice notice-warning";
@@ -76,7 +77,7 @@ function end(region, words) {
 
 async function ask(url) {
   const answer = await fetch(url, { headers: { Accept: "application/json" }, redirect: "manual" });
-  // Only the door redirects, and it does so for whoever is not signed in.
+  // Only the sign-in check redirects, so the person is not signed in.
   if (answer.type === "opaqueredirect") return { stop: true, over: OVER.redirect };
   if (answer.status >= 400 && answer.status < 500) return { stop: true, over: OVER[answer.status] ?? OTHERWISE };
   if (!answer.ok) throw new Error(`answered ${answer.status}`);
@@ -101,7 +102,7 @@ export function live(region, first = FIRST_MS) {
       say(news.over ?? news.announce);
       ended = Boolean(news.stop);
     } catch {
-      // The portal may be restarting: ask again later.
+      // The portal may be restarting, so poll again later.
     }
     asking = false;
     pause = Math.min(Math.max(pause * SLOWER, FIRST_MS), LAST_MS);

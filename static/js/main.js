@@ -1,4 +1,4 @@
-// Every behaviour is one module that finds its own elements by data attributes. Pages work without.
+// Each behavior is a module that finds its elements by data attributes. Pages work without scripts.
 import { focusFirst } from "./error_focus.js";
 import { guardForms } from "./once.js";
 import { selectAll } from "./select_all.js";

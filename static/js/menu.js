@@ -1,4 +1,4 @@
-// The account menu is a <details>; this only closes it on Escape and on a press elsewhere.
+// Closes the account menu, a <details>, on Escape and on a click elsewhere.
 
 export function menus(menu) {
   document.addEventListener("click", (event) => {

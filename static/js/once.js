@@ -1,7 +1,7 @@
-// A second press on the same button does nothing. The server's `once` is what counts; this only
-// spares people the wait. Nothing is really disabled: the focus stays, the button's value is sent.
+// Ignores a second click on the same button. Only the server's `once` is reliable. This just saves
+// people the wait. The button is not disabled, so it keeps the focus and its value is sent.
 
-const GIVE_UP_MS = 10_000; // a stopped or failed request leaves the page: let it be sent again
+const GIVE_UP_MS = 10_000; // if a request fails or is stopped, the page stays, so allow a retry
 
 function release(form) {
   delete form.dataset.sent;
@@ -21,6 +21,6 @@ export function guardForms(root) {
     if (form.dataset.sent) event.preventDefault();
     else hold(form, event.submitter);
   });
-  // Back from the next page, the browser may show this one as it was left.
+  // After Back, the browser can show this page as it was left.
   window.addEventListener("pageshow", () => root.querySelectorAll("form[data-sent]").forEach(release));
 }

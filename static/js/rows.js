@@ -1,4 +1,4 @@
-// Adds and removes rows of fields in place; without scripts the same buttons ask the server.
+// Adds and removes rows of fields in place. Without scripts, the same buttons ask the server.
 
 const NUMBERED = /__row__/g;
 
@@ -28,10 +28,10 @@ const numberOf = (control) => Number(/-(\d+)-/.exec(control.name)?.[1] ?? -1);
 export function rows(root) {
   const list = root.querySelector("[data-rows-list]");
   const templates = [...root.querySelectorAll("[data-rows-template]")];
-  // Where rows differ, a choice says which one is added.
+  // If rows differ, a choice selects the kind to add.
   const choice = root.querySelector("[data-rows-choice]");
   const add = root.querySelector("[data-rows-add]");
-  // The fold around them says how many there are.
+  // The fold around the rows shows their number.
   const counter = root.closest("details")?.querySelector("[data-rows-count]");
   const count = () => {
     if (!counter) return;
@@ -40,7 +40,7 @@ export function rows(root) {
     const words = many === 1 ? dataset.rowsOne : dataset.rowsMany;
     counter.textContent = many ? `${many} ${words}` : dataset.rowsNone;
   };
-  // Numbers only grow: a removed row leaves a gap, which the server accepts.
+  // Numbers only grow. A removed row leaves a gap, which the server accepts.
   let next = 1 + Math.max(-1, ...[...list.querySelectorAll("[name]")].map(numberOf));
 
   add.addEventListener("click", (event) => {

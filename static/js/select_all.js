@@ -1,5 +1,5 @@
-// Select all, per group and altogether, with a live counter: "5 of 21 selected". Where rows are ticked,
-// what can be done with them appears with the first tick.
+// Selects all, per group and in total, with a live counter: "5 of 21 selected". Actions on selected
+// rows appear with the first one.
 
 const boxesIn = (root) => [...root.querySelectorAll("input[type=checkbox][name]:not([data-uncounted])")];
 const allChosen = (boxes) => boxes.length > 0 && boxes.every((box) => box.checked);

@@ -1,4 +1,4 @@
-// On a telephone tabs are moved sideways: the open one is moved to where it is seen.
+// Scrolls tabs sideways on a phone, so that the current one is visible.
 
 export function showOpenTab(list) {
   const open = list.querySelector("[aria-current]");

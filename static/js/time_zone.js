@@ -1,4 +1,4 @@
-// Offers the time zone of the browser where nobody has chosen one yet.
+// Offers the browser's time zone if none is chosen yet.
 
 export function offerTimeZone(select) {
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;

@@ -74,8 +74,7 @@ def _fit(word: str, among: Sequence[str]) -> int:
 
 
 def _are_alike(word: str, other: str) -> bool:
-    """Return whether one begins with the other: "cert" and "certificate", "timeouts" and
-    "timeout"."""
+    """Return whether one begins with the other, such as "cert" and "certificate"."""
     if len(word) < len(other):
         return len(word) >= SHORTEST_STEM and other.startswith(word)
     is_ending = len(word) - len(other) <= LONGEST_ENDING and len(other) > SHORTEST_STEM
