@@ -1,4 +1,4 @@
-"""Allocate, revoke, check out and check in: the verbs that say who has an asset."""
+"""Allocate, revoke, reassign, check out, and check in assets."""
 
 from datetime import datetime
 from typing import Any
@@ -27,7 +27,7 @@ from portal.services.core.unit_of_work import writing
 
 
 def allocate(actor: Actor, asset_id: int, *, staff_id: int | None, note: str = "") -> None:
-    """Give the asset to a person until it is revoked (asset.allocated)."""
+    """Allocate the asset to a person until it is revoked (asset.allocated)."""
     refuse_long(note=note)
 
     def make(current: Session, asset: Asset) -> Assignment:
@@ -50,7 +50,7 @@ def revoke(
     reason: str = "",
     note: str = "",
 ) -> None:
-    """Take back what was allocated (asset.revoked)."""
+    """End an allocation (asset.revoked)."""
     refuse_long(note=note, reason=reason)
 
     def make(current: Session, asset: Asset) -> tuple[Asset, Assignment]:
@@ -114,7 +114,7 @@ def check_in(
     location_id: int | None = None,
     note: str = "",
 ) -> None:
-    """Receive what was lent (asset.checked_in)."""
+    """End a checkout (asset.checked_in)."""
     refuse_long(note=note)
 
     def make(current: Session, asset: Asset) -> tuple[Asset, Assignment]:
@@ -130,7 +130,7 @@ def check_in(
 def change_due_date(
     actor: Actor, asset_id: int, *, due_at: datetime | None, note: str = ""
 ) -> bool:
-    """Let a person keep it longer, or ask for it sooner (asset.updated); False if as before."""
+    """Change a checkout's due time (asset.updated); return False if it is unchanged."""
     refuse_long(note=note)
 
     def make(current: Session, asset: Asset) -> Assignment:
@@ -159,7 +159,7 @@ def _end(
 
 def _holding(asset: Asset) -> Assignment:
     holding = open_assignment(asset.id)
-    if holding is None:  # the status says that somebody has it, so somebody does
+    if holding is None:  # the status promises an open assignment
         raise RuntimeError(f"Asset {asset.id} is {asset.status}, but nobody has it")
     return holding
 
@@ -174,7 +174,7 @@ def _in_future(asset: Asset, due_at: datetime | None) -> datetime:
 
 
 def active_staff(current: Session, staff_id: int | None, *, field: str = "staff_id") -> Staff:
-    """Return the person who is to have the asset, kept from leaving until this transaction ends."""
+    """Return the active person, locked so that they stay active until this transaction ends."""
     if staff_id is None:
         raise Refusal("Choose a person", field=field)
     shared = {"read": True, "key_share": True}
@@ -187,7 +187,7 @@ def active_staff(current: Session, staff_id: int | None, *, field: str = "staff_
 
 
 def chosen_location(current: Session, location_id: int | None) -> Location | None:
-    """Return the location, kept from being deleted until this transaction ends."""
+    """Return the location, locked against deletion until this transaction ends."""
     if location_id is None:
         return None
     shared = {"read": True, "key_share": True}
@@ -206,9 +206,9 @@ def refuse_reserved(
     staff: Staff,
     field: str,
 ) -> None:
-    """Refuse a holding from now on that would overlap somebody else's approved reservation.
+    """Refuse an assignment from now on that overlaps someone else's approved reservation.
 
-    Times are told in the zone in which the actor types them.
+    The message gives times in the actor's time zone.
     """
     now = asset.updated_at
     rival = planning_queries.conflict(current, asset.id, now, until, for_staff_id=staff.id)
@@ -233,7 +233,7 @@ def begin(
     note: str,
     due_at: datetime | None = None,
 ) -> Assignment:
-    """Give the person the asset from now on; fulfil their own reservation for this time."""
+    """Assign the asset to the person from now on and fulfill their reservation for this time."""
     now, at = asset.updated_at, asset.location
     assignment = Assignment(
         asset_id=asset.id,
@@ -253,7 +253,7 @@ def begin(
 
 
 def end(asset: Asset, action: Action, condition: str | None = None) -> Assignment | None:
-    """End the holding; the asset's new status is the caller's business."""
+    """End the open assignment, if any. The caller sets the asset's new status."""
     assignment = open_assignment(asset.id)
     if assignment is None:
         return None
@@ -265,7 +265,7 @@ def end(asset: Asset, action: Action, condition: str | None = None) -> Assignmen
 
 
 def end_if_held(asset: Asset, action: Action) -> dict[str, Any]:
-    """End the holding that there may be; return what the closing event tells of it."""
+    """End the open assignment, if any, and return its facts for the closing event."""
     ended = end(asset, action)
     return {
         "previous_holder": staff_ref(ended.staff) if ended else None,

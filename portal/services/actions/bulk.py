@@ -1,4 +1,4 @@
-"""One action on many assets: each by the same verb as alone, one event each, one `batch_id`."""
+"""Apply one action to many assets, each with its own event and all with one `batch_id`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -39,7 +39,7 @@ REFUSED: Final = "refused"
 
 @dataclass(frozen=True, slots=True)
 class BulkAsset:
-    """One asset of the selection; `why_not` is why the action is refused now."""
+    """One asset of the selection. `why_not` is the reason if the action is now refused."""
 
     id: int
     asset_tag: str
@@ -48,21 +48,21 @@ class BulkAsset:
 
 
 def preview(action: Action, ids: Sequence[int]) -> list[BulkAsset]:
-    """Return what the action would come to for each of the assets, as they are now."""
+    """Return each asset with the reason, if any, why the action would be refused now."""
     query = select(Asset).where(Asset.id.in_(ids[:MOST_ASSETS])).order_by(Asset.id)
     held = holders(ids[:MOST_ASSETS])
     return [_chosen(action, asset, held.get(asset.id)) for asset in session().scalars(query)]
 
 
 def matching_ids(chosen: AssetFilter) -> list[int]:
-    """Return what the list shows with this filter; one more than `MOST_ASSETS`: too many."""
+    """Return the ids of matching assets, at most one more than `MOST_ASSETS`."""
     return matching(chosen, MOST_ASSETS + 1)
 
 
 def start(actor: Actor, action: Action, ids: Sequence[int], values: Mapping[str, Any]) -> UUID:
-    """Have the action done on all of them; the task's public id, which is the `batch_id`.
+    """Queue the action for these assets; return the task's public id, which is the `batch_id`.
 
-    `values` are plain: text, numbers, dates as text.
+    `values` holds text, numbers, and dates as text.
     """
     if action not in FOR_MANY:
         raise Refusal("You can’t do this with several assets")
@@ -93,7 +93,7 @@ def find(public_id: UUID) -> Task:
 
 
 def place_of(task: Task) -> str:
-    """Return where it moves its assets, while that place exists; blank for any other action."""
+    """Return the name of a transfer's target location, or blank if deleted or not a transfer."""
     if task.params["action"] != Action.TRANSFER:
         return ""
     place = session().get(Location, task.params["values"].get("location_id"))
@@ -101,7 +101,7 @@ def place_of(task: Task) -> str:
 
 
 def results(task: Task, cursor: str | None = None) -> Page[tuple[TaskRow, Asset]]:
-    """Return a page of its assets with what became of each, the refused ones first."""
+    """Return a page of the task's assets with their outcomes, refused ones first."""
     rank = case((TaskRow.outcome == REFUSED, 0), else_=1)
     query = (
         select(TaskRow, Asset, rank)
@@ -169,7 +169,7 @@ def _edit(actor: Actor, asset_id: int, **values: Any) -> bool:
 
 
 def _fields(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what was typed for an edit, as the columns have it; what is blank stays as it is."""
+    """Convert an edit's typed values to column values, leaving out blank ones."""
     fields = {name: value for name, value in values.items() if value not in (None, "")}
     if "warranty_expires" in fields:
         fields["warranty_expires"] = date.fromisoformat(fields["warranty_expires"])
@@ -178,8 +178,8 @@ def _fields(values: Mapping[str, Any]) -> dict[str, Any]:
     return fields
 
 
-# The verb of each action, which takes what was typed by the names of its arguments. What it returns
-# says False where it left all as it was.
+# The verb of each action. It takes the typed values as keyword arguments and returns False if it
+# changed nothing.
 FOR_MANY: Final[Mapping[Action, Callable[..., object]]] = {
     Action.EDIT: _edit,
     **{

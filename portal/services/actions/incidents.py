@@ -1,5 +1,4 @@
-"""Move an asset, report it lost or broken, claim its warranty, dispose of it; and take it back
-into use: received back, repaired, found, restored."""
+"""Transfer assets, report them lost or broken, claim warranty, dispose of them, or undo these."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -48,7 +47,7 @@ class Method(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimValues:
-    """A warranty claim; at the asset's own supplier where none is named."""
+    """A warranty claim. A blank `supplier` means the asset's own."""
 
     problem: str
     supplier: str = ""
@@ -58,15 +57,15 @@ class ClaimValues:
 
     @property
     def remark(self) -> str:
-        """Return all but the note: "No picture. At Northwind. Return number R-17"."""
+        """Return everything except the note: "No picture. At Northwind. Return number R-17"."""
         day = self.expected_back_on
-        said = (
+        parts = (
             self.problem,
             f"At {self.supplier}" if self.supplier else "",
             f"Return number {self.rma_number}" if self.rma_number else "",
             f"Expected back on {day_words(day)}" if day else "",
         )
-        return ". ".join(filter(None, said))
+        return ". ".join(filter(None, parts))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +79,7 @@ class DisposalValues:
 
     @property
     def remark(self) -> str:
-        """Return all but the note: "Sold to Second Life for EUR 180.00"."""
+        """Return everything except the note: "Sold to Second Life for EUR 180.00"."""
         words = self.method.replace("_", " ").capitalize()
         to = f" to {self.recipient}" if self.recipient else ""
         price = f" for {settings().currency} {self.proceeds:,.2f}" if self.proceeds else ""
@@ -90,7 +89,7 @@ class DisposalValues:
 def transfer(
     actor: Actor, asset_id: int, *, location_id: int | None, reason: str = "", note: str = ""
 ) -> None:
-    """Move the asset to another place (asset.transferred); who has it keeps it."""
+    """Move the asset to another location (asset.transferred). Its holder stays the same."""
     refuse_long(note=note, reason=reason)
 
     def make(current: Session, asset: Asset) -> Transfer:
@@ -129,7 +128,7 @@ def report_lost(
     lost_at: datetime | None = None,
     note: str = "",
 ) -> None:
-    """Report it lost (asset.lost): end the holding, cancel what was planned."""
+    """Report it lost (asset.lost), end the assignment, and cancel reservations and maintenance."""
     _refuse_untold("description", description, note)
 
     def make(current: Session, asset: Asset) -> Loss:
@@ -164,7 +163,7 @@ def report_broken(
     broken_at: datetime | None = None,
     note: str = "",
 ) -> None:
-    """Report it broken (asset.broken): end the holding; reservations stay, at risk."""
+    """Report it broken (asset.broken) and end the assignment. Reservations stay, at risk."""
     _refuse_untold("description", description, note)
 
     def make(current: Session, asset: Asset) -> Damage:
@@ -187,7 +186,7 @@ def report_broken(
     transition.perform(actor, asset_id, change)
 
 
-# The verbs that end a holding.
+# The verbs that end an assignment.
 RETURNS: Final[Mapping[Action, Callable[..., None]]] = {
     Action.REVOKE: assignments.revoke,
     Action.CHECK_IN: assignments.check_in,
@@ -203,8 +202,10 @@ def take_back(
     description: str = "",
     **values: Any,
 ) -> None:
-    """End the holding (`action` is one of `RETURNS`), and report broken what needs repair
-    (asset.broken), in one transaction."""
+    """End the assignment and, with `needs_repair`, report the asset broken in one transaction.
+
+    `action` is one of `RETURNS`.
+    """
     with writing():
         RETURNS[action](actor, asset_id, **values)
         if needs_repair:
@@ -212,7 +213,7 @@ def take_back(
 
 
 def send_to_warranty(actor: Actor, asset_id: int, values: ClaimValues) -> None:
-    """Send it to whoever must repair it (asset.warranty): ends the holding."""
+    """Send it out for warranty repair (asset.warranty) and end the assignment."""
     _refuse_untold("problem", values.problem, values.note)
     refuse_long(supplier=values.supplier, rma_number=values.rma_number)
     refuse_odd_year(expected_back_on=values.expected_back_on)
@@ -240,7 +241,7 @@ def send_to_warranty(actor: Actor, asset_id: int, values: ClaimValues) -> None:
 
 
 def liquidate(actor: Actor, asset_id: int, values: DisposalValues) -> None:
-    """Dispose of it for good (asset.liquidated): cancels what was planned."""
+    """Dispose of it (asset.liquidated) and cancel its reservations and maintenance."""
     _refuse_unfit(values)
 
     def make(current: Session, asset: Asset) -> Liquidation:
@@ -302,7 +303,7 @@ def _refuse_unfit(values: DisposalValues) -> None:
     refuse_long(recipient=values.recipient, note=values.note)
 
 
-# What each way back into use ends, and how receivers call that.
+# The incident that each way back into use closes, and its key in the event.
 WAYS_BACK: Final[Mapping[Action, tuple[IncidentKind, str]]] = {
     Action.RECEIVE_BACK: (IncidentKind.WARRANTY, "claim"),
     Action.REPAIR: (IncidentKind.BROKEN, "incident"),
@@ -321,9 +322,9 @@ def come_back(
     cost: Decimal | None = None,
     note: str = "",
 ) -> None:
-    """Take the asset back into use (asset.updated); `action` is one of `WAYS_BACK`.
+    """Return the asset to use (asset.updated). `action` is one of `WAYS_BACK`.
 
-    Who repaired it and for how much is kept with its maintenance.
+    The repair's supplier and cost are kept as completed maintenance.
     """
     refuse_long(note=note, supplier=supplier)
     refuse_all(cost_faults("cost", cost, "cost"))
@@ -347,7 +348,7 @@ def come_back(
 
 
 def undo_liquidation(actor: Actor, asset_id: int, *, note: str = "") -> None:
-    """Give back the status from before a disposal that was a mistake (asset.updated)."""
+    """Restore the status from before a mistaken disposal (asset.updated)."""
     refuse_long(note=note)
 
     def make(current: Session, asset: Asset) -> Incident | None:
@@ -360,9 +361,9 @@ def undo_liquidation(actor: Actor, asset_id: int, *, note: str = "") -> None:
 
 
 def restore(actor: Actor, asset_id: int, *, note: str = "") -> None:
-    """Bring a deleted asset back into the register (asset.updated).
+    """Restore a deleted asset to the register (asset.updated).
 
-    Refused when its tag or serial number has gone to another asset meanwhile.
+    Raises `Refusal` if another asset now has its tag or serial number.
     """
     refuse_long(note=note)
     transition.perform(actor, asset_id, Change(Action.RESTORE, _restore, note=note))
@@ -395,13 +396,13 @@ def _closing(
     return Change(action, make, tell, note=note, remark=remark)
 
 
-# What is over when an asset is fit for use again.
+# The incidents that close when an asset is usable again.
 TROUBLE = (IncidentKind.LOST, IncidentKind.BROKEN, IncidentKind.WARRANTY)
 LASTING_KINDS = (*TROUBLE, IncidentKind.LIQUIDATION)
 
 
 def open_incident(current: Session, asset: Asset, kind: IncidentKind, at: datetime) -> Incident:
-    """Note that it happened; flushed, so that it has its id. Call it before the status moves."""
+    """Record an incident and flush it for its id. Call this before changing the asset's status."""
     incident = Incident(asset_id=asset.id, kind=kind, at=at, status_from=asset.status)
     if kind is IncidentKind.TRANSFER:
         incident.closed_at = at
@@ -411,12 +412,12 @@ def open_incident(current: Session, asset: Asset, kind: IncidentKind, at: dateti
 
 
 def keep_details(incident: Incident, facts: Facts) -> None:
-    """Keep what its event tells, for the asset's page."""
+    """Store the event's facts on the incident, for the asset's page."""
     incident.details = wire_value(facts)
 
 
 def close_incidents(current: Session, asset: Asset, *kinds: IncidentKind) -> list[Incident]:
-    """Close what is open of these kinds; the latest first."""
+    """Close the open incidents of these kinds and return them, latest first."""
     incidents = open_incidents(current, asset.id, *kinds)
     for incident in incidents:
         incident.closed_at = asset.updated_at
@@ -424,7 +425,7 @@ def close_incidents(current: Session, asset: Asset, *kinds: IncidentKind) -> lis
 
 
 def open_incidents(current: Session, asset_id: int, *kinds: IncidentKind) -> list[Incident]:
-    """Return what is not over yet, of these kinds; the latest first."""
+    """Return the open incidents of these kinds, latest first."""
     query = (
         select(Incident)
         .where(
@@ -438,6 +439,9 @@ def open_incidents(current: Session, asset_id: int, *kinds: IncidentKind) -> lis
 
 
 def under_warranty(asset: Asset) -> bool:
-    """Return whether the warranty still runs on the installation's today."""
+    """Return whether the warranty is still valid on the day of `updated_at`.
+
+    Days are in the installation's time zone.
+    """
     today = asset.updated_at.astimezone(settings().timezone).date()
     return asset.warranty_expires is not None and asset.warranty_expires >= today

@@ -1,4 +1,4 @@
-"""Create, edit and delete assets; each change tells its event."""
+"""Create, edit, and delete assets. Each change publishes its event."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -19,14 +19,14 @@ from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotFound, Refusal, refuse_all
 from portal.services.core.unit_of_work import keep_unique, session, writing
 
-# No edit changes these as it does the others: the tag is checked, the kind stays, stock is moved.
+# Edits handle these separately. The tag is checked, the kind is fixed, and stock moves change it.
 APART: Final = frozenset({"asset_tag", "kind", "quantity"})
-# To follow the tag of one that is disposed of.
+# Follows the tag of a disposed asset.
 NOTES_ONLY: Final = "was disposed of. You can only change its notes."
 
 
 def find_asset(asset_id: int) -> Asset:
-    """Return the asset, also once it is deleted: its timeline and its deliveries stay."""
+    """Return the asset, even if deleted, because its timeline and deliveries stay."""
     asset = session().get(Asset, asset_id)
     if asset is None:
         raise NotFound("There’s no asset at this URL.")
@@ -34,7 +34,7 @@ def find_asset(asset_id: int) -> Asset:
 
 
 def create_asset(actor: Actor, values: AssetValues) -> int:
-    """Add an item, or a kind of stock, to the register (asset.created); return its id."""
+    """Add an item or a kind of stock to the register (asset.created) and return its id."""
     with writing() as current:
         require(current, actor, "assets.edit")
         refuse_all(faults(values))
@@ -51,7 +51,7 @@ def create_asset(actor: Actor, values: AssetValues) -> int:
 
 
 def edit_asset(actor: Actor, asset_id: int, version: int, values: AssetValues) -> bool:
-    """Change what is known of an asset (asset.updated); False when nothing changed."""
+    """Replace an asset's values (asset.updated); return False if nothing changed."""
     refuse_all(faults(values))
     if not values.asset_tag:
         raise Refusal("Enter the asset tag", field="asset_tag")
@@ -67,9 +67,11 @@ def edit_asset(actor: Actor, asset_id: int, version: int, values: AssetValues) -
 def edit_fields(
     actor: Actor, asset_id: int, fields: Mapping[str, Any], version: int | None = None
 ) -> bool:
-    """Change some fields of an asset, by the names in `AssetValues` (asset.updated), and leave all
-    others as they are by then; False when nothing changed. `version`: as it was read, if that
-    matters."""
+    """Change some fields of an asset, named as in `AssetValues` (asset.updated).
+
+    Other fields keep their current values. Returns False if nothing changed. `version` is the
+    version that the caller read, or None to skip the check.
+    """
 
     def make(current: Session, asset: Asset) -> None:
         if "reservable" in fields and asset.kind == AssetKind.STOCK:
@@ -88,8 +90,10 @@ def edit_fields(
 def replace_value(
     actor: Actor, asset_id: int, column: str, change: tuple[object, object], remark: str
 ) -> bool:
-    """Give an asset the second value in place of the first (asset.updated), also one that is
-    disposed of; False where it has another one by then."""
+    """Replace one value of a column by another (asset.updated), even on disposed assets.
+
+    `change` is (before, after). Returns False if the column no longer holds the first value.
+    """
     before, after = change
 
     def make(current: Session, asset: Asset) -> None:
@@ -103,7 +107,7 @@ def replace_value(
 
 
 def refuse_unfit(current: Session, fields: Mapping[str, Any]) -> None:
-    """Refuse what no asset could take, before it is asked of many."""
+    """Refuse values that no asset can take, before a bulk edit starts."""
     if not fields:
         raise Refusal("Change at least 1 field")
     refuse_all(faults(AssetValues(name="—", **fields)))
@@ -112,7 +116,7 @@ def refuse_unfit(current: Session, fields: Mapping[str, Any]) -> None:
 
 
 def delete_asset(actor: Actor, asset_id: int, reason: str = "", version: int | None = None) -> None:
-    """Take an asset out of the register (asset.deleted). It stays in the database, restorable."""
+    """Delete an asset from the register (asset.deleted). Its row stays and can be restored."""
     refuse_long(reason=reason)
     change = Change(
         action=Action.DELETE,
@@ -172,7 +176,7 @@ def _look(current: Session, values: AssetValues, own_id: int | None) -> Callable
 def _fill(current: Session, asset: Asset, values: AssetValues) -> None:
     for column in plain_columns(asset.kind):
         setattr(asset, column, getattr(values, column))
-    # A shared lock: neither can be deleted before this transaction has committed.
+    # The shared locks keep both rows from being deleted before this transaction commits.
     asset.category = _chosen(current, Category, values.category_id, "category")
     asset.location = _chosen(current, Location, values.location_id, "location")
 
@@ -193,18 +197,18 @@ def _refuse_more_than_notes(asset: Asset, values: AssetValues) -> None:
 
 
 def plain_columns(kind: str) -> list[str]:
-    """Return the columns that an edit fills with the values of the same name."""
+    """Return the columns that an edit sets from the values of the same name."""
     return [
         field.name
         for field in ASSET_FIELDS
         if field.type is not FieldType.LISTED
         and field.name not in APART
-        # Whether people may reserve it is kept of stock as well, unasked.
+        # Stock keeps `reservable` too, though its form does not ask for it.
         and (field.kind is not AssetKind.STOCK or kind == AssetKind.STOCK)
     ]
 
 
 def values_of(asset: Asset) -> AssetValues:
-    """Return what the asset's form would hold."""
+    """Return the asset's current values, as its form shows them."""
     names = AssetValues.__dataclass_fields__
     return AssetValues(**{name: getattr(asset, name) for name in names})

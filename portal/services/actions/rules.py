@@ -1,4 +1,4 @@
-"""Rules of the actions: in which status each is legal, why not, how long texts may be. Pure."""
+"""Define where each action is legal, why it is not, and text limits, without a database."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ BOTH: Final = ITEMS | STOCK
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One row: what the action tells receivers, and where it is legal.
+    """The events that an action publishes, and where the action is legal.
 
-    `reason`: of an asset.updated. `also`: the further events of a named double, told after `event`
-    in the same transaction; of a completed maintenance only where it repeats. `on_deleted`: legal
-    on a deleted asset, and on no other.
+    `reason` is the reason in an asset.updated event. `also` lists events published after `event`
+    in the same transaction. A completed maintenance publishes its second event only if it repeats.
+    `on_deleted` means legal on deleted assets only.
     """
 
     event: EventName
@@ -56,7 +56,7 @@ def _update(reason: UpdateReason, legal: frozenset[AssetStatus], **more: Any) ->
 _LIFECYCLE: Final[Mapping[Action, Rule]] = {
     # Nothing is created twice.
     Action.CREATE: Rule(event=EventName.CREATED, legal=frozenset(), kinds=BOTH),
-    # What was disposed of is read-only but for its notes: `edit_asset` sees to that.
+    # Disposed assets are read-only except for their notes, which `edit_asset` enforces.
     Action.EDIT: _update(UpdateReason.EDIT, ANY, kinds=BOTH),
     Action.DELETE: Rule(
         event=EventName.DELETED, legal=_in(AVAILABLE, BROKEN, LOST, LIQUIDATED), kinds=BOTH
@@ -75,7 +75,7 @@ _HOLDINGS: Final[Mapping[Action, Rule]] = {
     Action.CHANGE_DUE_DATE: _update(UpdateReason.DUE_DATE_CHANGED, _in(CHECKED_OUT)),
 }
 
-# Checked out: only a reservation that starts at or after the due time, which its verb checks.
+# For a checked-out asset, the verb also requires a start at or after the due time.
 _RESERVABLE: Final = _in(AVAILABLE, CHECKED_OUT, MAINTENANCE)
 _PLANNING: Final[Mapping[Action, Rule]] = {
     Action.RESERVE: Rule(event=EventName.RESERVED, legal=_RESERVABLE),
@@ -155,12 +155,12 @@ CALLED: Final = {"rma_number": "return number"}
 
 
 def longest(name: str) -> int:
-    """Return the most characters that the text of this name may have."""
+    """Return the maximum number of characters for this text."""
     return LONGEST_NUMBER if name.endswith("_number") else LONGEST.get(name, LONGEST_OTHER)
 
 
 def refuse_long(**texts: str | None) -> None:
-    """Refuse the first text that is longer than its column, at the field of its name."""
+    """Raise a `Refusal` for the first text that is longer than its column."""
     for name, text in texts.items():
         if len(text or "") > longest(name):
             called = CALLED.get(name, name.replace("_", " "))
@@ -170,19 +170,19 @@ def refuse_long(**texts: str | None) -> None:
 
 
 def refuse_odd_year(**days: date | None) -> None:
-    """Refuse the first day or time whose year nobody meant, at the field of its name.
+    """Raise a `Refusal` for the first date or time with an implausible year.
 
-    A year at the end of the calendar could not even be shown in every time zone.
+    A year at the end of the calendar can't be shown in every time zone.
     """
     for name, day in days.items():
         if day is not None and day.year not in YEARS:
             raise Refusal("Check the year", field=name)
 
 
-# Of those who may not; whoever knows the reader says otherwise.
+# For readers who can't undo a disposal. Callers that know the reader pass other words.
 UNDO: Final = "An administrator can undo its disposal"
 
-# How each status reads in "AST-00007 is …", and what to do about it first.
+# The words for each status in "AST-00007 is …", and the usual way out.
 STATUS_WORDS: Final[Mapping[AssetStatus, tuple[str, str]]] = {
     AssetStatus.AVAILABLE: ("available", "Check it out or allocate it first"),
     AssetStatus.ALLOCATED: ("allocated", "Revoke it first"),
@@ -194,7 +194,7 @@ STATUS_WORDS: Final[Mapping[AssetStatus, tuple[str, str]]] = {
     AssetStatus.LIQUIDATED: ("disposed of", UNDO),
 }
 
-# Actions that end a state: outside it there is nothing to end.
+# For actions that end a state, the reason why there is nothing to end.
 NOTHING_TO_END: Final[Mapping[Action, str]] = {
     Action.REVOKE: "It isn’t allocated to anyone",
     Action.REASSIGN: "It isn’t allocated to anyone",
@@ -206,7 +206,7 @@ NOTHING_TO_END: Final[Mapping[Action, str]] = {
     Action.UNDO_LIQUIDATION: "It hasn’t been disposed of",
 }
 
-# Where another way out than the status's own helps.
+# Ways out that replace the usual one of the status.
 INSTEAD: Final[Mapping[tuple[Action, AssetStatus], str]] = {
     (Action.REVOKE, AssetStatus.CHECKED_OUT): "Check it in instead",
     (Action.CHECK_IN, AssetStatus.ALLOCATED): "Revoke it instead",
@@ -235,10 +235,9 @@ def why_not(
     holder: str | None = None,
     undo: str = UNDO,
 ) -> str | None:
-    """Return the obstacle and the way out, to follow an asset's tag; None where it is legal.
+    """Return the obstacle and the way out, to follow an asset's tag, or None if legal.
 
-    `holder`: who has it, where the caller knows that; named then. `undo`: the way back from
-    disposed of, as the reader may go it.
+    `holder` is named if given. `undo` is the way to undo a disposal that this reader can use.
     """
     if is_legal(action, status, kind, deleted=deleted):
         return None

@@ -1,6 +1,6 @@
-"""Stock: what comes in, goes out and is counted again; never below zero, also for two at once.
+"""Receive, issue, and adjust stock. The quantity never drops below zero, even concurrently.
 
-`_move` is the one function that changes a quantity. It runs with the asset's row locked.
+Only `_move` changes a quantity. It runs with the asset's row locked.
 """
 
 from collections.abc import Callable
@@ -20,18 +20,18 @@ from portal.services.core.keyset import newest_first
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal
 
-# How many more (or fewer) there are, worked out from the locked row.
+# Computes the change in quantity from the locked row.
 Delta = Callable[[Asset], int]
 
 
 def receive(actor: Actor, asset_id: int, *, quantity: int, note: str = "") -> None:
-    """Add what came in (asset.updated, stock_received)."""
+    """Add received stock (asset.updated, stock_received)."""
     _refuse_none(quantity)
     _perform(actor, asset_id, Action.RECEIVE_STOCK, MoveKind.RECEIVE, lambda _: quantity, note)
 
 
 def issue(actor: Actor, asset_id: int, *, quantity: int, note: str = "") -> None:
-    """Take off what was given out (asset.updated, stock_issued). Refused where there are fewer."""
+    """Subtract issued stock (asset.updated, stock_issued). Refuse more than there is."""
     _refuse_none(quantity)
     _perform(actor, asset_id, Action.ISSUE_STOCK, MoveKind.ISSUE, lambda _: -quantity, note)
 
@@ -39,9 +39,10 @@ def issue(actor: Actor, asset_id: int, *, quantity: int, note: str = "") -> None
 def adjust(
     actor: Actor, asset_id: int, *, quantity: int, is_loss: bool = False, note: str = ""
 ) -> bool:
-    """Set the number to what was counted (asset.updated, stock_adjusted); False if that was known.
+    """Set the quantity to the counted number (asset.updated, stock_adjusted).
 
-    `is_loss`: the missing ones were lost or damaged.
+    Returns False if the number is unchanged. `is_loss` means that the missing ones were lost or
+    damaged.
     """
     kind = MoveKind.LOSS if is_loss else MoveKind.ADJUST
 
@@ -56,19 +57,19 @@ def adjust(
 
 
 def begin(current: Session, actor: Actor, asset: Asset, quantity: int) -> None:
-    """Set the number that a new kind of stock begins with, as its first move."""
+    """Set the initial quantity of new stock, as its first move."""
     asset.quantity = 0
     if quantity:
         _move(current, actor, asset, MoveKind.RECEIVE, quantity, "")
 
 
 def balance(asset: Asset) -> int:
-    """Return the number of a stock; every stock has one."""
+    """Return the quantity, which every stock has."""
     return asset.quantity or 0
 
 
 def moves(asset_id: int, cursor: str | None = None) -> Page[StockMove]:
-    """Return one page of the asset's moves, the newest first."""
+    """Return a page of the asset's stock moves, newest first."""
     query = select(StockMove).where(StockMove.asset_id == asset_id)
     return newest_first(query, StockMove.id, cursor)
 

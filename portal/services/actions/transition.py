@@ -1,7 +1,7 @@
-"""The one way in which an asset changes: lock, check, change, write it down, tell of it.
+"""Change an asset: lock it, check the action, apply the change, record it, and publish its event.
 
-Every action of the register hands its own part to `perform`; the rest is the same for all. Change,
-timeline, audit, event and deliveries commit together or not at all.
+Every action passes its own part to `perform`. The change, timeline, audit entry, event, and
+deliveries commit together or not at all.
 """
 
 from collections.abc import Callable, Mapping
@@ -31,9 +31,9 @@ Make = Callable[[Session, Asset], object]
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """An asset before and after a change: its fields, and the snapshot after it.
+    """An asset's fields before and after a change, and its snapshot after it.
 
-    `made` is what the action's `make` returned; `asset.updated_at` is when it happened.
+    `made` is the return value of the action's `make`. `asset.updated_at` is the time of the change.
     """
 
     before: Fields
@@ -44,15 +44,14 @@ class Moved:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One action's own part.
+    """The part of a change that is specific to one action.
 
-    `make` changes the locked row and whatever belongs to it, or refuses; `asset.updated_at` is
-    already the time at which it happens, `asset.version` the next one. What it returns reaches
-    `tell` as `moved.made`; `tell` gives the event's own keys of `data`, of an asset.updated the
-    object concerned. `version` is the one that the person saw; None where it does not matter.
-    `note` goes to receivers and timeline, `remark` to the timeline alone, and what `aside` says of
-    what `make` returned. `may_change_nothing`: then it is told only if the asset's own fields
-    changed.
+    `make` changes the locked row and related rows, or refuses. Before it runs, `asset.updated_at`
+    and `asset.version` already have their new values. `tell` gets the result of `make` as
+    `moved.made` and returns the event's own keys of `data`, which for asset.updated is the object
+    concerned. `version` is the version that the person saw, or None to skip the check. `note` goes
+    to receivers and the timeline. `remark` and the result of `aside(made)` go to the timeline only.
+    With `may_change_nothing`, nothing is published unless the asset's own fields changed.
     """
 
     action: Action
@@ -67,10 +66,10 @@ class Change:
 
 
 def perform(actor: Actor, asset_id: int, change: Change) -> bool:
-    """Make the change. False when it left everything as it was: then nothing is told either.
+    """Make the change; return False, and publish nothing, if it changed nothing.
 
-    Raises `NotFound`, `NotAllowed`, `Stale`, or the refusal of the action itself. Inside another
-    `writing()` it joins that transaction: so that an action can be told as two.
+    Raises `NotFound`, `NotAllowed`, `Stale`, or the action's own `Refusal`. Inside another
+    `writing()` it joins that transaction, so that one action can publish two events.
     """
     with writing() as current:
         require(current, actor, RULES[change.action].permission)
@@ -79,9 +78,9 @@ def perform(actor: Actor, asset_id: int, change: Change) -> bool:
 
 
 def follow(current: Session, actor: Actor, asset: Asset, change: Change) -> bool:
-    """Make a change of an asset that is locked and found fit for it; False as in `perform`.
+    """Make a change on an asset that is already locked and checked; return as `perform` does.
 
-    For the second event of a named double, whatever the table says of it alone.
+    Used directly for the second event of a combined action, which skips the legality table.
     """
     before = fields_of(asset)
     asset.updated_at, asset.version = common_now(), asset.version + 1
@@ -97,7 +96,7 @@ def follow(current: Session, actor: Actor, asset: Asset, change: Change) -> bool
 def locked_for(
     current: Session, asset_id: int, action: Action, version: int | None = None
 ) -> Asset:
-    """Lock the asset's row. Refuses an action that is not legal on it."""
+    """Lock the asset's row. Raises `Refusal` if the action is not legal on it."""
     asset = lock(current, asset_id, even_deleted=RULES[action].on_deleted)
     if version is not None and version != asset.version:
         raise Stale(f"{asset.asset_tag} changed after you opened it.")
@@ -111,12 +110,12 @@ def locked_for(
 
 
 def begin(current: Session, actor: Actor, asset: Asset, change: Change) -> None:
-    """Tell of an asset that was just added: the first line of its timeline, its first event."""
+    """Record a newly added asset: write its first timeline line and publish its first event."""
     _conclude(current, actor, asset, change, {})
 
 
 def lock(current: Session, asset_id: int, *, even_deleted: bool = False) -> Asset:
-    """Lock the asset's row: whoever comes second waits, and sees what the first did."""
+    """Lock the asset's row, so that concurrent changes wait and see each other's result."""
     asset = current.get(Asset, asset_id, with_for_update=True)
     if asset is None:
         raise NotFound("This asset doesn’t exist.")

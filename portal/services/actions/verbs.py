@@ -1,4 +1,4 @@
-"""Every action that people and programs do with an asset: its name in URLs, and its verb."""
+"""Map every action on assets to its name in URLs and the function that performs it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ from portal.services.core.permissions import Actor
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """An action and the function that does it.
+    """An action and the function that performs it.
 
-    `call` takes the actor and the asset's id, or the public id of the `subject`, which it is about
-    instead; then what was entered, by the names of its arguments or as one object of `values`.
+    `call` takes the actor, then the asset's id or, if there is a `subject`, the public id of that
+    row. The entered values follow as keyword arguments or as one `values` object.
     """
 
     action: Action
@@ -32,16 +32,15 @@ class Verb:
 
     @property
     def slug(self) -> str:
-        """Return its name in URLs."""
+        """Return the action's name in URLs."""
         return self.name or self.action.replace("_", "-")
 
     @property
     def permission(self) -> str:
-        """Return the permission that it needs."""
         return RULES[self.action].permission
 
     def run(self, actor: Actor, target: int | UUID, entered: Mapping[str, Any]) -> object:
-        """Do it with what was entered. False where that left everything as it was."""
+        """Perform the action with the entered values; return False if nothing changed."""
         if self.values:
             return self.call(actor, target, self.values(**entered))
         return self.call(actor, target, **entered)
@@ -50,10 +49,10 @@ class Verb:
 _ALL: Final = (
     Verb(Action.CHECK_OUT, assignments.check_out),
     Verb(Action.ALLOCATE, assignments.allocate),
-    *(Verb(each, partial(incidents.take_back, action=each)) for each in incidents.RETURNS),
+    *(Verb(action, partial(incidents.take_back, action=action)) for action in incidents.RETURNS),
     Verb(Action.CHANGE_DUE_DATE, assignments.change_due_date),
     Verb(Action.REASSIGN, assignments.reassign),
-    *(Verb(each, partial(incidents.come_back, action=each)) for each in incidents.WAYS_BACK),
+    *(Verb(action, partial(incidents.come_back, action=action)) for action in incidents.WAYS_BACK),
     Verb(Action.UNDO_LIQUIDATION, incidents.undo_liquidation),
     Verb(Action.RESTORE, incidents.restore),
     Verb(Action.TRANSFER, incidents.transfer),
@@ -73,4 +72,4 @@ _ALL: Final = (
     Verb(Action.RECEIVE_STOCK, stock.receive, name="receive"),
     Verb(Action.ADJUST_STOCK, stock.adjust, name="adjust"),
 )
-VERBS: Final[Mapping[Action, Verb]] = {each.action: each for each in _ALL}
+VERBS: Final[Mapping[Action, Verb]] = {verb.action: verb for verb in _ALL}

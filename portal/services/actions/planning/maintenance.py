@@ -1,4 +1,4 @@
-"""Plan maintenance, begin it, complete it, call it off; each step tells its event."""
+"""Schedule, start, complete, and cancel maintenance. Each step publishes its event."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -41,7 +41,7 @@ from portal.services.core.unit_of_work import writing
 
 
 def schedule(actor: Actor, asset_id: int, values: PlanValues) -> UUID:
-    """Plan work for a day (asset.maintenance_scheduled); return its public id."""
+    """Schedule work for a day (asset.maintenance_scheduled) and return its public id."""
     refuse_all(plan_faults(values))
     made = Maintenance(asset_id=asset_id, **asdict(values) | {"supplier": values.supplier or None})
 
@@ -56,9 +56,9 @@ def schedule(actor: Actor, asset_id: int, values: PlanValues) -> UUID:
 
 
 def start(actor: Actor, public_id: UUID, note: str | None = None) -> int:
-    """Begin planned work: the asset is in maintenance (asset.updated). The asset's id.
+    """Start scheduled work, set the asset's status (asset.updated), and return the asset's id.
 
-    `note` stands for the one of the plan; None leaves that.
+    `note` replaces the planned note. None keeps it.
     """
     refuse_long(note=note)
 
@@ -76,8 +76,10 @@ def start(actor: Actor, public_id: UUID, note: str | None = None) -> int:
 
 
 def complete(actor: Actor, public_id: UUID, values: WorkValues) -> int:
-    """End the work (asset.maintenance_completed), and plan the next one where it repeats
-    (asset.maintenance_scheduled), in one transaction. The asset's id."""
+    """Complete the work (asset.maintenance_completed) and return the asset's id.
+
+    Repeating work is scheduled again (asset.maintenance_scheduled) in the same transaction.
+    """
     refuse_all(work_faults(values, today()))
     following: list[Maintenance] = []
 
@@ -110,14 +112,17 @@ def complete(actor: Actor, public_id: UUID, values: WorkValues) -> int:
 
 
 def cancel(actor: Actor, public_id: UUID, note: str = "") -> int:
-    """Cancel planned work, or work that was begun: then the asset is again what it was before
-    (asset.updated, reason maintenance_cancelled). The asset's id."""
+    """Cancel scheduled or started work and return the asset's id.
+
+    Canceling started work restores the asset's earlier status. The event is asset.updated, reason
+    maintenance_cancelled.
+    """
     refuse_long_reason(note, "note")
 
     def make(current: Session, asset: Asset) -> Maintenance:
         maintenance = _open_one(current, public_id)
-        said = "\n".join(filter(None, (maintenance.note, note)))
-        if len(said) > LONGEST_NOTE:
+        combined = "\n".join(filter(None, (maintenance.note, note)))
+        if len(combined) > LONGEST_NOTE:
             left = max(0, LONGEST_NOTE - len(maintenance.note) - 1)
             raise Refusal(f"Enter at most {left} characters", field="note")
         if (
@@ -126,14 +131,14 @@ def cancel(actor: Actor, public_id: UUID, note: str = "") -> int:
         ):
             asset.status = maintenance.status_before or AssetStatus.AVAILABLE
         maintenance.state, maintenance.closed_at = MaintenanceState.CANCELLED, common_now()
-        maintenance.note = said
+        maintenance.note = combined
         return maintenance
 
     return _change(actor, public_id, Action.CANCEL_MAINTENANCE, make, _maintenance, note)
 
 
 def status_after(status: str, state: str, outcome: str) -> str:
-    """Return what the asset is once work on it, in `state` until now, ended with `outcome`."""
+    """Return the asset's status after work in `state` ends with `outcome`."""
     if status == AssetStatus.MAINTENANCE and state == MaintenanceState.IN_PROGRESS:
         failed = outcome == MaintenanceOutcome.FAILED
         return AssetStatus.BROKEN if failed else AssetStatus.AVAILABLE
@@ -154,7 +159,7 @@ def _change(
         asset_id = asset_id_of(current, Maintenance, public_id)
         columns = select(Maintenance.title, Maintenance.note)
         known = current.execute(columns.where(Maintenance.public_id == public_id)).one()
-        # What the form only carries on was told before.
+        # An unchanged note was already sent with an earlier event.
         new = note if note and note != known.note else ""
         change = Change(action=action, make=make, tell=tell, note=new, remark=known.title)
         transition.perform(actor, asset_id, change)
@@ -200,8 +205,10 @@ def _store(current: Session, planned: Maintenance) -> Maintenance:
 
 
 def _next_of(done: Maintenance) -> list[Maintenance]:
-    """Return the same again, counted from the day on which it was done; nothing where it does not
-    repeat. Whoever left meanwhile is not asked again."""
+    """Return the next maintenance, counted from the completion date, or an empty list.
+
+    An assignee who is no longer active is left out.
+    """
     if done.repeat_every_days is None or done.completed_on is None:
         return []
     stays = done.assignee is not None and done.assignee.is_active
@@ -220,7 +227,7 @@ def _next_of(done: Maintenance) -> list[Maintenance]:
 
 def _move(current: Session, asset: Asset, status: str) -> None:
     if status == AssetStatus.AVAILABLE and status != asset.status:
-        # Fit for use again: what was reported about it is over.
+        # The asset is usable again, so its open incidents are over.
         close_incidents(current, asset, *TROUBLE)
     asset.status = status
 

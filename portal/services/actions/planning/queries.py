@@ -1,4 +1,4 @@
-"""Reservations and maintenance: as lists, of one asset, and locked inside a transaction."""
+"""Read reservations and maintenance, as lists and by asset, and lock them in a transaction."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -36,12 +36,12 @@ from portal.services.core.unit_of_work import session
 
 Row = TypeVar("Row", Reservation, Maintenance)
 
-# Where an asset can be had again in time, as far as one knows.
+# Statuses in which a reserved asset is expected to be available in time.
 FIT: Final = (AssetStatus.AVAILABLE, AssetStatus.CHECKED_OUT, AssetStatus.MAINTENANCE)
 
 
 class ReservationList(StrEnum):
-    """The lists of reservations: those to decide about, those agreed to, or all that ever were."""
+    """The lists of reservations, where `ALL` includes closed ones."""
 
     PENDING = "pending"
     APPROVED = "approved"
@@ -49,7 +49,7 @@ class ReservationList(StrEnum):
 
 
 class MaintenanceList(StrEnum):
-    """The lists of maintenance: open, of that what alerts call due, or all that ever was."""
+    """The lists of maintenance, where `DUE` is the open work that alerts count as due."""
 
     OPEN = "open"
     DUE = "due"
@@ -58,7 +58,7 @@ class MaintenanceList(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Plans:
-    """The open reservations and maintenances of one asset, by their times."""
+    """The open reservations and maintenances of one asset, in date order."""
 
     reservations: Sequence[Reservation] = ()
     maintenances: Sequence[Maintenance] = ()
@@ -66,7 +66,7 @@ class Plans:
 
 @dataclass(frozen=True, slots=True)
 class PlanFilter:
-    """Of one asset, of whoever wants it or is to work on it, in one state; None for any."""
+    """Filter by asset, by requester or assignee, and by state; None matches any."""
 
     asset_id: int | None = None
     staff_id: int | None = None
@@ -76,12 +76,12 @@ class PlanFilter:
 def find_page(
     kind: type[Row], chosen: PlanFilter, cursor: str | None = None, size: int | None = None
 ) -> Page[Row]:
-    """Return a page of those that fit, with assets and people, the newest first."""
+    """Return a page of matching rows with their assets and people, newest first."""
     query = select(kind).options(joinedload(kind.asset), *_people(kind))
     staff_id = Reservation.staff_id if kind is Reservation else Maintenance.assignee_id
     columns = (kind.asset_id, staff_id, kind.state)
-    wanted = (chosen.asset_id, chosen.staff_id, chosen.state)
-    for column, value in zip(columns, wanted, strict=True):
+    values = (chosen.asset_id, chosen.staff_id, chosen.state)
+    for column, value in zip(columns, values, strict=True):
         if value is not None:
             query = query.where(column == value)
     return newest_first(query, kind.id, cursor, size)
@@ -90,7 +90,7 @@ def find_page(
 def list_reservations(
     which: ReservationList, asset_id: int | None = None, cursor: str | None = None
 ) -> Page[Reservation]:
-    """Return a page with assets and people; what is open by its start, all by the newest wish."""
+    """Return a page with assets and people: open ones by start, all by newest request."""
     query = select(Reservation).options(
         joinedload(Reservation.asset), joinedload(Reservation.staff)
     )
@@ -105,7 +105,7 @@ def list_reservations(
 def list_maintenances(
     which: MaintenanceList, asset_id: int | None = None, cursor: str | None = None
 ) -> Page[Maintenance]:
-    """Return a page with assets and people; what is open by its due day, all by the newest plan."""
+    """Return a page with assets and people: open work by due date, all by newest plan."""
     query = select(Maintenance).options(
         joinedload(Maintenance.asset),
         joinedload(Maintenance.assignee),
@@ -123,7 +123,7 @@ def list_maintenances(
 
 
 def count_pending(asset_id: int | None = None) -> int:
-    """Count the reservations that wait for a decision (`capped`)."""
+    """Count the reservations awaiting a decision (`capped`)."""
     query = select(Reservation.id).where(Reservation.state == ReservationState.PENDING)
     if asset_id is not None:
         query = query.where(Reservation.asset_id == asset_id)
@@ -140,17 +140,17 @@ def plans_of(asset_id: int) -> Plans:
 
 
 def past_reservations(asset_id: int, cursor: str | None = None) -> Page[Reservation]:
-    """Return a page of what is closed, the newest wish first."""
+    """Return a page of closed reservations, newest request first."""
     return newest_first(_of_asset(Reservation, asset_id, is_open=False), Reservation.id, cursor)
 
 
 def past_maintenances(asset_id: int, cursor: str | None = None) -> Page[Maintenance]:
-    """Return a page of what is closed, the newest plan first."""
+    """Return a page of closed maintenance, newest plan first."""
     return newest_first(_of_asset(Maintenance, asset_id, is_open=False), Maintenance.id, cursor)
 
 
 def find(kind: type[Row], asset_id: int, public_id: UUID | None) -> Row:
-    """Return a reservation or a maintenance of this asset. Raises `NotFound`."""
+    """Return the asset's reservation or maintenance with this public id. Raises `NotFound`."""
     query = select(kind).where(kind.public_id == public_id, kind.asset_id == asset_id)
     row = session().scalars(query).one_or_none()
     if row is None:
@@ -159,7 +159,7 @@ def find(kind: type[Row], asset_id: int, public_id: UUID | None) -> Row:
 
 
 def is_at_risk(reservation: Reservation, asset: Asset) -> bool:
-    """Return whether somebody counts on an asset that cannot be had as it is now."""
+    """Return whether an open reservation is for an asset that is unusable in its current status."""
     return reservation.state in OPEN_RESERVATIONS and asset.status not in FIT
 
 
@@ -174,8 +174,8 @@ def _of_asset(kind: type[Row], asset_id: int, *, is_open: bool) -> Select[Row]:
 
 
 def _people(kind: type[Reservation] | type[Maintenance]) -> Iterator[ExecutableOption]:
-    who = (Maintenance.assignee, Maintenance.performed_by)
-    return map(joinedload, (Reservation.staff,) if kind is Reservation else who)
+    workers = (Maintenance.assignee, Maintenance.performed_by)
+    return map(joinedload, (Reservation.staff,) if kind is Reservation else workers)
 
 
 def _all(query: Select[Row]) -> Sequence[Row]:
@@ -183,13 +183,13 @@ def _all(query: Select[Row]) -> Sequence[Row]:
 
 
 def cost_of(asset_id: int) -> Decimal | None:
-    """Return the cost so far of an asset’s maintenance; None where none is known."""
+    """Return the total cost of an asset’s maintenance, or None if no cost is recorded."""
     cost = func.sum(Maintenance.cost)
     return session().scalar(select(cost).where(Maintenance.asset_id == asset_id))
 
 
 def costs_of(asset_ids: Sequence[int]) -> dict[int, Decimal]:
-    """Return the same of each of these where it is known."""
+    """Return the total maintenance cost by asset id, for the assets with a recorded cost."""
     query = select(Maintenance.asset_id, func.sum(Maintenance.cost)).where(
         Maintenance.asset_id.in_(asset_ids), Maintenance.cost.is_not(None)
     )
@@ -200,7 +200,7 @@ def costs_of(asset_ids: Sequence[int]) -> dict[int, Decimal]:
 def keep_repair(
     current: Session, asset: Asset, title: str, supplier: str, cost: Decimal | None, note: str
 ) -> None:
-    """Keep who repaired the asset, and for how much, as maintenance that is done."""
+    """Record a repair's supplier and cost as completed maintenance."""
     day = today()
     repair = Maintenance(
         asset_id=asset.id,
@@ -219,9 +219,9 @@ def keep_repair(
 
 
 def cancel_open_maintenance(current: Session, asset_id: int) -> list[int]:
-    """Cancel what is scheduled or in progress; return the row ids, which the caller's event names.
+    """Cancel scheduled and started work and return the row ids for the caller's event.
 
-    The asset's status is the caller's business.
+    The caller updates the asset's status.
     """
     query = (
         select(Maintenance)
@@ -237,7 +237,7 @@ def cancel_open_maintenance(current: Session, asset_id: int) -> list[int]:
 
 
 def in_progress(current: Session, asset_id: int) -> bool:
-    """Return whether somebody is working on the asset."""
+    """Return whether the asset has maintenance in progress."""
     query = select(Maintenance.id).where(
         Maintenance.asset_id == asset_id, Maintenance.state == MaintenanceState.IN_PROGRESS
     )
@@ -252,9 +252,10 @@ def conflict(
     *,
     for_staff_id: int | None = None,
 ) -> Reservation | None:
-    """Return the first approved reservation, by somebody else than `for_staff_id`, that overlaps.
+    """Return the first overlapping approved reservation by anyone other than `for_staff_id`.
 
-    Half-open: one that begins when another ends does not overlap. `ends_at` None: for good.
+    Intervals are half-open, so back-to-back reservations do not overlap. `ends_at` None means
+    indefinitely.
     """
     query = (
         select(Reservation)
@@ -277,10 +278,10 @@ def fulfil(
     *,
     until: datetime | None = None,
 ) -> int | None:
-    """Close the person's approved reservation, since they get the asset at `at`; return its row id.
+    """Close the person's approved reservation when they get the asset, and return its row id.
 
-    That is the one in force at `at`; with `until` also one that begins before then, so that
-    somebody who comes a little early is not asked for it twice. The first one, if there are many.
+    The reservation must be in force at `at`. With `until`, it can also begin before `until`, so
+    that a checkout shortly before the reserved time fulfills it too. The first match is used.
     """
     query = (
         select(Reservation)
@@ -299,7 +300,7 @@ def fulfil(
 
 
 def cancel_open_reservations(current: Session, asset_id: int) -> list[int]:
-    """Cancel what is pending or approved; return the row ids, which the caller's event names."""
+    """Cancel pending and approved reservations and return the row ids for the caller's event."""
     query = select(Reservation).where(*_open(asset_id)).order_by(Reservation.id)
     reservations = current.scalars(query.execution_options(populate_existing=True)).all()
     now = common_now()
@@ -309,7 +310,7 @@ def cancel_open_reservations(current: Session, asset_id: int) -> list[int]:
 
 
 def has_open(current: Session, asset_id: int) -> bool:
-    """Return whether anything is pending or approved."""
+    """Return whether the asset has a pending or approved reservation."""
     query = select(Reservation.id).where(*_open(asset_id)).limit(1)
     return current.execute(query).first() is not None
 
@@ -332,7 +333,7 @@ def _approved(
 
 
 def asset_id_of(current: Session, kind: type[Row], public_id: UUID) -> int:
-    """Return the asset's id of a reservation or a maintenance. Raises `NotFound`."""
+    """Return the asset id of a reservation or maintenance. Raises `NotFound`."""
     asset_id = current.scalar(select(kind.asset_id).where(kind.public_id == public_id))
     if asset_id is None:
         raise NotFound(f"This {kind.__name__.lower()} doesn’t exist.")
@@ -340,7 +341,7 @@ def asset_id_of(current: Session, kind: type[Row], public_id: UUID) -> int:
 
 
 def lock_row(current: Session, kind: type[Row], public_id: UUID) -> Row:
-    """Lock the row and read it anew. Lock its asset first: everybody goes in that order."""
+    """Lock the row and reread it. Lock its asset first, because every caller uses that order."""
     query = select(kind).where(kind.public_id == public_id)
     fresh = query.with_for_update().execution_options(populate_existing=True)
     return current.scalars(fresh).one()

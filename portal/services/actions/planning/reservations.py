@@ -1,4 +1,4 @@
-"""Ask for an asset, and decide about it; each step tells its event."""
+"""Request, approve, reject, cancel, and expire reservations. Each step publishes its event."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -33,7 +33,7 @@ from portal.services.core.unit_of_work import session, writing
 
 
 def reserve(actor: Actor, asset_id: int, values: ReservationValues) -> UUID:
-    """Ask to have an asset for a time (asset.reserved); return the reservation's public id."""
+    """Request an asset for a period (asset.reserved) and return the reservation's public id."""
     refuse_all(reservation_faults(values, common_now()))
     reservation = Reservation(
         asset_id=asset_id,
@@ -55,9 +55,10 @@ def reserve(actor: Actor, asset_id: int, values: ReservationValues) -> UUID:
 
 
 def approve(actor: Actor, public_id: UUID) -> int:
-    """Agree (asset.reservation_approved); overlap and status are looked at again. The asset's id.
+    """Approve a reservation (asset.reservation_approved) and return the asset's id.
 
-    Whoever decides about the same asset at the same time waits: of two that overlap one wins.
+    Overlap and status are checked again. Concurrent decisions on the same asset wait for each
+    other, so only one of two overlapping reservations can be approved.
     """
 
     def make(current: Session, asset: Asset) -> Reservation:
@@ -78,7 +79,10 @@ def approve(actor: Actor, public_id: UUID) -> int:
 
 
 def reject(actor: Actor, public_id: UUID, rejection_reason: str) -> int:
-    """Turn down what is pending or was approved (asset.reservation_rejected). The asset's id."""
+    """Reject a pending or approved reservation (asset.reservation_rejected); return the asset's id.
+
+    Raises `Refusal` without a reason.
+    """
     reason = rejection_reason
     if not reason:
         raise Refusal("Enter a reason for the requester", field="rejection_reason")
@@ -97,7 +101,10 @@ def reject(actor: Actor, public_id: UUID, rejection_reason: str) -> int:
 
 
 def cancel(actor: Actor, public_id: UUID, note: str = "") -> int:
-    """Cancel a reservation (asset.updated, reason reservation_cancelled). The asset's id."""
+    """Cancel a reservation and return the asset's id.
+
+    The event is asset.updated, reason reservation_cancelled.
+    """
     refuse_long_reason(note, "note")
 
     def make(current: Session, _asset: Asset) -> Reservation:
@@ -115,7 +122,7 @@ def _reservation(moved: Moved) -> dict[str, Any]:
 
 
 def _described(current: Session, actor: Actor, public_id: UUID) -> str:
-    """Say for the timeline who wants it and when, in the zone of whoever acts."""
+    """Return the requester and period for the timeline, in the actor's time zone."""
     columns = Reservation.staff_id, Reservation.starts_at, Reservation.ends_at
     query = select(*columns).where(Reservation.public_id == public_id)
     staff_id, starts_at, ends_at = current.execute(query).one()
@@ -199,7 +206,7 @@ def _decision(moved: Moved) -> tuple[ReservationFacts, Ref | None, datetime]:
 def _in_words(current: Session, actor: Actor, values: ReservationValues) -> str:
     staff = current.get(Staff, values.staff_id)
     if staff is None or values.starts_at is None or values.ends_at is None:
-        return ""  # it is about to be refused
+        return ""  # the caller refuses incomplete values next
     zone = zone_of(current, actor)
     starts, ends = moment_words(values.starts_at, zone), moment_words(values.ends_at, zone)
     return f"{staff.name}: {starts} to {ends} ({zone.key})"
@@ -209,10 +216,10 @@ EXPIRED_A_RUN: Final = 200
 
 
 def expire_due(now: datetime, limit: int = EXPIRED_A_RUN) -> int:
-    """Close what ended before `now` uncollected (asset.updated, reason reservation_expired).
+    """Expire uncollected reservations that ended by `now` and return their number.
 
-    Each in a transaction of its own, the oldest first, at most `limit`; how many they were. May run
-    twice at once: whoever comes second finds it done.
+    Handles at most `limit`, oldest first, each in its own transaction. The event is asset.updated,
+    reason reservation_expired. Safe to run concurrently.
     """
     query = (
         select(Reservation.public_id)
@@ -233,6 +240,6 @@ def _expire(public_id: UUID, now: datetime) -> bool:
 
     try:
         _change(SYSTEM, public_id, Action.EXPIRE_RESERVATION, make, _reservation)
-    except Refusal:  # decided, or deleted with its asset, between the list and the lock
+    except Refusal:  # decided or deleted with its asset after the query and before the lock
         return False
     return True

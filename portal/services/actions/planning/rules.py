@@ -1,4 +1,4 @@
-"""Check a reservation and a maintenance by themselves. Pure: no database."""
+"""Validate the values of a reservation or maintenance without a database."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ NO_CONDITION: Final = "Choose a condition from the list"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReservationValues:
-    """A reservation as it is entered, half-open."""
+    """The entered values of a reservation. Its interval is half-open."""
 
     staff_id: int | None
     starts_at: datetime | None
@@ -33,7 +33,7 @@ class ReservationValues:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanValues:
-    """A maintenance as it is entered; `assignee_id` is a member of staff."""
+    """The entered values of a maintenance. `assignee_id` is a member of staff."""
 
     title: str
     type: str = MaintenanceType.PREVENTIVE
@@ -47,9 +47,9 @@ class PlanValues:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkValues:
-    """The end of a maintenance as it is entered.
+    """The entered values of a completed maintenance.
 
-    None leaves company, condition and note as they are. Work that failed leaves the condition.
+    None keeps the supplier, condition, or note. Failed work never changes the condition.
     """
 
     outcome: str
@@ -62,23 +62,23 @@ class WorkValues:
 
 
 def refuse_long_reason(text: str, field: str) -> None:
-    """Refuse a reason that is longer than its column, at the field of this name."""
+    """Raise a `Refusal` for `field` if the text is longer than its column."""
     if len(text) > LONGEST_REASON:
         raise Refusal(f"Enter at most {LONGEST_REASON} characters", field=field)
 
 
 def closed_as(state: str) -> str:
-    """Return the state in which something was closed, as sentences say it."""
+    """Return the word for a closed state in messages."""
     return {"fulfilled": "collected", "cancelled": "canceled"}.get(state, state)
 
 
 def reservation_faults(values: ReservationValues, now: datetime) -> list[Fault]:
-    """Return everything that keeps this from being asked for, in the order of the form."""
+    """Return all faults, in the order of the form."""
     return [*_of_times(values, now), *_too_long("purpose", values.purpose, LONGEST_PURPOSE)]
 
 
 def plan_faults(values: PlanValues) -> list[Fault]:
-    """Return everything that keeps this from being planned, in the order of the form."""
+    """Return all faults, in the order of the form."""
     return [
         *_of_title(values),
         *_of_choice("type", values.type, MaintenanceType, "Choose a type of work"),
@@ -91,7 +91,7 @@ def plan_faults(values: PlanValues) -> list[Fault]:
 
 
 def work_faults(values: WorkValues, today: date) -> list[Fault]:
-    """Return everything that keeps this from being completed, in the order of the form."""
+    """Return all faults, in the order of the form."""
     day = values.completed_on
     faults = [
         *_of_choice("outcome", values.outcome, MaintenanceOutcome, "Choose a result"),
@@ -143,7 +143,7 @@ def _of_cycle(days: int | None) -> Iterator[Fault]:
 
 
 def cost_faults(field: str, cost: Decimal | None, called: str) -> Iterator[Fault]:
-    """Yield what keeps this from being an amount, at the field of this name."""
+    """Yield the faults of an amount for `field`. `called` names it in the sentence."""
     if cost is not None and not (cost.is_finite() and 0 <= cost <= DEAREST):
         yield Fault(field, f"Enter the {called} as an amount from 0 to {DEAREST:,}")
     elif cost is not None and cost != round(cost, 2):
