@@ -1,8 +1,8 @@
-"""Alerts by email: to the addresses of their kind, and to whoever holds what is overdue.
+"""Email alerts to the addresses of their kind and to holders of overdue assets.
 
-Every alert is marked in the transaction that stores the emails about it, and `mailed_at` is the
-same in all of them: so an email finds its alerts when it is written, however late that is. A
-number that only grows would pass by what an earlier transaction commits later.
+The transaction that stores emails also marks their alerts with the same `mailed_at`. So an email
+finds its alerts when it is written, however late. An increasing number would miss alerts that an
+earlier transaction commits later.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,46 +39,45 @@ MOST_LINES: Final = 50
 
 
 def tell_new() -> int:
-    """Store one email an address about all new alerts; return how many alerts these are. May run
-    twice at once.
+    """Store one email per address about all new alerts; return the number of alerts.
 
-    While a check is at work, its alerts wait for its end: they are one email. Before anyone has
-    decided about what was due at first, all wait.
+    Safe to run concurrently. Alerts wait until a running check ends, so that they share one email.
+    All alerts wait until the first question is answered.
     """
     if runs.task_under_way(session()):
         return 0
     with writing() as current:
-        # Locked: an address that an erasure takes out now gets nothing stored afterwards.
+        # The lock keeps emails from being stored for an address after an erasure removes it.
         stored = alert_settings.read(current, is_locked=True)
         if not stored.is_answered:
             return 0
         now, emails = database_time(current), stored.emails
         reached = {event: reached_by(current, emails, event) for event in NAMES}
         new = select(Alert.id).where(Alert.mailed_at.is_(None))
-        # What somebody is changing is told of a minute later.
+        # Alerts locked by another transaction are mailed a minute later.
         free = new.with_for_update(skip_locked=True, key_share=True)
         addresses = {event: literal(to, Alert.mailed_to.type) for event, to in reached.items()}
         values = {"mailed_at": now, "mailed_to": case(addresses, value=Alert.event)}
         taken = update(Alert).where(Alert.id.in_(free)).values(values)
         returned = taken.returning(Alert.event, Alert.assignment_id, Alert.fired_at)
-        found = current.execute(returned.execution_options(synchronize_session=False)).all()
-        if not found:
+        alerts = current.execute(returned.execution_options(synchronize_session=False)).all()
+        if not alerts:
             return 0
-        events = {row.event for row in found}
+        events = {alert.event for alert in alerts}
         for address in dict.fromkeys(to for event in events for to in reached[EventName(event)]):
             mails.write(current, ALERTS, address=address)
-        late = [row.assignment_id for row in found if row.event == LATE]
+        late = [alert.assignment_id for alert in alerts if alert.event == LATE]
         holders = holders_reached(current, emails, late)
         for staff_id in sorted(set(holders.values())):
             mails.write(current, HOLDER, staff_id=staff_id)
         is_theirs = Alert.mailed_at == now, Alert.assignment_id.in_(holders)
         current.execute(update(Alert).where(*is_theirs).values(is_holder_told=True))
-        _note_in_runs(current, found, reached, holders)
-        return len(found)
+        _note_in_runs(current, alerts, reached, holders)
+        return len(alerts)
 
 
 def follow(run: AlertRun) -> bool:
-    """Return whether emails about what a check found are to be stored within the minute."""
+    """Return whether emails about a finished check's alerts are due within a minute."""
     if not mails.is_on() or run.finished_at is None:
         return False
     emails = alert_settings.read().emails
@@ -86,8 +85,8 @@ def follow(run: AlertRun) -> bool:
         emails.of(event) or (event == LATE and emails.remind_holder) for event in run.counts
     ):
         return False
-    found = Alert.mailed_at.is_(None), Alert.fired_at.between(run.started_at, run.finished_at)
-    return session().scalar(select(Alert.id).where(*found).limit(1)) is not None
+    unmailed = Alert.mailed_at.is_(None), Alert.fired_at.between(run.started_at, run.finished_at)
+    return session().scalar(select(Alert.id).where(*unmailed).limit(1)) is not None
 
 
 def _note_in_runs(
@@ -96,7 +95,7 @@ def _note_in_runs(
     reached: Mapping[EventName, Sequence[str]],
     holders: Mapping[int, int],
 ) -> None:
-    """Note in each check how many are emailed about what it found."""
+    """Store in each check how many addresses and holders are emailed about its alerts."""
     since = min(row.fired_at for row in found)
     for run in current.scalars(select(AlertRun).where(AlertRun.finished_at >= since)):
         end = run.finished_at or run.started_at
@@ -108,17 +107,17 @@ def _note_in_runs(
 
 
 def write(current: Session, mail: Mail, zone: ZoneInfo) -> Letter | None:
-    """The email to an address: what it still gets and is not over yet."""
+    """Write the email to an address, with the unresolved alerts that it still gets."""
     address = mail.address or ""
     events = alert_settings.read(current).emails.events_of(address)
-    wanted = (*_of(mail), Alert.event.in_(events))
-    grouped = select(Alert.event, func.count()).where(*wanted).group_by(Alert.event)
+    conditions = (*_of(mail), Alert.event.in_(events))
+    grouped = select(Alert.event, func.count()).where(*conditions).group_by(Alert.event)
     counts = {row[0]: row[1] for row in current.execute(grouped)}
     if not counts:
         return None
     places = {event: place for place, event in enumerate(NAMES)}
     order = (case(places, value=Alert.event), Alert.id)
-    shown = select(Alert).where(*wanted).options(joinedload(Alert.asset)).order_by(*order)
+    shown = select(Alert).where(*conditions).options(joinedload(Alert.asset)).order_by(*order)
     alerts = current.scalars(shown.limit(MOST_LINES)).all()
     total, base = sum(counts.values()), settings().base_url
     parts = []
@@ -138,11 +137,11 @@ def write(current: Session, mail: Mail, zone: ZoneInfo) -> Letter | None:
 
 
 def remind(current: Session, mail: Mail, zone: ZoneInfo) -> Letter | None:
-    """The reminder to a holder: of what is still out."""
+    """Write the reminder to a holder about the assets that are still overdue."""
     staff = current.get(Staff, mail.staff_id)
     held = select(Assignment.id).where(Assignment.staff_id == mail.staff_id)
-    wanted = (*_of(mail), Alert.event == LATE, Alert.assignment_id.in_(held))
-    shown = select(Alert).where(*wanted).options(joinedload(Alert.asset)).order_by(Alert.id)
+    conditions = (*_of(mail), Alert.event == LATE, Alert.assignment_id.in_(held))
+    shown = select(Alert).where(*conditions).options(joinedload(Alert.asset)).order_by(Alert.id)
     alerts = current.scalars(shown.limit(MOST_LINES)).all()
     stored = alert_settings.read(current).emails
     if staff is None or not alerts or not stored.remind_holder:
@@ -164,17 +163,17 @@ WRITERS: Final[Mapping[str, Writer]] = {ALERTS: write, HOLDER: remind}
 
 
 def _of(mail: Mail) -> tuple[ColumnElement[bool], ...]:
-    """The alerts that an email tells of, without those that are over."""
+    """Return conditions for the unresolved alerts of an email."""
     return Alert.mailed_at == mail.created_at, Alert.resolved_at.is_(None)
 
 
 def _subject(alerts: Sequence[Alert], counts: Mapping[str, int], called: str = "alerts") -> str:
-    """ "Overdue: LAP-0012 ThinkPad T14", "Overdue: 3 alerts", "3 alerts: 1 overdue, 2 due …"."""
+    """Return "Overdue: LAP-0012 ThinkPad T14", "Overdue: 3 alerts", or "3 alerts: 1 overdue, …"."""
     asset, many = alerts[0].asset, sum(counts.values())
     if len(counts) > 1:
         return f"{many:,} alerts: {fired_words(counts)}"
-    what = f"{asset.asset_tag} {asset.name}" if many == 1 else f"{many:,} {called}"
-    return f"{NAMES[EventName(alerts[0].event)]}: {what}"
+    subject = f"{asset.asset_tag} {asset.name}" if many == 1 else f"{many:,} {called}"
+    return f"{NAMES[EventName(alerts[0].event)]}: {subject}"
 
 
 def _line(alert: Alert, zone: ZoneInfo) -> str:

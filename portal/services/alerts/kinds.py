@@ -1,4 +1,4 @@
-"""The kinds of alert: for each what is in its state, what fires, and what receivers are told."""
+"""Define the kinds of alert: the subjects in each state, the firing rules, and the event facts."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ A_FEW: Final = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DueAlert:
-    """An alert that fires, with what is told of it."""
+    """An alert that fires, with the facts for its event."""
 
     firing: Firing
     facts: AlertFacts
@@ -42,7 +42,7 @@ Scanned = Sequence[tuple[int, Firing | Kept]]
 
 
 class Decided(NamedTuple):
-    """A subject, what decides about it (its date or number), and what the rule says."""
+    """A subject, its deciding date or number (`by`), and the rule's verdict."""
 
     id: int
     by: Any
@@ -51,14 +51,16 @@ class Decided(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertKind:
-    """One kind of alert, about assets, maintenances or assignments: its subjects.
+    """One kind of alert about assets, maintenance, or assignments, which are its subjects.
 
-    `id`, `asset_id`: columns of the subject. `in_state(moment)`: the ids of all subjects in that
-    state, told of or not. `fires(moment, id, *columns)`: the rule, with these columns of the
-    subject, the first of which decides; `unless` leaves out what is known to be told of, and
-    `is_open` what is over. `window`: the last date that fires; None where no date does.
-    `decide(current, moment, asset, id)`: one subject again, with its asset's row locked.
-    `matters(current, asset)`: what alerts of this asset may still stand for.
+    - `id`, `asset_id`: columns of the subject.
+    - `in_state(moment)`: selects the ids of all subjects in the state, alerted or not.
+    - `fires(moment, id, *columns)`: the rule. The first of `columns` is the deciding value.
+    - `unless`: conditions that exclude subjects already alerted.
+    - `is_open`: conditions that exclude subjects that are over.
+    - `window`: the last date that fires, or None if no date does.
+    - `decide(current, moment, asset, id)`: decides one subject again with its asset locked.
+    - `matters(current, asset)`: the matters that this asset's alerts can still be about.
     """
 
     event: EventName
@@ -74,28 +76,28 @@ class AlertKind:
     window: Callable[[Moment], date | datetime] | None = None
 
     def scan(self, current: Session, moment: Moment, after: int) -> Scanned:
-        """At most `CHUNK` subjects in the order of their ids, each with what fires, unlocked."""
+        """Return up to `CHUNK` subjects in id order, each with its verdict, without locks."""
         due = self.in_state(moment).add_columns(*self.columns).where(*self.unless, self.id > after)
         rows = current.execute(due.order_by(self.id).limit(CHUNK)).all()
         return [(row[0], self.fires(moment, *row)) for row in rows]
 
     def of_asset(self, current: Session, moment: Moment, asset_id: int) -> list[Decided]:
-        """Decide about each subject of one asset by the same rule, whatever fires."""
-        wanted = select(self.id, *self.columns).where(self.asset_id == asset_id, *self.is_open)
-        rows = current.execute(wanted.order_by(self.id)).all()
+        """Return the same rule's verdict on each open subject of one asset, firing or not."""
+        query = select(self.id, *self.columns).where(self.asset_id == asset_id, *self.is_open)
+        rows = current.execute(query.order_by(self.id)).all()
         return [Decided(row[0], row[1], self.fires(moment, *row)) for row in rows]
 
     def soonest(self, current: Session, moment: Moment) -> Sequence[Asset]:
-        """A few assets, whose dates come first behind the window; some may be gone."""
+        """Return a few assets with the earliest dates after the window; some can be gone."""
         if self.window is None:
             return []
         later = self.columns[0] > self.window(moment), *self.is_open
-        wanted = select(Asset).join(self.id.class_) if self.id is not Asset.id else select(Asset)
-        ahead = wanted.where(Asset.deleted_at.is_(None), *later)
+        query = select(Asset).join(self.id.class_) if self.id is not Asset.id else select(Asset)
+        ahead = query.where(Asset.deleted_at.is_(None), *later)
         return current.scalars(ahead.order_by(self.columns[0], self.id).limit(A_FEW)).all()
 
     def asset_of(self, current: Session, subject_id: int) -> int | None:
-        """The asset that a subject belongs to; None where the subject is gone."""
+        """Return the id of the subject's asset, or None if the subject is gone."""
         return current.scalar(select(self.asset_id).where(self.id == subject_id))
 
 
@@ -211,7 +213,7 @@ def _low_stock(_moment: Moment) -> Select[int]:
 
 
 def decide_stock(current: Session, moment: Moment, asset: Asset, _id: int) -> DueAlert | None:
-    """The low stock of one asset; also asked right after each change of the asset itself."""
+    """Decide the low-stock alert of one asset; the ledger also calls this after asset changes."""
     quantity, threshold = asset.quantity or 0, asset.min_quantity
     alerted_at = asset.low_stock_alerted_at
     firing = alert_rules.low_stock(moment, asset.id, quantity, threshold, alerted_at)
@@ -286,7 +288,7 @@ BY_EVENT: Final[Mapping[EventName, AlertKind]] = {kind.event: kind for kind in K
 
 
 def chunks(current: Session, moment: Moment) -> Iterator[tuple[AlertKind, Scanned]]:
-    """Everything that may be due, chunk by chunk; the caller ends its transaction between them."""
+    """Yield all possibly due subjects in chunks. The caller ends its transaction between chunks."""
     for kind in KINDS:
         after = 0
         while True:

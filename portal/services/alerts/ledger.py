@@ -1,7 +1,7 @@
-"""The ledger: an alert fires once for its key, and is over once its matter has passed.
+"""Record alerts in the ledger. An alert fires once per key and resolves when its matter passes.
 
-All but `acknowledge` run inside `writing()` with the asset's row locked: whoever else fires or
-changes the same asset waits for that lock.
+Except for `acknowledge`, all functions that write run inside `writing()` with the asset's row
+locked. Concurrent runs and changes of the same asset wait for that lock.
 """
 
 from collections.abc import Mapping
@@ -33,9 +33,9 @@ from portal.services.outbox.publish import Audience, NewEvent, Published, publis
 def fire(
     current: Session, asset: Asset, alert: DueAlert, moment: Moment, *, is_sent: bool = True
 ) -> Audience | None:
-    """Enter the alert and publish its event; return who gets it, None where it was entered before.
+    """Enter the alert and publish its event; return its audience, or None if already entered.
 
-    `is_sent` False: enter it without an event, as if it had been sent already.
+    With `is_sent` False, the alert is entered as already sent, without an event.
     """
     audience = Audience()
     alert_id = _enter(current, asset, alert, moment, is_sent)
@@ -52,7 +52,7 @@ def fire(
 
 
 def due(current: Session, scanned: Scanned) -> list[int]:
-    """The ids of a chunk whose alerts are not in the ledger yet."""
+    """Return the ids in a chunk whose firing alerts are not in the ledger yet."""
     keys = {id_: firing.key for id_, firing in scanned if isinstance(firing, Firing)}
     if not keys:
         return []
@@ -62,8 +62,7 @@ def due(current: Session, scanned: Scanned) -> list[int]:
 
 
 def settle(current: Session, asset: Asset) -> None:
-    """Resolve the alerts of an asset whose matters have passed: returned, done, put off,
-    restocked."""
+    """Resolve the asset's alerts whose matter has passed: returned, done, postponed, restocked."""
     unresolved = select(Alert).where(Alert.asset_id == asset.id, Alert.resolved_at.is_(None))
     alerts = current.scalars(unresolved).all()
     if not alerts:
@@ -76,15 +75,15 @@ def settle(current: Session, asset: Asset) -> None:
 
 
 def details_of(facts: AlertFacts) -> dict[str, Any]:
-    """Return an alert's facts as the ledger keeps them: its event's own keys, as on the wire."""
+    """Return an alert's facts as stored in the ledger, which are its event's own keys."""
     details: dict[str, Any] = wire_value(facts)
     return details
 
 
 def after_change(current: Session, asset: Asset, before: Mapping[str, Any]) -> None:
-    """Alert of low stock at once, and resolve what has passed. `before`: blank for a new asset.
+    """Fire a low-stock alert immediately and resolve past alerts. `before` is empty for new assets.
 
-    Stock is alerted of again once there was enough, or no threshold.
+    Low stock can fire again after the stock was sufficient or had no threshold.
     """
     if asset.kind == AssetKind.STOCK and asset.deleted_at is None:
         if not is_low(asset.quantity, asset.min_quantity):
@@ -95,7 +94,7 @@ def after_change(current: Session, asset: Asset, before: Mapping[str, Any]) -> N
 
 
 def acknowledge(actor: Actor, public_id: UUID) -> bool:
-    """Note that somebody looks after it; False when somebody did already. Raises `NotFound`."""
+    """Acknowledge an alert; return False if it already was. Raises `NotFound`."""
     with writing() as current:
         user = require(current, actor, "alerts.acknowledge")
         locked = select(Alert).where(Alert.public_id == public_id).with_for_update()
@@ -165,7 +164,7 @@ def _publish(
 def _resolve_earlier(
     current: Session, asset: Asset, alert: DueAlert, moment: Moment, alert_id: int
 ) -> None:
-    """Resolve what a reminder takes the place of."""
+    """Resolve the earlier alerts that a reminder replaces."""
     earlier = (
         Alert.asset_id == asset.id,
         Alert.resolved_at.is_(None),
@@ -178,7 +177,7 @@ def _resolve_earlier(
 def _alert_of_low_stock(current: Session, asset: Asset, before: Mapping[str, Any]) -> None:
     stored = alert_settings.read()
     just_now = bool(before) and not is_low(before["quantity"], before["min_quantity"])
-    # What was low before anybody decided about alerts belongs to the first question.
+    # Until the first question is answered, stock that was already low is part of that question.
     if not (stored.is_answered or just_now):
         return
     moment = alert_settings.moment(asset.updated_at, stored.rules)

@@ -1,4 +1,4 @@
-"""Alerts as lists, and the state of their runs: for pages, System and the dashboard."""
+"""Read alerts and the state of alert runs for pages, System, and the dashboard."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -28,11 +28,11 @@ from portal.services.core.refusals import NotFound
 from portal.services.core.unit_of_work import session
 from portal.services.outbox.publish import Audience, audience_of
 
-NAMED: Final = 12  # alerts to come
+NAMED: Final = 12  # coming alerts whose assets are named
 
 
 class Which(StrEnum):
-    """Views of the alerts. Open: neither acknowledged nor over."""
+    """The lists of alerts, where `OPEN` means neither acknowledged nor resolved."""
 
     OPEN = "open"
     ACKNOWLEDGED = "acknowledged"
@@ -41,7 +41,7 @@ class Which(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertFilter:
-    """A filter of alerts; None is all."""
+    """A filter for alerts; None matches any."""
 
     which: Which = Which.OPEN
     event: str | None = None
@@ -50,24 +50,24 @@ class AlertFilter:
 
 @dataclass(frozen=True, slots=True)
 class AlertDeliveries:
-    """The deliveries of one alert's event, by stored status; `only`: its one delivery's id."""
+    """Delivery counts of an alert's event by stored status. `only` is the id of a sole delivery."""
 
     counts: Mapping[str, int]
     only: UUID | None
 
     @property
     def total(self) -> int:
-        """The number of deliveries, whatever their status."""
         return sum(self.counts.values())
 
 
 @dataclass(frozen=True, slots=True)
 class RunStatus:
-    """`last`: the latest run that ended; `checked_at`: the end of the latest that got through;
-    `running`: the public id of the task of one at work.
+    """The state of the alert runs.
 
-    `is_late`: the daily run should have ended long ago. `needs_first_answer`: a person has to
-    decide first what becomes of what is due already.
+    `last` is the latest finished run. `checked_at` is the end of the latest successful run.
+    `running` is the public id of the current run's task. `is_late` means that the daily run should
+    have finished by now. `needs_first_answer` means that a person must first decide about the
+    alerts that are already due.
     """
 
     stored: Stored
@@ -82,8 +82,10 @@ class RunStatus:
 
 @dataclass(frozen=True, slots=True)
 class DueNow:
-    """Of each kind how many are in its state now (`capped`), how many the next run sends, and the
-    tags of some assets that those are about."""
+    """Counts of alerts by kind: due now (`capped`) and coming in the next run.
+
+    `tags` holds the tags of some assets that coming alerts are about.
+    """
 
     due: Mapping[EventName, int]
     coming: Mapping[EventName, int]
@@ -91,12 +93,11 @@ class DueNow:
 
     @property
     def total_coming(self) -> int:
-        """The number of alerts that the next run would send now."""
         return sum(self.coming.values())
 
 
 def due_now(now: datetime) -> DueNow:
-    """Count what is due at `now`, sent or not. Ends its transactions."""
+    """Count the alerts due at `now`, sent or not. Ends the session's transactions."""
     coming = alert_runs.preview(now, NAMED)
     tags: dict[EventName, list[str]] = defaultdict(list)
     for alert in coming.first:
@@ -106,12 +107,12 @@ def due_now(now: datetime) -> DueNow:
 
 
 def count_due(event: EventName, now: datetime) -> int:
-    """Count the subjects in the state that this alert tells of (`capped`)."""
+    """Count the subjects that are in the state of this alert kind (`capped`)."""
     return capped(session(), BY_EVENT[event].in_state(alert_settings.moment(now)))
 
 
 def audiences_of(counts: Mapping[EventName, int]) -> list[AudienceCounts]:
-    """Return who would get these alerts now, in the form of `runs.audiences`."""
+    """Return the audiences that would get these alerts now, in the form of `runs.audiences`."""
     by_audience: dict[Audience, dict[str, int]] = {}
     for event, count in counts.items():
         by_audience.setdefault(audience_of(session(), event), {})[event] = count
@@ -121,23 +122,22 @@ def audiences_of(counts: Mapping[EventName, int]) -> list[AudienceCounts]:
 def list_alerts(
     chosen: AlertFilter, cursor: str | None = None, size: int | None = None
 ) -> Page[Alert]:
-    """A page with their assets, the newest first."""
+    """Return a page of alerts with their assets, newest first."""
     alerts = select(Alert).where(*_matching(chosen)).options(joinedload(Alert.asset))
     return newest_first(alerts, Alert.id, cursor, size)
 
 
 def count_alerts(chosen: AlertFilter) -> int:
-    """Count the alerts that match (`capped`)."""
+    """Count the matching alerts (`capped`)."""
     return capped(session(), select(Alert.id).where(*_matching(chosen)))
 
 
 def has_any() -> bool:
-    """Return whether there ever was one."""
     return session().execute(select(Alert.id).limit(1)).first() is not None
 
 
 def find(public_id: UUID) -> Alert:
-    """One alert with its asset. Raises `NotFound`."""
+    """Return the alert with its asset. Raises `NotFound`."""
     with_asset = select(Alert).where(Alert.public_id == public_id).options(joinedload(Alert.asset))
     alert = session().scalars(with_asset).one_or_none()
     if alert is None:
@@ -146,7 +146,7 @@ def find(public_id: UUID) -> Alert:
 
 
 def deliveries_of(listed: Sequence[Alert]) -> Mapping[int, AlertDeliveries]:
-    """The deliveries of each alert's event, by the alert's row id; none for those without any."""
+    """Return each alert event's deliveries by the alert's row id, omitting alerts without any."""
     events = {alert.event_id: alert.id for alert in listed if alert.event_id is not None}
     grouped = (
         select(Delivery.event_id, Delivery.status, func.count(), func.min(Delivery.id))
@@ -165,13 +165,12 @@ def deliveries_of(listed: Sequence[Alert]) -> Mapping[int, AlertDeliveries]:
 
 
 def runs(limit: int = 10) -> Sequence[AlertRun]:
-    """The latest runs, the newest first."""
+    """Return the latest runs, newest first."""
     newest = (AlertRun.started_at.desc(), AlertRun.id.desc())
     return session().scalars(select(AlertRun).order_by(*newest).limit(limit)).all()
 
 
 def run_status(now: datetime) -> RunStatus:
-    """The state of the runs at `now`."""
     current, stored, zone = session(), alert_settings.read(), alert_settings.zone()
     last = last_slot(now, stored.rules.at, zone)
     ended = select(AlertRun).where(AlertRun.outcome.is_not(None))
@@ -199,8 +198,7 @@ def run_status(now: datetime) -> RunStatus:
 
 
 def _was_here(at: datetime) -> bool:
-    """Return whether there was anything to check by then: a portal that is just set up is not
-    late."""
+    """Return whether any asset existed before `at`, because a newly set up portal is not late."""
     old = select(Asset.id).where(Asset.created_at < at, Asset.deleted_at.is_(None)).limit(1)
     return session().scalar(old) is not None
 

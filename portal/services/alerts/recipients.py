@@ -1,6 +1,6 @@
-"""Who gets the alerts of each kind now: webhooks, addresses, holders.
+"""Find the current recipients of each alert kind: webhooks, addresses, and holders.
 
-The built-in inbox counts as no one: nobody is called by what arrives there.
+The built-in inbox does not count as a recipient, because it notifies nobody.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -30,7 +30,7 @@ OF_WEBHOOK: Final = ("public_id", "name", "kind", "state", "conditions")
 
 @dataclass(frozen=True, slots=True)
 class Subscriber:
-    """A webhook that gets these alerts; one that is off holds them."""
+    """A webhook subscribed to these alerts. A webhook that is off holds them."""
 
     public_id: UUID
     name: str
@@ -41,9 +41,11 @@ class Subscriber:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipients:
-    """Who gets one kind of alert. `has_inbox`: the built-in inbox is subscribed. `addresses`: those
-    that emails go to; `unreached`: those that get none, as their users are disabled, or no email is
-    sent at all."""
+    """The recipients of one kind of alert. `has_inbox` means the built-in inbox is subscribed.
+
+    `unreached` are the addresses that get no email, because their users are disabled or email is
+    off.
+    """
 
     webhooks: Sequence[Subscriber]
     has_inbox: bool
@@ -53,42 +55,42 @@ class Recipients:
 
     @property
     def is_no_one(self) -> bool:
-        """Return whether these alerts reach nobody now."""
+        """Return whether these alerts currently reach nobody."""
         is_off = all(webhook.is_off for webhook in self.webhooks)
         return is_off and not self.addresses and not self.has_holder
 
 
 def by_kind() -> Mapping[EventName, Recipients]:
-    """Who gets which alerts."""
+    """Return the recipients by alert kind."""
     current = session()
     emails = alert_settings.read(current).emails
     typed = {address for event in NAMES for address in emails.of(event)}
     reached = typed - disabled_among(current, typed) if mails.is_on() else set()
-    found = _subscribers(current)
+    subscribers = _subscribers(current)
     recipients = {}
     for event in NAMES:
-        rows = [row for row in found if row.event in (event, ALL_EVENTS)]
+        rows = [row for row in subscribers if row.event in (event, ALL_EVENTS)]
         recipients[event] = Recipients(
             webhooks=[_subscriber(row) for row in rows if row.kind != WebhookKind.INBOX],
             has_inbox=any(row.kind == WebhookKind.INBOX for row in rows),
-            addresses=[each for each in emails.of(event) if each in reached],
-            unreached=[each for each in emails.of(event) if each not in reached],
+            addresses=[email for email in emails.of(event) if email in reached],
+            unreached=[email for email in emails.of(event) if email not in reached],
             has_holder=event is LATE and emails.remind_holder and mails.is_on(),
         )
     return recipients
 
 
 def reached_by(current: Session, emails: Emails, event: str) -> list[str]:
-    """The addresses to which emails of this kind go."""
-    found = emails.of(event)
-    left_out = disabled_among(current, found)
-    return [each for each in found if each not in left_out] if mails.is_on() else []
+    """Return the addresses that get emails of this kind."""
+    addresses = emails.of(event)
+    disabled = disabled_among(current, addresses)
+    return [address for address in addresses if address not in disabled] if mails.is_on() else []
 
 
 def holders_reached(
     current: Session, emails: Emails, checkouts: Collection[int]
 ) -> Mapping[int, int]:
-    """The holders to whom a reminder goes, if that is wanted: check-out → member of staff."""
+    """Return {checkout id: staff id} of the holders to remind, empty if reminders are off."""
     if not (emails.remind_holder and mails.is_on()):
         return {}
     theirs = (
@@ -100,25 +102,25 @@ def holders_reached(
 
 
 def holders_told(alerts: Collection[Alert]) -> Mapping[int, str]:
-    """The names of the holders who were emailed, as of now, by the alert's row id."""
-    told = [alert for alert in alerts if alert.is_holder_told]
-    if not told:
+    """Return the current names of the emailed holders by the alert's row id."""
+    emailed = [alert for alert in alerts if alert.is_holder_told]
+    if not emailed:
         return {}
-    checkouts = Assignment.id.in_([alert.assignment_id for alert in told])
-    held = session().execute(select(Assignment.id, Staff.name).join(Staff).where(checkouts))
-    names: dict[int | None, str] = {row[0]: row[1] for row in held}
-    return {alert.id: names[alert.assignment_id] for alert in told}
+    checkouts = Assignment.id.in_([alert.assignment_id for alert in emailed])
+    rows = session().execute(select(Assignment.id, Staff.name).join(Staff).where(checkouts))
+    names: dict[int | None, str] = {row[0]: row[1] for row in rows}
+    return {alert.id: names[alert.assignment_id] for alert in emailed}
 
 
 def disabled_among(current: Session, addresses: Collection[str]) -> set[str]:
-    """Those addresses that get no email, as their users may not sign in."""
+    """Return the addresses that get no email because their users can't sign in."""
     email = func.lower(User.email)
     disabled = select(email).where(email.in_(addresses), User.is_active.is_(False))
     return set(current.scalars(disabled)) if addresses else set()
 
 
 def _subscribers(current: Session) -> Sequence[AnyRow]:
-    """The webhooks that are subscribed to any of these events, by name."""
+    """Return the webhooks subscribed to any alert event, by name."""
     columns = (
         WebhookEvent.event,
         *(getattr(Webhook, name) for name in OF_WEBHOOK),

@@ -1,7 +1,7 @@
-"""When an alert fires, and under which key, or why it does not: pure.
+"""Decide whether an alert fires, under which key, or why it does not, without a database.
 
-All rules are windows, never "on the day", so that a missed run catches up. A key is used once; an
-alert fires again when something changes its key.
+All rules are windows, never "on the day", so that a missed run catches up. Each key fires once, so
+an alert fires again only when its key changes.
 """
 
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ GONE: Final = frozenset({AssetStatus.LOST, AssetStatus.LIQUIDATED})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertRules:
-    """The organisation's settings. Days are counted in its time zone.
+    """The organization's alert settings. Days are counted in its time zone.
 
-    `repeat_every_days`: how often of an overdue check-out; None: once. `at`: the time of day of the
-    daily run.
+    `repeat_every_days` is the reminder interval of an overdue checkout; None sends no reminders.
+    `at` is the time of the daily run.
     """
 
     warranty_on: bool = True
@@ -36,7 +36,7 @@ class AlertRules:
 
 
 MOST_DAYS: Final = 365
-# What counts days: the least of them, and how anything else is refused.
+# The settings in days: the minimum and the message for other values.
 DAYS: Final = {
     "warranty_days": (0, "Enter a number of days from 0 to 365"),
     "maintenance_days": (0, "Enter a number of days from 0 to 365"),
@@ -46,7 +46,7 @@ DAYS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """The rules, and the instant at which they are applied."""
+    """The rules and the instant at which they apply."""
 
     rules: AlertRules
     now: datetime
@@ -54,12 +54,12 @@ class Moment:
 
     @property
     def today(self) -> date:
-        """The organisation's date."""
+        """The organization's date."""
         return self.now.astimezone(self.zone).date()
 
 
 class Kept(StrEnum):
-    """Why an alert does not fire."""
+    """Reasons why an alert does not fire."""
 
     OFF = "off"
     UNSET = "unset"
@@ -73,7 +73,7 @@ class Kept(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Firing:
-    """An alert that fires. `reminder`: 0 the first time, then 1, 2, … of the same matter."""
+    """An alert that fires. `reminder` counts the reminders of the same matter, from 0."""
 
     event: EventName
     matter: str
@@ -81,12 +81,12 @@ class Firing:
 
     @property
     def key(self) -> str:
-        """The dedupe key of the ledger."""
+        """The ledger's dedupe key."""
         return f"{self.matter}:{self.reminder}" if self.reminder else self.matter
 
 
 def warranty(moment: Moment, asset_id: int, expires: date | None, status: str) -> Firing | Kept:
-    """Fire for a warranty that ends soon, its last day included. Not for what is gone."""
+    """Fire for a warranty that ends soon, including its last day, unless the asset is gone."""
     if not moment.rules.warranty_on:
         return Kept.OFF
     if expires is None:
@@ -96,7 +96,7 @@ def warranty(moment: Moment, asset_id: int, expires: date | None, status: str) -
 
 
 def ends_soon(moment: Moment, expires: date | None, status: str) -> bool:
-    """Return whether a warranty ends within the window, also where its alert is off."""
+    """Return whether a warranty ends within the window, even if its alert is off."""
     return expires is not None and _kept_warranty(moment, expires, status) is None
 
 
@@ -110,7 +110,7 @@ def _kept_warranty(moment: Moment, expires: date, status: str) -> Kept | None:
 
 
 def maintenance(moment: Moment, maintenance_id: int, due_on: date, state: str) -> Firing | Kept:
-    """Fire for work that is due soon or late, unless somebody has begun it."""
+    """Fire for work that is due soon or late, unless it has started."""
     if not moment.rules.maintenance_on:
         return Kept.OFF
     if state != MaintenanceState.SCHEDULED:
@@ -121,19 +121,19 @@ def maintenance(moment: Moment, maintenance_id: int, due_on: date, state: str) -
 
 
 def is_due(moment: Moment, due_on: date, state: str) -> bool:
-    """Return whether planned work that nobody has begun is due within the window, or late."""
+    """Return whether scheduled work that has not started is due within the window or late."""
     return state == MaintenanceState.SCHEDULED and is_due_soon(moment, due_on)
 
 
 def is_due_soon(moment: Moment, due_on: date) -> bool:
-    """Return whether work is due within the window, or late."""
+    """Return whether work is due within the window or late."""
     return (due_on - moment.today).days <= moment.rules.maintenance_days
 
 
 def overdue(moment: Moment, checkout_id: int, due_at: datetime | None) -> Firing | Kept:
-    """Fire for a check-out past its due time, and again for each reminder.
+    """Fire for a checkout past its due time, and again for each reminder.
 
-    After missed runs only the latest reminder fires, not one for each.
+    After missed runs, only the latest reminder fires.
     """
     rules = moment.rules
     if not rules.overdue_on:
@@ -144,7 +144,7 @@ def overdue(moment: Moment, checkout_id: int, due_at: datetime | None) -> Firing
         return Kept.EARLY
     reminder = 0
     if rules.repeat_every_days:
-        # By the clock on the wall: a night with a 25th hour moves no reminder to the next run.
+        # Wall-clock time keeps a 25-hour day from moving a reminder to the next run.
         late = _on_the_wall(moment.now, moment.zone) - _on_the_wall(due_at, moment.zone)
         reminder = max(0, late // timedelta(days=rules.repeat_every_days))
     return Firing(EventName.CHECKOUT_OVERDUE, checkout_matter(checkout_id, due_at), reminder)
@@ -157,7 +157,7 @@ def low_stock(
     min_quantity: int | None,
     alerted_at: datetime | None,
 ) -> Firing | Kept:
-    """Fire for stock below its threshold, once until there is enough again."""
+    """Fire for stock below its threshold, once until it is sufficient again."""
     if not moment.rules.low_stock_on:
         return Kept.OFF
     if min_quantity is None:
@@ -170,27 +170,27 @@ def low_stock(
 
 
 def is_low(quantity: int | None, min_quantity: int | None) -> bool:
-    """Return whether there are fewer than there should be; without a threshold there never are."""
+    """Return whether the quantity is below the threshold; False without a threshold."""
     return min_quantity is not None and (quantity or 0) < min_quantity
 
 
 def warranty_matter(asset_id: int, expires: date) -> str:
-    """The matter of a warranty: a new date is a new one."""
+    """Return the matter of a warranty, which changes with its end date."""
     return f"warranty:{asset_id}:{expires.isoformat()}"
 
 
 def maintenance_matter(maintenance_id: int, due_on: date) -> str:
-    """The matter of planned work: a new day is a new one."""
+    """Return the matter of scheduled work, which changes with its due date."""
     return f"maintenance:{maintenance_id}:{due_on.isoformat()}"
 
 
 def checkout_matter(checkout_id: int, due_at: datetime) -> str:
-    """The matter of a check-out: a new due time is a new one."""
+    """Return the matter of a checkout, which changes with its due time."""
     return f"checkout:{checkout_id}:{due_at.astimezone(UTC).isoformat()}"
 
 
 def stock_matter(asset_id: int, alerted_at: datetime) -> str:
-    """The matter of low stock: a new one each time that it is alerted of."""
+    """Return the matter of low stock, which changes with each alert."""
     return f"stock:{asset_id}:{alerted_at.astimezone(UTC).isoformat()}"
 
 

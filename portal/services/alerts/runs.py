@@ -1,7 +1,7 @@
-"""Runs, begun by the clock or by hand: they fire what has become due, one alert a transaction.
+"""Run alert checks, on schedule or on request, firing each due alert in its own transaction.
 
-A run is a piece of long work (`tasks`) whose cursor says where it goes on after being killed; the
-ledger's unique key keeps two runs at once from firing anything twice.
+A run is a task (`tasks`) whose cursor lets it resume after being killed. The ledger's unique key
+keeps concurrent runs from firing an alert twice.
 """
 
 import logging
@@ -39,23 +39,23 @@ NAME: Final = "alerts"
 PERMISSION: Final = "alerts.settings"
 FIRED: Final = "fired"
 PASSED: Final = "passed"
-# So many runs are kept, and those of the latest days in any case: what a day's run was must not be
-# forgotten by pressing Check now, or it would begin again.
+# At least this many runs are kept, and all runs of the latest days. Otherwise repeated use of
+# Check now could delete a day's run, which would then start again.
 KEPT: Final = 100
 DAYS_KEPT: Final = timedelta(days=7)
-# An alert that fails so often is left to the next run, so that it stands in nobody's way.
+# After this many failures an alert is left to the next run, so that it does not block others.
 MOST_FAILURES: Final = 2
-SHOWN: Final = 100  # alerts of a preview
+SHOWN: Final = 100  # alerts in a preview
 TRY_AGAIN: Final = timedelta(hours=1)
 TARGET: Final = ("alert_settings", alert_settings.ONE_ROW, "Alerts")
 
-# Who gets some alerts, and how many of each event these are.
+# An audience, and its number of alerts by event.
 AudienceCounts = tuple[Audience, Mapping[str, int]]
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a run is: which of `KINDS`, after which subject, and what is left of that chunk."""
+    """A run's position: an index into `KINDS`, the last scanned subject id, and the ids to do."""
 
     kind: int = 0
     after: int = 0
@@ -63,13 +63,12 @@ class Place:
 
     @property
     def is_end(self) -> bool:
-        """Return whether every kind is done."""
         return self.kind >= len(KINDS)
 
 
 @dataclass(frozen=True, slots=True)
 class ComingAlert:
-    """An alert that a run would send. `details` as in the ledger."""
+    """An alert that a run would send. `details` are in the form of the ledger."""
 
     event: EventName
     asset_id: int
@@ -80,8 +79,10 @@ class ComingAlert:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """The alerts that a run would send: counts by event, up to `COUNT_LIMIT`, the first of them,
-    and the ids of all late check-outs among them."""
+    """The alerts that a run would send: counts by event, the first alerts, and late checkout ids.
+
+    Counting stops at `COUNT_LIMIT`.
+    """
 
     counts: Mapping[EventName, int]
     first: list[ComingAlert]
@@ -89,17 +90,16 @@ class Preview:
 
     @property
     def total(self) -> int:
-        """The number of alerts of all kinds."""
         return sum(self.counts.values())
 
     @property
     def is_capped(self) -> bool:
-        """Return whether the count stopped at its limit, so that there may be more."""
+        """Return whether counting stopped at the limit, so that there can be more."""
         return self.total >= COUNT_LIMIT
 
 
 def preview(now: datetime, shown: int = SHOWN) -> Preview:
-    """Read what a run at `now` would send, chunk by chunk, each a transaction."""
+    """Return the alerts that a run at `now` would send, reading each chunk in a transaction."""
     moment = alert_settings.moment(now)
     counts: dict[EventName, int] = {}
     first: list[ComingAlert] = []
@@ -124,11 +124,11 @@ def has_due(now: datetime) -> bool:
 
 
 def start_due(now: datetime) -> bool:
-    """Begin the daily run if its time has come; return whether it did.
+    """Start the daily run if it is due; return whether it started.
 
-    One run makes up for missed days. Before the first question is answered it sends nothing and
-    notes how many wait; where none does, there is nothing to ask. In an empty register, the
-    day's run waits for the first asset.
+    One run makes up for missed days. Until the first question is answered, the run sends nothing
+    and only stores the number of waiting alerts. If none wait, the question is skipped. In an empty
+    register, the day's run waits for the first asset.
     """
     stored = alert_settings.read()
     slot = last_slot(now, stored.rules.at, alert_settings.zone())
@@ -149,14 +149,14 @@ def start_due(now: datetime) -> bool:
         elif stored.is_answered:
             have_done(current, SYSTEM, run)
         else:
-            # Nothing to ask: from now on what becomes due is sent.
+            # With nothing to ask about, all alerts due from now on are sent.
             alert_settings.answer(current, SYSTEM, FirstAnswer.NOTHING)
             finish(run, RunOutcome.DONE)
         return True
 
 
 def request_run(actor: Actor) -> UUID:
-    """Queue a run; return the public id of its task, or of the one that is at work already."""
+    """Queue a run; return the public id of its task, or of the task already in progress."""
     now = common_now()
     if not alert_settings.read().is_answered and has_due(now):
         raise Refusal("First decide about the alerts that are already due.")
@@ -166,19 +166,19 @@ def request_run(actor: Actor) -> UUID:
 
 
 def answer_first(actor: Actor, *, send: bool) -> UUID:
-    """Decide about everything that was due before the first run; return its task's public id."""
-    given = FirstAnswer.SEND if send else FirstAnswer.MARK
+    """Send or mark the alerts due before the first run; return the task's public id."""
+    first_answer = FirstAnswer.SEND if send else FirstAnswer.MARK
     with writing() as current:
         require(current, actor, "alerts.settings")
-        if not alert_settings.answer(current, actor, given):
+        if not alert_settings.answer(current, actor, first_answer):
             raise Refusal("Someone has already decided about these alerts.")
         return _start(current, actor, "alerts.run" if send else "alerts.marked")
 
 
 def mark_as_sent(actor: Actor) -> UUID:
-    """Queue that what is due now is entered without being sent; return its task's public id.
+    """Queue a run that enters due alerts without sending them; return its task's public id.
 
-    Refused while a run is at work that sends it.
+    Raises `Refusal` while a run that sends alerts is in progress.
     """
     with writing() as current:
         require(current, actor, "alerts.settings")
@@ -187,7 +187,7 @@ def mark_as_sent(actor: Actor) -> UUID:
 
 
 def _has_begun(day: date, now: datetime) -> bool:
-    """Return whether the day has its run; one that failed is repeated after a while."""
+    """Return whether the day's run exists, ignoring one that failed over `TRY_AGAIN` ago."""
     run = session().scalars(select(AlertRun).where(AlertRun.slot == day)).first()
     if run is None:
         return False
@@ -196,17 +196,18 @@ def _has_begun(day: date, now: datetime) -> bool:
 
 
 def _has_assets() -> bool:
-    there = select(Asset.id).where(Asset.deleted_at.is_(None)).limit(1)
-    return session().scalar(there) is not None
+    query = select(Asset.id).where(Asset.deleted_at.is_(None)).limit(1)
+    return session().scalar(query) is not None
 
 
 def _start(current: Session, actor: Actor, action: str) -> UUID:
     is_marking = action == "alerts.marked"
-    alert_settings.locked(current)  # of two at once the second finds the first one's run
+    # If two requests arrive at once, the second finds the run that the first one started.
+    alert_settings.locked(current)
     under_way = task_under_way(current)
     if under_way is not None:
-        at_work = select(AlertRun.is_marking).where(AlertRun.task_public_id == under_way)
-        if current.scalar(at_work) is not is_marking:
+        query = select(AlertRun.is_marking).where(AlertRun.task_public_id == under_way)
+        if current.scalar(query) is not is_marking:
             raise Refusal("A check is running. Wait until it finishes.")
         return under_way
     run = enter(current, actor, RunKind.MANUAL, is_marking=is_marking)
@@ -235,7 +236,7 @@ def enter(
     slot: date | None = None,
     is_marking: bool = False,
 ) -> AlertRun | None:
-    """Store a run; None where somebody else has stored that of its day. Forgets old ones."""
+    """Store a run and delete old ones; return None if the day's run is already stored."""
     row = insert_or_ignore(current.connection())(AlertRun).values(
         kind=kind, slot=slot, is_marking=is_marking, actor_name=actor.name
     )
@@ -249,14 +250,14 @@ def enter(
 
 
 def have_done(current: Session, actor: Actor, run: AlertRun) -> UUID:
-    """Queue the run as long work, after the commit; return the public id of its task."""
+    """Queue the run as a task, after the commit; return the task's public id."""
     task = tasks.start(current, actor, NAME, total=0, params={"run_id": run.id})
     run.task_public_id = task.public_id
     return task.public_id
 
 
 def run(kind: RunKind, now: datetime | None = None) -> Mapping[str, int]:
-    """Do a whole run here and now; how many fired, by event."""
+    """Do a whole run synchronously; return the number of fired alerts by event."""
     with writing() as current:
         run = enter(current, SYSTEM, kind)
         run_id = run.id if run else 0
@@ -272,7 +273,7 @@ def run(kind: RunKind, now: datetime | None = None) -> Mapping[str, int]:
 
 
 def advance(current: Session, run: AlertRun, place: Place, now: datetime) -> tuple[Place, bool]:
-    """Fire one alert, or scan the next chunk; return the place then, and whether one fired."""
+    """Fire one alert or scan the next chunk; return the new place and whether an alert fired."""
     kind, moment = KINDS[place.kind], alert_settings.moment(now)
     if not place.todo:
         scanned = kind.scan(current, moment, place.after)
@@ -301,7 +302,7 @@ def advance(current: Session, run: AlertRun, place: Place, now: datetime) -> tup
 
 
 def audiences(run: AlertRun) -> list[AudienceCounts]:
-    """Return who got the alerts of a run: how many by event for each audience, the widest first."""
+    """Return the run's alert counts by event for each audience, widest audience first."""
     counts_of = [
         (Audience(*map(int, key.split("+"))), counts) for key, counts in run.audiences.items()
     ]
@@ -309,12 +310,12 @@ def audiences(run: AlertRun) -> list[AudienceCounts]:
 
 
 def finish(run: AlertRun, outcome: RunOutcome) -> None:
-    """Note how the run ended, and when."""
+    """Store the run's outcome and end time."""
     run.outcome, run.finished_at = outcome, common_now()
 
 
 def task_under_way(current: Session) -> UUID | None:
-    """The public id of the task of the run that is at work, or about to be."""
+    """Return the public id of the running or waiting run's task."""
     tasks_ = select(Task.public_id).where(literal_column(f"({IS_UNDER_WAY})"), Task.kind == NAME)
     return current.scalars(tasks_.order_by(Task.id.desc()).limit(1)).first()
 

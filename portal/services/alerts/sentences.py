@@ -1,4 +1,4 @@
-"""Alerts in words, for pages and emails: the kinds, and what happened."""
+"""Describe alert kinds and alerts in words, for pages and emails."""
 
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
@@ -9,10 +9,10 @@ from portal.lib.dates import day_words
 from portal.services.core.time_zones import today
 
 Details = Mapping[str, Any]
-# Writes a time as its reader's clock shows it.
+# Formats a time in the reader's time zone.
 Clock = Callable[[datetime], str]
 
-# In the order of pages and emails.
+# In the order shown on pages and in emails.
 NAMES: Final[Mapping[EventName, str]] = {
     EventName.CHECKOUT_OVERDUE: "Overdue",
     EventName.MAINTENANCE_DUE: "Maintenance due",
@@ -20,18 +20,17 @@ NAMES: Final[Mapping[EventName, str]] = {
     EventName.WARRANTY_EXPIRING: "Warranty ends soon",
 }
 
-# Several of a kind, where the name is of one.
+# Plural forms of names that are singular.
 SEVERAL: Final[Mapping[EventName, str]] = {EventName.WARRANTY_EXPIRING: "warranties end soon"}
 
 
 def sentence(event: str, details: Details, clock: Clock) -> str:
-    """Say what happened, as of now: what was still to come when it fired may be past. `details`:
-    of the alert."""
+    """Describe the alert as of now, because its date can have passed since it fired."""
     return SENTENCES[EventName(event)](details, clock)
 
 
 def fired_words(counts: Mapping[str, int]) -> str:
-    """The counts in words: "2 overdue, 1 low stock"."""
+    """Return the counts in words: "2 overdue, 1 low stock"."""
     fired = [(event, counts[event]) for event in NAMES if counts.get(event)]
     return ", ".join(f"{many:,} {_named(event, many)}" for event, many in fired)
 
@@ -42,7 +41,7 @@ def _named(event: EventName, many: int) -> str:
 
 
 def _overdue(details: Details, clock: Clock) -> str:
-    # The wire's number of the reminder counts days, and not what was sent: no one is told it.
+    # The event's reminder number counts days, not sent reminders, so it is not shown.
     due = clock(datetime.fromisoformat(details["due_at"]))
     return f"{details['staff']['name']} was due to return it by {due}."
 

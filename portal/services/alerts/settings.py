@@ -1,5 +1,4 @@
-"""Alert settings: what is alerted of, when, who gets emails, and the answer to the first
-question."""
+"""Read and save the alert rules, the run time, email recipients, and the first answer."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -21,12 +20,12 @@ from portal.services.core.refusals import Refusal, Stale
 from portal.services.core.unit_of_work import insert_or_ignore, session, writing
 
 ONE_ROW: Final = 1
-GRACE: Final = timedelta(minutes=15)  # for a run to end
+GRACE: Final = timedelta(minutes=15)  # the time a run gets to finish
 ONE_DAY: Final = timedelta(days=1)
 TARGET: Final = ("alert_settings", ONE_ROW, "Alerts")
 
 
-# kind → the column of the addresses that get its emails.
+# The column with each kind's email addresses.
 ADDRESSES: Final[Mapping[EventName, str]] = {
     EventName.CHECKOUT_OVERDUE: "mail_overdue",
     EventName.MAINTENANCE_DUE: "mail_maintenance",
@@ -39,17 +38,17 @@ CALLED: Final[Mapping[EventName, str]] = {
     EventName.WARRANTY_EXPIRING: "warranty",
     EventName.LOW_STOCK: "low-stock",
 }
-LATE: Final = EventName.CHECKOUT_OVERDUE  # of which holders are reminded
-MOST_ADDRESSES: Final = 20  # of a kind
+LATE: Final = EventName.CHECKOUT_OVERDUE  # the kind that holders are reminded of
+MOST_ADDRESSES: Final = 20  # per kind
 LONGEST_HOLDER_TEXT: Final = 1_000
-LONGEST_SHOWN: Final = 60  # characters of what is no address
+LONGEST_SHOWN: Final = 60  # characters of an invalid address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Emails:
-    """Who gets emails: the addresses of each kind, and holders of overdue assets.
+    """Email recipients: the addresses for each kind, and holders of overdue assets.
 
-    `holder_text`: a paragraph of the organisation's in the reminder to a holder.
+    `holder_text` is the organization's own paragraph in reminders to holders.
     """
 
     mail_overdue: Sequence[str] = ()
@@ -60,18 +59,18 @@ class Emails:
     holder_text: str = ""
 
     def of(self, event: str) -> Sequence[str]:
-        """The addresses that get this kind's emails."""
+        """Return the addresses that get this kind's emails."""
         addresses: Sequence[str] = getattr(self, ADDRESSES[EventName(event)])
         return addresses
 
     def events_of(self, address: str) -> list[EventName]:
-        """The kinds that this address gets."""
+        """Return the kinds that this address gets."""
         return [event for event in ADDRESSES if address in self.of(event)]
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The settings in force. `version` 0: nobody has changed them yet."""
+    """The settings in force. `version` 0 means never changed."""
 
     rules: AlertRules
     emails: Emails = Emails()
@@ -81,32 +80,33 @@ class Stored:
 
     @property
     def is_answered(self) -> bool:
-        """Return whether somebody has decided about everything that was due before the first
-        run."""
+        """Return whether the alerts due before the first run have been decided on."""
         return self.first_answer_at is not None
 
 
 def read(current: Session | None = None, *, is_locked: bool = False) -> Stored:
-    """The settings in force. `is_locked`: nobody changes them until the transaction ends."""
+    """Return the settings in force. `is_locked` keeps them unchanged until the transaction ends."""
     lock = {"read": True} if is_locked else None
-    of = current or session()
-    row = of.get(AlertSettings, ONE_ROW, populate_existing=True, with_for_update=lock)
+    reader = current or session()
+    row = reader.get(AlertSettings, ONE_ROW, populate_existing=True, with_for_update=lock)
     return _stored(row)
 
 
 def moment(now: datetime, rules: AlertRules | None = None) -> Moment:
-    """The rules in force at `now`, in the portal's time zone."""
+    """Return the moment `now` with `rules`, or with the rules in force."""
     return Moment(rules or read().rules, now, zone())
 
 
 def zone() -> ZoneInfo:
-    """The organisation's time zone, in which days and times of day are counted."""
+    """Return the organization's time zone, in which days and times of day are counted."""
     return settings().timezone
 
 
 def save(actor: Actor, version: int, rules: AlertRules, emails: Emails | None = None) -> bool:
-    """Change them; False when they were that already. `emails` None: those stay. Raises `Refusal`,
-    `Stale`."""
+    """Save the settings; return False if unchanged. Raises `Refusal` and `Stale`.
+
+    `emails` None keeps the email settings.
+    """
     _refuse_unfit(rules)
     if emails is not None:
         emails = _tidied(emails)
@@ -128,7 +128,7 @@ def save(actor: Actor, version: int, rules: AlertRules, emails: Emails | None = 
 
 
 def answer(current: Session, actor: Actor, given: FirstAnswer) -> bool:
-    """Note what was decided, in the caller's transaction; False when that was done already."""
+    """Store the first answer in the caller's transaction; return False if already answered."""
     row = locked(current)
     if row.first_answer_at is not None:
         return False
@@ -139,28 +139,28 @@ def answer(current: Session, actor: Actor, given: FirstAnswer) -> bool:
 
 
 def forget_addresses(current: Session, addresses: Collection[str]) -> None:
-    """Take these addresses out, in the transaction that takes their person away."""
+    """Remove these addresses, in the transaction that erases their person."""
     row = current.get(AlertSettings, ONE_ROW, with_for_update=True, populate_existing=True)
     if row is None:
         return
     theirs = {address.lower() for address in addresses}
     kept = {
-        name: [each for each in getattr(row, name) if each not in theirs]
+        name: [email for email in getattr(row, name) if email not in theirs]
         for name in ADDRESSES.values()
     }
     if any(kept[name] != getattr(row, name) for name in kept):
         for name, left in kept.items():
             setattr(row, name, left)
-        row.version += 1  # a page of before would save them again
+        row.version += 1  # otherwise a page opened earlier could save the addresses again
 
 
 def typed_addresses(lines: Iterable[str]) -> list[str]:
-    """Return the addresses as they are stored; two alike are one."""
+    """Return the addresses in stored form, without duplicates."""
     return list(dict.fromkeys(filter(None, map(tidy_email, lines))))
 
 
 def locked(current: Session) -> AlertSettings:
-    """The one row for update, made if nobody has needed it yet."""
+    """Return the settings row locked for update, creating it if needed."""
     values = {"id": ONE_ROW, "version": 0, **_columns(AlertRules()), **_columns_of_emails(Emails())}
     make = insert_or_ignore(current.connection())(AlertSettings).values(values)
     current.execute(make.on_conflict_do_nothing())
@@ -173,7 +173,7 @@ def _stored(row: AlertSettings | None) -> Stored:
     names = [name for name in AlertRules.__dataclass_fields__ if name != "at"]
     rules = AlertRules(**{name: getattr(row, name) for name in names})
     rules = replace(rules, at=time.fromisoformat(row.time_of_day))
-    emails = Emails(**{each.name: getattr(row, each.name) for each in fields(Emails)})
+    emails = Emails(**{field.name: getattr(row, field.name) for field in fields(Emails)})
     return Stored(rules, emails, row.version, row.first_answer, row.first_answer_at)
 
 
@@ -193,19 +193,19 @@ def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _tidied(emails: Emails) -> Emails:
-    """Return them as they are stored. Raises `Refusal` at the field that does not fit."""
+    """Return the email settings in stored form. Raises `Refusal` for an invalid field."""
     tidied: dict[str, Any] = {}
     for event, name in ADDRESSES.items():
-        found = tidied[name] = typed_addresses(getattr(emails, name))
-        wrong = [each for each in found if not is_email(each)]
+        addresses = tidied[name] = typed_addresses(getattr(emails, name))
+        wrong = [address for address in addresses if not is_email(address)]
         if wrong:
             shown = wrong[0] if len(wrong[0]) <= LONGEST_SHOWN else f"{wrong[0][:LONGEST_SHOWN]}…"
             expected = f"Enter one email address per line for {CALLED[event]} alerts"
             raise Refusal(
                 f"{expected}, such as office@example.com. “{shown}” isn’t one", field=name
             )
-        if len(found) > MOST_ADDRESSES:
-            extra = f"“{found[MOST_ADDRESSES]}” is number {MOST_ADDRESSES + 1}"
+        if len(addresses) > MOST_ADDRESSES:
+            extra = f"“{addresses[MOST_ADDRESSES]}” is number {MOST_ADDRESSES + 1}"
             expected = f"Enter at most {MOST_ADDRESSES} email addresses for {CALLED[event]} alerts"
             raise Refusal(f"{expected}. {extra}", field=name)
     text = " ".join(emails.holder_text.split())
@@ -224,31 +224,30 @@ def _refuse_unfit(rules: AlertRules) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One day's run: the day it belongs to, and the instant from which on it is due."""
+    """One day's run: its day, and the instant when it becomes due."""
 
     day: date
     due_at: datetime
 
 
 def last_slot(now: datetime, at: time, zone: ZoneInfo) -> Slot:
-    """The latest run that should have begun by `now`."""
+    """Return the latest run due by `now`."""
     today = now.astimezone(zone).date()
     slot = slot_of(today, at, zone)
     return slot if slot.due_at <= now else slot_of(today - ONE_DAY, at, zone)
 
 
 def next_slot(now: datetime, at: time, zone: ZoneInfo) -> Slot:
-    """The first run that is not due at `now` yet."""
+    """Return the first run that is not due yet at `now`."""
     last = last_slot(now, at, zone)
     return slot_of(last.day + ONE_DAY, at, zone)
 
 
 def slot_of(day: date, at: time, zone: ZoneInfo) -> Slot:
-    """The run of a day."""
-    # A time that the clocks skip becomes the one as long after the gap.
+    # A time that the clocks skip moves forward by the length of the gap.
     return Slot(day, datetime.combine(day, at, zone).astimezone(UTC))
 
 
 def is_late(now: datetime, last: Slot, *, has_run: bool) -> bool:
-    """Return whether the run of `last` should have ended by now and has not."""
+    """Return whether the run of `last` should have finished by now but has not."""
     return not has_run and now > last.due_at + GRACE

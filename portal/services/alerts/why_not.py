@@ -1,4 +1,4 @@
-"""Why an alert did not fire: for an asset and a kind, by the rules that a check goes by."""
+"""Explain why an asset's alert did not fire, by the same rules that alert runs use."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,10 +20,10 @@ _STOCK: Final = frozenset({EventName.LOW_STOCK, EventName.WARRANTY_EXPIRING})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """The reason why an alert of an asset isn’t sent. `kept` None: the next check sends it.
+    """The reason why an asset's alert isn’t sent. `kept` None means that the next run sends it.
 
-    `by`: the date or number that decides. `title`: of the work, where it is about work. `alert`:
-    the one that was sent, or marked as sent.
+    `by` is the deciding date or number. `title` is the title of the maintenance, if any. `alert` is
+    the alert that was sent or marked as sent.
     """
 
     event: EventName
@@ -34,16 +34,15 @@ class Answer:
 
 
 def why_not(asset: Asset, event: EventName, moment: Moment) -> list[Answer]:
-    """One answer for each thing that an alert of this kind could be about, or one that there is
-    none."""
-    decided = BY_EVENT[event].of_asset(session(), moment, asset.id)
-    return [_answer(asset, event, each) for each in decided] or [
+    """Return one answer for each possible subject, or a single `Kept.UNSET` answer."""
+    subjects = BY_EVENT[event].of_asset(session(), moment, asset.id)
+    return [_answer(asset, event, subject) for subject in subjects] or [
         Answer(event=event, kept=Kept.UNSET)
     ]
 
 
 def of_asset(asset: Asset, now: datetime) -> list[Answer]:
-    """The answers of every kind that an asset can have alerts of."""
+    """Return the answers for every alert kind that applies to the asset."""
     moment = alert_settings.moment(now)
     is_stock = asset.kind == AssetKind.STOCK
     return [
@@ -64,7 +63,7 @@ def _answer(asset: Asset, event: EventName, decided: Decided) -> Answer:
 
 
 def _sent(asset: Asset, verdict: Firing | Kept) -> Alert | None:
-    """The alert that was entered under the same key; of low stock, that of its latch."""
+    """Return the alert entered under the same key; low stock uses the key of its last alert."""
     latched = asset.low_stock_alerted_at
     if isinstance(verdict, Firing):
         key = verdict.key
@@ -76,10 +75,10 @@ def _sent(asset: Asset, verdict: Firing | Kept) -> Alert | None:
 
 
 def soonest(event: EventName, now: datetime) -> tuple[Asset, Answer] | None:
-    """The asset that an alert of this kind is about next, with its answer."""
+    """Return the asset of the next alert of this kind, with its answer."""
     moment = alert_settings.moment(now)
     for asset in BY_EVENT[event].soonest(session(), moment):
-        early = [each for each in why_not(asset, event, moment) if each.kept is Kept.EARLY]
+        early = [answer for answer in why_not(asset, event, moment) if answer.kept is Kept.EARLY]
         if early:
             return asset, early[0]
     return None
