@@ -1,4 +1,4 @@
-"""The fields of an asset, and what their values must be like, one sentence a fault. Pure."""
+"""Define the fields of an asset and validate their values without a database."""
 
 import re
 from collections.abc import Iterator
@@ -18,12 +18,12 @@ TAG: Final = re.compile(r"[A-Za-z0-9._/-]+")
 
 
 class FieldType(Enum):
-    """The types of fields: how they are entered, checked, imported and written."""
+    """Field types, which decide how a field is entered, checked, imported, and written."""
 
     LINE = auto()
     TEXT = auto()
     CHOICE = auto()
-    LISTED = auto()  # a row of another table; its column is `<name>_id`
+    LISTED = auto()  # a row of another table, in the column `<name>_id`
     YES_NO = auto()
     DAY = auto()
     MONEY = auto()
@@ -32,13 +32,16 @@ class FieldType(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssetField:
-    """One field of an asset. What is not entered, such as the status, is no row here.
+    """One field that people enter for an asset, which excludes fields such as the status.
 
-    `called`: its name within a sentence, where that is not its label. `column`: its place in CSV
-    files. `limit`: the most characters. `choices`: its values. `kind`: the only kind of asset that
-    has it. `in_event`: receivers get it. `names_people`: an erasure looks there for a person's
-    name. `spellings`: the headings of other programs, in small letters, without blanks, points and
-    dashes; a longer heading may also begin with one of them or hold it.
+    - `called`: the name within a sentence, if it differs from the label.
+    - `column`: the position in CSV files.
+    - `limit`: the maximum number of characters.
+    - `kind`: the only kind of asset that has the field.
+    - `in_event`: included in snapshots for receivers.
+    - `names_people`: searched for a person's name before an erasure.
+    - `spellings`: headings in other programs, in lower case without blanks, periods, and dashes. A
+      longer heading can also start with or contain one of them.
     """
 
     name: str
@@ -55,7 +58,7 @@ class AssetField:
 
     @property
     def value_name(self) -> str:
-        """Return its name in forms and in `AssetValues`."""
+        """Return the field's name in forms and in `AssetValues`."""
         return f"{self.name}_id" if self.type is FieldType.LISTED else self.name
 
     @property
@@ -63,7 +66,7 @@ class AssetField:
         return self.called or self.label.lower()
 
 
-# In the order of the pages.
+# In the order shown on pages.
 ASSET_FIELDS: Final = (
     AssetField(
         name="name",
@@ -235,10 +238,10 @@ def fields_of_type(*types: FieldType) -> list[AssetField]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssetValues:
-    """An asset as it is entered; only actions change status, holder and quantity.
+    """The entered values of an asset. Only actions change status, holder, and quantity.
 
-    An empty `asset_tag` asks for the next number. Money is in the installation's currency. `kind`
-    and `quantity` count when the asset is added, and never again.
+    An empty `asset_tag` requests the next number. Money is in the installation's currency. `kind`
+    and `quantity` only apply when the asset is added.
     """
 
     asset_tag: str = ""
@@ -263,7 +266,7 @@ class AssetValues:
 
 
 def faults(values: AssetValues) -> list[Fault]:
-    """Return everything that keeps these values out of the register."""
+    """Return every fault that keeps these values out of the register."""
     return [
         *_of_texts(values),
         *_of_tag(values),

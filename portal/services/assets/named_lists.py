@@ -1,4 +1,4 @@
-"""Categories and locations: two lists of names that assets refer to, kept by one mechanism."""
+"""Maintain categories and locations, the two lists of names that assets refer to."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class NamedList:
     used_by: InstrumentedAttribute[int | None]
     one: str
     many: str
-    holds: str  # how an asset stands to it: "in" a category, "at" a location
+    holds: str  # the preposition, as in "in" a category or "at" a location
 
 
 CATEGORIES: Final = NamedList(
@@ -43,7 +43,7 @@ LOCATIONS: Final = NamedList(
 
 @dataclass(frozen=True, slots=True)
 class ListedName:
-    """One name with the number of assets that refer to it."""
+    """One name, with its number of undeleted assets."""
 
     id: int
     public_id: UUID
@@ -52,9 +52,9 @@ class ListedName:
 
 
 def find(kind: NamedList, public_id: UUID, *, locked: bool = False) -> Any:
-    """Return the category or location; `locked` for a change."""
+    """Return the category or location, `locked` for a change. Raises `NotFound`."""
     query = select(kind.model).where(kind.model.public_id == public_id)
-    if locked:  # keeps assets from choosing it until this transaction ends
+    if locked:  # keeps assets from referring to it until this transaction ends
         query = query.with_for_update().execution_options(populate_existing=True)
     row = session().scalar(query)
     if row is None:
@@ -63,14 +63,14 @@ def find(kind: NamedList, public_id: UUID, *, locked: bool = False) -> Any:
 
 
 def choices(kind: NamedList) -> list[tuple[int, UUID, str]]:
-    """Return all of them by name (row id, public id, name), to choose from."""
+    """Return all choices as (row id, public id, name), sorted by name."""
     model = kind.model
     query = select(model.id, model.public_id, model.name).order_by(func.lower(model.name))
     return [(row.id, row.public_id, row.name) for row in session().execute(query)]
 
 
 def page(kind: NamedList, cursor: str | None = None) -> Page[ListedName]:
-    """Return one page of the list by name, each with its number of undeleted assets."""
+    """Return a page of the list by name, each with its number of undeleted assets."""
     model = kind.model
     count = select(func.count()).where(kind.used_by == model.id, Asset.deleted_at.is_(None))
     query = select(model.id, model.public_id, model.name, count.scalar_subquery().label("assets"))
@@ -80,7 +80,7 @@ def page(kind: NamedList, cursor: str | None = None) -> Page[ListedName]:
 def find_page(
     kind: NamedList, name: str = "", cursor: str | None = None, size: int | None = None
 ) -> Page[Any]:
-    """Return one page of the list, newest first. `name`: of one alone, in whatever capitals."""
+    """Return a page of the list, newest first. `name` matches one whole name, ignoring case."""
     query: Select[Any] = select(kind.model)
     if name:
         query = query.where(func.lower(kind.model.name) == func.lower(name))
@@ -88,7 +88,7 @@ def find_page(
 
 
 def create(kind: NamedList, actor: Actor, name: str) -> UUID:
-    """Add a name to the list; return its public id."""
+    """Add a name to the list and return its public id."""
     _refuse_unfit(kind, name)
     with writing() as current:
         require(current, actor, "assets.edit")
@@ -100,7 +100,7 @@ def create(kind: NamedList, actor: Actor, name: str) -> UUID:
 
 
 def found_or_added(kind: NamedList, actor: Actor, name: str) -> int:
-    """Return the row id of this name, whatever its capitals; it is added if it is not there."""
+    """Return the row id of this name, ignoring case, adding the name if it is missing."""
     _refuse_unfit(kind, name)
     with writing() as current:
         require(current, actor, "assets.edit")
@@ -114,7 +114,7 @@ def found_or_added(kind: NamedList, actor: Actor, name: str) -> int:
 
 
 def rename(kind: NamedList, actor: Actor, public_id: UUID, version: int | None, name: str) -> bool:
-    """Change a name; False when it was that already. `version`: as it was read, if that matters."""
+    """Change a name; return False if unchanged. `version` None skips the version check."""
     _refuse_unfit(kind, name)
     with writing() as current:
         require(current, actor, "assets.edit")
@@ -131,7 +131,7 @@ def rename(kind: NamedList, actor: Actor, public_id: UUID, version: int | None, 
 
 
 def delete(kind: NamedList, actor: Actor, public_id: UUID) -> None:
-    """Take a name from the list. Refused while an asset refers to it; deleted assets let it go."""
+    """Delete a name. Raises `Refusal` while undeleted assets or webhook conditions use it."""
     with writing() as current:
         require(current, actor, "assets.edit")
         row = find(kind, public_id, locked=True)
@@ -139,7 +139,7 @@ def delete(kind: NamedList, actor: Actor, public_id: UUID) -> None:
             kind, row.name, count_used(kind, row.id), [name for _, name in naming(kind, row.id)]
         ):
             raise Refusal(obstacle)
-        deleted = update(Asset).where(kind.used_by == row.id)  # all that are left
+        deleted = update(Asset).where(kind.used_by == row.id)  # only deleted assets are left
         current.execute(deleted.values({kind.used_by.key: None}))
         current.delete(row)
         _audit(kind, current, actor, row, "deleted", {})
@@ -147,16 +147,17 @@ def delete(kind: NamedList, actor: Actor, public_id: UUID) -> None:
 
 
 def obstacle_of(kind: NamedList, name: str, used: int, webhooks: Sequence[str]) -> str:
-    """Return all that keeps a name from being deleted, each with the way out; blank for nothing.
+    """Return every obstacle to deleting a name, with the ways out, or blank if there is none.
 
-    `used`: by how many assets; `webhooks`: those whose conditions name it.
+    `used` is the number of assets that use it. `webhooks` are the names of the webhooks whose
+    conditions use it.
     """
     parts = [in_use(kind, name, used)] if used else []
     return " ".join([*parts, in_conditions(name, webhooks)] if webhooks else parts)
 
 
 def in_use(kind: NamedList, name: str, count: int) -> str:
-    """Return which assets keep a name from being deleted, and the way out."""
+    """Return how many assets keep a name from being deleted, and the way out."""
     assets = "1 asset is" if count == 1 else f"{count:,} assets are"
     them = "it" if count == 1 else "them"
     return (
@@ -166,13 +167,12 @@ def in_use(kind: NamedList, name: str, count: int) -> str:
 
 
 def naming(kind: NamedList, row_id: int) -> list[tuple[UUID, str]]:
-    """Return the webhooks (public id, name) whose conditions name it."""
+    """Return the webhooks whose conditions use this row, as (public id, name)."""
     return webhooks_naming(session(), kind.one, row_id)
 
 
 def in_conditions(name: str, webhooks: Sequence[str], verb: str = "delete") -> str:
-    """Return why a name that conditions of webhooks are about cannot be deleted or merged, and the
-    way out."""
+    """Return why a name in webhook conditions can't be deleted or merged, and the way out."""
     where = "a condition" if len(webhooks) == 1 else "conditions"
     return (
         f"“{name}” is used in {where} of {', '.join(webhooks)}. "
@@ -181,7 +181,7 @@ def in_conditions(name: str, webhooks: Sequence[str], verb: str = "delete") -> s
 
 
 def count_used(kind: NamedList, row_id: int) -> int:
-    """Count the undeleted assets that refer to it."""
+    """Count the undeleted assets that refer to this row."""
     query = select(func.count()).where(kind.used_by == row_id, Asset.deleted_at.is_(None))
     return session().execute(query).scalar_one()
 
@@ -199,7 +199,7 @@ def _flush(
     try:
         current.flush()
     except IntegrityError:
-        # Only the name is unique here; the whole transaction ends with the refusal.
+        # Only the name has a unique constraint. The refusal rolls back the whole transaction.
         sentence = f"{way_out}. There’s already a {kind.one} “{name}”"
         raise Refusal(sentence, field="name") from None
 

@@ -1,7 +1,7 @@
-"""A page of the register's list in each of its orders, at the same cost however many there are.
+"""Read a page of the register's list in any order, at a cost independent of the register's size.
 
-What few match is sorted. Of many, the index of the order is scanned, and what does not match is
-left out on the way; by name, each status has its own part of an index.
+A few matches are sorted. For many matches, the order's index is scanned and rows that do not match
+are skipped. By name, each status has its own part of an index.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -56,11 +56,12 @@ NAMELESS: Final = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupOrder:
-    """An order by the names of groups. `names`, `groups`: the column of the name and of its group's
-    id, which is the row's own where each row has a name of its own.
+    """An order by the names of groups, such as categories.
 
-    `members` finds the ids of the rows of a group, which is `groups` itself or one id; `nameless`
-    those of the rest. `is_scanned`: each group is a part of an index, and may be large.
+    `names` and `groups` are the columns of the group's name and id. If each row has its own name,
+    `groups` is the row's id. `members(group)` selects the ids of a group's rows, for the column
+    `groups` or for one id. `nameless` selects the rows without a group. `is_scanned` means that
+    each group is a part of an index and can be large.
     """
 
     names: InstrumentedAttribute[Any]
@@ -72,7 +73,7 @@ class GroupOrder:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Beside which row the page begins."""
+    """The key of the row next to which the page begins."""
 
     rank: int
     name: str
@@ -88,9 +89,11 @@ def by_group(
     *,
     reverse: bool = False,
 ) -> Page[T]:
-    """Return the page at `cursor` of the entities that `query` selects: by the name whatever its
-    capitals, then by the group, then by the id. `reverse`: the other way round, but for those
-    without a name, which stay at the end."""
+    """Return the page at `cursor` of the entities that `query` selects.
+
+    The order is by name, ignoring case, then by group, then by id. `reverse` inverts it, except
+    that rows without a name stay at the end.
+    """
 
     def read(place: Cursor | None) -> Sequence[tuple[tuple[Any, ...], T]]:
         keys: list[Any] = []
@@ -107,7 +110,7 @@ def by_group(
 
 
 def _parts(grouping: GroupOrder, cursor: Cursor | None, reverse: bool) -> Iterator[Select[Any]]:
-    """Yield what is read in turn until the page is full, each in its order."""
+    """Yield the ordered queries that are read in turn until the page is full."""
     is_on = cursor is None or not cursor.newer
     is_up = is_on is not reverse
     place = None if cursor is None else _Place(*cursor.key)  # type: ignore[arg-type]  # as decoded
@@ -140,7 +143,7 @@ def _named(grouping: GroupOrder, place: _Place | None, is_up: bool) -> Iterator[
         own = grouping.members(literal(place.group, BigInteger))
         lines = own.with_only_columns(*_key(NAMED, literal(place.name), literal(place.group), ids))
         yield _beside(lines, [ids], [place.id], is_up)
-    # In words that no index has: the groups are gone through, and never looked up for all members.
+    # coalesce() matches no index, so the plan goes through groups, not through all members.
     members = grouping.members(func.coalesce(group, group))
     lines = members.where(_among_first(members, grouping, is_up))
     lines = lines.with_only_columns(*_key(NAMED, name, group, ids))
@@ -149,7 +152,7 @@ def _named(grouping: GroupOrder, place: _Place | None, is_up: bool) -> Iterator[
 
 
 def _among_first(members: Select[int], grouping: GroupOrder, is_up: bool) -> ColumnElement[bool]:
-    """Keep a page of each group at most: up to the id of the row after it."""
+    """Limit each group to one page, up to and including the id of the row after it."""
     (ids,) = members.selected_columns
     table = grouping.groups.class_
     after = members.order_by(ids.asc() if is_up else ids.desc()).offset(one_more() - 1).limit(1)
@@ -167,11 +170,11 @@ def _key(rank: int, *columns: ColumnElement[Any]) -> list[ColumnElement[Any]]:
 def _beside(
     lines: Select[Any], key: list[Any], place: list[Any] | None, is_up: bool
 ) -> Select[Any]:
-    """Sort by the key, from beside the place on."""
+    """Sort by the key, starting next to the place."""
     if place is not None:
         types = [String if isinstance(part, str) else BigInteger for part in place]
         here, there = tuple_(*key), tuple_(*place, types=types)
-        # The bound by itself as well: by it SQLite enters the index at the place.
+        # SQLite uses this separate bound to enter the index at the place.
         first: ColumnElement[Any] = literal(place[0], types[0])
         lines = lines.where(key[0] >= first if is_up else key[0] <= first)
         lines = lines.where(here > there if is_up else here < there)
@@ -179,7 +182,7 @@ def _beside(
 
 
 class AssetOrder(StrEnum):
-    """The orders of the list. Capitals do not count; what has nothing to be sorted by is last."""
+    """The orders of the list. They ignore case, and rows without a value come last."""
 
     ADDED = "added"
     NAME = "name"
@@ -192,7 +195,7 @@ class AssetOrder(StrEnum):
     SERIAL = "serial"
 
 
-# What needs somebody most first; what is out before what is there.
+# Statuses that need the most attention come first, and assets that are out before available ones.
 RANKS: Final = (
     AssetStatus.LOST,
     AssetStatus.BROKEN,
@@ -203,8 +206,8 @@ RANKS: Final = (
     AssetStatus.AVAILABLE,
     AssetStatus.LIQUIDATED,
 )
-# How often a condition is true, as SQLite's planner is told: it shall not leave the index of the
-# order (https://sqlite.org/lang_corefunc.html#likelihood).
+# Likelihoods that keep SQLite's planner on the index of the order
+# (https://sqlite.org/lang_corefunc.html#likelihood).
 OFTEN: Final[ColumnElement[float]] = literal_column("0.99")
 UNLIKELY: Final[ColumnElement[float]] = literal_column("0.0001")
 
@@ -216,9 +219,10 @@ def in_order(
     *,
     reverse: bool = False,
 ) -> Page[Asset]:
-    """Return one page of the assets that match, with their category and location. `reverse`: the
-    other way round, of every order but `ADDED`; what has no name to be sorted by stays at the
-    end."""
+    """Return a page of matching assets with their category and location.
+
+    `reverse` inverts every order except `ADDED`. Rows without a name to sort by stay at the end.
+    """
     if order is AssetOrder.ADDED:
         return list_assets(chosen, cursor)
     query = select(Asset).options(joinedload(Asset.category), joinedload(Asset.location))
@@ -233,7 +237,7 @@ def in_order(
             query, Asset.name, Asset.id, cursor, _asset, reverse=reverse, branches=branches
         )
     query = query.where(*_matching(chosen, few))
-    # Of few the order is said in words that no index has, or it would be scanned for them.
+    # For a few rows, coalesce() keeps the planner from scanning the index of the order.
     if order is AssetOrder.CHANGED:
         at = None if few is None else func.coalesce(Asset.updated_at, Asset.updated_at)
         newest = not reverse
@@ -248,7 +252,7 @@ def _asset(asset: Asset) -> Asset:
 
 
 def _few(chosen: AssetFilter, order: AssetOrder) -> Sequence[int] | None:
-    """Return the ids of what matches; None: more than are sorted, or all of an index."""
+    """Return the ids of the matches, or None for too many to sort or for all of an index."""
     is_alone = chosen == AssetFilter(shown=chosen.shown)
     has_scans = order is AssetOrder.NAME and chosen.shown in STATUSES
     if is_alone and (chosen.shown is None or has_scans):
@@ -260,7 +264,7 @@ def _few(chosen: AssetFilter, order: AssetOrder) -> Sequence[int] | None:
 def _matching(
     chosen: AssetFilter, few: Sequence[int] | None, *, of_any_status: bool = False
 ) -> list[ColumnElement[bool]]:
-    """Return what a row that is scanned has to be."""
+    """Return the conditions on a scanned row."""
     if few is not None:
         return [Asset.id.in_(few)]
     asked = conditions(chosen)
@@ -273,11 +277,11 @@ def _matching(
 
 
 def _by_status(chosen: AssetFilter, few: Sequence[int] | None) -> list[list[Select[Any]]]:
-    """Return the scans of each rank, along the index of statuses; none of one that is left out."""
+    """Return each rank's scans along the index of statuses, empty for excluded statuses."""
     among = STATUSES.get(chosen.shown, RANKS) if chosen.shown else RANKS
     asked = _matching(chosen, few, of_any_status=True)
     scan, status = ASSETS, Asset.status.expression
-    if few is not None:  # in words that no index has, as above
+    if few is not None:  # coalesce() avoids the index, as above
         scan = select(func.coalesce(Asset.id, Asset.id))
         status = func.coalesce(status, status)
     return [
@@ -289,7 +293,7 @@ def _by_status(chosen: AssetFilter, few: Sequence[int] | None) -> list[list[Sele
 
 
 def _by_name(chosen: AssetFilter) -> list[Select[int]]:
-    """Return a scan of each status that is wanted, along the index of statuses and names."""
+    """Return a scan of each requested status along the index of statuses and names."""
     among = STATUSES.get(chosen.shown, ()) if chosen.shown else ()
     if chosen.deleted or not among:
         return []
@@ -304,7 +308,7 @@ def _grouped(
     column: InstrumentedAttribute[int | None], kind: type[Category] | type[Location]
 ) -> Callable[[list[ColumnElement[bool]], bool], GroupOrder]:
     def grouping(asked: list[ColumnElement[bool]], is_scanned: bool) -> GroupOrder:
-        # Of few, in words that no index has, as above.
+        # For a few rows, coalesce() avoids the index, as above.
         grouped = column if is_scanned else func.coalesce(column, column)
         return GroupOrder(
             names=kind.name,
@@ -330,7 +334,7 @@ def _held(asked: list[ColumnElement[bool]], is_scanned: bool) -> GroupOrder:
 
 
 def _numbered(asked: list[ColumnElement[bool]], is_scanned: bool) -> GroupOrder:
-    """Sort by serial number: every one is a group of its own."""
+    """Order by serial number, where every asset is its own group."""
     has_one = Asset.serial_number.is_not(None)
     return GroupOrder(
         names=Asset.serial_number,

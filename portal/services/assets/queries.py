@@ -1,4 +1,4 @@
-"""The register as a list: searched, filtered, the newest first, in keyset pages."""
+"""Search, filter, and count assets, in keyset pages, newest first."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -43,7 +43,7 @@ class Shown(StrEnum):
     LOW = "low"
 
 
-# The chips that are no more than some statuses.
+# The chips that are only a set of statuses.
 STATUSES: Final[Mapping[Shown, tuple[AssetStatus, ...]]] = {
     Shown.FREE: (AssetStatus.AVAILABLE,),
     Shown.OUT: (AssetStatus.ALLOCATED, AssetStatus.CHECKED_OUT),
@@ -52,18 +52,18 @@ STATUSES: Final[Mapping[Shown, tuple[AssetStatus, ...]]] = {
     Shown.LOST: (AssetStatus.LOST,),
 }
 
-# So many are read to tell how many each chip would show beside a search or another filter.
+# The number of rows read to count each chip's assets with a search or another filter.
 COUNTED_BESIDE: Final = 1_000
 ASSETS: Final = select(Asset.id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssetFilter:
-    """The filter of the list.
+    """A filter for the list.
 
-    `search` looks into tag, name, serial number, and the name and address of whoever has it.
-    `deleted`: what was deleted, and nothing else; otherwise nothing that was. `asset_tag`,
-    `serial_number`: whole, in whatever capitals.
+    `search` looks in the tag, name, serial number, and the holder's name and email address.
+    `deleted` selects only deleted assets. Otherwise only undeleted assets match. `asset_tag` and
+    `serial_number` match whole values, ignoring case.
     """
 
     search: str = ""
@@ -79,14 +79,13 @@ class AssetFilter:
 def list_assets(
     chosen: AssetFilter, cursor: str | None = None, size: int | None = None
 ) -> Page[Asset]:
-    """Return one page of the assets that match, with their category and location."""
+    """Return a page of matching assets with their category and location."""
     query = select(Asset).options(joinedload(Asset.category), joinedload(Asset.location))
     return newest_of(query, Asset.id, cursor, _scans(chosen), size)
 
 
 def matching(chosen: AssetFilter, limit: int, after: int | None = None) -> list[int]:
-    """Return the ids of the first `limit` that match: the newest first, or the oldest first from
-    `after` this id on."""
+    """Return the first `limit` matching ids, newest first, or oldest first after the id `after`."""
     is_ascending = after is not None
     query = side_by_side(_scans(chosen), limit, after, ascending=is_ascending)
     return sorted(session().scalars(query), reverse=not is_ascending)[:limit]
@@ -98,11 +97,11 @@ def has_assets() -> bool:
 
 
 def counts(chosen: AssetFilter) -> dict[Shown | None, int | None]:
-    """Count the assets that each chip would show beside the other filters.
+    """Count the assets that each chip would show with the other filters.
 
-    Without any, `capped`, each from its index. Beside some, what they leave is read and counted, up
-    to one more than `COUNTED_BESIDE`: then only all of them, and the chip that is chosen, have a
-    number, and the others None.
+    Without other filters, each count comes from its index and is `capped`. With other filters, at
+    most `COUNTED_BESIDE` + 1 matches are read. If there are more than `COUNTED_BESIDE`, only the
+    total and the chosen chip have a number, and the others are None.
     """
     if _is_whole(chosen):
         return _counts_of_all()
@@ -118,24 +117,24 @@ def counts(chosen: AssetFilter) -> dict[Shown | None, int | None]:
 
 
 def holders(ids: Sequence[int]) -> dict[int, Assignment]:
-    """Return who has which of these assets, each with the person."""
+    """Return the open assignments of these assets by asset id, with their staff."""
     query = select(Assignment).where(Assignment.asset_id.in_(ids), Assignment.ended_at.is_(None))
     rows = session().scalars(query.options(joinedload(Assignment.staff)))
     return {row.asset_id: row for row in rows}
 
 
 def count(chosen: AssetFilter) -> int:
-    """Count what matches, up to one more than `limit_of` it."""
+    """Count the matches, up to `limit_of(chosen)` + 1."""
     limit = limit_of(chosen)
     if chosen == AssetFilter(shown=Shown.OVERDUE):
-        # What somebody has cannot be deleted: no asset need be looked at.
+        # An assigned asset can't be deleted, so the assets need not be read.
         return session().execute(select(up_to(_overdue(), limit))).scalar_one()
     query = side_by_side(_scans(chosen), limit + 1)
     return session().execute(select(up_to(query, limit))).scalar_one()
 
 
 def limit_of(chosen: AssetFilter) -> int:
-    """Return how far to count: not as far beside a search or another filter than a chip."""
+    """Return the counting limit, which is lower with a search or any filter except a chip."""
     return queries.COUNT_LIMIT if _is_whole(chosen) else COUNTED_BESIDE
 
 
@@ -144,17 +143,17 @@ def _is_whole(chosen: AssetFilter) -> bool:
 
 
 def is_overdue(now: datetime) -> ColumnElement[bool]:
-    """Return whether a loan should have ended by `now`, as a condition on assignments."""
+    """Return the condition on assignments that a checkout is overdue at `now`."""
     return and_(Assignment.ended_at.is_(None), Assignment.due_at < now)
 
 
 def is_low() -> ColumnElement[bool]:
-    """Return whether there are fewer than there should be, as a condition on assets."""
+    """Return the condition on assets that the quantity is below the threshold."""
     return and_(Asset.min_quantity.is_not(None), Asset.quantity < Asset.min_quantity)
 
 
 def _scans(chosen: AssetFilter) -> list[Select[int]]:
-    """Return queries for the ids of what matches, each along an index: words, holder or status."""
+    """Return queries for matching ids, each along an index of words, holders, or statuses."""
     scans = [by_words(chosen.search), by_holder(chosen.search)] if chosen.search else [ASSETS]
     asked = conditions(chosen)
     statuses = STATUSES.get(chosen.shown, ()) if chosen.shown else ()
@@ -166,7 +165,7 @@ def _scans(chosen: AssetFilter) -> list[Select[int]]:
 
 
 def conditions(chosen: AssetFilter) -> list[ColumnElement[bool]]:
-    """Return what the filter asks of an asset, apart from the search and the chips of statuses."""
+    """Return the filter's conditions on an asset, except for the search and status chips."""
     gone = Asset.deleted_at.is_not(None) if chosen.deleted else Asset.deleted_at.is_(None)
     asked: list[ColumnElement[bool]] = [gone]
     if chosen.category:
@@ -189,7 +188,7 @@ def conditions(chosen: AssetFilter) -> list[ColumnElement[bool]]:
 
 
 def _id_of(kind: type[Category] | type[Location], public_id: UUID) -> ScalarSelect[int]:
-    """Read once, and not for each asset."""
+    """Return a subquery for the id, which is read once and not for each asset."""
     return select(kind.id).where(kind.public_id == public_id).scalar_subquery()
 
 
@@ -215,7 +214,7 @@ def _counts_of_all() -> dict[Shown | None, int | None]:
 
 
 def _counted(chosen: AssetFilter) -> dict[frozenset[Shown], int]:
-    """Count the newest that match by the chips that they belong to."""
+    """Count the newest matches by their set of chips."""
     ids = side_by_side(_scans(chosen), COUNTED_BESIDE + 1)
     read = select(ids.limit(COUNTED_BESIDE + 1).subquery())
     low, late = func.coalesce(is_low(), False), Asset.id.in_(_overdue())
@@ -241,8 +240,8 @@ TRIGRAM: Final = 3
 class Searched:
     """The search in one table.
 
-    `trigrams`: SQLite's table, which is no model, since its rows are the database's own. `joined`:
-    the expression of PostgreSQL's index, to the letter, or it would not be used.
+    `trigrams` is SQLite's table. It has no model because the database maintains its rows. `joined`
+    must match the expression of PostgreSQL's index exactly, or the index is not used.
     """
 
     ids: InstrumentedAttribute[int]
@@ -252,7 +251,7 @@ class Searched:
 
 
 def _trigrams(name: str) -> Table:
-    """Make the table. MATCH asks the column that is named as the table."""
+    """Return the table, with a column that has the table's name because MATCH names that."""
     columns = Column("rowid", Integer, key="id", primary_key=True), Column(name, Text, key="words")
     return Table(name, MetaData(), *columns)
 
@@ -276,20 +275,20 @@ STAFF: Final = Searched(
 
 
 def by_words(text: str) -> Select[int]:
-    """Return the ids of assets whose tag, name or serial number holds the text, deleted ones too.
+    """Return a query for assets whose tag, name, or serial number contains the text.
 
-    Joined with the assets, for whatever else is asked of them.
+    It includes deleted assets and joins the assets, so that callers can add conditions.
     """
     return _holding(ASSET_WORDS, text)
 
 
 def holds_words(text: str) -> ColumnElement[bool]:
-    """Return the same as `by_words`, asked of a row of assets that another index has led to."""
+    """Return the condition of `by_words` for asset rows that are read along another index."""
     return any_holds(ASSET_WORDS.texts, _words(text))
 
 
 def by_holder(text: str) -> Select[int]:
-    """Return the ids of the assets that somebody has now whose name or address holds the text."""
+    """Return a query for assets whose current holder's name or email address contains the text."""
     return (
         select(Assignment.asset_id)
         .join(Asset, Asset.id == Assignment.asset_id)
@@ -304,7 +303,7 @@ def _holding(searched: Searched, text: str) -> Select[int]:
     if len(words) < TRIGRAM:
         return select(searched.ids).where(any_holds(searched.texts, words))
     trigrams = searched.trigrams
-    # Said with a sign, so that each that is found is looked up, and never the other way round.
+    # The unary plus makes SQLite look up the row of each match, never a match for each row.
     row_id = literal_column(f"+{trigrams.name}.rowid", Integer())
     phrase = '"' + words.replace('"', '""') + '"'
     joined = select(trigrams.c.id).join(searched.ids.class_, searched.ids == row_id)

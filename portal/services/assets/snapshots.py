@@ -1,4 +1,4 @@
-"""From a row of the register to what its events carry."""
+"""Convert rows of the register to the facts that events carry."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -19,7 +19,7 @@ from portal.models.planning import Maintenance, Reservation
 from portal.services.assets.fields import ASSET_FIELDS
 from portal.services.core.unit_of_work import session
 
-# What receivers get of a change, and never of an asset.
+# Fields that receivers get only as changes, never in a snapshot.
 QUIET_FIELDS: Final = (
     *(field.name for field in ASSET_FIELDS if not field.in_event),
     "deleted_at",
@@ -28,9 +28,9 @@ WITH_SOMEBODY: Final = frozenset({AssetStatus.ALLOCATED, AssetStatus.CHECKED_OUT
 
 
 def snapshot(asset: Asset) -> AssetSnapshot:
-    """Return the asset as receivers see it. Flush first: ids, numbers and times must be stored.
+    """Return the asset as receivers see it. Flush first to store ids, numbers, and times.
 
-    Money is in the installation's currency; it is named even where no cost is known.
+    Money is in the installation's currency, which is included even without a cost.
     """
     return _snapshot(asset, _holder(asset))
 
@@ -38,7 +38,7 @@ def snapshot(asset: Asset) -> AssetSnapshot:
 def snapshots(
     assets: Sequence[Asset], holdings: Mapping[int, Assignment]
 ) -> Iterator[AssetSnapshot]:
-    """Return them as receivers see them. `holdings`: who has which, by the asset's id."""
+    """Yield the assets as receivers see them. `holdings` has open assignments by asset id."""
     for asset in assets:
         holding = holdings.get(asset.id) if asset.status in WITH_SOMEBODY else None
         yield _snapshot(asset, holder_of(holding) if holding else None)
@@ -56,9 +56,9 @@ def _snapshot(asset: Asset, holder: Holder | None) -> AssetSnapshot:
 
 
 def fields_of(asset: Asset, seen: AssetSnapshot | None = None) -> dict[str, Any]:
-    """Return what may be told as changed, by its name on the wire. `seen`: the snapshot.
+    """Return the fields that events can report as changed. `seen` is the snapshot, if known.
 
-    The due time stands apart from the holder, so that a new one is no new holder.
+    The due time is separate from the holder, so that a new due time is not a new holder.
     """
     seen = seen or snapshot(asset)
     fields = {name: getattr(seen, name) for name in seen.__dataclass_fields__}
@@ -70,12 +70,12 @@ def fields_of(asset: Asset, seen: AssetSnapshot | None = None) -> dict[str, Any]
 
 
 def ref(row: Category | Location | Staff | User | None) -> Ref | None:
-    """Return what is named as receivers see it."""
+    """Return the row's id and name as receivers see them."""
     return Ref(row.id, row.name) if row else None
 
 
 def open_assignment(asset_id: int) -> Assignment | None:
-    """Return who has the asset now, with the person; None while nobody does."""
+    """Return the asset's open assignment with its staff, or None."""
     query = (
         select(Assignment)
         .join(Assignment.staff)
@@ -86,7 +86,7 @@ def open_assignment(asset_id: int) -> Assignment | None:
 
 
 def holder_of(assignment: Assignment) -> Holder:
-    """Return the person of an assignment as the holder in a snapshot."""
+    """Return the assignment's person as the holder in a snapshot."""
     staff = assignment.staff
     return Holder(staff.id, staff.name, staff.email, assignment.due_at)
 
@@ -125,7 +125,7 @@ def checkout_facts(assignment: Assignment) -> details.Checkout:
 
 
 def due(assignment: Assignment) -> datetime:
-    """Return when a check-out is due back; every check-out is."""
+    """Return a checkout's due time. Raises `ValueError` for an allocation, which has none."""
     if assignment.due_at is None:
         raise ValueError(f"Assignment {assignment.id} is no check-out")
     return assignment.due_at

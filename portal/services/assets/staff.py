@@ -1,4 +1,4 @@
-"""Staff: the people who can hold assets. They do not sign in; they leave, and are kept."""
+"""Maintain staff, who can hold assets but do not sign in. Former staff are kept."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -31,7 +31,7 @@ MOST_NAMED: Final = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StaffValues:
-    """A member of staff as they are entered."""
+    """The entered values of a member of staff."""
 
     name: str
     email: str
@@ -42,16 +42,16 @@ class StaffValues:
 
 @dataclass(frozen=True, slots=True)
 class StaffChoice:
-    """Somebody who can get an asset; `label` tells people of the same name apart."""
+    """A person who can get an asset. `label` distinguishes people with the same name."""
 
     id: int
     label: str
 
 
 def find(public_id: UUID, *, locked: bool = False) -> Staff:
-    """Return the member of staff; `locked` for a change."""
+    """Return the member of staff, `locked` for a change. Raises `NotFound`."""
     query = select(Staff).where(Staff.public_id == public_id)
-    if locked:  # whoever is about to give this person something waits, or is waited for
+    if locked:  # new assignments to this person wait for this transaction, or it waits for them
         query = query.with_for_update().execution_options(populate_existing=True)
     row = session().scalar(query)
     if row is None:
@@ -60,7 +60,7 @@ def find(public_id: UUID, *, locked: bool = False) -> Staff:
 
 
 def choices() -> list[StaffChoice]:
-    """Return everybody who has not left, by name."""
+    """Return all active staff, by name."""
     query = (
         select(Staff.id, Staff.name, Staff.email, Staff.department)
         .where(Staff.is_active)
@@ -71,12 +71,12 @@ def choices() -> list[StaffChoice]:
 
 
 def values_of(row: Staff) -> StaffValues:
-    """Return what the form of this person would hold."""
+    """Return the person's current values, as their form shows them."""
     return StaffValues(**{name: getattr(row, name) for name in LENGTHS})
 
 
 def create(actor: Actor, values: StaffValues) -> UUID:
-    """Add a person; return their public id."""
+    """Add a person and return their public id."""
     refuse_all(faults(values))
     with writing() as current:
         require(current, actor, "assets.edit")
@@ -88,8 +88,10 @@ def create(actor: Actor, values: StaffValues) -> UUID:
 
 
 def found_or_added(actor: Actor, values: StaffValues) -> int:
-    """Return the row id of this person, who is added if they are not on the list. Refused where the
-    address is somebody else's, or of somebody who has left."""
+    """Return the row id of this person, adding them if missing.
+
+    Raises `Refusal` if the address belongs to someone else or to former staff.
+    """
     refuse_all(faults(values))
     with writing() as current:
         require(current, actor, "assets.edit")
@@ -106,15 +108,17 @@ def found_or_added(actor: Actor, values: StaffValues) -> int:
 
 
 def edit(actor: Actor, public_id: UUID, version: int, values: StaffValues) -> bool:
-    """Change what is known of a person; False when nothing changed."""
+    """Replace a person's values; return False if nothing changed."""
     return edit_fields(actor, public_id, asdict(values), version)
 
 
 def edit_fields(
     actor: Actor, public_id: UUID, fields: Mapping[str, Any], version: int | None = None
 ) -> bool:
-    """Change some of what is known of a person, and leave the rest as it is by then; False when
-    nothing changed. `version`: as it was read; None where that does not matter."""
+    """Change some values of a person, keeping the others; return False if nothing changed.
+
+    `version` is the version that the caller read, or None to skip the check.
+    """
     with writing() as current:
         require(current, actor, "assets.edit")
         row = find(public_id, locked=True)
@@ -135,7 +139,7 @@ def edit_fields(
 
 
 def deactivate(actor: Actor, public_id: UUID) -> None:
-    """Note that the person has left. Refused while they hold or have reserved something."""
+    """Deactivate a person who has left. Raises `Refusal` while they hold or reserve anything."""
     with writing() as current:
         require(current, actor, "assets.edit")
         row = find(public_id, locked=True)
@@ -144,8 +148,10 @@ def deactivate(actor: Actor, public_id: UUID) -> None:
 
 
 def deactivate_for_erasure(current: Session, actor: Actor, public_id: UUID) -> Staff:
-    """Note in the caller's transaction that a person to be erased has left. Refused while they hold
-    or have reserved something, and a second time."""
+    """Deactivate a person in the caller's transaction, before their erasure.
+
+    Raises `Refusal` while they hold or reserve anything, or if they are already erased.
+    """
     require(current, actor, "people.erase")
     row = find(public_id, locked=True)
     refuse_erased(current, ErasedKind.STAFF, row.id)
@@ -155,19 +161,19 @@ def deactivate_for_erasure(current: Session, actor: Actor, public_id: UUID) -> S
 
 
 def reactivate(actor: Actor, public_id: UUID) -> None:
-    """Note that the person is back and can get assets again."""
+    """Reactivate a person, who can then get assets again."""
     with writing() as current:
         require(current, actor, "assets.edit")
         _switch(current, actor, find(public_id, locked=True), is_active=True)
 
 
 def holdings_of(staff_id: int) -> list[Asset]:
-    """Return what the person has now, by tag."""
+    """Return the assets that the person holds, by tag."""
     return _by_tag(row.asset for row in has_now(staff_id))
 
 
 def reserved_by(staff_id: int) -> list[Asset]:
-    """Return what the person asked for or was promised, by tag."""
+    """Return the assets that the person has open reservations for, by tag."""
     return _by_tag(row.asset for row in has_reserved(staff_id))
 
 
@@ -182,7 +188,7 @@ def _refuse_holder(row: Staff) -> None:
 
 
 def cannot_leave(name: str, held: list[Asset], reserved: list[Asset]) -> str:
-    """Return why a person cannot leave yet, and the way out: what they have first."""
+    """Return why a person can't leave yet and the way out, with held assets before reservations."""
     if not held:
         those = "that reservation" if len(reserved) == 1 else "those reservations"
         return f"{name} has reserved {_all_of(reserved)}. Cancel {those} first."
@@ -191,7 +197,7 @@ def cannot_leave(name: str, held: list[Asset], reserved: list[Asset]) -> str:
 
 
 def _ways_out(held: Iterable[Asset]) -> str:
-    """Return how to end what the person has: by what each asset is, and not every way there is."""
+    """Return only the ways to end these assignments that fit the assets' statuses."""
     statuses = {asset.status for asset in held}
     if statuses == {AssetStatus.CHECKED_OUT}:
         return "Check {} in"
@@ -218,7 +224,7 @@ def _switch(current: Session, actor: Actor, row: Staff, *, is_active: bool) -> N
 
 
 def faults(values: StaffValues) -> Iterator[Fault]:
-    """Return everything that keeps these values off the list."""
+    """Yield everything that keeps these values off the staff list."""
     if not values.name:
         yield Fault("name", "Enter the name")
     if not is_email(values.email):
@@ -233,7 +239,7 @@ def _flush(current: Session, values: StaffValues) -> None:
     try:
         current.flush()
     except IntegrityError:
-        # Only the e-mail address is unique here; the whole transaction ends with the refusal.
+        # Only the email has a unique constraint. The refusal rolls back the whole transaction.
         sentence = f"{values.email} is already on the staff list"
         raise Refusal(sentence, field="email") from None
 
@@ -247,7 +253,7 @@ def _audit(
 
 @dataclass(frozen=True, slots=True)
 class ListedStaff:
-    """One member of staff with the number of assets that they have now."""
+    """One member of staff, with the number of assets that they hold."""
 
     public_id: UUID
     name: str
@@ -260,7 +266,7 @@ class ListedStaff:
 def listing(
     search: str = "", *, left: bool = False, cursor: str | None = None
 ) -> Page[ListedStaff]:
-    """Return one page by name, of those who have left or of the others, that match the search."""
+    """Return a page of matching staff by name, either former (`left`) or active."""
     query = _listed().where(Staff.is_active.is_(not left))
     if search:
         query = query.where(_holds(search))
@@ -269,7 +275,7 @@ def listing(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StaffFilter:
-    """Conditions on staff. `email`: whole, in whatever capitals. `is_active`: None for all."""
+    """A filter for staff. `email` matches a whole address, ignoring case."""
 
     search: str = ""
     email: str = ""
@@ -279,7 +285,7 @@ class StaffFilter:
 def find_page(
     chosen: StaffFilter, cursor: str | None = None, size: int | None = None
 ) -> Page[Staff]:
-    """Return one page of those who match, newest first."""
+    """Return a page of matching staff, newest first."""
     query = select(Staff)
     if chosen.search:
         query = query.where(_holds(chosen.search))
@@ -291,13 +297,13 @@ def find_page(
 
 
 def find_listed(public_id: UUID) -> ListedStaff | None:
-    """Return one of them as the list shows them, whether here or not."""
+    """Return one active or former member of staff as the list shows them."""
     row = session().execute(_listed().where(Staff.public_id == public_id)).one_or_none()
     return ListedStaff(*row) if row else None
 
 
 def count(search: str) -> int:
-    """Count those who have not left and match (`capped`)."""
+    """Count the matching active staff (`capped`)."""
     return capped(session(), select(Staff.id).where(Staff.is_active, _holds(search)))
 
 
@@ -306,7 +312,7 @@ def has_staff() -> bool:
 
 
 def has_now(staff_id: int) -> Sequence[Assignment]:
-    """Return what the person has, each with its asset, the longest held first."""
+    """Return the person's open assignments with their assets, oldest first."""
     query = (
         select(Assignment)
         .join(Assignment.asset)
@@ -318,7 +324,7 @@ def has_now(staff_id: int) -> Sequence[Assignment]:
 
 
 def has_reserved(staff_id: int) -> Sequence[Reservation]:
-    """Return the person's open reservations, the soonest first, with asset and person."""
+    """Return the person's open reservations with asset and person, soonest first."""
     query = (
         select(Reservation)
         .where(Reservation.staff_id == staff_id, Reservation.state.in_(OPEN_RESERVATIONS))

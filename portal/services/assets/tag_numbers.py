@@ -1,4 +1,4 @@
-"""Asset tags for those who do not think up their own: AST-00001 and on, none given twice."""
+"""Generate asset tags from AST-00001 on, never one twice, and check tags for uniqueness."""
 
 import re
 from collections.abc import Collection
@@ -13,14 +13,15 @@ from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import insert_or_ignore
 
 SERIES: Final = "asset_tag"
-LOOKED_AT: Final = 50  # tags, for a hint
+LOOKED_AT: Final = 50  # tags checked for a hint
 GIVEN: Final = re.compile(r"ast-\d{5,}", re.ASCII)
 
 
 def next_tag(current: Session, besides: Collection[str] = ()) -> str:
-    """Return the next tag that no asset has or had, and none of `besides` (in small letters).
+    """Return the next tag that no asset has or had and that is not in `besides`.
 
-    It is gone when the transaction fails: nobody waits for the end of that to get the next.
+    `besides` is in lower case. A failed transaction loses its tag, so that nobody has to wait for a
+    transaction to get the next tag.
     """
     while True:
         tag = f"AST-{_next_number(current):05d}"
@@ -29,7 +30,7 @@ def next_tag(current: Session, besides: Collection[str] = ()) -> str:
 
 
 def likely_tag(current: Session) -> str | None:
-    """Return the tag that `next_tag` would give, unless many after the last are taken."""
+    """Return the tag that `next_tag` would give, or None if the next `LOOKED_AT` are taken."""
     last = current.scalar(select(Counter.value).where(Counter.name == SERIES)) or 0
     tags = [f"AST-{last + step:05d}" for step in range(1, LOOKED_AT + 1)]
     same = func.lower(Asset.asset_tag)
@@ -38,7 +39,7 @@ def likely_tag(current: Session) -> str | None:
 
 
 def of_the_series(tags: Collection[str]) -> set[str]:
-    """Return those, in small letters, that could be given out as well."""
+    """Return the tags, in lower case, that `next_tag` could give too."""
     return {tag.lower() for tag in tags if GIVEN.fullmatch(tag.lower())}
 
 
@@ -51,20 +52,20 @@ def _next_number(current: Session) -> int:
     numbered = counted.returning(Counter.value)
     if current.connection().dialect.name == "sqlite":
         return current.execute(numbered).scalar_one()
-    # Committed at once: a machine that is cut off in the middle of a Save would keep the row, and
-    # all others waiting, until the database gave that Save up.
+    # Commit immediately. Otherwise a machine cut off during a save would keep the row locked, and
+    # everyone else waiting, until the database aborts that transaction.
     with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as apart:
         return apart.execute(numbered).scalar_one()
 
 
 def _is_used(current: Session, tag: str) -> bool:
-    """Return whether a person gave this tag to an asset, deleted ones included."""
+    """Return whether any asset has this tag, including deleted assets."""
     same = select(Asset.id).where(func.lower(Asset.asset_tag) == tag.lower()).limit(1)
     return current.execute(same).first() is not None
 
 
 def refuse_taken(current: Session, tag: str | None, serial: str | None, own_id: int | None) -> None:
-    """Refuse a tag or serial number that another asset has, and name that asset."""
+    """Raise a `Refusal` that names the other asset with this tag or serial number, if any."""
     holder = _holder(current, Asset.asset_tag, tag, own_id)
     if holder:
         sentence = f"“{holder.name}” already has the tag {holder.asset_tag}"
@@ -78,7 +79,7 @@ def refuse_taken(current: Session, tag: str | None, serial: str | None, own_id: 
 def holder_of_serial(
     current: Session, serial: str | None, own_id: int | None = None
 ) -> Asset | None:
-    """Return the asset that has this serial number, other than the one with `own_id`."""
+    """Return the asset with this serial number, other than the asset `own_id`."""
     return _holder(current, Asset.serial_number, serial, own_id)
 
 
@@ -90,7 +91,7 @@ def _holder(
 ) -> Asset | None:
     if not value:
         return None
-    # lower() on both sides is the database's: Python's knows more letters than SQLite's.
+    # The database lowers both sides, because Python lowers more letters than SQLite.
     query = select(Asset).where(func.lower(column) == func.lower(value), column.is_not(None))
     others = query.where(Asset.deleted_at.is_(None), Asset.id != (own_id or 0))
     with current.no_autoflush:

@@ -1,4 +1,4 @@
-"""An asset's timeline: what was done with it, by whom, when; the newest first."""
+"""Write and read an asset's timeline, newest first."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from portal.services.core.unit_of_work import session
 
 
 def write(current: Session, actor: Actor, line: Activity) -> None:
-    """Add a line of what the actor did, in the transaction of the change."""
+    """Add a line for the actor, in the transaction of the change."""
     line.actor_id, line.actor_name, line.origin = actor.user_id, actor.name, actor.origin
     current.add(line)
 
