@@ -1,4 +1,4 @@
-"""The register as CSV: what the list shows, in chunks, each read in a transaction of its own."""
+"""Export the filtered assets and maintenance as CSV rows, reading each chunk in a transaction."""
 
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
@@ -23,23 +23,23 @@ from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session
 
 HOLDER_COLUMN: Final = "assigned_to_email"
-# In the order of the file; an import knows these, in any order.
+# In the order of exported files. An import accepts these in any order.
 COLUMNS: Final = (
     *(field.name for field in sorted(ASSET_FIELDS, key=lambda field: field.column)),
     HOLDER_COLUMN,
 )
-# What only actions change.
+# Columns that only actions change.
 MOVED: Final = ("status", "assigned_to", "due_at")
-# What an export says besides. An import leaves these alone.
+# Further columns of an export, which an import ignores.
 READ_ONLY: Final = (*MOVED, "maintenance_cost", "id", "created_at", "updated_at")
-# What the file of failed rows says besides.
+# A further column in the file of failed rows.
 PROBLEM: Final = "problem"
 
 CHUNK: Final = 500
 
 
 def rows(chosen: AssetFilter) -> Iterator[Sequence[object]]:
-    """Yield the header, then every asset that matches, the oldest first."""
+    """Yield the header, then every matching asset, oldest first."""
     yield (*COLUMNS, *READ_ONLY)
     after = 0
     while True:
@@ -60,7 +60,7 @@ def _chunk(chosen: AssetFilter, after: int) -> list[tuple[int, list[object]]]:
     chunk = [
         (asset.id, _row(asset, holdings.get(asset.id), costs.get(asset.id))) for asset in assets
     ]
-    # No transaction stays open while the file is being read on the other side.
+    # Without this, the transaction would stay open while the client reads the file.
     current.rollback()
     return chunk
 
@@ -103,7 +103,7 @@ MAINTENANCE_COLUMNS: Final = (
 
 
 def maintenance_rows(which: MaintenanceList, asset_id: int | None) -> Iterator[Sequence[object]]:
-    """Yield the header, then the maintenance that the list shows, in its order."""
+    """Yield the header, then the listed maintenance, in the order of the list."""
     yield MAINTENANCE_COLUMNS
     cursor = None
     while True:
@@ -141,7 +141,7 @@ FOLDER: Final = "exports"
 
 
 class TooManyExports(Refusal):
-    """The person's exports that are under way have to end first."""
+    """A refusal because the person already has `MOST` exports in progress."""
 
     status = 429
 
@@ -153,7 +153,7 @@ class TooManyExports(Refusal):
 
 
 def take_slot(user_id: int) -> FileLock:
-    """Return a place for one more export of this person. Raises `TooManyExports`."""
+    """Return a slot for one more export of this person. Raises `TooManyExports`."""
     names = (f"{user_id}.{number}" for number in range(MOST))
     slot = FileLock.take_any(settings().instance_dir / FOLDER, names)
     if slot is None:

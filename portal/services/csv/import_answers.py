@@ -1,4 +1,4 @@
-"""Ask a person about a file that speaks otherwise than the register, and keep the answer."""
+"""Ask a person how to match a file's headings and words to the register, and apply the answer."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,8 +22,8 @@ from portal.services.csv.import_readings import Reading, Readings
 from portal.services.csv.import_rows import Verdict
 from portal.services.csv.import_words import FileWord
 
-SAMPLED: Final = 200  # rows, by which headings are guessed
-LOOKED_AT: Final = 20  # rows, for examples
+SAMPLED: Final = 200  # rows used to guess headings
+LOOKED_AT: Final = 20  # rows used for examples
 MOST_EXAMPLES: Final = 3
 LONGEST_EXAMPLE: Final = 40
 MOST_CORRECTED: Final = 20  # rows at a time
@@ -32,9 +32,9 @@ MOST_CELLS: Final = 400  # on one page
 
 @dataclass(frozen=True, slots=True)
 class FileColumn:
-    """One column of the file; `ours` is what it becomes, nothing to leave it out.
+    """One column of the file. `ours` is the matching column of ours, or "" to leave it out.
 
-    `reading`: how its dates or amounts can be read; `chosen`: the reading of before or now.
+    `reading` holds the possible readings of its dates or amounts, and `chosen` the selected one.
     """
 
     column: str
@@ -48,7 +48,7 @@ class FileColumn:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """The questions about a file; `more_words`: how many words are not asked about."""
+    """The questions about a file. `more_words` is the number of words not asked about."""
 
     columns: Sequence[FileColumn]
     words: Sequence[FileWord]
@@ -57,8 +57,10 @@ class Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileAnswer:
-    """The answers. `readings`: {column of ours: reading}, where there is a choice. `remembers`: the
-    same holds for the next file with these headings."""
+    """The answers. `readings` maps our columns to readings, where there is a choice.
+
+    `remembers` keeps the answers for the next file with these headings.
+    """
 
     matches: Matches
     words: Words
@@ -67,7 +69,11 @@ class FileAnswer:
 
 
 def question(check: Task, matches: Matches | None = None) -> Question:
-    """Return the questions. `matches`: chosen now; else of before, of the last file, or guessed."""
+    """Return the questions about a file.
+
+    `matches` are the matches chosen now. By default they come from an earlier answer, else from the
+    last file with these headings, else from a guess.
+    """
     headings = dict(check.params["headings"])
     rows = list(_rows(check))
     kept = import_matches.recall(list(headings))
@@ -76,8 +82,8 @@ def question(check: Task, matches: Matches | None = None) -> Question:
         guessed = import_matches.guess(list(headings), samples, settings().currency)
         matches = check.params["matches"] or kept.matches or guessed
     words = {**kept.words, **check.params.get("words", {})}
-    said = {**kept.readings, **check.params.get("readings", {})}
-    found, more = import_words.unknown(rows, check.params, matches, words)
+    previous = {**kept.readings, **check.params.get("readings", {})}
+    unknown, more = import_words.unknown(rows, check.params, matches, words)
     readings = _readings(check, rows, matches)
     texts = _texts(rows[:LOOKED_AT], headings)
     columns = [
@@ -88,18 +94,18 @@ def question(check: Task, matches: Matches | None = None) -> Question:
             ours=ours,
             is_remembered=bool(ours) and kept.matches.get(name) == ours,
             reading=reading,
-            chosen=_chosen(reading, said.get(ours, "")),
+            chosen=_chosen(reading, previous.get(ours, "")),
         )
         for name, heading in headings.items()
-        if name != PROBLEM  # ours, in a file of rows that failed
+        if name != PROBLEM  # our own column in a file of failed rows
         for ours in [matches.get(name, "")]
         for reading in [readings.get(ours, Reading())]
     ]
-    return Question(columns, found, more)
+    return Question(columns, unknown, more)
 
 
 def answer(actor: Actor, public_id: UUID, said: FileAnswer) -> None:
-    """Read the file by what a person says, and check its rows by that, from the first one."""
+    """Apply a person's answers to the file, and check all its rows again."""
     check = import_task.find_check(public_id)
     columns = [name for name, _ in check.params["headings"]]
     import_matches.refuse_unfit(columns, said.matches)
@@ -117,7 +123,7 @@ def answer(actor: Actor, public_id: UUID, said: FileAnswer) -> None:
         if not said.remembers:
             import_matches.forget(current, actor, columns)
             return
-        # Whoever is named is on the staff list by the next time.
+        # People named in this file are on the staff list by the next import.
         words = {name: each for name, each in said.words.items() if name != HOLDER_COLUMN}
         kept = Remembered(said.matches, words, params["readings"])
         import_matches.keep(current, actor, columns, kept)
@@ -126,16 +132,16 @@ def answer(actor: Actor, public_id: UUID, said: FileAnswer) -> None:
 
 
 def correctable(check: Task) -> Sequence[TaskRow]:
-    """Return the first rows that cannot be imported, as many as fit on a page."""
+    """Return the first rows with errors, as many as fit on a page."""
     most = max(MOST_CELLS // max(len(check.params["matches"]), 1), 1)
     query = import_task.rows_of(check.id).where(TaskRow.outcome == Verdict.ERROR)
     return session().scalars(query.limit(min(most, MOST_CORRECTED))).all()
 
 
 def correct(actor: Actor, public_id: UUID, said: Mapping[int, Mapping[str, str]]) -> None:
-    """Put other cells in the place of those of rows that cannot be imported, and check all rows.
+    """Replace cells of rows with errors, and check all rows again.
 
-    `said`: {number of the row: {column of the file: its text}}.
+    `said` maps row numbers to {column of the file: new text}.
     """
     check = import_task.find_check(public_id)
     if check.state != TaskState.DONE:
@@ -148,16 +154,19 @@ def correct(actor: Actor, public_id: UUID, said: Mapping[int, Mapping[str, str]]
     }
     before = list(_rows(check))
     rows = [Row(row.number, cells[row.number]) if row.number in cells else row for row in before]
-    found = _found_with_typed(check, before, rows)
-    said_before = check.params.get("readings", {})
-    readings = {ours: way for ours, way in {**found, **said_before}.items() if way}
+    decided = _found_with_typed(check, before, rows)
+    chosen = check.params.get("readings", {})
+    readings = {ours: way for ours, way in {**decided, **chosen}.items() if way}
     params = {**check.params, "readings": readings}
     _check_again(actor, check, rows, params, lambda _current: None, frozenset(cells))
 
 
 def _found_with_typed(check: Task, before: Iterable[Row], after: Iterable[Row]) -> dict[str, str]:
-    """Return what the values of each column decide. What a person types is no number of a workbook:
-    it is read as its column is, where nothing else in that can be read in two ways."""
+    """Return the reading that each column's values determine, after a person typed new cells.
+
+    A typed text is not a workbook number. It is read like the rest of its column, unless that
+    column already had ambiguous texts.
+    """
     matches = check.params["matches"]
     kept, typed = _readings(check, before, matches), _readings(check, after, matches, is_typed=True)
     strict = _readings(check, after, matches)
@@ -176,8 +185,11 @@ def _check_again(
     then: Callable[[Session], None],
     corrected: Collection[int] = (),
 ) -> None:
-    """Check the rows from the first one. They have been read before anybody has to wait for us, so
-    it is refused where somebody has done the same meanwhile."""
+    """Check the rows again from the first one.
+
+    The rows are read before the check is locked, to keep the lock short. Raises `Refusal` if
+    someone else has started the check again since.
+    """
     changed = list(_changed(check, rows, params, corrected))
     tags = [import_matches.cells_of(params, row.cells).get("asset_tag", "") for row in rows]
     turn = params.get("turn", 0)
@@ -212,14 +224,14 @@ def _readings(
 
 
 def _chosen(reading: Reading, said: str) -> str:
-    """Return the reading to begin with: of before, where the values allow it."""
+    """Return the preselected reading, which is the earlier one if the values allow it."""
     if not reading.choices:
         return ""
     return reading.found or (said if said in reading.choices else reading.leans)
 
 
 def undecided(reading: Reading) -> str:
-    """Return what is said where nobody chose one of the readings."""
+    """Return the message for a column without a chosen reading."""
     text, _ = next(iter(reading.choices.values()))
     return f"Choose how to read “{text[:LONGEST_EXAMPLE]}”"
 
@@ -227,7 +239,7 @@ def undecided(reading: Reading) -> str:
 def _decided(
     columns: Sequence[str], said: FileAnswer, readings: Mapping[str, Reading]
 ) -> dict[str, str]:
-    """Return the reading of each column. Refuses one that nobody has decided, at its field."""
+    """Return the reading of each column. Raises `Refusal` for an undecided one."""
     decided = {}
     for number, column in enumerate(columns):
         ours = said.matches.get(column, "")
@@ -256,8 +268,10 @@ def _rows(check: Task) -> Iterator[Row]:
 def _changed(
     check: Task, rows: Iterable[Row], params: Mapping[str, Any], corrected: Collection[int]
 ) -> Iterator[dict[str, object]]:
-    """Yield the rows that the file alone rules out, or did before, and those that were corrected,
-    as they are stored now."""
+    """Yield the new stored form of corrected rows, and of rows that conflict now or did before.
+
+    Rows with a problem of their own are included too.
+    """
     words = params.get("words", {})
     marked = select(TaskRow.number).where(
         TaskRow.task_id == check.id, TaskRow.data["twin"].as_string().is_not(None)
@@ -283,10 +297,10 @@ def _changed(
 
 
 def _texts(rows: Iterable[Row], headings: Iterable[str]) -> dict[str, list[str]]:
-    """Return the different texts below each heading."""
-    found: dict[str, dict[str, None]] = {name: {} for name in headings}
+    """Return the distinct texts below each heading."""
+    by_heading: dict[str, dict[str, None]] = {name: {} for name in headings}
     for row in rows:
-        for name, texts in found.items():
+        for name, texts in by_heading.items():
             if text := row.cells.get(name, ""):
                 texts[text] = None
-    return {name: list(texts) for name, texts in found.items()}
+    return {name: list(texts) for name, texts in by_heading.items()}

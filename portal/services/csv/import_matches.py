@@ -1,4 +1,4 @@
-"""Match a file's headings and words with our columns and values. Pure."""
+"""Match a file's headings and words to our columns and values, and remember the matches."""
 
 import hashlib
 import re
@@ -31,14 +31,14 @@ SPELLINGS: Final = {
     **{field.name: field.spellings.split() for field in ASSET_FIELDS},
     HOLDER_COLUMN: HOLDER.split(),
 }
-# {another program's heading, or a word of it, in small letters, without blanks, points and dashes:
-# what it may be of ours}
+# Another program's heading, or a word in one → the columns of ours that it can mean. The keys are
+# in lower case, without blanks, periods, and dashes.
 HEADINGS: Final[Mapping[str, Sequence[str]]] = {
     word: [ours for ours, spelt in SPELLINGS.items() if word in spelt]
     for word in chain.from_iterable(SPELLINGS.values())
 }
 
-# {column: {another's word: ours}}
+# Column → {another program's word: our word}.
 WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     "condition": {
         **dict.fromkeys(("neu", "neuwertig", "sehr gut", "new", "like new", "neuf"), "excellent"),
@@ -57,36 +57,38 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     },
 }
 
-# {column of the file: column of ours}
+# Column of the file → our column.
 Matches = Mapping[str, str]
-# {column of ours: {`word_key` of a word of the file: ours, nothing to leave it blank, or None to
-# skip its rows}}
+# Our column → {`word_key` of a word in the file: our word, "" for blank, or None to skip its rows}.
 Words = Mapping[str, Mapping[str, str | None]]
-# {column of the file: some of the texts below it}
+# Column of the file → some of the texts below it.
 Samples = Mapping[str, Sequence[str]]
-# What a check keeps of its file (`Task.params`).
+# A check's parameters for its file (`Task.params`).
 Params = Mapping[str, Any]
 
-NEEDED: Final = ("asset_tag", "name")  # one of them
+NEEDED: Final = ("asset_tag", "name")  # at least one of them
 CHOICES: Final = {field.name: field.choices for field in fields_of_type(FieldType.CHOICE)}
 COUNTS: Final = frozenset(field.name for field in fields_of_type(FieldType.COUNT))
-# Columns whose words the register knows, or does not.
+# Columns whose words are looked up in the register.
 WORDED: Final = [
     *(field.name for field in fields_of_type(FieldType.CHOICE, FieldType.LISTED, FieldType.YES_NO)),
     HOLDER_COLUMN,
 ]
-# Those of them to which a file may add.
+# The columns among `WORDED` to which a file can add names.
 NAMED: Final = ("category", "location", HOLDER_COLUMN)
-# Words that say that there is nothing.
+# Words that mean "no value".
 NOTHING: Final = frozenset({"-", "--", "—", "?", "??", "???", "n/a", "na", "none", "tbd", "k.a."})
-SLIP: Final = 0.75  # so that serial_numer is close to serial_number, and asset_name to nothing
-ALIKE: Final = 0.82  # Laptop is close to Laptops, and Desk to nothing
-FITTING: Final = 0.5  # the part of a column's texts that its type has to read
+SLIP: Final = 0.75  # so that serial_numer matches serial_number, and asset_name matches nothing
+ALIKE: Final = 0.82  # so that Laptop matches Laptops, and Desk matches nothing
+FITTING: Final = 0.5  # the share of a column's texts that must be readable as its type
 
 
 def guess(columns: Sequence[str], samples: Samples, currency: str) -> dict[str, str]:
-    """Guess what the headings are: by our own names, by those of other programs, by a slip, by a
-    word in them; each time only where the texts below may be such values."""
+    """Guess our column for each heading, provided that the texts below it fit.
+
+    The guesses try our own names, then other programs' names, then typing mistakes, then single
+    words in the heading.
+    """
     matches: dict[str, str] = {}
 
     def take(column: str, candidates: Iterable[str], *, is_sure: bool) -> None:
@@ -110,7 +112,7 @@ def guess(columns: Sequence[str], samples: Samples, currency: str) -> dict[str, 
 
 
 def fits(ours: str, texts: Sequence[str], currency: str) -> bool:
-    """Return whether at least half of these texts can be values of this column of ours."""
+    """Return whether at least half of the texts can be values of our column."""
     if ours in READ:
         fitting = [text for text in texts if is_value(ours, text, currency)]
     elif ours == "kind":
@@ -124,34 +126,34 @@ def fits(ours: str, texts: Sequence[str], currency: str) -> bool:
 
 
 def guess_word(field: str, word: str, known: Sequence[str]) -> str | None:
-    """Return which of the `known` words of ours it probably is; None where nothing is near."""
+    """Return the most likely of our `known` words, or None if none is similar."""
     by_letters = {name.lower(): name for name in known}
-    said = WORDS.get(field, {}).get(word.lower(), "")
-    if said in by_letters:
-        return by_letters[said]
+    synonym = WORDS.get(field, {}).get(word.lower(), "")
+    if synonym in by_letters:
+        return by_letters[synonym]
     close = get_close_matches(word.lower(), list(by_letters), 1, ALIKE)
     return by_letters[close[0]] if close and field in {"category", "location"} else None
 
 
 def word_key(ours: str, word: str) -> str:
-    """Return what a word is remembered by: in small letters, or a hash of a person's."""
+    """Return the key under which a word is remembered: in lower case, or a hash for a person."""
     return import_people.key_of(word) if ours == HOLDER_COLUMN else word.lower()
 
 
 def cells_by(matches: Matches, words: Words, cells: Mapping[str, str]) -> dict[str, str]:
-    """Return a row's cells by our columns, in our words; blank ones are left out."""
+    """Return a row's nonblank cells by our columns and in our words."""
     ours_by_column = {}
     for column, ours in matches.items():
         text = cells.get(column, "")
         is_said = text and ours in words
-        said = words[ours].get(word_key(ours, text), text) if is_said else text
-        if said:
-            ours_by_column[ours] = said
+        value = words[ours].get(word_key(ours, text), text) if is_said else text
+        if value:
+            ours_by_column[ours] = value
     return ours_by_column
 
 
 def skipped_word(params: Params, cells: Mapping[str, str]) -> tuple[str, str] | None:
-    """Return the heading and the word for which a person skips this row; None for no such word."""
+    """Return the heading and the word for which a person skips this row, or None."""
     words: Words = params.get("words", {})
     for column, ours in params["matches"].items():
         text = cells.get(column, "")
@@ -161,7 +163,7 @@ def skipped_word(params: Params, cells: Mapping[str, str]) -> tuple[str, str] | 
 
 
 def refuse_unfit(columns: Sequence[str], matches: Matches) -> None:
-    """Refuse two headings for one of ours, at the second, and a file that names no assets."""
+    """Refuse two headings for one column of ours, and a file that can't identify assets."""
     taken: set[str] = set()
     for number, column in enumerate(columns):
         ours = matches.get(column, "")
@@ -176,42 +178,41 @@ def refuse_unfit(columns: Sequence[str], matches: Matches) -> None:
 
 
 def field_of(number: int) -> str:
-    """Return what the form calls its choice for the heading with this number."""
+    """Return the form's field name for the match of heading `number`."""
     return f"column_{number}"
 
 
 def reading_field(number: int) -> str:
-    """Return what the form calls its choice of how this heading's values are read."""
+    """Return the form's field name for the reading of heading `number`."""
     return f"reading_{number}"
 
 
 def cells_of(params: Params, cells: Mapping[str, str]) -> dict[str, str]:
-    """Return a row's cells by our columns, in our words, as the check with these `params` was told
-    to read them."""
+    """Return a row's nonblank cells by our columns and in our words, for a check's parameters."""
     return cells_by(params["matches"], params.get("words", {}), cells)
 
 
 def heading_of(params: Params, ours: str) -> str:
-    """Return how the file calls a column of ours; our own name where it has none."""
+    """Return the file's heading for a column of ours, or else our own name."""
     column = next((name for name, match in params["matches"].items() if match == ours), ours)
     headings: dict[str, str] = dict(params["headings"])
     return headings.get(column, column)
 
 
 def _plain(column: str) -> str:
-    """Return a heading without what is written one way or another: "serien-nr." and "seriennr"."""
+    """Return a heading without punctuation and blanks, so that "serien-nr." equals "seriennr"."""
     return re.sub(r"[\W_]+", "", column)
 
 
-MOST_KEPT: Final = 500  # sets of headings; of more, those used last
-MOST_WORDS: Final = 200  # of a column, the newest
+MOST_KEPT: Final = 500  # sets of headings, the most recently used ones
+MOST_WORDS: Final = 200  # per column, the newest ones
 LONGEST_TOLD: Final = 500
 TARGET: Final = "import_headings"
 
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """What was said of the last file with these headings."""
+    """The answers about the last file with a set of headings."""
 
     matches: Matches = field(default_factory=dict)
     words: Words = field(default_factory=dict)
@@ -219,7 +220,7 @@ class Remembered:
 
 
 def recall(columns: Sequence[str]) -> Remembered:
-    """Return what was said of the last file with this set of headings; nothing of none."""
+    """Return the answers about the last file with these headings, or empty ones."""
     row = session().get(ImportMatch, _key(columns))
     if row is None:
         return Remembered()
@@ -229,7 +230,7 @@ def recall(columns: Sequence[str]) -> Remembered:
 
 
 def keep(current: Session, actor: Actor, columns: Sequence[str], said: Remembered) -> None:
-    """Remember this, in the caller's transaction, with its entry in the audit trail."""
+    """Remember the answers, with an audit entry, in the caller's transaction."""
     key = _key(columns)
     fresh = {"headings": key, "matches": {}, "words": {}, "readings": {}, "used_at": common_now()}
     insert = insert_or_ignore(current.connection())(ImportMatch)
@@ -246,7 +247,7 @@ def keep(current: Session, actor: Actor, columns: Sequence[str], said: Remembere
 
 
 def forget(current: Session, actor: Actor, columns: Sequence[str]) -> None:
-    """Remember nothing of files with these headings."""
+    """Forget the answers about files with these headings, with an audit entry."""
     row = current.get(ImportMatch, _key(columns), with_for_update=True)
     if row is not None:
         _record(current, actor, columns, (_in_audit(row.matches), None))
@@ -254,7 +255,7 @@ def forget(current: Session, actor: Actor, columns: Sequence[str]) -> None:
 
 
 def rename_word(current: Session, field: str, before: str, after: str) -> None:
-    """Let what became `before` in files with this column become `after`, and that word itself."""
+    """Replace the remembered value `before` by `after`, and match the word `before` to it too."""
     for row in current.scalars(
         select(ImportMatch).order_by(ImportMatch.headings).with_for_update()
     ):
@@ -265,7 +266,7 @@ def rename_word(current: Session, field: str, before: str, after: str) -> None:
 
 
 def _key(columns: Sequence[str]) -> str:
-    """Return the set of headings, in whatever order; rows that failed come back with one more."""
+    """Return a hash of the headings in any order, without the extra one in files of failed rows."""
     names = sorted(set(columns) - {PROBLEM})
     return hashlib.sha256("\n".join(names).encode()).hexdigest()
 

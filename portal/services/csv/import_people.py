@@ -1,4 +1,4 @@
-"""Find the people of a file: by email address, or by a name that only one of them has."""
+"""Find the people named in a file, by email address or by a unique name."""
 
 import hashlib
 import re
@@ -17,14 +17,14 @@ BOTH: Final = re.compile(r"(?P<name>[^<>@]{1,120}) ?<(?P<email>[^<>\s]{1,254})>"
 
 
 class UnknownPerson(Refusal):
-    """No one is called so, and an address is missing."""
+    """A refusal because no one has this name and no address is given."""
 
 
 def said(text: str) -> StaffValues:
-    """Return the person of a cell; who has no name there gets that of their address."""
-    both = BOTH.fullmatch(text)
-    if both:
-        return StaffValues(name=both["name"].strip(), email=tidy_email(both["email"]))
+    """Return the person named in a cell. Without a name, it is derived from the address."""
+    match = BOTH.fullmatch(text)
+    if match:
+        return StaffValues(name=match["name"].strip(), email=tidy_email(match["email"]))
     if not is_email(text):
         return StaffValues(name=text, email="")
     parts = re.split(r"[._+-]+", text.partition("@")[0])
@@ -33,28 +33,32 @@ def said(text: str) -> StaffValues:
 
 
 def key_of(text: str) -> str:
-    """Return what a person's words are counted and remembered by. A name is no key, so that an
-    erasure, which changes values, leaves none behind."""
+    """Return the hash under which a person's text is counted and remembered.
+
+    An erasure only changes values, so a name used as a key would remain.
+    """
     return hashlib.sha256(text.lower().encode()).hexdigest()
 
 
 def find(current: Session, text: str) -> Staff | None:
-    """Return the person; None where nobody is like that."""
-    who = said(text)
-    if who.email:
-        return current.scalar(select(Staff).where(func.lower(Staff.email) == func.lower(who.email)))
-    same = select(Staff).where(func.lower(Staff.name) == func.lower(who.name))
+    """Return the person, or None if nobody matches. Raises `Refusal` for an ambiguous name."""
+    values = said(text)
+    if values.email:
+        return current.scalar(
+            select(Staff).where(func.lower(Staff.email) == func.lower(values.email))
+        )
+    same = select(Staff).where(func.lower(Staff.name) == func.lower(values.name))
     rows = current.scalars(same.order_by(Staff.is_active.desc(), Staff.id).limit(2)).all()
     if len(rows) > 1 and rows[1].is_active:
-        sentence = f"Enter the email address. More than one person is called {who.name[:120]}"
+        sentence = f"Enter the email address. More than one person is called {values.name[:120]}"
         raise Refusal(sentence)
     return rows[0] if rows else None
 
 
 def to_add(text: str) -> str:
-    """Return the words for somebody who can be added. Refuses a name without an address."""
-    who = said(text)
-    if not is_email(who.email):
-        sentence = f"Enter the email address too, such as {who.name[:40]} <maria@example.com>"
-        raise UnknownPerson(f"No one on the staff list is called {who.name[:120]}. {sentence}")
-    return f"{who.name} <{who.email}>"
+    """Return the person as "name <email>". Raises `UnknownPerson` for a name without an address."""
+    values = said(text)
+    if not is_email(values.email):
+        sentence = f"Enter the email address too, such as {values.name[:40]} <maria@example.com>"
+        raise UnknownPerson(f"No one on the staff list is called {values.name[:120]}. {sentence}")
+    return f"{values.name} <{values.email}>"

@@ -1,4 +1,4 @@
-"""Find how the dates and amounts of a column are to be read: one way throughout, or ask. Pure."""
+"""Decide how to read a column's dates and amounts, or that a person must choose."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,17 +13,17 @@ from portal.lib.typed_values import (
 )
 from portal.services.assets.fields import FieldType, fields_of_type
 
-# {column of ours: `DayOrder` of its dates, or `DecimalSign` of its amounts}
+# Our column → the `DayOrder` of its dates or the `DecimalSign` of its amounts.
 Readings = Mapping[str, str]
 READ: Final = {field.name: field.type for field in fields_of_type(FieldType.DAY, FieldType.MONEY)}
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How a column is read. `found`: the reading that its values decide; nothing where they do not.
+    """The reading of a column. `found` is the reading that its values determine, or "".
 
-    `choices`: {reading: (a text that tells them apart, its value)}; none where every text can be
-    read in one way only. `leans`: what is likely, and not certain.
+    `choices` maps each possible reading to (ambiguous text, its value). It is empty if no text is
+    ambiguous. `leans` is a likely but uncertain reading.
     """
 
     found: str = ""
@@ -32,32 +32,32 @@ class Reading:
 
 
 def reading_of(ours: str, texts: Iterable[str], currency: str, *, is_workbook: bool) -> Reading:
-    """Return how the texts below one heading are to be read. What cannot be read decides nothing.
+    """Return the reading of the texts below one heading, ignoring unreadable texts.
 
-    `is_workbook`: its numbers have come to us as texts with a point, whatever was typed around
-    them. So a point before three digits is asked about.
+    Numbers from a workbook (`is_workbook`) arrive as texts with a decimal point, whatever people
+    typed around them. So a person is asked about a point before three digits.
     """
-    each = {text: found for text in set(texts) if (found := values_in(ours, text, currency))}
-    doubtful = sorted(text for text, found in each.items() if len(set(found.values())) > 1)
+    by_text = {text: values for text in set(texts) if (values := values_in(ours, text, currency))}
+    doubtful = sorted(text for text, values in by_text.items() if len(set(values.values())) > 1)
     if not doubtful:
         return Reading()
-    common = set.intersection(*map(set, each.values()))
+    common = set.intersection(*map(set, by_text.values()))
     is_money = READ[ours] is FieldType.MONEY
     is_found = len(common) == 1 and not (is_money and is_workbook)
-    offered = common if len(common) > 1 else {way for text in doubtful for way in each[text]}
-    choices = {way: _example(way, doubtful, each) for way in _in_order(offered)}
+    offered = common if len(common) > 1 else {way for text in doubtful for way in by_text[text]}
+    choices = {way: _example(way, doubtful, by_text) for way in _in_order(offered)}
     is_dotted = all("." in text for text in doubtful) and not is_money
     leans = next(iter(common)) if len(common) == 1 else DayOrder.DAY_FIRST if is_dotted else ""
     return Reading(next(iter(common)) if is_found else "", choices, leans)
 
 
 def values_in(ours: str, text: str, currency: str) -> Mapping[str, Any]:
-    """Return every value that the text may have in a column of ours, by its reading."""
+    """Return every possible value of the text in our column, by reading."""
     return VALUES[READ[ours]](text, currency)
 
 
 def is_value(ours: str, text: str, currency: str) -> bool:
-    """Return whether the text is such a value at all, be it of another currency."""
+    """Return whether the text is a date or amount at all, even in another currency."""
     if READ[ours] is FieldType.DAY:
         return bool(days_in(text))
     try:
@@ -69,7 +69,7 @@ def is_value(ours: str, text: str, currency: str) -> bool:
 def _amounts(text: str, currency: str) -> Mapping[str, Any]:
     try:
         return amounts_in(without_currency(text, currency))
-    except OtherCurrencyError:  # of another currency, and written as people do there
+    except OtherCurrencyError:  # amounts in another currency follow its own conventions
         return {}
 
 

@@ -1,4 +1,4 @@
-"""One row of an import: what would become of it, and making it so. Inside `writing()`."""
+"""Plan one row of an import and carry it out, inside `writing()`."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from copy import deepcopy
@@ -56,38 +56,38 @@ from portal.services.csv.import_readings import READ, Readings
 
 V = TypeVar("V")
 Cells = Mapping[str, str]
-MOST_NAMES: Final = 100  # of each list; the rows of all others are counted together
+MOST_NAMES: Final = 100  # names counted per list; rows of all others are counted together
 OTHERS: Final = ""
-SINGLE: Final = "single"  # a number, for a thing that has none
-COUNTED: Final = "counted"  # a quantity, for stock that only its moves change
-PERSON: Final = "person"  # among what is added
+SINGLE: Final = "single"  # rows with a quantity for a single item, which has none
+COUNTED: Final = "counted"  # rows with a quantity for stock that only its moves change
+PERSON: Final = "person"  # the key of an added person
 STOCK_NOTES: Final = ("quantity", "min_quantity", "unit")
 
-FAULTS: Final = "faults"  # of cells, by sort and column
-UNDECIDED: Final = "undecided"  # a reading that no text has
+FAULTS: Final = "faults"  # the key of the cells' fault counts, by sort and column
+UNDECIDED: Final = "undecided"  # a reading that matches no text
 
 Notes = dict[str, Any]
 
 
 class FaultSort(StrEnum):
-    """The sorts of faults of cells, each with a cure of its own."""
+    """The sorts of cell faults, each with its own remedy."""
 
-    UNREAD = "unread"  # no such value, or none by the reading of its column
+    UNREAD = "unread"  # not a valid value, or not by the reading of its column
     CURRENCY = "currency"
-    UNKNOWN = "unknown"  # a person of whom no more than a name is said
-    TWICE = "twice"  # in the file
+    UNKNOWN = "unknown"  # a person given only by an unknown name
+    TWICE = "twice"  # repeated in the file
     OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True)
 class CellFault(Fault):
-    """One fault of a row: in which column of ours, nothing where it is of the whole row."""
+    """One fault of a row, in one of our columns or, if `field` is blank, of the whole row."""
 
     sort: FaultSort = FaultSort.OTHER
 
 
 class RowRefused(Refusal):
-    """The row cannot be imported, for all of these reasons."""
+    """A refusal of a row with all its faults."""
 
     faults: Sequence[CellFault]
 
@@ -97,10 +97,10 @@ class RowRefused(Refusal):
 
 
 class Faults(list[CellFault]):
-    """What is wrong with a row so far."""
+    """The faults of a row found so far."""
 
     def noting(self, field: str, do: Callable[[], V]) -> V | None:
-        """Return what `do` does; where it refuses, None, and that is noted."""
+        """Return the result of `do`, or None after adding its refusal as a fault."""
         try:
             return do()
         except UnreadCell as refused:
@@ -113,7 +113,7 @@ class Faults(list[CellFault]):
 
 
 class UnreadCell(Refusal):
-    """The cell says nothing that its column can have."""
+    """A refusal of a cell's text as a value of its column."""
 
     def __init__(self, sentence: str, sort: FaultSort = FaultSort.UNREAD) -> None:
         super().__init__(sentence)
@@ -121,7 +121,7 @@ class UnreadCell(Refusal):
 
 
 def with_notes(notes: Notes, adds: Mapping[str, str], kind: str, left_out: Cells) -> Notes:
-    """Return the notes with those of one more row."""
+    """Return the notes with those of one more row added."""
     after = deepcopy(notes)
     for called, name in adds.items():
         names = after.setdefault(called, {})
@@ -137,7 +137,7 @@ def with_notes(notes: Notes, adds: Mapping[str, str], kind: str, left_out: Cells
 
 
 def with_faults(notes: Notes, faults: Iterable[CellFault]) -> Notes:
-    """Return the notes with the faults of one more row, counted by sort and column."""
+    """Return the notes with one more row's faults added, counted by sort and column."""
     counted = dict(notes.get(FAULTS, {}))
     for key in {f"{fault.sort}:{fault.field}" for fault in faults}:
         counted[key] = counted.get(key, 0) + 1
@@ -146,32 +146,34 @@ def with_faults(notes: Notes, faults: Iterable[CellFault]) -> Notes:
 
 @dataclass(frozen=True, slots=True)
 class ImportOptions:
-    """How a file is read: whether it changes existing assets, the readings of its dates and
-    amounts, and the only currency of these."""
+    """Options for a file: whether it changes existing assets, and how to read dates and amounts.
+
+    `currency` is the only accepted currency.
+    """
 
     change_existing: bool
     readings: Readings = field(default_factory=dict)
     currency: str = ""
 
     def reading_of(self, column: AssetField) -> str:
-        """Return how a column is read; where nobody decided, no text with two meanings is."""
+        """Return the column's reading. If undecided, it rejects ambiguous texts."""
         return self.readings.get(column.name, UNDECIDED)
 
 
 def left_out(values: AssetValues, cells: Cells) -> dict[str, str]:
-    """Return the cells of a row that an asset with these values does not take over."""
-    said = {name: cells[name] for name in STOCK_NOTES if cells.get(name)}
-    quantity = said.get("quantity", "")
-    if values.kind == AssetKind.ITEM:  # there is one of it
-        return {name: text for name, text in said.items() if (name, text) != ("quantity", "1")}
+    """Return the cells of a row that are ignored for an asset with these values."""
+    texts = {name: cells[name] for name in STOCK_NOTES if cells.get(name)}
+    quantity = texts.get("quantity", "")
+    if values.kind == AssetKind.ITEM:  # an item always counts as 1
+        return {name: text for name, text in texts.items() if (name, text) != ("quantity", "1")}
     is_same = not quantity or quantity.lstrip("0") == str(values.quantity or "")
     return {} if is_same else {"quantity": quantity}
 
 
 def remark(left_out: Cells) -> str:
-    """Return the same in words; nothing where nothing is left out."""
-    said = ", ".join(f"{name} {text[:40]}" for name, text in left_out.items())
-    return f"Left out: {said}" if said else ""
+    """Return the ignored cells in words, or "" if there are none."""
+    cells = ", ".join(f"{name} {text[:40]}" for name, text in left_out.items())
+    return f"Left out: {cells}" if cells else ""
 
 
 YES: Final = frozenset({"yes", "y", "true", "1"})
@@ -179,10 +181,10 @@ NO: Final = frozenset({"no", "n", "false", "0"})
 
 
 def filled(values: AssetValues, cells: Cells, options: ImportOptions, found: Faults) -> AssetValues:
-    """Return `values` with what the cells say; a blank cell changes nothing.
+    """Return `values` updated from the cells, where blank cells change nothing.
 
-    Category, location and person are looked up by the caller; kind and quantity count for new
-    rows alone.
+    The caller looks up category, location, and person. Kind and quantity only apply to new assets
+    and are left out.
     """
     read = {}
     for column in ASSET_FIELDS:
@@ -196,24 +198,24 @@ def filled(values: AssetValues, cells: Cells, options: ImportOptions, found: Fau
 
 
 def read_values(cells: Cells, options: ImportOptions) -> dict[str, date | Decimal]:
-    """Return the dates and amounts of a row as they are read."""
-    said = {name: cells[name] for name in READ if name in cells}
-    values = filled(AssetValues(name=""), said, options, Faults())
-    return {name: getattr(values, name) for name in said if getattr(values, name) is not None}
+    """Return the row's dates and amounts that can be read."""
+    texts = {name: cells[name] for name in READ if name in cells}
+    values = filled(AssetValues(name=""), texts, options, Faults())
+    return {name: getattr(values, name) for name in texts if getattr(values, name) is not None}
 
 
 def kind_of(cells: Cells) -> str:
-    """Return the kind: item unless the row says otherwise."""
+    """Return the row's kind, which is "item" by default."""
     return cells.get("kind", "").lower() or "item"
 
 
 def quantity_of(cells: Cells) -> int | None:
-    """Return how many a new stock begins with."""
+    """Return the initial quantity of new stock, or None if blank."""
     return _count(FIELDS["quantity"], cells["quantity"]) if cells.get("quantity") else None
 
 
 def _typed(column: AssetField, text: str, read: Callable[[], V]) -> V:
-    """Return what `read` reads. Refuses in words that say what to write."""
+    """Return the value that `read` returns. Raises `UnreadCell` with the expected format."""
     try:
         return read()
     except TypedValueError as error:
@@ -259,7 +261,7 @@ def _text(_column: AssetField, text: str, _options: ImportOptions) -> str:
 
 
 FIELDS: Final = {field.name: field for field in ASSET_FIELDS}
-# What a cell of this type says, by its column and its text.
+# The functions that read a cell of each type from its column and text.
 READERS: Final[Mapping[FieldType, Callable[[AssetField, str, ImportOptions], Any]]] = {
     FieldType.LINE: _text,
     FieldType.TEXT: _text,
@@ -269,7 +271,7 @@ READERS: Final[Mapping[FieldType, Callable[[AssetField, str, ImportOptions], Any
     FieldType.MONEY: _amount,
     FieldType.COUNT: _count,
 }
-# Said of rows that add an asset, and of no others.
+# Columns that only apply to rows that add an asset.
 NEW_ONLY: Final = frozenset({"kind", "quantity"})
 
 Changes = dict[str, dict[str, Any]]
@@ -283,10 +285,10 @@ def changes_of(
     new_names: Mapping[str, str],
     staff: Staff | None,
 ) -> Changes:
-    """Return {field: {from, to}} as a timeline would; of long texts where they differ.
+    """Return the changes as {field: {from, to}}, with long texts cut to where they differ.
 
-    `new_names`: categories, locations and the person that are still to be added, by name; `staff`:
-    who gets it.
+    `new_names` are the names of the category, location, and person to be added. `staff` is the new
+    holder.
     """
     before = fields_of(asset)
     columns = (*lifecycle.plain_columns(asset.kind), "asset_tag")
@@ -305,9 +307,9 @@ def new_holder(holder: Holder | None) -> Changes:
 
 
 def added_holder(said: str | None) -> Holder | None:
-    """Return who is to be added, as the changes of a row show them."""
-    who = import_people.said(said) if said else None
-    return Holder(0, who.name, who.email) if who else None
+    """Return the person to be added, as the holder in a row's changes."""
+    values = import_people.said(said) if said else None
+    return Holder(0, values.name, values.email) if values else None
 
 
 def _holder(staff: Staff) -> Holder:
@@ -315,7 +317,7 @@ def _holder(staff: Staff) -> Holder:
 
 
 def _brief(change: dict[str, Any]) -> dict[str, Any]:
-    """Shorten the texts of a change. Its new value is there: a blank cell changes nothing."""
+    """Shorten the texts of a change. The new text is never blank, as blank cells change nothing."""
     old, new = change["from"], change["to"]
     if not isinstance(new, str):
         return change
@@ -324,13 +326,13 @@ def _brief(change: dict[str, Any]) -> dict[str, Any]:
 
 
 class Verdict(StrEnum):
-    """The verdicts on a row before the import, and after it."""
+    """The verdicts on a row before and after the import."""
 
     CREATE = "create"
     UPDATE = "update"
     UNCHANGED = "unchanged"
-    SKIPPED = "skipped"  # its asset exists
-    PASSED = "passed"  # over, as a person said of one of its words
+    SKIPPED = "skipped"  # because its asset exists
+    PASSED = "passed"  # skipped because a person chose so for one of its words
     ERROR = "error"
     CREATED = "created"
     UPDATED = "updated"
@@ -339,9 +341,9 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownRow:
-    """A row as the check shows it, and the asset that it was shown of.
+    """A row as the check shows it, with the id and version of its existing asset.
 
-    `adds`: categories, locations and people that are to be added first. `changes`: {field: {from,
+    `adds` are the category, location, and person to be added first. `changes` is {field: {from,
     to}}.
     """
 
@@ -354,9 +356,9 @@ class ShownRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The plan for a row: what is shown of it, and what it takes to do that.
+    """The plan for a row: the preview, and the values to carry it out.
 
-    `left_out`: the cells that are not taken over.
+    `left_out` are the ignored cells.
     """
 
     shown: ShownRow
@@ -365,19 +367,19 @@ class Plan:
     left_out: Cells = field(default_factory=dict)
 
 
-# As they follow "It is".
+# The words that follow "This asset is".
 KINDS: Final[Mapping[str, str]] = {AssetKind.ITEM: "a single item", AssetKind.STOCK: "a consumable"}
 AGAIN: Final = "Check the file again"
 
 
 def plan(current: Session, cells: Cells, options: ImportOptions) -> Plan:
-    """Plan the row for the register as it is now. Raises `RowRefused` with all that is wrong."""
+    """Plan the row for the current register. Raises `RowRefused` with all its faults."""
     asset = existing(current, cells)
     if asset is None or options.change_existing:
         return _plan(current, asset, cells, options)
     try:
         made = _plan(current, asset, cells, options)
-    except Refusal:  # nothing is done with it, so nothing needs to be right
+    except Refusal:  # the row is skipped, so its faults do not matter
         made = _no_plan(asset)
     if made.shown.verdict == Verdict.UNCHANGED:
         return made
@@ -386,7 +388,7 @@ def plan(current: Session, cells: Cells, options: ImportOptions) -> Plan:
 
 
 def plan_as_shown(current: Session, cells: Cells, options: ImportOptions, shown: ShownRow) -> Plan:
-    """Plan the row again, its asset locked. Refuses whatever the check has not shown."""
+    """Plan the row again with its asset locked. Raises `Refusal` if it differs from the check."""
     asset = existing(current, cells, locked=True)
     if asset is not None and shown.asset_id is None:
         raise Refusal(f"An asset with this tag was added after the check. {AGAIN}")
@@ -401,13 +403,13 @@ def plan_as_shown(current: Session, cells: Cells, options: ImportOptions, shown:
 
 
 def carry_out(current: Session, actor: Actor, made: Plan, besides: Collection[str]) -> int:
-    """Do what was planned, in the caller's transaction; the asset's id.
+    """Carry out the plan in the caller's transaction and return the asset's id.
 
-    `besides`: tags of other rows of the file, which a row without a tag does not get.
+    `besides` are tags of other rows in the file, which a row without a tag does not get.
     """
     values, staff_id = _with_lists(actor, made), made.staff_id
-    if said := made.shown.adds.get(PERSON):
-        staff_id = staff_list.found_or_added(actor, import_people.said(said))
+    if text := made.shown.adds.get(PERSON):
+        staff_id = staff_list.found_or_added(actor, import_people.said(text))
     asset_id, version = made.shown.asset_id, made.shown.version
     if asset_id is None:
         values = replace(values, asset_tag=values.asset_tag or next_tag(current, besides))
@@ -424,15 +426,15 @@ def _plan(current: Session, asset: Asset | None, cells: Cells, options: ImportOp
     found.noting("name", lambda: refuse_nameless(asset, cells))
     is_nameless = bool(found)
     values = filled(_base(asset, cells, found), cells, options, found)
-    if values.kind == AssetKind.ITEM:  # what would not be kept is no change
+    if values.kind == AssetKind.ITEM:  # items do not keep these, so they are not changes
         values = replace(values, min_quantity=None, unit=None)
     values, adds = placed(current, values, cells, found)
-    wrong = [each for each in faults(values) if each.field != "name" or not is_nameless]
-    found += [CellFault(each.field, each.sentence) for each in wrong]
-    got = found.noting(HOLDER_COLUMN, lambda: person(current, asset, values, cells))
-    if isinstance(got, str):
-        adds[PERSON] = got
-    staff = got if isinstance(got, Staff) else None
+    wrong = [fault for fault in faults(values) if fault.field != "name" or not is_nameless]
+    found += [CellFault(fault.field, fault.sentence) for fault in wrong]
+    holder = found.noting(HOLDER_COLUMN, lambda: person(current, asset, values, cells))
+    if isinstance(holder, str):
+        adds[PERSON] = holder
+    staff = holder if isinstance(holder, Staff) else None
     if asset:
         found.noting("", lambda: _refuse_disposed(asset, values, adds))
     found.noting("serial_number", lambda: refuse_taken_by_another(current, values, asset))
@@ -475,13 +477,13 @@ def _no_plan(asset: Asset) -> Plan:
 
 
 def _is_as_shown(now: ShownRow, then: ShownRow) -> bool:
-    """Compare two plans. Ids may differ: another row may have added the name meanwhile."""
+    """Compare two plans, ignoring ids because another row can have added the name since."""
     is_same = now.verdict == then.verdict and now.adds.keys() <= then.adds.keys()
     return is_same and _names(now.changes) == _names(then.changes)
 
 
 def _names(changes: Changes) -> dict[str, list[Any]]:
-    """Return the changes without ids; names in small letters, since that is how they are found."""
+    """Return the changes without ids, and with names in lower case, as lookups ignore case."""
     return {
         name: [
             side.get("name", "").lower() if isinstance(side, Mapping) else side
@@ -531,7 +533,7 @@ LISTS: Final[Mapping[str, tuple[type[Any], named_lists.NamedList]]] = {
 
 
 def existing(current: Session, cells: Cells, *, locked: bool = False) -> Asset | None:
-    """Find the asset of the row: the undeleted one with its tag; `locked` for a change."""
+    """Return the undeleted asset with the row's tag, `locked` for a change."""
     tag = cells.get("asset_tag")
     if not tag:
         return None
@@ -545,7 +547,7 @@ def existing(current: Session, cells: Cells, *, locked: bool = False) -> Asset |
 def placed(
     current: Session, values: AssetValues, cells: Cells, found: Faults
 ) -> tuple[AssetValues, dict[str, str]]:
-    """Add category and location to the values; return the names of those to be added first, too."""
+    """Return the values with category and location, and the names that must be added first."""
     new_names = {}
     for called, (model, _) in LISTS.items():
         name = cells.get(called)
@@ -566,21 +568,23 @@ def placed(
 def person(
     current: Session, asset: Asset | None, values: AssetValues, cells: Cells
 ) -> Staff | str | None:
-    """Return who is to get the asset, or the words of whom to add first; None where nobody is, or
-    that person has it already."""
-    said = cells.get(HOLDER_COLUMN)
-    if not said:
+    """Return the staff to allocate the asset to, or the text for a person to add first.
+
+    Returns None if the cell is blank or that person already has the asset.
+    """
+    text = cells.get(HOLDER_COLUMN)
+    if not text:
         return None
     if values.kind == AssetKind.STOCK:
         raise Refusal("Leave this blank. You can’t allocate a consumable to a person")
-    staff = import_people.find(current, said)
+    staff = import_people.find(current, text)
     held = open_assignment(asset.id) if asset else None
     if held and staff and held.staff_id == staff.id:
         return None
     if asset:
         _refuse_not_free(asset, held)
     if staff is None:
-        return import_people.to_add(said)
+        return import_people.to_add(text)
     if not staff.is_active:
         raise Refusal(f"{staff.name} is former staff")
     if asset:
@@ -589,14 +593,14 @@ def person(
 
 
 def refuse_nameless(asset: Asset | None, cells: Cells) -> None:
-    """Refuse a tag that nobody has: most often a slip, and no reason to ask for the name alone."""
+    """Refuse an unknown tag without a name, which is most often a typing mistake."""
     tag = cells.get("asset_tag")
     if tag and asset is None and not cells.get("name"):
         raise Refusal(f"No asset has the tag {tag[:40]}. To add one with it, enter its name")
 
 
 def refuse_taken_by_another(current: Session, values: AssetValues, asset: Asset | None) -> None:
-    """Refuse a serial number of another asset; to a row without a tag, say how it is meant."""
+    """Refuse another asset's serial number, suggesting that asset's tag if the row has none."""
     other = None if values.asset_tag else holder_of_serial(current, values.serial_number)
     if other:
         way_out = f"If this row is for that asset, enter {other.asset_tag} as its tag"

@@ -1,4 +1,4 @@
-"""The sheet of an import before anything is looked up: its headings, and rows that clash. Pure."""
+"""Check a sheet's headings and find its conflicting rows, without a database."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
@@ -12,7 +12,7 @@ from portal.services.csv.import_matches import NEEDED, Matches, Words, cells_by
 from portal.services.csv.import_readings import READ, Reading, reading_of
 from portal.services.csv.import_rows import NO, YES, Verdict
 
-# Columns in which nothing else can be kept than these words.
+# Columns that accept only these words.
 OURS: Final[Mapping[str, frozenset[str]]] = {
     **{field.name: frozenset(field.choices) for field in fields_of_type(FieldType.CHOICE)},
     **{field.name: YES | NO for field in fields_of_type(FieldType.YES_NO)},
@@ -23,7 +23,7 @@ LONGEST_TOLD: Final = 40
 
 
 def known_columns(sheet: Sheet) -> list[str]:
-    """Return the columns that an import reads. Refuses a sheet that names no assets."""
+    """Return the columns that an import reads. Raises `Refusal` if none can identify assets."""
     columns = [column for column in sheet.columns if column in COLUMNS]
     if set(NEEDED) & set(columns):
         return columns
@@ -35,7 +35,7 @@ def known_columns(sheet: Sheet) -> list[str]:
 
 
 def needs_matching(sheet: Sheet) -> bool:
-    """Return whether a person has to match its headings, or some of the words below them."""
+    """Return whether a person must match the sheet's headings or some of the words below them."""
     known = {*COLUMNS, *READ_ONLY, PROBLEM}
     if not known.issuperset(sheet.columns) or not set(NEEDED) & set(sheet.columns):
         return True
@@ -49,11 +49,11 @@ def needs_matching(sheet: Sheet) -> bool:
 def readings(
     rows: Iterable[Row], matches: Matches, currency: str, *, is_workbook: bool
 ) -> dict[str, Reading]:
-    """Return how the dates and amounts of each matched column are to be read."""
+    """Return the reading of each matched column of dates or amounts."""
     texts: dict[str, set[str]] = {ours: set() for ours in matches.values() if ours in READ}
-    theirs = [(column, texts[ours]) for column, ours in matches.items() if ours in texts]
+    columns = [(column, texts[ours]) for column, ours in matches.items() if ours in texts]
     for row in rows:
-        for column, below in theirs:
+        for column, below in columns:
             if text := row.cells.get(column, ""):
                 below.add(text)
     return {
@@ -65,7 +65,10 @@ def readings(
 def twins(
     rows: Iterable[Row], matches: Matches, words: Words
 ) -> Iterator[tuple[Row, tuple[str, str]]]:
-    """Yield each row, and what it cannot share with an earlier one: the column and a sentence."""
+    """Yield each row with the column and sentence for a tag or serial number of an earlier row.
+
+    Both are blank if there is no such conflict.
+    """
     seen: dict[tuple[str, str], int] = {}
     for row in rows:
         cells = cells_by(matches, words, row.cells)
@@ -73,7 +76,7 @@ def twins(
 
 
 def stored_rows(task_id: int, rows: Iterable[Row], matches: Matches) -> Iterator[dict[str, Any]]:
-    """Yield the rows as they are stored: the cells that say something, as the file has them."""
+    """Yield the rows as stored, with their nonblank cells as in the file."""
     for row, (column, sentence) in twins(rows, matches, {}):
         data: dict[str, Any] = {"cells": {name: text for name, text in row.cells.items() if text}}
         if row.problem:
@@ -90,15 +93,15 @@ def stored_rows(task_id: int, rows: Iterable[Row], matches: Matches) -> Iterator
 
 
 def numbered(tags: Iterable[str]) -> list[str]:
-    """Return the file's own tags that rows without one must not get."""
-    said = set(tags)
-    return sorted(of_the_series(said)) if "" in said else []
+    """Return the file's own tags that `next_tag` must not give to its rows without a tag."""
+    unique = set(tags)
+    return sorted(of_the_series(unique)) if "" in unique else []
 
 
 def _said_before(
     seen: dict[tuple[str, str], int], cells: Mapping[str, str], number: int
 ) -> tuple[str, str]:
-    """Return what two rows of one file cannot share: the column and a sentence."""
+    """Return the column and sentence for a tag or serial number of an earlier row."""
     for name in NOT_SHARED:
         key = (name, cells.get(name, "").lower())
         if key[1] and (first := seen.setdefault(key, number)) != number:

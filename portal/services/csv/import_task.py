@@ -1,7 +1,7 @@
-"""CSV import: store the rows, say what each would do, and after one yes do it; each row once.
+"""Import a file in two tasks: a check that previews each row, and the confirmed import.
 
-Two tasks: the check (a dry run, which changes nothing but its own rows), and the import, which
-works at the rows of the check and plans each of them again, for the register has moved on.
+The check is a dry run that changes only its own rows. The import handles each of the check's rows
+once, and plans it again because the register can have changed since.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -46,17 +46,17 @@ NAME: Final = "import"
 TO_DO: Final = (Verdict.CREATE, Verdict.UPDATE)
 WRONG: Final = (Verdict.ERROR, Verdict.FAILED)
 CHUNK: Final = 500
-OF_THE_FILE: Final = ("cells", "problem", "twin")  # in a row's data, whatever becomes of it
+OF_THE_FILE: Final = ("cells", "problem", "twin")  # keys of a row's data that come from the file
 DONE_AS: Final = {Verdict.CREATE: Verdict.CREATED, Verdict.UPDATE: Verdict.UPDATED}
 
-MOST_READ: Final = 2  # files at a time on a machine
+MOST_READ: Final = 2  # files at a time per machine
 READING_FOLDER: Final = "imports"
 FILE_FIELD: Final = "file"
 
 
 def read_upload(file: IO[bytes]) -> Sheet:
-    """Read a file: CSV, Excel or OpenDocument. Refuses what cannot be read at its field."""
-    # Each file may take its child's memory.
+    """Read a CSV, Excel, or OpenDocument file. Raises `Refusal` if it is unreadable."""
+    # Each file can use up its child process's memory.
     slot = FileLock.take_any(settings().instance_dir / READING_FOLDER, map(str, range(MOST_READ)))
     if slot is None:
         sentence = "Wait 30 seconds, then try again. We’re reading other files"
@@ -77,26 +77,28 @@ def upload(
     file_name: str = "",
     asks: bool = False,
 ) -> UUID:
-    """Store the rows and have them checked; the public id of the check.
+    """Store the rows, queue their check, and return its public id.
 
-    `change_existing`: rows of assets that exist change them; otherwise these are skipped. `asks`:
-    where the file speaks otherwise than the register does, or its dates or amounts can be read in
-    two ways, the check is paused until `import_answers.answer`.
+    With `change_existing`, rows of existing assets change them; otherwise these rows are skipped.
+    With `asks`, the check is paused until `import_answers.answer` if the file has unknown words or
+    headings, or ambiguous dates or amounts.
     """
     is_asked = asks and import_sheet.needs_matching(sheet)
     columns = [] if is_asked else import_sheet.known_columns(sheet)
-    matches, found = {column: column for column in columns}, {}
+    matches, readings = {column: column for column in columns}, {}
     if not is_asked:
         currency, is_workbook = settings().currency, not sheet.origin.separator
-        found = import_sheet.readings(sheet.rows, matches, currency, is_workbook=is_workbook)
-        is_open = any(each.choices and not each.found for each in found.values())
+        readings = import_sheet.readings(sheet.rows, matches, currency, is_workbook=is_workbook)
+        is_open = any(reading.choices and not reading.found for reading in readings.values())
         is_asked = asks and (is_open or _has_new_words(sheet))
     with writing() as current:
         require(current, actor, PERMISSION)
         params = {
             "columns": columns,
             "matches": matches,
-            "readings": {ours: each.found for ours, each in found.items() if each.found},
+            "readings": {
+                ours: reading.found for ours, reading in readings.items() if reading.found
+            },
             "headings": list(zip(sheet.columns, sheet.headings, strict=True)),
             "left_alone": [column for column in MOVED if column in sheet.columns],
             "change_existing": change_existing,
@@ -115,17 +117,17 @@ def upload(
 
 
 def _has_new_words(sheet: Sheet) -> bool:
-    """Return whether the register lacks a category, a location or a person of the file."""
-    said: dict[str, set[str]] = {name: set() for name in import_matches.NAMED}
+    """Return whether the register lacks a category, location, or person named in the file."""
+    words: dict[str, set[str]] = {name: set() for name in import_matches.NAMED}
     for row in sheet.rows:
-        for name, texts in said.items():
+        for name, texts in words.items():
             if text := row.cells.get(name, ""):
                 texts.add(text.lower())
-    return any(texts - import_words.known(name) for name, texts in said.items() if texts)
+    return any(texts - import_words.known(name) for name, texts in words.items() if texts)
 
 
 def confirm(actor: Actor, public_id: UUID) -> UUID:
-    """Start the import of a finished check, once; the import's public id, every time."""
+    """Start the import of a finished check once and return its public id, also when repeated."""
     with writing() as current:
         require(current, actor, PERMISSION)
         check = tasks.locked(current, public_id)
@@ -154,9 +156,9 @@ def find_check(public_id: UUID) -> Task:
 def rows_page(
     check: Task, outcomes: Sequence[str], after: int
 ) -> tuple[Sequence[TaskRow], int | None]:
-    """Return one page of rows in the order of the file, and after which number the next one begins.
+    """Return a page of rows in file order, and the row number after which the next page begins.
 
-    `outcomes`: only rows with one of these; none for all.
+    Only rows with one of the `outcomes` are included, or all rows if it is empty.
     """
     query = rows_of(check.id).where(TaskRow.number > after)
     if outcomes:
@@ -172,19 +174,19 @@ def outcome_counts(check: Task) -> dict[str, int]:
 
 
 def cells_of(check: Task, row: TaskRow) -> dict[str, str]:
-    """Return what the row says, by our columns and in our words; blank cells are left out."""
+    """Return the row's nonblank cells by our columns and in our words."""
     return import_matches.cells_of(check.params, row.data["cells"])
 
 
 def added_values(check: Task, row: TaskRow) -> dict[str, date | Decimal]:
-    """Return the dates and amounts of an asset that the row adds; none of any other row."""
+    """Return the dates and amounts of a row that adds an asset, and none for other rows."""
     if row.outcome not in {Verdict.CREATE, Verdict.CREATED}:
         return {}
     return import_rows.read_values(cells_of(check, row), _options(check))
 
 
 def failed_rows(check: Task) -> Iterator[Sequence[object]]:
-    """Yield the rows that were not imported, as they came, and why; ready to be mended."""
+    """Yield a header and the rows that were not imported, as in the file, with their problems."""
     kept = [(name, heading) for name, heading in check.params["headings"] if name != PROBLEM]
     task_id, after = check.id, 0
     yield (*(heading for _, heading in kept), PROBLEM)
@@ -211,7 +213,7 @@ def _in_a_cell(message: str) -> str:
 
 
 def refuse_other(task: Task) -> None:
-    """Refuse a task that is no check of a file."""
+    """Raise `NotFound` unless the task is a check of a file."""
     if task.kind != CHECK_NAME:
         raise NotFound("There’s no import at this URL.")
 
@@ -238,7 +240,7 @@ def _options(check: Task) -> ImportOptions:
 
 
 def _judge(current: Session, check: Task, row: TaskRow, notes: Notes) -> Notes:
-    """Keep with the row what would become of it; the file's notes with its own."""
+    """Store the row's verdict and plan; return the file's notes with those of the row added."""
     if skipped := import_matches.skipped_word(check.params, row.data["cells"]):
         heading, word = skipped
         row.outcome, row.message = Verdict.PASSED, f"{heading}: rows with “{word[:40]}” are skipped"
@@ -259,7 +261,7 @@ def _judge(current: Session, check: Task, row: TaskRow, notes: Notes) -> Notes:
 def _planned(
     current: Session, check: Task, row: TaskRow
 ) -> tuple[Sequence[CellFault], Plan | None]:
-    """Return all that is wrong with the row, and its plan where the register knows of nothing."""
+    """Return the row's faults, and its plan unless the register refuses it."""
     twin: Sequence[str] = row.data.get("twin", ())
     faults = [CellFault(twin[0], twin[1], FaultSort.TWICE)] if twin else []
     try:
@@ -269,11 +271,13 @@ def _planned(
 
 
 def _told(check: Task, faults: Sequence[CellFault]) -> str:
-    """Return the faults, one a line, each behind the heading of its column."""
-    headings = {each.field: import_matches.heading_of(check.params, each.field) for each in faults}
+    """Return the faults, one per line, each after the heading of its column."""
+    headings = {
+        fault.field: import_matches.heading_of(check.params, fault.field) for fault in faults
+    }
     return "\n".join(
-        f"{headings[each.field]}: {each.sentence}" if each.field else each.sentence
-        for each in faults
+        f"{headings[fault.field]}: {fault.sentence}" if fault.field else fault.sentence
+        for fault in faults
     )
 
 
@@ -318,7 +322,7 @@ def _carry_out(
 
 
 def _actor(task: Task) -> Actor:
-    """Return the person who said yes, by way of an import; the portal itself stays what it is."""
+    """Return the confirming person as an import actor. The portal's own actor is unchanged."""
     actor = tasks.actor_of(task, Origin.IMPORT)
     return actor if actor.user_id is None else replace(actor, kind=ActorKind.IMPORT)
 

@@ -1,4 +1,4 @@
-"""Find the words of a file that the register does not know, and what each probably becomes."""
+"""Find words in a file that are unknown to the register, and guess a match for each."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -17,8 +17,8 @@ from portal.services.csv import import_matches, import_people, import_sheet
 from portal.services.csv.export import HOLDER_COLUMN
 from portal.services.csv.import_matches import NAMED, NOTHING, WORDED, Matches, Params, Words
 
-MOST_WORDS: Final = 50  # of a column, the most frequent
-MOST_NAMES: Final = 100  # to choose from; of more, those that have something in common
+MOST_WORDS: Final = 50  # per column, the most frequent ones
+MOST_NAMES: Final = 100  # choices; if there are more, only similar ones are offered
 LONGEST_WORD: Final = 120
 FIXED: Final[Mapping[str, Mapping[str, str]]] = {
     **{
@@ -31,11 +31,12 @@ FIXED: Final[Mapping[str, Mapping[str, str]]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileWord:
-    """A word of the file that the register does not know, and in how many rows it stands.
+    """A word in the file that is unknown to the register, with its number of rows.
 
-    `choices`: {one of the register's own: as people know it}. `becomes`: one of them, nothing for
-    blank, None: as it is. `is_skipped`: its rows are. `needs_email`: it is a person's name, to
-    which an address has to be entered; `email`: that of before.
+    `choices` maps the register's own values to labels. `becomes` is one of these values, "" for
+    blank, or None to keep the word. `is_skipped` means that its rows are skipped. `needs_email`
+    means that the word is a person's name that needs an address. `email` is the address entered
+    before.
     """
 
     ours: str
@@ -50,7 +51,7 @@ class FileWord:
 
 
 def known(ours: str) -> frozenset[str]:
-    """Return what the register knows in this column, in small letters."""
+    """Return the register's known values for this column, in lower case."""
     if ours in import_sheet.OURS:
         return import_sheet.OURS[ours]
     if ours != HOLDER_COLUMN:
@@ -64,12 +65,12 @@ def known(ours: str) -> frozenset[str]:
 def unknown(
     rows: Iterable[Row], params: Params, matches: Matches, said: Words
 ) -> tuple[list[FileWord], int]:
-    """Return unknown words, the most frequent first, and how many are left out."""
-    theirs = {ours: name for name, ours in matches.items() if ours in WORDED}
-    counters: dict[str, Counter[str]] = {ours: Counter() for ours in theirs}
+    """Return unknown words, most frequent first, and the number of omitted words."""
+    columns = {ours: name for name, ours in matches.items() if ours in WORDED}
+    counters: dict[str, Counter[str]] = {ours: Counter() for ours in columns}
     spelt: dict[str, str] = {}
-    for row in rows if theirs else ():
-        for ours, name in theirs.items():
+    for row in rows if columns else ():
+        for ours, name in columns.items():
             if (word := row.cells.get(name, "")) and len(word) <= LONGEST_WORD:
                 counters[ours][word.lower()] += 1
                 spelt.setdefault(word.lower(), word)
@@ -79,7 +80,7 @@ def unknown(
         missing = [(word, rows) for word, rows in counts.most_common() if not _is(word, taken)]
         more += len(missing[MOST_WORDS:])
         asked += [
-            _word(ours, headings[theirs[ours]], spelt[word], count, offered, said.get(ours, {}))
+            _word(ours, headings[columns[ours]], spelt[word], count, offered, said.get(ours, {}))
             for word, count in missing[:MOST_WORDS]
         ]
     return asked, more
@@ -100,10 +101,10 @@ def _word(
     choices = _near(offered, word.lower())
     key = import_matches.word_key(ours, word)
     is_skipped = key in said and said[key] is None
-    before = said.get(key)
-    told = import_people.said(before or "").email if ours == HOLDER_COLUMN else ""
-    if before not in {*choices, ""} and not is_skipped and not told:
-        before = _guess(ours, word, choices)
+    answer = said.get(key)
+    email = import_people.said(answer or "").email if ours == HOLDER_COLUMN else ""
+    if answer not in {*choices, ""} and not is_skipped and not email:
+        answer = _guess(ours, word, choices)
     is_name = ours == HOLDER_COLUMN and not is_email(import_people.said(word).email)
     is_name = is_name and word.lower() not in NOTHING
     return FileWord(
@@ -112,10 +113,10 @@ def _word(
         word=word,
         rows=rows,
         choices=choices,
-        becomes=before if before in {*choices, ""} else None,
+        becomes=answer if answer in {*choices, ""} else None,
         is_skipped=is_skipped,
         needs_email=is_name,
-        email=told if is_name and before not in choices else "",
+        email=email if is_name and answer not in choices else "",
     )
 
 
@@ -130,12 +131,12 @@ def _guess(ours: str, word: str, choices: Mapping[str, str]) -> str | None:
 
 
 def _offered(ours: str) -> Mapping[str, str]:
-    """Return the register's own in this column, each with what people know it as."""
+    """Return the register's values for this column, each with its label."""
     if ours in FIXED:
         return FIXED[ours]
     if ours == HOLDER_COLUMN:
         emails = {row.id: row.email for row in session().execute(select(Staff.id, Staff.email))}
-        return {emails[each.id]: each.label for each in staff.choices()}
+        return {emails[choice.id]: choice.label for choice in staff.choices()}
     kind = named_lists.CATEGORIES if ours == "category" else named_lists.LOCATIONS
     return {name: name for _, _, name in named_lists.choices(kind)}
 
