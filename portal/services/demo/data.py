@@ -1,11 +1,11 @@
-"""The facts of the demo register: an imaginary company of two dozen people."""
+"""Data of the demo register, an imaginary company of two dozen people."""
 
 from collections.abc import Mapping
 from typing import Final
 
 PLACES: Final = ("Head office", "Training centre", "Workshop", "Studio", "Warehouse")
 DEPARTMENTS: Final = ("Sales", "Design", "Finance", "Workshop", "Training", "IT")
-PEOPLE: Final = (  # between commas
+PEOPLE: Final = (  # comma-separated
     "Maria Lopez,Ana Gruber,Ben Novak,Cleo Marin,Dan Hofer,Eva Lindt,Finn Olsen,Gita Rao,"
     "Hugo Weiss,Ida Berg,Jonas Falk,Kira Petrov,Leo Brandt,Mina Haddad,Nils Aden,Olga Kovac,"
     "Paul Reiter,Rosa Conti,Sami Aalto,Tara Quinn,Uli Moser,Vera Sand,Will Archer,Zoe Martel"
@@ -15,16 +15,16 @@ PURPOSES: Final = ("Client visit", "Trade fair", "Training day", "Photo shoot", 
 REASONS: Final = ("Changed teams", "Got a newer one", "On parental leave", "Project ended")
 TAKEN_FOR: Final = ("Restocked the offices", "For the workshop", "For the training centre")
 FAULTS: Final = ("It no longer turns on", "One part is bent", "It smells of burning")
-# What is done to things of some categories again and again: its title, and every how many days.
+# Repeating maintenance by category, as (title, interval in days).
 CARE: Final[Mapping[str, tuple[str, int]]] = {
     "Tools": ("Electrical safety check", 365),
     "Vehicles": ("Brakes and tyres", 180),
     "Printers": ("Clean the rollers", 90),
     "Projectors": ("Clean the filter", 180),
 }
-# What is given to one person for good, and never reserved.
+# Categories that are allocated permanently to one person and never reserved.
 KEPT: Final = frozenset({"Furniture", "Phones"})
-# name, category, manufacturer, model, supplier, cost, years of warranty, how many
+# name, category, manufacturer, model, supplier, cost, years of warranty, number of assets
 PRODUCTS: Final = (
     ("ThinkPad T14", "Laptops", "Lenovo", "T14 Gen 4", "Datahaus", 1349, 3, 34),
     ("MacBook Air 13", "Laptops", "Apple", "M3 13", "Datahaus", 1299, 1, 16),
@@ -41,7 +41,7 @@ PRODUCTS: Final = (
     ("Height-adjustable desk", "Furniture", "Steelcase", "Migration", "Sitzgut", 759, 5, 11),
     ("Cargo bike", "Vehicles", "Urban Arrow", "Cargo L", "Radhof", 5490, 2, 3),
 )
-# name, unit, quantity, low below
+# name, unit, quantity, low-stock threshold
 STOCK: Final = (
     ("Toner TK-1248", "pieces", 14, 4),
     ("Label roll 62 mm", "rolls", 40, 10),

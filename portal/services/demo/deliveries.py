@@ -1,5 +1,8 @@
-"""The systems that the demo is connected to, what was sent to them in a month, and what people did
-about it. The engine claims, judges and records; only the answers are made up."""
+"""Simulate a month of deliveries to the demo's webhooks, and people's reactions to failures.
+
+The engine claims the deliveries, classifies the results, and records them. Only the receivers'
+responses are invented.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -39,17 +42,17 @@ from portal.services.webhooks.rules import SecretMode, WebhookValues, url_proble
 from portal.services.webhooks.sample_deliveries import send_test
 
 SUPPORT: Final = Actor(ActorKind.SYSTEM, None, "Sam Okoro", Origin.UI)
-# A port of this machine at which nobody listens; and, where we may not send there, a name that
-# stands for none (RFC 2606).
+# A local port on which nothing listens and, if sending there is not allowed, a host name that is
+# reserved as invalid (RFC 2606).
 CLOSED: Final = "http://127.0.0.1:9"
 NOWHERE: Final = "https://receiver.invalid"
-LONGEST: Final = 29  # days of deliveries
+LONGEST: Final = 29  # maximum days of deliveries
 PLACES: Final = 64
 PICKED_UP_AFTER: Final = timedelta(milliseconds=35)
 
 
 class Answer(NamedTuple):
-    """An answer, after about so many seconds; without a code, nothing."""
+    """A receiver's response after about `seconds`. Without a code, the request times out."""
 
     code: int | None
     text: str = ""
@@ -66,9 +69,9 @@ NOT_UNDERSTOOD: Final = Answer(422, '{"error": "asset.serial_number is missing"}
 class Receiver(NamedTuple):
     """One webhook of the demo.
 
-    `usual`: from the built-in inbox it is inside, else at an address at which nobody listens.
-    `spells`: from so many hours ago to so many hours ago it gave another answer. `odd`: every
-    so-manieth delivery is one that it never accepts.
+    `usual` is the normal response. `INSIDE` makes it a built-in inbox, and otherwise its URL is an
+    address where nothing listens. `spells` are periods with another response, as (begin, end,
+    response) in hours ago. Every delivery whose id is divisible by `odd` is always rejected.
     """
 
     name: str
@@ -81,7 +84,7 @@ class Receiver(NamedTuple):
     format: str | None = None
 
     def answer(self, delivery_id: int, hours_ago: float) -> Answer:
-        """Return what it said then."""
+        """Return the response at that time."""
         for begins, ends, answer in self.spells:
             if ends <= hours_ago < begins:
                 return answer
@@ -141,7 +144,7 @@ RECEIVERS: Final = (
 
 
 class Sender:
-    """Sends what is due, up to a moment; in one transaction with the whole story."""
+    """A simulated sender process, in one transaction with the whole story."""
 
     def __init__(self, story: Story) -> None:
         self._story, self._current = story, story.current
@@ -150,7 +153,7 @@ class Sender:
         self._clock = story.now - timedelta(days=LONGEST + 1)
 
     def connect(self, actor: Actor, receiver: Receiver) -> UUID:
-        """Add the webhook; from now on this is how its receiver answers."""
+        """Add a webhook whose deliveries `receiver` answers from now on; return its public id."""
         base = CLOSED if url_problem(CLOSED) is None else NOWHERE
         values = WebhookValues(
             name=receiver.name,
@@ -169,8 +172,8 @@ class Sender:
         return webhook.public_id
 
     def send_until(self, moment: datetime) -> None:
-        """Do what workers do until `moment`, each thing when it is due."""
-        until = min(moment, self._story.now - timedelta(seconds=3))  # what is newer waits
+        """Run deliveries and tasks until `moment`, each when it is due."""
+        until = min(moment, self._story.now - timedelta(seconds=3))  # newer deliveries stay waiting
         while self._receivers and (due_at := self._next_due()) is not None:
             if due_at + PICKED_UP_AFTER >= until:
                 return
@@ -182,11 +185,11 @@ class Sender:
                 pass
 
     def leave_one_under_way(self) -> None:
-        """One is being sent at this moment."""
+        """Claim one delivery without a result, so that it stays in progress."""
         claim(self._current.connection(), 1)
 
     def _next_due(self) -> datetime | None:
-        """The first moment after the last at which something may have become due."""
+        """Return the first time after the current one when something can become due."""
         at, is_under_way = self._clock, Task.state.in_([TaskState.WAITING, TaskState.RUNNING])
         due = (
             select(func.min(Delivery.due_at)).where(is_open(), Delivery.due_at > at),
@@ -200,7 +203,7 @@ class Sender:
         return min(filter(None, map(self._current.scalar, due)), default=None)
 
     def _send(self) -> bool:
-        """Claim, answer, record; whether there was anything."""
+        """Claim, answer, and record a batch; return whether there was any delivery."""
         connection = self._current.connection()
         with frozen(self._clock):
             results = [self._result(claimed) for claimed in claim(connection, PLACES)]
@@ -241,8 +244,8 @@ class Sender:
 
 
 def note_deliveries(story: Story, sender: Sender) -> None:
-    """Note how the webhooks were connected, and what people did about their deliveries."""
-    days = max(1, min(LONGEST, settings().retention_days - 1))  # no more than are kept
+    """Schedule the addition of the webhooks, and people's actions on their deliveries."""
+    days = max(1, min(LONGEST, settings().retention_days - 1))  # older deliveries are not kept
     hooks: dict[str, UUID] = {}
 
     def at(hours_ago: float, act: Callable[[Actor], object]) -> None:
@@ -256,18 +259,18 @@ def note_deliveries(story: Story, sender: Sender) -> None:
         send_test(actor, hooks[name])
 
     def finance(*statuses: DeliveryStatus) -> list[UUID]:
-        """Its deliveries with these statuses, the newest first."""
-        wanted = (
+        """Return the finance webhook's deliveries with these statuses, newest first."""
+        query = (
             select(Delivery.public_id)
             .join(Webhook, Webhook.id == Delivery.webhook_id)
             .where(Webhook.public_id == hooks[FINANCE], Delivery.status.in_(statuses))
             .where(Delivery.priority != Priority.TEST)
         )
-        return list(story.current.scalars(wanted.order_by(Delivery.id.desc())))
+        return list(story.current.scalars(query.order_by(Delivery.id.desc())))
 
     def retry_all(but: int, _actor: Actor) -> None:
         missing = finance(DeliveryStatus.FAILED, DeliveryStatus.RETRYING)
-        # How many there are depends on the days of the week; some are retried in any case.
+        # The number depends on the days of the week, but some are always retried.
         left = min(but, len(missing) // 2)
         chosen = missing[: min(MOST_TICKED, len(missing) - left)]
         bulk_retry.start(SUPPORT, Selection(ticked=tuple(chosen)))
@@ -280,8 +283,8 @@ def note_deliveries(story: Story, sender: Sender) -> None:
         dismiss(SUPPORT, Selection(ticked=tuple(failed)), "Asset is gone")
 
     def acknowledge(actor: Actor) -> None:
-        wanted = select(Alert.public_id).where(Alert.acknowledged_at.is_(None))
-        for public_id in story.current.scalars(wanted.order_by(Alert.id.desc()).limit(1)).all():
+        query = select(Alert.public_id).where(Alert.acknowledged_at.is_(None))
+        for public_id in story.current.scalars(query.order_by(Alert.id.desc()).limit(1)).all():
             ledger.acknowledge(actor, public_id)
 
     def answer(actor: Actor) -> None:
@@ -295,7 +298,7 @@ def note_deliveries(story: Story, sender: Sender) -> None:
         at(24 * day + 0.1, lambda _: runs.start_due(utcnow()))
         if day % 4 == 2:
             at(24 * day - 2, acknowledge)
-    at(FINANCE_WELL_AGAIN - 2, partial(retry_all, 4))  # four that nobody retried
+    at(FINANCE_WELL_AGAIN - 2, partial(retry_all, 4))  # leaves up to 4 that nobody retried
     at(9 * 24, lambda actor: turn_on_off.turn_off(actor, hooks[CRM]))
     at(4.2, partial(test, WAREHOUSE))
     at(0.8, partial(retry_all, 0))

@@ -1,4 +1,4 @@
-"""Load the sample data as long work: once, into the empty register of a local trial."""
+"""Load the sample data as a task, once, into the empty register of a local trial."""
 
 from dataclasses import asdict
 from typing import Final
@@ -22,10 +22,11 @@ PERMISSION: Final = "sample_data.load"
 
 
 def start(actor: Actor) -> UUID:
-    """Queue it; return the public id of its task, or of the one under way. Raises `Refusal`."""
+    """Queue the task; return its public id, or that of the one in progress. Raises `Refusal`."""
     with writing() as current:
         require(current, actor, PERMISSION)
-        alert_settings.locked(current)  # of two at once the second finds the first one's task
+        # If two requests arrive at once, the second finds the task that the first one started.
+        alert_settings.locked(current)
         if (task := under_way()) is not None:
             return task
         if why := why_not():
@@ -34,13 +35,13 @@ def start(actor: Actor) -> UUID:
 
 
 def under_way() -> UUID | None:
-    """The public id of the task that loads it now."""
-    wanted = select(Task.public_id).where(literal_column(f"({IS_UNDER_WAY})"), Task.kind == NAME)
-    return session().scalars(wanted.limit(1)).first()
+    """Return the public id of the loading task in progress."""
+    query = select(Task.public_id).where(literal_column(f"({IS_UNDER_WAY})"), Task.kind == NAME)
+    return session().scalars(query.limit(1)).first()
 
 
 def why_not() -> str:
-    """Why it can’t be loaded here, and how to start over; empty where it can."""
+    """Return why the sample data can’t be loaded and how to start over, or "" if it can."""
     if not settings().local_trial:
         return "You can load sample data only in a local trial."
     try:
@@ -58,7 +59,7 @@ def _start_over() -> str:
 
 
 def _step(current: Session, task: Task) -> Step:
-    """Everything at once: while half of it is there, nobody should see or send it."""
+    """Load everything in one step, so that nobody sees or sends half of it."""
 
     def load() -> None:
         task.counts = asdict(seed.fill(current, DEMO))

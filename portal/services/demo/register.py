@@ -1,4 +1,4 @@
-"""The demo's register: imported from a file, and what people did with the things in it since."""
+"""Build the demo register: import its assets from a file, and simulate actions on them since."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
@@ -36,13 +36,13 @@ T = TypeVar("T")
 Act = Callable[[Actor], object]
 
 SEED: Final = 1849
-# The long work that people of the story begin.
+# The kinds of task that people in the story start.
 LONG_WORK: Final = {
     kind.name: kind for kind in (import_task.CHECK, import_task.IMPORT, bulk_retry.KIND, runs.KIND)
 }
-# So many days ago the assets were imported, and, when there were webhooks, the stock.
+# Days ago when the assets were imported, and when the stock was, after the webhooks were added.
 IMPORTED, STOCKED = 90, 26
-OLDEST: Final = 900  # days ago the first thing was bought
+OLDEST: Final = 900  # days ago of the earliest purchase
 HEADINGS: Final = (
     "name;kind;category;location;reservable;manufacturer;model;serial_number;supplier;order_number;"
     "purchase_date;purchase_cost;warranty_expires;condition;unit;quantity;min_quantity"
@@ -51,46 +51,45 @@ GOOD: Final = (Condition.EXCELLENT, Condition.GOOD, Condition.GOOD, Condition.FA
 
 
 class Story:
-    """The acts of people, noted in any order, and carried out in the order of its times."""
+    """A schedule of people's acts, added in any order and performed in order of time."""
 
     def __init__(self, current: Session, actor: Actor) -> None:
         self.current, self.actor = current, actor
         self.now, self._today = utcnow(), today()
-        self.chance = Random(SEED)  # noqa: S311 - a likeness of chance, the same every time
+        self.chance = Random(SEED)  # noqa: S311 - pseudo-random and repeatable on purpose
         self._acts: list[tuple[datetime, int, Act]] = []
         self._noted = 0
 
     def at(self, moment: datetime, act: Act) -> None:
-        """Note what happens at that moment; of two at one, the first comes first."""
+        """Schedule an act at that moment. Acts at the same moment keep their order."""
         self._noted += 1
         heappush(self._acts, (moment, self._noted, act))
 
     def day(self, days_ahead: int) -> date:
-        """A day to come, or, below zero, one that is over."""
+        """Return a future date, or a past one for a negative number."""
         return self._today + timedelta(days=days_ahead)
 
     def hour(self, days_ahead: int, hour: int) -> datetime:
-        """The full hour of a day."""
+        """Return the full hour of a day, in UTC."""
         at = datetime.combine(self.day(days_ahead), time(hour), settings().timezone)
         return at.astimezone(UTC)
 
     def working_hour(self, days_ago: int) -> datetime:
-        """Some time of a working day, at least one day ago."""
+        """Return a random time within working hours, at least one day ago."""
         minutes = timedelta(minutes=self.chance.randrange(60))
         return self.hour(-days_ago, self.chance.randrange(8, 17)) + minutes
 
     def tell(self, before: Callable[[datetime], None]) -> None:
-        """Carry all of it out, with the clock at its time. `before` is given that time first."""
+        """Perform all acts with the clock frozen at their times, calling `before(time)` first."""
         while self._acts:
             moment, _, act = heappop(self._acts)
             before(moment)
             with frozen(moment):
                 act(self.actor)
-                self.current.flush()  # rows get their time when they are written
+                self.current.flush()  # rows get their times when they are written
 
     def work(self) -> None:
-        """Do what the background worker does, until it waits for deliveries or has nothing to
-        do."""
+        """Run tasks like the background worker, until they wait for deliveries or none is left."""
         self.current.flush()
         while (lease := tasks.claim()) is not None:
             while tasks.advance(lease, LONG_WORK[lease.kind]):
@@ -98,7 +97,7 @@ class Story:
 
 
 class Thing(NamedTuple):
-    """One asset, and who can have it."""
+    """One asset, and the staff who can hold it."""
 
     story: Story
     id: int
@@ -106,45 +105,45 @@ class Thing(NamedTuple):
     people: Sequence[int] = ()
 
     def one_of(self, values: Sequence[T]) -> T:
-        """One of these, by chance."""
+        """Return one of the values at random."""
         return self.story.chance.choice(values)
 
     def at(self, moment: datetime, verb: Callable[..., object], *values: Any, **named: Any) -> None:
-        """Note that `verb` is done with it at that moment."""
+        """Schedule `verb` on the asset at that moment."""
         self.story.at(moment, lambda actor: verb(actor, self.id, *values, **named))
 
     def then(self, days_ago: int, verb: Callable[..., object], *values: Any, **named: Any) -> None:
-        """Note that `verb` is done with it, at some hour of a working day so many days ago."""
+        """Schedule `verb` on the asset at a random time within working hours, so many days ago."""
         self.at(self.story.working_hour(days_ago), verb, *values, **named)
 
     def lately(self, most: int) -> int:
-        """One of the last days, after the past that `_begin` gives it."""
+        """Return a random number of days ago, after the history that `_begin` schedules."""
         return self.story.chance.randint(1, min(most, 14) if self.category in data.CARE else most)
 
     @property
     def someone(self) -> int:
-        """Anybody."""
+        """Return a random person's id."""
         return self.one_of(self.people)
 
     def loan(self, due_in: int) -> dict[str, Any]:
-        """The values of a loan to somebody, until the evening of a day."""
+        """Return the values of a checkout by a random person, due at 17:00 in `due_in` days."""
         due_at, purpose = self.story.hour(due_in, 17), self.one_of(data.PURPOSES)
         return {"staff_id": self.someone, "due_at": due_at, "purpose": purpose}
 
     def plan(self, title: str, kind: MaintenanceType, most: int) -> PlanValues:
-        """Maintenance by somebody in some weeks at the most."""
+        """Return maintenance by a random person, due within `most` weeks."""
         due_on = self.story.day(self.lately(7 * most))
         return PlanValues(title=title, type=kind, due_on=due_on, assignee_id=self.someone)
 
 
 def note_register(story: Story) -> None:
-    """Note how it began; what comes of each thing is noted then."""
+    """Schedule the imports, which then schedule the acts on each asset."""
     story.at(story.working_hour(IMPORTED), partial(_begin, story))
     story.at(story.working_hour(STOCKED), partial(_stock, story))
 
 
 def _begin(story: Story, actor: Actor) -> None:
-    people = [_person(actor, *each) for each in enumerate(data.PEOPLE.split(","))]
+    people = [_person(actor, *numbered) for numbered in enumerate(data.PEOPLE.split(","))]
     fates = [fate for share, fate in FATES for _ in range(share)]
     story.chance.shuffle(fates)
     things, free = _imported(story, "our assets.csv", _items(story)), []
@@ -187,19 +186,19 @@ def _items(story: Story) -> Iterator[str]:
 
 
 def _imported(story: Story, file_name: str, rows: Iterable[str]) -> list[tuple[int, str]]:
-    """Import a file; the row ids of its assets, in its order, with their categories."""
+    """Import a file; return the row ids and categories of its assets, in file order."""
     newest = story.current.scalar(select(Asset.id).order_by(Asset.id.desc()).limit(1)) or 0
     sheet = read_csv("\n".join([HEADINGS, *rows]).encode())
     check = import_task.upload(story.actor, sheet, file_name=file_name)
     story.work()
     import_task.confirm(story.actor, check)
     story.work()
-    wanted = select(Asset.id, Category.name).join(Category).where(Asset.id > newest)
-    return [(row.id, row.name) for row in story.current.execute(wanted.order_by(Asset.id))]
+    query = select(Asset.id, Category.name).join(Category).where(Asset.id > newest)
+    return [(row.id, row.name) for row in story.current.execute(query.order_by(Asset.id))]
 
 
 def _stock(story: Story, _actor: Actor) -> None:
-    """Stock is imported, taken again and again, and filled up once; every fifth is low."""
+    """Import stock, and schedule repeated issues and one receipt. Every fifth one ends up low."""
     rows = (
         f"{name};stock;Consumables;Warehouse;no;;;;;;;;;good;{unit};{quantity};{least}"
         for name, unit, quantity, least in data.STOCK
@@ -271,7 +270,7 @@ def _reserve(actor: Actor, asset_id: int, wish: ReservationValues, *, is_granted
 SAFETY: Final = "Safety check"
 CHECK, REPAIR = MaintenanceType.INSPECTION, MaintenanceType.CORRECTIVE
 LOST: Final = "Not in its place at the stocktaking. Nobody remembers having it"
-# How many of a hundred things end like this; the others are there.
+# The share, out of 100 assets, of each current state. None leaves them available.
 FATES: Final[Sequence[tuple[int, Callable[[Thing], None] | None]]] = (
     (36, None),
     (34, lambda it: it.then(it.lately(60), assignments.allocate, staff_id=it.someone)),
@@ -292,7 +291,7 @@ FATES: Final[Sequence[tuple[int, Callable[[Thing], None] | None]]] = (
 
 
 def _lend_lately(story: Story, free: Iterable[Thing]) -> None:
-    """Things go out and come back over the last weeks and hours, and some go out just now."""
+    """Schedule checkouts and check-ins over the last weeks and hours, and a few checkouts now."""
     things = iter(free)
     for thing in islice(things, 15):
         days_ago = thing.lately(28)

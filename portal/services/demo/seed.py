@@ -1,9 +1,8 @@
-"""A register as it would be after a quarter of a year: 200 assets, their people, and what became of
-them; and a month of deliveries to the systems that it is connected to.
+"""Fill a demo register with 200 assets, three months of history, and a month of deliveries.
 
-Everything goes through the services and the engine, by the same rules as by hand, with the clock at
-the times at which it is said to have happened. Nearly the same every time: what is shown to one can
-be shown to another.
+Everything goes through the services and the engine, by the same rules as manual actions, with the
+clock set to the simulated times. The result is nearly the same every time, so that demos are
+repeatable.
 """
 
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ from portal.services.operations import retention
 
 @dataclass(frozen=True, slots=True)
 class Seeded:
-    """Numbers of what there is afterwards."""
+    """The numbers of rows afterwards."""
 
     assets: int
     staff: int
@@ -39,7 +38,7 @@ class Seeded:
 
 
 def seed(actor: Actor) -> Seeded:
-    """Fill an empty register, and connect it: all of it, or nothing. Raises `Refusal`."""
+    """Fill an empty register and add its webhooks, in one transaction. Raises `Refusal`."""
     with writing() as current:
         seeded = fill(current, actor)
     retention.prune()
@@ -47,14 +46,16 @@ def seed(actor: Actor) -> Seeded:
 
 
 def fill(current: Session, actor: Actor) -> Seeded:
-    """Do so in the caller's transaction.
+    """Fill the register in the caller's transaction.
 
-    Refused where there are assets already, or webhooks that would be told of all of it. In one
-    transaction, so that nobody sees it half told, and no worker sends what the story sends.
+    Raises `Refusal` if there are assets already, or webhooks that would get all the events. One
+    transaction keeps people from seeing a partial register, and workers from sending the simulated
+    deliveries.
     """
-    alert_settings.locked(current)  # of two at once the second finds what the first has stored
+    # If two requests arrive at once, the second finds the rows that the first one stored.
+    alert_settings.locked(current)
     check()
-    vault.refuse_other_keys()  # now, and not after minutes of work
+    vault.refuse_other_keys()  # fail now, not after minutes of work
     story = Story(current, actor)
     sender = Sender(story)
     note_register(story)
@@ -67,7 +68,7 @@ def fill(current: Session, actor: Actor) -> Seeded:
 
 
 def check() -> int:
-    """Count the assets that `seed` would add. Raises `Refusal` where it may not."""
+    """Return the number of assets that `seed` would add. Raises `Refusal` if it can't run."""
     current = session()
     if current.scalar(select(Asset.id).limit(1)) is not None:
         raise Refusal("Sample data needs an empty register. This register already has assets.")

@@ -1,1 +1,1 @@
-"""People erased: their names and addresses leave the register, its history and the audit trail."""
+"""Erase people: remove their names and addresses from the register, history, and audit trail."""

@@ -1,11 +1,11 @@
-"""Erase a person: shut out and renamed at once, then taken out of the history by long work.
+"""Erase a person: lock them out and rename them immediately, then remove them from the history.
 
-The work goes through one table after the other, a batch of rows in each transaction. Done twice it
-changes nothing more; killed at any instant it continues where it was. What is append-only lets
-names change until the last transaction says that the erasure is finished.
+A task goes through the tables one by one, with a batch of rows in each transaction. It is
+idempotent, and resumes where it was if killed. Append-only tables allow name changes until the last
+transaction marks the erasure as finished.
 
-No event is sent: none of the 21 kinds tells of people, and nobody is erased who holds or has
-reserved an asset, so that no asset changes with it. Stored bodies are not rewritten.
+No event is sent. None of the 21 kinds is about people, and people who hold or have reserved an
+asset can't be erased, so that no asset changes. Stored bodies are not rewritten.
 """
 
 from collections.abc import Collection
@@ -47,16 +47,16 @@ def erase(
     typed: str,
     sought: Collection[str] | None = None,
 ) -> int:
-    """Begin to erase this person; the number that stands in place of the name.
+    """Start to erase a person and return the number that replaces their name.
 
-    `version`: as the form showed the person. `typed`: the person's e-mail address, so that nobody
-    is erased by a slip. `sought`: which names and addresses are looked for inside longer texts;
-    the usual ones where nobody chose. Refused for oneself, for the last administrator, and for
-    whoever holds or has reserved an asset.
+    `version` is the version that the form showed. `typed` is the person's email address, typed to
+    prevent mistakes. `sought` are the names and addresses to look for inside longer texts, by
+    default the usual ones. Raises `Refusal` for oneself, the last administrator, and people who
+    hold or have reserved an asset.
     """
     with writing() as current:
         row = _shut_out(current, actor, kind, public_id)
-        if row.version != version + 1:  # by one because the person was shut out
+        if row.version != version + 1:  # locking the person out added 1
             raise Stale(
                 f"{row.name}’s details changed after you opened this page. Check the page again."
             )
@@ -67,7 +67,7 @@ def erase(
         if not set(sought) <= set(person.texts):
             raise Refusal("Choose names and addresses from the list", field="sought")
         erasure = Erasure(kind=kind, person_id=row.id, by_id=actor.user_id)
-        # Now, and not with the history: nothing is emailed there any more.
+        # Immediately, not with the history, so that nothing more is emailed to these addresses.
         alert_settings.forget_addresses(current, person.emails)
         mails.forget_addresses(current, person.emails)
         erasure.known_as = {"names": person.names, "emails": person.emails, "sought": list(sought)}
@@ -85,7 +85,7 @@ def erase(
 
 
 def resume(actor: Actor, kind: ErasedKind, public_id: UUID) -> None:
-    """Begin the long work again where it ended before its time; what is done is passed over."""
+    """Restart the task of a stuck erasure. Finished parts do not change again."""
     with writing() as current:
         require(current, actor, PERMISSION)
         erasure = find_erasure(current, kind, find(kind, public_id).id)
@@ -96,7 +96,7 @@ def resume(actor: Actor, kind: ErasedKind, public_id: UUID) -> None:
 
 
 def find(kind: ErasedKind, public_id: UUID) -> Staff | User:
-    """The person's row. Raises `NotFound`."""
+    """Return the person's row. Raises `NotFound`."""
     row: Staff | User | None
     if kind is ErasedKind.STAFF:
         row = session().scalar(select(Staff).where(Staff.public_id == public_id))
@@ -108,12 +108,12 @@ def find(kind: ErasedKind, public_id: UUID) -> Staff | User:
 
 
 def is_stuck(erasure: Erasure) -> bool:
-    """Return whether it is not finished and nobody works at it any more."""
+    """Return whether the erasure is unfinished and no task works on it."""
     return erasure in stuck_erasures(session())
 
 
 def count(person: KnownPerson) -> dict[str, int]:
-    """Count the rows of each table that name the person now. Reads only."""
+    """Count the rows that currently name the person, by table. Read-only."""
     counts = {}
     for place in places_of(person.kind):
         rows = select(func.count()).select_from(place.model).where(place.names(person))
@@ -123,12 +123,12 @@ def count(person: KnownPerson) -> dict[str, int]:
 
 
 def step(current: Session, task: Task) -> Step:
-    """Take the person out of the next batch of a table; at the end, say that it is done."""
+    """Remove the person from the next batch of a table, or finish the erasure after the last."""
     erasure = current.get_one(Erasure, task.params["erasure_id"], with_for_update=True)
     if erasure.finished_at is not None:
         return tasks.DONE
     kind = ErasedKind(erasure.kind)
-    # The person's own row stays, for others refer to it.
+    # The person's own row stays because other rows refer to it.
     row: Staff | User = (
         current.get_one(Staff, erasure.person_id)
         if kind is ErasedKind.STAFF
@@ -157,7 +157,7 @@ KIND: Final = Kind(name=NAME, permission=PERMISSION, step=step, can_stop=False)
 
 
 def _shut_out(current: Session, actor: Actor, kind: ErasedKind, public_id: UUID) -> Staff | User:
-    """Lock the person's row, refuse what stands in the way, and let nothing be done meanwhile."""
+    """Lock and deactivate the person, so that they can do nothing meanwhile. Raises `Refusal`."""
     if kind is ErasedKind.STAFF:
         return staff.deactivate_for_erasure(current, actor, public_id)
     user = accounts.close(current, actor, public_id)
@@ -174,7 +174,7 @@ def _begin_work(current: Session, actor: Actor, erasure: Erasure) -> None:
 
 
 def _end_of_batch(current: Session, place: NameTable, after: int) -> int | None:
-    """The key at which the next batch ends; None behind the last row."""
+    """Return the last key of the next batch, or None after the last row."""
     keys = select(place.key).where(place.key > after).distinct().order_by(place.key)
     batch = keys.limit(place.most).subquery()
     last: int | None = current.scalar(select(func.max(batch.c[0])))
@@ -184,7 +184,7 @@ def _end_of_batch(current: Session, place: NameTable, after: int) -> int | None:
 def _take_out(
     current: Session, erasure: Erasure, place: NameTable, person: KnownPerson, after: int, last: int
 ) -> None:
-    """Replace the person's names in the rows behind the key `after`, up to `last`."""
+    """Replace the person's names in the rows with keys after `after`, up to `last` inclusive."""
     table, keys = Base.metadata.tables[place.table], place.keys
     fields = place.fields_of(person.kind)
     flags = (field.names(person).label(f"is_{n}") for n, field in enumerate(fields))

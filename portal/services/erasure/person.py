@@ -1,4 +1,4 @@
-"""The person whom an erasure is about: names and addresses, and texts without them."""
+"""Represent the person being erased, and remove their names and addresses from values."""
 
 import json
 import re
@@ -16,23 +16,23 @@ from portal.models.audit import AuditEntry, ErasedKind, Erasure
 from portal.models.people import User
 from portal.services.core.erasures import label_of
 
-# What the audit trail calls them.
+# The target kinds in the audit trail.
 TARGETS: Final = {ErasedKind.STAFF: "staff", ErasedKind.USER: "person"}
-# Of a person's own audit entries: fields whose values name the person.
+# Fields whose values identify the person, in audit entries about that person.
 OWN_FIELDS: Final = frozenset(
     {"name", "email", "employee_no", "department", "phone", "network_address"}
 )
-# Maria Lopez <maria@example.com>, as an import keeps somebody whom it is to add.
+# Maria Lopez <maria@example.com>, as an import stores a person to be added.
 NAME_AND_ADDRESS: Final = re.compile(r"[^<>@]{1,120} ?<(?P<email>[^<>\s]{1,254})>")
 
 
 @dataclass(frozen=True)
 class KnownPerson:
-    """Somebody with every name and address that the portal has known; `label` takes their place.
+    """A person with all current and earlier names and addresses, which `label` replaces.
 
-    `sole_names`: those that nobody else among the users, or among the staff, has now, so that a
-    name alone says who it was. `sought`: those of `texts` that the label replaces inside longer
-    texts as well.
+    `sole_names` are the names that currently no other user, or no other member of staff, has. Such
+    a name identifies the person by itself. `sought` are the `texts` that the label also replaces
+    inside longer texts.
     """
 
     kind: ErasedKind
@@ -46,34 +46,34 @@ class KnownPerson:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """Return what may be looked for inside longer texts.
+        """Return the names and addresses that can be looked for inside longer texts.
 
-        The name of a user may be a colleague's in the register, who is erased there; where a
-        user's name is written, its row says whose it is.
+        The names of users are excluded. The same name in the register can be a colleague's, who is
+        erased separately, and rows with a user's name identify the user.
         """
         names = self.names if self.kind is ErasedKind.STAFF else ()
         return tuple(dict.fromkeys(names + self.emails))
 
     @property
     def usual(self) -> tuple[str, ...]:
-        """Those of `texts` that are sought unless somebody chooses otherwise.
+        """The `texts` that are sought by default.
 
-        A name of one word may be a word as well: “the battery burns” is about nobody.
+        Names of one word are left out because they can be ordinary words, as in “the battery
+        burns”.
         """
         plain = {*self.emails, *(name for name in self.sole_names if len(name.split()) > 1)}
         return tuple(text for text in self.texts if text in plain)
 
     def without(self, value: Any) -> Any:
-        """Return a stored value, a text or JSON, with the label where the person was named.
+        """Return a stored text or JSON value with the label in place of the person.
 
-        An object with an id and a name is somebody: whoever has another id stays as they are. Of
-        somebody who was still to be added, the id is 0, and the address tells who it is.
+        An object with an id and a name is a person, and is unchanged if the id is another one. A
+        person still to be added has the id 0 and is identified by the address.
         """
         return self._changed(value, self._without)
 
     def owned(self, changes: dict[str, Any]) -> dict[str, Any]:
-        """Return the changes of an audit entry about a webhook, which name its owners, without the
-        person."""
+        """Return the changes of a webhook's audit entry, with the person removed as an owner."""
         owner = changes.get("owner") or {}
         hidden = {
             side: self.label if name in self.sole_names else name for side, name in owner.items()
@@ -81,13 +81,13 @@ class KnownPerson:
         return {**changes, "owner": hidden} if owner else changes
 
     def reserver(self, note: str) -> str:
-        """Return the note of a reservation's line, which begins with who reserved, without them."""
+        """Return a reservation's timeline note with the requester's name at its start replaced."""
         own = (name for name in self.sole_names if note.startswith(f"{name}: "))
         name = next(own, None)
         return self.label + note.removeprefix(name) if name else note
 
     def mentions(self, value: Any) -> list[tuple[str, re.Match[str]]]:
-        """Return each place inside longer texts where one of `texts` stands, and which one."""
+        """Return (text, match) for each place where one of `texts` occurs in the value."""
         found: list[tuple[str, re.Match[str]]] = []
 
         def note(text: str) -> str:
@@ -98,7 +98,7 @@ class KnownPerson:
         return found
 
     def own(self, changes: dict[str, Any]) -> dict[str, Any]:
-        """The changes of an audit entry about this person, without what names them."""
+        """Return the changes of an audit entry about this person, without identifying values."""
         return {
             field: self._hidden(change) if field in OWN_FIELDS else self.without(change)
             for field, change in changes.items()
@@ -108,17 +108,17 @@ class KnownPerson:
         if isinstance(value, str):
             return change(value)
         if isinstance(value, list):
-            return [self._changed(each, change) for each in value]
+            return [self._changed(item, change) for item in value]
         if isinstance(value, dict):
-            called = self._somebody(value) or change
+            change_text = self._somebody(value) or change
             return {
-                name: called(each) if isinstance(each, str) else self._changed(each, change)
-                for name, each in value.items()
+                name: change_text(item) if isinstance(item, str) else self._changed(item, change)
+                for name, item in value.items()
             }
         return value
 
     def _somebody(self, value: dict[str, Any]) -> Callable[[str], str] | None:
-        """Return what changes the texts of somebody's object; None where it is about nobody."""
+        """Return the function for the texts of a person's object, or None for other objects."""
         if not {"id", "name"} <= value.keys():
             return None
         if value["id"] == 0:
@@ -128,10 +128,13 @@ class KnownPerson:
         return lambda text: self.label if self._pattern.fullmatch(text) else text
 
     def _without(self, text: str) -> str:
-        """Return a text without the person. What is no more than an address and a name before it
-        goes whole: the name may have been made of the address."""
-        both = NAME_AND_ADDRESS.fullmatch(text)
-        if both and self._is_sought(both["email"]):
+        """Return a text without the person.
+
+        A text with only a name and a sought address is replaced as a whole, because the name can be
+        derived from the address.
+        """
+        match = NAME_AND_ADDRESS.fullmatch(text)
+        if match and self._is_sought(match["email"]):
             return self.label
         return self._pattern.sub(self._replaced, text)
 
@@ -151,27 +154,27 @@ class KnownPerson:
 
     @cached_property
     def _longest_first(self) -> list[str]:
-        # So a longer name that is left out stays whole, though a part of it is sought.
+        # Keeps a longer name that is not sought intact, even if a part of it is sought.
         return sorted(self.texts, key=len, reverse=True)
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
-        # Addresses in any case, names as they are written: “Will” is a word as well.
-        each = (
+        # Addresses match in any case, but names only as written, because “will” is also a word.
+        alternatives = (
             f"((?i:{re.escape(text)}))" if text in self.emails else f"({re.escape(text)})"
             for text in self._longest_first
         )
-        return re.compile(rf"(?<!\w)(?:{'|'.join(each)})(?!\w)")
+        return re.compile(rf"(?<!\w)(?:{'|'.join(alternatives)})(?!\w)")
 
 
 def known(current: Session, row: Staff | User) -> dict[str, list[str]]:
-    """{names, emails} that this person has, and had by what the audit trail tells."""
+    """Return the person's "names" and "emails", with earlier ones from the audit trail."""
     kind = ErasedKind.STAFF if isinstance(row, Staff) else ErasedKind.USER
     names, emails = [row.name], [row.email]
-    wanted = select(AuditEntry.target_name, AuditEntry.changes).where(
+    query = select(AuditEntry.target_name, AuditEntry.changes).where(
         AuditEntry.target_kind == TARGETS[kind], AuditEntry.target_id == str(row.public_id)
     )
-    for target_name, changes in current.execute(wanted.order_by(AuditEntry.id)):
+    for target_name, changes in current.execute(query.order_by(AuditEntry.id)):
         names.append(target_name)
         names += _sides(changes.get("name"))
         emails += _sides(changes.get("email"))
@@ -179,15 +182,15 @@ def known(current: Session, row: Staff | User) -> dict[str, list[str]]:
 
 
 def person_of(current: Session, erasure: Erasure, row: Staff | User) -> KnownPerson:
-    """The person whom a stored erasure is about."""
+    """Return the person of a stored erasure."""
     known_as = erasure.known_as or {}
     person = _person(current, row, label_of(erasure), known_as)
-    # Erasures that began before there was a choice look for all.
+    # Erasures from before `sought` was stored look for all texts.
     return replace(person, sought=tuple(known_as.get("sought", person.texts)))
 
 
 def person_to_be(current: Session, row: Staff | User) -> KnownPerson:
-    """The person as an erasure would look for them; the label is not known yet."""
+    """Return the person as an erasure would look for them, without a label yet."""
     return _person(current, row, "", known(current, row))
 
 
@@ -213,5 +216,5 @@ def _each_once(texts: Iterable[str]) -> list[str]:
 
 
 def spellings(texts: Iterable[str]) -> list[str]:
-    """Return the texts as they stand in plain text, and in JSON."""
+    """Return the texts as written in plain text and in JSON."""
     return list(dict.fromkeys(each for text in texts for each in (text, json.dumps(text)[1:-1])))

@@ -1,8 +1,7 @@
-"""The places that may name a person: every table and column, which rows, and what is written
-instead.
+"""List all tables and columns that can name a person, with the rows and the replacements.
 
-What is not here stays, and the page of an erasure says so: stored bodies and requests until
-their retention ends, and what people typed about assets.
+Everything else stays, which the page of an erasure says: stored bodies and requests until their
+retention ends, and texts that people typed about assets.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,21 +29,21 @@ from portal.services.webhooks import rows
 
 Column = InstrumentedAttribute[Any]
 ROWS_A_STEP: Final = 2000
-# One task has many rows, and each of them may name the same person.
+# One task has many rows, each of which can name the same person.
 TASKS_A_STEP: Final = 5
 INVITATION: Final = "invitation"
 ABOUT_PEOPLE: Final = (*TARGETS.values(), INVITATION)
 BOTH: Final = frozenset(ErasedKind)
 USERS: Final = frozenset({ErasedKind.USER})
 STAFF: Final = frozenset({ErasedKind.STAFF})
-OF_RESERVATIONS: Final = tuple(each for each in Action if "reserv" in each)
+OF_RESERVATIONS: Final = tuple(action for action in Action if "reserv" in action)
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One column: in which rows it may name the person, and what it holds afterwards.
+    """One column: the rows that can name the person (`names`), and the value afterwards (`erased`).
 
-    `is_free`: people may have written there what the person's name means elsewhere.
+    `is_free` marks free text, where the person's name can mean something else.
     """
 
     column: Column
@@ -56,7 +55,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NameTable:
-    """One table. It is walked by `key`, `most` values of it a step; `rest` completes the key."""
+    """One table, read in steps of `most` values of `key`. `rest` completes the primary key."""
 
     model: type[Base]
     key: Column
@@ -66,25 +65,25 @@ class NameTable:
 
     @property
     def keys(self) -> Sequence[Column]:
-        """The columns that name one row."""
+        """The columns of the primary key."""
         return (self.key, *self.rest)
 
     @property
     def table(self) -> str:
-        """The table's name, by which changed rows are counted."""
+        """The table's name, under which changed rows are counted."""
         return str(self.model.__tablename__)
 
     def fields_of(self, kind: ErasedKind) -> list[Field]:
-        """The columns that can name somebody of this kind."""
+        """Return the columns that can name a person of this kind."""
         return [field for field in self.fields if kind in field.kinds]
 
     def names(self, person: KnownPerson) -> ColumnElement[bool]:
-        """The rows that may name the person."""
+        """Return the condition for the rows that can name the person."""
         return or_(false(), *(field.names(person) for field in self.fields_of(person.kind)))
 
 
 def places_of(kind: ErasedKind) -> list[NameTable]:
-    """The tables that can name somebody of this kind, in the order in which they are walked."""
+    """Return the tables that can name a person of this kind, in the order of the erasure."""
     return [place for place in PLACES if place.fields_of(kind)]
 
 
@@ -93,24 +92,24 @@ def _label(person: KnownPerson, _value: Any) -> str:
 
 
 def _by(column: Column, who: Column) -> Field:
-    """A name beside the row id of the user whose it is."""
+    """Return a field with a user's name, next to the column `who` with that user's row id."""
     return Field(column, lambda p: and_(who == p.id, column != p.label), _label, USERS)
 
 
 def _named(column: Column) -> Field:
-    """A user's name alone."""
+    """Return a field with a user's name, without a row id."""
     return Field(column, lambda person: column.in_(person.sole_names), _label, USERS)
 
 
 def _mentioned(column: Column) -> Field:
-    """A text, or JSON, in which a person may be named."""
+    """Return a field with text or JSON that can mention a person."""
     return Field(
         column, lambda person: _holds(column, person.sought), KnownPerson.without, is_free=True
     )
 
 
 def _held(column: Column) -> Field:
-    """JSON in which the object of a member of staff may stand."""
+    """Return a field with JSON that can contain a staff object."""
 
     def names(person: KnownPerson) -> ColumnElement[bool]:
         mine = cast(column, Text).contains(f'"id": {person.id}')
@@ -125,7 +124,7 @@ def _reserved(person: KnownPerson) -> ColumnElement[bool]:
 
 
 def _holds(column: Column, texts: Sequence[str]) -> ColumnElement[bool]:
-    return or_(false(), *(any_holds([cast(column, Text)], each) for each in spellings(texts)))
+    return or_(false(), *(any_holds([cast(column, Text)], text) for text in spellings(texts)))
 
 
 def _is_own(person: KnownPerson) -> ColumnElement[bool]:
@@ -143,7 +142,7 @@ def _is_invitation(person: KnownPerson) -> ColumnElement[bool]:
 
 
 def _is_told_of_things(person: KnownPerson) -> ColumnElement[bool]:
-    """Entries about other people are theirs: a colleague may have had the same name."""
+    """Match entries that are not about people, because a colleague can have had the same name."""
     of_things = AuditEntry.target_kind.not_in(ABOUT_PEOPLE)
     return and_(of_things, _holds(AuditEntry.changes, person.sought))
 
@@ -187,7 +186,7 @@ PLACES: Final[tuple[NameTable, ...]] = (
         _named(Delivery.dismissed_by),
         _mentioned(Delivery.dismissed_reason),
     ),
-    # After what a lease is taken of, and before what it becomes.
+    # After the deliveries that leases are for, and before the attempts that they become.
     NameTable(model=Lease, key=Lease.delivery_id, fields=(_named(Lease.actor),)),
     _place(Attempt, _named(Attempt.actor)),
     _place(Webhook, _by(Webhook.taken_by, Webhook.taken_by_id), _mentioned(Webhook.taken_note)),
@@ -206,7 +205,7 @@ PLACES: Final[tuple[NameTable, ...]] = (
         most=TASKS_A_STEP,
         fields=(_held(TaskRow.data), _mentioned(TaskRow.data), _mentioned(TaskRow.message)),
     ),
-    # The last, because it also tells what a person was called before.
+    # Last, because `known` reads the person's earlier names from it.
     _place(
         AuditEntry,
         _by(AuditEntry.actor_name, AuditEntry.actor_id),

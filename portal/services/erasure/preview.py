@@ -1,4 +1,4 @@
-"""Preview an erasure: what it would change and what would stay. Reads only."""
+"""Preview an erasure: the rows that it would change and the names that would stay. Read-only."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -24,12 +24,12 @@ from portal.services.erasure.person import KnownPerson, person_to_be
 from portal.services.erasure.places import places_of
 
 MOST_NAMED: Final = 5
-MOST_READ: Final = 1000  # rows of a table, for one name
+MOST_READ: Final = 1000  # rows per table and name
 
 
 @dataclass(frozen=True, slots=True)
 class AssetName:
-    """An asset that stands in the way, or that says the name in a text."""
+    """An asset that blocks the erasure, or that has the name in a text."""
 
     id: int
     asset_tag: str
@@ -38,8 +38,12 @@ class AssetName:
 
 @dataclass(slots=True)
 class Mention:
-    """A name or an address inside longer texts: at how many places, or more where `is_more`; the
-    words around the first, and in which table it stands. `is_shared`: somebody else has it."""
+    """A name or address inside longer texts.
+
+    `places` counts the mentions, of which there can be more if `is_more`. `example` and `table` are
+    the words around the first mention and its table. `is_shared` means that someone else has the
+    same name.
+    """
 
     text: str
     is_shared: bool
@@ -53,11 +57,13 @@ class Mention:
 class ErasurePreview:
     """Numbers for the page of an erasure.
 
-    `rows`: how many rows of which table name the person, whatever is chosen. `mentions`: what may
-    be looked for inside longer texts. `bodies`: events at most that carry the
-    name, up to one more than pages count. `typed`: the first assets in whose own fields it stands.
-    `twin`: the account, or the member of staff, with the same address. `is_shared`: another user
-    has the same name. `is_me`, `is_last_admin`, `held`, `reserved`: what stands in the way.
+    - `rows`: the number of rows by table that name the person, whatever is chosen.
+    - `mentions`: the names and addresses to look for inside longer texts.
+    - `bodies`: the maximum number of events that carry the name (`capped`).
+    - `typed`: the first assets whose own fields contain the name.
+    - `twin`: the user or member of staff with the same address.
+    - `is_shared`: another user has the same name.
+    - `is_me`, `is_last_admin`, `held`, `reserved`: reasons to refuse the erasure.
     """
 
     rows: dict[str, int]
@@ -73,12 +79,12 @@ class ErasurePreview:
 
     @property
     def is_refused(self) -> bool:
-        """Return whether something stands in the way."""
+        """Return whether the erasure would be refused."""
         return self.is_me or self.is_last_admin or bool(self.held) or bool(self.reserved)
 
 
 def preview(actor: Actor, row: Staff | User) -> ErasurePreview:
-    """Count what erasing this person would change now."""
+    """Return a preview of erasing this person now."""
     current, is_staff = session(), isinstance(row, Staff)
     person = person_to_be(current, row)
     return ErasurePreview(
@@ -96,26 +102,26 @@ def preview(actor: Actor, row: Staff | User) -> ErasurePreview:
 
 
 def _mention(current: Session, person: KnownPerson, text: str) -> Mention:
-    found = Mention(text, text not in (*person.sole_names, *person.emails))
+    mention = Mention(text, text not in (*person.sole_names, *person.emails))
     alone = replace(person, sought=(text,))
     for place in places_of(person.kind):
         free = [field for field in place.fields_of(person.kind) if field.is_free]
         if not free:
             continue
         says = or_(*(field.names(alone) for field in free))
-        wanted = select(*(field.column for field in free)).where(says).order_by(place.key)
-        rows = current.execute(wanted.limit(MOST_READ)).all()
-        found.is_more |= len(rows) == MOST_READ
-        for said, match in (each for row in rows for each in person.mentions(list(row))):
-            if said == text:
-                found.places += 1
-                found.example = found.example or around(match.string, match.start())
-                found.table = found.table or place.table
-    return found
+        query = select(*(field.column for field in free)).where(says).order_by(place.key)
+        rows = current.execute(query.limit(MOST_READ)).all()
+        mention.is_more |= len(rows) == MOST_READ
+        for mentioned, match in (pair for row in rows for pair in person.mentions(list(row))):
+            if mentioned == text:
+                mention.places += 1
+                mention.example = mention.example or around(match.string, match.start())
+                mention.table = mention.table or place.table
+    return mention
 
 
 def _bodies_about(row: Staff | User) -> Select[int]:
-    """Lines of timelines whose events are still there, and may name the person."""
+    """Return a query for timeline lines whose stored events can name the person."""
     lines = select(Activity.id).where(Activity.event_id.is_not(None))
     if isinstance(row, User):
         return lines.where(Activity.actor_id == row.id)
@@ -126,21 +132,21 @@ def _bodies_about(row: Staff | User) -> Select[int]:
             or_(Maintenance.assignee_id == row.id, Maintenance.performed_by_id == row.id)
         ),
     )
-    return lines.where(or_(*(Activity.asset_id.in_(each) for each in theirs)))
+    return lines.where(or_(*(Activity.asset_id.in_(asset_ids) for asset_ids in theirs)))
 
 
 def _typed(current: Session, row: Staff | User) -> list[AssetName]:
     columns = [getattr(Asset, field.name) for field in ASSET_FIELDS if field.names_people]
     says = or_(*(any_holds(columns, text) for text in (row.name, row.email)))
-    wanted = select(Asset).where(says).order_by(Asset.id).limit(MOST_NAMED)
-    return _things(current.scalars(wanted).all())
+    query = select(Asset).where(says).order_by(Asset.id).limit(MOST_NAMED)
+    return _things(current.scalars(query).all())
 
 
 def _twin(current: Session, row: Staff | User) -> UUID | None:
     other: type[Staff] | type[User] = User if isinstance(row, Staff) else Staff
     same = func.lower(other.email) == row.email.lower()
-    found: UUID | None = current.scalar(select(other.public_id).where(same))
-    return found
+    public_id: UUID | None = current.scalar(select(other.public_id).where(same))
+    return public_id
 
 
 def _is_last_admin(current: Session, user_id: int) -> bool:
@@ -149,4 +155,4 @@ def _is_last_admin(current: Session, user_id: int) -> bool:
 
 
 def _things(found: Sequence[Asset]) -> list[AssetName]:
-    return [AssetName(each.id, each.asset_tag, each.name) for each in found]
+    return [AssetName(asset.id, asset.asset_tag, asset.name) for asset in found]
