@@ -130,7 +130,7 @@ def check_in(
 def change_due_date(
     actor: Actor, asset_id: int, *, due_at: datetime | None, note: str = ""
 ) -> bool:
-    """Change a checkout's due time (asset.updated); return False if it is unchanged."""
+    """Change a checkout's due time (asset.updated). Return False if it is unchanged."""
     refuse_long(note=note)
 
     def make(current: Session, asset: Asset) -> Assignment:

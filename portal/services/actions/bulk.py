@@ -60,7 +60,7 @@ def matching_ids(chosen: AssetFilter) -> list[int]:
 
 
 def start(actor: Actor, action: Action, ids: Sequence[int], values: Mapping[str, Any]) -> UUID:
-    """Queue the action for these assets; return the task's public id, which is the `batch_id`.
+    """Queue the action for these assets. Return the task's public id, which is the `batch_id`.
 
     `values` holds text, numbers, and dates as text.
     """

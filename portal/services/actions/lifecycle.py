@@ -51,7 +51,7 @@ def create_asset(actor: Actor, values: AssetValues) -> int:
 
 
 def edit_asset(actor: Actor, asset_id: int, version: int, values: AssetValues) -> bool:
-    """Replace an asset's values (asset.updated); return False if nothing changed."""
+    """Replace an asset's values (asset.updated). Return False if nothing changed."""
     refuse_all(faults(values))
     if not values.asset_tag:
         raise Refusal("Enter the asset tag", field="asset_tag")

@@ -1,4 +1,4 @@
-"""Change an asset: lock it, check the action, apply the change, record it, and publish its event.
+"""Lock an asset, check and apply an action, record the change, and publish its event.
 
 Every action passes its own part to `perform`. The change, timeline, audit entry, event, and
 deliveries commit together or not at all.
@@ -66,7 +66,7 @@ class Change:
 
 
 def perform(actor: Actor, asset_id: int, change: Change) -> bool:
-    """Make the change; return False, and publish nothing, if it changed nothing.
+    """Make the change. Return False and publish nothing if it changed nothing.
 
     Raises `NotFound`, `NotAllowed`, `Stale`, or the action's own `Refusal`. Inside another
     `writing()` it joins that transaction, so that one action can publish two events.
@@ -78,7 +78,7 @@ def perform(actor: Actor, asset_id: int, change: Change) -> bool:
 
 
 def follow(current: Session, actor: Actor, asset: Asset, change: Change) -> bool:
-    """Make a change on an asset that is already locked and checked; return as `perform` does.
+    """Make a change on an asset that is already locked and checked. Return False as in `perform`.
 
     Used directly for the second event of a combined action, which skips the legality table.
     """

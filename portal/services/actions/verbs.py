@@ -40,7 +40,7 @@ class Verb:
         return RULES[self.action].permission
 
     def run(self, actor: Actor, target: int | UUID, entered: Mapping[str, Any]) -> object:
-        """Perform the action with the entered values; return False if nothing changed."""
+        """Perform the action with the entered values. Return False if nothing changed."""
         if self.values:
             return self.call(actor, target, self.values(**entered))
         return self.call(actor, target, **entered)

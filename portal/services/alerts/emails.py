@@ -39,7 +39,7 @@ MOST_LINES: Final = 50
 
 
 def tell_new() -> int:
-    """Store one email per address about all new alerts; return the number of alerts.
+    """Store one email per address about all new alerts. Return the number of alerts.
 
     Safe to run concurrently. Alerts wait until a running check ends, so that they share one email.
     All alerts wait until the first question is answered.
@@ -101,9 +101,9 @@ def _note_in_runs(
         end = run.finished_at or run.started_at
         own = [row for row in found if run.started_at <= row.fired_at <= end]
         addresses = {to for row in own for to in reached[row.event]}
-        told = {holders[row.assignment_id] for row in own if row.assignment_id in holders}
+        reminded = {holders[row.assignment_id] for row in own if row.assignment_id in holders}
         run.mailed_to = max(run.mailed_to, len(addresses))
-        run.holders_told = max(run.holders_told, len(told))
+        run.holders_told = max(run.holders_told, len(reminded))
 
 
 def write(current: Session, mail: Mail, zone: ZoneInfo) -> Letter | None:

@@ -1,4 +1,4 @@
-"""Define the kinds of alert: the subjects in each state, the firing rules, and the event facts."""
+"""Define each kind of alert by its subjects in a state, its firing rule, and its event facts."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -88,7 +88,7 @@ class AlertKind:
         return [Decided(row[0], row[1], self.fires(moment, *row)) for row in rows]
 
     def soonest(self, current: Session, moment: Moment) -> Sequence[Asset]:
-        """Return a few assets with the earliest dates after the window; some can be gone."""
+        """Return a few assets with the earliest dates after the window, perhaps gone ones."""
         if self.window is None:
             return []
         later = self.columns[0] > self.window(moment), *self.is_open
@@ -213,7 +213,7 @@ def _low_stock(_moment: Moment) -> Select[int]:
 
 
 def decide_stock(current: Session, moment: Moment, asset: Asset, _id: int) -> DueAlert | None:
-    """Decide the low-stock alert of one asset; the ledger also calls this after asset changes."""
+    """Decide the low-stock alert of one asset. The ledger also calls this after asset changes."""
     quantity, threshold = asset.quantity or 0, asset.min_quantity
     alerted_at = asset.low_stock_alerted_at
     firing = alert_rules.low_stock(moment, asset.id, quantity, threshold, alerted_at)

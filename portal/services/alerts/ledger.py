@@ -33,7 +33,7 @@ from portal.services.outbox.publish import Audience, NewEvent, Published, publis
 def fire(
     current: Session, asset: Asset, alert: DueAlert, moment: Moment, *, is_sent: bool = True
 ) -> Audience | None:
-    """Enter the alert and publish its event; return its audience, or None if already entered.
+    """Enter the alert and publish its event. Return its audience, or None if already entered.
 
     With `is_sent` False, the alert is entered as already sent, without an event.
     """
@@ -94,7 +94,7 @@ def after_change(current: Session, asset: Asset, before: Mapping[str, Any]) -> N
 
 
 def acknowledge(actor: Actor, public_id: UUID) -> bool:
-    """Acknowledge an alert; return False if it already was. Raises `NotFound`."""
+    """Acknowledge an alert. Return False if it already was. Raises `NotFound`."""
     with writing() as current:
         user = require(current, actor, "alerts.acknowledge")
         locked = select(Alert).where(Alert.public_id == public_id).with_for_update()

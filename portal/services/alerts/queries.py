@@ -41,7 +41,7 @@ class Which(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertFilter:
-    """A filter for alerts; None matches any."""
+    """A filter for alerts. None matches any."""
 
     which: Which = Which.OPEN
     event: str | None = None

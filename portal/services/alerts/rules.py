@@ -21,7 +21,7 @@ GONE: Final = frozenset({AssetStatus.LOST, AssetStatus.LIQUIDATED})
 class AlertRules:
     """The organization's alert settings. Days are counted in its time zone.
 
-    `repeat_every_days` is the reminder interval of an overdue checkout; None sends no reminders.
+    `repeat_every_days` is the reminder interval of an overdue checkout, or None for no reminders.
     `at` is the time of the daily run.
     """
 
@@ -170,7 +170,7 @@ def low_stock(
 
 
 def is_low(quantity: int | None, min_quantity: int | None) -> bool:
-    """Return whether the quantity is below the threshold; False without a threshold."""
+    """Return whether there is a threshold and the quantity is below it."""
     return min_quantity is not None and (quantity or 0) < min_quantity
 
 

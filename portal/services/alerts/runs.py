@@ -55,7 +55,7 @@ AudienceCounts = tuple[Audience, Mapping[str, int]]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A run's position: an index into `KINDS`, the last scanned subject id, and the ids to do."""
+    """A run's position: the index in `KINDS`, the last scanned subject id, and the ids to do."""
 
     kind: int = 0
     after: int = 0
@@ -124,7 +124,7 @@ def has_due(now: datetime) -> bool:
 
 
 def start_due(now: datetime) -> bool:
-    """Start the daily run if it is due; return whether it started.
+    """Start the daily run if it is due. Return whether it started.
 
     One run makes up for missed days. Until the first question is answered, the run sends nothing
     and only stores the number of waiting alerts. If none wait, the question is skipped. In an empty
@@ -156,7 +156,7 @@ def start_due(now: datetime) -> bool:
 
 
 def request_run(actor: Actor) -> UUID:
-    """Queue a run; return the public id of its task, or of the task already in progress."""
+    """Queue a run. Return the public id of its task, or of the task already in progress."""
     now = common_now()
     if not alert_settings.read().is_answered and has_due(now):
         raise Refusal("First decide about the alerts that are already due.")
@@ -166,7 +166,7 @@ def request_run(actor: Actor) -> UUID:
 
 
 def answer_first(actor: Actor, *, send: bool) -> UUID:
-    """Send or mark the alerts due before the first run; return the task's public id."""
+    """Send or mark the alerts due before the first run. Return the task's public id."""
     first_answer = FirstAnswer.SEND if send else FirstAnswer.MARK
     with writing() as current:
         require(current, actor, "alerts.settings")
@@ -176,7 +176,7 @@ def answer_first(actor: Actor, *, send: bool) -> UUID:
 
 
 def mark_as_sent(actor: Actor) -> UUID:
-    """Queue a run that enters due alerts without sending them; return its task's public id.
+    """Queue a run that enters due alerts without sending them. Return its task's public id.
 
     Raises `Refusal` while a run that sends alerts is in progress.
     """
@@ -236,7 +236,7 @@ def enter(
     slot: date | None = None,
     is_marking: bool = False,
 ) -> AlertRun | None:
-    """Store a run and delete old ones; return None if the day's run is already stored."""
+    """Store a run and delete old ones. Return None if the day's run is already stored."""
     row = insert_or_ignore(current.connection())(AlertRun).values(
         kind=kind, slot=slot, is_marking=is_marking, actor_name=actor.name
     )
@@ -250,14 +250,14 @@ def enter(
 
 
 def have_done(current: Session, actor: Actor, run: AlertRun) -> UUID:
-    """Queue the run as a task, after the commit; return the task's public id."""
+    """Queue the run as a task, after the commit. Return the task's public id."""
     task = tasks.start(current, actor, NAME, total=0, params={"run_id": run.id})
     run.task_public_id = task.public_id
     return task.public_id
 
 
 def run(kind: RunKind, now: datetime | None = None) -> Mapping[str, int]:
-    """Do a whole run synchronously; return the number of fired alerts by event."""
+    """Do a whole run synchronously. Return the number of fired alerts by event."""
     with writing() as current:
         run = enter(current, SYSTEM, kind)
         run_id = run.id if run else 0
@@ -273,7 +273,7 @@ def run(kind: RunKind, now: datetime | None = None) -> Mapping[str, int]:
 
 
 def advance(current: Session, run: AlertRun, place: Place, now: datetime) -> tuple[Place, bool]:
-    """Fire one alert or scan the next chunk; return the new place and whether an alert fired."""
+    """Fire one alert or scan the next chunk. Return the new place and whether an alert fired."""
     kind, moment = KINDS[place.kind], alert_settings.moment(now)
     if not place.todo:
         scanned = kind.scan(current, moment, place.after)
@@ -295,8 +295,8 @@ def advance(current: Session, run: AlertRun, place: Place, now: datetime) -> tup
         return place, False
     run.counts = _one_more(run.counts, kind.event)
     if not run.is_marking:
-        most = 4 if audience.inbox else 3 if audience.kept else 2
-        key = "+".join(map(str, audience[:most]))
+        length = 4 if audience.inbox else 3 if audience.kept else 2
+        key = "+".join(map(str, audience[:length]))
         run.audiences = {**run.audiences, key: _one_more(run.audiences.get(key, {}), kind.event)}
     return place, True
 

@@ -103,7 +103,7 @@ def zone() -> ZoneInfo:
 
 
 def save(actor: Actor, version: int, rules: AlertRules, emails: Emails | None = None) -> bool:
-    """Save the settings; return False if unchanged. Raises `Refusal` and `Stale`.
+    """Save the settings. Return False if unchanged. Raises `Refusal` and `Stale`.
 
     `emails` None keeps the email settings.
     """
@@ -128,7 +128,7 @@ def save(actor: Actor, version: int, rules: AlertRules, emails: Emails | None = 
 
 
 def answer(current: Session, actor: Actor, given: FirstAnswer) -> bool:
-    """Store the first answer in the caller's transaction; return False if already answered."""
+    """Store the first answer in the caller's transaction. Return False if already answered."""
     row = locked(current)
     if row.first_answer_at is not None:
         return False

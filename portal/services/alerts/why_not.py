@@ -63,7 +63,7 @@ def _answer(asset: Asset, event: EventName, decided: Decided) -> Answer:
 
 
 def _sent(asset: Asset, verdict: Firing | Kept) -> Alert | None:
-    """Return the alert entered under the same key; low stock uses the key of its last alert."""
+    """Return the alert entered under the same key, or under the last alert's key for low stock."""
     latched = asset.low_stock_alerted_at
     if isinstance(verdict, Firing):
         key = verdict.key

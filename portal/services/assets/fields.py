@@ -11,7 +11,7 @@ from typing import Final
 from portal.models.assets import AssetKind, Condition
 from portal.services.core.refusals import Fault
 
-DEAREST: Final = Decimal("9999999999.99")  # what decimal(12,2) holds
+DEAREST: Final = Decimal("9999999999.99")  # the maximum of decimal(12,2)
 YEARS: Final = range(1900, 2201)
 MOST_IN_STOCK: Final = 1_000_000_000
 TAG: Final = re.compile(r"[A-Za-z0-9._/-]+")

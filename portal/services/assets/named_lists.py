@@ -114,7 +114,7 @@ def found_or_added(kind: NamedList, actor: Actor, name: str) -> int:
 
 
 def rename(kind: NamedList, actor: Actor, public_id: UUID, version: int | None, name: str) -> bool:
-    """Change a name; return False if unchanged. `version` None skips the version check."""
+    """Change a name. Return False if unchanged. `version` None skips the version check."""
     _refuse_unfit(kind, name)
     with writing() as current:
         require(current, actor, "assets.edit")

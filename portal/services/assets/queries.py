@@ -251,7 +251,7 @@ class Searched:
 
 
 def _trigrams(name: str) -> Table:
-    """Return the table, with a column that has the table's name because MATCH names that."""
+    """Return the table with a column named like the table, because MATCH needs that name."""
     columns = Column("rowid", Integer, key="id", primary_key=True), Column(name, Text, key="words")
     return Table(name, MetaData(), *columns)
 

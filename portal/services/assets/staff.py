@@ -108,14 +108,14 @@ def found_or_added(actor: Actor, values: StaffValues) -> int:
 
 
 def edit(actor: Actor, public_id: UUID, version: int, values: StaffValues) -> bool:
-    """Replace a person's values; return False if nothing changed."""
+    """Replace a person's values. Return False if nothing changed."""
     return edit_fields(actor, public_id, asdict(values), version)
 
 
 def edit_fields(
     actor: Actor, public_id: UUID, fields: Mapping[str, Any], version: int | None = None
 ) -> bool:
-    """Change some values of a person, keeping the others; return False if nothing changed.
+    """Change some values of a person, keeping the others. Return False if nothing changed.
 
     `version` is the version that the caller read, or None to skip the check.
     """

@@ -124,7 +124,7 @@ def answer(actor: Actor, public_id: UUID, said: FileAnswer) -> None:
             import_matches.forget(current, actor, columns)
             return
         # People named in this file are on the staff list by the next import.
-        words = {name: each for name, each in said.words.items() if name != HOLDER_COLUMN}
+        words = {ours: matched for ours, matched in said.words.items() if ours != HOLDER_COLUMN}
         kept = Remembered(said.matches, words, params["readings"])
         import_matches.keep(current, actor, columns, kept)
 
@@ -133,9 +133,9 @@ def answer(actor: Actor, public_id: UUID, said: FileAnswer) -> None:
 
 def correctable(check: Task) -> Sequence[TaskRow]:
     """Return the first rows with errors, as many as fit on a page."""
-    most = max(MOST_CELLS // max(len(check.params["matches"]), 1), 1)
+    limit = max(MOST_CELLS // max(len(check.params["matches"]), 1), 1)
     query = import_task.rows_of(check.id).where(TaskRow.outcome == Verdict.ERROR)
-    return session().scalars(query.limit(min(most, MOST_CORRECTED))).all()
+    return session().scalars(query.limit(min(limit, MOST_CORRECTED))).all()
 
 
 def correct(actor: Actor, public_id: UUID, said: Mapping[int, Mapping[str, str]]) -> None:

@@ -56,7 +56,7 @@ from portal.services.csv.import_readings import READ, Readings
 
 V = TypeVar("V")
 Cells = Mapping[str, str]
-MOST_NAMES: Final = 100  # names counted per list; rows of all others are counted together
+MOST_NAMES: Final = 100  # names counted per list, while rows of all others are counted together
 OTHERS: Final = ""
 SINGLE: Final = "single"  # rows with a quantity for a single item, which has none
 COUNTED: Final = "counted"  # rows with a quantity for stock that only its moves change
@@ -593,7 +593,7 @@ def person(
 
 
 def refuse_nameless(asset: Asset | None, cells: Cells) -> None:
-    """Refuse an unknown tag without a name, which is most often a typing mistake."""
+    """Refuse an unknown tag without a name, which is more often a mistyped tag than a new asset."""
     tag = cells.get("asset_tag")
     if tag and asset is None and not cells.get("name"):
         raise Refusal(f"No asset has the tag {tag[:40]}. To add one with it, enter its name")

@@ -79,8 +79,8 @@ def upload(
 ) -> UUID:
     """Store the rows, queue their check, and return its public id.
 
-    With `change_existing`, rows of existing assets change them; otherwise these rows are skipped.
-    With `asks`, the check is paused until `import_answers.answer` if the file has unknown words or
+    With `change_existing`, rows of existing assets change them. Otherwise they are skipped. With
+    `asks`, the check is paused until `import_answers.answer` if the file has unknown words or
     headings, or ambiguous dates or amounts.
     """
     is_asked = asks and import_sheet.needs_matching(sheet)
@@ -240,7 +240,7 @@ def _options(check: Task) -> ImportOptions:
 
 
 def _judge(current: Session, check: Task, row: TaskRow, notes: Notes) -> Notes:
-    """Store the row's verdict and plan; return the file's notes with those of the row added."""
+    """Store the row's verdict and plan. Return the file's notes with those of the row added."""
     if skipped := import_matches.skipped_word(check.params, row.data["cells"]):
         heading, word = skipped
         row.outcome, row.message = Verdict.PASSED, f"{heading}: rows with “{word[:40]}” are skipped"

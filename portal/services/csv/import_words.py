@@ -18,7 +18,7 @@ from portal.services.csv.export import HOLDER_COLUMN
 from portal.services.csv.import_matches import NAMED, NOTHING, WORDED, Matches, Params, Words
 
 MOST_WORDS: Final = 50  # per column, the most frequent ones
-MOST_NAMES: Final = 100  # choices; if there are more, only similar ones are offered
+MOST_NAMES: Final = 100  # choices, of which only similar ones are offered if there are more
 LONGEST_WORD: Final = 120
 FIXED: Final[Mapping[str, Mapping[str, str]]] = {
     **{

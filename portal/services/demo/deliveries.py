@@ -153,7 +153,7 @@ class Sender:
         self._clock = story.now - timedelta(days=LONGEST + 1)
 
     def connect(self, actor: Actor, receiver: Receiver) -> UUID:
-        """Add a webhook whose deliveries `receiver` answers from now on; return its public id."""
+        """Add a webhook whose deliveries `receiver` answers from now on. Return its public id."""
         base = CLOSED if url_problem(CLOSED) is None else NOWHERE
         values = WebhookValues(
             name=receiver.name,
@@ -203,7 +203,7 @@ class Sender:
         return min(filter(None, map(self._current.scalar, due)), default=None)
 
     def _send(self) -> bool:
-        """Claim, answer, and record a batch; return whether there was any delivery."""
+        """Claim, answer, and record a batch. Return whether there was any delivery."""
         connection = self._current.connection()
         with frozen(self._clock):
             results = [self._result(claimed) for claimed in claim(connection, PLACES)]

@@ -22,7 +22,7 @@ PERMISSION: Final = "sample_data.load"
 
 
 def start(actor: Actor) -> UUID:
-    """Queue the task; return its public id, or that of the one in progress. Raises `Refusal`."""
+    """Queue the task. Return its public id, or that of the one in progress. Raises `Refusal`."""
     with writing() as current:
         require(current, actor, PERMISSION)
         # If two requests arrive at once, the second finds the task that the first one started.

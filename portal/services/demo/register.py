@@ -1,4 +1,4 @@
-"""Build the demo register: import its assets from a file, and simulate actions on them since."""
+"""Build the demo register by importing assets from a file and simulating actions on them."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
@@ -70,7 +70,7 @@ class Story:
         return self._today + timedelta(days=days_ahead)
 
     def hour(self, days_ahead: int, hour: int) -> datetime:
-        """Return the full hour of a day, in UTC."""
+        """Return the hour of a day in the installation's time zone, converted to UTC."""
         at = datetime.combine(self.day(days_ahead), time(hour), settings().timezone)
         return at.astimezone(UTC)
 
@@ -186,7 +186,7 @@ def _items(story: Story) -> Iterator[str]:
 
 
 def _imported(story: Story, file_name: str, rows: Iterable[str]) -> list[tuple[int, str]]:
-    """Import a file; return the row ids and categories of its assets, in file order."""
+    """Import a file. Return the row ids and categories of its assets, in file order."""
     newest = story.current.scalar(select(Asset.id).order_by(Asset.id.desc()).limit(1)) or 0
     sheet = read_csv("\n".join([HEADINGS, *rows]).encode())
     check = import_task.upload(story.actor, sheet, file_name=file_name)

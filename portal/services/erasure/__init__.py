@@ -1,1 +1,1 @@
-"""Erase people: remove their names and addresses from the register, history, and audit trail."""
+"""Erase people's names and addresses from the register, its history, and the audit trail."""

@@ -1,6 +1,6 @@
-"""Erase a person: lock them out and rename them immediately, then remove them from the history.
+"""Erase a person by renaming and locking them out immediately, then clearing the history in a task.
 
-A task goes through the tables one by one, with a batch of rows in each transaction. It is
+The task goes through the tables one by one, with a batch of rows in each transaction. It is
 idempotent, and resumes where it was if killed. Append-only tables allow name changes until the last
 transaction marks the erasure as finished.
 
@@ -157,7 +157,7 @@ KIND: Final = Kind(name=NAME, permission=PERMISSION, step=step, can_stop=False)
 
 
 def _shut_out(current: Session, actor: Actor, kind: ErasedKind, public_id: UUID) -> Staff | User:
-    """Lock and deactivate the person, so that they can do nothing meanwhile. Raises `Refusal`."""
+    """Lock and deactivate the person, so that they can't act in the meantime. Raises `Refusal`."""
     if kind is ErasedKind.STAFF:
         return staff.deactivate_for_erasure(current, actor, public_id)
     user = accounts.close(current, actor, public_id)

@@ -91,7 +91,7 @@ class KnownPerson:
         found: list[tuple[str, re.Match[str]]] = []
 
         def note(text: str) -> str:
-            found.extend((self._text_of(each), each) for each in self._pattern.finditer(text))
+            found.extend((self._text_of(match), match) for match in self._pattern.finditer(text))
             return text
 
         self._changed(value, note)
@@ -139,7 +139,7 @@ class KnownPerson:
         return self._pattern.sub(self._replaced, text)
 
     def _is_sought(self, email: str | None) -> bool:
-        return (email or "").casefold() in {each.casefold() for each in self.sought}
+        return (email or "").casefold() in {text.casefold() for text in self.sought}
 
     def _hidden(self, change: Any) -> Any:
         if isinstance(change, dict):
@@ -217,4 +217,4 @@ def _each_once(texts: Iterable[str]) -> list[str]:
 
 def spellings(texts: Iterable[str]) -> list[str]:
     """Return the texts as written in plain text and in JSON."""
-    return list(dict.fromkeys(each for text in texts for each in (text, json.dumps(text)[1:-1])))
+    return list(dict.fromkeys(form for text in texts for form in (text, json.dumps(text)[1:-1])))

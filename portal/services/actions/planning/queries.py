@@ -66,7 +66,7 @@ class Plans:
 
 @dataclass(frozen=True, slots=True)
 class PlanFilter:
-    """Filter by asset, by requester or assignee, and by state; None matches any."""
+    """Filter by asset, by requester or assignee, and by state. None matches any."""
 
     asset_id: int | None = None
     staff_id: int | None = None
@@ -90,7 +90,7 @@ def find_page(
 def list_reservations(
     which: ReservationList, asset_id: int | None = None, cursor: str | None = None
 ) -> Page[Reservation]:
-    """Return a page with assets and people: open ones by start, all by newest request."""
+    """Return a page with assets and people, by start, or newest request first for `ALL`."""
     query = select(Reservation).options(
         joinedload(Reservation.asset), joinedload(Reservation.staff)
     )
@@ -105,7 +105,7 @@ def list_reservations(
 def list_maintenances(
     which: MaintenanceList, asset_id: int | None = None, cursor: str | None = None
 ) -> Page[Maintenance]:
-    """Return a page with assets and people: open work by due date, all by newest plan."""
+    """Return a page with assets and people, by due date, or newest plan first for `ALL`."""
     query = select(Maintenance).options(
         joinedload(Maintenance.asset),
         joinedload(Maintenance.assignee),

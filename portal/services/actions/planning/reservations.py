@@ -79,7 +79,7 @@ def approve(actor: Actor, public_id: UUID) -> int:
 
 
 def reject(actor: Actor, public_id: UUID, rejection_reason: str) -> int:
-    """Reject a pending or approved reservation (asset.reservation_rejected); return the asset's id.
+    """Reject a pending or approved reservation (asset.reservation_rejected). Return the asset's id.
 
     Raises `Refusal` without a reason.
     """
