@@ -1,4 +1,4 @@
-"""Read what receivers answered, for lists, and find answers that contain some words."""
+"""Read receivers' responses for lists, and find responses that contain some words."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -18,7 +18,10 @@ from portal.services.deliveries.statuses import Check
 
 
 def doubtful_among(public_ids: Sequence[UUID]) -> frozenset[UUID]:
-    """Return which of these, a page of a list at most, ended so. Reads only."""
+    """Return the deliveries whose last, successful response reports an error. Reads only.
+
+    Takes at most a page of a list.
+    """
     if not public_ids:
         return frozenset()
     last = and_(Attempt.delivery_id == Delivery.id, Attempt.number == Delivery.attempts)
@@ -30,7 +33,7 @@ def doubtful_among(public_ids: Sequence[UUID]) -> frozenset[UUID]:
         .where(
             Delivery.public_id.in_(public_ids),
             Attempt.outcome == AttemptOutcome.DELIVERED,
-            # So that the texts of the others stay in the database.
+            # Keeps the texts of the others in the database.
             or_(*(said.icontains(word) for word in WORDS)),
         )
     )
@@ -38,14 +41,16 @@ def doubtful_among(public_ids: Sequence[UUID]) -> frozenset[UUID]:
 
 
 def answers_of(row_ids: Sequence[int]) -> dict[int, str]:
-    """Return how the text begins that came back to the last attempt of these, where that failed. A
-    page of a list at most. Reads only."""
+    """Return the beginning of the response to each delivery's last attempt, if that failed.
+
+    Takes at most a page of a list. Reads only.
+    """
     if not row_ids:
         return {}
     last = and_(Attempt.delivery_id == Delivery.id, Attempt.number == Delivery.attempts)
-    said = func.substr(AttemptBody.response_text, 1, MOST_READ)
+    answer = func.substr(AttemptBody.response_text, 1, MOST_READ)
     rows = session().execute(
-        select(Delivery.id, said)
+        select(Delivery.id, answer)
         .join(Attempt, last)
         .join(AttemptBody, AttemptBody.attempt_id == Attempt.id)
         .where(Delivery.id.in_(row_ids), Attempt.outcome == AttemptOutcome.FAILED)
@@ -54,22 +59,25 @@ def answers_of(row_ids: Sequence[int]) -> dict[int, str]:
 
 
 class Said(NamedTuple):
-    """The line of an answer in which the words stand; `is_last`: of the last attempt."""
+    """The line of a response that contains the words. `is_last`: it is of the last attempt."""
 
     line: str
     is_last: bool
 
 
 def has_answer(words: str, among: Sequence[ColumnElement[bool]]) -> Check:
-    """Check whether an answer contains the words; `among`: to which attempts."""
+    """Return a check for deliveries with a response that contains the words.
+
+    `among`: conditions on its attempt.
+    """
 
     def check(row: Any) -> ColumnElement[bool]:
-        said = (
+        answer = (
             select(Attempt.id)
             .join(AttemptBody, AttemptBody.attempt_id == Attempt.id)
             .where(Attempt.delivery_id == row.id, *_contains(words), *among)
         )
-        return and_(row.attempts > 0, said.exists())
+        return and_(row.attempts > 0, answer.exists())
 
     return check
 
@@ -77,7 +85,10 @@ def has_answer(words: str, among: Sequence[ColumnElement[bool]]) -> Check:
 def answers_with(
     words: str, row_ids: Sequence[int], among: Sequence[ColumnElement[bool]]
 ) -> dict[int, Said]:
-    """Return the newest such answer to each of these, a page of a list at most. Reads only."""
+    """Return each delivery's newest response that contains the words.
+
+    Takes at most a page of a list. Reads only. `among`: conditions on its attempt.
+    """
     if not row_ids:
         return {}
     is_last = Attempt.number == Delivery.attempts
@@ -97,7 +108,10 @@ def _contains(words: str) -> list[ColumnElement[bool]]:
 
 @dataclass(frozen=True, slots=True)
 class EarlierReason:
-    """The usual reason of the planned attempts, and how many failed so, earlier Retries too."""
+    """The usual reason of failed automatic attempts.
+
+    `count`: the number of attempts that failed for it, including earlier Retries.
+    """
 
     reason: Reason
     code: int | None
@@ -105,12 +119,15 @@ class EarlierReason:
 
     @property
     def words(self) -> str:
-        """Say "Content not accepted (422)"."""
+        """Return text such as "Content not accepted (422)"."""
         return title(self.reason, self.code)
 
 
 def earlier_reasons(current: Session, row_ids: Sequence[int]) -> dict[int, EarlierReason]:
-    """Of those of these deliveries that a Retry hides it of. A page of a list at most."""
+    """Return the usual reason of each delivery whose last Retry failed for another reason.
+
+    Takes at most a page of a list.
+    """
     if not row_ids:
         return {}
     last = func.max(Attempt.number).label("last")
@@ -120,7 +137,7 @@ def earlier_reasons(current: Session, row_ids: Sequence[int]) -> dict[int, Earli
         .group_by(Attempt.delivery_id, Attempt.kind, Attempt.reason, Attempt.code)
         .order_by(last)
     )
-    newest: dict[int, str] = {}  # of those whose last attempt was a Retry that failed
+    newest: dict[int, str] = {}  # only if the last attempt was a Retry that failed
     usual: dict[int, EarlierReason] = {}
     alike: Counter[tuple[int, str]] = Counter()
     for row_id, kind, reason, code, count, _ in rows:
@@ -133,7 +150,7 @@ def earlier_reasons(current: Session, row_ids: Sequence[int]) -> dict[int, Earli
         before = usual.get(row_id)
         if kind == AttemptKind.SCHEDULED and reason and (not before or count >= before.count):
             usual[row_id] = EarlierReason(Reason(reason), code, count)
-    # The last Retry reads otherwise: whatever reads the same came before it.
+    # The last Retry has another text, so all attempts with this text came before it.
     return {
         row_id: replace(earlier, count=alike[row_id, earlier.words])
         for row_id, earlier in usual.items()

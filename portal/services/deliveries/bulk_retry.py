@@ -1,7 +1,7 @@
-"""Bulk retry: many deliveries once more, a few at a time, behind everything that is new.
+"""Retry many deliveries, a few at a time and behind all new ones.
 
-A task (`tasks`) that collects its rows, hands at most `MOST_UNDER_WAY` of them to the workers at
-priority bulk, and watches how they end. It sends nothing itself.
+A bulk retry is a task (`tasks`). It collects its rows, hands at most `MOST_UNDER_WAY` of them to
+the workers at priority bulk, and records their results. It sends nothing itself.
 """
 
 from collections import Counter, defaultdict
@@ -62,27 +62,27 @@ MOST_UNDER_WAY: Final = 200
 A_STEP: Final = 100
 MOST_FAILURES: Final = 10
 LOOK_AGAIN: Final = timedelta(seconds=0.5)
-# At a pace, deliveries due within this time are handed over: no task runs exactly on time.
+# At a pace, deliveries due within this time are handed over, because no task runs exactly on time.
 AHEAD: Final = timedelta(seconds=3)
-# Of a webhook, until the result of the first is known.
+# The limit for a webhook until its first result is known.
 FIRST: Final = 1
-# In the cursor after a person stopped it: it only waits for requests in progress.
+# Cursor key: a person stopped the task, which only waits for requests in progress.
 STOPPING: Final = "stopping"
-# In the cursor: the row id of who resumed it.
+# Cursor key: the row id of the person who resumed it.
 SENDER: Final = "sender"
-# In the cursor: when the next may be sent, at a pace.
+# Cursor key: the earliest time for the next delivery, at a pace.
 NEXT_AT: Final = "next_at"
-# In the cursor: the first few webhooks that get something, by their public ids.
+# Cursor key: public ids of the first few webhooks that get deliveries.
 WEBHOOKS: Final = "webhooks"
 MOST_WEBHOOKS: Final = 20
-# In the cursor: how many of the choice are not in it, by `Skip`.
+# Cursor key: counts of the selected deliveries left out, by `Skip`.
 LEFT_OUT: Final = "left_out"
 WAITING_AT: Final = skip_scan("batch_rows", "webhook_id", "task_id = :task AND outcome = :outcome")
 
 TAKEN_BACK: Final = "Taken back before it was sent"
 NOT_KEPT: Final = "No longer kept"
 CUT_OFF: Final = "Sending stopped unexpectedly several times"
-# Without a name, which is in the audit trail: an erasure looks for names there.
+# Contains no name, because an erasure looks for names in the audit trail.
 DISMISSED: Final = "Dismissed before it was sent"
 TAKEN_OUT: Final = "Removed before it was sent"
 TOO_LATE: Final = "This delivery is no longer in a bulk retry. Check its status."
@@ -90,7 +90,7 @@ NOTHING: Final = "There’s nothing to retry. These deliveries changed after you
 
 
 class Pace(StrEnum):
-    """The rate of a bulk retry, over all of its webhooks together."""
+    """The rate of a bulk retry across all of its webhooks."""
 
     FAST = "fast"
     SECOND = "second"
@@ -101,9 +101,9 @@ SPACING: Final = {Pace.SECOND: timedelta(seconds=1), Pace.TEN_SECONDS: timedelta
 
 
 def start(actor: Actor, choice: Selection, pace: Pace = Pace.FAST) -> UUID:
-    """Store the choice and have it worked at; return the batch's public id. Raises `Refusal`.
+    """Start a bulk retry of a selection and return its public id. Raises `Refusal`.
 
-    The first deliveries are collected here, so that none is started that has nothing to send.
+    Collects the first deliveries at once, so that none is started with nothing to send.
     """
     selection.refuse_unfit(choice)
     with writing() as current:
@@ -119,9 +119,9 @@ def start(actor: Actor, choice: Selection, pace: Pace = Pace.FAST) -> UUID:
 
 
 def stop(actor: Actor, public_id: UUID) -> None:
-    """End it: what is not being sent yet gets its earlier status back. Raises `Refusal`.
+    """Stop a bulk retry and give unsent deliveries their earlier status back. Raises `Refusal`.
 
-    What is being sent at this moment is waited for, so that the report says how it ended.
+    The task waits for requests in progress, so that the report includes their results.
     """
     with writing() as current:
         require(current, actor, PERMISSION)
@@ -136,10 +136,10 @@ def stop(actor: Actor, public_id: UUID) -> None:
 
 
 def go_on(actor: Actor, public_id: UUID) -> None:
-    """Resume it: give the webhooks that failed too often another chance. Raises `Refusal`."""
+    """Resume a bulk retry, also for webhooks that failed too often. Raises `Refusal`."""
     with writing() as current:
         require(current, actor, PERMISSION)
-        find(public_id)  # what is of another kind is not continued from here
+        find(public_id)  # tasks of another kind are not resumed from here
         task = tasks.locked(current, public_id)
         if task.state in tasks.ENDED or is_stopping(task):
             raise Refusal("This bulk retry has already ended. Start a new one for the rest.")
@@ -152,7 +152,7 @@ def go_on(actor: Actor, public_id: UUID) -> None:
 
 
 def take_out(actor: Actor, public_id: UUID) -> None:
-    """Leave this delivery out of the bulk retry in which it waits. Raises `Refusal`."""
+    """Remove this delivery from the bulk retry in which it waits. Raises `Refusal`."""
     with writing() as current:
         require(current, actor, PERMISSION)
         row_id = current.scalar(select(Delivery.id).where(Delivery.public_id == public_id))
@@ -165,18 +165,18 @@ def take_out(actor: Actor, public_id: UUID) -> None:
         mine = BatchRow.task_id == task.id, BatchRow.delivery_id == row_id
         left = update(BatchRow).where(*mine, BatchRow.outcome == RowOutcome.WAITING)
         gone = left.values(outcome=RowOutcome.SKIPPED, message=TAKEN_OUT)
-        # What is handed over is on its way; Stop takes that back.
+        # Rows already handed over are on their way. Stop takes those back.
         if not current.execute(gone.returning(BatchRow.delivery_id)).all():
             raise Refusal(TOO_LATE)
         task.count(RowOutcome.SKIPPED)
         if not left_by_webhook(current, task.id):
-            # It may be paused, with nothing left to resume.
+            # A paused task with nothing left to resume must wake up to end.
             _wake(current, task)
         _record(current, actor, task, "batch.delivery_taken_out", {"delivery": str(public_id)})
 
 
 def find(public_id: UUID) -> Task:
-    """Find the batch, for its page. Raises `NotFound`."""
+    """Find a bulk retry for its page. Raises `NotFound`."""
     task = tasks.find(public_id)
     if task.kind != NAME:
         raise NotFound("There’s no bulk retry at this URL.")
@@ -194,7 +194,7 @@ def _wake(current: Session, task: Task) -> None:
 
 
 def _audited(params: dict[str, Any]) -> dict[str, Any]:
-    """Describe a choice for the audit trail: how many were selected, or the filter in force."""
+    """Describe a selection for the audit trail, by its origin, its size, or its filter."""
     pace = {} if params["pace"] == Pace.FAST else {"pace": str(params["pace"])}
     if "rest" in params:
         return {"rest_of": params["rest"], **pace}
@@ -213,10 +213,10 @@ def _record(
 
 
 def step(current: Session, task: Task) -> Step:
-    """Collect, or watch and hand over: one short transaction."""
+    """Collect rows, or settle and hand over, in one short transaction."""
     try:
         require(current, tasks.actor_of(task), PERMISSION)
-    except NotAllowed:  # whoever started it may no longer do so
+    except NotAllowed:  # the person who started it lost the permission
         if not is_stopping(task):
             take_back_all(current, task)
             task.stopped_by = "The portal"
@@ -256,7 +256,7 @@ def _collect(current: Session, task: Task) -> None:
     rows, cursor = selection.page(choice, task.cursor.get("after"))
     skips = {row.id: selection.why_skipped(row, choice.again) for row in rows}
     mine = [row_id for row_id, skip in skips.items() if skip is None]
-    # What another one has taken is left to it: nothing is sent twice because two people press.
+    # Leave rows that another bulk retry has taken, so that two people do not send one twice.
     taken = retry.taken(current, mine)
     if ids := [row_id for row_id in mine if row_id not in taken]:
         blank = literal(str(RowOutcome.WAITING)), literal(0), literal("")
@@ -277,7 +277,7 @@ def _collect(current: Session, task: Task) -> None:
 
 
 class Left(NamedTuple):
-    """The rest that a batch has to do for one webhook: whether rows wait, how many are sent."""
+    """A webhook's unfinished rows. `waits`: some still wait. `sent`: the number handed over."""
 
     webhook_id: int
     waits: bool
@@ -285,18 +285,18 @@ class Left(NamedTuple):
 
 
 def left_by_webhook(current: Session, task_id: int) -> list[Left]:
-    """Find the webhooks with rows that have not ended, by their ids.
+    """Return the webhooks with unfinished rows, ordered by id.
 
-    Does not count what waits: that is most of a long batch, and this is asked at every step.
+    Does not count waiting rows. Most rows of a long bulk retry wait, and this runs at every step.
     """
-    given = {"task": task_id, "outcome": RowOutcome.WAITING}
-    waiting = set(current.execute(WAITING_AT, given).scalars())
+    params = {"task": task_id, "outcome": RowOutcome.WAITING}
+    waiting = set(current.execute(WAITING_AT, params).scalars())
     sent = counted(current, task_id, BatchRow.outcome == RowOutcome.SENT)
     return [Left(id_, id_ in waiting, sent.get(id_, 0)) for id_ in sorted(waiting | sent.keys())]
 
 
 def counted(current: Session, task_id: int, *conditions: ColumnElement[bool]) -> dict[int, int]:
-    """Count the rows of a batch for which all of this is so, by webhook."""
+    """Count the rows that meet all conditions, by webhook."""
     mine = BatchRow.task_id == task_id
     counts = select(BatchRow.webhook_id, func.count()).where(mine, *conditions)
     rows = current.execute(counts.group_by(BatchRow.webhook_id))
@@ -304,19 +304,18 @@ def counted(current: Session, task_id: int, *conditions: ColumnElement[bool]) ->
 
 
 def halted(task: Task) -> set[int]:
-    """Find the webhooks at which so many in a row failed that a person has to continue."""
+    """Return the webhooks with so many failures in a row that a person has to resume them."""
     many = _failures(task).items()
     return {int(webhook_id) for webhook_id, count in many if count >= MOST_FAILURES}
 
 
 def _failures(task: Task) -> dict[str, int]:
-    """Return how many failed in a row, by webhook; of one without a result there is none."""
+    """Return the failures in a row by webhook. Webhooks without a result are missing."""
     failures: dict[str, int] = task.cursor.get("failures", {})
     return failures
 
 
 def pace_of(task: Task) -> Pace:
-    """Return how often one is sent."""
     return Pace(task.params.get("pace", Pace.FAST))
 
 
@@ -325,13 +324,13 @@ def _spacing(task: Task) -> timedelta:
 
 
 def _next_at(task: Task) -> datetime:
-    """Return when the next may be sent at the task's pace."""
+    """Return the earliest time for the next delivery at the task's pace."""
     at = task.cursor.get(NEXT_AT)
     return datetime.fromisoformat(at) if at else datetime.min.replace(tzinfo=UTC)
 
 
 def hand_over(current: Session, task: Task) -> int:
-    """Make the next rows due; return how many were handed over or taken back or skipped."""
+    """Make the next rows due, and return the number handed over, taken back, or skipped."""
     left = left_by_webhook(current, task.id)
     webhooks = _lock_webhooks(current, [part.webhook_id for part in left])
     stopped, moved = halted(task), 0
@@ -354,10 +353,10 @@ def hand_over(current: Session, task: Task) -> int:
 
 
 def _limit(task: Task, webhook: AnyRow, share: int) -> int:
-    """Return how many of a webhook's rows may be with the workers.
+    """Return the number of a webhook's rows that the workers can have at once.
 
     The first goes alone, then a few until one arrives, so that a broken receiver gets no more than
-    it takes to notice; one, the probe, while the webhook is throttled.
+    needed to notice it. While the webhook is throttled, only one goes, as the probe.
     """
     in_row = _failures(task).get(str(webhook.id))
     share = min(share, FIRST if in_row is None else MOST_FAILURES - in_row if in_row else share)
@@ -453,7 +452,7 @@ def _make_due(current: Session, task: Task, ids: Sequence[int], now: datetime) -
 
 
 def take_back_all(current: Session, task: Task) -> None:
-    """Stop: what nobody is sending yet gets its earlier status back, and is not sent."""
+    """Give deliveries that nobody is sending their earlier status back, and mark all as unsent."""
     settle(current, task)
     left = left_by_webhook(current, task.id)
     _lock_webhooks(current, [part.webhook_id for part in left])
@@ -464,7 +463,7 @@ def take_back_all(current: Session, task: Task) -> None:
 
 
 def _take_back(current: Session, task: Task, webhook_id: int, most: int) -> int:
-    """Take back what is handed over and not being sent, the last first; return how many."""
+    """Take back handed-over rows that are not being sent, newest first. Return their number."""
     now = database_time(current)
     statement = (
         select(Delivery.id)
@@ -501,7 +500,10 @@ def _take_back(current: Session, task: Task, webhook_id: int, most: int) -> int:
 
 
 def _lock_webhooks(current: Session, ids: Sequence[int]) -> dict[int, AnyRow]:
-    """Lock them. What ran out becomes an attempt first: nobody may record its end any more."""
+    """Lock the webhooks and return them by id.
+
+    An expired lease becomes an attempt first, because its holder can no longer record the result.
+    """
     columns = Webhook.id, Webhook.name, Webhook.state, Webhook.deleted_at, Webhook.throttled
     statement = select(*columns).where(Webhook.id.in_(ids)).order_by(Webhook.id)
     rows = current.execute(statement.with_for_update(key_share=True)).all()
@@ -510,14 +512,14 @@ def _lock_webhooks(current: Session, ids: Sequence[int]) -> dict[int, AnyRow]:
 
 
 def set_rows(current: Session, task: Task, ids: Iterable[int], **values: Any) -> None:
-    """Change rows of a batch by their deliveries' ids."""
+    """Update rows by their delivery ids."""
     mine = [BatchRow.task_id == task.id, BatchRow.delivery_id.in_(list(ids))]
     statement = update(BatchRow).where(*mine).values(**values)
     current.execute(statement.execution_options(synchronize_session=False))
 
 
 def settle(current: Session, task: Task) -> int:
-    """Note how rows ended since the last look; return how many did."""
+    """Record the outcomes of rows that ended since the last call. Return their number."""
     statement = (
         select(
             BatchRow.delivery_id,
@@ -552,9 +554,9 @@ def settle(current: Session, task: Task) -> int:
 
 
 def _ends(current: Session, rows: Sequence[AnyRow]) -> dict[int, AnyRow]:
-    """Find the first manual attempt since each row was handed over that came to an end of its own.
+    """Find each row's first manual attempt that finished since the row was handed over.
 
-    Where there is none, the last that was cut off.
+    If none finished, the row gets an interrupted one.
     """
     before = {row.delivery_id: row.attempts for row in rows}
     if not before:
@@ -575,7 +577,7 @@ def _at(end: AnyRow | None) -> float:
 
 
 def _outcome(row: AnyRow, end: AnyRow | None) -> tuple[RowOutcome, str] | None:
-    """Return how a row ended, and why; None while it is under way."""
+    """Return a row's outcome and message, or None while it is in progress."""
     if end is not None and end.outcome != AttemptOutcome.INTERRUPTED:
         return RowOutcome(end.outcome), ""
     if row.priority == Priority.BULK and row.prior_status is not None:
@@ -591,22 +593,22 @@ def _outcome(row: AnyRow, end: AnyRow | None) -> tuple[RowOutcome, str] | None:
 KIND: Final = Kind(name=NAME, permission=PERMISSION, step=step, ended=take_back_all)
 
 MOST_LISTED: Final = 50
-MOST_LATER: Final = 1000  # bulk retries that are looked through for one that took up the rest
+MOST_LATER: Final = 1000  # bulk retries searched for one that took up the rest
 
 
 def find_page(cursor: str | None = None) -> Page[Task]:
-    """Read all of them beside the cursor, the newest first."""
+    """Return the page of bulk retries next to the cursor, newest first."""
     return newest_first(_all(), Task.id, cursor)
 
 
 def under_way() -> Sequence[Task]:
-    """Read those that run, wait, or are paused, the newest `MOST_LISTED` first."""
+    """Return the newest `MOST_LISTED` bulk retries that run, wait, or are paused, newest first."""
     statement = _all().where(Task.state.in_(UNDER_WAY)).order_by(Task.id.desc())
     return session().scalars(statement.limit(MOST_LISTED)).all()
 
 
 def named(ids: Sequence[int]) -> Sequence[Task]:
-    """Read these, by their row ids."""
+    """Return the bulk retries with these row ids."""
     return session().scalars(_all().where(Task.id.in_(ids)).order_by(Task.id)).all()
 
 
@@ -622,7 +624,7 @@ class Retrier(NamedTuple):
 
 
 def sender(task: Task) -> Retrier:
-    """Return who sends this one. Reads a name where that is not who started it."""
+    """Return the person who sends. Reads a name only if another person resumed the bulk retry."""
     by = task.cursor.get(SENDER)
     if by is None or by == task.actor_id:
         return Retrier(task.actor_id, task.actor_name)
@@ -631,5 +633,5 @@ def sender(task: Task) -> Retrier:
 
 
 def is_paused(task: Task, webhook: int) -> bool:
-    """Return whether nothing is sent to this webhook (by its row id) until a person resumes it."""
+    """Return whether this webhook (row id) gets nothing until a person resumes the bulk retry."""
     return task.state == TaskState.PAUSED or webhook in halted(task)

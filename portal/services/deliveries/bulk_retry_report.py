@@ -1,4 +1,4 @@
-"""Report on a bulk retry: what it waits for, what is left, and the end of each row."""
+"""Report a bulk retry's stalled webhooks, its unsent deliveries, and the outcome of each row."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -50,9 +50,9 @@ NOT_ARRIVED: Final = (RowOutcome.FAILED, RowOutcome.SKIPPED)
 
 
 class Rest(NamedTuple):
-    """The deliveries that a bulk retry has not sent, as they are by now (`capped`).
+    """Counts of the deliveries that a bulk retry has not sent (`capped`).
 
-    `delivered` in another way; `left`: those that would be sent.
+    `delivered`: delivered in another way by now. `left`: can still be sent.
     """
 
     unsent: int = 0
@@ -61,7 +61,7 @@ class Rest(NamedTuple):
 
 
 def rest(task: Task) -> Rest:
-    """Count what one that is paused or has ended has not sent."""
+    """Count the unsent deliveries of a bulk retry that is paused or has ended."""
     if task.total <= task.done:
         return Rest()
     current = session()
@@ -108,10 +108,11 @@ def rest(task: Task) -> Rest:
 
 @dataclass(frozen=True, slots=True)
 class HaltedWebhook:
-    """A webhook at which the batch waits, with all that is left for it.
+    """A webhook that the bulk retry waits for, and the number of deliveries `left` for it.
 
-    `is_halted`: until a person resumes it. `until`: so long it is backing off, where that is
-    ahead; `has_asked`: for it said so; else after `failures` in a row.
+    `is_halted`: it waits until a person resumes the bulk retry. `until`: the end of its backoff, if
+    in the future. `has_asked`: the receiver asked for this backoff. Otherwise it follows `failures`
+    in a row.
     """
 
     webhook_id: UUID
@@ -124,7 +125,7 @@ class HaltedWebhook:
 
 
 def troubles(task: Task) -> list[HaltedWebhook]:
-    """Find where it waits now, and why."""
+    """Return the webhooks that the bulk retry waits for now, by name."""
     current, stopped = session(), halted(task)
     now = database_time(current)
     parts = left_by_webhook(current, task.id)
@@ -154,7 +155,10 @@ def troubles(task: Task) -> list[HaltedWebhook]:
 
 
 def not_arrived(task: Task) -> tuple[Sequence[AnyRow], int]:
-    """Read the first that did not arrive and have not since, and how many there are (`capped`)."""
+    """Return the first rows that failed or were skipped and have not arrived since.
+
+    Also returns the count of all such rows (`capped`).
+    """
     if not any(task.counts.get(outcome) for outcome in NOT_ARRIVED):
         return [], 0
     current, missing = session(), (BatchRow.outcome.in_(NOT_ARRIVED), not_(_has_arrived()))
@@ -167,7 +171,7 @@ def not_arrived(task: Task) -> tuple[Sequence[AnyRow], int]:
 
 
 def report_rows(task: Task) -> Iterator[AnyRow]:
-    """Read all deliveries of a batch, the oldest first, in chunks that are a transaction each."""
+    """Yield all rows of a bulk retry, oldest first, reading each chunk in its own transaction."""
     task_id, after = task.id, 0
     while True:
         statement = _report(task_id).where(BatchRow.delivery_id > after).limit(CHUNK)
@@ -180,10 +184,10 @@ def report_rows(task: Task) -> Iterator[AnyRow]:
 
 
 def _report(task_id: int) -> Select[*tuple[Any, ...]]:
-    """Select the deliveries of a batch; what is no longer kept has no more than its outcome.
+    """Select the rows of a bulk retry. If a delivery is no longer kept, only its outcome is left.
 
-    `has_arrived`: it failed or was skipped here, and has arrived by now, in another way.
-    `reason` and `code`: of the attempt made here; of the last one, where that is no longer kept.
+    `has_arrived`: it failed or was skipped here, and has since arrived in another way. `reason` and
+    `code`: of the attempt made here, or of the last one if that attempt is no longer kept.
     """
     is_here = Attempt.id.is_not(None)
     return (
@@ -214,7 +218,7 @@ def _report(task_id: int) -> Select[*tuple[Any, ...]]:
 
 
 def _number_here() -> ScalarSelect[int]:
-    """Return the number of the attempt by which a row ended, as `settle` takes it."""
+    """Select the number of the attempt that ended a row, by the same rule as `settle`."""
     mine = aliased(Attempt)
     ended = select(func.min(mine.number)).where(
         mine.delivery_id == BatchRow.delivery_id,
@@ -226,7 +230,10 @@ def _number_here() -> ScalarSelect[int]:
 
 
 def _has_arrived() -> ColumnElement[bool]:
-    """Sent again, one that had arrived before counts by what came of that alone."""
+    """Return the condition of a failed or skipped row that has arrived since.
+
+    For a failed resend, an arrival before this bulk retry does not count.
+    """
     other = aliased(Attempt)
     later = exists().where(
         other.delivery_id == BatchRow.delivery_id,
@@ -238,5 +245,5 @@ def _has_arrived() -> ColumnElement[bool]:
         Delivery.status == DeliveryStatus.DELIVERED,
         or_(BatchRow.outcome == RowOutcome.SKIPPED, later),
     )
-    # What is no longer kept has no status.
+    # The condition is NULL for deliveries that are no longer kept.
     return func.coalesce(is_there, false())

@@ -1,4 +1,4 @@
-"""Choose what is retried: ticked deliveries, or all that match, counted before it starts."""
+"""Select deliveries to retry, by hand or by a filter, and count them before the start."""
 
 import time
 from collections import Counter
@@ -32,7 +32,7 @@ NONE_SELECTED: Final = "Select at least 1 delivery."
 
 
 class Skip(StrEnum):
-    """Why a delivery is left out of a bulk retry."""
+    """Reasons to leave a delivery out of a bulk retry."""
 
     ARRIVED = "arrived"
     QUEUED = "queued"
@@ -47,10 +47,10 @@ class Skip(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Ticked deliveries, or with `wanted` all that match it and are no newer than `newest`.
+    """The `ticked` deliveries, or all that match `wanted` and are no newer than `newest`.
 
-    `rest_of`: what another bulk retry, which was stopped, did not send. `again`: also what has
-    arrived already.
+    `rest_of`: a stopped bulk retry, for the deliveries that it did not send. `again`: include those
+    that have already arrived.
     """
 
     ticked: tuple[UUID, ...] = ()
@@ -61,16 +61,15 @@ class Selection:
 
     @property
     def is_blank(self) -> bool:
-        """Return whether nothing was chosen."""
         return not self.ticked and self.wanted is None and self.rest_of is None
 
 
 @dataclass(slots=True)
 class Count:
-    """The numbers of a choice as it is now. `is_more`: counting ended before the log did.
+    """The current counts of a selection. `is_more`: counting stopped before the end of the log.
 
-    `in_order`: the names of the webhooks that get something out of turn. `taken`: how many are in
-    another bulk retry now, by its row id.
+    `in_order`: names of the webhooks that get deliveries out of order. `taken`: the number in each
+    other bulk retry now, by its row id.
     """
 
     total: int = 0
@@ -101,7 +100,7 @@ class Count:
 
 
 def refuse_unfit(choice: Selection) -> None:
-    """Raise `Refusal` where nothing was chosen, or more than can be by hand."""
+    """Raise `Refusal` if nothing was selected, or more than `MOST_TICKED` by hand."""
     if choice.is_blank:
         raise Refusal(NONE_SELECTED)
     if len(choice.ticked) > MOST_TICKED:
@@ -109,18 +108,18 @@ def refuse_unfit(choice: Selection) -> None:
 
 
 def newest_now() -> int:
-    """Return the id of the newest delivery: what comes later was not chosen."""
+    """Return the newest delivery's row id. Later deliveries are not part of a selection."""
     return session().execute(select(func.max(Delivery.id))).scalar_one() or 0
 
 
 def newest_or_now(text: str | None) -> int:
-    """Return the id up to which a form counted; `newest_now` for anything else."""
+    """Parse the row id up to which a form counted. Other text gives `newest_now`."""
     text = text or ""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else newest_now()
 
 
 def why_skipped(row: LogRow, again: bool) -> Skip | None:
-    """Return why this delivery is not retried; None when it is."""
+    """Return the reason to skip this delivery, or None to retry it."""
     if row.is_test:
         return Skip.TEST
     if row.is_being_sent:
@@ -135,7 +134,7 @@ def why_skipped(row: LogRow, again: bool) -> Skip | None:
 
 
 def count(choice: Selection) -> Count:
-    """Count per webhook, per reason, and what is skipped and why. Bounded in rows and in time."""
+    """Count a selection by webhook, reason, and cause of skipping. Bounded in rows and in time."""
     counted, until = Count(), time.monotonic() + COUNT_SECONDS
     read = 0
     for rows in pages(choice):
@@ -154,7 +153,7 @@ def count(choice: Selection) -> Count:
 
 
 def pages(choice: Selection) -> Iterator[Sequence[LogRow]]:
-    """Read all of a choice, in chunks."""
+    """Yield a selection in chunks."""
     rows, cursor = page(choice, None)
     yield rows
     while cursor is not None:
@@ -165,9 +164,9 @@ def pages(choice: Selection) -> Iterator[Sequence[LogRow]]:
 def page(
     choice: Selection, cursor: str | None, size: int = CHUNK
 ) -> tuple[Sequence[LogRow], str | None]:
-    """Read one chunk of a choice, the newest first, and the cursor behind it; None at the end.
+    """Return a chunk of a selection, newest first, and the next cursor (None at the end).
 
-    `size`: how many, of all that match a filter.
+    `size`: the size of the chunk, if the selection has a filter.
     """
     if choice.rest_of is not None:
         ids = _unsent(choice.rest_of, int(cursor) if cursor else None)
@@ -181,7 +180,7 @@ def page(
 
 
 def _unsent(batch: UUID, below: int | None) -> Sequence[int]:
-    """Find the row ids of deliveries that a stopped one did not send, the newest first."""
+    """Return row ids of deliveries that a stopped bulk retry did not send, newest first."""
     statement = (
         select(BatchRow.delivery_id)
         .join(Task, Task.id == BatchRow.task_id)
@@ -197,7 +196,7 @@ def _unsent(batch: UUID, below: int | None) -> Sequence[int]:
 
 
 def as_params(choice: Selection) -> dict[str, Any]:
-    """Write a choice as a task keeps it."""
+    """Convert a selection to the parameters of a task."""
     kept: dict[str, Any] = {"again": choice.again, "newest": choice.newest}
     if choice.rest_of is not None:
         return {**kept, "rest": str(choice.rest_of)}
@@ -209,7 +208,7 @@ def as_params(choice: Selection) -> dict[str, Any]:
 
 
 def from_params(params: Mapping[str, Any]) -> Selection:
-    """Read the choice that a task kept."""
+    """Read a selection from the parameters of a task."""
     again = params["again"]
     if "rest" in params:
         return Selection(rest_of=UUID(params["rest"]), again=again)
@@ -219,7 +218,7 @@ def from_params(params: Mapping[str, Any]) -> Selection:
 
 
 def filter_of(params: Mapping[str, Any]) -> LogFilter:
-    """Read the filter that a task kept."""
+    """Read a filter from the parameters of a task."""
     kept = params["filter"]
     return LogFilter(**{name: read(kept[name]) for name, (_, read) in KEPT.items() if name in kept})
 
@@ -232,7 +231,7 @@ def _read_times(times: Sequence[str | None]) -> FailedBetween:
     return FailedBetween(*(datetime.fromisoformat(at) if at else None for at in times))
 
 
-# How each part of a filter is written as JSON, and read again.
+# Functions that convert each part of a filter to JSON and back.
 KEPT: Final[Mapping[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]]] = {
     "status": (str, StatusFilter),
     "webhook": (str, UUID),

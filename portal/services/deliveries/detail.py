@@ -1,4 +1,4 @@
-"""One delivery with everything that is known about it, as plain values for its page."""
+"""Read one delivery with all its details, as plain values for its page."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -55,7 +55,7 @@ from portal.services.outbox.connectivity import OfflineSender, find_offline
 from portal.services.webhooks.backlog import Cause, of_one
 from portal.services.webhooks.rows import body_to_send, post_to_send, shown_url
 
-# A person's Retries are not limited; the page shows the newest, and the proof of delivery.
+# People's Retries are not limited. The page shows the newest, and the proof of delivery.
 MOST_ATTEMPTS: Final = 30
 
 Headers = Sequence[tuple[str, str]]
@@ -63,9 +63,9 @@ Headers = Sequence[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptDetail:
-    """One request and its answer. `phases`: milliseconds; header values are redacted already.
+    """One request and its response. `phases`: milliseconds. Header values are already redacted.
 
-    `body`: the bytes that were sent, in this `format`; None if none were sent or recorded.
+    `body`: the bytes sent, in this `format`, or None if none were sent or recorded.
     """
 
     number: int
@@ -93,12 +93,12 @@ class AttemptDetail:
 
     @property
     def ended_at(self) -> datetime:
-        """Return when it ended; when it began, as long as nobody has recorded an end."""
+        """Return the time it ended, or the time it began if no end is recorded."""
         return self.finished_at or self.started_at
 
     @property
     def failed_for(self) -> Reason:
-        """Return why it failed, if it did; interrupted where nobody has recorded why."""
+        """Return the reason of the failure, which is `INTERRUPTED` if none is recorded."""
         return Reason(self.reason or Reason.INTERRUPTED)
 
 
@@ -110,8 +110,10 @@ def attempts_of(
     lease: Lease | None,
     now: datetime,
 ) -> Sequence[AttemptDetail]:
-    """Read the newest and the first that was delivered, oldest first; `lease`: of the one under
-    way, if any."""
+    """Return the newest attempts and the first that was delivered, oldest first.
+
+    `lease`: of the attempt in progress, if any.
+    """
     of_it = Attempt.delivery_id == delivery.id
     arrived = select(func.min(Attempt.number)).where(
         of_it, Attempt.outcome == AttemptOutcome.DELIVERED
@@ -126,7 +128,7 @@ def attempts_of(
     ended = [_attempt(attempt, body, event, webhook) for attempt, body in reversed(rows)]
     if lease is None:
         return ended
-    # It stands for an attempt, which is interrupted if the lease ran out.
+    # The lease stands for an attempt, which is interrupted if the lease has expired.
     is_live = lease.until > now
     under_way = AttemptDetail(
         number=lease.number,
@@ -147,7 +149,7 @@ def _attempt(
         number=attempt.number,
         kind=attempt.kind,
         actor=attempt.actor,
-        # Stored before addresses were masked, or before an administrator said that it is a secret.
+        # Stored before URLs were masked, or before an administrator marked this one as secret.
         url=masked_address(attempt.url, is_secret=webhook.url_is_secret),
         is_delivered=attempt.outcome == AttemptOutcome.DELIVERED,
         is_interrupted=attempt.outcome == AttemptOutcome.INTERRUPTED,
@@ -186,16 +188,15 @@ def _pairs(headers: Sequence[Any]) -> Headers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryDetail:
-    """A delivery, its event and webhook as they are now, its newest attempts, oldest first.
+    """A delivery, its event and webhook as they are now, and its newest attempts, oldest first.
 
-    `body_now`: as an attempt would send it now; `post_now`: the same as a chat shows it.
-    `row_id`: its place in the order of the log.
-    `now` is the database's clock: by it `due_at` and leases are judged. `paused_until`: its webhook
-    is backing off until then, for `pause_causes`, if known; `is_probe`: this one goes then, the
-    others once it has arrived. `paced_until`: its chat takes it no sooner, for that takes one at a
-    time; `before`: how many go first (`capped`).
-    `ahead`: the older one that must go first, for its webhook wants them in order; `behind`: how
-    many wait for this one (`capped`). `stop`: a person has stopped all sending. `offline`: a
+    `body_now`: as an attempt would send it now. `post_now`: the same as a chat shows it. `row_id`:
+    its position in the log. `now`: the database's clock, by which `due_at` and leases are judged.
+    `paused_until`: the end of its webhook's backoff, caused by `pause_causes` if known. `is_probe`:
+    this one goes then, and the others once it has arrived. `paced_until`: its chat takes one at a
+    time, and takes this one no sooner. `before`: the number that go first (`capped`). `ahead`: the
+    older delivery that must go first, because its webhook wants them in order. `behind`: the number
+    that wait for this one (`capped`). `stop`: a person has stopped all sending. `offline`: a
     machine that cannot connect to its host, as no other can.
     """
 
@@ -249,24 +250,24 @@ class DeliveryDetail:
 
     @property
     def body(self) -> bytes:
-        """Return what the newest attempt sent, or `body_now` where that is not known."""
+        """Return the body of the newest attempt, or `body_now` if that is not known."""
         return self.bodies[0]
 
     @property
     def post(self) -> Post | None:
-        """Return `body` as a chat shows it; None where that is another than would be sent now."""
+        """Return `body` as a chat shows it, or None if it differs from `body_now`."""
         return self.post_now if self.body == self.body_now else None
 
     @property
     def bodies(self) -> Sequence[bytes]:
-        """Return `body`, and others that earlier attempts sent, the newest first."""
+        """Return `body` and the different ones of earlier attempts, newest first."""
         newest_first = [attempt.body for attempt in reversed(self.attempts)] or [None]
         newest_first[0] = newest_first[0] or self.body_now
         return [*dict.fromkeys(body for body in newest_first if body is not None)]
 
     @property
     def eligibility(self) -> RetryEligibility:
-        """Return what decides whether it may be retried."""
+        """Return the facts that decide whether it can be retried."""
         return RetryEligibility(
             status=self.status,
             is_being_sent=self.is_being_sent,
@@ -281,17 +282,17 @@ class DeliveryDetail:
 
     @property
     def waits_behind(self) -> bool:
-        """Return whether an older one must go first."""
+        """Return whether an older delivery must go first."""
         return self.ahead is not None
 
     @property
     def is_waiting(self) -> bool:
-        """Return whether it is to be sent, and no one is sending it."""
+        """Return whether it is still to be sent and nobody is sending it."""
         return self.status in OPEN and not self.is_being_sent
 
     @property
     def waits_for(self) -> WaitsFor | None:
-        """Return what keeps it beyond its own time, due or not."""
+        """Return the reason why it waits longer than until `due_at`, whether it is due or not."""
         if not self.is_waiting or self.comes_to_rest:
             return None
         is_paced = self.paced_until is not None and self.offline is None
@@ -301,12 +302,12 @@ class DeliveryDetail:
 
     @property
     def may_go_later(self) -> bool:
-        """Tell whether another one is tried at `next_try_at`, and this one after it."""
+        """Return whether another delivery goes at `next_try_at`, and this one after it."""
         return self.waits_for is WaitsFor.RECEIVER and not self.is_probe
 
     @property
     def comes_to_rest(self) -> bool:
-        """Tell whether its webhook is off or deleted, and it is still to be held or dismissed."""
+        """Return whether its webhook is off or deleted, and it is still to be held or dismissed."""
         is_off = self.is_webhook_off and not self.is_test
         return self.is_waiting and (is_off or self.is_webhook_deleted)
 
@@ -317,44 +318,43 @@ class DeliveryDetail:
 
     @property
     def waits_for_connection(self) -> bool:
-        """Return whether it is due, and goes once its host can be connected to."""
+        """Return whether it is due, and goes once its host can be reached."""
         is_due = self.due_at <= self.now and not (self.comes_to_rest or self.waits_for_start)
         is_kept = self.offline is not None and self.waits_for is None
         return is_kept and self.is_waiting and is_due
 
     @property
     def next_try_at(self) -> datetime:
-        """Return when it is due, the pause of its webhook is over, and its chat takes it."""
+        """Return the time when it is due, its webhook's backoff is over, and its chat takes it."""
         return max(filter(None, (self.due_at, self.paused_until, self.paced_until)))
 
     @property
     def has_asked(self) -> bool:
-        """Return whether its receiver asked us to wait until then."""
+        """Return whether its receiver asked us to wait until `next_try_at`."""
         return has_asked(self.next_try_at, self.now)
 
     @property
     def is_untried(self) -> bool:
-        """Return whether what comes next is its first attempt."""
+        """Return whether its next attempt is the first."""
         return not self.tries and self.last_attempt is None
 
     @property
     def ended_attempts(self) -> Sequence[AttemptDetail]:
-        """Its attempts that have ended."""
         return [attempt for attempt in self.attempts if not attempt.is_being_sent]
 
     @property
     def arrivals(self) -> Sequence[AttemptDetail]:
-        """Its attempts that were delivered, the first of all among them."""
+        """Return its successful attempts, including the first of all."""
         return [attempt for attempt in self.attempts if attempt.is_delivered]
 
     @property
     def last_attempt(self) -> AttemptDetail | None:
-        """The newest attempt that has ended."""
+        """Return the newest attempt that has ended."""
         return self.ended_attempts[-1] if self.ended_attempts else None
 
 
 def without_content(delivery: DeliveryDetail) -> DeliveryDetail:
-    """Return it without what was sent and what came back: for who may only see how it went."""
+    """Remove the content of requests and responses, for people who can only see the outcome."""
     attempts = [
         replace(
             attempt,
@@ -374,7 +374,7 @@ def without_content(delivery: DeliveryDetail) -> DeliveryDetail:
 def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDetail:
     """Read everything that the page of a delivery shows. Raises `NotFound`.
 
-    `draft`: one of this draft's, which stand on the page of its form alone.
+    `draft`: find a delivery of this draft, which appears only on the page of its form.
     """
     current = session()
     is_draft = Webhook.state == WebhookState.DRAFT
@@ -442,7 +442,7 @@ def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDeta
         paced_until=paced,
         before=before,
         ahead=_ahead(current, delivery, head),
-        # Only the oldest that is to be sent holds up others.
+        # Only the oldest open delivery holds up others.
         behind=count_behind(current, webhook.id) if head == delivery.id else 0,
         stop=find_stop(),
         offline=_offline(webhook),
@@ -454,11 +454,11 @@ def _offline(webhook: Webhook) -> OfflineSender | None:
     if webhook.kind == WebhookKind.INBOX:
         return None
     host = host_of(webhook.url)
-    return next((each for each in find_offline() if host in each.hosts), None)
+    return next((sender for sender in find_offline() if host in sender.hosts), None)
 
 
 def _ahead(current: Session, delivery: Delivery, head: int | None) -> UUID | None:
-    """Find the older one that goes first: of no test, and of no Retry, which go out of turn."""
+    """Return the older delivery that goes first. Tests and Retries go out of turn and have none."""
     is_usual = delivery.priority != Priority.TEST and delivery.prior_status is None
     if head is None or head >= delivery.id or not is_usual:
         return None
@@ -470,7 +470,7 @@ SENDERS: Final = (heartbeats.worker_of(DELIVERIES), heartbeats.DISPATCHER)
 
 
 class Delay(StrEnum):
-    """Nobody sends; its webhook is sent as many as it gets at once; or others go first."""
+    """The cause of a delay. Nobody sends, the webhook's places are taken, or others go first."""
 
     NO_WORKER = "no_worker"
     PLACES = "places"
@@ -478,7 +478,7 @@ class Delay(StrEnum):
 
 
 def find_delay(delivery: DeliveryDetail) -> Delay | None:
-    """Return what holds up a delivery that waits longer than `SLOW`; None for any other."""
+    """Return the unexplained delay of a delivery that is due for longer than `SLOW`, if any."""
     is_waiting = delivery.is_waiting and not delivery.comes_to_rest
     is_explained = delivery.stop or delivery.waits_for or delivery.waits_for_connection
     if not is_waiting or is_explained or delivery.now - delivery.due_at <= SLOW:
@@ -496,13 +496,13 @@ def _is_full(delivery: DeliveryDetail) -> bool:
     tests, others = leases.count_live(connection, webhook.id, delivery.now)
     if delivery.is_test:
         return tests > 0
-    most = most_at_once(
+    limit = most_at_once(
         settings().webhook_max_in_flight,
         throttled=webhook.throttled,
         in_order=webhook.in_order,
         format_=webhook.format,
     )
-    return others >= most
+    return others >= limit
 
 
 MOST_SHOWN: Final = 20
@@ -510,7 +510,7 @@ MOST_SHOWN: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Sibling:
-    """The same event on its way to another webhook; `result` of its last attempt, if any."""
+    """A delivery of the same event to another webhook. `result`: of its last attempt, if any."""
 
     public_id: UUID
     webhook_name: str
@@ -520,7 +520,7 @@ class Sibling:
 
 @dataclass(frozen=True, slots=True)
 class Siblings:
-    """At most `MOST_SHOWN`, what has arrived last; `more`: how many are left out."""
+    """At most `MOST_SHOWN`, delivered ones last. `more`: the number left out."""
 
     rows: tuple[Sibling, ...] = ()
     more: int = 0

@@ -1,7 +1,8 @@
-"""Dismiss deliveries, which is the one way not to send something, and restore them.
+"""Dismiss deliveries, the only way to keep them from being sent, and restore them.
 
-Each act has an id, by which all that it took is restored. What can be selected by hand is done at
-once; more is long work, in transactions so short that deliveries go on in the meantime.
+Each dismissal has an id, by which all of its deliveries can be restored. Up to `MOST_TICKED`
+deliveries are handled at once. More become a task of short transactions, so that sending goes on
+meanwhile.
 """
 
 from collections import Counter, defaultdict
@@ -41,15 +42,15 @@ from portal.services.webhooks.turn_on_off import HeldChoice, TurnedOn
 PERMISSION: Final = "deliveries.dismiss"
 LONGEST_REASON: Final = 200
 A_STEP: Final = 100
-A_SEARCH: Final = 10  # steps, for which deliveries are found at once
-# Longer than a step takes: whoever sends comes before those who are not to be sent to.
+A_SEARCH: Final = 10  # steps served by one search
+# Longer than a step takes, so that sending has priority.
 PAUSE: Final = 0.1
 STOPPED: Final = Step(TaskState.STOPPED)
 TOO_LONG: Final = f"Enter at most {LONGEST_REASON} characters"
 
 
 class Outcome(StrEnum):
-    """What became of a delivery. Of the last five nothing was changed."""
+    """Outcomes for a delivery. The last five dismiss or restore nothing."""
 
     DISMISSED = "dismissed"
     RESTORED = "restored"
@@ -62,10 +63,10 @@ class Outcome(StrEnum):
 
 @dataclass(slots=True)
 class Done:
-    """The result of an act. `task`: it is long work, and nothing is done yet.
+    """The result of a dismissal or restoration. `task`: set for long work, with nothing done yet.
 
-    `names`: of what was selected by hand and left, (event, asset's tag) by outcome. `statuses`: of
-    what was restored, how many have which.
+    `names`: the (event, asset tag) of unchanged deliveries by outcome, if selected by hand.
+    `statuses`: counts of the restored deliveries by status.
     """
 
     act: UUID | None = None
@@ -76,15 +77,16 @@ class Done:
 
     @property
     def changed(self) -> int:
-        """Count those that were dismissed or restored."""
+        """Return the number that were dismissed or restored."""
         return self.counts[Outcome.DISMISSED] + self.counts[Outcome.RESTORED]
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What an act would dismiss: `total`, how many in which of the `statuses`, and how many of
-    those that were selected would be `left`. `ids`: which ones, where they can be selected by hand,
-    and then also `webhooks`, the names by public id.
+    """A preview of a dismissal. `total`: the number to dismiss. `statuses`: the counts by status.
+
+    `left`: the number of selected deliveries that would not change. `ids`: set if few enough to
+    select by hand, as are `statuses` and `webhooks` (names by public id).
     """
 
     total: int
@@ -95,26 +97,29 @@ class Preview:
 
 
 def preview(choice: Selection) -> Preview:
-    """Return what is there to be dismissed now. Reads only."""
+    """Preview a dismissal made now. Reads only."""
     rows, more = selection.page(choice, None, MOST_TICKED)
     if more is not None:
         return Preview(log_pages.count_undelivered(choice.wanted or LogFilter(), choice.newest))
-    found = [row for row in rows if row.is_undelivered]
-    left = len(set(choice.ticked)) - len(found) if choice.ticked else 0
-    statuses = Counter(str(row.status) for row in found)
-    webhooks = {row.webhook_id: row.webhook_name for row in found}
-    return Preview(len(found), [row.public_id for row in found], statuses, left, webhooks)
+    undelivered = [row for row in rows if row.is_undelivered]
+    left = len(set(choice.ticked)) - len(undelivered) if choice.ticked else 0
+    statuses = Counter(str(row.status) for row in undelivered)
+    webhooks = {row.webhook_id: row.webhook_name for row in undelivered}
+    return Preview(
+        len(undelivered), [row.public_id for row in undelivered], statuses, left, webhooks
+    )
 
 
 def dismiss(actor: Actor, choice: Selection, reason: str = "") -> Done:
-    """Send these no more, whatever they were waiting for. Raises `Refusal`.
+    """Stop sending these deliveries. Raises `Refusal`.
 
-    An attempt under way finishes: what it delivers is delivered, and else it stays dismissed.
+    An attempt in progress finishes. If it succeeds, the delivery is delivered. Otherwise it stays
+    dismissed.
     """
     if len(reason) > LONGEST_REASON:
         raise Refusal(TOO_LONG, field="reason")
     selection.refuse_unfit(choice)
-    # Counted before the transaction, in which nobody else writes to SQLite.
+    # Counted before the transaction, which keeps others from writing to SQLite.
     total = preview(choice).total if choice.wanted else 0
     with writing() as current:
         require(current, actor, PERMISSION)
@@ -131,7 +136,8 @@ def dismiss(actor: Actor, choice: Selection, reason: str = "") -> Done:
 
 
 def restore(actor: Actor, public_ids: Sequence[UUID]) -> Done:
-    """Put these back to Failed if they have failed, else to where they were. Raises `Refusal`."""
+    """Restore these to Failed if they had failed, else to their earlier status. Raises
+    `Refusal`."""
     choice = Selection(ticked=tuple(public_ids))
     selection.refuse_unfit(choice)
     with writing() as current:
@@ -141,7 +147,7 @@ def restore(actor: Actor, public_ids: Sequence[UUID]) -> Done:
 
 
 def restore_act(actor: Actor, act: UUID) -> Done:
-    """Restore all that one act dismissed, and that is still dismissed. Raises `Refusal`."""
+    """Restore the deliveries of one dismissal that are still dismissed. Raises `Refusal`."""
     with writing() as current:
         require(current, actor, PERMISSION)
         total = count_of_act(act)
@@ -152,13 +158,13 @@ def restore_act(actor: Actor, act: UUID) -> Done:
 
 
 def count_of_act(act: UUID) -> int:
-    """Count the deliveries that an act dismissed, and that are still dismissed."""
+    """Count the deliveries of one dismissal that are still dismissed."""
     of_act = select(func.count()).where(Delivery.dismissal_id == act)
     return session().execute(of_act).scalar_one()
 
 
 def turn_on(actor: Actor, webhook: UUID, reason: str = "") -> tuple[TurnedOn, Done]:
-    """Turn a webhook on, and dismiss what is on hold for it. Raises `Refusal`."""
+    """Turn a webhook on and dismiss its deliveries on hold. Raises `Refusal`."""
     with writing():
         turned_on = turn_on_off.turn_on(actor, webhook, HeldChoice.KEEP)
         return turned_on, dismiss(actor, _on_hold(webhook, selection.newest_now()), reason)
@@ -167,7 +173,7 @@ def turn_on(actor: Actor, webhook: UUID, reason: str = "") -> tuple[TurnedOn, Do
 def decide(
     actor: Actor, webhook: UUID, choice: HeldDecision, reason: str = ""
 ) -> tuple[TurnedOn, Done]:
-    """Turn a webhook on, send what was chosen of what is on hold, and keep or dismiss the rest.
+    """Turn a webhook on, send the chosen deliveries on hold, and keep or dismiss the rest.
 
     Raises `Refusal`.
     """
@@ -179,8 +185,8 @@ def decide(
 
 
 def _on_hold(webhook: UUID, newest: int) -> Selection:
-    wanted = LogFilter(webhook=webhook, status=StatusFilter.ON_HOLD)
-    return Selection(wanted=wanted, newest=newest)
+    log_filter = LogFilter(webhook=webhook, status=StatusFilter.ON_HOLD)
+    return Selection(wanted=log_filter, newest=newest)
 
 
 def _of_act(act: UUID, after: int, most: int) -> Select[int]:
@@ -196,8 +202,8 @@ def _restore_at_once(
     done = _done(None, rows, outcomes, ticked)
     restored = [row_id for row_id, outcome in outcomes.items() if outcome is Outcome.RESTORED]
     statuses = select(Delivery.status).where(_among(current))
-    found = current.scalars(statuses, {"ids": as_json(restored)}) if restored else ()
-    done.statuses.update(map(DeliveryStatus, found))
+    stored = current.scalars(statuses, {"ids": as_json(restored)}) if restored else ()
+    done.statuses.update(map(DeliveryStatus, stored))
     return done
 
 
@@ -225,7 +231,7 @@ def _dismiss(current: Session, ids: Sequence[int], dismissal: Dismissal) -> dict
     outcomes, changed = dict.fromkeys(ids, Outcome.GONE), []
     for row in rows:
         outcomes[row.id] = _outcome(row)
-        # Somebody resends what has arrived: that is taken back, unless it is being sent now.
+        # Take back a requested resend of an arrived delivery, unless it is being sent now.
         is_resend = row.status != DeliveryStatus.DELIVERED and known.get(row.id, now) <= now
         if outcomes[row.id] is Outcome.DISMISSED or (
             outcomes[row.id] is Outcome.DELIVERED and is_resend
@@ -255,8 +261,8 @@ def _restore(current: Session, ids: Sequence[int]) -> dict[int, Outcome]:
         else:
             outcomes[row.id] = Outcome.RESTORED
             by_state[webhook.state != WebhookState.ACTIVE].append(row.id)
-    for is_off, some in by_state.items():
-        _write(current, some, at_rest.restored(is_off=is_off))
+    for is_off, row_ids in by_state.items():
+        _write(current, row_ids, at_rest.restored(is_off=is_off))
     if by_state[False]:
         notify(current)
     return outcomes
@@ -265,19 +271,20 @@ def _restore(current: Session, ids: Sequence[int]) -> dict[int, Outcome]:
 def _locked(
     current: Session, ids: Sequence[int]
 ) -> tuple[Sequence[AnyRow], dict[int, AnyRow], datetime]:
-    """Return the deliveries and, by their ids, the webhooks, which are locked before them.
+    """Lock the webhooks, then the deliveries. Return deliveries, webhooks by id, and database
+    time.
 
-    A lease that ran out becomes an attempt first: whoever had it may no longer record its end.
+    An expired lease becomes an attempt first, because its holder can no longer record the result.
     """
     owners = select(Delivery.webhook_id).where(_among(current)).distinct()
     hooks = select(Webhook.id, Webhook.state, Webhook.deleted_at).where(Webhook.id.in_(owners))
-    given, now = {"ids": as_json(ids)}, database_time(current)
+    params, now = {"ids": as_json(ids)}, database_time(current)
     locked = hooks.order_by(Webhook.id).with_for_update(key_share=True)
-    webhooks = {row.id: row for row in current.execute(locked, given)}
+    webhooks = {row.id: row for row in current.execute(locked, params)}
     leases.settle_ended(current, webhooks, now)
     columns = Delivery.id, Delivery.webhook_id, Delivery.status, Delivery.prior_status
-    wanted = select(*columns).where(_among(current)).order_by(Delivery.id).with_for_update()
-    return current.execute(wanted, given).all(), webhooks, now
+    query = select(*columns).where(_among(current)).order_by(Delivery.id).with_for_update()
+    return current.execute(query, params).all(), webhooks, now
 
 
 def _among(current: Session) -> ColumnElement[bool]:
@@ -298,7 +305,7 @@ def _record(
     outcomes: dict[int, Outcome],
     reason: str = "",
 ) -> None:
-    """Note one delivery by itself, and of several how many there were of each webhook."""
+    """Audit a single delivery by itself, and several as a count for each webhook."""
     changed = [row for row in rows if outcomes[row.id] in CHANGES]
     why = {"why": {"from": None, "to": reason}} if reason else {}
     if len(changed) == 1:
@@ -316,8 +323,10 @@ def _record(
 
 def _start(current: Session, actor: Actor, kind: Kind, total: int, params: dict[str, Any]) -> UUID:
     task = tasks.start(current, actor, kind.name, total=total, params=params)
-    told = {name: value for name, value in params.items() if name in ("filter", "reason") and value}
-    values = {"deliveries": total, **told}
+    details = {
+        name: value for name, value in params.items() if name in ("filter", "reason") and value
+    }
+    values = {"deliveries": total, **details}
     changes = {name: {"from": None, "to": value} for name, value in values.items()}
     target = (kind.name, task.public_id, "Deliveries")
     audit.record(current, actor, f"{kind.name}.started", target=target, changes=changes)
@@ -325,7 +334,8 @@ def _start(current: Session, actor: Actor, kind: Kind, total: int, params: dict[
 
 
 def _is_allowed(current: Session, task: Task) -> bool:
-    """Return whether who started it still may; else it ends where it is."""
+    """Return whether the task's author still has the permission. Mark the task as stopped if
+    not."""
     try:
         require(current, tasks.actor_of(task), PERMISSION)
     except NotAllowed:
@@ -340,12 +350,12 @@ def _dismiss_some(current: Session, task: Task) -> Step:
     choice, cursor = selection.from_params(task.params), task.cursor
     ids, after = cursor.get("ids", ()), cursor.get("after", choice.newest + 1)
     if not ids:
-        # For several steps at once: it takes as long as a step.
-        wanted = choice.wanted or LogFilter()
-        ids, after = log_pages.find_undelivered(wanted, after, A_SEARCH * A_STEP)
-    some, left = ids[:A_STEP], ids[A_STEP:]
+        # A search takes as long as a step, so it finds deliveries for several steps.
+        log_filter = choice.wanted or LogFilter()
+        ids, after = log_pages.find_undelivered(log_filter, after, A_SEARCH * A_STEP)
+    batch, left = ids[:A_STEP], ids[A_STEP:]
     by = Dismissal(task.actor_name, task.params["reason"], UUID(task.params["act"]))
-    outcomes = _dismiss(current, some, by)
+    outcomes = _dismiss(current, batch, by)
     is_over = not left and after is None
     return _go_on(task, outcomes, None if is_over else {"ids": left, "after": after})
 

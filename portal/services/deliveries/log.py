@@ -1,4 +1,4 @@
-"""The log: pages of deliveries, newest first, and the few numbers beside them."""
+"""Read pages of the delivery log, newest first, and the counts shown beside them."""
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
@@ -73,15 +73,15 @@ RETRYABLE: Final = (DeliveryStatus.RETRYING, DeliveryStatus.FAILED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogRow:
-    """One line of the log. `reason`, `code`, `took_ms`: of the last attempt, but of one that was
-    delivered, of the attempt that did it; `resent`: how a later one failed (reason, code).
+    """One line of the log.
 
-    `sent`: how many of the attempts may have reached the receiver. `most`: how many its webhook is
-    sent at once. `next_try_at`: while it is open and waits for no older one.
-    `is_manual`: a person's Retry of it is open.
-    `finished_at`: when it arrived, failed for good, or was dismissed; None while it is tried.
-    `failure`: of a filter by time of failure, the last attempt that failed in it. `said`: of a
-    filter by answer, the newest that fits.
+    `reason`, `code`, `took_ms`: of the last attempt or, if delivered, of the successful one.
+    `resent`: the (reason, code) of a later attempt that failed. `sent`: the number of attempts that
+    may have reached the receiver. `most`: the number of deliveries that its webhook is sent at
+    once. `next_try_at`: set while it is open and waits for no older delivery. `is_manual`: a
+    person's Retry of it is open. `finished_at`: the time it arrived, failed for good, or was
+    dismissed. None while it is tried. `failure`: the last attempt that failed in the time range of
+    the filter. `said`: the newest response that matches the filter.
     """
 
     id: int
@@ -129,12 +129,11 @@ class LogRow:
 
     @property
     def is_restorable(self) -> bool:
-        """Return whether it can be put back."""
         return self.status is DeliveryStatus.DISMISSED and not self.is_webhook_deleted
 
     @property
     def eligibility(self) -> RetryEligibility:
-        """Return what decides whether it may be retried, but for a stop of all sending."""
+        """Return the facts that decide whether it can be retried, except a stop of all sending."""
         return RetryEligibility(
             status=self.status,
             is_being_sent=self.is_being_sent,
@@ -150,7 +149,7 @@ class LogRow:
 def rows_of(
     current: Session, lines: Sequence[Row[*tuple[Any, ...]]], now: datetime
 ) -> list[LogRow]:
-    """Make rows of what `page_statement` found. `now`: the database's clock."""
+    """Build rows from the results of `page_statement`. `now`: the database's clock."""
     sent = _sent(current, [line.id for line in lines if _may_have_failed(line)])
     ahead = heads(current, (line.webhook_id for line in lines if _waits_its_turn(line)))
     rows = [_row(line, now, sent, ahead) for line in lines]
@@ -177,8 +176,8 @@ def rows_of(
 def _kept_though_due(
     current: Session, due: Sequence[tuple[LogRow, Row[*tuple[Any, ...]]]], now: datetime
 ) -> dict[int, WaitsFor]:
-    """Return what keeps each of these that are due, by their row ids."""
-    found: dict[int, WaitsFor] = {}
+    """Return the reasons why these due deliveries still wait, by row id."""
+    reasons: dict[int, WaitsFor] = {}
     under_way = leases.count_of(current, {line.webhook_id for _, line in due}, now)
     for row, line in due:
         # A test has a place of its own.
@@ -187,19 +186,19 @@ def _kept_though_due(
             and not row.is_test
             and under_way.get(line.webhook_id, 0) >= row.most
         ):
-            found[row.id] = WaitsFor.PLACES
-    away = {host for each in find_offline() for host in each.hosts}
-    if away:
-        wanted = select(Webhook.id, Webhook.url).where(
+            reasons[row.id] = WaitsFor.PLACES
+    offline_hosts = {host for sender in find_offline() for host in sender.hosts}
+    if offline_hosts:
+        query = select(Webhook.id, Webhook.url).where(
             Webhook.id.in_({line.webhook_id for _, line in due}), Webhook.kind == WebhookKind.HTTP
         )
-        cut_off = {row.id for row in current.execute(wanted) if host_of(row.url) in away}
-        found |= {row.id: WaitsFor.CONNECTION for row, line in due if line.webhook_id in cut_off}
-    return found
+        cut_off = {row.id for row in current.execute(query) if host_of(row.url) in offline_hosts}
+        reasons |= {row.id: WaitsFor.CONNECTION for row, line in due if line.webhook_id in cut_off}
+    return reasons
 
 
 def _arrivals(current: Session, ids: Collection[int]) -> dict[int, tuple[int | None, int | None]]:
-    """Return (code, milliseconds) of the last attempt that delivered each of these."""
+    """Return (code, milliseconds) of each delivery's last successful attempt."""
     delivered = (
         select(Attempt.delivery_id, Attempt.code, Attempt.phases)
         .where(Attempt.delivery_id.in_(ids), Attempt.outcome == AttemptOutcome.DELIVERED)
@@ -216,14 +215,14 @@ def _milliseconds(phases: dict[str, Any] | None) -> int | None:
 
 
 def _as_arrived(row: LogRow, arrival: tuple[int | None, int | None]) -> LogRow:
-    """Return the line of one that was delivered and sent again since without success."""
+    """Return the row of a delivery that arrived and whose later resend failed."""
     code, took_ms = arrival
     resent = (row.reason or "", row.code)
     return replace(row, reason=None, code=code, took_ms=took_ms, resent=resent)
 
 
 def _sent(current: Session, ids: Sequence[int]) -> dict[int, int]:
-    """Count the attempts of each that may have reached the receiver."""
+    """Count each delivery's attempts that may have reached the receiver."""
     if not ids:
         return {}
     left = or_(Attempt.reason.is_(None), Attempt.reason.not_in(map(str, NEVER_LEFT)))
@@ -236,13 +235,13 @@ def _sent(current: Session, ids: Sequence[int]) -> dict[int, int]:
 
 
 def _may_have_failed(row: Row[*tuple[Any, ...]]) -> bool:
-    """Tell whether an attempt may not have left. Most of a log arrived at once."""
+    """Return whether an attempt may not have left. Most deliveries arrive on the first attempt."""
     has_arrived_at_once = row.attempts == 1 and row.status == DeliveryStatus.DELIVERED
     return row.attempts > 0 and not has_arrived_at_once
 
 
 def _waits_its_turn(row: Row[*tuple[Any, ...]]) -> bool:
-    """Return whether it may have to wait for an older one."""
+    """Return whether it may have to wait for an older delivery."""
     is_usual = row.priority != Priority.TEST and row.prior_status is None
     return row.status in OPEN and row.in_order and is_usual
 
@@ -309,7 +308,7 @@ EXPORT_CHUNK: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class LogPage:
-    """A page. `further`: a cursor, when the search for older ones ended before the log did."""
+    """A page. `further`: the cursor to continue from if a search stopped before the log's end."""
 
     page: Page[LogRow]
     further: str | None = None
@@ -322,27 +321,28 @@ def find_page(
     *,
     oldest_first: bool = False,
 ) -> LogPage:
-    """Return the deliveries that match, newest first, beside the cursor. Reads only.
+    """Return the page of matching deliveries next to the cursor, newest first. Reads only.
 
-    `oldest_first`: the other way round; `newer` of a page then leads to its beginning as well.
+    `oldest_first`: reverse the order. The page's `newer` still leads toward the beginning of the
+    list.
     """
     current = session()
     place = Cursor.decode(cursor)
     now = database_time(current)
     is_back = place is not None and place.newer
-    is_up = is_back is not oldest_first  # along rising ids
+    is_up = is_back is not oldest_first  # by ascending ids
     scan = scan_for(current, log_filter, replace(place, newer=is_up) if place else None, now)
     if scan is None:
         return LogPage(Page([]))
     lines = current.execute(page_statement(scan, newer=is_up, limit=size + 1)).all()
     last = None
     if scan.has_window and (scan.branches or len(lines) <= size):
-        if len(lines) > size:  # No window matters that ends beyond the page.
+        if len(lines) > size:  # A window that ends beyond the page does not matter.
             ids = [row.id for row in lines]
             scan = replace(scan, high=max(ids)) if is_up else replace(scan, low=min(ids))
         last = end_of_window(current, scan, newer=is_up)
     if last is not None:
-        # Another branch may have come further: not past what this one left unread.
+        # Another branch may have read further. Drop its rows beyond the unread part of this one.
         lines = [row for row in lines if (row.id <= last if is_up else row.id >= last)]
         last = None if len(lines) > size else last
     if is_back and not lines and last is None:
@@ -360,8 +360,10 @@ def find_page(
 def find_next(
     log_filter: LogFilter, cursor: str | None = None, size: int = PAGE_SIZE
 ) -> Page[LogRow]:
-    """Return the open deliveries that match, the one that is attempted next first, and last those
-    for which no attempt is planned. Reads only."""
+    """Return matching open deliveries by the time of their next attempt. Reads only.
+
+    Deliveries without a planned attempt come last.
+    """
     current = session()
     place = Cursor.decode(cursor, (str, int))
     is_back = place is not None and place.newer
@@ -374,8 +376,8 @@ def find_next(
     times = {line.id: line.at for line in current.execute(statement)}
     if is_back and not times:
         return find_next(log_filter, None, size)
-    found = _as_asked_for(current, of_ids(list(times)), log_filter)
-    by_id = {row.id: row for row in found}
+    unordered = _as_asked_for(current, of_ids(list(times)), log_filter)
+    by_id = {row.id: row for row in unordered}
     rows = [by_id[row_id] for row_id in times if row_id in by_id]
     return page_of(rows, place, lambda row: (times[row.id].isoformat(), row.id), size)
 
@@ -391,19 +393,19 @@ def _time_and_id(place: Cursor) -> tuple[datetime, int]:
 def _as_asked_for(
     current: Session, rows: Sequence[LogRow], log_filter: LogFilter
 ) -> Sequence[LogRow]:
-    """Return the rows with the failure, and the answer, that the filter asks for."""
+    """Add the failures and responses that the filter asks for."""
     ids = [row.id for row in rows]
     if log_filter.failed:
         failures = last_failures(current, log_filter.failed, ids)
         rows = [replace(row, failure=failures.get(row.id)) for row in rows]
     if log_filter.answer:
-        said = answers_with(log_filter.answer, ids, failed_between(log_filter.failed))
-        rows = [replace(row, said=said.get(row.id)) for row in rows]
+        answers = answers_with(log_filter.answer, ids, failed_between(log_filter.failed))
+        rows = [replace(row, said=answers.get(row.id)) for row in rows]
     return rows
 
 
 def _blank(place: Cursor | None, step: int) -> Page[LogRow]:
-    """Nothing here, and the way back to where the reader came from; `step`: the way of reading."""
+    """Return an empty page with a cursor back to the previous page. `step`: reading direction."""
     if place is None:
         return Page([])
     beside = Cursor((int(place.key[0]) + step,), newer=not place.newer).encode()
@@ -411,7 +413,7 @@ def _blank(place: Cursor | None, step: int) -> Page[LogRow]:
 
 
 def of_ids(ids: Sequence[int]) -> Sequence[LogRow]:
-    """Return these deliveries by their row ids, the newest first; a few hundred at most."""
+    """Return the deliveries with these row ids, newest first. Meant for a few hundred at most."""
     if not ids:
         return []
     current = session()
@@ -424,7 +426,7 @@ def of_ids(ids: Sequence[int]) -> Sequence[LogRow]:
 
 
 def named(public_ids: Collection[UUID]) -> Iterator[LogRow]:
-    """Yield these deliveries, the newest first, at most `MOST_NAMED`."""
+    """Yield at most `MOST_NAMED` of these deliveries, newest first."""
     chosen = list(dict.fromkeys(public_ids))[:MOST_NAMED]
     yield from of_ids(
         session().scalars(select(Delivery.id).where(Delivery.public_id.in_(chosen))).all()
@@ -436,9 +438,12 @@ MOST_NAMED: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Matches:
-    """Count the deliveries that match a filter by their status, all and those that can be retried
-    (of a filter for delivered ones: resent), and how many need attention. `is_more`: there are more
-    than were counted. More than `COUNT_LIMIT` are not told apart but by examples."""
+    """Counts of the deliveries that match a filter.
+
+    `retryables`: those that can be retried, or resent if the filter is for delivered ones.
+    `attention`: the number that need attention. `is_more`: there are more than were counted. Above
+    `COUNT_LIMIT`, statuses are known only from examples (`with_examples`).
+    """
 
     total: int = 0
     statuses: Counter[DeliveryStatus] = field(default_factory=Counter)
@@ -448,24 +453,25 @@ class Matches:
 
     @property
     def undelivered(self) -> int:
-        """Return how many can be dismissed."""
+        """Return the number that can be dismissed."""
         return sum(self.statuses[status] for status in UNDELIVERED)
 
     @property
     def retryable(self) -> int:
-        """Return how many can be retried together."""
+        """Return the number that can be retried together."""
         return self.retryables.total()
 
     def having(self, status: DeliveryStatus) -> "Matches":
-        """Return those with one status, where all were counted."""
-        every, some = ({status: counts[status]} for counts in (self.statuses, self.retryables))
-        return Matches(every[status], Counter(every), Counter(some))
+        """Return the counts of one status. Valid only if all were counted."""
+        every, retryable = ({status: counts[status]} for counts in (self.statuses, self.retryables))
+        return Matches(every[status], Counter(every), Counter(retryable))
 
 
 def count_matches(log_filter: LogFilter, *, by_attention: bool = False) -> Matches:
-    """Count up to `COUNT_LIMIT`, in one statement; of a search, in the newest that are read.
+    """Count up to `COUNT_LIMIT` matches in one statement.
 
-    `by_attention`: those that need it too, for which every webhook is looked at.
+    A search counts only the newest rows that it reads. `by_attention`: also count those that need
+    attention, which checks every webhook.
     """
     current = session()
     now = database_time(current)
@@ -487,8 +493,7 @@ def count_matches(log_filter: LogFilter, *, by_attention: bool = False) -> Match
 
 
 def with_examples(found: Matches, log_filter: LogFilter) -> Matches:
-    """Return these with an example of what can be dismissed, and one of what can be retried, where
-    they are too many to be told apart."""
+    """Add an example to dismiss and one to retry if the matches are too many to count by status."""
     if found.total == found.statuses.total():
         return found
     current = session()
@@ -506,21 +511,20 @@ def with_examples(found: Matches, log_filter: LogFilter) -> Matches:
 
 
 def _taken(log_filter: LogFilter) -> Sequence[DeliveryStatus]:
-    """Return what a bulk retry takes of these: delivered ones where it asks for no others."""
+    """Return the statuses that a bulk retry takes, which are only delivered ones if so filtered."""
     is_resend = log_filter.status is StatusFilter.DELIVERED
     return (DeliveryStatus.DELIVERED,) if is_resend else RETRYABLE
 
 
 def is_undelivered(row: Any) -> ColumnElement[bool]:
-    """Check whether a delivery can be dismissed."""
+    """Return the condition of a delivery that can be dismissed."""
     return matches(row.status, tuple(map(str, UNDELIVERED)))
 
 
 def _is_retryable(
     current: Session, now: datetime, statuses: Sequence[DeliveryStatus] = RETRYABLE
 ) -> Check:
-    """Check whether a bulk retry of these would take a delivery. It leaves alone what is only
-    queued."""
+    """Return a check for deliveries that a bulk retry would take. It skips merely queued ones."""
     active = select(Webhook.id).where(
         Webhook.state == WebhookState.ACTIVE, Webhook.deleted_at.is_(None)
     )
@@ -546,9 +550,9 @@ MOST_PAGES: Final = 20
 
 
 def count_undelivered(log_filter: LogFilter, newest: int) -> int:
-    """Count what is not delivered, nor dismissed, of all that match and are no newer than `newest`.
+    """Count matching deliveries up to `newest` that are neither delivered nor dismissed.
 
-    Of a search, which has to read them, only so many pages are looked at.
+    A search has to read them, so it looks at `MOST_PAGES` pages at most.
     """
     current = session()
     cursor: str | None = Cursor((newest + 1,)).encode()
@@ -571,8 +575,11 @@ def count_undelivered(log_filter: LogFilter, newest: int) -> int:
 def find_undelivered(
     log_filter: LogFilter, below: int, size: int
 ) -> tuple[Sequence[int], int | None]:
-    """Return the row ids of what is not delivered, nor dismissed, of the next `size` that match and
-    are older than `below`; and the id to go on from, None at the end. Reads only."""
+    """Find the undelivered among the next `size` matches older than `below`. Reads only.
+
+    Returns their row ids and the id to continue from, which is None at the end. Dismissed
+    deliveries are left out.
+    """
     current = session()
     scan = scan_for(current, log_filter, Cursor((below,)), database_time(current))
     if scan is None:
@@ -583,19 +590,19 @@ def find_undelivered(
         last = end_of_window(current, scan, newer=False)
     if last is not None:
         rows = [row for row in rows if row.id >= last]
-    found = [row.id for row in rows if row.status in UNDELIVERED]
-    return found, min(row.id for row in rows) if len(rows) == size else last
+    undelivered = [row.id for row in rows if row.status in UNDELIVERED]
+    return undelivered, min(row.id for row in rows) if len(rows) == size else last
 
 
 def latest(log_filter: LogFilter, count: int = 10) -> Sequence[LogRow]:
-    """Return the newest few that match, for other pages."""
+    """Return the newest matches, for other pages."""
     return find_page(log_filter, None, count).page.rows
 
 
 def every(log_filter: LogFilter, most: int | None = None) -> Iterator[LogRow]:
-    """Yield all that match, the newest first, at most `most` (`EXPORT_LIMIT`).
+    """Yield all matches, newest first, up to `most` (default `EXPORT_LIMIT`).
 
-    Read in chunks that are a transaction each: a long download holds nothing up.
+    Reads each chunk in its own transaction, so that a long download blocks nothing.
     """
     left, cursor = most or EXPORT_LIMIT, None
     while True:
@@ -609,15 +616,15 @@ def every(log_filter: LogFilter, most: int | None = None) -> Iterator[LogRow]:
 
 
 def count(status: StatusFilter, webhook: UUID | None = None) -> int:
-    """Count how many the log has with this status, of one webhook if given (`capped`).
+    """Count the deliveries with this status, of one webhook if given (`capped`).
 
-    Tests before saving are in no list.
+    Tests before saving are not counted.
     """
     if status is StatusFilter.ATTENTION:
         if webhook is None:
             return backlogs.count().undelivered
-        found = backlogs.of_webhook(webhook)
-        return found.undelivered if found else 0
+        backlog = backlogs.of_webhook(webhook)
+        return backlog.undelivered if backlog else 0
     current = session()
     now = database_time(current)
     if webhook is not None:
@@ -627,7 +634,7 @@ def count(status: StatusFilter, webhook: UUID | None = None) -> int:
 
 
 def count_of_asset(asset_id: int) -> dict[DeliveryStatus, int]:
-    """Count how many of an asset's newest `COUNT_LIMIT` deliveries have which stored status."""
+    """Count an asset's newest `COUNT_LIMIT` deliveries by stored status."""
     current = session()
     newest = (
         select(Delivery.status)
@@ -641,7 +648,7 @@ def count_of_asset(asset_id: int) -> dict[DeliveryStatus, int]:
 
 
 def webhook_names() -> Sequence[tuple[UUID, str, bool]]:
-    """Return (public id, name, is deleted) of every webhook that may stand in the log, by name."""
+    """Return (public id, name, is deleted) of every webhook that can appear in the log, by name."""
     rows = session().execute(
         select(Webhook.public_id, Webhook.name, Webhook.deleted_at)
         .where(Webhook.state != WebhookState.DRAFT)
@@ -652,9 +659,10 @@ def webhook_names() -> Sequence[tuple[UUID, str, bool]]:
 
 @dataclass(frozen=True, slots=True)
 class Neighbours:
-    """Public ids; None where the list ends, or where a search came to the limit of what it reads.
+    """Public ids of the deliveries next to one in a list.
 
-    `page`: the cursor of a page of the list on which the delivery is; None: the first.
+    None where the list ends, or where a search reached its read limit. `page`: the cursor of a page
+    of the list that contains the delivery, or None for the first page.
     """
 
     previous: UUID | None
@@ -665,15 +673,15 @@ class Neighbours:
 def find_neighbours(
     log_filter: LogFilter, row_id: int, *, oldest_first: bool = False, size: int = PAGE_SIZE
 ) -> Neighbours:
-    """Return what stands beside this delivery, which need not match any more itself. Reads only.
+    """Return the neighbors of a delivery, which may no longer match the filter itself. Reads only.
 
-    `size`: of the list's pages.
+    `size`: the page size of the list.
     """
     step = -1 if oldest_first else 1
     back, on = (Cursor((row_id,), newer=is_back).encode() for is_back in (True, False))
     before = find_page(log_filter, back, size, oldest_first=oldest_first).page
     after = find_page(log_filter, on, 1, oldest_first=oldest_first).page.rows
-    # Where nothing comes before it, the first page has come in its place.
+    # If nothing comes before it, `find_page` returned the first page instead.
     rows = [row for row in before.rows if (row.id - row_id) * step > 0]
     is_on_first = len(rows) < size and before.newer is None
     return Neighbours(
@@ -684,17 +692,17 @@ def find_neighbours(
 
 
 def count_of_webhook(current: Session, status: StatusFilter, webhook: UUID, now: datetime) -> int:
-    """Count how many of one webhook (`capped`). `now`: the database's clock."""
-    wanted = select(Webhook.id).where(
+    """Count one webhook's deliveries with this status (`capped`). `now`: the database's clock."""
+    query = select(Webhook.id).where(
         Webhook.public_id == webhook, Webhook.state != WebhookState.DRAFT
     )
-    hook = current.scalar(wanted)
+    hook = current.scalar(query)
     if hook is None:
         return 0
     mine = Delivery.webhook_id == hook
     stored, others = stored_as(status, now)
     if others or not isinstance(stored, DeliveryStatus):
         return capped(current, select(literal(1)).where(mine, *of_status(status, now)))
-    # Not equal: PostgreSQL would see that they are among the open ones, and read all of those.
+    # BETWEEN rather than =, with which PostgreSQL would read all open deliveries of this status.
     is_one = Delivery.status.between(stored, stored)
     return capped(current, select(literal(1)).where(mine, is_one))

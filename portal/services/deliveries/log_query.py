@@ -1,10 +1,10 @@
-"""Plan and read a page of the log, as quick on the ten millionth row as on the first.
+"""Plan and read a page of the log, equally fast at any depth.
 
-A page scans one index from the cursor, and no planner may be tempted to scan the whole table by id
-and hope for hits. On PostgreSQL the bounds compare the index's columns as one tuple. SQLite would
-search by the first column of a tuple alone: it is told each, and how selective each is
-(https://sqlite.org/lang_corefunc.html#likelihood). What the index does not know is filtered from at
-most `MOST_READ` rows.
+A page scans one index from the cursor. The statements keep the planner from scanning the whole
+table by id. On PostgreSQL the bounds compare the index's columns as one tuple. SQLite would search
+by only the first column of a tuple, so it gets each column by itself, with its selectivity
+(https://sqlite.org/lang_corefunc.html#likelihood). Conditions that the index does not cover are
+checked on at most `MOST_READ` rows.
 """
 
 from collections.abc import Sequence
@@ -69,11 +69,11 @@ Column = InstrumentedAttribute[Any]
 
 @dataclass(frozen=True, slots=True)
 class IndexScan:
-    """Along the index whose columns are `along`, from id `low` to `high`.
+    """A scan of the index with the columns `along`, from id `low` to `high`.
 
-    `branches`: one such scan for each of several values of a column. `filters` drop few rows
-    on the way, `selective` (values as for `matches`) and `checks` may drop nearly all of them.
-    `as_tuple`: how the bounds are said.
+    `branches`: one scan for each of several values of a column. `filters` drop few rows on the way.
+    `selective` (values as for `matches`) and `checks` can drop nearly all of them. `as_tuple`: the
+    bounds are written as one tuple.
     """
 
     along: dict[Column, Any]
@@ -87,12 +87,12 @@ class IndexScan:
 
     @property
     def has_window(self) -> bool:
-        """Tell whether a page looks for its rows among a limited number that are read."""
+        """Return whether a page looks for its rows among a limited number of rows."""
         return bool(self.selective or self.checks)
 
 
 def page_statement(scan: IndexScan, *, newer: bool, limit: int) -> Select[*tuple[Any, ...]]:
-    """One query: the rows of the page, then the names of their webhooks and assets. In no order."""
+    """Select the rows of a page, then their webhooks and assets, in one query and in no order."""
     row = _page_of(scan, newer=newer, limit=limit).subquery("page")
     its = row.c
     is_active = and_(Webhook.state == WebhookState.ACTIVE, Webhook.deleted_at.is_(None))
@@ -136,23 +136,23 @@ def page_statement(scan: IndexScan, *, newer: bool, limit: int) -> Select[*tuple
             is_active.label("is_webhook_active"),
         )
         .select_from(row)
-        # Outer joins: a planner may not turn the scan round and begin at the webhooks.
+        # Outer joins keep the planner from starting at the webhooks.
         .outerjoin(Event, Event.id == its.event_id)
         .outerjoin(Webhook, Webhook.id == its.webhook_id)
         .outerjoin(Lease, Lease.delivery_id == its.id)
     )
 
 
-# Of what has no next attempt: it comes last.
+# For deliveries without a next attempt, so that they come last.
 NEVER: Final = datetime(9999, 12, 31, tzinfo=UTC)
 
 
 def next_statement(
     scan: IndexScan, place: tuple[datetime, int] | None, now: datetime, *, is_back: bool, limit: int
 ) -> Select[int, datetime]:
-    """Select the ids of open deliveries, and when each is attempted next, in this order.
+    """Select the ids and next attempt times of open deliveries, in order of that time.
 
-    All that are open are read and sorted: along the partial indexes, which hold no others.
+    Reads and sorts all open deliveries, by the partial indexes that hold no others.
     """
     head = (
         select(Delivery.webhook_id, func.min(Delivery.id).label("id"))
@@ -197,8 +197,11 @@ def next_statement(
 
 
 def has_more_than(current: Session, scan: IndexScan, most: int) -> bool:
-    """Tell whether a scan of one index finds more rows: a glance at the index, where counting them
-    would read them. False where what it finds has to be looked through."""
+    """Return whether a scan of one index finds more than `most` rows.
+
+    Reads only the index, while counting would read the rows. False for a scan with a window or
+    branches.
+    """
     if scan.has_window or scan.branches:
         return False
     rows = _along(scan, newer=False).where(*scan.filters)
@@ -209,8 +212,10 @@ def has_more_than(current: Session, scan: IndexScan, most: int) -> bool:
 def count_statement(
     scan: IndexScan, checks: Sequence[Check], most: int
 ) -> Select[*tuple[Any, ...]]:
-    """Count at most `most` rows by their status, of a scan with a window in the first of these, and
-    how many of them pass each of the checks."""
+    """Count at most `most` rows by status, and how many of them pass each check.
+
+    A scan with a window counts the rows in the window.
+    """
     rows = _some_of(scan, most)
     passed = [func.count(case((check(rows.c), 1))) for check in checks]
     return select(rows.c.status, func.count(), *passed).group_by(rows.c.status)
@@ -223,13 +228,13 @@ def example_statement(scan: IndexScan, check: Check, most: int) -> Select[str]:
 
 
 def ids_statement(scan: IndexScan, limit: int) -> Select[int, str]:
-    """Select the ids and statuses of a page that goes on to older rows. In no order."""
+    """Select the ids and statuses of a page of older rows, in no order."""
     row = _page_of(scan, newer=False, limit=limit).subquery("page")
     return select(row.c.id, row.c.status)
 
 
 def end_of_window(current: Session, scan: IndexScan, *, newer: bool) -> int | None:
-    """Return the last id that was read for a page with a window; None when all was read."""
+    """Return the last id read for a page with a window, or None if all was read."""
     branches = _branch_scans(scan, newer=newer)
     ends = [current.execute(_last_read(scan, branch)).scalar() for branch in branches]
     cut_off = [end for end in ends if end is not None]
@@ -237,10 +242,11 @@ def end_of_window(current: Session, scan: IndexScan, *, newer: bool) -> int | No
 
 
 def _last_read(scan: IndexScan, along: Select[Delivery]) -> Select[int]:
-    """Select the id of the last row that a window has room for, where it takes that many."""
+    """Select the id of the last row in a full window."""
     if scan.as_tuple or not (scan.along or scan.branches):
         along = along.where(*scan.filters)
-    # Else the index alone tells: SQLite has no need to fetch the rows for the few that are dropped.
+    # Without the filters, SQLite reads only the index. They drop too few rows to justify fetching
+    # all.
     return along.with_only_columns(Delivery.id).offset(MOST_READ - 1).limit(1)
 
 
@@ -252,7 +258,7 @@ def _branch_scans(scan: IndexScan, *, newer: bool) -> list[Select[Delivery]]:
 
 
 def _page_of(scan: IndexScan, *, newer: bool, limit: int) -> Select[Delivery]:
-    """Of several branches a page of each; the page is the first of all of them."""
+    """Select a page of each branch, and the first rows of all of them."""
     pages = [
         _found(scan, branch, newer=newer, limit=limit)
         for branch in _branch_scans(scan, newer=newer)
@@ -264,12 +270,12 @@ def _page_of(scan: IndexScan, *, newer: bool, limit: int) -> Select[Delivery]:
     return select(side_by_side).order_by(at.asc() if newer else at.desc()).limit(limit)
 
 
-# What is asked of rows that are counted. Without the others, SQLite has less to carry.
+# The columns needed for counting. With fewer columns, SQLite has less to carry.
 ASKED: Final = ("id", "webhook_id", "status", "priority", "prior_status")
 
 
 def _some_of(scan: IndexScan, limit: int) -> Subquery:
-    """Select rows of a page, any of several branches: of what is all counted the order is none."""
+    """Select up to `limit` rows from any branches. Counting needs no order."""
     pages = [
         _found(scan, branch, newer=False, limit=limit).subquery()
         for branch in _branch_scans(scan, newer=False)
@@ -281,7 +287,7 @@ def _some_of(scan: IndexScan, limit: int) -> Subquery:
 def _found(
     scan: IndexScan, along: Select[Delivery], *, newer: bool, limit: int
 ) -> Select[Delivery]:
-    """Return the first of what is looked for; reading ends with it, and with the window."""
+    """Select the first `limit` matches. Reading ends there, or at the end of the window."""
     kept = along.where(*scan.filters)
     if not scan.has_window:
         return kept.limit(limit)
@@ -289,10 +295,13 @@ def _found(
         last = _last_read(scan, along).correlate(None).scalar_subquery()
         end = func.coalesce(last, scan.high if newer else scan.low)
         inside = Delivery.id <= end if newer else Delivery.id >= end
-        asked = [func.likelihood(each, UNSELECTIVE) for each in _conditions(scan, Delivery)]
+        asked = [
+            func.likelihood(condition, UNSELECTIVE) for condition in _conditions(scan, Delivery)
+        ]
         return kept.where(inside, *asked).limit(limit)
     scanned = kept.limit(MOST_READ).subquery("scanned")
-    # In the order of the index, which is that of the ids: anything else would be sorted, whole.
+    # In the order of the index, which is that of the ids. Any other order would sort the whole
+    # window.
     columns = (*scan.along, *([scan.branches[0]] if scan.branches else []), Delivery.id)
     its = [scanned.c[column.key] for column in columns]
     order = [column.asc() if newer else column.desc() for column in its]
@@ -300,7 +309,7 @@ def _found(
 
 
 def _conditions(scan: IndexScan, row: Any) -> list[ColumnElement[bool]]:
-    """Return what is asked of each row that a scan with a window reads."""
+    """Return the conditions checked on each row that a scan with a window reads."""
     selective = scan.selective.items()
     asked = [matches(getattr(row, column.key), value) for column, value in selective]
     return [*asked, *(check(row) for check in scan.checks)]
@@ -316,7 +325,7 @@ def _along(
 
 
 def _inside(scan: IndexScan, equal: dict[Column, Any]) -> list[ColumnElement[bool]]:
-    """From the lower to the upper end of the scan."""
+    """Return the conditions for the lower and upper end of the scan."""
     if not scan.as_tuple:
         ends = [Delivery.id >= scan.low, Delivery.id <= scan.high]
         same = [func.likelihood(column == value, SELECTIVE) for column, value in equal.items()]
@@ -324,13 +333,13 @@ def _inside(scan: IndexScan, equal: dict[Column, Any]) -> list[ColumnElement[boo
     key, values = tuple_(*equal, Delivery.id), tuple(equal.values())
     ends = [key >= (*values, scan.low), key <= (*values, scan.high)]
     if scan.has_window and len(equal) > 1:
-        # Of a tuple the planner weighs the first column alone. Where it takes a window for more
-        # than there is, it would read all of that column's rows and sort them.
+        # The planner estimates a tuple by its first column alone. If it thinks that a window holds
+        # more rows than there are, it would read all of that column's rows and sort them.
         ends += [column == value for column, value in equal.items()]
     return ends
 
 
-# The first whose columns are all asked for is scanned; each ends in the id.
+# The scan takes the first index whose columns are all filtered. Each index ends in the id.
 INDEXES: Final[tuple[tuple[Column, ...], ...]] = (
     (Delivery.asset_id,),
     (Delivery.webhook_id, Delivery.status),
@@ -341,11 +350,11 @@ INDEXES: Final[tuple[tuple[Column, ...], ...]] = (
     (Delivery.status,),
     (),
 )
-# So many are followed along the index of assets; more are looked for among what is read.
+# Up to this many assets are scanned by their index. More are filtered from the rows read.
 FOLLOWED: Final = 30
-# All ids of a minute begin alike: of so many it is told which they are.
+# All ids of a minute begin alike. At most this many are looked up.
 MOST_BEGUN: Final = 500
-# Ids are given out before the commit: rows may be this much out of order in time.
+# Ids are assigned before the commit, so rows can be this much out of order in time.
 SLACK: Final = timedelta(minutes=1)
 CODES: Final = skip_scan("deliveries", "code", "code BETWEEN :first AND :last")
 Asked = dict[Column, Any]
@@ -353,7 +362,7 @@ Asked = dict[Column, Any]
 
 @dataclass(frozen=True, slots=True)
 class SearchTerm:
-    """The ids of the assets that a search finds, or, for many, the query that finds them."""
+    """The assets that a search finds, as ids or, if there are many, as a query."""
 
     ids: tuple[int, ...]
     query: Select[int] | None = None
@@ -362,7 +371,8 @@ class SearchTerm:
 def scan_for(
     current: Session, log_filter: LogFilter, place: Cursor | None, now: datetime
 ) -> IndexScan | None:
-    """Choose the index and the ids. None: nothing can match. `now`: the database's clock."""
+    """Choose the index and the ids. Return None if nothing can match. `now`: the database's
+    clock."""
     beginning = _begun(current, log_filter)
     failing = few(current, log_filter.failed) if log_filter.failed else None
     named = [*beginning, *([Delivery.id.in_(failing)] if failing is not None else [])]
@@ -409,7 +419,7 @@ def scan_for(
 
 
 def search_term(current: Session, text: str) -> SearchTerm:
-    """Find an exact tag alone, also of a deleted asset; else whatever contains the text."""
+    """Find the asset with exactly this tag, also if deleted, or else all that contain the text."""
     exact = select(Asset.id).where(func.lower(Asset.asset_tag) == text.lower())
     ids = _few(current, exact) or ()
     if ids:
@@ -420,7 +430,7 @@ def search_term(current: Session, text: str) -> SearchTerm:
 
 
 def begun(current: Session, text: str) -> tuple[int, ...]:
-    """Find the row ids of deliveries whose id begins so, the newest `MOST_BEGUN`."""
+    """Return row ids of the newest `MOST_BEGUN` deliveries whose public id begins with the text."""
     ends = ids_beginning(text)
     if ends is None:
         return ()
@@ -429,7 +439,7 @@ def begun(current: Session, text: str) -> tuple[int, ...]:
 
 
 def _begun(current: Session, log_filter: LogFilter) -> list[ColumnElement[bool]]:
-    """Return which deliveries are asked for by their ids; none where they are not."""
+    """Return the conditions for deliveries requested by id, or none."""
     if log_filter.delivery:
         return [Delivery.public_id == log_filter.delivery]
     ids = begun(current, log_filter.search) if log_filter.asset_id is None else ()
@@ -437,7 +447,7 @@ def _begun(current: Session, log_filter: LogFilter) -> list[ColumnElement[bool]]
 
 
 def bounds(current: Session, log_filter: LogFilter, place: Cursor | None) -> tuple[int, int]:
-    """Return (lowest id, highest id) of what can match."""
+    """Return the lowest and the highest row id that can match."""
     low, high = FIRST_ID, LAST_ID
     if place is not None:
         beside = int(place.key[0])
@@ -451,10 +461,11 @@ def bounds(current: Session, log_filter: LogFilter, place: Cursor | None) -> tup
 
 
 def _first_since(current: Session, since: datetime) -> int:
-    """Return the lowest id that may be of this time or later.
+    """Return the lowest id that can be from this time or later.
 
-    Told by the nearest before it: of those after it, the first in time need not be the first by its
-    id. Where a clock was set back by more than `SLACK`, that one may be, and reaches further.
+    Derived from the nearest row before that time, because the first row after it need not have the
+    lowest id. If a clock was set back by more than `SLACK`, the row after it can have a lower id,
+    which then counts.
     """
     before = _id_near(current, Delivery.created_at < since, ascending=False)
     if before is None:
@@ -464,7 +475,7 @@ def _first_since(current: Session, since: datetime) -> int:
 
 
 def _last_until(current: Session, until: datetime) -> int:
-    """Return the highest id that may be of this time or earlier, told in the same way."""
+    """Return the highest id that can be from this time or earlier, as in `_first_since`."""
     after = _id_near(current, Delivery.created_at > until, ascending=True)
     if after is None:
         return LAST_ID
@@ -473,8 +484,8 @@ def _last_until(current: Session, until: datetime) -> int:
 
 
 def times(log_filter: LogFilter) -> list[ColumnElement[bool]]:
-    """Return the exact times, which `bounds` knows only nearly."""
-    # Hidden from the planner, lest it leaves the scan for the index of times.
+    """Return the exact conditions on time, which `bounds` only approximates."""
+    # Hides the column from the planner, which would otherwise scan the index of times.
     at = func.coalesce(Delivery.created_at, Delivery.created_at)
     return _between(at, log_filter.since, log_filter.until)
 
@@ -487,21 +498,23 @@ def _between(
 
 
 def needs_attention(row: Any) -> ColumnElement[bool]:
-    """Check whether a delivery needs attention: undelivered, of a webhook in trouble, and no
-    test."""
+    """Return the condition of an undelivered delivery of a webhook in trouble, tests excluded."""
     is_one = matches(row.status, tuple(map(str, UNDELIVERED)))
     troubled = select(Webhook.id).where(is_in_trouble())
     return and_(is_one, row.priority != Priority.TEST, row.webhook_id.in_(troubled))
 
 
 def without_drafts(current: Session) -> list[ColumnElement[bool]]:
-    """Tests before saving belong to an open form alone. Ids, so that no planner begins there."""
+    """Exclude tests before saving, which belong only to an open form.
+
+    Uses ids, so that no planner starts at the drafts.
+    """
     drafts = draft_ids(current)
     return [Delivery.webhook_id.not_in(drafts)] if drafts else []
 
 
 def _asked(current: Session, log_filter: LogFilter) -> Asked | None:
-    """Return what each column must be: one value, several, or a query. None: nothing can match."""
+    """Return the columns with one value, several, or a query. None if nothing can match."""
     asked: Asked = {
         Delivery.asset_id: log_filter.asset_id,
         Delivery.event: log_filter.event,
@@ -521,11 +534,11 @@ def _asked(current: Session, log_filter: LogFilter) -> Asked | None:
 
 
 def _codes(current: Session, first: int, last: int) -> tuple[int, ...]:
-    """Return the codes of the log that lie between the two."""
+    """Return the codes in the log from the first to the last."""
     if first == last:
         return (first,)
-    given = {"first": first, "last": last}
-    return tuple(current.execute(CODES, given).scalars())
+    params = {"first": first, "last": last}
+    return tuple(current.execute(CODES, params).scalars())
 
 
 def _one_or_more(values: tuple[Any, ...]) -> Any:
@@ -533,8 +546,11 @@ def _one_or_more(values: tuple[Any, ...]) -> Any:
 
 
 def _branches(asked: Asked) -> tuple[Column, tuple[Any, ...]] | None:
-    """Several values, each a branch of the scan: those of a single column, or of the status
-    beside the webhook, unless an asset is narrower."""
+    """Return the column whose several values become branches of the scan, and these values.
+
+    This is a column that is filtered alone, or the status beside the webhook unless an asset is
+    narrower.
+    """
     has_webhook, has_asset = (
         column in asked for column in (Delivery.webhook_id, Delivery.asset_id)
     )
@@ -546,13 +562,13 @@ def _branches(asked: Asked) -> tuple[Column, tuple[Any, ...]] | None:
 
 
 def _beside(asked: Asked, branches: tuple[Column, tuple[Any, ...]]) -> Asked:
-    """Take the branches out of what is asked for, and return what each of them has besides."""
+    """Remove the branches' column from `asked`, and return the columns that all branches share."""
     del asked[branches[0]]
     return {Delivery.webhook_id: asked.pop(Delivery.webhook_id)} if asked else {}
 
 
 def _few(current: Session, statement: Select[int]) -> tuple[int, ...] | None:
-    """Return the ids, newest first; None: more than can be followed."""
+    """Return the ids, newest first, or None if there are more than `FOLLOWED`."""
     ids = tuple(current.scalars(side_by_side([statement], FOLLOWED + 1)))
     return ids if len(ids) <= FOLLOWED else None
 
@@ -570,7 +586,7 @@ MOST_TOLD: Final = 2_000
 
 
 class Failure(NamedTuple):
-    """An attempt that failed in the time that was asked for; `said`: how the answer begins."""
+    """An attempt that failed in the requested time. `said`: the beginning of the response."""
 
     at: datetime
     reason: str | None
@@ -579,14 +595,14 @@ class Failure(NamedTuple):
 
 
 def few(current: Session, failed: FailedBetween) -> tuple[int, ...] | None:
-    """Return the row ids of the deliveries; None: more than can be told."""
+    """Return row ids of deliveries with such an attempt, or None if there are too many to list."""
     owners = current.scalars(failed_attempts(failed)).all()
     ids = tuple(set(owners))
     return ids if len(owners) <= MOST_ATTEMPTS and len(ids) <= MOST_TOLD else None
 
 
 def failed_attempts(failed: FailedBetween) -> Select[int]:
-    """Return whose attempts failed, the last first: one more than is told."""
+    """Select the delivery ids of failed attempts, latest first, one more than the limit."""
     return (
         select(Attempt.delivery_id)
         .where(*failed_between(failed))
@@ -596,10 +612,10 @@ def failed_attempts(failed: FailedBetween) -> Select[int]:
 
 
 def has_failed_between(failed: FailedBetween) -> Check:
-    """Return the same, asked of each delivery that is read."""
+    """Return a check for deliveries with an attempt that failed in this time."""
 
     def check(row: Any) -> ColumnElement[bool]:
-        # What arrived at once is most of a log, and has no other attempt to look for.
+        # Most deliveries arrive on the first attempt, and have no other to look for.
         arrived = and_(row.status == DeliveryStatus.DELIVERED, row.reason.is_(None))
         may_have = and_(row.attempts > 0, or_(row.attempts > 1, ~arrived))
         attempt = select(Attempt.id).where(Attempt.delivery_id == row.id, *failed_between(failed))
@@ -609,19 +625,19 @@ def has_failed_between(failed: FailedBetween) -> Check:
 
 
 def failed_between(failed: FailedBetween | None) -> list[ColumnElement[bool]]:
-    """Return the conditions of an attempt that failed in that time; none where none is asked."""
+    """Return the conditions of an attempt that failed in this time, or none without a time."""
     return [is_failed_attempt(), *_between(Attempt.finished_at, *failed)] if failed else []
 
 
 def last_failures(
     current: Session, failed: FailedBetween, ids: Sequence[int]
 ) -> dict[int, Failure]:
-    """Return the last attempt of each of these deliveries that failed in that time."""
+    """Return each delivery's last attempt that failed in this time."""
     if not ids:
         return {}
-    said = func.substr(AttemptBody.response_text, 1, answer_words.MOST_READ)
+    answer = func.substr(AttemptBody.response_text, 1, answer_words.MOST_READ)
     attempts = (
-        select(Attempt.delivery_id, Attempt.finished_at, Attempt.reason, Attempt.code, said)
+        select(Attempt.delivery_id, Attempt.finished_at, Attempt.reason, Attempt.code, answer)
         .outerjoin(AttemptBody, AttemptBody.attempt_id == Attempt.id)
         .where(Attempt.delivery_id.in_(ids), *failed_between(failed))
         .order_by(Attempt.delivery_id, Attempt.number)

@@ -1,7 +1,7 @@
-"""Say why a webhook did not get an asset's events: of each, the first reason that is so.
+"""Explain why a webhook did not get an asset's events, with the first reason that applies to each.
 
-The webhook's settings of now are looked at. Where the deciding ones were changed after the event,
-its answer says so.
+The checks use the webhook's current settings. An answer says so if the deciding settings changed
+after its event.
 """
 
 from collections.abc import Sequence, Set
@@ -31,12 +31,12 @@ from portal.services.webhooks.turn_on_off import DELETED
 
 PERIOD: Final = timedelta(days=30)
 MOST: Final = 50
-# What decides which events a webhook gets.
+# The settings that decide which events a webhook gets.
 DECIDES: Final = frozenset({"events", "conditions"})
 
 
 class Verdict(StrEnum):
-    """The reasons, in the order in which they are looked for."""
+    """Reasons, in the order in which they are checked, except that `GONE` is checked first."""
 
     DELIVERY = "delivery"
     BEFORE = "before"
@@ -50,7 +50,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class By:
-    """The person and the time of a change. `what`: the settings that were changed."""
+    """The author and time of a change. `what`: the changed settings."""
 
     name: str
     at: datetime
@@ -59,10 +59,10 @@ class By:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """One thing that happened to the asset. `event`: blank where it is no longer kept.
+    """The verdict on one activity of the asset. `event`: blank if it is no longer kept.
 
-    `condition` and `fact`: as sentences, of `UNMET`.
-    `changed`: who changed what decides after the event; none where it stood as it does now.
+    `condition`, `fact`: sentences, only for `UNMET`. `changed`: the first change of the deciding
+    settings after the event, if any.
     """
 
     at: datetime
@@ -76,8 +76,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Missing:
-    """Answers about an asset's events in `PERIOD`, the newest first, at most `MOST`. `deleted`: by
-    whom the webhook was deleted."""
+    """At most `MOST` answers about an asset's events in `PERIOD`, newest first.
+
+    `deleted`: the author and time of the webhook's deletion.
+    """
 
     webhook: UUID
     name: str
@@ -87,8 +89,10 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """All that is asked of the database. `deliveries` and `facts`: by event; `trail`: the audit
-    entries about the webhook's changes and its deletion, the oldest first."""
+    """Everything read from the database. `deliveries` and `facts` are by event id.
+
+    `trail`: the audit entries about the webhook's changes and its deletion, oldest first.
+    """
 
     webhook: Webhook
     deliveries: dict[int, LogRow]
@@ -98,20 +102,20 @@ class _Known:
 
     @property
     def deleted(self) -> By | None:
-        """Return by whom the webhook was deleted, if it was."""
-        ends = [each for each in self.trail if each.action == DELETED]
+        """Return the author and time of the webhook's deletion, if any."""
+        ends = [entry for entry in self.trail if entry.action == DELETED]
         return By(ends[-1].actor_name, ends[-1].at) if ends else None
 
     def first_change(self, since: datetime, settings: Set[str]) -> By | None:
-        """Return the first change, afterwards, of one of these settings."""
+        """Return the first change of one of these settings at or after `since`."""
         changes = (
-            By(each.actor_name, each.at, DECIDES & each.changes.keys()) for each in self.trail
+            By(entry.actor_name, entry.at, DECIDES & entry.changes.keys()) for entry in self.trail
         )
         return next((by for by in changes if by.at >= since and settings & by.what), None)
 
 
 def look(public_id: UUID, asset_id: int) -> Missing | None:
-    """Return why this webhook did or didn't get what happened; None where there is none."""
+    """Return the answers about this webhook and asset, or None if there is no such webhook."""
     current = session()
     webhook = current.scalars(
         select(Webhook).where(Webhook.public_id == public_id, Webhook.state != WebhookState.DRAFT)
@@ -125,11 +129,11 @@ def look(public_id: UUID, asset_id: int) -> Missing | None:
         .order_by(Activity.id.desc())
         .limit(MOST)
     ).all()
-    theirs = _deliveries(current, webhook, [event.id for _, event in happened if event])
-    others = [event for _, event in happened if event and event.id not in theirs]
+    deliveries = _deliveries(current, webhook, [event.id for _, event in happened if event])
+    others = [event for _, event in happened if event and event.id not in deliveries]
     facts = {event.id: facts_of(event.body) for event in others}
     named = [*conditions_in(webhook.conditions), *named_by(facts.values())]
-    known = _Known(webhook, theirs, facts, names_in(named), _trail(current, public_id))
+    known = _Known(webhook, deliveries, facts, names_in(named), _trail(current, public_id))
     return Missing(
         webhook=public_id,
         name=webhook.name,
@@ -139,7 +143,7 @@ def look(public_id: UUID, asset_id: int) -> Missing | None:
 
 
 def _deliveries(current: Session, webhook: Webhook, event_ids: Sequence[int]) -> dict[int, LogRow]:
-    """Return its deliveries by event."""
+    """Return the webhook's deliveries by event id."""
     ids = select(Delivery.id).where(
         Delivery.webhook_id == webhook.id, Delivery.event_id.in_(event_ids)
     )
@@ -176,8 +180,8 @@ def _answer(known: _Known, at: datetime, event: Event | None) -> Answer:
 
 
 def _trail(current: Session, public_id: UUID) -> Sequence[AuditEntry]:
-    """Return the entries about its changes in `PERIOD` and about its deletion."""
+    """Return the audit entries about the webhook's changes in `PERIOD` and about its deletion."""
     about = AuditEntry.target_kind == TARGET, AuditEntry.target_id == str(public_id)
     changed = and_(AuditEntry.action == "webhook.changed", AuditEntry.at >= common_now() - PERIOD)
-    found = select(AuditEntry).where(*about, or_(changed, AuditEntry.action == DELETED))
-    return current.scalars(found.order_by(AuditEntry.id)).all()
+    entries = select(AuditEntry).where(*about, or_(changed, AuditEntry.action == DELETED))
+    return current.scalars(entries.order_by(AuditEntry.id)).all()

@@ -1,7 +1,7 @@
-"""Retry and Resend: what a person may do about one delivery.
+"""Retry or resend one delivery for a person.
 
-The webhook's row is locked before the delivery's, as everywhere. None of it sends: the row becomes
-due and the senders are notified.
+The webhook's row is locked before the delivery's, as everywhere. Nothing is sent here. The row
+becomes due, and the senders are notified.
 """
 
 from collections.abc import Sequence
@@ -50,17 +50,17 @@ ON_HOLD: Final = (
 
 
 class AlreadyArrived(Refusal):
-    """Sending it again is possible, but a person has to say so."""
+    """A refusal that a person can override, by confirming to send it again."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryEligibility:
-    """The facts that decide whether a delivery may be retried.
+    """The facts that decide whether a delivery can be retried.
 
-    `is_manual`: a person's Retry of it is open. `is_sending_stopped`: to all webhooks, by a person.
-    `is_kept`: by a pause of its webhook or an older delivery, neither of which a Retry waits for,
-    or by a chat's pace, at which it goes next.
-    A bulk retry that runs asks neither: what it hands over waits like everything else.
+    `is_manual`: a person's Retry of it is open. `is_sending_stopped`: a person stopped sending to
+    all webhooks. `is_kept`: it waits for a pause of its webhook or an older delivery, which a Retry
+    skips, or for a chat's pace, at which a Retry goes next. A running bulk retry sets neither of
+    the last two, because the deliveries that it hands over wait like all others.
     """
 
     status: DeliveryStatus
@@ -75,7 +75,7 @@ class RetryEligibility:
 
 
 def why_not_retry(at: RetryEligibility, *, again: bool = False) -> str | None:
-    """Return the sentence that refuses Retry, or Resend; None when it may be done."""
+    """Return the sentence that refuses a Retry or Resend, or None if it is allowed."""
     if at.is_webhook_deleted:
         return f"You can’t send this delivery. “{at.webhook_name}” was deleted."
     if at.is_test:
@@ -96,11 +96,11 @@ def why_not_retry(at: RetryEligibility, *, again: bool = False) -> str | None:
 
 
 def retry(actor: Actor, public_id: UUID, *, seen: int | None = None, again: bool = False) -> None:
-    """Make one extra attempt. Raises `Refusal`.
+    """Request one extra attempt. Raises `Refusal`.
 
-    `seen`: how many attempts the person saw; after another one the press no longer means what it
-    did, so a double click sends once even when the first attempt ends in between. `again`: also
-    what has arrived, for which the receiver may act twice.
+    `seen`: the number of attempts that the person saw. If there was another one since, the request
+    is refused, so a double click sends once even if the first attempt ends in between. `again`:
+    allow a delivery that has arrived, although the receiver may act twice.
     """
     with writing() as current:
         require(current, actor, "deliveries.retry")
@@ -123,16 +123,16 @@ def retry(actor: Actor, public_id: UUID, *, seen: int | None = None, again: bool
 
 
 def _restore(current: Session, delivery: Delivery) -> None:
-    """Make of a dismissed one what it was, in the transaction that retries it."""
+    """Restore a dismissed delivery, in the transaction that retries it."""
     one = update(Delivery).where(Delivery.id == delivery.id)
     current.connection().execute(one.values(at_rest.restored(is_off=False)))
     current.refresh(delivery)
 
 
 def _lock(current: Session, public_id: UUID) -> tuple[Delivery, RetryEligibility]:
-    """Return the delivery and its eligibility, its webhook's row locked before its own.
+    """Lock the webhook's row, then the delivery's, and return the delivery and its eligibility.
 
-    A lease that ran out becomes an attempt first: whoever had it may no longer record its end here.
+    An expired lease becomes an attempt first, because its holder can no longer record the result.
     """
     webhook = current.execute(
         select(Webhook)
@@ -161,7 +161,7 @@ def _lock(current: Session, public_id: UUID) -> tuple[Delivery, RetryEligibility
     kept = kept_by(delivery.due_at, pause, is_behind=is_behind, is_paced=is_paced)
     return delivery, RetryEligibility(
         status=DeliveryStatus(delivery.status),
-        # Also one that was dismissed on its way.
+        # True also for one that was dismissed while it was being sent.
         is_being_sent=leased_until is not None and leased_until > now,
         is_test=delivery.priority == Priority.TEST,
         webhook_name=webhook.name,
@@ -174,7 +174,7 @@ def _lock(current: Session, public_id: UUID) -> tuple[Delivery, RetryEligibility
 
 
 def audited(public_id: UUID, event: str, asset_tag: str) -> tuple[str, UUID, str]:
-    """Return what an entry of the audit trail is about: a delivery, by its event and its asset."""
+    """Return the audit target of a delivery, named by its event and asset."""
     return "delivery", public_id, f"{event} {asset_tag}".strip()
 
 
@@ -190,21 +190,21 @@ def _record(current: Session, actor: Actor, delivery: Delivery, action: str, bef
 
 
 NAME: Final = "bulk_retry"
-# Of these, rows are still to be sent.
+# States in which rows are still to be sent.
 UNDER_WAY: Final = (TaskState.WAITING, TaskState.RUNNING, TaskState.PAUSED)
 NOT_ENDED: Final = (RowOutcome.WAITING, RowOutcome.SENT)
 MOST_QUEUED: Final = 5000
 
 
 class Place(NamedTuple):
-    """Where a delivery waits to be retried: the row ids of the bulk retry and of the webhook."""
+    """The row ids of the bulk retry and of the webhook where a delivery waits to be retried."""
 
     task_id: int
     webhook_id: int
 
 
 def taken(current: Session, ids: Sequence[int]) -> dict[int, Place]:
-    """Return which of these deliveries are in a bulk retry now, and in which one."""
+    """Return the place of each of these deliveries that is in a bulk retry now."""
     if not ids:
         return {}
     statement = select(BatchRow.delivery_id, BatchRow.task_id, BatchRow.webhook_id).where(
@@ -215,8 +215,10 @@ def taken(current: Session, ids: Sequence[int]) -> dict[int, Place]:
 
 
 def queued(current: Session) -> dict[UUID, dict[Place, int]]:
-    """Return how many are still to be sent in bulk retries now: by webhook, and where.
-    Of many the first `MOST_QUEUED` are looked at."""
+    """Count deliveries still to be sent in bulk retries, by webhook and place.
+
+    Looks at the first `MOST_QUEUED` rows.
+    """
     ids = running(current)
     if not ids:
         return {}
@@ -249,5 +251,5 @@ def running(current: Session) -> Sequence[int]:
 
 
 def is_of(bulk_retries: Sequence[int]) -> ColumnElement[bool]:
-    """Return whether a row of a batch is still to be sent in one of these bulk retries."""
+    """Return the condition of a row that is still to be sent in one of these bulk retries."""
     return and_(BatchRow.task_id.in_(bulk_retries), BatchRow.outcome.in_(NOT_ENDED))

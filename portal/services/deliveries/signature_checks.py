@@ -1,4 +1,4 @@
-"""Check a pasted signature against a delivery: reads the secret, and hands out words alone."""
+"""Check a pasted signature against a delivery. Reads the secret, but returns only text."""
 
 from collections.abc import Collection, Iterator, Sequence
 from datetime import timedelta
@@ -25,14 +25,14 @@ from portal.services.webhooks.secrets import old_secret
 
 SIGNATURES: Final = frozenset(name.lower() for name in SIGNATURE_HEADERS)
 STAMP: Final = frozenset({"webhook-timestamp"})
-# Deliveries before this one, after it, and at the end of the log: whoever pastes the signature of
-# another one takes it from a log beside the right one, or from the newest request.
+# Deliveries checked before this one, after it, and at the end of the log. People who paste the
+# signature of another delivery take it from a log entry nearby, or from the newest request.
 NEIGHBOURS: Final = 40
 NEWEST: Final = 20
-ATTEMPTS: Final = 3  # the newest of each
-BODIES: Final = 3  # that went with one delivery
+ATTEMPTS: Final = 3  # of each delivery, the newest
+BODIES: Final = 3  # of one delivery, the newest
 UNKNOWN: Final = frozenset({"unknown", "no_key"})
-# So many checks a person makes in a row; then each costs a pause, until it was quiet for a while.
+# A person can make this many checks in a row. Then each causes a pause, until a quiet period.
 CHECKS: Final = 20
 QUIET: Final = timedelta(minutes=5)
 
@@ -40,42 +40,44 @@ QUIET: Final = timedelta(minutes=5)
 def check_signature(
     actor: Actor, delivery: DeliveryDetail, pasted: str, received: str = ""
 ) -> Diagnosis:
-    """Say which part of a pasted signature differs from ours.
+    """Diagnose which part of a pasted signature differs from ours.
 
-    `received`: the body that the receiver checked, if known. Raises `Refusal` when the stored
-    secret cannot be read, `Throttled` after many checks in a row.
+    `received`: the body that the receiver checked, if known. Raises `Refusal` if the stored secret
+    can't be decrypted, and `Throttled` after many checks in a row.
     """
     _count(actor, delivery)
     secret, following = _secrets(delivery.webhook_id)
     others = tuple(_sent_with_others(delivery.public_id))
-    found = []
+    checks = []
     for body in delivery.bodies[:BODIES]:
-        of_it = [each for each in delivery.attempts if each.body == body]
-        stamps = _headers(of_it, STAMP)
+        attempts = [attempt for attempt in delivery.attempts if attempt.body == body]
+        stamps = _headers(attempts, STAMP)
         message = Message(
             body=body,
             id=str(delivery.public_id),
             stamps=[(number, int(text)) for number, text in stamps if text.isdecimal()],
-            sent=tuple(_headers(of_it, SIGNATURES)),
+            sent=tuple(_headers(attempts, SIGNATURES)),
             others=others,
             secret=secret,
             next_secret=following,
         )
-        found.append(diagnose(pasted, message, received))
-        if found[-1].part not in UNKNOWN:
-            return found[0] if len(found) == 1 else _of_earlier(found[-1], of_it[-1].number)
-    return found[0]
+        checks.append(diagnose(pasted, message, received))
+        if checks[-1].part not in UNKNOWN:
+            return checks[0] if len(checks) == 1 else _of_earlier(checks[-1], attempts[-1].number)
+    return checks[0]
 
 
 def _of_earlier(diagnosis: Diagnosis, number: int) -> Diagnosis:
-    """Add that the newest request had another body."""
+    """Add that later attempts had a different body."""
     step = f"It belongs to attempt {number}. Later attempts had a different body."
     return diagnosis._replace(steps=(*diagnosis.steps, step))
 
 
 def _count(actor: Actor, delivery: DeliveryDetail) -> None:
-    """Count and audit the check, without what was pasted: whoever asks quickly enough may guess a
-    short key by asking."""
+    """Count and audit the check, without the pasted text.
+
+    The count limits the rate, because many quick checks could reveal a short key.
+    """
     key = Key(f"signature:{actor.user_id}", CHECKS, QUIET)
     sign_in_throttle.check([key])
     with writing() as current:
@@ -86,8 +88,7 @@ def _count(actor: Actor, delivery: DeliveryDetail) -> None:
 
 
 def _secrets(webhook_id: UUID) -> tuple[str | None, str | None]:
-    """Return what makes the legacy signature now, and what will once a replaced one overlaps no
-    more."""
+    """Return the secret of the legacy signature now, and the one that follows after an overlap."""
     webhook = session().scalars(select(Webhook).where(Webhook.public_id == webhook_id)).one()
     sealed, before = webhook.secret_enc, old_secret(webhook, common_now())
     try:
@@ -110,7 +111,7 @@ def _headers(
 
 
 def _sent_with_others(public_id: UUID) -> Iterator[tuple[str, str]]:
-    """Signatures that went out with other deliveries to the same webhook."""
+    """Yield (public id, signature) of other deliveries to the same webhook."""
     current = session()
     own = select(Delivery.id, Delivery.webhook_id).where(Delivery.public_id == public_id)
     delivery = current.execute(own).one_or_none()

@@ -1,4 +1,4 @@
-"""Filter the log: statuses as people see them, and how they are stored."""
+"""Filter the delivery log, and map the statuses that people see to the stored ones."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,10 +23,10 @@ from portal.services.outbox.at_rest import UNDELIVERED
 
 
 class StatusFilter(StrEnum):
-    """Statuses that the log can be narrowed to.
+    """Statuses by which the log can be filtered.
 
-    `open`: Queued or Retrying. `undelivered`: those, on hold or failed; tests apart. `attention`:
-    the same of the webhooks in trouble (`services/webhooks/backlog.py`).
+    `open`: Queued or Retrying. `undelivered`: open, on hold, or failed, without tests. `attention`:
+    undelivered and of a webhook in trouble (`services/webhooks/backlog.py`).
     """
 
     ATTENTION = "attention"
@@ -41,12 +41,12 @@ class StatusFilter(StrEnum):
 
     @classmethod
     def _missing_(cls, value: object) -> "StatusFilter | None":
-        """Read what addresses, and bulk retries that are under way, called a status earlier."""
+        """Read an earlier name of a status, from an old URL or a bulk retry that still runs."""
         today = EARLIER.get(str(value))
         return cls(today) if today else None
 
 
-# What was called a status before 0101: the stored ones, and how an open one was shown.
+# Names before migration 0101, both stored ones and those shown for open deliveries.
 EARLIER: Final[dict[str, str]] = {
     **EARLIER_STATUSES,
     "sending": StatusFilter.OPEN,
@@ -56,7 +56,7 @@ EARLIER: Final[dict[str, str]] = {
 
 
 class FailedBetween(NamedTuple):
-    """From `since` until just before `until`; None: without that end."""
+    """A range from `since` until just before `until`. None leaves that end open."""
 
     since: datetime | None = None
     until: datetime | None = None
@@ -64,14 +64,14 @@ class FailedBetween(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogFilter:
-    """Each part narrows the log further; None (or empty) leaves it alone.
+    """Filters that each narrow the log further. None or an empty value does not filter.
 
-    `reasons` and `codes` (the first and the last) are of the last attempt; `untried`: there was
-    none so far. `search` is an asset's tag, or part of its tag, name or serial number, or the
-    beginning of a delivery's id; `asset_id` goes before it. `since` and `until` are of being
-    stored; `failed`: an attempt failed in that time, whatever became of the delivery; tests
-    apart. `answer`: a part of what the receiver wrote back to one of its attempts, or, beside
-    `failed`, to one that failed in that time.
+    `reasons` and `codes` (first and last) are of the last attempt. `untried`: no attempt was made
+    so far. `search`: an asset's tag, or part of its tag, name, or serial number, or the beginning
+    of a delivery's id. `asset_id` takes precedence over `search`. `since` and `until` limit the
+    time of storing. `failed`: an attempt failed in that time, regardless of the delivery's status
+    now, tests excluded. `answer`: part of the response to one of its attempts. With `failed`, that
+    attempt must also have failed in that time.
     """
 
     status: StatusFilter | None = None
@@ -89,12 +89,12 @@ class LogFilter:
     answer: str = ""
 
 
-# A condition on a row, given as the columns of a delivery.
+# Builds a condition on a row from the columns of a delivery.
 Check = Callable[[Any], ColumnElement[bool]]
 
 
 def matches(column: Any, value: Any) -> ColumnElement[bool]:
-    """Equal to one value, or among several (a tuple, or a query that finds them)."""
+    """Return the condition that a column equals a value, or is in a tuple or subquery."""
     is_one = isinstance(value, int | str)
     is_among: ColumnElement[bool] = column == value if is_one else column.in_(value)
     return is_among
@@ -104,7 +104,7 @@ Stored = DeliveryStatus | tuple[DeliveryStatus, ...]
 
 
 def of_status(status: StatusFilter, now: datetime) -> list[ColumnElement[bool]]:
-    """Return what makes a delivery one of this status, as a condition by itself."""
+    """Return all conditions for a status, including the one on the stored status."""
     if status is StatusFilter.OPEN:
         return [is_open()]
     stored, others = stored_as(status, now)
@@ -114,7 +114,7 @@ def of_status(status: StatusFilter, now: datetime) -> list[ColumnElement[bool]]:
 def stored_as(
     status: StatusFilter | None, now: datetime
 ) -> tuple[Stored | None, list[ColumnElement[bool]]]:
-    """Return the stored statuses to scan along, and the conditions that make it what people see."""
+    """Return the stored statuses to scan by, and the remaining conditions for this status."""
     match status:
         case None:
             return None, []

@@ -1,4 +1,4 @@
-"""Count what arrived and what failed, hour by hour or day by day: read from the roll-ups."""
+"""Count deliveries and failed attempts by hour or by day, from the roll-ups."""
 
 from bisect import bisect_right
 from collections import defaultdict
@@ -24,10 +24,10 @@ NONE: Final[Counts] = (0,) * len(COUNTED)
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Counts from `begins` until just before `ends`, tests apart.
+    """Counts from `begins` until just before `ends`, without tests.
 
-    `late`: of those delivered. `failed_attempts`: each one that did not arrive, so that a delivery
-    counts as often as it was tried.
+    `late`: part of `delivered`. `failed_attempts`: all that did not arrive, so a delivery counts
+    once for each attempt.
     """
 
     begins: datetime
@@ -39,29 +39,29 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """Spans in their order, the oldest first."""
+    """Spans in order, oldest first."""
 
     spans: tuple[Span, ...]
 
     @property
     def delivered(self) -> int:
-        """Return how many arrived in all."""
+        """Return the total over all spans."""
         return sum(span.delivered for span in self.spans)
 
     @property
     def late(self) -> int:
-        """Return how many of them arrived late."""
+        """Return the total over all spans."""
         return sum(span.late for span in self.spans)
 
     @property
     def failed_attempts(self) -> int:
-        """Return how many attempts failed in all."""
+        """Return the total over all spans."""
         return sum(span.failed_attempts for span in self.spans)
 
 
 def trend(edges: Sequence[datetime], webhook: UUID | None = None) -> Trend:
-    """Return the spans between `edges` (full hours, ascending), of one webhook or of all."""
-    # By hours, in the order of the primary key, for no row has to be sorted then.
+    """Return the spans between `edges` (full hours, ascending), for one webhook or for all."""
+    # Grouped by hour, in the order of the primary key, so that no row has to be sorted.
     statement = select(Rollup.hour, *map(func.sum, COUNTED)).where(*_inside(edges))
     if webhook is not None:
         statement = statement.join(Webhook).where(Webhook.public_id == webhook)
@@ -73,7 +73,7 @@ def trend(edges: Sequence[datetime], webhook: UUID | None = None) -> Trend:
 
 
 def trends(edges: Sequence[datetime]) -> dict[UUID, Trend]:
-    """Return the same for every webhook that had any; by its public id."""
+    """Return the trend of every webhook that has counts, by public id."""
     ends = enumerate(edges[1:])
     place = case(*((Rollup.hour < end, place) for place, end in ends)).label("place")
     statement = select(Webhook.public_id, place, *map(func.sum, COUNTED)).join_from(Rollup, Webhook)

@@ -1,5 +1,7 @@
-"""Count what is undelivered at webhooks in trouble: how much, since when, why. All that people read
-about a webhook's state, whichever page or mail says it, comes from here."""
+"""Count the undelivered deliveries of webhooks in trouble, with their start and causes.
+
+Every page and email takes a webhook's state from here.
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
@@ -44,9 +46,9 @@ from portal.services.outbox.claimable import head_of, paused_until
 
 
 class WebhookStatus(StrEnum):
-    """A webhook's status as people see it, the worst first.
+    """A webhook's status as people see it, worst first.
 
-    Failing: a delivery that is queued, retrying or failed counts as failing.
+    Failing: a queued, retrying, or failed delivery counts as failing.
     """
 
     FAILING = "failing"
@@ -56,8 +58,11 @@ class WebhookStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """So many failed last for this reason, with this answer; of `failed`, no automatic attempt is
-    left. `reason` None: nothing was noted."""
+    """A reason and response code for which `count` deliveries failed last.
+
+    `failed`: the number of them with no automatic attempt left. `reason`: None if none was
+    recorded.
+    """
 
     reason: Reason | None
     code: int | None
@@ -66,12 +71,12 @@ class Cause:
 
     @property
     def words(self) -> str:
-        """Return it as the log says it: "Server error (500)"."""
+        """Return the text of the log, such as "Server error (500)"."""
         return title(self.reason, self.code) if self.reason else "No attempt was made"
 
 
 class Taken(NamedTuple):
-    """Who is looking into it, and since when."""
+    """The person who is looking into a webhook's failures, since `at`."""
 
     by: str
     by_id: int | None
@@ -81,15 +86,14 @@ class Taken(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backlog:
-    """What is undelivered at one webhook in trouble: one that fails, or that we turned off.
+    """The undelivered deliveries of a webhook in trouble, which fails or was turned off by us.
 
-    `counts`: how many deliveries of each status, tests apart. `since`: the first
-    failed attempt of those that fail; None: none does, for all of it is on hold. `causes`: why
-    those failed last, the most common first. `next_attempt_at`: of all that goes by itself.
-    `waits_until`: no automatic attempt is made sooner. `is_untouched`: nothing was delivered since.
-    `changed_at`: its settings were after the first failure, and nothing has failed since.
-    `host`, `format`: where and in which format deliveries go.
-    `taken`: by whom.
+    `counts`: deliveries by status, tests excluded. `since`: the first failed attempt of the failing
+    ones, or None if all are on hold. `causes`: the reasons why those failed last, most common
+    first. `next_attempt_at`: the first of all automatic attempts. `waits_until`: no automatic
+    attempt is made sooner. `is_untouched`: nothing was delivered since. `changed_at`: the time its
+    settings changed after the first failure, if nothing has failed since. `host`, `format`: the
+    destination and format of deliveries. `taken`: the person who took it.
     """
 
     webhook_id: int
@@ -115,78 +119,78 @@ class Backlog:
 
     @property
     def since_words(self) -> str:
-        """Say "failing since"; of the oldest alone, where others were delivered since."""
+        """Return "failing since", or words about the oldest alone if others were delivered
+        since."""
         is_all = self.is_untouched or self.undelivered == 1
         return "failing since" if is_all else "the oldest failing since"
 
     @property
     def is_off_by_us(self) -> bool:
-        """Return whether we turned it off, and nobody has decided about that."""
+        """Return whether we turned it off and no person has decided about that."""
         is_off = self.status is WebhookStatus.OFF and not self.is_deleted
         return is_off and self.off_reason in OURS
 
     @property
     def undelivered(self) -> int:
-        """Return how many are undelivered in all."""
+        """Return the number of all undelivered deliveries."""
         return self.counts.total()
 
     @property
     def retryable(self) -> int:
-        """Return how many a person can retry now."""
+        """Return the number that a person can retry now."""
         if self.status is WebhookStatus.OFF:
             return 0
         return self.counts[DeliveryStatus.RETRYING] + self.counts[DeliveryStatus.FAILED]
 
     @property
     def cause(self) -> Cause | None:
-        """Return the most common one; of settings that have changed since, it says nothing."""
+        """Return the most common cause, or None if the settings have changed since."""
         return self.causes[0] if self.causes and self.changed_at is None else None
 
 
 def find() -> list[Backlog]:
-    """Return those of all webhooks: where nothing was delivered since first, then the most."""
+    """Return all backlogs, first those with nothing delivered since, then the largest."""
     return sorted(_read(session(), None), key=_severity)
 
 
 def of_ids(current: Session, ids: Collection[int]) -> dict[int, Backlog]:
-    """Return those of some webhooks, by their row ids; of one that is well there is none."""
-    return {each.webhook_id: each for each in _read(current, ids)} if ids else {}
+    """Return the backlogs of these webhooks by row id. Healthy webhooks have none."""
+    return {backlog.webhook_id: backlog for backlog in _read(current, ids)} if ids else {}
 
 
 def of_one(current: Session, webhook_id: int) -> Backlog | None:
-    """Return that of one webhook; None while it is well."""
+    """Return the backlog of one webhook, or None while it is healthy."""
     return of_ids(current, [webhook_id]).get(webhook_id)
 
 
 def of_webhook(public_id: UUID) -> Backlog | None:
-    """Return the same; None for a webhook that does not exist, too."""
+    """Return the backlog of one webhook, or None if it is healthy or does not exist."""
     current = session()
-    found = current.scalar(select(Webhook.id).where(Webhook.public_id == public_id))
-    return of_one(current, found) if found is not None else None
+    webhook_id = current.scalar(select(Webhook.id).where(Webhook.public_id == public_id))
+    return of_one(current, webhook_id) if webhook_id is not None else None
 
 
 class Totals(NamedTuple):
-    """Count what is undelivered at webhooks in trouble, and how many of these webhooks
-    are shown."""
+    """The number of undelivered deliveries at webhooks in trouble, and of such webhooks shown."""
 
     undelivered: int
     webhooks: int
 
 
 def count_of(backlogs: Sequence[Backlog]) -> Totals:
-    """Return what these come to."""
-    undelivered = sum(each.undelivered for each in backlogs)
-    return Totals(undelivered, sum(not each.is_deleted for each in backlogs))
+    """Return the totals of these backlogs."""
+    undelivered = sum(backlog.undelivered for backlog in backlogs)
+    return Totals(undelivered, sum(not backlog.is_deleted for backlog in backlogs))
 
 
 def count() -> Totals:
-    """Return what `find` comes to, for pages that tell of no webhook."""
+    """Return the totals of `find`, for pages that show no single webhook."""
     current = session()
     return Totals(*current.execute(_totals(current.get_bind().dialect.name)).one())
 
 
 def status_of(webhook: Webhook | AnyRow, backlog: Backlog | None) -> WebhookStatus:
-    """Return the status of a webhook that is shown, given its backlog."""
+    """Return the status of a shown webhook, given its backlog."""
     if webhook.state != WebhookState.ACTIVE:
         return WebhookStatus.OFF
     return WebhookStatus.FAILING if backlog else WebhookStatus.ACTIVE
@@ -194,8 +198,7 @@ def status_of(webhook: Webhook | AnyRow, backlog: Backlog | None) -> WebhookStat
 
 @cache
 def severity() -> ColumnElement[int]:
-    """The rank of a webhook that is shown: what we turned off, what fails, the others that are on,
-    those that are off."""
+    """Return the rank of a shown webhook: turned off by us, failing, other active, other off."""
     is_on = Webhook.state == WebhookState.ACTIVE
     ours = Webhook.off_reason.in_(OURS)
     return case((and_(~is_on, ours), 0), (~is_on, 3), (fails(), 1), else_=2)
@@ -212,7 +215,7 @@ def is_in_trouble() -> ColumnElement[bool]:
 
 
 def fails() -> ColumnElement[bool]:
-    """Return the condition of a webhook of which a delivery counts as failing."""
+    """Return the condition of a webhook with a delivery that counts as failing."""
     one: Select[Any] = select(Delivery.webhook_id).where(
         Delivery.webhook_id == Webhook.id, is_failing()
     )
@@ -225,9 +228,9 @@ def _is_off_by_us() -> ColumnElement[bool]:
 
 
 FAILING, OTHERS = 0, 1
-# What fails by its cause; then, of the same webhooks and of those that we turned off, what is open
-# and what is on hold, and each webhook by itself. The planner of SQLite has to be told by which
-# indexes.
+# Part 0 counts failing deliveries by cause. Part 1 counts the open and the on-hold deliveries of
+# the same webhooks and of those that we turned off. Part 2 lists these webhooks. SQLite's planner
+# has to be told the indexes.
 _COUNTED: Final = """
 WITH failing AS (
   SELECT webhook_id, status, reason, code, count(*) AS many, min(failing_since) AS since
@@ -288,8 +291,10 @@ def _counted(dialect: str, *, of_some: bool) -> TextualSelect:
 
 def _words(dialect: str, *, of_some: bool) -> str:
     names = {"by_failing": "failing", "by_due": "due", "by_status": "webhook_id_status_id"}
-    is_told = dialect == "sqlite"
-    by = {key: f"INDEXED BY ix_deliveries_{name}" if is_told else "" for key, name in names.items()}
+    is_sqlite = dialect == "sqlite"
+    by = {
+        key: f"INDEXED BY ix_deliveries_{name}" if is_sqlite else "" for key, name in names.items()
+    }
     return _COUNTED.format(
         **by,
         is_failing=IS_FAILING,
@@ -303,9 +308,9 @@ def _words(dialect: str, *, of_some: bool) -> str:
 
 def _read(current: Session, ids: Collection[int] | None) -> list[Backlog]:
     statement = _counted(current.get_bind().dialect.name, of_some=ids is not None)
-    given = {} if ids is None else {"ids": list(ids)}
+    params = {} if ids is None else {"ids": list(ids)}
     by_webhook: dict[int, list[AnyRow]] = defaultdict(list)
-    for row in current.execute(statement, given):
+    for row in current.execute(statement, params):
         by_webhook[row.webhook_id].append(row)
     if not by_webhook:
         return []
@@ -317,7 +322,7 @@ def _webhooks(current: Session, ids: Iterable[int]) -> Sequence[AnyRow]:
     return current.execute(_of_webhooks(), {"ids": list(ids)}).all()
 
 
-# Built once, as the statements above: building it takes as long as all that it reads.
+# Built once, like the statements above, because building it takes as long as reading all the rows.
 @cache
 def _of_webhooks() -> Select[*tuple[Any, ...]]:
     head = select(Delivery.due_at).where(Delivery.id == head_of(Webhook.id.expression))
@@ -355,7 +360,7 @@ def _backlog(hook: AnyRow, rows: Sequence[AnyRow], now: datetime) -> Backlog:
             reason = alike(Reason(row.reason))[0] if row.reason else None
             causes[reason, row.code] += row.many
             failed[reason, row.code] += row.many if row.status == DeliveryStatus.FAILED else 0
-        # Open ones are counted with those that do not fail so far.
+        # Part 1 counts all open deliveries, including failing ones.
         if row.status == DeliveryStatus.FAILED or row.part == OTHERS:
             counts[DeliveryStatus(row.status)] += row.many
     since = min((row.since for row in rows if row.since), default=None)
@@ -387,7 +392,7 @@ def _backlog(hook: AnyRow, rows: Sequence[AnyRow], now: datetime) -> Backlog:
 
 
 def taken_of(webhook: Webhook | AnyRow) -> Taken | None:
-    """Return who took it; None: nobody has."""
+    """Return the person who took a webhook, or None."""
     at = webhook.taken_at
     if at is None:
         return None
@@ -403,8 +408,11 @@ def _sorted(
 
 
 def _next_attempt(hook: AnyRow, rows: Sequence[AnyRow], now: datetime) -> datetime | None:
-    """Return when the first is due, not before the end of a pause; in order, when the head is."""
-    # What was resumed soon becomes due (`resume_recovered`).
+    """Return the time when the first delivery is due, but not before the end of a pause.
+
+    In order, the head counts.
+    """
+    # Resumed deliveries soon become due (`resume_recovered`).
     resumed = hook.reopened_at
     dues = [(row.priority, min(row.due_at, resumed or row.due_at)) for row in rows if row.due_at]
     if hook.in_order and hook.head_due_at:

@@ -1,4 +1,4 @@
-"""Create, edit and delete webhooks."""
+"""Create, edit, and delete webhooks."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -34,13 +34,16 @@ from portal.services.webhooks.rules import WEBHOOK_FIELDS, SecretMode, WebhookVa
 from portal.services.webhooks.secrets import check_place, erase_secret, set_headers, set_secret
 
 MOST_OF_A_TOKEN: Final = 50
-# Whoever changes one of these may have mended something: it is worth an attempt at once.
+# A change of one of these may fix failures, so it causes an attempt at once.
 FIXES: Final = frozenset(field.name for field in WEBHOOK_FIELDS if field.fixes)
 
 
 @dataclass(frozen=True, slots=True)
 class Edited:
-    """`asks_about_held`: it stays off until a person decides about its held deliveries."""
+    """The result of an edit.
+
+    `asks_about_held`: it stays off until a person decides about its held deliveries.
+    """
 
     is_changed: bool
     asks_about_held: bool
@@ -48,8 +51,10 @@ class Edited:
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """A webhook's name, and how many deliveries are dismissed with it (`capped`). `is_done`: they
-    are; else maintenance does the rest."""
+    """A webhook's name, and the number of deliveries dismissed with it (`capped`).
+
+    `is_done`: all are dismissed. Otherwise maintenance dismisses the rest.
+    """
 
     name: str
     dismissed: int
@@ -57,9 +62,9 @@ class Deleted:
 
 
 def create(actor: Actor, values: WebhookValues, draft_id: UUID | None = None) -> UUID:
-    """Make a webhook; return its public id. Raises `Refusal`.
+    """Create a webhook and return its public id. Raises `Refusal`.
 
-    `draft_id`: the open form's own; what was tested with it moves over.
+    `draft_id`: the draft of the open form, whose tests move to the webhook.
     """
     check(values)
     with writing() as current:
@@ -91,9 +96,9 @@ def edit(
     values: WebhookValues,
     draft_id: UUID | None = None,
 ) -> Edited:
-    """Change a webhook as somebody saw it at `version`. Raises `Refusal`, `Stale`, `NotFound`.
+    """Change a webhook that the person saw at `version`. Raises `Refusal`, `Stale`, `NotFound`.
 
-    `draft_id`: the open form's own; what was tested with it moves over.
+    `draft_id`: the draft of the open form, whose tests move to the webhook.
     """
     with writing() as current:
         require(current, actor, "webhooks.edit")
@@ -132,9 +137,9 @@ def edit(
 
 
 def delete(actor: Actor, public_id: UUID) -> Deleted:
-    """Delete a webhook, whose name is free again, and dismiss what waits for it.
+    """Delete a webhook, free its name, and dismiss its waiting deliveries.
 
-    The row stays for the log; secret and header values are erased.
+    The row stays for the log, but secret and header values are erased.
     """
     with writing() as current:
         require(current, actor, "webhooks.edit")
@@ -156,8 +161,10 @@ def delete(actor: Actor, public_id: UUID) -> Deleted:
 
 
 def _refuse_more(current: Session, token_id: int) -> None:
-    """Refuse what a program that never unsubscribes would make for ever. Of several at once a few
-    more may get through."""
+    """Refuse more webhooks of a program that never unsubscribes.
+
+    Concurrent requests can exceed the limit by a few.
+    """
     its = select(func.count()).where(Webhook.token_id == token_id, Webhook.deleted_at.is_(None))
     if current.execute(its).scalar_one() >= MOST_OF_A_TOKEN:
         raise Refusal(f"This token already has {MOST_OF_A_TOKEN} webhooks. Delete one first.")
@@ -180,7 +187,7 @@ def _store(current: Session, webhook: Webhook, values: WebhookValues) -> None:
 
 
 def _set_events(webhook: Webhook, values: WebhookValues) -> None:
-    """Keep the rows of events that stay; order does not matter."""
+    """Replace the events, but keep the rows of those that stay. Order does not matter."""
     events = set(values.events)
     kept = [row for row in webhook.subscriptions if row.event in events]
     added = events - {row.event for row in kept}
@@ -188,7 +195,7 @@ def _set_events(webhook: Webhook, values: WebhookValues) -> None:
 
 
 def _switch(current: Session, webhook: Webhook, values: WebhookValues) -> bool:
-    """Turn it on or off as chosen; return whether a person has to decide about held deliveries."""
+    """Turn it on or off as chosen. Return whether a person must decide about held deliveries."""
     is_active = webhook.state == WebhookState.ACTIVE
     if is_active and not values.is_active:
         turn_on_off.set_off(current, webhook, OffReason.PERSON)
@@ -217,7 +224,7 @@ def refuse_taken_name(current: Session, name: str, own_id: int | None) -> None:
 
 
 def _moved(before: Facts, address: str, webhook: Webhook, was_secret: bool) -> dict[str, str]:
-    """The earlier address and the present one, both without what is secret in either."""
+    """Return the earlier and the present URL, masked if either is secret."""
     is_secret = was_secret or webhook.url_is_secret
     was = masked_address(address, is_secret=is_secret) if address else before["url"]
     return {"from": was, "to": masked_address(webhook.url, is_secret=is_secret)}
@@ -232,8 +239,8 @@ def _differences(
     *,
     stays: bool,
 ) -> Facts:
-    """Set secret and headers; return what differs from `before`."""
-    # How an address is shown may change without it, and it may change unseen.
+    """Set secret and headers, and return the changes from `before`."""
+    # The shown URL can change without the URL, and the URL without the shown one.
     after = facts_of(webhook)
     names = [name for name in before if before[name] != after[name] and name != "url"]
     changes = {name: {"from": before[name], "to": after[name]} for name in names}

@@ -1,4 +1,4 @@
-"""Test before saving: store a form as a draft and send a sample by the usual way."""
+"""Test before saving, by storing a form as a draft and sending a sample the usual way."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -50,8 +50,10 @@ NOT_KEPT: Final = "This test has expired. We keep tests for 24 hours or until yo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """A form as it was tested last. `edits`: the webhook that it changes, as seen at `version`;
-    `tests`: the public ids of its deliveries, the newest first; `to`: the product of the form."""
+    """A form as last tested. `edits`: the webhook that it changes, as seen at `version`.
+
+    `tests`: public ids of its deliveries, newest first. `to`: the product of the form.
+    """
 
     public_id: UUID
     edits: UUID | None
@@ -73,10 +75,10 @@ def send_test(
     version: int = 0,
     to: str = "",
 ) -> bool:
-    """Store a form and send a sample with it; False while the test before has not ended.
+    """Store a form and send a sample with it. Return False while the last test has not ended.
 
-    `draft_id` is the open form's own: testing again changes its draft. Raises `Refusal` for what
-    could not be saved either.
+    `draft_id`: of the open form, so testing again changes its draft. Raises `Refusal` for values
+    that could not be saved either.
     """
     chosen = event_to_test(event)
     with writing() as current:
@@ -107,7 +109,7 @@ def send_again(actor: Actor, draft_id: UUID) -> bool:
 
 
 def find(actor: Actor, draft_id: UUID) -> Draft:
-    """The person's draft. Raises `NotFound`."""
+    """Return the person's draft. Raises `NotFound`."""
     current = session()
     draft = current.scalars(own_draft(actor, draft_id)).one_or_none()
     if draft is None:
@@ -127,7 +129,7 @@ def find(actor: Actor, draft_id: UUID) -> Draft:
 
 
 def _find_or_make(current: Session, actor: Actor, draft_id: UUID, values: WebhookValues) -> Webhook:
-    """The form's draft, locked, and made where there is none."""
+    """Lock and return the form's draft, which is created if there is none."""
 
     def look() -> None:
         is_taken = exists().where(Webhook.public_id == draft_id)
@@ -147,7 +149,7 @@ def _find_or_make(current: Session, actor: Actor, draft_id: UUID, values: Webhoo
 
 
 def _fill(draft: Webhook, edited: Webhook | None, values: WebhookValues, actor: Actor) -> None:
-    """Make the draft sign and send as what would be saved. A generated secret stays the same."""
+    """Make the draft sign and send like the saved webhook would. Keep a generated secret."""
     made = made_secret(draft, values.secret_mode)
     set_values(draft, values)
     draft.version += 1
@@ -161,7 +163,7 @@ def _fill(draft: Webhook, edited: Webhook | None, values: WebhookValues, actor: 
 
 
 def _refuse_undecryptable(edited: Webhook | None, values: WebhookValues) -> None:
-    """Refuse a test that would go without what cannot be opened, and seem to be good."""
+    """Refuse a test that would leave out undecryptable parts and seem to succeed."""
     replaced = {SECRET: values.secret_mode is not SecretMode.KEEP, HEADERS: bool(values.headers)}
     parts = undecryptable_parts(edited) if edited else []
     if missing := [part for part in parts if not replaced[part]]:
@@ -198,7 +200,7 @@ def _values(draft: Webhook, form: dict[str, Any]) -> WebhookValues:
 def _send(
     current: Session, draft: Webhook, event: Any, actor: Actor, edited: Webhook | None
 ) -> bool:
-    """Send the sample, and record its address in the history of the webhook that is edited."""
+    """Send the sample, and record its URL in the history of the edited webhook."""
     if running_test(current, draft.id) is not None:
         return False
     queue_test(current, draft, event, actor)

@@ -1,4 +1,4 @@
-"""The health of webhooks, read and written under their rows' locks."""
+"""Read and write the health of webhooks, under the locks of their rows."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
@@ -17,13 +17,13 @@ from portal.services.core.queries import as_json, given_ids, update_rows
 from portal.services.webhooks import turn_on_off
 from portal.services.webhooks.held_deliveries import reopen
 
-# Pages show no more exactly when something last arrived; so its row is not written each time.
+# Pages show the last arrival no more exactly, so the row is not written each time.
 A_MOMENT: Final = timedelta(seconds=1)
 OF_HEALTH: Final = tuple(field.name for field in fields(Health))
 
 
 class HealthRow(NamedTuple):
-    """A webhook's columns from which its health is reckoned."""
+    """The columns from which a webhook's health is computed."""
 
     id: int
     state: str
@@ -39,23 +39,25 @@ class HealthRow(NamedTuple):
     last_delivered_at: datetime | None
 
     def is_up_to_date(self, now: datetime) -> bool:
-        """Return whether its last delivery is stored already, to the second."""
+        """Return whether its last delivery is already stored, to the second."""
         return self.last_delivered_at is not None and now - self.last_delivered_at < A_MOMENT
 
 
 def lock_webhooks(
     connection: Connection, ids: Iterable[int]
 ) -> tuple[datetime | None, dict[int, HealthRow]]:
-    """Lock webhooks in the order of their ids, before their deliveries, and return them, but for
-    those that somebody else has locked; and the database's time, None where none is returned."""
-    statement, given = _locked(connection.dialect.name), {"ids": as_json(ids), "now": frozen_at()}
-    rows = connection.execute(statement, given).all()
+    """Lock webhooks by id, before their deliveries, skipping those that others have locked.
+
+    Returns the database's time, or None if none was locked, and the locked rows by id.
+    """
+    statement, params = _locked(connection.dialect.name), {"ids": as_json(ids), "now": frozen_at()}
+    rows = connection.execute(statement, params).all()
     moment = rows[0][-1] if rows else None
     return moment, {row[0]: HealthRow._make(row[:-1]) for row in rows}
 
 
 def still_there(connection: Connection, ids: Collection[int]) -> Collection[int]:
-    """The ids of those that exist, whoever has locked them."""
+    """Return the ids of webhooks that exist, even if locked by others."""
     if not ids:
         return ()
     return connection.execute(select(Webhook.id).where(Webhook.id.in_(ids))).scalars().all()
@@ -77,9 +79,9 @@ def write_health(
     ends: Mapping[int, Sequence[End]],
     now: datetime,
 ) -> Mapping[int, int]:
-    """Write what ended attempts say about their webhooks, and turn off the hopeless.
+    """Update webhooks from their ended attempts, and turn off hopeless ones.
 
-    Returns by id for how many seconds webhooks back off from now on.
+    Returns the new backoffs in seconds, by id.
     """
     changes, backoffs = [], {}
     for webhook_id in sorted(ends.keys() & webhooks.keys()):
@@ -89,7 +91,7 @@ def write_health(
             after = health_after(after, end, now)
         changed = asdict(after) if after != before else {}
         arrived = (end.reason is None and end.kind != AttemptKind.TEST for end in ends[webhook_id])
-        # Whether anything arrived since a failure is told exactly.
+        # After a failure, the time of an arrival must be exact.
         has_failed = before.failing_since or any(end.reason for end in ends[webhook_id])
         if any(arrived) and (has_failed or not webhook.is_up_to_date(now)):
             changed["last_delivered_at"] = now

@@ -29,7 +29,7 @@ from portal.services.webhooks.turn_on_off import (
 )
 
 CHUNK: Final = 500
-# What a receiver that has just recovered gets at once is spread over this, lest it falls again.
+# Deliveries to a receiver that just recovered are spread over this, so that it does not fail again.
 SPREAD: Final = timedelta(minutes=1)
 SENT: Final = "webhook.waiting_sent"
 NEWER: Final = (
@@ -38,14 +38,14 @@ NEWER: Final = (
 
 
 class Rest(StrEnum):
-    """The fate of held deliveries that were not chosen."""
+    """Choices for held deliveries that were not selected."""
 
     KEEP = "keep"
     DISMISS = "dismiss"
 
 
 class Seen(NamedTuple):
-    """The row id of the newest held delivery when the person looked, and how many there were."""
+    """The newest row id and the number of held deliveries when the person looked."""
 
     newest: int
     total: int
@@ -53,7 +53,8 @@ class Seen(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldDecision:
-    """`send`: public ids of deliveries. `seen`: what was on the person's list."""
+    """A decision about held deliveries. `send`: public ids. `seen`: the list that the person
+    saw."""
 
     send: Collection[UUID]
     rest: Rest
@@ -61,24 +62,24 @@ class HeldDecision:
 
 
 class Resumed(NamedTuple):
-    """The number to be sent (`capped`), and whether one goes first as a probe."""
+    """The number to be sent (`capped`). `has_probe`: one goes first as a probe."""
 
     total: int
     has_probe: bool
 
 
 def count_seen(public_id: UUID) -> Seen:
-    """Count what is held now. Reads only."""
+    """Count the deliveries held now. Reads only."""
     current = session()
     return _count_held(current, find_webhook(current, public_id).id)
 
 
 def decide(actor: Actor, public_id: UUID, choice: HeldDecision) -> TurnedOn:
-    """Send the chosen ones and turn the webhook on; the rest stays on hold.
+    """Turn the webhook on and send the chosen deliveries. The rest stays on hold.
 
-    Raises `Refusal` when something is held that the person has not seen, which may also be older
-    than what was seen: it was being sent when the webhook was turned off, and failed. Then nothing
-    changes. Raises `SendingStopped` for what is to be sent.
+    Raises `Refusal`, and changes nothing, if the person has not seen a held delivery. It can also
+    be older than those seen, if it was being sent when the webhook was turned off, and failed.
+    Raises `SendingStopped` if any delivery is to be sent.
     """
     with writing() as current:
         require(current, actor, "webhooks.switch")
@@ -112,8 +113,10 @@ def _count_held(current: Session, webhook_id: int) -> Seen:
 def waiting_for_later(
     webhook_id: int, now: datetime, status: ColumnElement[str] | None = None
 ) -> list[ColumnElement[bool]]:
-    """Conditions of its deliveries whose retry is due later. `status`: the column by another
-    expression, where its index should not be used."""
+    """Return the conditions of a webhook's deliveries whose retry is due later.
+
+    `status`: another expression for the column, if its index should not be used.
+    """
     status = Delivery.status.expression if status is None else status
     return [
         Delivery.webhook_id == webhook_id,
@@ -125,19 +128,22 @@ def waiting_for_later(
 
 
 def count_waiting(current: Session, webhook: Webhook) -> int:
-    """Count what a person may send now (`capped`): while its receiver is backed off from, all that
-    waits for that; while it is well, what waits for a later retry; else none."""
+    """Count the deliveries that a person can send now (`capped`).
+
+    During a backoff, these are all that wait for its end. For a healthy receiver, these are later
+    retries. Otherwise, there are none.
+    """
     now = database_time(current)
     is_paused = _is_paused(webhook, now)
     is_well = not webhook.failures_in_row and webhook.reopened_at is None
     if webhook.state != WebhookState.ACTIVE or not (is_paused or is_well):
         return 0
     if is_paused:
-        priorities = [Priority.NORMAL, Priority.BULK]  # a test and a person's Retry wait for nobody
+        priorities = [Priority.NORMAL, Priority.BULK]  # tests and people's Retries do not wait
         waiting = [Delivery.webhook_id == webhook.id, is_open(), has_no_live_lease(now)]
     else:
         priorities = list(Priority)
-        # Along the index of what is due, from that time on: what is due sooner is not read.
+        # By the index of due times, from that time on, so that earlier ones are not read.
         status = func.coalesce(Delivery.status, Delivery.status)
         waiting = waiting_for_later(webhook.id, now, status)
     found = select(Delivery.id).where(*waiting).order_by(Delivery.due_at)
@@ -152,11 +158,10 @@ def _is_paused(webhook: Webhook, now: datetime) -> bool:
 
 
 def resume(actor: Actor, public_id: UUID) -> Resumed:
-    """End the pause of a receiver, and send within a minute what waits for it or for a later retry.
-    Raises `Refusal`.
+    """End the backoff of a receiver, and send its waiting deliveries and later retries soon.
 
-    After a pause one delivery still goes first as a probe: while it fails, the others spend no
-    attempt.
+    They go within a minute. Raises `Refusal`. After a backoff, one delivery still goes first as a
+    probe. While it fails, the others use up no attempt.
     """
     with writing() as current:
         require(current, actor, "deliveries.retry")
@@ -177,7 +182,7 @@ def resume(actor: Actor, public_id: UUID) -> Resumed:
 
 
 def reopen(connection: Connection, webhook_id: int, in_order: bool, now: datetime) -> None:
-    """Send soon what waits for a retry, in order the head at once: the receiver has recovered."""
+    """Send retries soon, because the receiver has recovered. In order, the head goes at once."""
     if in_order:
         connection.execute(
             update(Delivery)

@@ -1,7 +1,7 @@
-"""The built-in receiver: a webhook of kind `inbox`, and the messages that arrived at it.
+"""Run the built-in receiver, a webhook of kind `inbox`, and keep the messages that it gets.
 
-There is one at a time. It takes messages from anybody who knows its address, so everything in
-them is a stranger's: bounded here, and escaped where it is shown.
+There is one at a time. Anyone who knows its URL can send messages, so their content is untrusted.
+It is limited here and escaped where it is shown.
 """
 
 from collections.abc import Iterator, Sequence
@@ -47,14 +47,14 @@ Headers = Sequence[tuple[str, str]]
 
 
 def secrets_of(webhook: Webhook) -> list[str]:
-    """The secret, and the one it replaced while that still signs, as far as they open."""
+    """Return the secret, and the replaced one while it still signs, if they can be decrypted."""
     sealed = (webhook.secret_enc, old_secret(webhook, common_now()))
     secrets = (open_secret(webhook.id, secret) for secret in sealed)
     return [secret for secret in secrets if secret is not None]
 
 
 def judge_legacy(headers: Headers, body: bytes, secrets: Sequence[str]) -> Verdict:
-    """Judge the hex HMAC of the body."""
+    """Verify the hex HMAC of the body."""
     signature = header(headers, "X-Asset-Webhook-Signature")
     if not signature:
         return Verdict.MISSING
@@ -63,7 +63,7 @@ def judge_legacy(headers: Headers, body: bytes, secrets: Sequence[str]) -> Verdi
 
 
 def judge_standard(headers: Headers, body: bytes, secrets: Sequence[str]) -> Verdict:
-    """Judge the signature of Standard Webhooks 1.0, whatever its age."""
+    """Verify the signature of Standard Webhooks 1.0, regardless of its age."""
     signatures = header(headers, "webhook-signature")
     message_id, sent = header(headers, "webhook-id"), header(headers, "webhook-timestamp")
     if not signatures:
@@ -82,7 +82,7 @@ def judge_standard(headers: Headers, body: bytes, secrets: Sequence[str]) -> Ver
 
 
 def header(headers: Headers, name: str) -> str:
-    """The first header of that name, whatever its capitals; blank when there is none."""
+    """Return the first header of that name in any case, or blank if there is none."""
     return next((value for key, value in headers if key.lower() == name.lower()), "")
 
 
@@ -97,7 +97,7 @@ IS_INBOX: Final = (Webhook.kind == WebhookKind.INBOX, Webhook.deleted_at.is_(Non
 
 @dataclass(frozen=True, slots=True)
 class Inbox:
-    """`count`: how many messages of the last `KEPT_FOR` are kept."""
+    """The built-in inbox. `count`: the number of messages kept from the last `KEPT_FOR`."""
 
     public_id: UUID
     name: str
@@ -107,7 +107,7 @@ class Inbox:
 
 @dataclass(frozen=True, slots=True)
 class InboxItem:
-    """One message as it arrived; values of custom headers are masked."""
+    """One message as it arrived, with the values of custom headers masked."""
 
     id: int
     received_at: datetime
@@ -117,26 +117,26 @@ class InboxItem:
     standard: Verdict
 
     def header(self, name: str) -> str:
-        """The first header of that name, whatever its capitals; blank when there is none."""
+        """Return the first header of that name in any case, or blank if there is none."""
         return header(self.headers, name)
 
 
 def open_inbox(actor: Actor) -> UUID:
-    """Make the inbox where there is none, with every event; return its public id."""
+    """Create the inbox with all events if there is none. Return its public id."""
     with writing() as current:
         require(current, actor, "webhooks.edit")
         return keep_unique(current, lambda: None, lambda: _living_or_new(current, actor)).public_id
 
 
 def make_inbox(current: Session, actor: Actor, values: WebhookValues) -> Webhook:
-    """Store a webhook without an address, which delivers into this portal."""
+    """Store a webhook without a URL, which delivers to this portal."""
     webhook = Webhook(owner_id=actor.user_id, version=1)
     set_values(webhook, values)
     webhook.subscriptions = [WebhookEvent(event=event) for event in values.events]
     current.add(webhook)
     current.flush()
     set_secret(webhook, values, actor)
-    # Sender and receiver are both here: nobody has to copy it anywhere.
+    # Sender and receiver are both this portal, so nobody has to copy the secret.
     webhook.secret_shown_until = webhook.secret_made_by_id = None
     watches.start_for_owner(current, webhook)
     target, changes = target_of(webhook), as_made(webhook)
@@ -145,7 +145,6 @@ def make_inbox(current: Session, actor: Actor, values: WebhookValues) -> Webhook
 
 
 def find_inbox() -> Inbox | None:
-    """The inbox; None where there is none."""
     current = session()
     webhook = _living(current)
     if webhook is None:
@@ -156,7 +155,7 @@ def find_inbox() -> Inbox | None:
 
 
 def messages(public_id: UUID) -> list[InboxItem]:
-    """The messages of the last `KEPT_FOR`, the newest first, at most `KEPT`."""
+    """Return the messages of the last `KEPT_FOR`, newest first, at most `KEPT`."""
     current = session()
     webhook_id = select(Webhook.id).where(Webhook.public_id == public_id).scalar_subquery()
     rows = current.scalars(_kept(webhook_id).order_by(InboxMessage.id.desc()).limit(KEPT))
@@ -174,7 +173,7 @@ def messages(public_id: UUID) -> list[InboxItem]:
 
 
 def receive(token: str, headers: Headers, body: bytes) -> bool:
-    """Keep a message that came to the address with this token; False: no inbox has it."""
+    """Keep a message sent to the URL with this token. Return False if no inbox has it."""
     public_id = public_id_of(token)
     webhook = _addressed(session(), public_id) if public_id else None
     # A form's test before saving is shown with the messages of the webhook that it edits.
@@ -234,7 +233,7 @@ def _kept(webhook_id: object) -> Select[InboxMessage]:
 
 
 def _prune(current: Session, webhook_id: int) -> None:
-    """Delete all but the youngest `KEPT`, and what another transaction deletes already."""
+    """Delete all but the newest `KEPT`, except rows that another transaction is deleting."""
     mine = InboxMessage.webhook_id == webhook_id
     youngest = select(InboxMessage.id).where(mine).order_by(InboxMessage.id.desc())
     last = current.execute(youngest.offset(KEPT).limit(1)).scalar()

@@ -38,7 +38,7 @@ SEALED: Final = ("secret_enc", "old_secret_enc", "headers_enc")
 
 @dataclass(frozen=True, slots=True)
 class UndecryptableWebhook:
-    """`parts` that do not open: "secret key", "custom headers"."""
+    """A webhook with `parts` that can't be decrypted: "secret key", "custom headers"."""
 
     name: str
     parts: Sequence[str]
@@ -46,19 +46,22 @@ class UndecryptableWebhook:
 
 @dataclass(frozen=True, slots=True)
 class LostKeys:
-    """The secrets that do not open. `key_check`: nor does the row that a start tries keys on."""
+    """The secrets that can't be decrypted.
+
+    `key_check`: nor can the row with which a start checks the keys.
+    """
 
     webhooks: Sequence[UndecryptableWebhook]
     key_check: bool
 
     @property
     def is_empty(self) -> bool:
-        """Return whether everything opens."""
+        """Return whether everything can be decrypted."""
         return not (self.webhooks or self.key_check)
 
 
 def lost_keys() -> LostKeys:
-    """Try to open everything that is stored sealed. Reads only."""
+    """Try to decrypt everything that is stored sealed. Reads only."""
     current = session()
     parts_of = [(webhook.name, undecryptable_parts(webhook)) for webhook in current.scalars(_all())]
     webhooks = [UndecryptableWebhook(name, parts) for name, parts in parts_of if parts]
@@ -66,23 +69,22 @@ def lost_keys() -> LostKeys:
 
 
 def undecryptable_names() -> list[str]:
-    """The names of the webhooks of which something does not open, by name. Reads only."""
+    """Return the names of webhooks with an undecryptable part, sorted. Reads only."""
     return sorted(webhook.name for webhook in lost_keys().webhooks)
 
 
 def lost_names() -> list[str]:
-    """The names of those that were turned off for it, by name. Reads only."""
+    """Return the names of webhooks turned off because of lost keys, sorted. Reads only."""
     is_lost = (Webhook.state == WebhookState.OFF, Webhook.off_reason == OffReason.LOST_KEY)
     names = select(Webhook.name).where(*is_shown(), *is_lost).order_by(Webhook.name)
     return list(session().scalars(names))
 
 
 def forget(actor: Actor) -> LostKeys:
-    """Turn off every webhook of which something does not open, and let a start check for the
-    present keys; return what did not open.
+    """Turn off every webhook with an undecryptable part. Return the undecryptable parts.
 
-    Raises `Refusal` while a process of the portal lives: it may have the keys that are thought to
-    be lost, and would seal with them.
+    From then on, a start checks for the present keys. Raises `Refusal` while a process of the
+    portal is alive, because it may have the lost keys and would seal with them.
     """
     with writing() as current:
         _refuse_while_alive(current)
@@ -97,14 +99,14 @@ def forget(actor: Actor) -> LostKeys:
 
 
 def erase_undecryptable(actor: Actor, public_id: UUID) -> list[str]:
-    """Erase what does not open of one webhook; return which parts."""
+    """Erase the undecryptable parts of one webhook. Return their names."""
     with writing() as current:
         require(current, actor, "webhooks.secret")
         webhook = lock_webhook(current, public_id)
         parts = undecryptable_parts(webhook)
         if SECRET in parts and open_secret(webhook.id, webhook.secret_enc) is None:
             erase_secret(webhook)
-        elif SECRET in parts:  # the one that was replaced
+        elif SECRET in parts:  # only the replaced one
             webhook.old_secret_enc = webhook.old_until = None
         if HEADERS in parts:
             webhook.headers_enc = None
@@ -121,7 +123,10 @@ def _all() -> Select[Webhook]:
 
 
 def _turn_off(current: Session, actor: Actor, webhook: Webhook, parts: Sequence[str]) -> None:
-    """One that is off already keeps its reason, and is not turned on before all opens."""
+    """Turn off a webhook. One that is already off keeps its reason.
+
+    Neither can be turned on before all parts can be decrypted.
+    """
     if webhook.state != WebhookState.ACTIVE:
         return
     set_off(current, webhook, OffReason.LOST_KEY)
@@ -151,7 +156,7 @@ def _refuse_while_alive(current: Session) -> None:
 
 
 def count_stale() -> int:
-    """Count rows that are still sealed with another than the first key. Reads only."""
+    """Count rows that are not sealed with the first key. Reads only."""
     current = session()
     webhooks = current.scalars(select(Webhook).order_by(Webhook.id))
     stale = sum(bool(_stale_columns(webhook)) for webhook in webhooks)
@@ -160,10 +165,10 @@ def count_stale() -> int:
 
 
 def rotate(say: Callable[[int], None]) -> int:
-    """Seal anew what is not sealed with the first key, a batch a transaction; return how many rows.
+    """Seal again with the first key what other keys sealed. Return the number of rows.
 
-    `say` is called with the count so far. Raises `VaultError` when a ciphertext opens with none of
-    the keys.
+    Each batch is one transaction, after which `say` gets the count so far. Raises `VaultError` if
+    none of the keys opens a ciphertext.
     """
     done, last_id = 0, 0
     while True:
@@ -178,15 +183,15 @@ def rotate(say: Callable[[int], None]) -> int:
 
 
 def rebuild_file() -> str | None:
-    """Rebuild SQLite's file, which keeps what older keys sealed; return why it did not work.
+    """Rebuild SQLite's file, which still contains data sealed with older keys. Return any error.
 
-    Others wait meanwhile. Does nothing on PostgreSQL.
+    Blocks others meanwhile. Does nothing on PostgreSQL.
     """
     if db.engine.dialect.name != "sqlite":
         return None
     session().rollback()
     sqlite: Any = db.engine.dialect.dbapi
-    # VACUUM runs outside of any transaction, which ours would begin by themselves.
+    # VACUUM runs outside of transactions, but our connections begin one by themselves.
     with closing(db.engine.raw_connection()) as connection:
         try:
             connection.cursor().execute("VACUUM")

@@ -1,5 +1,7 @@
-"""Tell people by email of webhooks in trouble, each once a trouble. What is due for a person at the
-same time is one email."""
+"""Email people about webhooks in trouble, once for each trouble.
+
+Notices that are due for a person at the same time go into one email.
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -36,19 +38,21 @@ from portal.services.webhooks.queries import turns_off_at
 from portal.services.webhooks.rows import count_held, is_shown, oldest_held
 from portal.services.webhooks.watches import MOST_TOGETHER, Reason
 
-# For so long a trouble may pass by itself.
+# A trouble may pass by itself within this time.
 LASTS: Final = timedelta(minutes=5)
-# Between two emails to a person about one webhook.
+# Minimum time between two emails to a person about one webhook.
 QUIET: Final = timedelta(hours=1)
-# So long before deliveries on hold expire.
+# Time of the notice before deliveries on hold expire.
 AHEAD: Final = timedelta(days=3)
 # The kind of an email about several webhooks.
 TOGETHER: Final = "webhooks"
 
 
 class News(StrEnum):
-    """The subject of a notice. `DOWN`: nothing was delivered since something failed; `BACK`: that
-    is over, and some deliveries still fail."""
+    """The subject of a notice. `DOWN`: nothing was delivered since the first failure.
+
+    `BACK`: something was delivered again, but some deliveries still fail.
+    """
 
     WELL = "well"
     BACK = "back"
@@ -59,7 +63,7 @@ class News(StrEnum):
     HELD_ENDS = "held_ends"
 
 
-# Whoever knows of a trouble knows of the lesser ones of that time.
+# A person told of a trouble also knows of lesser ones from that time.
 RANKS: Final = {
     News.WELL: 0,
     News.BACK: 1,
@@ -71,8 +75,8 @@ RANKS: Final = {
 }
 
 RETRIED: Final = " Nothing is lost. We’ll retry automatically."
-# news → (subject, what happened, what to do); {name} is the webhook’s, {arrived} is blank or says
-# when something was delivered last.
+# news → (subject, sentences, next step). {name}: the webhook’s. {arrived}: the time of the last
+# successful delivery, if any.
 WORDS: Final = {
     News.FAILING: (
         "{some} to {name} are failing",
@@ -125,7 +129,7 @@ WHY: Final = {
     Reason.STANDS_IN: "You get this email because “{name}” has no owner who can sign in.",
     Reason.ASKED: "You get this email because you asked for it on the page of “{name}”.",
 }
-# Of several webhooks; None: for several reasons.
+# For several webhooks. None: for mixed reasons.
 WHY_TOGETHER: Final = {
     Reason.OWNER: "You get this email because you own these webhooks.",
     Reason.STANDS_IN: "You get this email because these webhooks have no owner who can sign in.",
@@ -133,7 +137,7 @@ WHY_TOGETHER: Final = {
     None: "You get this email because you own these webhooks, asked for it on their pages, or are "
     "an administrator of webhooks without an owner.",
 }
-# The subject of several: where all are alike, and after a number of them.
+# Subjects for several webhooks: if all are alike, and after a number of them.
 _FAIL: Final = ("are failing", "failing")
 SUMS: Final = {
     News.FAILING: _FAIL,
@@ -148,7 +152,7 @@ UNSUBSCRIBE: Final = "To stop these emails without signing in, open this link:"
 
 
 def tell_due() -> int:
-    """Store every email that is due; return how many. None where no email is sent."""
+    """Store every email that is due and return their number. Store none if email is off."""
     if not mails.is_on():
         return 0
     watches.stand_in()
@@ -156,7 +160,7 @@ def tell_due() -> int:
 
 
 def find_due() -> dict[int, list[int]]:
-    """The row ids of the people whom there is something to tell now, and of which webhooks."""
+    """Return the webhooks with news for each person, all by row id."""
     current = session()
     due: dict[int, list[int]] = defaultdict(list)
     for user_id, webhook_id, _ in _all_news(current, _watched(), backlogs.find()):
@@ -171,10 +175,10 @@ def news_of(
     expiry: datetime | None,
     now: datetime,
 ) -> News | None:
-    """What there is to tell a person of this webhook, if anything. `expiry`: when the first
-    delivery on hold expires at one that is off.
+    """Return the news of this webhook for a person, if any.
 
-    Where the clock was put back, what was told lies in the future, and silences nothing.
+    `expiry`: the time when the first delivery on hold expires, if the webhook is off. If the clock
+    was set back, earlier news lies in the future and silences nothing.
     """
     told, told_at = News(watch.told) if watch.told else None, watch.told_at or now
     if told and timedelta() <= now - told_at < QUIET:
@@ -191,7 +195,7 @@ def news_of(
 
 
 def _has_recovered(webhook: Webhook | AnyRow, told_at: datetime, now: datetime) -> bool:
-    """Return whether anything was delivered since, and nothing has failed after it."""
+    """Return whether something was delivered since, and nothing has failed after it."""
     arrived = webhook.last_delivered_at
     is_later = arrived is not None and (arrived > told_at or told_at > now)
     is_on = webhook.state == WebhookState.ACTIVE
@@ -201,7 +205,7 @@ def _has_recovered(webhook: Webhook | AnyRow, told_at: datetime, now: datetime) 
 def _troubles(
     webhook: Webhook | AnyRow, backlog: Backlog | None, expiry: datetime | None, now: datetime
 ) -> Iterator[tuple[News, datetime]]:
-    """Yield what is so now, and since when, the worst first."""
+    """Yield the current troubles and the times they began, worst first."""
     if webhook.state == WebhookState.OFF:
         off_at = webhook.off_at or webhook.created_at
         if expiry is not None and expiry - now <= AHEAD:
@@ -222,12 +226,12 @@ def _troubles(
 
 
 def _has_lasted(since: datetime, now: datetime) -> bool:
-    # What is in the future is from before the clock was put back.
+    # A time in the future is from before the clock was set back.
     return abs(now - since) >= LASTS
 
 
 def _watched() -> Select[*tuple[Any, ...]]:
-    """Each webhook with each person who is told of it."""
+    """Select each webhook with each person who gets emails about it."""
     return (
         select(
             Webhook.id,
@@ -253,13 +257,13 @@ def _watched() -> Select[*tuple[Any, ...]]:
 def _all_news(
     current: Session, watched: Select[*tuple[Any, ...]], found: Iterable[Backlog]
 ) -> Iterator[tuple[int, int, News]]:
-    """Yield whom there is something to tell, of which webhook (row ids), and what."""
+    """Yield (user row id, webhook row id, news) for everyone with news."""
     now, is_stopped = database_time(current), bool(find_stop())
     known = {each.webhook_id: each for each in found}
     rows = current.execute(watched.order_by(Webhook.id, User.id)).all()
     for webhook_id, of_one in groupby(rows, key=lambda row: int(row.id)):
         each = list(of_one)
-        # While all sending is stopped, the health of what is on says little.
+        # While all sending is stopped, the health of active webhooks says little.
         if is_stopped and each[0].state == WebhookState.ACTIVE:
             continue
         expiry = _expiry(current, each[0], now)
@@ -270,32 +274,36 @@ def _all_news(
 
 
 def _expiry(current: Session, webhook: Webhook | AnyRow, now: datetime) -> datetime | None:
-    """When the first delivery on hold expires; None while none does soon, or we turn the webhook on
-    before."""
+    """Return the time when the first delivery on hold expires, if that is soon.
+
+    Returns None if we turn the webhook on before that.
+    """
     off_at = webhook.off_at
     if webhook.state != WebhookState.OFF or off_at is None:
         return None
     if held_until(off_at, off_at) - now > AHEAD:
-        return None  # nothing is read of most
+        return None  # spares most webhooks a query
     oldest = oldest_held(current, webhook.id)
     expiry = held_until(oldest, off_at) if oldest else None
-    # What is off long after its time is kept off by something.
+    # A webhook that is off long after `off_until` is kept off by something.
     until = webhook.off_until
     is_sent = expiry and until and now - LASTS < until < expiry
     return None if is_sent else expiry
 
 
 def _tell(user_id: int, webhook_ids: Sequence[int]) -> int:
-    """Store the email to one person about these webhooks, and that they are told; return how many.
-    What is too much for it waits for the next time."""
+    """Store an email to one person about these webhooks, and their new state. Return 0 or 1.
+
+    Webhooks beyond `MOST_TOGETHER` wait for the next time.
+    """
     with writing() as current:
-        # Before their rows, as whoever ends these emails or erases the person locks them.
+        # Lock the person before the rows, as code that ends these emails or erases a person does.
         current.get(User, user_id, with_for_update={"read": True})
         theirs = Watch.user_id == user_id, Watch.webhook_id.in_(webhook_ids[:MOST_TOGETHER])
         locked = select(Watch).where(*theirs).order_by(Watch.webhook_id).with_for_update()
-        rows = {each.webhook_id: each for each in current.scalars(locked)}
-        found = backlogs.of_ids(current, list(rows)).values()
-        news = list(_all_news(current, _watched().where(*theirs), found))
+        rows = {watch.webhook_id: watch for watch in current.scalars(locked)}
+        in_trouble = backlogs.of_ids(current, list(rows)).values()
+        news = list(_all_news(current, _watched().where(*theirs), in_trouble))
         for _, webhook_id, told in news:
             rows[webhook_id].told, rows[webhook_id].told_at = told, database_time(current)
         match news:
@@ -309,29 +317,33 @@ def _tell(user_id: int, webhook_ids: Sequence[int]) -> int:
 
 
 def write(news: News, current: Session, mail: Mail, zone: ZoneInfo) -> Letter | None:
-    """The email of a notice; None where it is not true any more, or its reader ended these emails
-    or may not read deliveries any more."""
+    """Write the email of a notice, or return None if it should not be sent.
+
+    That is so if the news is no longer true, or the reader ended these emails or can no longer read
+    deliveries.
+    """
     parts = _parts(current, mail, zone, Webhook.id == mail.webhook_id, news=news)
     return _letter(parts[0]) if parts else None
 
 
 def write_together(current: Session, mail: Mail, zone: ZoneInfo) -> Letter | None:
-    """The email of what its reader was told at the same time, as far as it is still true."""
+    """Write one email with all news of the same time that is still true."""
     parts = _parts(current, mail, zone, Watch.told_at == mail.created_at)
     if len(parts) < 2:
         return _letter(parts[0]) if parts else None
     reasons = {part.reason for part in parts}
     why = WHY_TOGETHER.get(next(iter(reasons)) if len(reasons) == 1 else None)
     link = watches.link_of([part.webhook.id for part in parts], parts[0].user_id)
-    said = "\n\n".join(f"{part.happened}\n{part.page}" for part in parts)
+    text = "\n\n".join(f"{part.happened}\n{part.page}" for part in parts)
     return Letter(
-        _sum([part.news for part in parts]), f"{said}\n\n{why} {UNSUBSCRIBE}\n{link}\n", link
+        _sum([part.news for part in parts]), f"{text}\n\n{why} {UNSUBSCRIBE}\n{link}\n", link
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """What there is to tell a person of one webhook. `words`: what fills its sentences."""
+    """The news of one webhook for a person. `words`: values for the placeholders in its
+    sentences."""
 
     news: News
     webhook: Webhook
@@ -341,12 +353,11 @@ class _Part:
 
     @property
     def happened(self) -> str:
-        """Return what happened, in sentences."""
+        """Return the sentences that describe the news."""
         return WORDS[self.news][1].format_map(self.words)
 
     @property
     def page(self) -> str:
-        """Return the URL of the webhook's page."""
         return f"{settings().base_url}/settings/webhooks/{self.webhook.public_id}"
 
 
@@ -357,7 +368,7 @@ def _parts(
     narrowed: ColumnElement[bool],
     news: News | None = None,
 ) -> list[_Part]:
-    """What is still true of these webhooks, by their names: `news`, or what was told last."""
+    """Return the parts that are still true, by webhook name. `news`: by default, the last told."""
     rows = current.execute(_watched().where(User.id == mail.user_id, narrowed)).all()
     parts = []
     for row in rows:
@@ -376,7 +387,7 @@ def _parts(
 def _words_of(
     current: Session, news: News, webhook: Webhook, zone: ZoneInfo
 ) -> dict[str, str] | None:
-    """What the sentences are filled with; None where they are not true any more."""
+    """Return the values for the sentences, or None if the news is no longer true."""
     now, backlog = database_time(current), backlogs.of_one(current, webhook.id)
     is_on = webhook.state == WebhookState.ACTIVE
     is_failing = is_on and backlog is not None
@@ -406,7 +417,7 @@ def _words_of(
         words["first"] = "It" if many == 1 else "The oldest"
     words["cause"] = CAUSES.get(webhook.off_reason, "")
     words["days"] = in_words(settings().retention_days * DAY)
-    # A name stays as it is, whatever it holds.
+    # A name can hold anything, such as braces, because values are not formatted again.
     words["name"] = " ".join(webhook.name.split())
     return words
 
@@ -429,7 +440,8 @@ def _letter(part: _Part) -> Letter:
 
 
 def _sum(all_news: Sequence[News]) -> str:
-    """The subject of several: "7 webhooks are failing", "3 webhooks: 2 failing, 1 turned off"."""
+    """Return a subject such as "7 webhooks are failing" or "3 webhooks: 2 failing, 1 turned
+    off"."""
     sums = Counter(SUMS[news] for news in all_news)
     if len(sums) == 1:
         return f"{len(all_news)} webhooks {next(iter(sums))[0]}"
@@ -438,8 +450,7 @@ def _sum(all_news: Sequence[News]) -> str:
 
 
 def _backlog_words(backlog: Backlog, arrived: str, zone: ZoneInfo) -> str:
-    """Return how much is undelivered, since when and why, as the webhook’s page says it, and which
-    of it is retried."""
+    """Describe the backlog, its cause, and its retries, in the words of the webhook’s page."""
     many = backlog.undelivered
     since = f", {backlog.since_words} {_time(backlog.since, zone)}" if backlog.since else ""
     cause = f" Cause: {backlog.cause.words}." if backlog.cause else ""
@@ -456,7 +467,7 @@ def _arrived(at: datetime | None, zone: ZoneInfo) -> str:
 
 
 def _retried(backlog: Backlog) -> str:
-    """Promise a retry of all of it, or say of how much automatic retries have ended."""
+    """Promise a retry of all deliveries, or say for how many automatic retries have ended."""
     failed = backlog.counts[DeliveryStatus.FAILED]
     if failed:
         of_some = "" if failed == backlog.undelivered else f" for {failed:,} of them"

@@ -1,4 +1,4 @@
-"""Read webhooks for pages: never a secret, and for the form alone a header value."""
+"""Read webhooks for pages. Never returns a secret, and returns header values only for the form."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -80,7 +80,7 @@ ATTEMPTED: Final = (DeliveryStatus.DELIVERED, DeliveryStatus.RETRYING, DeliveryS
 
 @dataclass(frozen=True, slots=True)
 class Latest:
-    """One delivery of a webhook, briefly."""
+    """A summary of one delivery."""
 
     public_id: UUID
     status: DeliveryStatus
@@ -94,12 +94,13 @@ class Latest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedWebhook:
-    """A webhook in the list. `last` leaves tests out; without one, `last_test` is known.
-    `turns_off_at`: when we turn it off, soon; `off_until`: when we turn it on.
-    `event_count` None: it is subscribed to all, `has_conditions`: of those that meet them.
+    """A webhook in the list.
 
-    `backlog`: what is undelivered; None while it is well. `held`: what is on hold at one that a
-    person turned off.
+    `last`: the newest delivery, without tests. `last_test`: only if there is no such delivery.
+    `turns_off_at`: the time when we turn it off, if soon. `off_until`: the time when we turn it on.
+    `event_count`: None if it is subscribed to all events. `has_conditions`: it gets only events
+    that meet them. `backlog`: its undelivered deliveries, or None while it is healthy. `held`: the
+    number of deliveries on hold, if a person turned it off.
     """
 
     public_id: UUID
@@ -120,10 +121,10 @@ class ListedWebhook:
 
 @cache
 def youngest() -> ScalarSelect[int]:
-    """The row id of the youngest delivery of the webhook in the enclosing query, tests apart.
+    """Select the row id of the newest delivery of the enclosing query's webhook, tests excluded.
 
-    The bounds are one tuple, as in `log_query.py`: given the webhook's id alone, PostgreSQL may
-    read the whole log backwards for another that has been quiet for long.
+    The bounds are one tuple, as in `log_query.py`. With the webhook's id alone, PostgreSQL may read
+    the whole log backward for a webhook that has been quiet for long.
     """
     key = tuple_(Delivery.webhook_id, Delivery.id)
     return (
@@ -141,7 +142,7 @@ def youngest() -> ScalarSelect[int]:
 
 
 def _last_tests(current: Session, ids: Sequence[int]) -> dict[int, Latest]:
-    """The last test of each of these webhooks (row ids), which have no other deliveries."""
+    """Return the last tests of these webhooks, which have no other deliveries, by row id."""
     if not ids:
         return {}
     of_each = select(Delivery.webhook_id, func.max(Delivery.id)).group_by(Delivery.webhook_id)
@@ -151,7 +152,7 @@ def _last_tests(current: Session, ids: Sequence[int]) -> dict[int, Latest]:
 
 
 def latest_of(current: Session, ids: Sequence[int]) -> dict[int, Latest]:
-    """These deliveries by their row ids."""
+    """Return summaries of these deliveries by row id."""
     if not ids:
         return {}
     columns = (Delivery.id, Delivery.public_id, Delivery.status, Delivery.created_at)
@@ -162,7 +163,7 @@ def latest_of(current: Session, ids: Sequence[int]) -> dict[int, Latest]:
 
 
 def oldest_open(current: Session, webhook_id: int) -> Latest | None:
-    """The oldest delivery that is still to be sent, tests too, by its row's status."""
+    """Return the oldest open delivery, tests included."""
     first = (
         select(Delivery.public_id, Delivery.status, Delivery.created_at)
         .where(Delivery.webhook_id == webhook_id, is_open())
@@ -174,7 +175,7 @@ def oldest_open(current: Session, webhook_id: int) -> Latest | None:
 
 
 def listed(current: Session, ids: Sequence[int]) -> list[ListedWebhook]:
-    """Webhooks as the list shows them, in the order of `ids`."""
+    """Return webhooks as the list shows them, in the order of `ids`."""
     rows = {row.id: row for row in current.execute(_listed(), {"ids": ids})}
     last_ids = [row.last_id for row in rows.values() if row.last_id]
     latest = latest_of(current, last_ids)
@@ -232,7 +233,7 @@ def _listed() -> Select[*tuple[Any, ...]]:
 
 
 def turns_off_at(webhook: Webhook | AnyRow, now: datetime) -> datetime | None:
-    """When we turn it off, once that is near."""
+    """Return the time when we turn the webhook off, if that is near."""
     if webhook.state != WebhookState.ACTIVE:
         return None
     since, stopped_for = webhook.failing_since, webhook.stopped_for
@@ -241,15 +242,14 @@ def turns_off_at(webhook: Webhook | AnyRow, now: datetime) -> datetime | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookDetail(WebhookOptions):
-    """A webhook on its page. `url` is without its secret parts; `held` and `waits_behind` are
-    `capped`, `waits` too: how many *Resume now* sends.
+    """A webhook on its page. `url` is without its secret parts.
 
-    `events`: as they are stored. `backlog`: what is undelivered; None while it is well.
-    `is_backing_off`: only probes are sent until anything arrives, a test too. `turns_off_at`: when
-    we turn it off, once that is near.
-    `oldest_open`: of all that is still to be sent. `undecryptable`: which stored parts cannot be
-    opened. `waits_behind`: how many wait for an older one, in order. `owner`: by name; None where
-    that person can't sign in any more.
+    `held`, `waits`, and `waits_behind` are `capped`. `waits`: the number that *Resume now* sends.
+    `events`: as stored. `backlog`: its undelivered deliveries, or None while it is healthy.
+    `is_backing_off`: only probes are sent until anything arrives, including a test. `turns_off_at`:
+    the time when we turn it off, if near. `oldest_open`: of all that is still to be sent.
+    `undecryptable`: the stored parts that can't be decrypted. `waits_behind`: the number that wait
+    for an older one, in order. `owner`: the name, or None if that person can't sign in any more.
     """
 
     public_id: UUID
@@ -285,12 +285,12 @@ class WebhookDetail(WebhookOptions):
 
     @property
     def is_off_by_us(self) -> bool:
-        """Return whether no person turned it off."""
+        """Return whether the portal turned it off, not a person."""
         return self.off_reason in OURS
 
     @property
     def is_asked_about(self) -> bool:
-        """Return whether a person is asked something before it is turned on."""
+        """Return whether a person has to answer a question before it is turned on."""
         return bool(self.held) or self.off_reason == OffReason.GONE
 
 
@@ -305,7 +305,7 @@ class HistoryEntry:
 
 
 class WebhookOrder(StrEnum):
-    """Orders of the list: the worst first, by name, or the latest delivery first."""
+    """Orders of the list, which are worst first, by name, and latest delivery first."""
 
     STATUS = "status"
     NAME = "name"
@@ -320,8 +320,11 @@ def list_webhooks(
     reverse: bool = False,
     in_trouble: bool = False,
 ) -> Page[ListedWebhook]:
-    """One page, equals by name. `search`: only those whose name, host, or format holds it.
-    `in_trouble`: only those with problems."""
+    """Return one page, with equal ranks ordered by name.
+
+    `search`: only webhooks whose name, host, or format contains it. `in_trouble`: only webhooks in
+    trouble.
+    """
     listed_ids = select(Webhook.id).where(*is_shown())
     if in_trouble:
         listed_ids = listed_ids.where(backlogs.is_in_trouble())
@@ -339,20 +342,20 @@ def list_webhooks(
 
 
 def find_page(cursor: str | None = None, size: int | None = None, url: str = "") -> Page[Webhook]:
-    """Return one page of the webhooks that people see, newest first. `url`: with this whole one."""
+    """Return one page of shown webhooks, newest first. `url`: only those with exactly this URL."""
     shown = select(Webhook).where(*is_shown())
     return newest_first(shown.where(Webhook.url == url) if url else shown, Webhook.id, cursor, size)
 
 
 def of_token(token_id: int) -> Sequence[tuple[UUID, str]]:
-    """Return the webhooks (public id, name) that a program has made, by name."""
+    """Return (public id, name) of the webhooks that an API token created, by name."""
     its = select(Webhook.public_id, Webhook.name).where(*is_shown(), Webhook.token_id == token_id)
     rows = session().execute(its.order_by(func.lower(Webhook.name)))
     return [(row.public_id, row.name) for row in rows]
 
 
 def count_on_and_off() -> tuple[int, int]:
-    """Count the webhooks that are on, and those that are off."""
+    """Return the number of webhooks that are on, and of those that are off."""
     is_on = Webhook.state == WebhookState.ACTIVE
     counts = select(func.count(), func.count().filter(is_on)).where(*is_shown())
     total, on = session().execute(counts).one()
@@ -360,7 +363,7 @@ def count_on_and_off() -> tuple[int, int]:
 
 
 def show(public_id: UUID) -> WebhookDetail:
-    """One webhook. Raises `NotFound`."""
+    """Return one webhook. Raises `NotFound`."""
     current = session()
     webhook = find_webhook(current, public_id)
     owner = watches.owner_of(webhook)
@@ -401,7 +404,7 @@ def show(public_id: UUID) -> WebhookDetail:
 
 
 class LastFailure(NamedTuple):
-    """A delivery, its last failed attempt, and why that failed."""
+    """A delivery's last failed attempt, and its reason."""
 
     public_id: UUID
     at: datetime
@@ -410,8 +413,8 @@ class LastFailure(NamedTuple):
 
 
 def last_failures(backlog: Backlog, cause: Cause | None = None) -> list[LastFailure]:
-    """Return up to `EXAMPLES` deliveries that failed last, the latest first. `cause`: for this one
-    alone."""
+    """Return up to `EXAMPLES` deliveries that failed last, latest first. `cause`: only for this
+    one."""
     failures = (
         select(Delivery.public_id, Attempt.finished_at, Attempt.reason, Attempt.code)
         .join(Attempt, Attempt.delivery_id == Delivery.id)
@@ -426,12 +429,12 @@ def last_failures(backlog: Backlog, cause: Cause | None = None) -> list[LastFail
             Attempt.reason.in_(alike(cause.reason)),
             Attempt.code == cause.code if cause.code else Attempt.code.is_(None),
         )
-    found: dict[UUID, LastFailure] = {}
+    by_delivery: dict[UUID, LastFailure] = {}
     for public_id, at, reason, code in session().execute(failures):
-        if at and public_id not in found:
+        if at and public_id not in by_delivery:
             why = alike(Reason(reason))[0] if reason else None
-            found[public_id] = LastFailure(public_id, at, why, code)
-    return list(found.values())[:EXAMPLES]
+            by_delivery[public_id] = LastFailure(public_id, at, why, code)
+    return list(by_delivery.values())[:EXAMPLES]
 
 
 def examples(backlog: Backlog) -> dict[Cause, int]:
@@ -442,36 +445,40 @@ def examples(backlog: Backlog) -> dict[Cause, int]:
 
 
 def examples_of(found: Sequence[Backlog]) -> dict[UUID, int]:
-    """Return one delivery (row id) of each of these for its most common cause, if that has a
+    """Return one delivery (row id) per webhook for its most common cause, if that has a
     response."""
-    causes = {each.public_id: (each.webhook_id, each.cause) for each in found if each.cause}
+    causes = {
+        backlog.public_id: (backlog.webhook_id, backlog.cause) for backlog in found if backlog.cause
+    }
     ids = _examples([key for key in causes.values() if key[1].code])
     return {public_id: ids[key] for public_id, key in causes.items() if key in ids}
 
 
 def _examples(causes: Sequence[tuple[int, Cause]]) -> dict[tuple[int, Cause], int]:
-    """Return one delivery (row id) for each of these causes of a webhook (row id)."""
+    """Return one delivery (row id) for each cause of a webhook (row id)."""
 
     def one(webhook_id: int, cause: Cause, reason: Reason) -> ScalarSelect[int]:
         mine = Delivery.webhook_id == webhook_id, is_failing(), Delivery.code == cause.code
         found = select(Delivery.id).where(*mine, Delivery.reason.in_(alike(reason)))
-        # The end of the index of what fails: one that is retried.
+        # The end of the index of failing deliveries, where those being retried are.
         newest = found.order_by(Delivery.status.desc(), Delivery.failing_since.desc())
         return newest.limit(1).scalar_subquery()
 
-    wanted = {key: one(*key, key[1].reason) for key in causes if key[1].reason}
-    row = session().execute(select(*wanted.values())).one() if wanted else ()
-    return {key: row_id for key, row_id in zip(wanted, row, strict=True) if row_id}
+    queries = {key: one(*key, key[1].reason) for key in causes if key[1].reason}
+    row = session().execute(select(*queries.values())).one() if queries else ()
+    return {key: row_id for key, row_id in zip(queries, row, strict=True) if row_id}
 
 
 def address(public_id: UUID) -> str:
-    """The whole address, for those who may edit it. Raises `NotFound`."""
+    """Return the whole URL, for people who are allowed to edit it. Raises `NotFound`."""
     return find_webhook(session(), public_id).url
 
 
 def stored_values(public_id: UUID) -> WebhookValues:
-    """A webhook as it was entered, its custom headers in the clear: for the form, which keeps them
-    sealed, and never to be printed."""
+    """Return a webhook as it was entered, with its custom headers in the clear.
+
+    Meant for the form, which keeps them sealed. Never print the result.
+    """
     webhook = find_webhook(session(), public_id)
     owner = watches.owner_of(webhook)
     return WebhookValues(
@@ -486,13 +493,13 @@ def stored_values(public_id: UUID) -> WebhookValues:
 
 
 def count_open(public_id: UUID) -> int:
-    """Count the deliveries that wait or are held, each of the two `capped`."""
+    """Count open and held deliveries, each `capped`."""
     current = session()
     return count_unsent(current, find_webhook(current, public_id).id)
 
 
 def history(public_id: UUID) -> list[HistoryEntry]:
-    """The entries of the audit trail about a webhook, the newest first."""
+    """Return the audit entries about a webhook, newest first."""
     current = session()
     entries = (
         select(AuditEntry)
@@ -505,8 +512,10 @@ def history(public_id: UUID) -> list[HistoryEntry]:
 
 
 class Listeners(NamedTuple):
-    """Numbers of webhooks that get an event: `on` now, `off` after they are turned on.
-    `narrowed`: how many of them have conditions, which may keep it from them."""
+    """Counts of webhooks that get an event: `on` now, `off` after they are turned on.
+
+    `narrowed`: those with conditions, which can exclude the event.
+    """
 
     on: int
     off: int

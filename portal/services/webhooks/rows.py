@@ -1,4 +1,4 @@
-"""Rows of webhooks and drafts: found, locked, filled, described for the audit trail, opened."""
+"""Find, lock, fill, describe, and decrypt the rows of webhooks and drafts."""
 
 import hashlib
 import hmac
@@ -47,14 +47,14 @@ INBOX: Final = "this portal"
 
 
 def find_webhook(current: Session, public_id: UUID) -> Webhook:
-    """The webhook as it is now. Raises `NotFound` for one that is deleted, or a draft."""
+    """Return the webhook. Raises `NotFound` if it is deleted or a draft."""
     return _existing(current.scalars(_alive(public_id)).one_or_none())
 
 
 def lock_webhook(current: Session, public_id: UUID) -> Webhook:
-    """The webhook, locked until the transaction ends. Raises `NotFound`.
+    """Lock the webhook until the transaction ends, and return it. Raises `NotFound`.
 
-    `FOR NO KEY UPDATE`: events that are being stored meanwhile refer to the row and need not wait.
+    `FOR NO KEY UPDATE` lets events that are stored meanwhile refer to the row without waiting.
     """
     locked = _alive(public_id).with_for_update(key_share=True)
     fresh = locked.execution_options(populate_existing=True)
@@ -68,26 +68,28 @@ def count_held(current: Session, webhook_id: int) -> int:
 
 
 def oldest_held(current: Session, webhook_id: int) -> datetime | None:
-    """When the oldest held delivery was created; None while nothing is held."""
+    """Return the creation time of the oldest held delivery, if any."""
     is_held = (Delivery.webhook_id == webhook_id, Delivery.status == DeliveryStatus.ON_HOLD)
     first = select(Delivery.created_at).where(*is_held).order_by(Delivery.id).limit(1)
     return current.scalar(first)
 
 
 def count_unsent(current: Session, webhook_id: int) -> int:
-    """Count the deliveries that wait or are held, each of the two `capped`."""
+    """Count open and held deliveries, each `capped`."""
     waiting = select(Delivery.id).where(Delivery.webhook_id == webhook_id, is_open())
     return capped(current, waiting) + count_held(current, webhook_id)
 
 
 def target_of(webhook: Webhook) -> tuple[str, UUID, str]:
-    """The webhook as the audit trail names it."""
+    """Return the webhook as a target in the audit trail."""
     return TARGET, webhook.public_id, webhook.name
 
 
 def facts_of(webhook: Webhook) -> Facts:
-    """Each field as the audit trail says it, but for the owner: no secret, in its address neither,
-    and no header value."""
+    """Return the fields in the words of the audit trail, except the owner.
+
+    They contain no secret, not even in the URL, and no header value.
+    """
     facts = {
         **{name: _fact(value) for name, value in options_of(webhook).items()},
         "format": FORMATS.get(webhook.format, webhook.format),
@@ -106,7 +108,7 @@ def _fact(value: Any) -> Any:
 
 
 def as_made(webhook: Webhook) -> Facts:
-    """`facts_of` as the changes of a new webhook, without a format where it has none."""
+    """Return `facts_of` as the changes of a new webhook. Leave out the format if it has none."""
     facts = facts_of(webhook)
     if webhook.format is None:
         del facts["format"]
@@ -114,26 +116,26 @@ def as_made(webhook: Webhook) -> Facts:
 
 
 def stored_headers(webhook: Webhook) -> Headers:
-    """The webhook's custom headers in the clear; none where they do not open."""
+    """Return the webhook's custom headers in the clear, or none if they can't be decrypted."""
     return open_headers(webhook) or ()
 
 
 def events_of(webhook: Webhook) -> tuple[str, ...]:
-    """The events that it is subscribed to, in the catalogue's order, or `ALL_EVENTS` alone."""
+    """Return the subscribed events in the catalog's order, or `ALL_EVENTS` alone."""
     chosen = {subscription.event for subscription in webhook.subscriptions}
     return (ALL_EVENTS,) if ALL_EVENTS in chosen else subscribed_to(tuple(chosen))
 
 
 def options_of(webhook: Webhook) -> dict[str, Any]:
-    """`WebhookOptions` of a webhook, by name."""
+    """Return the `WebhookOptions` of a webhook by name."""
     return {name: getattr(webhook, name) for name in OPTIONS}
 
 
 def set_values(webhook: Webhook, values: WebhookValues) -> None:
-    """Store the options and the address: without any it delivers to the built-in inbox."""
+    """Store the options and the URL. Without a URL, it delivers to the built-in inbox."""
     for name in OPTIONS:
         setattr(webhook, name, getattr(values, name))
-    # Whoever knows a chat's address may post there.
+    # Anyone who knows a chat's URL can post there.
     webhook.url_is_secret |= values.format is not None
     webhook.kind = WebhookKind.HTTP if values.url else WebhookKind.INBOX
     webhook.url = as_kept(check_url(values.url), values.format) if values.url else ""
@@ -154,14 +156,14 @@ def _existing(webhook: Webhook | None) -> Webhook:
 
 
 def is_shown() -> tuple[ColumnElement[bool], ...]:
-    """Conditions of a webhook that people see: neither deleted nor a draft."""
+    """Return the conditions of a webhook that people see, neither deleted nor a draft."""
     return Webhook.deleted_at.is_(None), Webhook.state != WebhookState.DRAFT
 
 
 def called(current: Session, text: str) -> list[int]:
-    """The row ids of those whose name, host, or chat holds the text.
+    """Return row ids of webhooks whose name, host, or chat contains the text.
 
-    The rest of an address may be secret, and a search would find it out letter by letter.
+    The rest of a URL may be secret, and a search could reveal it letter by letter.
     """
     part = text.lower()
     formats = [key for key, chat in CHATS.items() if part in chat.name.lower()]
@@ -182,22 +184,22 @@ def called(current: Session, text: str) -> list[int]:
 
 
 def place(webhook: Webhook | AnyRow) -> str:
-    """Its host as people read it."""
+    """Return its host as people read it."""
     return INBOX if webhook.kind == WebhookKind.INBOX else host_of(webhook.url)
 
 
-# After the last test; then whoever left the form has left it for good.
+# Time after the last test, when a form counts as abandoned.
 KEPT: Final = timedelta(hours=24)
 DRAFTS_A_STEP: Final = 50
 
 
 def draft_ids(current: Session) -> list[int]:
-    """The row ids of all drafts, whose deliveries lists leave out."""
+    """Return the row ids of all drafts, whose deliveries are left out of lists."""
     return list(current.scalars(select(Webhook.id).where(Webhook.state == WebhookState.DRAFT)))
 
 
 def own_draft(actor: Actor, public_id: UUID) -> Select[Webhook]:
-    """The draft of this form, if it is this person's."""
+    """Select the draft of this form, if it is this person's."""
     return select(Webhook).where(
         Webhook.public_id == public_id,
         Webhook.state == WebhookState.DRAFT,
@@ -206,7 +208,8 @@ def own_draft(actor: Actor, public_id: UUID) -> Select[Webhook]:
 
 
 def lock_draft(current: Session, actor: Actor, public_id: UUID | None) -> Webhook | None:
-    """The person's draft, locked until the transaction ends; None where nothing was tested."""
+    """Lock the person's draft until the transaction ends, and return it. None if nothing was
+    tested."""
     if public_id is None:
         return None
     locked = own_draft(actor, public_id).with_for_update(key_share=True)
@@ -214,12 +217,12 @@ def lock_draft(current: Session, actor: Actor, public_id: UUID | None) -> Webhoo
 
 
 def form_of(draft: Webhook) -> dict[str, Any]:
-    """The fields of a draft's form that have no column."""
+    """Return the fields of a draft's form that have no column."""
     return draft.draft_form or {}
 
 
 def made_secret(draft: Webhook | None, mode: SecretMode) -> str | None:
-    """The secret that was generated for the draft's test, if the form still asks for one."""
+    """Return the secret generated for the draft's test, if the form still asks for one."""
     if draft is None or draft.secret_enc is None or mode is not SecretMode.GENERATE:
         return None
     if form_of(draft).get("secret_mode") != SecretMode.GENERATE:
@@ -228,11 +231,11 @@ def made_secret(draft: Webhook | None, mode: SecretMode) -> str | None:
 
 
 def replace_draft(current: Session, draft: Webhook | None, webhook: Webhook) -> None:
-    """Give the tests of a draft to the webhook that was saved from it, and delete the draft."""
+    """Move the tests of a draft to the webhook saved from it, and delete the draft."""
     if draft is None:
         return
     current.flush()
-    # Leases too: who sends a delivery now records it as it was claimed.
+    # Leases too, because a delivery that is being sent is recorded as it was claimed.
     for table in (Delivery, Lease):
         moved = update(table).where(table.webhook_id == draft.id).values(webhook_id=webhook.id)
         current.execute(moved.execution_options(synchronize_session=False))
@@ -241,19 +244,19 @@ def replace_draft(current: Session, draft: Webhook | None, webhook: Webhook) -> 
 
 
 def old_drafts(current: Session) -> Select[int]:
-    """The ids of drafts that were not tested for `KEPT` and of which nothing is being sent."""
+    """Select the ids of drafts not tested for `KEPT`, with nothing being sent."""
     is_draft = Webhook.state == WebhookState.DRAFT
     is_left = Webhook.updated_at < database_time(current) - KEPT
     return select(Webhook.id).where(is_draft, is_left, ~_is_sent(current))
 
 
 def prune_drafts(current: Session) -> int:
-    """Remove the oldest drafts that `old_drafts` finds, with their deliveries; return how many."""
+    """Remove the oldest of `old_drafts` with their deliveries. Return their number."""
     return _remove(current, old_drafts(current).order_by(Webhook.id).limit(DRAFTS_A_STEP))
 
 
 def remove_drafts_of(current: Session, user_id: int) -> int:
-    """Remove a person's drafts, but for those that are being sent, which the clean-up takes."""
+    """Remove a person's drafts, except those being sent, which the cleanup removes."""
     is_draft = Webhook.state == WebhookState.DRAFT
     return _remove(
         current, select(Webhook.id).where(is_draft, Webhook.owner_id == user_id, ~_is_sent(current))
@@ -282,7 +285,7 @@ DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
 class Addressed(Protocol):
-    """A webhook, whole or some of its columns."""
+    """A webhook, or a row with these columns."""
 
     @property
     def kind(self) -> str: ...
@@ -293,12 +296,12 @@ class Addressed(Protocol):
 
 
 def token_of(public_id: UUID) -> str:
-    """The secret end of an inbox's address."""
+    """Return the secret end of an inbox's URL."""
     return public_id.hex + _mac(public_id)
 
 
 def public_id_of(token: str) -> UUID | None:
-    """The webhook that a token was made for; None for another. Reads no database."""
+    """Return the public id in a valid token, or None. Reads no database."""
     if len(token) != ID_LENGTH + MAC_LENGTH or not token.isascii():
         return None
     try:
@@ -309,19 +312,19 @@ def public_id_of(token: str) -> UUID | None:
 
 
 def inbox_url(public_id: UUID) -> str:
-    """The address to which an inbox's deliveries are sent."""
+    """Return the URL to which an inbox's deliveries are sent."""
     return f"{settings().inbox_origin}/inbox/{token_of(public_id)}"
 
 
 def shown_url(webhook: Addressed) -> str:
-    """A webhook's address without its secret parts, an inbox's without its token."""
+    """Return a webhook's URL without its secret parts, and an inbox's without its token."""
     if webhook.kind == WebhookKind.INBOX:
         return f"{settings().inbox_origin}/inbox/{MASK}"
     return masked_address(webhook.url, is_secret=webhook.url_is_secret)
 
 
 def body_to_send(format_: str | None, body: bytes) -> bytes:
-    """An event's body as it is sent now in this format."""
+    """Return an event's body as it is sent now in this format."""
     if format_ is None:
         return body
     made = body_in(format_, body, _here())
@@ -329,8 +332,7 @@ def body_to_send(format_: str | None, body: bytes) -> bytes:
 
 
 def post_to_send(format_: str | None, body: bytes) -> Post | None:
-    """Return what an event's body is in this format to those who read it; None where that is no
-    chat's."""
+    """Return an event's body as a chat's readers see it, or None if the format is no chat's."""
     return post_of(body, _here()) if format_ in CHATS else None
 
 
@@ -339,7 +341,7 @@ def _here() -> Place:
 
 
 def opening() -> tuple[str, int] | None:
-    """The address and port that a delivery to an inbox may reach; None if its name has none."""
+    """Return the address and port that inbox deliveries may reach, or None if it has no address."""
     return _opening(settings().inbox_origin)
 
 
@@ -352,7 +354,7 @@ def _opening(origin: str) -> tuple[str, int] | None:
     except ValueError:
         pass
     try:
-        # Once a process: who runs the portal chose this name, and its address seldom changes.
+        # Once per process. The operator chose this name, and its address seldom changes.
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError:
         return None
@@ -364,15 +366,15 @@ def _mac(public_id: UUID) -> str:
     return hmac.new(key, text, hashlib.sha256).hexdigest()[:MAC_LENGTH]
 
 
-SECRET: Final = "secret key"  # noqa: S105 - what a person reads
+SECRET: Final = "secret key"  # noqa: S105 - a label for people
 HEADERS: Final = "custom headers"
 
 
 class UndecryptableSecrets(Refusal):
-    """Something that a webhook is sent with does not open."""
+    """A refusal because a secret key or header of a webhook can't be decrypted."""
 
     def __init__(self, parts: list[str]) -> None:
-        """`parts`: as `undecryptable_parts` names them."""
+        """Take `parts` as `undecryptable_parts` names them."""
         super().__init__(
             f"We can’t decrypt the stored {' and '.join(parts)}. An administrator needs to enter "
             "new ones under Edit or restore the earlier ENCRYPTION_KEYS."
@@ -380,7 +382,7 @@ class UndecryptableSecrets(Refusal):
 
 
 def undecryptable_parts(webhook: Webhook) -> list[str]:
-    """The names of the stored parts that do not open."""
+    """Return the names of the stored parts that can't be decrypted."""
     overlaps = webhook.old_until is not None and webhook.old_until > common_now()
     secrets = [webhook.secret_enc, webhook.old_secret_enc if overlaps else None]
     parts = [] if all(_opens_secret(webhook.id, sealed) for sealed in secrets) else [SECRET]
@@ -388,13 +390,13 @@ def undecryptable_parts(webhook: Webhook) -> list[str]:
 
 
 def refuse_undecryptable(webhook: Webhook) -> None:
-    """Raise `UndecryptableSecrets` unless all that the webhook is sent with opens."""
+    """Raise `UndecryptableSecrets` unless all parts can be decrypted."""
     if parts := undecryptable_parts(webhook):
         raise UndecryptableSecrets(parts)
 
 
 def open_secret(webhook_id: int, sealed: bytes | None) -> str | None:
-    """A secret in the clear; None where there is none, or it does not open."""
+    """Return a secret in the clear, or None if there is none or it can't be decrypted."""
     if sealed is None:
         return None
     try:
@@ -404,7 +406,7 @@ def open_secret(webhook_id: int, sealed: bytes | None) -> str | None:
 
 
 def open_headers(webhook: Webhook) -> tuple[tuple[str, str], ...] | None:
-    """The custom headers in the clear; None where they do not open."""
+    """Return the custom headers in the clear, or None if they can't be decrypted."""
     if webhook.headers_enc is None:
         return ()
     try:

@@ -1,4 +1,4 @@
-"""The fields of a webhook: what may be entered, and how anything else is refused."""
+"""Define the fields of a webhook, their allowed values, and the refusal of all others."""
 
 import socket
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,14 +29,14 @@ from portal.services.core.refusals import Refusal
 LONGEST_NAME: Final = 120
 EVENT_VALUES: Final = tuple(str(event.value) for event in CATALOGUE)
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
-# What a webhook may send, by the keys that its column holds.
+# Formats of a webhook's deliveries, by the keys in its column.
 FORMATS: Final[Mapping[str | None, str]] = {
     None: "Standard JSON",
     **{key: chat.name for key, chat in CHATS.items()},
 }
 INSIDE: Final = "inbox"
 
-# What was stored for one place is sent to no other before somebody has entered it again.
+# Values stored for one place are sent to another only after somebody enters them again.
 HEADER_STAYS: Final = "Enter this value again. We send the saved value only to the previous URL"
 KEY_STAYS: Final = (
     "Select “Create one” or “Use my own”. "
@@ -47,7 +47,7 @@ Headers = tuple[tuple[str, str], ...]
 
 
 class SecretMode(StrEnum):
-    """Where the secret key comes from."""
+    """Sources of the secret key."""
 
     KEEP = "keep"
     GENERATE = "generate"
@@ -71,10 +71,10 @@ OPTIONS: Final = tuple(WebhookOptions.__dataclass_fields__)
 
 @dataclass(frozen=True, slots=True)
 class WebhookField:
-    """A field by its name in the audit trail. `label`: what history and audit trail call it.
+    """A field by its name in the audit trail. `label`: its name in history and audit trail pages.
 
-    `blamed`: how failures that begin afterwards are blamed on its change, where a receiver notices
-    it. `fixes`: a change may mend what failed, so that it is worth an attempt at once.
+    `blamed`: words that blame later failures on its change, if receivers notice it. `fixes`: a
+    change may fix failures, so it causes an attempt at once.
     """
 
     name: str
@@ -101,9 +101,12 @@ WEBHOOK_FIELDS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookValues(WebhookOptions):
-    """A webhook as entered. `events`: those chosen, or `ALL_EVENTS` alone. On edit a header with an
-    empty value keeps the stored one; an inbox without a URL stays one, and with a URL becomes any
-    other webhook. `owner`: the user's public id; None for whoever it is, of a new one its maker."""
+    """A webhook as entered. `events`: the chosen ones, or `ALL_EVENTS` alone.
+
+    On edit, a header with an empty value keeps the stored one. An inbox without a URL stays an
+    inbox, and with a URL becomes an ordinary webhook. `owner`: a user's public id. None keeps the
+    present owner, or makes the creator the owner of a new webhook.
+    """
 
     url: str = field(repr=False)
     events: tuple[str, ...]
@@ -115,8 +118,10 @@ class WebhookValues(WebhookOptions):
 
 
 def place_of(url: str) -> str | None:
-    """Scheme, host and port of an address: where stored values may go on going; `INSIDE` for none
-    at all, the built-in inbox's. None for what is no address."""
+    """Return the scheme, host, and port of a URL, to which stored values may continue to go.
+
+    Blank, as for the built-in inbox, gives `INSIDE`. An invalid URL gives None.
+    """
     if not url:
         return INSIDE
     try:
@@ -128,7 +133,7 @@ def place_of(url: str) -> str | None:
 
 
 def name_problem(name: str) -> str | None:
-    """Why this cannot be a webhook's name, as a sentence."""
+    """Return a sentence that refuses this name, or None."""
     if not name:
         return "Enter a name, such as Nordwind ERP"
     if len(name) > LONGEST_NAME:
@@ -137,7 +142,7 @@ def name_problem(name: str) -> str | None:
 
 
 def url_problem(url: str) -> str | None:
-    """Why this cannot be a webhook's URL, as a sentence. Looks up no name."""
+    """Return a sentence that refuses this URL, or None. Looks up no host name."""
     if not url:
         return "Enter a URL, such as https://erp.example.com/hooks"
     try:
@@ -148,7 +153,7 @@ def url_problem(url: str) -> str | None:
 
 
 def events_problem(events: Sequence[str]) -> str | None:
-    """Why these events cannot be chosen, as a sentence."""
+    """Return a sentence that refuses these events, or None."""
     if not events:
         return "Choose at least one event or all events"
     if tuple(events) == (ALL_EVENTS,) or set(events) <= set(EVENT_VALUES):
@@ -157,7 +162,7 @@ def events_problem(events: Sequence[str]) -> str | None:
 
 
 def conditions_problem(text: str | None) -> str | None:
-    """Why these conditions cannot be kept, as a sentence."""
+    """Return a sentence that refuses these conditions, or None."""
     conditions = conditions_in(text)
     if len(conditions) > MOST_CONDITIONS:
         return f"Enter at most {MOST_CONDITIONS} conditions"
@@ -169,24 +174,24 @@ def conditions_problem(text: str | None) -> str | None:
 
 
 def format_problem(format_: str | None) -> str | None:
-    """Why there is no such format, as a sentence."""
+    """Return a sentence that refuses this format, or None."""
     return None if format_ in FORMATS else "Choose a format from the list"
 
 
 def subscribed_to(events: Sequence[str]) -> tuple[str, ...]:
-    """The events that are sent, in the catalogue's order. `events`: as they are stored."""
+    """Return the events that are sent, in the catalog's order. `events`: as stored."""
     return tuple(value for value in EVENT_VALUES if value in events or ALL_EVENTS in events)
 
 
 def secret_problem(mode: SecretMode, secret: str) -> str | None:
-    """Why this secret key will not do, as a sentence that never contains it."""
+    """Return a sentence that refuses this secret key and never contains it, or None."""
     if mode is not SecretMode.OWN:
         return None
     return check_secret(secret) if secret else "Enter your secret key or choose another option"
 
 
 def headers_problem(headers: Headers) -> str | None:
-    """Why these custom headers may not be sent, as a sentence that contains no value."""
+    """Return a sentence that refuses these custom headers and contains no value, or None."""
     try:
         check_headers(headers)
     except HeaderError as error:
@@ -195,8 +200,10 @@ def headers_problem(headers: Headers) -> str | None:
 
 
 def check(values: WebhookValues, *, is_inbox: bool = False) -> None:
-    """Raise `Refusal` for the first thing that cannot be saved, headers apart. `is_inbox`: it is
-    the built-in inbox that is edited."""
+    """Raise `Refusal` for the first invalid value, except headers.
+
+    `is_inbox`: the edited webhook is the built-in inbox.
+    """
     for name, sentence in _problems(values, is_inbox):
         if sentence:
             raise Refusal(sentence, field=name)
@@ -212,8 +219,10 @@ def _problems(values: WebhookValues, is_inbox: bool) -> Iterator[tuple[str, str 
 
 
 def _address_problem(url: str) -> str | None:
-    """A port or a literal address that the worker would refuse, said at once; names are judged at
-    send."""
+    """Return a sentence that refuses a port or IP address that the worker would refuse.
+
+    Host names are judged only at send.
+    """
     parts = urlsplit(url)
     ours, port = settings(), parts.port or DEFAULT_PORTS[parts.scheme]
     if ours.webhook_allowed_ports and port not in ours.webhook_allowed_ports:
@@ -234,7 +243,7 @@ def _address_problem(url: str) -> str | None:
 
 
 def _literal(host: str) -> str | None:
-    """The IP address that this host spells, in any of the ways that resolvers read."""
+    """Return the IP address that this host spells, in any notation that resolvers read."""
     host = host.rstrip(".")
     if host == "localhost" or host.endswith(".localhost"):
         return "127.0.0.1"

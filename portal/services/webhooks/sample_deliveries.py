@@ -1,4 +1,4 @@
-"""Test a webhook: send a real, signed sample by the usual way."""
+"""Test a webhook with a real, signed sample that is sent the usual way."""
 
 from uuid import UUID
 
@@ -21,9 +21,9 @@ from portal.services.webhooks.rules import EVENT_VALUES, subscribed_to
 
 
 class TestUnderWay(Refusal):
-    """One test at a time: `delivery` is the public id of the one that has not ended."""
+    """A refusal of a second test at the same time. `delivery`: the public id of the first."""
 
-    __test__ = False  # not a test case, whatever its name says
+    __test__ = False  # not a test case, despite its name
 
     def __init__(self, delivery: UUID) -> None:
         super().__init__("A test is in progress. Wait until it finishes, then send another.")
@@ -31,7 +31,7 @@ class TestUnderWay(Refusal):
 
 
 def send_test(actor: Actor, public_id: UUID, event: str | None = None) -> UUID:
-    """Queue a test of one event, the first that the webhook asked for if none is named.
+    """Queue a test of one event, by default the first that the webhook is subscribed to.
 
     Works while the webhook is off. Returns the delivery's public id. Raises `TestUnderWay` and
     `SendingStopped`.
@@ -46,7 +46,7 @@ def send_test(actor: Actor, public_id: UUID, event: str | None = None) -> UUID:
 
 
 def event_to_test(event: str) -> EventName:
-    """The event of this name. Raises `Refusal`."""
+    """Return the event of this name. Raises `Refusal`."""
     if event not in EVENT_VALUES:
         raise Refusal("Choose an event from the list", field="event")
     return EventName(event)
@@ -59,7 +59,7 @@ def _chosen(webhook: Webhook, event: str | None) -> EventName:
 
 
 def running_test(current: Session, webhook_id: int) -> UUID | None:
-    """The public id of the webhook's test that has not ended."""
+    """Return the public id of the webhook's unfinished test, if any."""
     under_way = (
         select(Delivery.public_id)
         .where(Delivery.webhook_id == webhook_id, is_open(), Delivery.priority == Priority.TEST)
@@ -69,7 +69,7 @@ def running_test(current: Session, webhook_id: int) -> UUID | None:
 
 
 def queue_test(current: Session, webhook: Webhook, event: EventName, actor: Actor) -> UUID:
-    """Store a sample as an event that names no asset, and send it; return its delivery's public id.
+    """Store a sample as an event without an asset, send it, and return its delivery's public id.
 
     Raises `SendingStopped` and `UndecryptableSecrets`.
     """

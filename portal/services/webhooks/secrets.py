@@ -1,4 +1,4 @@
-"""Set, replace, show once and erase a webhook's secret key and custom headers."""
+"""Set, replace, show once, and erase a webhook's secret key and custom headers."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -40,7 +40,7 @@ OVERLAP: Final = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class ShownSecret:
-    """A generated secret, which its maker may see until a moment."""
+    """A generated secret, which its maker can see until `until`."""
 
     name: str
     secret: str = field(repr=False)
@@ -48,10 +48,10 @@ class ShownSecret:
 
 
 def check_place(webhook: Webhook, values: WebhookValues) -> bool:
-    """Return whether the entered address has the scheme, host and port of the stored one.
+    """Return whether the entered URL has the scheme, host, and port of the stored one.
 
-    Raises `Refusal` where it has not, and a stored key or header value would go there: whoever may
-    change an address may not read what is sent to it.
+    Raises `Refusal` if it has not, and a stored key or header value would go there. People who can
+    change a URL must not be able to read stored values by it.
     """
     if place_of(values.url) == place_of(webhook.url):
         return True
@@ -71,12 +71,12 @@ def set_secret(
     *,
     stays: bool = True,
 ) -> bool:
-    """Give a flushed, locked webhook the chosen secret; return whether that changed anything.
+    """Store the chosen secret in a flushed, locked webhook. Return whether anything changed.
 
-    `made`: one that was generated already, for a test before saving. A replaced secret goes on
-    signing for `OVERLAP`, so that its receiver goes on working; of two replaced meanwhile the
-    earlier one, which the receiver knows. Not where the address moved (`stays` is false): it does
-    not sign for another receiver.
+    `made`: a secret already generated for a test before saving. A replaced secret keeps signing for
+    `OVERLAP`, so that its receiver keeps working. If two are replaced in that time, the earlier one
+    keeps signing, because the receiver knows it. If the URL moved (`stays` is false), it does not
+    sign for the other receiver.
     """
     if values.secret_mode is SecretMode.KEEP:
         return False
@@ -99,13 +99,13 @@ def set_secret(
 
 
 def old_secret(webhook: Webhook, now: datetime) -> bytes | None:
-    """The sealed secret that was replaced, while it still signs."""
+    """Return the sealed secret that was replaced, while it still signs."""
     overlaps = webhook.old_until is not None and webhook.old_until > now
     return webhook.old_secret_enc if overlaps else None
 
 
 def switch_now(actor: Actor, public_id: UUID) -> bool:
-    """Erase the replaced secret, because the receiver knows the new one; return whether there was
+    """Erase the replaced secret once the receiver knows the new one. Return whether there was
     one."""
     with writing() as current:
         require(current, actor, "webhooks.secret")
@@ -121,7 +121,8 @@ def switch_now(actor: Actor, public_id: UUID) -> bool:
 
 
 def forget_replaced(current: Session) -> int:
-    """Erase replaced secrets that no longer sign, in the caller's transaction; return how many."""
+    """Erase replaced secrets that no longer sign, in the caller's transaction. Return their
+    number."""
     ended = select(Webhook).where(Webhook.old_until <= database_time(current)).order_by(Webhook.id)
     webhooks = current.scalars(ended.with_for_update(key_share=True)).all()
     for webhook in webhooks:
@@ -138,9 +139,10 @@ def erase_secret(webhook: Webhook) -> None:
 
 
 def copy_secrets(source: Webhook | None, target: Webhook) -> None:
-    """Give `target` (a draft, flushed) the secrets and headers of `source` that open, or none.
+    """Copy the secrets and headers of `source` that can be decrypted to `target`, a flushed draft.
 
-    They are sealed anew: a ciphertext opens for its own row alone.
+    Without `source`, `target` gets none. They are sealed again, because a ciphertext opens only for
+    its own row.
     """
     erase_secret(target)
     target.headers_enc = None
@@ -156,11 +158,11 @@ def copy_secrets(source: Webhook | None, target: Webhook) -> None:
 
 
 def set_headers(webhook: Webhook, entered: Headers, *, stays: bool = True) -> bool:
-    """Store the custom headers; return whether that changed anything.
+    """Store the custom headers. Return whether anything changed.
 
-    An empty value keeps the stored one of that name. Stored headers that do not open stay until
-    others are entered or the address moves (`stays` is false). Raises `Refusal` for what may not be
-    sent.
+    An empty value keeps the stored one of that name. Stored headers that can't be decrypted stay
+    until others are entered or the URL moves (`stays` is false). Raises `Refusal` for headers that
+    are not allowed.
     """
     if stays and not entered and open_headers(webhook) is None:
         return False
@@ -174,7 +176,7 @@ def set_headers(webhook: Webhook, entered: Headers, *, stays: bool = True) -> bo
 
 
 def shown_secret(actor: Actor, public_id: UUID) -> ShownSecret | None:
-    """The generated secret, while its maker may still see it. Reads only."""
+    """Return the generated secret while its maker can still see it. Reads only."""
     webhook = _made_by(session(), actor, public_id)
     if webhook is None or webhook.secret_shown_until is None:
         return None
@@ -185,7 +187,7 @@ def shown_secret(actor: Actor, public_id: UUID) -> ShownSecret | None:
 
 
 def forget_shown(actor: Actor, public_id: UUID) -> None:
-    """Show the secret no more: its maker has copied it."""
+    """Stop showing the secret, because its maker has copied it."""
     with writing() as current:
         require(current, actor, "webhooks.secret")
         webhook = lock_webhook(current, public_id)

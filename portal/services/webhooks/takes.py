@@ -27,16 +27,17 @@ IS_WELL: Final = "This webhook isn’t failing now."
 
 
 class TakenByOther(Refusal):
-    """Somebody has it, of whom the person had not yet read."""
+    """A refusal because another person took the webhook, which the actor had not seen."""
 
     def __init__(self, taken: Taken) -> None:
         super().__init__(f"{taken.by} has taken this webhook. You can take it over.")
 
 
 def take(actor: Actor, public_id: UUID, note: str = "", seen: datetime | None = None) -> str:
-    """Note who is looking into a webhook's failures; return its name. Again: change the note.
+    """Record who is looking into a webhook's failures, and return its name. Raises `Refusal`.
 
-    `seen`: when somebody else took it, from whom it is taken over. Raises `Refusal`.
+    A second call by the same person changes the note. `seen`: the time of another person's take
+    that is taken over.
     """
     if len(note) > LONGEST_NOTE:
         raise Refusal(TOO_LONG, field="note")
@@ -63,8 +64,10 @@ def take(actor: Actor, public_id: UUID, note: str = "", seen: datetime | None = 
 
 
 def release(actor: Actor, public_id: UUID) -> str:
-    """Note that one is no longer looking into it; return the webhook's name. Raises `Refusal` for
-    what another person took; nothing changes where nobody has it."""
+    """Record that the actor is no longer looking into it, and return the webhook's name.
+
+    Raises `Refusal` if another person took it. Changes nothing if nobody did.
+    """
     with writing() as current:
         require(current, actor, PERMISSION)
         webhook = lock_webhook(current, public_id)

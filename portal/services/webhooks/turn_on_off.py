@@ -1,7 +1,7 @@
-"""Turn webhooks off and on, by people, at their time, or automatically; hold or send what waits.
+"""Turn webhooks off and on, by people, on time, or automatically, and hold or send deliveries.
 
 The webhook's row is locked before its deliveries, as everywhere. Deliveries that are being sent
-finish; recording them reads the webhook again. Tests are sent while a webhook is off, too.
+finish, and recording them reads the webhook again. Tests are sent while a webhook is off, too.
 """
 
 import logging
@@ -50,11 +50,11 @@ log = logging.getLogger(__name__)
 
 DELETED: Final = "webhook.deleted"
 WEBHOOK_DELETED: Final = "Webhook deleted"
-# In one transaction: behind it wait the results of all the other webhooks.
+# Rows in one transaction, because the results of all other webhooks wait for it.
 HOLD_BATCH: Final = 500
-# Before deliveries on hold expire, so that a late start loses none.
+# Time before deliveries on hold expire, so that a late start loses none.
 SPARE: Final = timedelta(hours=1)
-A_STATEMENT: Final = 10_000  # PostgreSQL ends one that takes 30 seconds
+A_STATEMENT: Final = 10_000  # rows, because PostgreSQL ends a statement after 30 seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +67,17 @@ class TurnedOn:
 
 
 class HeldChoice(StrEnum):
-    """What becomes of deliveries on hold when a webhook is turned on."""
+    """Choices for deliveries on hold when a webhook is turned on."""
 
     SEND = "send"
     KEEP = "keep"
 
 
 def turn_off(actor: Actor, public_id: UUID, until: datetime | None = None) -> str:
-    """Stop sending to a webhook and hold what waits; return its name. Of one that is off, only
-    `until` changes. Raises `Refusal`.
+    """Stop sending to a webhook, hold its deliveries, and return its name. Raises `Refusal`.
 
-    `until`: `turn_on_due` turns it on then; without it, a person does.
+    If it is already off, only `until` changes. `until`: the time when `turn_on_due` turns it on.
+    Without it, a person does.
     """
     with writing() as current:
         require(current, actor, "webhooks.switch")
@@ -98,8 +98,10 @@ def turn_off(actor: Actor, public_id: UUID, until: datetime | None = None) -> st
 
 
 def last_end(oldest_held_at: datetime | None, off_at: datetime | None) -> datetime:
-    """Return until when a webhook can be off at most, so that nothing on hold expires. `off_at`:
-    since when it is; None while it is on."""
+    """Return the latest time until which a webhook can be off without losing deliveries on hold.
+
+    `off_at`: the time it was turned off, or None while it is on.
+    """
     if oldest_held_at and off_at:
         return held_until(oldest_held_at, off_at) - SPARE
     return held_until(common_now(), None) - SPARE
@@ -128,10 +130,10 @@ def set_off(current: Session, webhook: Webhook, reason: OffReason) -> None:
 
 
 def turn_on_due() -> None:
-    """Turn on what was turned off until now, and send what is on hold. May run twice at once.
+    """Turn on webhooks whose time off is over, and send their deliveries on hold.
 
-    While all sending is stopped, or a key does not open, it stays off, and the next run tries it
-    again.
+    Safe to run concurrently. While all sending is stopped, or a secret can't be decrypted, a
+    webhook stays off and the next run tries again.
     """
     current = session()
     due = select(Webhook.id).where(*_is_over(database_time(current))).order_by(Webhook.off_until)
@@ -140,7 +142,7 @@ def turn_on_due() -> None:
             _turn_on_due(row_id)
         except Refusal:
             continue  # its page says why
-        except Exception:  # what one meets must not keep the others off
+        except Exception:  # an error at one must not keep the others off
             log.exception("A webhook that is off until now wasn’t turned on. We’ll try again.")
 
 
@@ -160,10 +162,10 @@ def _is_over(now: datetime) -> list[ColumnElement[bool]]:
 
 
 def turn_on(actor: Actor, public_id: UUID, held: HeldChoice | None = None) -> TurnedOn:
-    """Send to a webhook again, and send or keep what is on hold.
+    """Turn a webhook on, and send or keep its deliveries on hold.
 
-    Raises `Refusal` when deliveries are on hold and nothing was chosen for them, or when they are
-    to be sent while all sending is stopped.
+    Raises `Refusal` if deliveries are on hold and nothing was chosen for them, or if they are to be
+    sent while all sending is stopped.
     """
     with writing() as current:
         require(current, actor, "webhooks.switch")
@@ -185,8 +187,8 @@ def _turn_on(current: Session, actor: Actor, webhook: Webhook, held: HeldChoice 
 def record_turned_on(
     current: Session, actor: Actor, webhook: Webhook, was_off: bool, sent: int
 ) -> TurnedOn:
-    """Record in the audit trail that it was turned on, unless it was on already, and how many
-    deliveries on hold were queued."""
+    """Audit that it was turned on, unless it was on, and the number of queued deliveries on
+    hold."""
     changes: dict[str, Any] = {"deliveries_send": {"from": None, "to": sent}} if sent else {}
     if was_off:
         changes = {"status": {"from": "Off", "to": "Active"}, **changes}
@@ -206,25 +208,27 @@ def set_on(webhook: Webhook) -> None:
 
 
 def note_change(webhook: Webhook) -> None:
-    """Send to a locked webhook at once, because what was changed may have mended it."""
+    """End the backoff of a locked webhook, because the change may have fixed it."""
     webhook.changed_at = common_now()
     end_backoff(webhook)
 
 
 def end_backoff(webhook: Webhook) -> None:
-    """Send to a locked webhook at once. Failures are counted anew; it fails until something
-    arrives."""
+    """End the backoff of a locked webhook, and count failures from 0 again.
+
+    It fails until something arrives.
+    """
     webhook.failures_in_row = 0
     webhook.throttled, webhook.backoff_seconds, webhook.backoff_until = False, 0, None
 
 
 def hold_open(connection: Session | Connection, webhook_id: int, *, every: bool = False) -> int:
-    """Hold the open deliveries of a webhook that is off, or dismiss those of a deleted one, tests
-    too; return how many.
+    """Hold the open deliveries of a webhook that is off, or dismiss those of a deleted one.
 
-    The oldest `HOLD_BATCH`, or `every` one: the rest is left to maintenance, and nobody claims
-    it meanwhile. A waiting manual attempt first gets its earlier status back. Nothing changes for
-    an active webhook, for what is being sent, and for tests of a webhook that is off.
+    Returns their number. Dismisses tests too. Takes the oldest `HOLD_BATCH`, or `every` one.
+    Maintenance does the rest, and nobody claims it meanwhile. A waiting manual attempt first gets
+    its earlier status back. Nothing changes for an active webhook, deliveries being sent, and tests
+    of a webhook that is off.
     """
     webhook = connection.execute(_state_of(webhook_id)).one_or_none()
     if webhook is None or (webhook.deleted_at is None and webhook.state == WebhookState.ACTIVE):
@@ -237,7 +241,7 @@ def hold_open(connection: Session | Connection, webhook_id: int, *, every: bool 
     if webhook.deleted_at is not None:
         dismissal = Dismissal(_deleted_by(connection, webhook), WEBHOOK_DELETED)
         values = at_rest.dismissed(now, dismissal, (*OPEN, DeliveryStatus.ON_HOLD))
-        # Stored as held by somebody who had not yet seen the end of the webhook.
+        # Includes deliveries put on hold by a process that had not yet seen the deletion.
         conditions.append(Delivery.status.in_((*OPEN, DeliveryStatus.ON_HOLD)))
     else:
         conditions += [is_open(), Delivery.priority != Priority.TEST]
@@ -253,7 +257,7 @@ def turn_off_gone(connection: Session | Connection, webhook_id: int) -> None:
 
 
 def turn_off_failing(connection: Session | Connection, webhook_id: int) -> None:
-    """Turn off a webhook at which nothing has arrived for days."""
+    """Turn off a webhook to which nothing was delivered for days."""
     cause = f"No delivery succeeded for {PATIENCE_IN_WORDS}"
     _turn_off_by_us(connection, webhook_id, OffReason.FAILING, cause)
 
@@ -290,7 +294,7 @@ def _turn_off_by_us(
 
 
 def send_held(current: Session, webhook_id: int, *among: ColumnElement[bool]) -> int:
-    """Send what is on hold for a locked webhook, where `among` holds; return how many."""
+    """Send the deliveries on hold of a locked webhook that match `among`. Return their number."""
     now = database_time(current)
     values: dict[str, Any] = {"status": reopened(), "due_at": now}
     is_held = [Delivery.webhook_id == webhook_id, Delivery.status == DeliveryStatus.ON_HOLD]
@@ -306,7 +310,7 @@ def _change_all(
     values: dict[str, Any],
     now: datetime,
 ) -> int:
-    """Write `values`, with which `conditions` hold no more, to all deliveries."""
+    """Write `values` to all deliveries. With them, `conditions` must no longer hold."""
     changed = 0
     while count := _change(connection, conditions, values, now, A_STATEMENT):
         changed += count
@@ -339,7 +343,7 @@ def _state_of(webhook_id: int) -> Select[UUID, str, str, datetime | None]:
 def _deleted_by(
     connection: Session | Connection, webhook: Row[UUID, str, str, datetime | None]
 ) -> str:
-    """The person who deleted the webhook, by the audit trail."""
+    """Return the name of the person who deleted the webhook, from the audit trail."""
     name = connection.execute(
         select(AuditEntry.actor_name)
         .where(

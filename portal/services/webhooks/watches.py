@@ -1,8 +1,8 @@
-"""Choose who is told by email when a webhook fails: its owner at first, and whoever asks for it.
+"""Choose who gets emails when a webhook fails, at first its owner, and anyone who asks for them.
 
-Each email has a link with which its reader ends these emails, about its webhooks, without signing
-in. Its token follows from the installation's secret key, the webhooks, and the person; the database
-keeps none.
+Each email has a link that ends the emails about its webhooks without signing in. Its token is
+derived from the installation's secret key, the webhooks, and the person. The database does not
+store it.
 """
 
 import hashlib
@@ -34,14 +34,14 @@ PERMISSION: Final = "deliveries.read"
 CANT_OWN: Final = "Choose someone who can sign in"
 MOST_LISTED: Final = 100
 PAGE: Final = "/unsubscribe"
-# In one email; its link, which names all of them, has to fit into a header.
+# Webhooks in one email. Its link names all of them and has to fit into a header.
 MOST_TOGETHER: Final = 20
 ID: Final = r"[1-9]\d{0,9}"
 TOKEN: Final = re.compile(rf"({ID}(?:_{ID}){{0,{MOST_TOGETHER - 1}}})-({ID})-[\w-]{{43}}", re.ASCII)
 
 
 class DeadLink(Refusal):
-    """The link was cut off or never was one, or its person or webhook is gone."""
+    """A refusal of a link that is truncated or invalid, or whose person or webhook is gone."""
 
     status = 410
 
@@ -50,7 +50,7 @@ class DeadLink(Refusal):
 
 
 class Reason(StrEnum):
-    """Why a person gets emails about a webhook."""
+    """Reasons why a person gets emails about a webhook."""
 
     OWNER = "owner"
     STANDS_IN = "stands_in"
@@ -59,8 +59,11 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Emails:
-    """Whether this person gets emails about a webhook, for want of an owner (`stands_in`), and the
-    names of the others who do."""
+    """The recipients of emails about a webhook.
+
+    `is_on`: this person gets them. `stands_in`: for lack of an owner. `others`: names of the other
+    recipients.
+    """
 
     is_on: bool
     stands_in: bool
@@ -68,7 +71,7 @@ class Emails:
 
 
 class Watched(NamedTuple):
-    """A webhook about which a person gets emails, for want of an owner (`stands_in`)."""
+    """A webhook about which a person gets emails. `stands_in`: for lack of an owner."""
 
     public_id: UUID
     name: str
@@ -76,8 +79,7 @@ class Watched(NamedTuple):
 
 
 class Linked(NamedTuple):
-    """The webhooks (public id, name) and the person of a link, and whether they have ended these
-    emails."""
+    """The webhooks (public id, name) and the person of a link. `is_over`: the emails have ended."""
 
     webhooks: Sequence[tuple[UUID, str]]
     email: str
@@ -97,14 +99,16 @@ def may_be_told() -> ColumnElement[bool]:
 
 
 def is_told() -> ColumnElement[bool]:
-    """Return the condition of a row whose person gets emails. Who stands in for an owner gets them
-    for as long as there is none."""
+    """Return the condition of a row whose person gets emails.
+
+    Administrators who stand in for an owner get them only while there is none.
+    """
     stands_in = and_(User.role == Role.ADMIN, ~_has_owner())
     return and_(Watch.is_on.is_(True), may_be_told(), or_(Watch.stands_in.is_(False), stands_in))
 
 
 def choose(actor: Actor, public_id: UUID, *, is_on: bool) -> str:
-    """Begin or end this person's emails about a webhook; return its name."""
+    """Start or end this person's emails about a webhook. Return its name."""
     with writing() as current:
         user = require(current, actor, PERMISSION)
         if user is None:
@@ -115,7 +119,7 @@ def choose(actor: Actor, public_id: UUID, *, is_on: bool) -> str:
 
 
 def end_all(actor: Actor) -> int:
-    """End all of this person's emails about webhooks; return how many webhooks these were."""
+    """End all of this person's emails about webhooks. Return the number of webhooks."""
     with writing() as current:
         user = require(current, actor, PERMISSION)
         if user is None:
@@ -129,7 +133,7 @@ def end_all(actor: Actor) -> int:
 
 
 def emails_about(actor: Actor, public_id: UUID) -> Emails:
-    """Return who gets emails about a webhook."""
+    """Return the recipients of emails about a webhook."""
     rows = list(_who_is_told(Webhook.public_id == public_id))
     mine = next((row for row in rows if row.user_id == actor.user_id), None)
     others = [row.person for row in rows if row is not mine]
@@ -137,26 +141,25 @@ def emails_about(actor: Actor, public_id: UUID) -> Emails:
 
 
 def reason_of(webhook: Webhook, watch: Watch) -> Reason:
-    """Return why a person gets emails about a webhook."""
     if watch.stands_in:
         return Reason.STANDS_IN
     return Reason.OWNER if webhook.owner_id == watch.user_id else Reason.ASKED
 
 
 def watched_by(actor: Actor) -> list[Watched]:
-    """Return the webhooks about which this person gets emails, the first by name."""
+    """Return the webhooks about which this person gets emails, the first `MOST_LISTED` by name."""
     rows = _who_is_told(User.id == actor.user_id)
-    found = [Watched(row.public_id, row.name, row.stands_in) for row in rows]
-    return sorted(found, key=lambda each: each.name.lower())[:MOST_LISTED]
+    watched = [Watched(row.public_id, row.name, row.stands_in) for row in rows]
+    return sorted(watched, key=lambda each: each.name.lower())[:MOST_LISTED]
 
 
 def link_of(webhook_ids: Sequence[int], user_id: int) -> str:
-    """Return the address at which this person ends the emails about these webhooks."""
+    """Return the URL at which this person ends the emails about these webhooks."""
     return f"{settings().base_url}{PAGE}?token={_token(webhook_ids, user_id)}"
 
 
 def read_link(token: str) -> Linked:
-    """Return what a link ends. Raises `DeadLink`. Changes nothing."""
+    """Return the webhooks and person of a link. Raises `DeadLink`. Changes nothing."""
     current = session()
     webhooks, user = _of_token(current, token)
     rows = [current.get(Watch, (webhook.id, user.id)) for webhook in webhooks]
@@ -165,7 +168,7 @@ def read_link(token: str) -> Linked:
 
 
 def end_by_link(token: str) -> Linked:
-    """End these emails. Done again, it changes nothing. Raises `DeadLink`."""
+    """End the emails about a link's webhooks. Idempotent. Raises `DeadLink`."""
     with writing() as current:
         webhooks, user = _of_token(current, token)
         current.refresh(user, with_for_update={"read": True})
@@ -175,13 +178,15 @@ def end_by_link(token: str) -> Linked:
 
 
 def set_owner(current: Session, webhook: Webhook, owner: UUID | None) -> Changes:
-    """Make this person the owner of a locked webhook, who gets its emails in place of the one
-    before; None changes nothing. Returns the changes for the audit trail. Raises `Refusal` where
-    they can't sign in."""
+    """Make this person the owner of a locked webhook. None changes nothing.
+
+    The owner gets its emails in place of the previous one. Returns the changes for the audit trail.
+    Raises `Refusal` if the person can't sign in.
+    """
     if owner is None:
         return {}
-    found = select(User).where(User.public_id == owner, may_be_told())
-    user = current.scalars(found.with_for_update(read=True)).one_or_none()
+    query = select(User).where(User.public_id == owner, may_be_told())
+    user = current.scalars(query.with_for_update(read=True)).one_or_none()
     if user is None:
         raise Refusal(CANT_OWN, field="owner_id")
     if webhook.owner_id == user.id:
@@ -196,41 +201,45 @@ def set_owner(current: Session, webhook: Webhook, owner: UUID | None) -> Changes
 
 def owners() -> list[Owner]:
     """Return everyone who can own a webhook, by name."""
-    wanted = select(User.public_id, User.name).where(may_be_told())
-    rows = session().execute(wanted.order_by(func.lower(User.name), User.id))
+    query = select(User.public_id, User.name).where(may_be_told())
+    rows = session().execute(query.order_by(func.lower(User.name), User.id))
     return [Owner(*row) for row in rows]
 
 
 def owner_of(webhook: Webhook) -> Owner | None:
-    """Return the owner; None where that person can't sign in any more, and administrators get the
-    emails."""
-    wanted = select(User.public_id, User.name).where(User.id == webhook.owner_id, may_be_told())
-    row = session().execute(wanted).one_or_none()
+    """Return the owner, or None if that person can't sign in any more.
+
+    In that case administrators get the emails.
+    """
+    query = select(User.public_id, User.name).where(User.id == webhook.owner_id, may_be_told())
+    row = session().execute(query).one_or_none()
     return Owner(*row) if row else None
 
 
 def start_for_owner(current: Session, webhook: Webhook) -> None:
-    """Begin the emails of the owner of a stored webhook, if it has one."""
+    """Start the emails to the owner of a stored webhook, if it has one."""
     if webhook.owner_id is not None:
         watch = _row(current, webhook.id, webhook.owner_id)
         watch.is_on, watch.stands_in = True, False
 
 
 def stand_in() -> None:
-    """Begin the emails of every administrator about webhooks whose owner is gone, but for those who
-    ended theirs."""
+    """Start the emails to every administrator about webhooks without an owner.
+
+    Skips administrators who ended theirs.
+    """
     if session().execute(_missing().limit(1)).first() is not None:
         with writing() as current:
             _store_missing(current)
 
 
 def forget(current: Session, user_id: int) -> None:
-    """End all emails of this person, in the transaction that takes their account away."""
+    """End all emails of this person, in the transaction that removes the account."""
     current.execute(delete(Watch).where(Watch.user_id == user_id))
 
 
 def forget_webhook(current: Session, webhook_id: int) -> None:
-    """End everyone's emails about a webhook that is deleted."""
+    """End everyone's emails about a deleted webhook."""
     current.execute(delete(Watch).where(Watch.webhook_id == webhook_id))
 
 
@@ -244,7 +253,7 @@ def _set(current: Session, actor: Actor, webhook: Webhook, user: User, *, is_on:
 
 
 def _row(current: Session, webhook_id: int, user_id: int) -> Watch:
-    """The row of this person, locked; made where there is none, and then it is off."""
+    """Lock and return the row of this person. Create it, turned off, if there is none."""
     make = insert_or_ignore(current.connection())(Watch)
     row = make.values(webhook_id=webhook_id, user_id=user_id, is_on=False)
     current.execute(row.on_conflict_do_nothing())
@@ -262,13 +271,13 @@ def _has_owner() -> ColumnElement[bool]:
 
 
 def _told() -> Select[*tuple[Any, ...]]:
-    """Who is told of which webhook."""
+    """Select the rows whose person gets emails."""
     rows = select(Watch).join(User, User.id == Watch.user_id)
     return rows.join(Webhook, Webhook.id == Watch.webhook_id).where(*is_shown(), is_told())
 
 
 def _missing() -> Select[*tuple[Any, ...]]:
-    """Who is about to stand in for an owner, and has no row so far."""
+    """Select the administrators who should stand in for an owner but have no row yet."""
     is_known = exists().where(Watch.webhook_id == Webhook.id, Watch.user_id == User.id)
     is_admin = and_(User.role == Role.ADMIN, may_be_told())
     pairs = select(Webhook.id, User.id).select_from(Webhook).join(User, is_admin)
@@ -285,16 +294,16 @@ def _store_missing(current: Session, *narrowed: ColumnElement[bool]) -> None:
 
 
 def _who_is_told(narrowed: ColumnElement[bool]) -> Iterator[AnyRow]:
-    """Yield a row for each webhook and person."""
+    """Yield a row for each webhook and recipient."""
     columns = (
         Webhook.public_id,
         Webhook.name,
         User.id.label("user_id"),
         User.name.label("person"),
     )
-    for each, stands_in in ((_told(), Watch.stands_in), (_missing(), literal(True))):
-        wanted = each.where(narrowed).with_only_columns(*columns, stands_in.label("stands_in"))
-        yield from session().execute(wanted)
+    for statement, stands_in in ((_told(), Watch.stands_in), (_missing(), literal(True))):
+        query = statement.where(narrowed).with_only_columns(*columns, stands_in.label("stands_in"))
+        yield from session().execute(query)
 
 
 def _token(webhook_ids: Sequence[int], user_id: int) -> str:
@@ -306,16 +315,18 @@ def _token(webhook_ids: Sequence[int], user_id: int) -> str:
 
 
 def _of_token(current: Session, token: str) -> tuple[list[Webhook], User]:
-    """The webhooks that are left of a link, and its person. One that nobody was sent reads no
-    row."""
+    """Return the remaining webhooks of a link, and its person.
+
+    A forged link is refused without reading a row.
+    """
     parts = TOKEN.fullmatch(token)
     if parts is None:
         raise DeadLink
     ids, user_id = [int(each) for each in parts[1].split("_")], int(parts[2])
     if not hmac.compare_digest(_token(ids, user_id), token):
         raise DeadLink
-    found = [current.get(Webhook, webhook_id) for webhook_id in ids]
-    webhooks = [each for each in found if each is not None and not each.deleted_at]
+    rows = [current.get(Webhook, webhook_id) for webhook_id in ids]
+    webhooks = [each for each in rows if each is not None and not each.deleted_at]
     user = current.get(User, user_id)
     if not webhooks or user is None or not user.is_active:
         raise DeadLink

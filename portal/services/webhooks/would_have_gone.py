@@ -1,4 +1,4 @@
-"""Count the newest stored events that a webhook with these conditions would have been sent."""
+"""Count the newest stored events that a webhook with these conditions would have received."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ SHOWN: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """One stored event, briefly."""
+    """A summary of one stored event."""
 
     event: str
     asset_tag: str
@@ -30,10 +30,11 @@ class StoredEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counted:
-    """Of `read` events of these kinds `met` meet the conditions. `kinds`: both, by event.
+    """Counts of stored events. `met` of the `read` events of these kinds meet the conditions.
 
-    `since`: when the oldest of them happened. `newest`: of those that meet the conditions, the
-    newest first. `looked_at`: the most events, of any kind, among which they were counted.
+    `kinds`: both counts by event. `since`: the time of the oldest of them. `newest`: the newest
+    that meet the conditions, newest first. `looked_at`: the maximum number of events, of any kind,
+    that were searched.
     """
 
     read: int
@@ -45,7 +46,7 @@ class Counted:
 
 
 def count(events: Sequence[str], conditions: str | None) -> Counted:
-    """Count among the newest `MOST_READ` events, tests apart. `events`: as they are stored."""
+    """Count among the newest `MOST_READ` events, without tests. `events`: as stored."""
     kinds = subscribed_to(events)
     newest = (
         select(Event.id)
