@@ -18,7 +18,7 @@ from portal.services.deliveries.statuses import Check
 
 
 def doubtful_among(public_ids: Sequence[UUID]) -> frozenset[UUID]:
-    """Return the deliveries whose last, successful response reports an error. Reads only.
+    """Return the deliveries that ended in a success that reports an error. Reads only.
 
     Takes at most a page of a list.
     """
@@ -124,7 +124,7 @@ class EarlierReason:
 
 
 def earlier_reasons(current: Session, row_ids: Sequence[int]) -> dict[int, EarlierReason]:
-    """Return the usual reason of each delivery whose last Retry failed for another reason.
+    """Return the usual reason of each delivery that a failed Retry hides with another reason.
 
     Takes at most a page of a list.
     """

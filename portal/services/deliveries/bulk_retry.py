@@ -162,11 +162,11 @@ def take_out(actor: Actor, public_id: UUID) -> None:
         if at is None:
             raise Refusal(TOO_LATE)
         task = tasks.locked(current, current.get_one(Task, at.task_id).public_id)
-        mine = BatchRow.task_id == task.id, BatchRow.delivery_id == row_id
-        left = update(BatchRow).where(*mine, BatchRow.outcome == RowOutcome.WAITING)
-        gone = left.values(outcome=RowOutcome.SKIPPED, message=TAKEN_OUT)
+        conditions = BatchRow.task_id == task.id, BatchRow.delivery_id == row_id
+        left = update(BatchRow).where(*conditions, BatchRow.outcome == RowOutcome.WAITING)
+        removal = left.values(outcome=RowOutcome.SKIPPED, message=TAKEN_OUT)
         # Rows already handed over are on their way. Stop takes those back.
-        if not current.execute(gone.returning(BatchRow.delivery_id)).all():
+        if not current.execute(removal.returning(BatchRow.delivery_id)).all():
             raise Refusal(TOO_LATE)
         task.count(RowOutcome.SKIPPED)
         if not left_by_webhook(current, task.id):
@@ -255,10 +255,10 @@ def _collect(current: Session, task: Task) -> None:
     choice = selection.from_params(task.params)
     rows, cursor = selection.page(choice, task.cursor.get("after"))
     skips = {row.id: selection.why_skipped(row, choice.again) for row in rows}
-    mine = [row_id for row_id, skip in skips.items() if skip is None]
-    # Leave rows that another bulk retry has taken, so that two people do not send one twice.
-    taken = retry.taken(current, mine)
-    if ids := [row_id for row_id in mine if row_id not in taken]:
+    candidates = [row_id for row_id, skip in skips.items() if skip is None]
+    # Leave rows that another bulk retry has taken, so that two requests do not send one twice.
+    taken = retry.taken(current, candidates)
+    if ids := [row_id for row_id in candidates if row_id not in taken]:
         blank = literal(str(RowOutcome.WAITING)), literal(0), literal("")
         chosen = select(literal(task.id), Delivery.id, Delivery.webhook_id, *blank)
         names = ["task_id", "delivery_id", "webhook_id", "outcome", "attempts", "message"]
@@ -297,8 +297,8 @@ def left_by_webhook(current: Session, task_id: int) -> list[Left]:
 
 def counted(current: Session, task_id: int, *conditions: ColumnElement[bool]) -> dict[int, int]:
     """Count the rows that meet all conditions, by webhook."""
-    mine = BatchRow.task_id == task_id
-    counts = select(BatchRow.webhook_id, func.count()).where(mine, *conditions)
+    of_task = BatchRow.task_id == task_id
+    counts = select(BatchRow.webhook_id, func.count()).where(of_task, *conditions)
     rows = current.execute(counts.group_by(BatchRow.webhook_id))
     return {row[0]: row[1] for row in rows}
 
@@ -355,8 +355,8 @@ def hand_over(current: Session, task: Task) -> int:
 def _limit(task: Task, webhook: AnyRow, share: int) -> int:
     """Return the number of a webhook's rows that the workers can have at once.
 
-    The first goes alone, then a few until one arrives, so that a broken receiver gets no more than
-    needed to notice it. While the webhook is throttled, only one goes, as the probe.
+    The first goes alone, then a few until one arrives, so that a failing receiver gets only a few.
+    While the webhook is throttled, only one goes, as the probe.
     """
     in_row = _failures(task).get(str(webhook.id))
     share = min(share, FIRST if in_row is None else MOST_FAILURES - in_row if in_row else share)
@@ -513,8 +513,8 @@ def _lock_webhooks(current: Session, ids: Sequence[int]) -> dict[int, AnyRow]:
 
 def set_rows(current: Session, task: Task, ids: Iterable[int], **values: Any) -> None:
     """Update rows by their delivery ids."""
-    mine = [BatchRow.task_id == task.id, BatchRow.delivery_id.in_(list(ids))]
-    statement = update(BatchRow).where(*mine).values(**values)
+    conditions = [BatchRow.task_id == task.id, BatchRow.delivery_id.in_(list(ids))]
+    statement = update(BatchRow).where(*conditions).values(**values)
     current.execute(statement.execution_options(synchronize_session=False))
 
 

@@ -75,9 +75,9 @@ def rest(task: Task) -> Rest:
         .limit(COUNT_LIMIT + 1)
         .subquery()
     )
-    others = [task_id for task_id in retry.running(current) if task_id != task.id]
+    other_ids = [task_id for task_id in retry.running(current) if task_id != task.id]
     is_taken = exists().where(
-        BatchRow.task_id.in_(others),
+        BatchRow.task_id.in_(other_ids),
         BatchRow.delivery_id == Delivery.id,
         BatchRow.outcome.in_(retry.NOT_ENDED),
     )
@@ -138,8 +138,8 @@ def troubles(task: Task) -> list[HaltedWebhook]:
         )
     )
     rows = current.execute(statement.order_by(Webhook.name)).all()
-    mine = BatchRow.webhook_id.in_([row.id for row in rows])
-    left = counted(current, task.id, BatchRow.outcome.in_(retry.NOT_ENDED), mine)
+    of_webhooks = BatchRow.webhook_id.in_([row.id for row in rows])
+    left = counted(current, task.id, BatchRow.outcome.in_(retry.NOT_ENDED), of_webhooks)
     return [
         HaltedWebhook(
             row.public_id,
@@ -219,12 +219,12 @@ def _report(task_id: int) -> Select[*tuple[Any, ...]]:
 
 def _number_here() -> ScalarSelect[int]:
     """Select the number of the attempt that ended a row, by the same rule as `settle`."""
-    mine = aliased(Attempt)
-    ended = select(func.min(mine.number)).where(
-        mine.delivery_id == BatchRow.delivery_id,
-        mine.number > BatchRow.attempts,
-        mine.kind == AttemptKind.MANUAL,
-        mine.outcome.in_((AttemptOutcome.DELIVERED, AttemptOutcome.FAILED)),
+    attempt = aliased(Attempt)
+    ended = select(func.min(attempt.number)).where(
+        attempt.delivery_id == BatchRow.delivery_id,
+        attempt.number > BatchRow.attempts,
+        attempt.kind == AttemptKind.MANUAL,
+        attempt.outcome.in_((AttemptOutcome.DELIVERED, AttemptOutcome.FAILED)),
     )
     return ended.correlate(BatchRow).scalar_subquery()
 

@@ -146,9 +146,9 @@ def count(choice: Selection) -> Count:
         if read >= MOST_COUNTED or time.monotonic() > until:
             counted.is_more = True
             return counted
-    gone = len(set(choice.ticked)) - read
-    if choice.ticked and gone > 0:
-        counted.skipped[Skip.GONE] = gone
+    missing = len(set(choice.ticked)) - read
+    if choice.ticked and missing > 0:
+        counted.skipped[Skip.GONE] = missing
     return counted
 
 

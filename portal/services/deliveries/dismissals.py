@@ -190,8 +190,8 @@ def _on_hold(webhook: UUID, newest: int) -> Selection:
 
 
 def _of_act(act: UUID, after: int, most: int) -> Select[int]:
-    mine = select(Delivery.id).where(Delivery.dismissal_id == act, Delivery.id > after)
-    return mine.order_by(Delivery.id).limit(most)
+    query = select(Delivery.id).where(Delivery.dismissal_id == act, Delivery.id > after)
+    return query.order_by(Delivery.id).limit(most)
 
 
 def _restore_at_once(
@@ -217,8 +217,8 @@ def _done(
     for row in rows if ticked else ():
         if (outcome := outcomes[row.id]) not in CHANGES:
             done.names[outcome].append((row.event, row.asset_tag))
-    if gone := len(set(ticked) - {row.public_id for row in rows}):
-        done.counts[Outcome.GONE] = gone
+    if missing := len(set(ticked) - {row.public_id for row in rows}):
+        done.counts[Outcome.GONE] = missing
     return done
 
 
@@ -227,12 +227,12 @@ CHANGES: Final = (Outcome.DISMISSED, Outcome.RESTORED)
 
 def _dismiss(current: Session, ids: Sequence[int], dismissal: Dismissal) -> dict[int, Outcome]:
     rows, _, now = _locked(current, ids)
-    known = leases.ends(current, [row.id for row in rows])
+    lease_ends = leases.ends(current, [row.id for row in rows])
     outcomes, changed = dict.fromkeys(ids, Outcome.GONE), []
     for row in rows:
         outcomes[row.id] = _outcome(row)
         # Take back a requested resend of an arrived delivery, unless it is being sent now.
-        is_resend = row.status != DeliveryStatus.DELIVERED and known.get(row.id, now) <= now
+        is_resend = row.status != DeliveryStatus.DELIVERED and lease_ends.get(row.id, now) <= now
         if outcomes[row.id] is Outcome.DISMISSED or (
             outcomes[row.id] is Outcome.DELIVERED and is_resend
         ):

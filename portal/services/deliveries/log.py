@@ -215,7 +215,7 @@ def _milliseconds(phases: dict[str, Any] | None) -> int | None:
 
 
 def _as_arrived(row: LogRow, arrival: tuple[int | None, int | None]) -> LogRow:
-    """Return the row of a delivery that arrived and whose later resend failed."""
+    """Return the row of a delivery that arrived, but failed when it was resent."""
     code, took_ms = arrival
     resent = (row.reason or "", row.code)
     return replace(row, reason=None, code=code, took_ms=took_ms, resent=resent)
@@ -463,8 +463,10 @@ class Matches:
 
     def having(self, status: DeliveryStatus) -> "Matches":
         """Return the counts of one status. Valid only if all were counted."""
-        every, retryable = ({status: counts[status]} for counts in (self.statuses, self.retryables))
-        return Matches(every[status], Counter(every), Counter(retryable))
+        counted, retryable = (
+            {status: counts[status]} for counts in (self.statuses, self.retryables)
+        )
+        return Matches(counted[status], Counter(counted), Counter(retryable))
 
 
 def count_matches(log_filter: LogFilter, *, by_attention: bool = False) -> Matches:
@@ -506,7 +508,9 @@ def with_examples(found: Matches, log_filter: LogFilter) -> Matches:
         current.scalars(example_statement(scan, check, COUNT_LIMIT + 1)).all()
         for check in (is_undelivered, may_retry)
     )
-    statuses, retryables = (Counter(map(DeliveryStatus, each)) for each in (of_dismissal, of_retry))
+    statuses, retryables = (
+        Counter(map(DeliveryStatus, examples)) for examples in (of_dismissal, of_retry)
+    )
     return replace(found, statuses=statuses, retryables=retryables)
 
 
@@ -564,9 +568,9 @@ def count_undelivered(log_filter: LogFilter, newest: int) -> int:
         return sum(many for status, many in current.execute(statement) if status in UNDELIVERED)
     count = 0
     for _ in range(MOST_PAGES):
-        found = find_page(log_filter, cursor, EXPORT_CHUNK)
-        count += sum(row.is_undelivered for row in found.page.rows)
-        cursor = found.page.older or found.further
+        log_page = find_page(log_filter, cursor, EXPORT_CHUNK)
+        count += sum(row.is_undelivered for row in log_page.page.rows)
+        cursor = log_page.page.older or log_page.further
         if cursor is None:
             break
     return count
@@ -699,10 +703,11 @@ def count_of_webhook(current: Session, status: StatusFilter, webhook: UUID, now:
     hook = current.scalar(query)
     if hook is None:
         return 0
-    mine = Delivery.webhook_id == hook
+    of_webhook = Delivery.webhook_id == hook
     stored, others = stored_as(status, now)
     if others or not isinstance(stored, DeliveryStatus):
-        return capped(current, select(literal(1)).where(mine, *of_status(status, now)))
-    # BETWEEN rather than =, with which PostgreSQL would read all open deliveries of this status.
+        return capped(current, select(literal(1)).where(of_webhook, *of_status(status, now)))
+    # BETWEEN instead of =. With =, PostgreSQL sees that these are open deliveries, and reads all
+    # open ones.
     is_one = Delivery.status.between(stored, stored)
-    return capped(current, select(literal(1)).where(mine, is_one))
+    return capped(current, select(literal(1)).where(of_webhook, is_one))

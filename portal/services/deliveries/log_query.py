@@ -94,33 +94,33 @@ class IndexScan:
 def page_statement(scan: IndexScan, *, newer: bool, limit: int) -> Select[*tuple[Any, ...]]:
     """Select the rows of a page, then their webhooks and assets, in one query and in no order."""
     row = _page_of(scan, newer=newer, limit=limit).subquery("page")
-    its = row.c
+    page = row.c
     is_active = and_(Webhook.state == WebhookState.ACTIVE, Webhook.deleted_at.is_(None))
     return (
         select(
-            its.id,
-            its.public_id,
-            its.event_id,
-            its.created_at,
-            its.event,
-            its.asset_id,
-            its.status,
-            its.priority,
-            its.reason,
-            its.code,
-            its.tries,
-            its.attempts,
-            its.due_at,
-            its.webhook_id,
-            its.prior_status,
+            page.id,
+            page.public_id,
+            page.event_id,
+            page.created_at,
+            page.event,
+            page.asset_id,
+            page.status,
+            page.priority,
+            page.reason,
+            page.code,
+            page.tries,
+            page.attempts,
+            page.due_at,
+            page.webhook_id,
+            page.prior_status,
             Lease.until.label("leased_until"),
             Lease.kind.label("leased_kind"),
-            its.took_ms,
-            its.finished_at,
-            its.failing_since,
-            its.dismissed_by,
-            its.dismissed_at,
-            its.dismissed_reason,
+            page.took_ms,
+            page.finished_at,
+            page.failing_since,
+            page.dismissed_by,
+            page.dismissed_at,
+            page.dismissed_reason,
             Event.asset_tag,
             Event.asset_name,
             Webhook.public_id.label("webhook_public_id"),
@@ -137,9 +137,9 @@ def page_statement(scan: IndexScan, *, newer: bool, limit: int) -> Select[*tuple
         )
         .select_from(row)
         # Outer joins keep the planner from starting at the webhooks.
-        .outerjoin(Event, Event.id == its.event_id)
-        .outerjoin(Webhook, Webhook.id == its.webhook_id)
-        .outerjoin(Lease, Lease.delivery_id == its.id)
+        .outerjoin(Event, Event.id == page.event_id)
+        .outerjoin(Webhook, Webhook.id == page.webhook_id)
+        .outerjoin(Lease, Lease.delivery_id == page.id)
     )
 
 
@@ -258,7 +258,7 @@ def _branch_scans(scan: IndexScan, *, newer: bool) -> list[Select[Delivery]]:
 
 
 def _page_of(scan: IndexScan, *, newer: bool, limit: int) -> Select[Delivery]:
-    """Select a page of each branch, and the first rows of all of them."""
+    """Select a page of each branch, then the first rows of them all."""
     pages = [
         _found(scan, branch, newer=newer, limit=limit)
         for branch in _branch_scans(scan, newer=newer)
@@ -303,8 +303,8 @@ def _found(
     # In the order of the index, which is that of the ids. Any other order would sort the whole
     # window.
     columns = (*scan.along, *([scan.branches[0]] if scan.branches else []), Delivery.id)
-    its = [scanned.c[column.key] for column in columns]
-    order = [column.asc() if newer else column.desc() for column in its]
+    scanned_columns = [scanned.c[column.key] for column in columns]
+    order = [column.asc() if newer else column.desc() for column in scanned_columns]
     return select(scanned).where(*_conditions(scan, scanned.c)).order_by(*order).limit(limit)
 
 
@@ -352,7 +352,7 @@ INDEXES: Final[tuple[tuple[Column, ...], ...]] = (
 )
 # Up to this many assets are scanned by their index. More are filtered from the rows read.
 FOLLOWED: Final = 30
-# All ids of a minute begin alike. At most this many are looked up.
+# All ids of a minute begin alike. Up to this many are looked up.
 MOST_BEGUN: Final = 500
 # Ids are assigned before the commit, so rows can be this much out of order in time.
 SLACK: Final = timedelta(minutes=1)
@@ -404,7 +404,7 @@ def scan_for(
     filters += [*times(log_filter), *without_drafts(current)]
     filters += [Delivery.priority != Priority.TEST] if log_filter.failed else []
     if named:
-        # A handful of rows, found without the log's indexes.
+        # A few rows, found without the log's indexes.
         filters += [*named, *(matches(column, value) for column, value in asked.items())]
         return IndexScan({}, None, {}, tuple(filters), *ends, checks)
     branches = _branches(asked)
@@ -430,7 +430,8 @@ def search_term(current: Session, text: str) -> SearchTerm:
 
 
 def begun(current: Session, text: str) -> tuple[int, ...]:
-    """Return row ids of the newest `MOST_BEGUN` deliveries whose public id begins with the text."""
+    """Return row ids of the newest `MOST_BEGUN` deliveries with a public id that begins this
+    way."""
     ends = ids_beginning(text)
     if ends is None:
         return ()
@@ -546,7 +547,7 @@ def _one_or_more(values: tuple[Any, ...]) -> Any:
 
 
 def _branches(asked: Asked) -> tuple[Column, tuple[Any, ...]] | None:
-    """Return the column whose several values become branches of the scan, and these values.
+    """Return the column that splits the scan into branches, and its values, one for each branch.
 
     This is a column that is filtered alone, or the status beside the webhook unless an asset is
     narrower.

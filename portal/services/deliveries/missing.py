@@ -122,23 +122,23 @@ def look(public_id: UUID, asset_id: int) -> Missing | None:
     ).one_or_none()
     if webhook is None:
         return None
-    happened = current.execute(
+    activities = current.execute(
         select(Activity.at, Event)
         .outerjoin(Event, Event.id == Activity.event_id)
         .where(Activity.asset_id == asset_id, Activity.at >= common_now() - PERIOD)
         .order_by(Activity.id.desc())
         .limit(MOST)
     ).all()
-    deliveries = _deliveries(current, webhook, [event.id for _, event in happened if event])
-    others = [event for _, event in happened if event and event.id not in deliveries]
-    facts = {event.id: facts_of(event.body) for event in others}
+    deliveries = _deliveries(current, webhook, [event.id for _, event in activities if event])
+    unsent = [event for _, event in activities if event and event.id not in deliveries]
+    facts = {event.id: facts_of(event.body) for event in unsent}
     named = [*conditions_in(webhook.conditions), *named_by(facts.values())]
     known = _Known(webhook, deliveries, facts, names_in(named), _trail(current, public_id))
     return Missing(
         webhook=public_id,
         name=webhook.name,
         deleted=known.deleted,
-        answers=[_answer(known, at, event) for at, event in happened],
+        answers=[_answer(known, at, event) for at, event in activities],
     )
 
 

@@ -58,9 +58,9 @@ class RetryEligibility:
     """The facts that decide whether a delivery can be retried.
 
     `is_manual`: a person's Retry of it is open. `is_sending_stopped`: a person stopped sending to
-    all webhooks. `is_kept`: it waits for a pause of its webhook or an older delivery, which a Retry
-    skips, or for a chat's pace, at which a Retry goes next. A running bulk retry sets neither of
-    the last two, because the deliveries that it hands over wait like all others.
+    all webhooks. `is_kept`: it waits for a pause of its webhook, an older delivery, or a chat's
+    pace. A Retry skips the first two waits, and goes next at a chat's pace. A running bulk retry
+    sets neither of the last two, because the deliveries that it hands over wait like all others.
     """
 
     status: DeliveryStatus
@@ -98,9 +98,9 @@ def why_not_retry(at: RetryEligibility, *, again: bool = False) -> str | None:
 def retry(actor: Actor, public_id: UUID, *, seen: int | None = None, again: bool = False) -> None:
     """Request one extra attempt. Raises `Refusal`.
 
-    `seen`: the number of attempts that the person saw. If there was another one since, the request
-    is refused, so a double click sends once even if the first attempt ends in between. `again`:
-    allow a delivery that has arrived, although the receiver may act twice.
+    `seen`: the number of attempts that the person saw. A further attempt since then causes a
+    refusal. A double click therefore sends once, even if the first attempt ends in between.
+    `again`: allow a delivery that has arrived, although the receiver may act twice.
     """
     with writing() as current:
         require(current, actor, "deliveries.retry")

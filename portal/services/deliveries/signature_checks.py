@@ -113,8 +113,8 @@ def _headers(
 def _sent_with_others(public_id: UUID) -> Iterator[tuple[str, str]]:
     """Yield (public id, signature) of other deliveries to the same webhook."""
     current = session()
-    own = select(Delivery.id, Delivery.webhook_id).where(Delivery.public_id == public_id)
-    delivery = current.execute(own).one_or_none()
+    query = select(Delivery.id, Delivery.webhook_id).where(Delivery.public_id == public_id)
+    delivery = current.execute(query).one_or_none()
     if delivery is None:
         return
     same = select(Delivery.id).where(Delivery.webhook_id == delivery.webhook_id)

@@ -107,8 +107,8 @@ def of_status(status: StatusFilter, now: datetime) -> list[ColumnElement[bool]]:
     """Return all conditions for a status, including the one on the stored status."""
     if status is StatusFilter.OPEN:
         return [is_open()]
-    stored, others = stored_as(status, now)
-    return [*others, *([matches(Delivery.status, stored)] if stored is not None else [])]
+    stored, conditions = stored_as(status, now)
+    return [*conditions, *([matches(Delivery.status, stored)] if stored is not None else [])]
 
 
 def stored_as(

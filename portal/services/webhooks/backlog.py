@@ -119,8 +119,7 @@ class Backlog:
 
     @property
     def since_words(self) -> str:
-        """Return "failing since", or words about the oldest alone if others were delivered
-        since."""
+        """Return "failing since", or words for the oldest alone if others were delivered since."""
         is_all = self.is_untouched or self.undelivered == 1
         return "failing since" if is_all else "the oldest failing since"
 
@@ -228,9 +227,9 @@ def _is_off_by_us() -> ColumnElement[bool]:
 
 
 FAILING, OTHERS = 0, 1
-# Part 0 counts failing deliveries by cause. Part 1 counts the open and the on-hold deliveries of
-# the same webhooks and of those that we turned off. Part 2 lists these webhooks. SQLite's planner
-# has to be told the indexes.
+# Part 0 counts failing deliveries by cause. Part 1 counts open and on-hold deliveries of the same
+# webhooks and of those that we turned off. Part 2 lists these webhooks. SQLite's planner has to be
+# told the indexes.
 _COUNTED: Final = """
 WITH failing AS (
   SELECT webhook_id, status, reason, code, count(*) AS many, min(failing_since) AS since
@@ -403,8 +402,8 @@ def _sorted(
     causes: Counter[tuple[Reason | None, int | None]],
     failed: Counter[tuple[Reason | None, int | None]],
 ) -> tuple[Cause, ...]:
-    known = [Cause(*cause, many, failed[cause]) for cause, many in causes.items()]
-    return tuple(sorted(known, key=lambda each: (-each.count, each.words)))
+    unsorted = [Cause(*cause, many, failed[cause]) for cause, many in causes.items()]
+    return tuple(sorted(unsorted, key=lambda each: (-each.count, each.words)))
 
 
 def _next_attempt(hook: AnyRow, rows: Sequence[AnyRow], now: datetime) -> datetime | None:

@@ -64,7 +64,7 @@ class Deleted:
 def create(actor: Actor, values: WebhookValues, draft_id: UUID | None = None) -> UUID:
     """Create a webhook and return its public id. Raises `Refusal`.
 
-    `draft_id`: the draft of the open form, whose tests move to the webhook.
+    `draft_id`: the draft of the open form. Its tests move to the webhook.
     """
     check(values)
     with writing() as current:
@@ -98,7 +98,7 @@ def edit(
 ) -> Edited:
     """Change a webhook that the person saw at `version`. Raises `Refusal`, `Stale`, `NotFound`.
 
-    `draft_id`: the draft of the open form, whose tests move to the webhook.
+    `draft_id`: the draft of the open form. Its tests move to the webhook.
     """
     with writing() as current:
         require(current, actor, "webhooks.edit")
@@ -165,8 +165,8 @@ def _refuse_more(current: Session, token_id: int) -> None:
 
     Concurrent requests can exceed the limit by a few.
     """
-    its = select(func.count()).where(Webhook.token_id == token_id, Webhook.deleted_at.is_(None))
-    if current.execute(its).scalar_one() >= MOST_OF_A_TOKEN:
+    query = select(func.count()).where(Webhook.token_id == token_id, Webhook.deleted_at.is_(None))
+    if current.execute(query).scalar_one() >= MOST_OF_A_TOKEN:
         raise Refusal(f"This token already has {MOST_OF_A_TOKEN} webhooks. Delete one first.")
 
 

@@ -184,13 +184,13 @@ def _form(values: WebhookValues, event: str, version: int, to: str) -> dict[str,
 
 def _values(draft: Webhook, form: dict[str, Any]) -> WebhookValues:
     mode = SecretMode(form["secret_mode"])
-    own = draft.secret_enc if mode is SecretMode.OWN else None
+    sealed = draft.secret_enc if mode is SecretMode.OWN else None
     return WebhookValues(
         **options_of(draft),
         url=draft.url,
         events=tuple(form["events"]),
         secret_mode=mode,
-        secret=open_secret(draft.id, own) or "",
+        secret=open_secret(draft.id, sealed) or "",
         headers=stored_headers(draft),
         is_active=form["active"],
         owner=UUID(form["owner"]) if form.get("owner") else None,

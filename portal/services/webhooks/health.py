@@ -46,7 +46,7 @@ class HealthRow(NamedTuple):
 def lock_webhooks(
     connection: Connection, ids: Iterable[int]
 ) -> tuple[datetime | None, dict[int, HealthRow]]:
-    """Lock webhooks by id, before their deliveries, skipping those that others have locked.
+    """Lock webhooks in id order, before their deliveries, skipping those that others have locked.
 
     Returns the database's time, or None if none was locked, and the locked rows by id.
     """

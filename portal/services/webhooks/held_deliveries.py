@@ -53,8 +53,8 @@ class Seen(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldDecision:
-    """A decision about held deliveries. `send`: public ids. `seen`: the list that the person
-    saw."""
+    """A decision about held deliveries. `send`: public ids. `seen`: the list as the person saw
+    it."""
 
     send: Collection[UUID]
     rest: Rest
@@ -113,7 +113,7 @@ def _count_held(current: Session, webhook_id: int) -> Seen:
 def waiting_for_later(
     webhook_id: int, now: datetime, status: ColumnElement[str] | None = None
 ) -> list[ColumnElement[bool]]:
-    """Return the conditions of a webhook's deliveries whose retry is due later.
+    """Return the conditions of a webhook's deliveries with a retry due later.
 
     `status`: another expression for the column, if its index should not be used.
     """

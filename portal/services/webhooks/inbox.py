@@ -234,12 +234,12 @@ def _kept(webhook_id: object) -> Select[InboxMessage]:
 
 def _prune(current: Session, webhook_id: int) -> None:
     """Delete all but the newest `KEPT`, except rows that another transaction is deleting."""
-    mine = InboxMessage.webhook_id == webhook_id
-    youngest = select(InboxMessage.id).where(mine).order_by(InboxMessage.id.desc())
+    of_webhook = InboxMessage.webhook_id == webhook_id
+    youngest = select(InboxMessage.id).where(of_webhook).order_by(InboxMessage.id.desc())
     last = current.execute(youngest.offset(KEPT).limit(1)).scalar()
     if last is None:
         return
-    older = select(InboxMessage.id).where(mine, InboxMessage.id <= last)
+    older = select(InboxMessage.id).where(of_webhook, InboxMessage.id <= last)
     ids = current.scalars(older.with_for_update(skip_locked=True)).all()
     current.execute(delete(InboxMessage).where(InboxMessage.id.in_(ids)))
 

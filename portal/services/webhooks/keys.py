@@ -1,4 +1,4 @@
-"""Seal all secrets with the newest key, and turn off webhooks whose secrets no key opens."""
+"""Seal all secrets with the newest key, and turn off webhooks with secrets that no key opens."""
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -38,7 +38,7 @@ SEALED: Final = ("secret_enc", "old_secret_enc", "headers_enc")
 
 @dataclass(frozen=True, slots=True)
 class UndecryptableWebhook:
-    """A webhook with `parts` that can't be decrypted: "secret key", "custom headers"."""
+    """A webhook with `parts` ("secret key", "custom headers") that can't be decrypted."""
 
     name: str
     parts: Sequence[str]
@@ -48,7 +48,7 @@ class UndecryptableWebhook:
 class LostKeys:
     """The secrets that can't be decrypted.
 
-    `key_check`: nor can the row with which a start checks the keys.
+    `key_check`: the row with which a start checks the keys can't be decrypted either.
     """
 
     webhooks: Sequence[UndecryptableWebhook]
@@ -81,7 +81,7 @@ def lost_names() -> list[str]:
 
 
 def forget(actor: Actor) -> LostKeys:
-    """Turn off every webhook with an undecryptable part. Return the undecryptable parts.
+    """Turn off every webhook with an undecryptable part. Return everything undecryptable.
 
     From then on, a start checks for the present keys. Raises `Refusal` while a process of the
     portal is alive, because it may have the lost keys and would seal with them.
@@ -165,7 +165,7 @@ def count_stale() -> int:
 
 
 def rotate(say: Callable[[int], None]) -> int:
-    """Seal again with the first key what other keys sealed. Return the number of rows.
+    """Seal again, with the first key, all that other keys sealed. Return the number of rows.
 
     Each batch is one transaction, after which `say` gets the count so far. Raises `VaultError` if
     none of the keys opens a ciphertext.

@@ -42,7 +42,7 @@ from portal.services.webhooks.watches import MOST_TOGETHER, Reason
 LASTS: Final = timedelta(minutes=5)
 # Minimum time between two emails to a person about one webhook.
 QUIET: Final = timedelta(hours=1)
-# Time of the notice before deliveries on hold expire.
+# How long before deliveries on hold expire a notice is sent.
 AHEAD: Final = timedelta(days=3)
 # The kind of an email about several webhooks.
 TOGETHER: Final = "webhooks"
@@ -51,7 +51,7 @@ TOGETHER: Final = "webhooks"
 class News(StrEnum):
     """The subject of a notice. `DOWN`: nothing was delivered since the first failure.
 
-    `BACK`: something was delivered again, but some deliveries still fail.
+    `BACK`: something was delivered since, but some deliveries still fail.
     """
 
     WELL = "well"
@@ -292,18 +292,18 @@ def _expiry(current: Session, webhook: Webhook | AnyRow, now: datetime) -> datet
 
 
 def _tell(user_id: int, webhook_ids: Sequence[int]) -> int:
-    """Store an email to one person about these webhooks, and their new state. Return 0 or 1.
+    """Store an email to one person about these webhooks, and note the news as told. Return 0 or 1.
 
     Webhooks beyond `MOST_TOGETHER` wait for the next time.
     """
     with writing() as current:
         # Lock the person before the rows, as code that ends these emails or erases a person does.
         current.get(User, user_id, with_for_update={"read": True})
-        theirs = Watch.user_id == user_id, Watch.webhook_id.in_(webhook_ids[:MOST_TOGETHER])
-        locked = select(Watch).where(*theirs).order_by(Watch.webhook_id).with_for_update()
+        conditions = Watch.user_id == user_id, Watch.webhook_id.in_(webhook_ids[:MOST_TOGETHER])
+        locked = select(Watch).where(*conditions).order_by(Watch.webhook_id).with_for_update()
         rows = {watch.webhook_id: watch for watch in current.scalars(locked)}
         in_trouble = backlogs.of_ids(current, list(rows)).values()
-        news = list(_all_news(current, _watched().where(*theirs), in_trouble))
+        news = list(_all_news(current, _watched().where(*conditions), in_trouble))
         for _, webhook_id, told in news:
             rows[webhook_id].told, rows[webhook_id].told_at = told, database_time(current)
         match news:
@@ -317,10 +317,9 @@ def _tell(user_id: int, webhook_ids: Sequence[int]) -> int:
 
 
 def write(news: News, current: Session, mail: Mail, zone: ZoneInfo) -> Letter | None:
-    """Write the email of a notice, or return None if it should not be sent.
+    """Write the email of a notice, or return None if the news is no longer true.
 
-    That is so if the news is no longer true, or the reader ended these emails or can no longer read
-    deliveries.
+    Also returns None if the reader ended these emails or can no longer read deliveries.
     """
     parts = _parts(current, mail, zone, Webhook.id == mail.webhook_id, news=news)
     return _letter(parts[0]) if parts else None
@@ -342,8 +341,7 @@ def write_together(current: Session, mail: Mail, zone: ZoneInfo) -> Letter | Non
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """The news of one webhook for a person. `words`: values for the placeholders in its
-    sentences."""
+    """The news of one webhook for a person. `words`: values for its sentences' placeholders."""
 
     news: News
     webhook: Webhook
@@ -440,8 +438,8 @@ def _letter(part: _Part) -> Letter:
 
 
 def _sum(all_news: Sequence[News]) -> str:
-    """Return a subject such as "7 webhooks are failing" or "3 webhooks: 2 failing, 1 turned
-    off"."""
+    """Return a subject such as "3 webhooks: 2 failing, 1 turned off" or "7 webhooks are
+    failing"."""
     sums = Counter(SUMS[news] for news in all_news)
     if len(sums) == 1:
         return f"{len(all_news)} webhooks {next(iter(sums))[0]}"

@@ -180,8 +180,12 @@ def listed(current: Session, ids: Sequence[int]) -> list[ListedWebhook]:
     last_ids = [row.last_id for row in rows.values() if row.last_id]
     latest = latest_of(current, last_ids)
     tests = _last_tests(current, [row.id for row in rows.values() if not row.last_id])
-    known = backlogs.of_ids(current, ids)
-    off = [row.id for row in rows.values() if row.state == WebhookState.OFF and row.id not in known]
+    backlog_by_id = backlogs.of_ids(current, ids)
+    off = [
+        row.id
+        for row in rows.values()
+        if row.state == WebhookState.OFF and row.id not in backlog_by_id
+    ]
     held = {row_id: count_held(current, row_id) for row_id in off}
     now = common_now()
     return [
@@ -190,8 +194,8 @@ def listed(current: Session, ids: Sequence[int]) -> list[ListedWebhook]:
             name=row.name,
             host=place(row),
             format=row.format,
-            status=backlogs.status_of(row, known.get(row.id)),
-            backlog=known.get(row.id),
+            status=backlogs.status_of(row, backlog_by_id.get(row.id)),
+            backlog=backlog_by_id.get(row.id),
             off_reason=row.off_reason,
             off_until=row.off_until,
             turns_off_at=turns_off_at(row, now),
@@ -322,8 +326,8 @@ def list_webhooks(
 ) -> Page[ListedWebhook]:
     """Return one page, with equal ranks ordered by name.
 
-    `search`: only webhooks whose name, host, or format contains it. `in_trouble`: only webhooks in
-    trouble.
+    `search`: only webhooks with a name, host, or format that contains it. `in_trouble`: only
+    webhooks in trouble.
     """
     listed_ids = select(Webhook.id).where(*is_shown())
     if in_trouble:
@@ -349,8 +353,8 @@ def find_page(cursor: str | None = None, size: int | None = None, url: str = "")
 
 def of_token(token_id: int) -> Sequence[tuple[UUID, str]]:
     """Return (public id, name) of the webhooks that an API token created, by name."""
-    its = select(Webhook.public_id, Webhook.name).where(*is_shown(), Webhook.token_id == token_id)
-    rows = session().execute(its.order_by(func.lower(Webhook.name)))
+    query = select(Webhook.public_id, Webhook.name).where(*is_shown(), Webhook.token_id == token_id)
+    rows = session().execute(query.order_by(func.lower(Webhook.name)))
     return [(row.public_id, row.name) for row in rows]
 
 
@@ -413,8 +417,8 @@ class LastFailure(NamedTuple):
 
 
 def last_failures(backlog: Backlog, cause: Cause | None = None) -> list[LastFailure]:
-    """Return up to `EXAMPLES` deliveries that failed last, latest first. `cause`: only for this
-    one."""
+    """Return the deliveries that failed last, latest first, at most `EXAMPLES`. `cause`: only of
+    this."""
     failures = (
         select(Delivery.public_id, Attempt.finished_at, Attempt.reason, Attempt.code)
         .join(Attempt, Attempt.delivery_id == Delivery.id)
@@ -458,10 +462,10 @@ def _examples(causes: Sequence[tuple[int, Cause]]) -> dict[tuple[int, Cause], in
     """Return one delivery (row id) for each cause of a webhook (row id)."""
 
     def one(webhook_id: int, cause: Cause, reason: Reason) -> ScalarSelect[int]:
-        mine = Delivery.webhook_id == webhook_id, is_failing(), Delivery.code == cause.code
-        found = select(Delivery.id).where(*mine, Delivery.reason.in_(alike(reason)))
+        conditions = Delivery.webhook_id == webhook_id, is_failing(), Delivery.code == cause.code
+        query = select(Delivery.id).where(*conditions, Delivery.reason.in_(alike(reason)))
         # The end of the index of failing deliveries, where those being retried are.
-        newest = found.order_by(Delivery.status.desc(), Delivery.failing_since.desc())
+        newest = query.order_by(Delivery.status.desc(), Delivery.failing_since.desc())
         return newest.limit(1).scalar_subquery()
 
     queries = {key: one(*key, key[1].reason) for key in causes if key[1].reason}
@@ -512,7 +516,7 @@ def history(public_id: UUID) -> list[HistoryEntry]:
 
 
 class Listeners(NamedTuple):
-    """Counts of webhooks that get an event: `on` now, `off` after they are turned on.
+    """Counts of webhooks that get an event now (`on`), or after they are turned on (`off`).
 
     `narrowed`: those with conditions, which can exclude the event.
     """

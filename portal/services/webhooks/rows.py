@@ -161,7 +161,7 @@ def is_shown() -> tuple[ColumnElement[bool], ...]:
 
 
 def called(current: Session, text: str) -> list[int]:
-    """Return row ids of webhooks whose name, host, or chat contains the text.
+    """Return row ids of webhooks with a name, host, or chat that contains the text.
 
     The rest of a URL may be secret, and a search could reveal it letter by letter.
     """
@@ -194,7 +194,7 @@ DRAFTS_A_STEP: Final = 50
 
 
 def draft_ids(current: Session) -> list[int]:
-    """Return the row ids of all drafts, whose deliveries are left out of lists."""
+    """Return the row ids of all drafts. Lists leave out their deliveries."""
     return list(current.scalars(select(Webhook.id).where(Webhook.state == WebhookState.DRAFT)))
 
 
@@ -208,8 +208,7 @@ def own_draft(actor: Actor, public_id: UUID) -> Select[Webhook]:
 
 
 def lock_draft(current: Session, actor: Actor, public_id: UUID | None) -> Webhook | None:
-    """Lock the person's draft until the transaction ends, and return it. None if nothing was
-    tested."""
+    """Lock the person's draft until the transaction ends. Return None if nothing was tested."""
     if public_id is None:
         return None
     locked = own_draft(actor, public_id).with_for_update(key_share=True)
@@ -256,7 +255,7 @@ def prune_drafts(current: Session) -> int:
 
 
 def remove_drafts_of(current: Session, user_id: int) -> int:
-    """Remove a person's drafts, except those being sent, which the cleanup removes."""
+    """Remove a person's drafts, except those being sent, which the cleanup removes later."""
     is_draft = Webhook.state == WebhookState.DRAFT
     return _remove(
         current, select(Webhook.id).where(is_draft, Webhook.owner_id == user_id, ~_is_sent(current))
@@ -270,10 +269,10 @@ def _is_sent(current: Session) -> ColumnElement[bool]:
 
 def _remove(current: Session, drafts: Select[int]) -> int:
     ids = current.scalars(drafts.with_for_update(skip_locked=True)).all()
-    theirs = select(Delivery.id).where(Delivery.webhook_id.in_(ids))
+    delivery_ids = select(Delivery.id).where(Delivery.webhook_id.in_(ids))
     samples = select(Delivery.event_id).where(Delivery.webhook_id.in_(ids))
     events = current.scalars(samples).all()
-    remove_deliveries(current, theirs)
+    remove_deliveries(current, delivery_ids)
     current.execute(delete(Event).where(Event.id.in_(events)))
     current.execute(delete(Webhook).where(Webhook.id.in_(ids)))
     return len(ids)

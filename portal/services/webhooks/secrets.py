@@ -50,8 +50,8 @@ class ShownSecret:
 def check_place(webhook: Webhook, values: WebhookValues) -> bool:
     """Return whether the entered URL has the scheme, host, and port of the stored one.
 
-    Raises `Refusal` if it has not, and a stored key or header value would go there. People who can
-    change a URL must not be able to read stored values by it.
+    Raises `Refusal` if not, and a stored key or header value would go there. A person who can
+    change a URL must not be able to read stored values that way.
     """
     if place_of(values.url) == place_of(webhook.url):
         return True

@@ -1,4 +1,4 @@
-"""Turn webhooks off and on, by people, on time, or automatically, and hold or send deliveries.
+"""Turn webhooks off and on by hand, on schedule, or automatically, and hold or send deliveries.
 
 The webhook's row is locked before its deliveries, as everywhere. Deliveries that are being sent
 finish, and recording them reads the webhook again. Tests are sent while a webhook is off, too.
@@ -130,7 +130,7 @@ def set_off(current: Session, webhook: Webhook, reason: OffReason) -> None:
 
 
 def turn_on_due() -> None:
-    """Turn on webhooks whose time off is over, and send their deliveries on hold.
+    """Turn on webhooks when their time off is over, and send their deliveries on hold.
 
     Safe to run concurrently. While all sending is stopped, or a secret can't be decrypted, a
     webhook stays off and the next run tries again.
@@ -164,8 +164,8 @@ def _is_over(now: datetime) -> list[ColumnElement[bool]]:
 def turn_on(actor: Actor, public_id: UUID, held: HeldChoice | None = None) -> TurnedOn:
     """Turn a webhook on, and send or keep its deliveries on hold.
 
-    Raises `Refusal` if deliveries are on hold and nothing was chosen for them, or if they are to be
-    sent while all sending is stopped.
+    Raises `Refusal` if deliveries are on hold and nothing was chosen for them. Also raises it if
+    they are to be sent while all sending is stopped.
     """
     with writing() as current:
         require(current, actor, "webhooks.switch")
@@ -208,7 +208,7 @@ def set_on(webhook: Webhook) -> None:
 
 
 def note_change(webhook: Webhook) -> None:
-    """End the backoff of a locked webhook, because the change may have fixed it."""
+    """End the backoff of a locked webhook, because the changed setting may have fixed it."""
     webhook.changed_at = common_now()
     end_backoff(webhook)
 
@@ -216,7 +216,7 @@ def note_change(webhook: Webhook) -> None:
 def end_backoff(webhook: Webhook) -> None:
     """End the backoff of a locked webhook, and count failures from 0 again.
 
-    It fails until something arrives.
+    It counts as failing until something arrives.
     """
     webhook.failures_in_row = 0
     webhook.throttled, webhook.backoff_seconds, webhook.backoff_until = False, 0, None
@@ -251,7 +251,7 @@ def hold_open(connection: Session | Connection, webhook_id: int, *, every: bool 
 
 
 def turn_off_gone(connection: Session | Connection, webhook_id: int) -> None:
-    """Turn off a webhook whose receiver closed its URL, until a person turns it on again."""
+    """Turn off a webhook after its receiver closed its URL, until a person turns it on again."""
     cause = "The receiver permanently closed the URL"
     _turn_off_by_us(connection, webhook_id, OffReason.GONE, cause)
 
@@ -310,7 +310,7 @@ def _change_all(
     values: dict[str, Any],
     now: datetime,
 ) -> int:
-    """Write `values` to all deliveries. With them, `conditions` must no longer hold."""
+    """Write `values` to all deliveries that match `conditions`, which must not hold afterward."""
     changed = 0
     while count := _change(connection, conditions, values, now, A_STATEMENT):
         changed += count

@@ -41,7 +41,7 @@ TOKEN: Final = re.compile(rf"({ID}(?:_{ID}){{0,{MOST_TOGETHER - 1}}})-({ID})-[\w
 
 
 class DeadLink(Refusal):
-    """A refusal of a link that is truncated or invalid, or whose person or webhook is gone."""
+    """A refusal of a link that is truncated or invalid, or has lost its person or webhook."""
 
     status = 410
 
@@ -99,7 +99,7 @@ def may_be_told() -> ColumnElement[bool]:
 
 
 def is_told() -> ColumnElement[bool]:
-    """Return the condition of a row whose person gets emails.
+    """Return the condition of a row for a person who gets emails.
 
     Administrators who stand in for an owner get them only while there is none.
     """
@@ -125,8 +125,8 @@ def end_all(actor: Actor) -> int:
         if user is None:
             raise NotAllowed("The system gets no email.")
         _store_missing(current, User.id == user.id)
-        mine = _told().where(User.id == user.id).with_only_columns(Webhook.id)
-        ids = current.scalars(mine.order_by(Webhook.id)).all()
+        query = _told().where(User.id == user.id).with_only_columns(Webhook.id)
+        ids = current.scalars(query.order_by(Webhook.id)).all()
         for webhook_id in ids:
             _set(current, actor, current.get_one(Webhook, webhook_id), user, is_on=False)
         return len(ids)
@@ -135,9 +135,11 @@ def end_all(actor: Actor) -> int:
 def emails_about(actor: Actor, public_id: UUID) -> Emails:
     """Return the recipients of emails about a webhook."""
     rows = list(_who_is_told(Webhook.public_id == public_id))
-    mine = next((row for row in rows if row.user_id == actor.user_id), None)
-    others = [row.person for row in rows if row is not mine]
-    return Emails(mine is not None, bool(mine and mine.stands_in), sorted(others, key=str.lower))
+    own_row = next((row for row in rows if row.user_id == actor.user_id), None)
+    others = [row.person for row in rows if row is not own_row]
+    return Emails(
+        own_row is not None, bool(own_row and own_row.stands_in), sorted(others, key=str.lower)
+    )
 
 
 def reason_of(webhook: Webhook, watch: Watch) -> Reason:
@@ -192,8 +194,8 @@ def set_owner(current: Session, webhook: Webhook, owner: UUID | None) -> Changes
     if webhook.owner_id == user.id:
         return {}
     before = current.get(User, webhook.owner_id) if webhook.owner_id else None
-    theirs = Watch.webhook_id == webhook.id, Watch.user_id == webhook.owner_id
-    current.execute(delete(Watch).where(*theirs))
+    conditions = Watch.webhook_id == webhook.id, Watch.user_id == webhook.owner_id
+    current.execute(delete(Watch).where(*conditions))
     webhook.owner_id = user.id
     start_for_owner(current, webhook)
     return {"owner": {"from": before.name if before else None, "to": user.name}}
@@ -271,7 +273,7 @@ def _has_owner() -> ColumnElement[bool]:
 
 
 def _told() -> Select[*tuple[Any, ...]]:
-    """Select the rows whose person gets emails."""
+    """Select the rows for people who get emails."""
     rows = select(Watch).join(User, User.id == Watch.user_id)
     return rows.join(Webhook, Webhook.id == Watch.webhook_id).where(*is_shown(), is_told())
 
