@@ -1,3 +1,3 @@
 """Run the jobs of workers, and the processes around them."""
 
-import portal  # noqa: F401 - what it does first has to come first here too
+import portal  # noqa: F401 - its first steps must come first here too

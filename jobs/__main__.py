@@ -1,4 +1,5 @@
-"""`python -m jobs worker deliveries`: the same commands without the pages, for lean processes."""
+"""The worker and scheduler commands without the web pages, as in `python -m jobs worker
+deliveries`."""
 
 import sys
 

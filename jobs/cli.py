@@ -10,7 +10,7 @@ from portal import gc_freeze
 from portal.config.exit_codes import BAD_SETTING, PROCESS
 from portal.queue.names import QUEUES
 
-# Imports stay inside the commands: each process loads what it runs and no more.
+# Imports stay inside the commands, so that each process loads only its own code.
 
 
 @click.command(epilog=PROCESS)

@@ -1,4 +1,4 @@
-"""`send_mails`: send the emails that are due."""
+"""`send_mails`, the job that sends due emails."""
 
 from jobs.context import job
 from jobs.tasks import at_work
@@ -9,7 +9,7 @@ from portal.services.mail_kinds import KINDS
 
 @job
 def send_mails() -> None:
-    """Send what is due, for half a minute at most; the fallback scheduler sends the rest. May run
+    """Send due emails for at most half a minute. The fallback scheduler sends the rest. Safe to run
     twice, on any number of machines."""
     notifier.notifier().begin_mails()
     with at_work:

@@ -1,4 +1,4 @@
-"""The flag that this process was asked to stop: set by a signal handler, read by who works."""
+"""The stop flag of this process, set by a signal handler and read by working threads."""
 
 import os
 import select
@@ -8,9 +8,9 @@ from jobs.progress import progress
 
 
 class StopFlag:
-    """A flag that a signal handler may set at any instant.
+    """A flag that a signal handler can set at any time.
 
-    Not a `threading.Event`: its lock may be held by the very code that the signal interrupted.
+    Not a `threading.Event`, because the interrupted code may hold its lock.
     """
 
     def __init__(self) -> None:
@@ -18,12 +18,12 @@ class StopFlag:
         self._sign = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
     def set(self) -> None:
-        """Ask for the stop."""
+        """Request the stop."""
         self._is_set = True
         os.eventfd_write(self._sign, 1)
 
     def fileno(self) -> int:
-        """A file to wait for beside others: it can be read once the stop was asked for."""
+        """Return a file descriptor to wait for, which becomes readable once a stop is requested."""
         return self._sign
 
     def clear(self) -> None:
@@ -33,12 +33,12 @@ class StopFlag:
             os.eventfd_read(self._sign)
 
     def is_set(self) -> bool:
-        """Return whether the stop was asked for. Who asks again and again makes progress."""
+        """Return whether a stop is requested. Each call also counts as progress."""
         progress.note()
         return self._is_set
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Wait for so many seconds, or for ever. Returns whether the stop was asked for."""
+        """Wait for `seconds`, or forever, and return whether a stop is requested."""
         select.select([self._sign], [], [], seconds)
         return self._is_set
 

@@ -1,7 +1,7 @@
-"""The supervisor: starts the portal's processes, restarts what dies, ends everything together.
+"""Start the portal's processes, restart dead ones, and stop everything together.
 
-Standard library only, and one thread: it lives as long as the portal and should weigh nothing.
-`flask up` prepares a plan, then becomes this (`python -m jobs.supervisor FD`).
+It uses only the standard library and one thread, because it runs as long as the portal and should
+need few resources. `flask up` prepares a plan, then becomes this (`python -m jobs.supervisor FD`).
 """
 
 import contextlib
@@ -24,8 +24,8 @@ from jobs.process_setup import dies_with, signal_sockets
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One process to keep alive. `stage`: the lowest is stopped first. `socket`: a path that has
-    to answer before the next program starts."""
+    """One process to keep alive. Processes with the lowest `stage` stop first. `socket`: a path
+    that must accept connections before the next program starts."""
 
     name: str
     argv: list[str]
@@ -35,7 +35,7 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Programs to run, the address that shows that they do, and the lines to write then."""
+    """Programs to run, the address that answers once they run, and the lines to write then."""
 
     programs: list[Program]
     host: str
@@ -43,21 +43,20 @@ class Plan:
     greeting: list[str]
 
     def to_json(self) -> str:
-        """For the way through `exec`."""
+        """Serialize the plan for the way through `exec`."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> "Plan":
-        """The plan that `to_json` wrote."""
         values: dict[str, Any] = json.loads(text)
         programs = [Program(**program) for program in values.pop("programs")]
         return cls(programs=programs, **values)
 
 
 def become(plan: Plan, environ: Mapping[str, str]) -> None:
-    """Replace this process by the supervisor of `plan`, with none of the imports made so far.
+    """Replace this process with the supervisor of `plan`, which frees all imports made so far.
 
-    The plan goes through a pipe: command lines are seen by every user of the machine.
+    The plan goes through a pipe, because every user of the machine can see command lines.
     """
     reader, writer = os.pipe()
     os.write(writer, plan.to_json().encode())
@@ -68,27 +67,26 @@ def become(plan: Plan, environ: Mapping[str, str]) -> None:
 
 
 class Output:
-    """Lines for a person at a terminal: the child's name, then what it said."""
+    """Lines for a terminal. Each line of a child begins with its name."""
 
     def say(self, line: str) -> None:
-        """Something of the supervisor's own."""
+        """Write a line of the supervisor's own."""
         write(line)
 
     def pass_on(self, name: str, line: str) -> None:
-        """A line of a child's output."""
+        """Write a line of a child's output."""
         write(f"{name:<10} {line}")
 
 
 class JsonOutput(Output):
-    """One JSON object a line. What a child writes so already is passed on as it is."""
+    """One JSON object per line. JSON lines of a child pass through unchanged."""
 
     def say(self, line: str) -> None:
-        """Something of the supervisor's own; blank lines are for people."""
+        """Write a line of the supervisor's own. Blank lines are for people only."""
         if line:
             self._write("supervisor", line)
 
     def pass_on(self, name: str, line: str) -> None:
-        """A line of a child's output."""
         if line.startswith("{"):
             write(line)
         elif line:
@@ -105,12 +103,12 @@ class JsonOutput(Output):
 
 
 def output() -> Output:
-    """The output that LOG_FORMAT asks for; `flask up` sets it."""
+    """Return the output for LOG_FORMAT, which `flask up` sets."""
     return JsonOutput() if os.environ.get("LOG_FORMAT") == "json" else Output()
 
 
 def write(line: str) -> None:
-    """Write to standard output; whoever read it may have gone."""
+    """Write to standard output, whose reader may be gone."""
     with contextlib.suppress(BrokenPipeError):
         sys.stdout.write(line + "\n")
         sys.stdout.flush()
@@ -121,7 +119,7 @@ PAUSES: Final = (0.0, 0.5, 1.0, 2.0, 5.0)
 
 
 class Child:
-    """A program, its running process if any, and when to start it next (monotonic seconds)."""
+    """A program, its running process if any, and its next start in monotonic seconds."""
 
     def __init__(self, program: Program) -> None:
         self.program = program
@@ -131,7 +129,7 @@ class Child:
         self._deaths = 0
 
     def start(self) -> None:
-        """Start the process in a session of its own; it dies with us."""
+        """Start the process in its own session. It dies with the supervisor."""
         self.start_at = None
         self._started = time.monotonic()
         self.process = subprocess.Popen(  # noqa: S603 - our own fixed command lines
@@ -140,19 +138,19 @@ class Child:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            # Safe here: this process has no second thread that could hold a lock at the fork.
+            # Safe here, because no second thread can hold a lock during the fork.
             preexec_fn=dies_with(os.getpid()),
         )
 
     def has_died(self) -> bool:
-        """Return whether the process has ended. Kills whatever it left in its session."""
+        """Return whether the process has ended. If so, kill everything left in its session."""
         if self.process is None or self.process.poll() is None:
             return False
         self.kill()
         return True
 
     def plan_restart(self) -> float:
-        """Decide when to start again; returns the pause in seconds."""
+        """Schedule the next start and return the pause in seconds."""
         lived = time.monotonic() - self._started
         self._deaths = 0 if lived > WELL_SECONDS else self._deaths
         pause = PAUSES[min(self._deaths, len(PAUSES) - 1)]
@@ -161,12 +159,13 @@ class Child:
         return pause
 
     def terminate(self) -> None:
-        """One SIGTERM: a second one would cut short what the first one started."""
+        """Send SIGTERM once. A second one would cut short the shutdown that the first one
+        started."""
         if self.process is not None:
-            self.process.terminate()  # nothing where it has ended
+            self.process.terminate()  # no effect after its end
 
     def kill(self) -> None:
-        """SIGKILL for the process and all that runs in its session."""
+        """Send SIGKILL to the process and everything in its session."""
         if self.process is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.process.pid, signal.SIGKILL)
@@ -182,7 +181,7 @@ class LineReader:
         self._rest = b""
 
     def read(self) -> bool:
-        """Pass on what is there. False at the end of the output."""
+        """Pass on available lines. Return False at the end of the output."""
         try:
             data = os.read(self._handle, 65_536)
         except BlockingIOError:
@@ -197,7 +196,8 @@ class LineReader:
 
 STOP_SECONDS: Final = 15.0
 START_SECONDS: Final = 10.0
-# At what is left of an output, then at its end, which another process may keep from coming.
+# One read for the rest of an output and one for its end, which another process can delay by keeping
+# the pipe open.
 LAST_LOOKS: Final = 2
 
 
@@ -232,7 +232,7 @@ class Supervisor:
         self._wake = signal_sockets()  # a signal ends the wait of `_turn`
         self._selector.register(self._wake[0], selectors.EVENT_READ, None)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            # Under nohup the end of the terminal is not ours.
+            # Under nohup the end of the terminal must not stop the portal.
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, self._ask_to_stop)
         signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
@@ -262,7 +262,7 @@ class Supervisor:
         times = [child.start_at for child in self._children if child.start_at is not None]
         if not self._greeted:
             return 0.1
-        return min(times) - time.monotonic() if times else None  # none for what is past
+        return min(times) - time.monotonic() if times else None  # a past time means no wait
 
     def _turn(self, wait: float | None) -> None:
         for key, _ in self._selector.select(wait):
@@ -286,7 +286,7 @@ class Supervisor:
                 self._start(child)
 
     def _hear_out(self, ended: subprocess.Popen[bytes]) -> None:
-        """Pass on the last lines of a process, which say why it ended, before that is said."""
+        """Pass on a process's last lines, which explain its end, before reporting the end."""
         for _ in range(LAST_LOOKS):
             if ended.stdout is not None and not ended.stdout.closed:
                 self._turn(0)
@@ -316,7 +316,7 @@ class Supervisor:
 
 
 def answers(family: int, address: Any) -> bool:
-    """Return whether somebody accepts connections there."""
+    """Return whether the address accepts connections."""
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.settimeout(0.5)
         return probe.connect_ex(address) == 0

@@ -1,7 +1,7 @@
-"""gunicorn's worker that reads requests whole, by waitress, before a thread takes them.
+"""A gunicorn worker in which waitress reads whole requests before a thread takes them.
 
-gunicorn's own reads in its threads: as many slow connections as there are threads silence every
-page. Waitress reads in one loop. gunicorn stays the master, with its hooks and signals.
+gunicorn's own worker reads requests in its threads, so as many slow connections as threads block
+every page. Waitress reads in one loop. gunicorn remains the master, with its hooks and signals.
 """
 
 import logging
@@ -30,30 +30,30 @@ from jobs.process_setup import raise_limit_of_open_files
 
 log = logging.getLogger(__name__)
 
-# What anybody may take, and what each 64 KB of a body add to it.
+# Seconds for one request. Each 64 KB of its body adds one second.
 PATIENCE: Final = 30.0
 BYTES_A_SECOND: Final = 64 * 1024
 MOST_FIELDS: Final = 100
-# Waitress sets no end to the line before a chunk, to what follows the last one, and to chunks of
-# a byte each, on which it spends a hundred times as long.
+# Waitress does not limit the line before a chunk, the trailer, or the number of one-byte chunks,
+# which cost it a hundred times as much time.
 LONGEST_CHUNK_LINE: Final = 8 * 1024
 MOST_FRAMING: Final = 64 * 1024
 
 _FIRST_LINE: Final = re.compile(rb"[!-~]+ [!-~]+ HTTP/1\.[01]")
 _CODINGS: Final = re.compile(rb"^transfer-encoding:[ \t]*([^\r]*?)[ \t]*\r$", re.I | re.M)
 _HOST: Final = re.compile(rb"^host:", re.I | re.M)
-# A field that goes on in the next line; and what takes waitress's pattern seconds, at 32 KB.
+# A folded header field, or whitespace on which waitress's pattern takes seconds (at 32 KB).
 _STRANGE_SPACE: Final = re.compile(rb"\r\n[ \t]|[ \t]{200}")
 
 
 class IncomingRequest(HTTPRequestParser):  # type: ignore[misc]  # waitress publishes no types
-    """One request as waitress's loop collects it, before a thread takes it.
+    """A request as waitress's loop collects it, before a thread takes it.
 
-    Raises nothing: what cannot be read as one request in one way alone is answered with 400.
+    Never raises. A malformed or ambiguous request is answered with 400.
     """
 
     error: Any = None
-    path = ""  # waitress logs it, also of a request that could not be read
+    path = ""  # waitress logs it even for an unreadable request
 
     def __init__(self, adj: Any) -> None:
         super().__init__(adj)
@@ -61,47 +61,48 @@ class IncomingRequest(HTTPRequestParser):  # type: ignore[misc]  # waitress publ
 
     @property
     def kept(self) -> int:
-        """Return how many bytes of its body we hold."""
+        """Return the number of body bytes held."""
         return 0 if self.body_rcv is None or self._is_too_long else len(self.body_rcv.buf)
 
     @property
     def is_late(self) -> bool:
-        """Return whether it has taken longer than `PATIENCE` and the length of its body allow."""
+        """Return whether it has exceeded the time allowed for the length of its body."""
         length = self.body_bytes_received if self.chunked else self.content_length
         longest = min(length, self.adj.max_request_body_size)
         return bool(monotonic() > self.began + PATIENCE + longest / BYTES_A_SECOND)
 
     def received(self, data: bytes) -> int:
-        """Take what has come; returns how many bytes of it were this request's."""
+        """Take received bytes and return how many of them belong to this request."""
         used: int = super().received(data)
         if isinstance(self.error, RequestEntityTooLarge):
             self._drop_body()
         elif self.chunked and self._is_mostly_framing():
             self.error, self.completed = BadRequest("The chunks are not sensible"), True
         if self.completed:
-            # Waitress would ask for a body that is here already, and wait for it.
+            # Otherwise waitress would ask and wait for a body that is already here.
             self.expect_continue = False
             if self.adj.is_ending:
                 self.headers["CONNECTION"] = "close"
         return used
 
     def parse_header(self, header_plus: bytes) -> None:
-        """Read the head. Raises `ParsingError`, and waitress's for other codings."""
+        """Parse the head. Raise `ParsingError`, or waitress's own error for other transfer
+        codings."""
         if header_plus.count(b"\r\n") > MOST_FIELDS + 2 or _STRANGE_SPACE.search(header_plus):
             raise ParsingError("Too many header fields or one in several lines")
         try:
             super().parse_header(header_plus)
-        except ValueError as error:  # an address, or a number, that Python refuses
+        except ValueError as error:  # an address or a number that Python rejects
             raise ParsingError("Malformed request") from error
         if not _FIRST_LINE.fullmatch(self.first_line):
             raise ParsingError("Malformed first line")
-        # Waitress would serve it as the path with one.
+        # Waitress would serve it as the path with one slash.
         if self.path[:1] != "/" or self.path[:2] == "//":
             raise ParsingError("The path does not begin with one slash")
         hosts = len(_HOST.findall(header_plus))
         if hosts > 1 or (hosts == 0 and self.version == "1.1"):
             raise ParsingError("Not one host")
-        # Where its body ends must not depend on who reads it.
+        # Every reader must agree on the end of the body.
         codings = [coding.lower() for coding in _CODINGS.findall(header_plus)]
         has_both = self.version != "1.1" or "CONTENT_LENGTH" in self.headers
         if codings and (codings != [b"chunked"] or has_both):
@@ -109,13 +110,14 @@ class IncomingRequest(HTTPRequestParser):  # type: ignore[misc]  # waitress publ
 
     @property
     def _is_too_long(self) -> bool:
-        """Of one that has a body."""
+        """Return whether the body exceeds the limit. The request must have a body."""
         return isinstance(self.body_rcv.buf, Dropped)
 
     def _drop_body(self) -> None:
-        """Read the rest and keep none of it: who still sends would not see the answer.
+        """Read the rest without keeping it, because a client that is still sending would miss the
+        response.
 
-        The application learns the length, and says in its own words that it is too much.
+        The application gets the length and rejects the request in its own words.
         """
         body = self.body_rcv
         if not self._is_too_long:
@@ -134,36 +136,35 @@ class IncomingRequest(HTTPRequestParser):  # type: ignore[misc]  # waitress publ
 
 
 class Dropped:
-    """In place of waitress's buffer for a body that nobody will read: it stays empty."""
+    """An always empty buffer for a body that nobody reads, in place of waitress's."""
 
     def append(self, data: bytes) -> None:
-        """Leave it."""
+        """Discard the data."""
 
     def getfile(self) -> BytesIO:
-        """Nothing to read."""
         return BytesIO()
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Do nothing."""
 
 
-# Seconds; longer than proxies keep what they do not use: none sends on a connection just closed.
+# Seconds. Proxies drop unused connections sooner, so none sends on a connection just closed.
 IDLE: Final = 130.0
-# Requests sent before the first is answered; browsers and proxies wait.
+# Limit of requests sent before the first response. Browsers and proxies wait.
 MOST_AT_ONCE: Final = 8
-# Bytes of all bodies under way, which lie in memory and in temporary files.
+# Bytes of all incoming bodies, in memory and in temporary files.
 MOST_KEPT: Final = 512 * 1024 * 1024
-# What these ask lies in memory.
+# Answered from memory.
 PROBES: Final = {"/healthz", "/readyz"}
 
 
 class Refusal(ErrorTask):  # type: ignore[misc]  # waitress publishes no types
-    """The answer to a request that the application does not get."""
+    """A response that waitress sends instead of the application."""
 
     def execute(self) -> None:
-        """Answer, and leave a line; what was sent is not in it."""
+        """Send the response and log it without any content of the request."""
         error = self.request.error
-        if error.code != 500:  # then the application had it, and the reason is in the log
+        if error.code != 500:  # the application has logged the reason for a 500
             log.warning("Refused from %s: %d %s", self.channel.addr[0], error.code, error.reason)
         super().execute()
 
@@ -178,71 +179,72 @@ class Connection(HTTPChannel):  # type: ignore[misc]  # waitress publishes no ty
 
     def __init__(self, server: Any, sock: socket, addr: Any, adj: Any, map: Any = None) -> None:
         super().__init__(server, sock, addr, adj, map)
-        # Most often the request has come along: read now, it does not wait for another turn.
+        # The request has usually arrived already. Reading it now saves a turn of the loop.
         with suppress(OSError):
             sock.recv(1, MSG_PEEK)
             wasyncore.read(self)
 
     @property
     def began(self) -> float:
-        """Return when the request that comes in began (monotonic seconds); 0 where none does."""
+        """Return when the incoming request began (monotonic seconds), or 0 if there is none."""
         return 0.0 if self.request is None else self.request.began
 
     @property
     def kept(self) -> int:
-        """Return how many bytes we hold of the body that comes in."""
+        """Return the number of body bytes held of the incoming request."""
         return 0 if self.request is None else self.request.kept
 
     @property
     def is_probe(self) -> bool:
-        """Return whether its first request can be answered without waiting for anything."""
+        """Return whether the first request can be answered without waiting for anything."""
         request = self.requests[0]
         is_asked = request.path in PROBES and request.command in {"GET", "HEAD"}
         return is_asked and not self.total_outbufs_len
 
     def is_overdue(self, now: float) -> bool:
-        """Return whether it has had its time; `now` is what waitress goes by, `time.time()`."""
+        """Return whether its time is up. Waitress measures `now` with `time.time()`."""
         is_idle = bool(self.last_activity < now - IDLE)
-        if self.requests:  # a thread may wait until its answer is taken
+        if self.requests:  # a thread may be waiting for the client to read
             return is_idle and self.total_outbufs_len > 0
         return is_idle or (self.request is not None and self.request.is_late)
 
     def received(self, data: bytes) -> bool:
-        """Take what has come; whether it was wanted."""
+        """Take received bytes and return whether they were wanted."""
         is_wanted = bool(super().received(data))
         if len(self.requests) > MOST_AT_ONCE:
             self.will_close = True
         return is_wanted
 
     def end(self) -> None:
-        """Keep it for no further request: those that wait for their answer are the last."""
-        for request in self.requests[-1:]:  # waitress drops those behind one that closes
+        """Close the connection after the requests that already wait for a response."""
+        for request in self.requests[-1:]:  # waitress drops requests behind one that closes
             request.headers["CONNECTION"] = "close"
 
     def give_up(self) -> None:
         """Close it in the next turn of the loop."""
         self.will_close = True
-        if self.total_outbufs_len:  # the loop would wait until somebody takes it
+        if self.total_outbufs_len:  # the loop would wait for the client to read them
             with suppress(OSError):
                 self.socket.shutdown(SHUT_RDWR)
 
     def close_if_idle(self) -> None:
-        """Close it, unless a request comes in, waits or is being answered."""
+        """Close the connection unless a request is incoming, waiting or being answered."""
         if not (self.requests or self.request or self.total_outbufs_len):
             self.will_close = True
 
     def writable(self) -> bool:
         """Return whether the loop has something to write.
 
-        Not while a thread writes: the loop would ask for the lock again and again, and take from
-        the thread the processor that it waits for.
+        False while a thread writes. The loop would keep asking for the lock and take CPU time from
+        that thread.
         """
         if self._is_writing and self.total_outbufs_len <= self.adj.outbuf_high_watermark:
             return False
         return bool(super().writable())
 
     def write_soon(self, data: Any) -> int:
-        """Write what fits, in a thread, and leave the rest to the loop; returns the length."""
+        """Write as much as fits from a thread, leave the rest to the loop, and return the
+        length."""
         self._is_writing = True
         try:
             count: int = super().write_soon(data)
@@ -254,17 +256,17 @@ class Connection(HTTPChannel):  # type: ignore[misc]  # waitress publishes no ty
 
 
 class Listener(TcpWSGIServer):  # type: ignore[misc]  # waitress publishes no types
-    """A socket of gunicorn's that waitress serves."""
+    """A gunicorn socket that waitress serves."""
 
     channel_class = Connection
 
     def connections(self) -> list[Connection]:
-        """Return all of this moment: threads close some meanwhile."""
+        """Return a snapshot, because threads close connections meanwhile."""
         return list(self.active_channels.values())
 
     def handle_accept(self) -> None:
-        """Take one more; where room for the next is needed, close the one idle longest."""
-        # At the limit waitress takes none until the loop has turned again.
+        """Accept a connection. At the limit, close the connection that has been idle longest."""
+        # At the limit waitress accepts none until the next turn of the loop.
         if len(self._map) >= self.adj.connection_limit - 2:
             idle = [
                 connection
@@ -276,7 +278,7 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]  # waitress publishes no ty
         super().handle_accept()
 
     def maintenance(self, now: float) -> None:
-        """Close what has had its time, and of too many bodies those that began first."""
+        """Close overdue connections. If bodies exceed `MOST_KEPT`, close the oldest of them too."""
         connections = self.connections()
         for connection in connections:
             if connection.is_overdue(now):
@@ -288,27 +290,28 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]  # waitress publishes no ty
                 connection.give_up()
 
 
-# Seconds that idle connections stay after SIGTERM: a request may be on its way.
+# Seconds that idle connections stay open after SIGTERM, because a request may be on its way.
 LINGER: Final = 2.0
 LOOK_EVERY: Final = 1.0
 STUCK_AFTER: Final = 10.0
 
 
 class Rules(Adjustments):  # type: ignore[misc]  # waitress publishes no types
-    """Settings for waitress. `is_ending`: no connection is kept for a further request."""
+    """Settings for waitress. `is_ending`: close connections after their response."""
 
     is_ending = False
     connection_limit = 800
     max_request_header_size = 32 * 1024
-    # Above what the application takes, which says in its own words that it is too much.
+    # Higher than the application's own limit, so that the application rejects the body in its own
+    # words.
     max_request_body_size = 17 * 1024 * 1024
-    # Which proxies are believed is decided by a middleware of ours.
+    # Our own middleware decides which proxies are trusted.
     clear_untrusted_proxy_headers = False
     ident = None
 
 
 class Threads(ThreadedTaskDispatcher):  # type: ignore[misc]  # waitress publishes no types
-    """The threads that answer: so many for pages, and one for probes, whatever pages wait for."""
+    """A pool of threads for pages, and one thread for probes, which pages cannot block."""
 
     def __init__(self, count: int) -> None:
         super().__init__()
@@ -317,7 +320,7 @@ class Threads(ThreadedTaskDispatcher):  # type: ignore[misc]  # waitress publish
         self.set_thread_count(count)
 
     def add_task(self, task: Connection) -> None:
-        """Have the first request of a connection answered."""
+        """Queue the first request of a connection."""
         if task.is_probe:
             self._for_probes.add_task(task)
         else:
@@ -325,27 +328,27 @@ class Threads(ThreadedTaskDispatcher):  # type: ignore[misc]  # waitress publish
 
 
 class WebWorker(Worker):  # type: ignore[misc]  # gunicorn publishes no types
-    """A web process."""
+    """A gunicorn worker that serves pages through waitress."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self._map: dict[int, Any] = {}
         self._listeners: list[Listener] = []
-        self._turned_at = inf  # gunicorn itself ends a process that does not begin
+        self._turned_at = inf  # gunicorn itself ends a process that fails to start
 
     def is_turning(self) -> bool:
-        """Return whether the loop that reads requests still turns."""
+        """Return whether the loop that reads requests still runs."""
         return monotonic() - self._turned_at < STUCK_AFTER
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """SIGTERM: the loop wakes, and finishes what is under way."""
+        """Wake the loop on SIGTERM, so that it finishes open requests."""
         super().handle_exit(sig, frame)
         for listener in self._listeners:
             listener.pull_trigger()
 
     def run(self) -> None:
-        """Serve until a signal or the master's end, then finish."""
-        # For each connection its socket, and files for a long body and a long answer.
+        """Serve until a signal or the end of the master, then finish open requests."""
+        # Each connection needs its socket, and files for a long body and a long response.
         raise_limit_of_open_files()
         rules = Rules(backlog=self.cfg.backlog)
         threads = Threads(self.cfg.threads)
@@ -353,12 +356,12 @@ class WebWorker(Worker):  # type: ignore[misc]  # gunicorn publishes no types
         look_at = 0.0
         while self.alive and self.ppid == os.getppid():
             self._turn(LOOK_EVERY)
-            # Waitress's own look goes by the time of day, which may be set.
+            # Waitress's own check uses the wall clock, which can be changed.
             if monotonic() >= look_at:
                 look_at = monotonic() + LOOK_EVERY
                 for listener in self._listeners:
                     listener.maintenance(time.time())
-        # Those that come in from now on; for the others each connection is told.
+        # For requests that arrive from now on. `_finish` tells the open connections.
         rules.is_ending = True
         self._finish()
 
@@ -369,7 +372,7 @@ class WebWorker(Worker):  # type: ignore[misc]  # gunicorn publishes no types
         )
 
     def _finish(self) -> None:
-        """Answer what has begun. Who connects now waits for another process."""
+        """Answer open requests. New connections wait for another process."""
         for listener in self._listeners:
             listener.accepting = False
         for connection in self._connections():
@@ -388,8 +391,8 @@ class WebWorker(Worker):  # type: ignore[misc]  # gunicorn publishes no types
         return [connection for listener in self._listeners for connection in listener.connections()]
 
     def _turn(self, seconds: float) -> None:
-        """Tell the master that we are alive, then read and write what can be, in so much time."""
+        """Tell the master that this process is alive, then do one turn of I/O within `seconds`."""
         self.notify()
         self._turned_at = monotonic()
-        # Not `select`, which ends at 1024 open files.
+        # `select` fails above 1024 open files.
         wasyncore.loop(timeout=seconds, use_poll=True, map=self._map, count=1)

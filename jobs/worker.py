@@ -1,7 +1,7 @@
-"""A worker process: one RQ queue, jobs run in the process itself.
+"""A worker process that runs the jobs of one RQ queue without forking.
 
-What is due is known to the database. So a thread beside the main one looks there, and whatever
-happens to Redis, the main one begins anew with it a second later.
+The database knows the due work, so a second thread polls it. Whatever error Redis causes, the main
+thread connects to it again a second later.
 """
 
 import ctypes
@@ -48,18 +48,18 @@ log = logging.getLogger(__name__)
 
 LONGEST_PAUSE: Final = 2.0
 HEAD_START: Final = 0.02  # seconds
-PAUSE: Final = 1.0  # seconds until it is tried with Redis once more
+PAUSE: Final = 1.0  # seconds before connecting to Redis again
 SAID_EVERY: Final = 60.0
 M_ARENA_MAX: Final = -8  # of glibc's malloc.h
-# The resolver waits five seconds for the first answer, and we connect within two to five: a lost
-# packet, or a first name server that is down, would be a failed attempt.
+# By default the resolver waits five seconds for the first answer, but a connection may take only
+# two to five. A lost packet or a dead first name server would fail the attempt.
 RESOLVER: Final = ("RES_OPTIONS", "timeout:1 attempts:4")
 
 
 class PortalWorker(SimpleWorker):
-    """RQ's worker without forks; only its two public hooks are ours."""
+    """RQ's worker without forks. Only its two public hooks are overridden."""
 
-    # RQ doubles its pause up to a minute; everything would wait that long after an outage.
+    # RQ doubles its pause up to a minute. After an outage all jobs would wait that long.
     max_connection_wait_time = LONGEST_PAUSE
 
     def handle_warm_shutdown_request(self) -> None:
@@ -68,7 +68,7 @@ class PortalWorker(SimpleWorker):
         super().handle_warm_shutdown_request()  # type: ignore[no-untyped-call]  # untyped in RQ
 
     def run_maintenance_tasks(self) -> None:
-        """Do RQ's own housekeeping, and ours."""
+        """Run RQ's housekeeping and our own."""
         for queue in self.queues:
             remove_odd_ids(queue)
             put_back_untaken(queue)
@@ -80,12 +80,12 @@ class PortalWorker(SimpleWorker):
 
 
 class PatientQueue(Queue):
-    """RQ's queue, which lets the sender of this process go first."""
+    """An RQ queue that gives the sender of this process a head start."""
 
     @classmethod
     def lmove(cls, connection: Redis, queue_key: str, timeout: int | None) -> Any:
-        """Take a job a moment late. The commit that queued it has woken the sender, and both share
-        one interpreter: what RQ does with the job would hold up the request."""
+        """Take a job slightly late. The commit that queued it has woken the sender, which shares
+        the interpreter. RQ's work on the job would delay the request."""
         moved = super().lmove(connection, queue_key, timeout)
         if moved is not None:
             sleep(HEAD_START)
@@ -93,7 +93,7 @@ class PatientQueue(Queue):
 
 
 def remove_odd_ids(queue: Queue) -> None:
-    """Take out of a queue what RQ cannot read as an id, and would end over each time anew."""
+    """Remove job ids that RQ cannot decode, because each would end its worker every time."""
     redis = queue.connection
     for key in (queue.key, queue.intermediate_queue_key):
         for id_ in cast("list[bytes]", redis.lrange(key, 0, -1)):
@@ -103,8 +103,8 @@ def remove_odd_ids(queue: Queue) -> None:
 
 
 def put_back_untaken(queue: Queue) -> None:
-    """Queue again what a worker took and ended before it began: RQ would call it failed after a
-    minute, without a line in any log, though every job may run twice."""
+    """Requeue jobs whose worker took them but ended before starting them. RQ would fail them after
+    a minute without a log line, although every job is safe to run twice."""
     redis, taken = queue.connection, queue.intermediate_queue
     for id_ in taken.get_job_ids():
         if taken.should_be_cleaned_up(id_) and id_ not in queue.started_job_registry:
@@ -116,13 +116,12 @@ def put_back_untaken(queue: Queue) -> None:
 
 
 class QuietFilter(logging.Filter):
-    """Of the lines that tell of an error of Redis, one a minute, without its stack: in an outage
-    there are hundreds."""
+    """Limits Redis errors to one log line a minute, because an outage causes hundreds."""
 
     _again_at = 0.0
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether the record is worth a line."""
+        """Strip the stack from a Redis error and return whether to log the record."""
         args = record.args if isinstance(record.args, tuple) else ()
         raised = record.exc_info[1] if record.exc_info else None
         error = next((value for value in (*args, raised) if isinstance(value, RedisError)), None)
@@ -138,13 +137,14 @@ class QuietFilter(logging.Filter):
 
 @job
 def keep_going() -> None:
-    """Repair the schedule, and delete the rows of lost processes."""
+    """Repair the schedule and delete the rows of lost processes."""
     ensure_schedule()
     heartbeats.delete_lost()
 
 
 def run_worker(queue_name: str) -> NoReturn:
-    """Work until SIGTERM (exit code 0). 1: an error of ours; 2: a bad setting."""
+    """Run jobs until SIGTERM. Exit with 0, with 1 on an unexpected error, or with 2 on a bad
+    setting."""
     code = 1
     os.environ.setdefault(*RESOLVER)
     share_one_arena()
@@ -172,7 +172,7 @@ def _work(queue_name: str) -> NoReturn:
 
     kind = heartbeats.worker_of(queue_name)
     heartbeat = Heartbeat(app, kind, is_well=is_well, also=share_connectivity if sends else None)
-    # A job of the deliveries' queue only waits for the sender.
+    # A job of the deliveries queue only waits for the sender.
     shutdown = Shutdown(thread, heartbeat, waits_for_job=not sends)
     shutdown.begin()
     heartbeat.begin()
@@ -183,13 +183,13 @@ def _work(queue_name: str) -> NoReturn:
     for logger in (log, logging.getLogger("rq.worker")):
         logger.addFilter(quiet)
     while not stop.is_set():
-        with suppress(StopRequested):  # RQ's own handler may still have been there
+        with suppress(StopRequested):  # RQ's own signal handler may still be installed
             _take_jobs(queue_name, settings.redis_url)
     shutdown.main_has_ended()
 
 
 def _take_jobs(queue_name: str, redis_url: str) -> None:
-    """Run the jobs of a queue until Redis is in trouble or the stop was asked for."""
+    """Run the jobs of a queue until Redis fails or a stop is requested."""
     worker: PortalWorker | None = None
     try:
         worker = PortalWorker(
@@ -207,30 +207,32 @@ def _take_jobs(queue_name: str, redis_url: str) -> None:
     finally:
         listen()
         if thread := getattr(worker, "pubsub_thread", None):
-            thread.stop()  # where Redis did not let RQ do it
+            thread.stop()  # RQ could not do it if Redis failed
     if not stop.is_set():
         sleep(PAUSE)
 
 
 def share_one_arena() -> None:
-    """Keep threads, which have not begun, from having arenas of their own: such a one goes back to
-    the kernel after each batch and is fetched again. Other C libraries than glibc have none."""
+    """Make all threads share one malloc arena. Call this before they start.
+
+    The kernel would take back a thread's own arena after each batch and hand it out again. C
+    libraries other than glibc have no arenas.
+    """
     with suppress(AttributeError):
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
 
 
 def share_connectivity(engine: Engine) -> None:
-    """With each heartbeat of a sender: read who else sends, and write to whom this one cannot
-    connect."""
+    """Reload the list of senders and store the hosts that this sender cannot connect to."""
     with engine.connect() as connection:
         own_sharding.refresh(connection)
     equip().connectivity.write_status(engine)
 
 
 def warm_up(queue_name: str) -> None:
-    """Do now what the first delivery would have to wait for, and check the keys.
+    """Preload everything that would delay the first delivery, and check the keys.
 
-    Raises `SettingsError` when they cannot open what is stored.
+    Raise `SettingsError` if the keys cannot decrypt the stored secrets.
     """
     raise_limit_of_open_files()
     for name in JOB_NAMES:
@@ -247,18 +249,18 @@ def warm_up(queue_name: str) -> None:
 
 
 PATIENCE: Final = 14.0  # seconds; the supervisor kills after 15
-FAREWELL: Final = 1.0  # … for what RQ tells Redis at the end, which nobody reads
+FAREWELL: Final = 1.0  # … for RQ's last writes to Redis, which nobody reads
 ASKED_BY: Final = frozenset({signal.SIGINT, signal.SIGTERM})
 
 
 class Shutdown:
-    """Waits for the stop in a thread of its own: the main one may hang in a call to Redis.
+    """Waits for the stop in its own thread, because the main thread may hang in a call to Redis.
 
-    Python runs handlers of signals in the main thread alone, once that comes back from what it has
-    called; a lookup of a name does not come back for them, nor what was called in the very moment
-    of the signal. So this thread hears of signals by itself.
+    Python runs signal handlers only in the main thread, after its current call returns. A name
+    lookup does not return for a signal, nor does a call that starts at the moment of the signal. So
+    this thread receives signals itself.
 
-    `waits_for_job`: whether what the main thread is doing is to come to its end.
+    `waits_for_job`: whether to let the main thread finish its job.
     """
 
     def __init__(
@@ -270,16 +272,16 @@ class Shutdown:
         self._thread = Thread(target=self._run, name="shutdown", daemon=True)
 
     def begin(self) -> None:
-        """Ready for the stop. For the main thread."""
+        """Start waiting for the stop. Call this from the main thread."""
         self._signals = signal_sockets()
         self._thread.start()
         listen()
 
     def main_has_ended(self) -> NoReturn:
-        """For the main thread, which has nothing left to do."""
+        """Wait for the process to end. The main thread calls this when it has no work left."""
         self._has_ended.set()
         self._thread.join()
-        leave(1)  # it has failed: else it had ended the process
+        leave(1)  # only reached if that thread has failed
 
     def _wait(self) -> None:
         signals, _ = self._signals
@@ -301,13 +303,13 @@ class Shutdown:
 
 
 def listen() -> None:
-    """Take SIGTERM and Ctrl-C for the wish to stop; RQ has handlers of its own while it works."""
+    """Treat SIGTERM and Ctrl-C as a stop request. RQ installs its own handlers while it works."""
     for number in ASKED_BY:
         signal.signal(number, lambda *_: stop.set())
 
 
 def leave(code: int) -> NoReturn:
-    """End at once: a name lookup that hangs in libcurl must not hold it up."""
+    """Exit at once, because a hanging name lookup in libcurl must not delay the end."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
