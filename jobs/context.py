@@ -1,4 +1,4 @@
-"""The application that jobs run in: light, without pages, built once a process at first use."""
+"""The application for jobs, without pages, built once per process at first use."""
 
 import functools
 import logging
@@ -24,18 +24,18 @@ P = ParamSpec("P")
 
 @functools.cache
 def application() -> Flask:
-    """This process's application, with its notifier."""
+    """Return this process's application, with its notifier."""
     app = create_base_app()
     notifier.init_app(app)
     return app
 
 
 def job(function: Callable[P, None]) -> Callable[P, None]:
-    """Run `function` in an application context; its session ends with it.
+    """Run `function` in an application context and end the session afterwards.
 
-    Called where a context is already open (a command, a test), it uses that one. A database that
-    is busy or away is no failure: every job comes again, and whoever watches sees what is missing
-    meanwhile. What else a job raises is RQ's to record and log.
+    An open context (of a command or a test) is reused. A busy or unavailable database is no
+    failure, because every job comes again and monitoring shows missing work. RQ records and logs
+    all other exceptions.
     """
 
     @functools.wraps(function)
@@ -67,8 +67,8 @@ def _try(function: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None
 
 
 def _carry_on(name: str) -> None:
-    """Work under the id of the request that asked for it, until the next job: RQ logs what fails
-    later."""
+    """Adopt the id of the request that queued the job. It stays until the next job, because RQ logs
+    failures later."""
     current = get_current_job()
     request_id.from_meta(current.meta if current else {})
     if request_id.current():

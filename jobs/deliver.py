@@ -1,4 +1,4 @@
-"""`deliver_due`: the job that is queued with a commit that makes something due."""
+"""`deliver_due`, the job that is queued with a commit that makes deliveries due."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +24,8 @@ from portal.services.dispatch import request
 
 @dataclass(frozen=True, slots=True)
 class Equipment:
-    """Connections, names and certificates, which outlive a dispatcher: the next one starts warm."""
+    """Connections, names and certificates that outlive a dispatcher, so that the next one starts
+    warm."""
 
     engine: Engine
     transport: Transport
@@ -34,10 +35,10 @@ class Equipment:
 
 @job
 def deliver_due() -> None:
-    """Wake the sender of this process; without one, as under RQ's own worker, deliver everything
-    that is due. May run twice, on any number of machines.
+    """Wake this process's sender. Without one, as under RQ's own worker, deliver everything due.
+    Safe to run twice, on any number of machines.
 
-    Commits in the second after this job was queued queue none of their own: it waits for them.
+    Commits in the second after this job was queued do not queue another, so the job waits for them.
     """
     sender: Sender | None = current_app.extensions.get("sender")
     if sender is not None:
@@ -49,7 +50,7 @@ def deliver_due() -> None:
 
 
 def new_dispatcher(is_stopping: Callable[[], bool]) -> Dispatcher:
-    """A dispatcher with this process's equipment. One at a time."""
+    """Return a dispatcher with this process's equipment, which only one at a time can use."""
     equipment = equip()
     return Dispatcher(
         settings=settings(),
@@ -63,14 +64,14 @@ def new_dispatcher(is_stopping: Callable[[], bool]) -> Dispatcher:
 
 
 def new_sender(app: Flask) -> Sender:
-    """The sender of a process that has none yet."""
+    """Return a sender for a process that has none yet."""
     with app.app_context():
         equipment = equip()
     return Sender(app, new_dispatcher, equipment.wake, equipment.engine)
 
 
 def equip() -> Equipment:
-    """The equipment of this process, made at first use."""
+    """Return the equipment of this process, created at first use."""
     extensions = current_app.extensions
     if "equipment" not in extensions:
         current = settings()

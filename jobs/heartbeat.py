@@ -1,6 +1,5 @@
-"""The heartbeat of every process: one each five seconds, in a thread of its own, so that a
-database that is locked or down holds up nothing else.
-"""
+"""Send every process's heartbeat every five seconds, in its own thread. A locked or unavailable
+database delays nothing else."""
 
 import faulthandler
 import logging
@@ -23,18 +22,18 @@ from portal.database.trouble import Kind
 from portal.services.core import heartbeats, organization
 from portal.services.operations.readiness import DatabaseCheck, HealthSnapshot, readiness
 
-AGAIN = 1.0  # seconds to the next one while something is wrong
+AGAIN = 1.0  # seconds to the next heartbeat while something is wrong
 DEREGISTER_SECONDS = 1.0  # seconds for the last heartbeat and to delete the row
 
 log = logging.getLogger(__name__)
 
 
 class Heartbeat:
-    """The heartbeats of this process, from `begin` on, while it `is_well`.
+    """The heartbeats of this process, from `begin` on, while `is_well` returns true.
 
-    Each reads the organization's own settings anew. `write` stores what the process noted since the
-    last one; `look`, where probes are answered, reads the state of all parts. `also` is done with
-    each, by its connection. `known` is set once they have shown how things stand.
+    Each one reloads the organization's settings. `write` stores notes that the process made since
+    the last one. `look` reads the state of all parts, in processes that answer probes. `also` runs
+    with each heartbeat, on its engine. `known` is set once the state is known.
     """
 
     def __init__(
@@ -57,17 +56,17 @@ class Heartbeat:
         self._check = DatabaseCheck(self._engine, kind)
 
     def begin(self) -> "Heartbeat":
-        """Take the first one now."""
+        """Start with a heartbeat now."""
         readiness.begin()
         self._thread.start()
         return self
 
     def end(self, seconds: float) -> None:
-        """Take no further one, and delete the own row if that is done in so many seconds."""
+        """Stop the heartbeats, and delete this process's row if they end within `seconds`."""
         self._ended.set()
         readiness.end()
         self._thread.join(seconds)
-        # One under way would write the row again.
+        # A running heartbeat would write the row again.
         if not self._thread.is_alive():
             self._check.deregister()
 
@@ -80,7 +79,7 @@ class Heartbeat:
         self._engine.dispose()
 
     def _take(self) -> bool:
-        """Return whether all is well."""
+        """Send a heartbeat and return whether all is well."""
         with self._app.app_context():
             trouble = self._check.sign(heartbeats.take_notes())
             readiness.note(trouble)
@@ -100,14 +99,13 @@ class Heartbeat:
 
 
 TICK: Final = 5.0  # seconds
-# So many in a row. They are counted, not the time: a process that was stopped, a machine that was
-# suspended and a debugger hold up the ticks as well.
+# Limit of missed ticks in a row. Ticks are counted instead of seconds, because a stopped process, a
+# suspended machine and a debugger hold up the ticks as well.
 MOST: Final = 24
 
 
 class Watchdog:
-    """Ends the process, with every thread's stack in the log, when one of the watched makes no
-    progress."""
+    """Ends the process and logs every thread's stack if a watched thread makes no progress."""
 
     def __init__(self, watched: Sequence[Progress], tick: float = TICK) -> None:
         self._tick = tick
@@ -115,11 +113,10 @@ class Watchdog:
         self._seen: dict[Progress, float | None] = dict.fromkeys(watched)
 
     def begin(self) -> None:
-        """Watch from now on."""
         Thread(target=self._run, name="watchdog", daemon=True).start()
 
     def is_stuck(self) -> bool:
-        """Count a tick. Returns whether one of them has made no progress for too many."""
+        """Count a tick and return whether a watched thread has missed `MOST` in a row."""
         for progress in self._missed:
             last, self._seen[progress] = self._seen[progress], progress.last
             has_hung = progress.last is not None and progress.last == last

@@ -1,7 +1,7 @@
 """Run periodic tasks, each in the process that takes it first.
 
-`portal.queue.schedule` says how often. rq-scheduler queues them as jobs; what it does not start in
-time is done by the thread of a background worker, by the worker's own clock.
+`portal.queue.schedule` defines the intervals. rq-scheduler queues the tasks as jobs. A thread of a
+background worker runs overdue ones by its own clock.
 """
 
 import logging
@@ -42,15 +42,15 @@ from portal.services.webhooks import notices, takes, turn_on_off
 
 log = logging.getLogger(__name__)
 
-# Of its interval: rq-scheduler is not exact, and what comes a little early must not wait for the
-# time after next.
+# Share of the interval. rq-scheduler is not exact, and a task that comes slightly early must not
+# wait for the run after next.
 SHARE: Final = 0.5
-PRUNE_SECONDS: Final = 30.0  # less than a scheduled job may take; what is left is the next run's
+PRUNE_SECONDS: Final = 30.0  # less than a scheduled job may take, and the next run prunes the rest
 
 LOOK_EVERY: Final = 1.0  # seconds, for tasks and emails
 PERIODIC_EVERY: Final = 5.0
-GRACE: Final = timedelta(seconds=1)  # by then a notification has usually started it
-# A periodic task that is so many intervals and seconds late will not be started by the schedule.
+GRACE: Final = timedelta(seconds=1)  # a notification has usually started it by then
+# The schedule will not start a periodic task that is this many intervals and seconds late.
 LATE: Final = 2
 LATE_SECONDS: Final = 10.0
 
@@ -58,12 +58,13 @@ Task = Callable[[], None]
 
 
 def periodic(name: str) -> Callable[[Task], Task]:
-    """Do it unless somebody has begun it within a `SHARE` of its interval. `name`: its entry's."""
+    """Skip the task if any process began it within `SHARE` of its interval. `name`: id of its
+    schedule entry."""
 
     def decorate(function: Task) -> Task:
         @wraps(function)
         def run() -> None:
-            (interval,) = (each.interval for each in table(settings()) if each.id == name)
+            (interval,) = (entry.interval for entry in table(settings()) if entry.id == name)
             with at_work:
                 with writing() as current:
                     pause = SHARE * interval
@@ -79,8 +80,8 @@ def periodic(name: str) -> Callable[[Task], Task]:
 @job
 @periodic("alerts")
 def look_for_alerts() -> None:
-    """Begin the run of the latest time of day that has none, and store the emails about new alerts.
-    May run twice at once."""
+    """Start the run of the latest time of day that has none, and store the emails about new alerts.
+    Safe to run concurrently."""
     runs.start_due(database_time(session()))
     emails.tell_new()
 
@@ -88,8 +89,8 @@ def look_for_alerts() -> None:
 @job
 @periodic("notices")
 def send_notices() -> None:
-    """Store the emails of notices that are due, and end the takes of webhooks that have recovered.
-    May run twice at once."""
+    """Store the emails of due notices, and end the takes of recovered webhooks. Safe to run
+    concurrently."""
     takes.end()
     notices.tell_due()
 
@@ -97,22 +98,21 @@ def send_notices() -> None:
 @job
 @periodic("turn-on")
 def turn_on_webhooks() -> None:
-    """Turn on what was turned off until now. May run twice at once."""
+    """Turn on webhooks whose turn-off had an end that has passed. Safe to run concurrently."""
     turn_on_off.turn_on_due()
 
 
 @job
 @periodic("expire-reservations")
 def expire_reservations() -> None:
-    """Close what has run out. May run twice at once; what is too much for one run is left to the
-    next."""
+    """Close expired reservations. The next run takes any excess. Safe to run concurrently."""
     reservations.expire_due(database_time(session()))
 
 
 @job
 @periodic("prune")
 def prune() -> None:
-    """Let go of old deliveries and what belongs to them. May run twice at once."""
+    """Delete deliveries and other rows past their retention. Safe to run concurrently."""
     try:
         retention.prune(PRUNE_SECONDS)
     except WrongClock as error:
@@ -122,13 +122,14 @@ def prune() -> None:
 @job
 @periodic("backup")
 def back_up() -> None:
-    """Begin tonight's backup. May run twice at once."""
+    """Start tonight's backup. Safe to run concurrently."""
     backups.start_nightly(database_time(session()))
 
 
 @job
 def maintain() -> None:
-    """Where no sender runs: settle, and notify if anything is claimable. May run twice at once."""
+    """Settle deliveries and notify of claimable ones, unless a sender runs here. Safe to run
+    concurrently."""
     if "sender" in current_app.extensions:
         return
     _settle()
@@ -144,9 +145,10 @@ def _settle() -> None:
 
 
 class FallbackScheduler:
-    """Does what nobody has called a background worker for, while its main thread waits for jobs:
-    the schedule and notifications are in Redis, and the work is not. `progress`: whether it gets
-    on.
+    """Runs due work that no job has started, while a background worker's main thread is idle.
+
+    The schedule and the notifications are in Redis, but the work is not. `progress`: marks of the
+    thread.
     """
 
     def __init__(self, app: Flask) -> None:
@@ -158,18 +160,17 @@ class FallbackScheduler:
         self._thread = Thread(target=self._run, name="fallback-scheduler", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
         self._thread.start()
 
     def join(self, seconds: float) -> None:
-        """The stop was asked for: wait until it has ended, at most so long."""
-        if self._thread.is_alive():  # else it has not begun yet, and ends as soon as it has
+        """Wait for the thread's end for at most `seconds`, once a stop is requested."""
+        if self._thread.is_alive():  # otherwise it has not begun, and ends as soon as it does
             self._thread.join(seconds)
 
     def _run(self) -> None:
         while not stop.wait(LOOK_EVERY):
             if not at_work.acquire(blocking=False):
-                continue  # the main thread works
+                continue  # the main thread is working
             self.progress.begin()
             try:
                 with self._app.app_context():

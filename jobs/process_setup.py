@@ -1,4 +1,4 @@
-"""Set up a process: its limit of open files, its signals, and its end with its parent."""
+"""Set up a process's limit of open files, its signals, and its end with its parent."""
 
 import ctypes
 import os
@@ -16,15 +16,15 @@ PR_SET_PDEATHSIG: Final = 1
 def raise_limit_of_open_files() -> None:
     """Let this process open `OPEN_FILES`, or as many as the hard limit allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
+    limit = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, limit), hard))
 
 
 def signal_sockets() -> tuple[socket.socket, socket.socket]:
-    """One to be waited for, into which Python writes the number of each signal that has a handler,
-    a byte each, the moment it comes; and its other end, which has to be kept.
+    """Return a socket to wait for, and its other end, which the caller must keep.
 
-    The last pair that was made is the one that hears. For the main thread; else `ValueError`.
+    Python writes the number of each handled signal to the socket at once, one byte each. Only the
+    latest pair receives signals. Raise `ValueError` outside the main thread.
     """
     reader, writer = socket.socketpair()
     reader.setblocking(False)
@@ -34,13 +34,13 @@ def signal_sockets() -> tuple[socket.socket, socket.socket]:
 
 
 def dies_with(parent: int) -> Callable[[], None]:
-    """The call by which a fresh child is killed when the process `parent` ends (Linux)."""
+    """Return a `preexec_fn` that has the child killed when the process `parent` ends (Linux)."""
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
     def bind() -> None:
         if libc is not None:
             libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != parent:  # it ended before we could ask
+            if os.getppid() != parent:  # the parent ended before the call
                 os._exit(1)
 
     return bind

@@ -1,18 +1,16 @@
-"""The progress of a thread that works: its process has no heartbeat once it hangs."""
+"""The progress of a working thread. Its process sends no heartbeat once the thread hangs."""
 
 from threading import get_ident
 from time import monotonic
 from typing import Final
 
-STUCK_AFTER: Final = (
-    90.0  # seconds; the longest step of a job, a mail server's conversation, is less
-)
+STUCK_AFTER: Final = 90.0  # seconds, more than a job's longest step, an exchange with a mail server
 
 
 class Progress:
-    """Marks of one thread while it works; between two pieces of work it waits, which is well.
+    """Progress marks of one thread. A thread that waits for work is well, too.
 
-    Other threads read them: each is one assignment.
+    Other threads read the marks, so each is set by a single assignment.
     """
 
     def __init__(self) -> None:
@@ -21,28 +19,28 @@ class Progress:
 
     @property
     def last(self) -> float | None:
-        """The time of its last mark, by the monotonic clock; None while it has nothing to do."""
+        """Return the monotonic time of the last mark, or None while idle."""
         return self._at
 
     def begin(self) -> None:
-        """The calling thread begins."""
+        """Start work in the calling thread."""
         self._thread = get_ident()
         self._at = monotonic()
 
     def note(self) -> None:
-        """A loop inside of the work has come round again. Of other threads it says nothing."""
+        """Mark progress. Calls from other threads have no effect."""
         if self._at is not None and get_ident() == self._thread:
             self._at = monotonic()
 
     def end(self) -> None:
-        """The work has ended."""
+        """Mark the thread as idle."""
         self._at = None
 
     def is_going_on(self) -> bool:
-        """Return whether it makes progress, or has nothing to do."""
+        """Return whether the thread makes progress or is idle."""
         at = self._at
         return at is None or monotonic() - at < STUCK_AFTER
 
 
 progress: Final = Progress()
-"""Those of the main thread, in which jobs run."""
+"""Progress of the main thread, in which jobs run."""

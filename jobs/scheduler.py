@@ -1,4 +1,4 @@
-"""The scheduler process: rq-scheduler, looking once a second."""
+"""The scheduler process, in which rq-scheduler checks for due jobs once a second."""
 
 import logging
 import signal
@@ -22,14 +22,14 @@ from portal.services.core import heartbeats
 
 log = logging.getLogger(__name__)
 
-# Without a look for this long it is stuck, and gives no heartbeat.
+# After this long without a check it is stuck and sends no heartbeat.
 STUCK_AFTER: Final = 30.0
 
 
 class RepairingScheduler(Scheduler):  # type: ignore[misc]  # rq-scheduler has no types
-    """Repairs the schedule before each look: after a flush of Redis the next one is complete.
+    """Repairs the schedule before each check, so that it is complete after a flush of Redis.
 
-    `is_ending`: it was asked to stop.
+    `is_ending`: a stop is requested.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -42,8 +42,8 @@ class RepairingScheduler(Scheduler):  # type: ignore[misc]  # rq-scheduler has n
         self.is_ending = False
 
     def listen(self) -> None:
-        """Obey signals from now on. As rq-scheduler's own, which say goodbye to Redis twice: one
-        that hangs is to be waited for once."""
+        """Handle signals from now on. rq-scheduler's own handlers deregister from Redis twice, and
+        a hanging Redis should be waited for only once."""
 
         def end(*_: object) -> None:
             self.is_ending = True
@@ -54,18 +54,22 @@ class RepairingScheduler(Scheduler):  # type: ignore[misc]  # rq-scheduler has n
             signal.signal(number, end)
 
     def _install_signal_handlers(self) -> None:
-        """rq-scheduler comes to it after Redis, which may hang: `listen` has done so before."""
+        """Do nothing. rq-scheduler calls this after Redis, which may hang. `listen` is called
+        earlier."""
 
     def enqueue_jobs(self) -> object:
-        """Queue what is due now."""
+        """Repair the schedule, then queue due jobs."""
         reconcile(self.connection, self._entries)
         queued = super().enqueue_jobs()
         self._looked_at = monotonic()
         return queued
 
     def enqueue_job(self, job: PortalJob) -> None:
-        """Queue one. Its time to come is written last: who is asked to stop meanwhile writes it,
-        lest the job be missing until the next one repairs the schedule."""
+        """Queue one job, and finish that even if a stop is requested meanwhile.
+
+        Its next time is written last. Without it the job would be missing until the next scheduler
+        repairs the schedule.
+        """
         self._is_queueing = True
         try:
             super().enqueue_job(job)
@@ -75,13 +79,13 @@ class RepairingScheduler(Scheduler):  # type: ignore[misc]  # rq-scheduler has n
             raise SystemExit
 
     def is_well(self) -> bool:
-        """Return whether it still looks."""
+        """Return whether it still checks for due jobs."""
         return monotonic() - self._looked_at < STUCK_AFTER
 
 
 def run_scheduler() -> int:
-    """Run until SIGTERM, or until Redis is gone. Returns the exit code."""
-    # A scheduler killed in its run leaves a lock for eleven seconds: not worth a line each.
+    """Run until SIGTERM, or until Redis is gone. Return the exit code."""
+    # A killed scheduler leaves a lock for eleven seconds, which is not worth a log line per check.
     logging.getLogger("rq_scheduler").setLevel(logging.ERROR)
     with gc_freeze():
         app = application()
@@ -107,7 +111,7 @@ LONGEST_PAUSE: Final = 2.0
 
 
 def wait_for_redis(redis: Redis, patience: float = PATIENCE) -> None:
-    """Return when Redis answers. Raises `RedisError` after `patience` seconds."""
+    """Wait until Redis answers. Raise `RedisError` after `patience` seconds."""
     deadline = time.monotonic() + patience
     pause = 0.05
     while True:

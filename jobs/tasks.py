@@ -1,4 +1,4 @@
-"""`run_tasks`: work at what is due for at most 20 seconds, then queue it again."""
+"""`run_tasks`, the job that works on due tasks for at most 20 seconds, then queues itself again."""
 
 import logging
 from collections.abc import Mapping
@@ -22,17 +22,17 @@ from portal.services.tasks import MOST_FAILURES, Kind, LeaseOver, TaskLease
 log = logging.getLogger(__name__)
 
 JOB_SECONDS: Final = 20.0
-LEASE_SECONDS: Final = 5.0  # then another task that is due has its turn
+LEASE_SECONDS: Final = 5.0  # then another due task has its turn
 
-# Held by the one thread of this process that works at tasks, or does a periodic task.
+# Held by the one thread of this process that runs tasks or a periodic task.
 at_work: Final = RLock()
-# The threads of work outside of transactions; what waits for `at_work` does not wait for them.
+# Threads that work outside of transactions. Code that waits for `at_work` does not wait for them.
 outside: Final[list[Thread]] = []
 
 
 @job
 def run_tasks() -> None:
-    """Take turns at the due tasks. May run twice, on any number of machines."""
+    """Run the due tasks in turns. Safe to run twice, on any number of machines."""
     notifier.notifier().begin_tasks()
     with at_work:
         work(KINDS)
@@ -41,7 +41,7 @@ def run_tasks() -> None:
 
 
 def work(kinds: Mapping[str, Kind], seconds: float = JOB_SECONDS) -> None:
-    """Work until nothing is due, the time is over, or the worker is asked to stop."""
+    """Run tasks until none is due, the time is over, or a stop is requested."""
     ends_at = monotonic() + seconds
     while monotonic() < ends_at and not stop.is_set():
         lease = task_leases.claim()
@@ -68,7 +68,7 @@ def _work_at(lease: TaskLease, kind: Kind, ends_at: float) -> None:
             if stop.is_set() or monotonic() >= ends_at:
                 task_leases.release(lease)
                 return
-    except Exception:  # one kind's error must not keep the others from their turn
+    except Exception:  # one kind's error must not block the others
         log.exception("Task %s (%s) failed. It will be tried again.", lease.public_id, lease.kind)
         task_leases.release(lease, timedelta(seconds=2.0**lease.failures))
 
@@ -89,7 +89,7 @@ def _work_outside(app: Flask, lease: TaskLease, kind: Kind) -> None:
                 task_leases.advance(lease, replace(kind, step=kind.outside(renew)))
         except LeaseOver:
             task_leases.release(lease)
-        except Exception:  # as of those in steps
+        except Exception:  # handled like the errors of steps
             log.exception(
                 "Task %s (%s) failed. It will be tried again.", lease.public_id, kind.name
             )

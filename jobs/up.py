@@ -1,4 +1,4 @@
-"""`flask up`: everything for one machine, from checked settings to running processes."""
+"""`flask up`, which checks the settings and starts all processes of one machine."""
 
 import errno
 import fcntl
@@ -22,21 +22,22 @@ from portal.services.core import vault
 from portal.services.operations import health
 from portal.services.people import one_time_links
 
-WEB, WORKER, VALKEY = range(3)  # the order in which they are stopped
+WEB, WORKER, VALKEY = range(3)  # in stop order
 
 
 class CannotStart(click.ClickException):
-    """One sentence on why the portal does not start; exit code 2, as for wrong usage."""
+    """An error told in one sentence. Exits with code 2, as for wrong usage."""
 
     exit_code = 2
 
     def show(self, file: object = None) -> None:
-        """Print the sentence alone."""
+        """Print only the sentence."""
         click.echo(self.message, err=True)
 
 
 def bring_up(app: Flask) -> None:
-    """Check, migrate, and become the supervisor. Returns only by `CannotStart`."""
+    """Check settings, migrate, and become the supervisor. Raise `CannotStart` instead if that
+    fails."""
     settings: Settings = app.extensions["settings"]
     os.umask(0o077)  # database, log and sockets are for this user alone
     address = free_address(settings.host, settings.port)
@@ -49,13 +50,13 @@ def bring_up(app: Flask) -> None:
             greeting = greet(settings, one_time_links.setup_link())
     except SettingsError as error:
         raise CannotStart(str(error)) from None
-    os.chdir(ROOT)  # `python -m` and `wsgi:app` are found from here
+    os.chdir(ROOT)  # `python -m` and `wsgi:app` need this folder
     become(Plan(programs, *address, greeting), os.environ | environment(settings))
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """The environment of every process, on top of ours. They are started in another folder, so
-    paths that began in this one are given whole."""
+    """Return the variables that all processes get in addition to ours. They start in another
+    folder, so all paths are absolute."""
     return {
         "TZ": "UTC",
         "PYTHONUNBUFFERED": "1",
@@ -66,10 +67,10 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 def free_address(host: str, port: int) -> tuple[str, int]:
-    """The numeric address to listen on. Raises `CannotStart` when it cannot be had."""
+    """Return the numeric address to listen on. Raise `CannotStart` if it is unavailable."""
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, _, _, _, address = found[0]
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, address = addresses[0]
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
@@ -92,8 +93,10 @@ def _why_not(error: OSError, host: str, port: int) -> str:
 
 
 def lock_instance(instance_dir: Path) -> None:
-    """Hold the instance folder until the supervisor ends: a second start would take over the
-    Valkey socket of the first. Raises `CannotStart` when somebody else holds it."""
+    """Lock the instance folder until the supervisor ends. Raise `CannotStart` if it is locked.
+
+    A second start would take over the Valkey socket of the first.
+    """
     handle = os.open(instance_dir / "up.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -105,7 +108,7 @@ def lock_instance(instance_dir: Path) -> None:
 
 
 def migrate(settings: Settings) -> None:
-    """Bring the database to the newest schema. Raises `CannotStart` when it cannot be used."""
+    """Migrate the database to the newest schema. Raise `CannotStart` if it cannot be used."""
     try:
         revision = health.current_revision()
         db.session.remove()
@@ -125,7 +128,7 @@ def migrate(settings: Settings) -> None:
 
 
 def all_programs(settings: Settings) -> list[Program]:
-    """Every process of one machine, in the order in which they start."""
+    """Return all processes of one machine in start order."""
     programs = [
         Program("web", [sys.executable, "-m", "gunicorn", "wsgi:app"], WEB),
         Program("deliveries", _jobs("worker", "deliveries"), WORKER),
@@ -143,7 +146,7 @@ def _jobs(*command: str) -> list[str]:
 
 
 def greet(settings: Settings, setup_link: str | None) -> list[str]:
-    """The lines to write once the portal answers."""
+    """Return the lines to write once the portal answers."""
     lines = ["", f"The portal is ready: {settings.base_url}"]
     if setup_link:
         lines += ["", f"Open {setup_link} to create the first administrator."]
@@ -160,9 +163,9 @@ LOG = "valkey.log"
 
 
 def valkey(instance_dir: Path) -> list[str]:
-    """The command line of this installation's Valkey, once its socket's folder is safe.
+    """Return the command line of this installation's Valkey, once its socket's folder is safe.
 
-    Raises `SettingsError` when the folder belongs to somebody else or is open to others.
+    Raise `SettingsError` if the folder belongs to somebody else or is open to others.
     """
     socket = valkey_socket(instance_dir)
     if socket.parent != instance_dir:
@@ -180,12 +183,12 @@ def valkey(instance_dir: Path) -> list[str]:
 
 
 def _make_private(folder: Path) -> None:
-    # Whoever can write to Redis can stop the workers, and the folder for temporary files
-    # is open to everybody: a link, a stranger's folder or loose permissions are refused.
+    # Write access to Redis is enough to stop the workers, and the folder for temporary files is
+    # open to everybody. So links, other users' folders and loose permissions are refused.
     folder.mkdir(mode=0o700, exist_ok=True)
-    found = folder.lstat()
-    is_private = stat.S_ISDIR(found.st_mode) and stat.S_IMODE(found.st_mode) == 0o700
-    if not is_private or found.st_uid != os.getuid():
+    status = folder.lstat()
+    is_private = stat.S_ISDIR(status.st_mode) and stat.S_IMODE(status.st_mode) == 0o700
+    if not is_private or status.st_uid != os.getuid():
         raise SettingsError(
             f"Other users have access to the folder {folder}. It needs permissions 700. "
             "Remove it or choose a shorter INSTANCE_DIR."

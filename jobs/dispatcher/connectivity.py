@@ -1,8 +1,8 @@
-"""Keep results that never had a connection until it is known whose failure it is.
+"""Hold back results that never had a connection until it is known who is at fault.
 
-Bare connects to other hosts tell, in a thread. Where those succeed, it is the receiver's failure,
-and recorded. Where most fail, this sender is at fault: the deliveries are released, nothing is
-recorded, and nothing is claimed for these hosts until they can be connected to.
+A thread makes bare connects to other hosts. If those succeed, the receiver is at fault and the
+result is recorded. If most fail, this sender is at fault. It then releases the deliveries, records
+nothing, and claims nothing for these hosts until it can connect to them.
 """
 
 import logging
@@ -38,22 +38,22 @@ log = logging.getLogger(__name__)
 
 
 class Checked(NamedTuple):
-    """The result of bare connects, and the hosts of all webhooks at that time."""
+    """Results of bare connects, and the hosts of all webhooks at that time."""
 
     probes: Sequence[Probe]
     targets: Mapping[str, Target]
 
 
 class Verdict(NamedTuple):
-    """Results to be recorded, for they are the receivers' failures, and results to be released."""
+    """Results to record as the receivers' failures, and results to release."""
 
     record: Sequence[Result]
     release: Sequence[Result]
 
 
 class Connectivity:
-    """Judges to which hosts one sender can connect. All but `write_status` belongs to the
-    dispatcher's thread."""
+    """Judges which hosts one sender can connect to. Only the dispatcher's thread calls it, except
+    for `write_status`."""
 
     def __init__(
         self,
@@ -76,23 +76,23 @@ class Connectivity:
 
     @property
     def offline_webhooks(self) -> frozenset[int]:
-        """The webhooks for which nothing is claimed."""
+        """Return the ids of webhooks to claim nothing for."""
         return self._offline_webhooks
 
     @property
     def tokens(self) -> Set[UUID]:
-        """Of the leases of what is not decided yet."""
-        return {each.claim.token for each in self._pending}
+        """Return the lease tokens of undecided results."""
+        return {result.claim.token for result in self._pending}
 
     @property
     def timeout(self) -> float:
-        """Seconds to the next check, as far as there is something to be checked."""
+        """Return the seconds to the next check, or infinity if there is nothing to check."""
         is_waiting = (self._hosts.since or self._pending) and self._check is None
         return max(0.0, self._check_at - self._clock()) if is_waiting else inf
 
     def keeps(self, result: Result) -> bool:
-        """Return whether the result is kept here until other hosts were probed."""
-        if not (result.is_unreached or self._hosts.has_expired):  # as nearly always
+        """Return whether the result is held back until other hosts have been probed."""
+        if not (result.is_unreached or self._hosts.has_expired):  # the usual case
             return False
         host = host_of(result.claim.webhook.url)
         if not result.is_unreached:
@@ -106,16 +106,16 @@ class Connectivity:
         return True
 
     def check(self, unheard: Iterable[Claim] = ()) -> Verdict | None:
-        """Return what has become known of the results that are kept; None: nothing new.
+        """Return a verdict on results held back, or None if there is nothing new.
 
-        `unheard`: what has had no connection for a while.
+        `unheard`: claims whose requests have had no connection for a while.
         """
         verdict = self._conclude() if self._check is not None and self._check.done() else None
         now = self._clock()
         suspects = {
-            host: each.webhook.url
-            for each in unheard
-            if self._cleared.get(host := host_of(each.webhook.url), 0.0) < now
+            host: claim.webhook.url
+            for claim in unheard
+            if self._cleared.get(host := host_of(claim.webhook.url), 0.0) < now
             and host not in self._hosts.since
         }
         is_time = now >= self._check_at and bool(self._hosts.since or self._pending)
@@ -124,12 +124,12 @@ class Connectivity:
         return verdict
 
     def take_pending(self) -> Sequence[Result]:
-        """Give up what is not decided yet."""
+        """Remove and return undecided results."""
         pending, self._pending = self._pending, []
         return pending
 
     def write_status(self, engine: Engine) -> None:
-        """Store in this process's row to which hosts it cannot connect; where that has changed."""
+        """Store the hosts that this process cannot connect to in its row, if they have changed."""
         since = self._hosts.since
         if since.keys() == self._written:
             return
@@ -140,7 +140,7 @@ class Connectivity:
         self._written = set(since)
 
     def close(self) -> None:
-        """Wait for the check that is under way; give back the thread, sockets and connections."""
+        """Wait for the running check, then release the thread, sockets and connections."""
         self._thread.shutdown()
         if self._probes is not None:
             self._probes.close()
@@ -156,13 +156,13 @@ class Connectivity:
         self._check.add_done_callback(lambda _: self._wake())
 
     def _conclude(self) -> Verdict | None:
-        assert self._check is not None  # noqa: S101 - it is asked for before
+        assert self._check is not None  # noqa: S101 - the caller has checked it
         check, self._check = self._check, None
         now = self._clock()
         self._check_at = now + PROBE_EVERY
         try:
             probes, targets = check.result()
-        except SQLAlchemyError as error:  # nor could anything be recorded now
+        except SQLAlchemyError as error:  # nothing could be recorded now either
             log.debug("The hosts were not probed: %s", error.__class__.__name__)
             return None
         before = set(self._hosts.since)
@@ -183,7 +183,7 @@ class Connectivity:
         for each in self._pending:
             is_checked = host_of(each.claim.webhook.url) in self._checked | unconnected
             (decided if is_checked else pending).append(each)
-        if pending:  # it has come meanwhile, for a host that was not asked for
+        if pending:  # arrived during the check, for an unchecked host
             self._check_at = now
         self._pending = pending
         return Verdict([], decided) if is_at_fault else Verdict(decided, [])
@@ -200,7 +200,7 @@ class Connectivity:
     def _write_status(self) -> None:
         try:
             self.write_status(self._own_engine())
-        except SQLAlchemyError as error:  # the next heartbeat does it
+        except SQLAlchemyError as error:  # the next heartbeat retries
             log.debug("Not written: %s", error.__class__.__name__)
 
     def _probe(self, asked: Mapping[str, str], offline: Set[str]) -> Checked:
@@ -213,29 +213,30 @@ class Connectivity:
         if self._probes is None:
             guard, bundle = request.guard(self._settings), self._settings.webhook_ca_bundle or None
             self._probes = BareProbes(guard, ca_bundle=bundle)
-        # One host alone tells nothing.
+        # One host alone proves nothing.
         is_enough = len(urls) > 1 or offline
-        found = self._probes.connect(urls.values()) if is_enough else {}
+        connects = self._probes.connect(urls.values()) if is_enough else {}
         probes = [
             Probe(
                 host,
-                found[url].address if url in found else None,
-                has_connected=url in found and found[url].is_open,
+                connects[url].address if url in connects else None,
+                has_connected=url in connects and connects[url].is_open,
                 is_well=host in targets and targets[host].is_well,
             )
             for host, url in urls.items()
         ]
-        # No webhook is left there.
+        # No webhook is left for these hosts.
         probes += [Probe(each, None, True, is_well=False) for each in offline - urls.keys()]
         return Checked(probes, targets)
 
     def _own_engine(self) -> Engine:
         if self._engine is None:
-            given = self._settings
-            self._engine = brief_engine(given.database_url, given.database_options)
+            settings = self._settings
+            self._engine = brief_engine(settings.database_url, settings.database_options)
         return self._engine
 
 
 def is_judged(claim: Claim) -> bool:
-    """Return whether it says something of its receiver's host: the inbox and tests do not."""
+    """Return whether the claim tells something about its receiver's host. The inbox and tests do
+    not."""
     return claim.kind is not AttemptKind.TEST and claim.webhook.kind != WebhookKind.INBOX

@@ -1,5 +1,5 @@
-"""The dispatcher's way to the database: short transactions that give up instead of waiting, here
-or in the background."""
+"""Run the dispatcher's short database transactions, inline or in the background. They fail instead
+of waiting."""
 
 import logging
 from collections.abc import Callable
@@ -15,11 +15,11 @@ from portal.lib.typed_text import on_one_line
 
 log = logging.getLogger(__name__)
 
-PAUSE: Final = 0.1  # seconds between two tries while the database is locked or down
-LONG_PAUSE: Final = 1.0  # … once that has lasted for a while
+PAUSE: Final = 0.1  # seconds between attempts while the database is locked or down
+LONG_PAUSE: Final = 1.0  # … once that has lasted for `A_WHILE`
 A_WHILE: Final = 5.0
-# Seconds in which a commit whose answer was lost may still be on its way: by then the server has
-# let go of a client that is gone.
+# Seconds for which a commit whose answer was lost may still take effect. By then the server has
+# dropped the lost client.
 UNSURE: Final = 30.0
 
 T = TypeVar("T")
@@ -31,10 +31,11 @@ class _Submitted(NamedTuple):
 
 
 class DatabaseExecutor:
-    """Runs one piece of work for the database at a time.
+    """Runs one piece of database work at a time.
 
-    Work that hangs in the background does not delay the answers of receivers. SQLite runs in this
-    process and has no background: two threads would compete for Python's lock at every row.
+    Background work that hangs does not delay the responses of receivers. SQLite runs in this
+    process and has no background, because two threads would compete for the interpreter lock at
+    every row.
     """
 
     def __init__(
@@ -51,43 +52,44 @@ class DatabaseExecutor:
         self._submitted: _Submitted | None = None
         self._retry_at = 0.0
         self._failing_since: float | None = None
-        self._is_reported = False  # that it has failed for a while
+        self._is_reported = False  # whether the long failure is logged
         self._unsure_until = 0.0
 
     @property
     def is_busy(self) -> bool:
-        """Return whether the database is at work; nothing else may be submitted now."""
+        """Return whether background work is running. Nothing else can be submitted meanwhile."""
         return self._submitted is not None
 
     @property
     def is_unsure(self) -> bool:
-        """Return whether a commit may have succeeded whose answer was lost."""
+        """Return whether a commit whose answer was lost may have succeeded."""
         return monotonic() < self._unsure_until
 
     def submit(
         self, work: Callable[[], T], then: Callable[[T], None], *, in_background: bool
     ) -> None:
-        """Do the work, then call `then` with its answer: here, or, `in_background`, in `poll`."""
+        """Run the work, then call `then` with its result. For background work, `poll` makes that
+        call."""
         if not (in_background and self.has_background):
             then(work())
             return
         answer = self._thread.submit(copy_context().run, work)
         self._submitted = _Submitted(answer, then)
-        # Else what was claimed waits until a socket has something to say.
+        # Without this, claims would wait for the next event of a socket.
         answer.add_done_callback(lambda _: self._wake())
 
     def poll(self, timeout: float = 0.0) -> None:
-        """Take the answer of the work in the background, once there is one."""
+        """Hand over the result of finished background work."""
         submitted = self._submitted
         if submitted is not None and wait([submitted.answer], timeout).done:
             self._submitted = None
             submitted.then(submitted.answer.result())
 
     def write(self, work: Callable[[Connection], T]) -> T | None:
-        """Run `work` in a writing transaction of its own.
+        """Run `work` in its own writing transaction.
 
-        None when the database is locked or down: then nothing of it happened, or (a commit whose
-        answer was lost) all of it, so `work` may run twice.
+        Return None if the database is locked or down. Then nothing was written or, if the answer to
+        the commit was lost, everything. So `work` must be safe to repeat.
         """
         if monotonic() < self._retry_at:
             return None
@@ -99,7 +101,7 @@ class DatabaseExecutor:
                     answer = work(writer)
                     is_over = True
         except DBAPIError as error:
-            # PostgreSQL hangs up on a transaction that stood still with an error of another class.
+            # PostgreSQL disconnects an idle transaction with an error of another class.
             is_away = isinstance(error, (OperationalError, InterfaceError))
             if not (is_away or error.connection_invalidated):
                 raise
@@ -113,7 +115,7 @@ class DatabaseExecutor:
         return answer
 
     def close(self) -> None:
-        """Let the thread go, without waiting for a database that hangs."""
+        """Release the thread without waiting for a hanging database."""
         self._thread.shutdown(wait=False)
 
     def _note_failure(self, error: DBAPIError) -> None:

@@ -25,7 +25,7 @@ UNDECRYPTABLE_FOR: Final = 60.0  # seconds for which nothing is sent to a webhoo
 
 
 class InFlight:
-    """Sends claims, and turns what came of their requests into results."""
+    """Sends claims and turns their finished requests into results."""
 
     def __init__(self, settings: Settings, transport: Transport) -> None:
         self._timeout = settings.webhook_timeout
@@ -37,17 +37,17 @@ class InFlight:
 
     @property
     def count(self) -> int:
-        """Return how many have not ended."""
+        """Return the number of unfinished requests."""
         return len(self._sent)
 
     @property
     def tokens(self) -> Set[UUID]:
-        """The tokens of the leases under which they are sent."""
+        """Return the lease tokens of the requests."""
         return {claim.token for claim, _ in self._sent.values()}
 
     @property
     def undecryptable(self) -> Set[int]:
-        """The webhooks whose secrets the keys of this process do not open, for a while."""
+        """Return the ids of webhooks whose secrets this process recently failed to decrypt."""
         now = monotonic()
         self._undecryptable = {
             id_: until for id_, until in self._undecryptable.items() if until > now
@@ -55,8 +55,10 @@ class InFlight:
         return self._undecryptable.keys()
 
     def start(self, claim: Claim, record: Callable[[Result], None]) -> bool:
-        """Send a claim. `record` is given the result of what cannot be composed. False: it is to be
-        released, for another process may have the keys that open its secrets."""
+        """Send a claim. Pass a failed result to `record` if the request cannot be composed.
+
+        Return False if the claim must be released, because another process may have its keys.
+        """
         try:
             request = self._composer.compose(claim)
         except HeaderError as error:
@@ -76,36 +78,36 @@ class InFlight:
                 timeout=self._timeout,
                 opens=request.opens,
                 doubted=claim.webhook.throttled,
-                # A test goes through every phase: name, connection, certificate.
+                # A test goes through name lookup, connection and certificate check.
                 is_fresh=claim.kind is AttemptKind.TEST,
             )
         return True
 
     def drive(self, timeout: float) -> Iterator[Result]:
-        """Move bytes for so many seconds at most; yield the results of what has ended."""
+        """Do I/O for at most `timeout` seconds and yield the results of finished requests."""
         for exchange in self._transport.drive(timeout):
             claim, request = self._sent.pop(int(str(exchange.key)))
             own_sharding.note(claim.webhook.id, has_connected=not exchange.is_unreached)
             yield of_exchange(claim, exchange, request)
 
     def unheard(self) -> dict[int, Claim]:
-        """The requests to receivers that were well which have had no connection for a while."""
-        found = {}
+        """Return requests to healthy receivers that have had no connection for a while."""
+        claims = {}
         for key in map(int, map(str, self._transport.unheard(SUSPECT_AFTER))):
             claim = self._sent[key][0]
             if is_judged(claim) and not claim.webhook.throttled:
-                found[key] = claim
-        return found
+                claims[key] = claim
+        return claims
 
     def abort(self, keys: Set[int]) -> tuple[list[Claim], list[Claim]]:
-        """Drop these; return those that may have arrived, and those that were not sent."""
+        """Abort requests. Return the claims that may have arrived, and the unsent claims."""
         arrived = self._transport.abort(keys)
         claims = {key: self._sent.pop(key)[0] for key in keys}
         sent = [claim for key, claim in claims.items() if key in arrived]
         return sent, [claim for key, claim in claims.items() if key not in arrived]
 
     def abort_all(self) -> Sequence[Claim]:
-        """Drop all of them; each may have arrived."""
+        """Abort all requests and return their claims, each of which may have arrived."""
         self._transport.abandon()
         sent = [claim for claim, _ in self._sent.values()]
         self._sent.clear()

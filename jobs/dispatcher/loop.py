@@ -1,8 +1,8 @@
-"""The dispatcher: sends what it has claimed, records and claims, polls for what is due.
+"""The dispatcher polls for due deliveries, claims and sends them, and records their results.
 
 One thread drives the sockets. On PostgreSQL the database works in the background while requests are
-in flight; SQLite works in this thread, for 100 ms at most. While the database is locked or down,
-results are kept and the sockets go on.
+in flight. On SQLite it works in this thread, for at most 100 ms. While the database is locked or
+down, results are kept and the sockets go on.
 """
 
 import logging
@@ -40,22 +40,22 @@ log = logging.getLogger(__name__)
 
 SENDER: Final = heartbeats.worker_of(DELIVERIES)
 POLL_EVERY: Final = 0.5
-# … or so many times as long as the quickest of the last polls took that found nothing: a single one
-# may have waited for a machine or a network that was busy with something else.
+# … or this many times the fastest of the last empty polls. A single poll may have waited for a busy
+# machine or network.
 POLL_SHARE: Final = 50
 LAST_POLLS: Final = 3
-LONGEST_PAUSE: Final = 5.0  # … however long they take: notifications may be lost
+LONGEST_PAUSE: Final = 5.0  # … however long polls take, because notifications may be lost
 RETRY_AFTER: Final = 0.05  # while the database does not answer
-UNHEARD_EVERY: Final = 0.5  # seconds between two looks for requests without a connection
-# Seconds from a claim to its requests: whoever was not heard of for three times as long has had its
-# leases ended, and others send what it still holds.
+UNHEARD_EVERY: Final = 0.5  # seconds between checks for requests without a connection
+# Seconds from a claim to its requests. After three times as long without a heartbeat, others end a
+# process's leases and send the deliveries that it still holds.
 FRESH: Final = 5.0
-LAST_WAIT: Final = 13.0  # seconds that a warm shutdown gives to what is in flight
-LAST_RECORD: Final = 13.7  # … and in all: the database is then told the rest; see `worker.py`
+LAST_WAIT: Final = 13.0  # seconds that a warm shutdown gives to requests in flight
+LAST_RECORD: Final = 13.7  # … and to the shutdown as a whole (see `worker.py`)
 
 
 class Dispatcher:
-    """Sends what is due, in the one thread that calls it."""
+    """Sends due deliveries in the one thread that calls it."""
 
     def __init__(
         self,
@@ -81,20 +81,22 @@ class Dispatcher:
         self._claimed_at = 0.0  # by `since_boot`
         self._unsent: list[Claim] = []  # to be released
         self._interrupted: list[Claim] = []  # … though they may have arrived
-        self._is_release_refused = False  # by the database, since a batch was last recorded
+        self._is_release_refused = False  # the database refused, and has recorded no batch since
         self._poll_at = self._empty_poll_at = self._unheard_at = 0.0
         self._empty_polls = deque([0.0] * LAST_POLLS, LAST_POLLS)  # seconds
-        self._is_answered = True  # the last poll was
+        self._is_answered = True  # whether the database answered the last poll
 
     def run(self) -> None:
-        """Send until a stop is asked for."""
+        """Send until a stop is requested."""
         with self._subscribed():
             while not self._is_stopping():
                 self._step()
 
     def run_until_idle(self, until: float = 0.0) -> None:
-        """Send until nothing is claimable or waits for a chat's pace, and nothing is in flight,
-        though not before `until`, by the monotonic clock; or until a stop is asked for."""
+        """Send until idle, but not before `until` (monotonic), or until a stop is requested.
+
+        Idle means that nothing is claimable, in flight, or delayed by a chat's rate limit.
+        """
         with self._subscribed():
             while not self._is_stopping():
                 began = monotonic()
@@ -102,7 +104,7 @@ class Dispatcher:
                     self._poll_at = min(self._poll_at, until)
                 self._step()
                 is_empty = self._empty_poll_at >= max(began, until) and own_sharding.paced_at == inf
-                if self._is_idle and is_empty and self._maintenance.at:  # … which is done, too
+                if self._is_idle and is_empty and self._maintenance.at:  # maintenance has run, too
                     break
 
     @contextmanager
@@ -110,7 +112,7 @@ class Dispatcher:
         self._transport.watch(self._wake.fileno)
         self._notifications.start()
         try:
-            self._poll()  # what is due goes before maintenance
+            self._poll()  # due deliveries come before maintenance
             self._send_claimed()
             yield
             if self._is_stopping():
@@ -118,12 +120,13 @@ class Dispatcher:
         finally:
             self._notifications.stop()
             self._transport.unwatch(self._wake.fileno)
-            self._transport.abandon()  # it outlives us: an error's leftovers are nobody's answers
+            # The transport outlives the dispatcher, and nobody handles requests left over by an
+            # error.
+            self._transport.abandon()
             self._connectivity.take_pending()
             self._database.close()
 
     def _step(self) -> None:
-        """Send, record and claim, poll."""
         self._drive()
         self._judge_connectivity()
         self._database.poll()
@@ -144,7 +147,7 @@ class Dispatcher:
             self._poll_at = 0.0
 
     def _timeout(self) -> float:
-        """Seconds for which there is nothing to do but to wait for sockets and whoever wakes us."""
+        """Return the seconds for which the only work is to wait for sockets and wake-ups."""
         if not self._batches.is_empty or self._database.is_busy:
             return TOGETHER
         if self._is_stopping():
@@ -157,7 +160,8 @@ class Dispatcher:
         return max(0.0, until)
 
     def _judge_connectivity(self) -> None:
-        """Record what is a receiver's failure; release what this sender could not connect to."""
+        """Record the receivers' failures and release deliveries that this sender could not connect
+        for."""
         unheard: dict[int, Claim] = {}
         if monotonic() >= self._unheard_at:
             self._unheard_at = monotonic() + UNHEARD_EVERY
@@ -192,11 +196,11 @@ class Dispatcher:
         )
 
     def _release(self) -> None:
-        """Give up the leases of what was not sent."""
+        """Release the leases of unsent and interrupted deliveries."""
         if not (self._unsent or self._interrupted) or self._database.is_busy:
             return
         if self._is_release_refused and not self._batches.is_empty:
-            return  # a row locked by another transaction must not hold up the results
+            return  # a row locked by another transaction must not delay the results
         sent, unsent = [*self._interrupted], [*self._unsent]
         release = partial(maintenance.release, sent=sent, unsent=unsent)
         work = partial(self._database.write, release)
@@ -209,11 +213,11 @@ class Dispatcher:
             del self._interrupted[:sent]
             del self._unsent[:unsent]
             self._poll_at = 0.0
-            self._notifier.notify()  # another machine may have a way there, or the keys
+            self._notifier.notify()  # another machine may reach the host or have the keys
 
     def _record_and_claim(self) -> None:
-        """Record a batch of results and claim for the places that it leaves, in one transaction.
-        With nothing in flight there is nothing to gather for."""
+        """Record a batch of results and claim for its freed places, in one transaction. With
+        nothing in flight, don't wait for a full batch."""
         in_flight = self._in_flight.count + len(self._claimed)
         if self._batches.is_empty or self._database.is_busy:
             return
@@ -225,7 +229,7 @@ class Dispatcher:
         self._is_release_refused = False
         if claims is None:
             self._poll_at = 0.0
-        else:  # the next poll keeps its time: something may have been stored since that claim
+        else:  # keep the next poll's time, because deliveries may have been stored since that claim
             self._take(claims, began)
 
     @property
@@ -233,14 +237,14 @@ class Dispatcher:
         return min(self._poll_at, own_sharding.again_at) if self._is_answered else self._poll_at
 
     def _poll(self) -> None:
-        """Claim what is due, when it is time and there is room."""
+        """Claim due deliveries if it is time and there is room."""
         is_blocked = self._database.is_busy or self._batches.is_behind or self._is_stopping()
         if is_blocked or self._transport.free <= len(self._claimed):
             return
         if self._notifications.take():
             self._poll_at = 0.0
         if monotonic() >= self._next_poll:
-            self._poll_at = inf  # a request until the answer leads to another poll
+            self._poll_at = inf  # a wake-up before the answer leads to another poll
             work = partial(self._database.write, self._claiming(may_be_lost=True))
             note = partial(self._polled, since_boot(), monotonic())
             self._database.submit(work, note, in_background=self._is_sending)
@@ -260,7 +264,7 @@ class Dispatcher:
         self._poll_at = min(self._poll_at, monotonic() + pause)
 
     def _claiming(self, *, may_be_lost: bool = False) -> Claiming:
-        """A claim for the places that are free now, less those for what is to be sent."""
+        """Return a claim for the free places, minus those needed by claims not yet sent."""
         return partial(
             _claim,
             without=self._batches.waits_for,
@@ -271,12 +275,12 @@ class Dispatcher:
         )
 
     def _take(self, claims: list[Claim], began: float) -> None:
-        """These are leased: each is sent or released. `began`: when the claim did."""
+        """Take over leased claims, to be sent or released. `began`: start of the claim."""
         self._claimed_at = min(began, self._claimed_at) if self._claimed else began
         self._claimed += claims
 
     def _send_claimed(self) -> None:
-        """Send what was claimed; release what is too late or cannot be signed here."""
+        """Send the claims. Release late ones and those this process cannot sign."""
         claims, self._claimed = self._claimed, []
         late = 0
         for claim in claims:
@@ -285,7 +289,7 @@ class Dispatcher:
             if is_late or not self._in_flight.start(claim, self._batches.add):
                 self._unsent.append(claim)
         if late:
-            # Others may send it by now. If it cannot be released either, its leases end.
+            # Others may be sending them by now. If the release fails too, the leases expire.
             log.warning("Claiming took too long. Released %s deliveries.", late)
         if claims:
             self._maintenance.note_claims()
@@ -300,7 +304,7 @@ class Dispatcher:
         return not (has_work or self._unsent or self._interrupted) and self._batches.is_empty
 
     def _shut_down(self) -> None:
-        """Let what is in flight end, record it, release the rest."""
+        """Wait for requests in flight, record their results, and release the rest."""
         began = monotonic()
         while (self._is_sending or self._database.is_busy) and monotonic() < began + LAST_WAIT:
             self._step()
@@ -317,15 +321,17 @@ class Dispatcher:
             if self._database.write(release):
                 break
             sleep(TOGETHER)
-        self._notifier.notify()  # others may send what was released
+        self._notifier.notify()  # others can send the released deliveries
 
 
 def _claim(
     connection: Connection, *, without: Set[int], excluded: Set[int], **room: Any
 ) -> list[Claim]:
-    """`without`: webhooks with unrecorded results; a batch that claims passes its own."""
+    """Claim deliveries. `without`: webhooks with unrecorded results. A batch that claims passes its
+    own."""
     claims = dispatch_claim.claim(connection, without=without | excluded, **room)
-    # Others may take us for gone who have stood still, and would free and send these as well.
+    # If this process stood still, others may consider it lost. They would reclaim and send these as
+    # well.
     if claims and readiness.is_overdue:
         heartbeats.record_own(connection, SENDER, trouble=observed.trouble)
     return claims

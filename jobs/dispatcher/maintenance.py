@@ -1,5 +1,5 @@
-"""Run a dispatcher's maintenance: for itself, for its machine, and, in one dispatcher at a time,
-for all."""
+"""Run a dispatcher's maintenance for itself, for its machine and, in one dispatcher at a time, for
+all of them."""
 
 from collections.abc import Set
 from functools import partial
@@ -17,9 +17,9 @@ from portal.services.core.heartbeats import own_process
 from portal.services.dispatch import maintenance as dispatch_maintenance
 from portal.services.webhooks import turn_on_off
 
-MORE: Final = 0.25  # seconds, where the last ones left something to be held
-AGAIN: Final = 0.5  # … where the database could not do them
-# Timers differ a little; without it one dispatcher alone would put right every second time.
+MORE: Final = 0.25  # seconds to the next run if there is more to put on hold
+AGAIN: Final = 0.5  # … if the database failed
+# Timers differ slightly. Without this, a lone dispatcher would skip every second run.
 SHARE: Final = 0.9
 
 
@@ -33,7 +33,7 @@ NOTHING: Final = _Found(has_tasks=False, put_on_hold=0, is_any_silent=False)
 
 
 class Maintenance:
-    """The maintenance that one dispatcher does. `at`: when it is due next, monotonic."""
+    """The maintenance of one dispatcher. `at`: its next due time, monotonic."""
 
     def __init__(self, notifier: Notifier, database: DatabaseExecutor, every: float) -> None:
         self._notifier, self._database, self._every = notifier, database, every
@@ -43,23 +43,23 @@ class Maintenance:
 
     @property
     def is_due(self) -> bool:
-        """Return whether it is time, or a commit's answer was just lost, and the database is
+        """Return whether it is time, or a commit's answer was just lost, while the database is
         free."""
         is_time = monotonic() >= self.at or (self._database.is_unsure and not self._was_unsure)
         return is_time and not self._database.is_busy
 
     def note_claims(self) -> None:
-        """Note that something is being sent, which is a heartbeat."""
+        """Note that deliveries are being sent, which counts as a heartbeat."""
         self._has_sent = True
 
     def do(
         self, held: Set[UUID], without: Set[int], *, is_behind: bool, in_background: bool
     ) -> None:
-        """Do what is due.
+        """Submit the due work.
 
-        `held`: the tokens of all leases that the dispatcher knows of. `without`: webhooks of which
-        it still has results to be recorded. `is_behind`: so it has of any, and has had for a while:
-        their leases may have run out, and none is reclaimed until they are written.
+        `held`: the tokens of all leases that the dispatcher knows. `without`: webhooks with
+        unrecorded results. `is_behind`: results have been unrecorded for a while. Their leases may
+        have expired, so none is reclaimed until they are written.
         """
         self._was_unsure = self._database.is_unsure
         has_sent, self._has_sent = self._has_sent, False

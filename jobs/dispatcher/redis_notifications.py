@@ -1,4 +1,4 @@
-"""Wake a dispatcher by Redis notifications; without Redis it polls (jobs/dispatcher/loop.py)."""
+"""Wake a dispatcher by Redis notifications. Without Redis it polls (jobs/dispatcher/loop.py)."""
 
 import os
 from collections import deque
@@ -14,8 +14,8 @@ from redis.exceptions import RedisError
 from portal.engine.http.transport import Transport
 from portal.queue.notifier import Notifier
 
-TOGETHER: Final = 0.005  # many notifications within so many seconds are one
-RETRY_EVERY: Final = 0.5  # without a subscription
+TOGETHER: Final = 0.005  # seconds within which many notifications count as one
+RETRY_EVERY: Final = 0.5  # seconds between attempts to subscribe
 
 
 class Notifications:
@@ -30,12 +30,12 @@ class Notifications:
         self._take_at = self._retry_at = 0.0
 
     def start(self) -> None:
-        """Subscribe: a poll after this misses no notification."""
+        """Subscribe. A poll after this misses no notification."""
         self._retry_at = monotonic() + RETRY_EVERY
         self._pubsub = self._notifier.subscribe()
         if self._pubsub is not None:
             self._socket = _socket_of(self._pubsub)
-            self._fileno = self._socket.fileno()  # it has none once it is closed
+            self._fileno = self._socket.fileno()  # a closed socket has none
             self._transport.watch(self._fileno)
 
     def stop(self) -> None:
@@ -47,19 +47,19 @@ class Notifications:
         self._pubsub = None
 
     def receive(self) -> None:
-        """Read the notifications, so that the socket is no longer readable; subscribe again where
-        the subscription was lost."""
+        """Read all notifications, so that the socket is no longer readable. Resubscribe after a
+        lost subscription."""
         if self._pubsub is None:
             if monotonic() >= self._retry_at:
                 self.start()
-                self._is_pending = self._pubsub is not None  # for what was missed
+                self._is_pending = self._pubsub is not None  # some may have been missed
         elif self._transport.is_readable(self._fileno):
             self._is_pending = True
             if not self._read(self._pubsub):
                 self.stop()
 
     def take(self) -> bool:
-        """Return whether there was a notification since this was asked last."""
+        """Return whether a notification has arrived since the last call."""
         now = monotonic()
         if not self._is_pending or now < self._take_at:
             return False
@@ -68,51 +68,51 @@ class Notifications:
 
     @property
     def patience(self) -> float:
-        """Seconds until there is something to `take`, or to be tried again; infinite while the
-        socket tells."""
+        """Return the seconds until `take` or the next attempt to subscribe, or infinity while
+        subscribed."""
         if self._is_pending:
             return max(0.0, self._take_at - monotonic())
         return max(0.0, self._retry_at - monotonic()) if self._pubsub is None else inf
 
     def _read(self, pubsub: PubSub) -> bool:
-        """Return whether the subscription still stands."""
+        """Return whether the subscription is still intact."""
         try:
             while pubsub.get_message() is not None:
                 pass
         except (RedisError, OSError):
             return False
-        # The library reconnects by itself, over a socket that is not watched.
+        # redis-py reconnects by itself, with a socket that is not watched.
         return _socket_of(pubsub) is self._socket
 
 
 def _socket_of(pubsub: PubSub) -> Any:
-    return getattr(pubsub.connection, "_sock", None)  # the library keeps it to itself
+    return getattr(pubsub.connection, "_sock", None)  # redis-py has no public attribute
 
 
 class Wake:
-    """A file that the dispatcher waits for beside its sockets, and requests to poll."""
+    """An eventfd that wakes the dispatcher, and requests for it to poll."""
 
     def __init__(self) -> None:
         self.fileno = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._requests, self._read = deque[Event](), deque[Event]()
 
     def __del__(self) -> None:
-        # Not sooner: a late `wake` would write to another file that got the same number.
+        # If it were closed sooner, a late `wake` would write to another file with the same number.
         os.close(self.fileno)
 
     def wake(self) -> None:
-        """End the waiting."""
+        """Wake the dispatcher."""
         os.eventfd_write(self.fileno, 1)
 
     def poll(self, seconds: float) -> bool:
-        """Have the dispatcher poll now. Returns whether it has, within so many seconds."""
+        """Request a poll and return whether it happened within `seconds`."""
         request = Event()
         self._requests.append(request)
         self.wake()
         return request.wait(seconds)
 
     def read(self) -> bool:
-        """Wait again. Returns whether a poll was asked for since this was read last."""
+        """Reset the eventfd and return whether a poll was requested since the last call."""
         with suppress(BlockingIOError):
             os.eventfd_read(self.fileno)
         before = len(self._read)
@@ -121,6 +121,6 @@ class Wake:
         return len(self._read) > before
 
     def polled(self) -> None:
-        """A poll was answered: so are the requests that were read before it."""
+        """Answer the requests that were read before the poll."""
         while self._read:
             self._read.popleft().set()

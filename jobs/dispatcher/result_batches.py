@@ -1,4 +1,4 @@
-"""Gather results, and write them into the database in batches."""
+"""Collect results and write them to the database in batches."""
 
 import random
 from collections.abc import Callable, Sequence, Set
@@ -18,11 +18,11 @@ from portal.services.dispatch.request import Result
 FLUSH_AFTER: Final = 0.05
 FLUSH_AT: Final = 200
 PART: Final = 4
-RESULTS_A_WRITE: Final = 400  # after an outage of the database there are more
+RESULTS_A_WRITE: Final = 400  # more can wait after a database outage
 
-# Given the connection, and `without` which webhooks.
+# Takes the connection and, as `without`, the webhooks to skip.
 Claiming: TypeAlias = Callable[..., list[Claim]]
-# Given the claims, or None where nothing was to be claimed, and when the batch was handed in.
+# Takes the claims, or None if none were wanted, and the start time of the batch.
 Recorded: TypeAlias = Callable[[list[Claim] | None, float], None]
 
 
@@ -33,11 +33,11 @@ class _Written(NamedTuple):
 
 
 class ResultBatches:
-    """Keeps results until the database has taken them.
+    """Keeps results until the database has stored them.
 
-    `is_behind`: it did not take some of them, so leases may run out meanwhile. Then nothing is
-    claimed: what has arrived would go again. `waits_for`: webhooks that somebody else has locked,
-    whose results alone are still to be taken.
+    `is_behind`: a write failed, so leases may expire. Nothing is claimed then, because requests
+    that have arrived would be sent again. `waits_for`: webhooks locked by another transaction,
+    whose results alone still wait.
     """
 
     def __init__(self, database: DatabaseExecutor) -> None:
@@ -49,26 +49,24 @@ class ResultBatches:
 
     @property
     def is_empty(self) -> bool:
-        """Return whether everything is written."""
+        """Return whether all results are written."""
         return not self._pending
 
     @property
     def tokens(self) -> Set[UUID]:
-        """The tokens of the leases under which was sent what is not written yet."""
+        """Return the lease tokens of unwritten results."""
         return {result.claim.token for result in self._pending}
 
     def add(self, result: Result) -> None:
-        """Keep one more to be recorded."""
         if not self._pending:
             self._pending_since = since_boot()
         self._pending.append(result)
 
     def is_due(self, in_flight: int) -> bool:
-        """Return whether enough has been gathered, or for long enough. `in_flight`: what has not
-        ended.
+        """Return whether to write a batch now. `in_flight`: number of unfinished requests.
 
-        Where the database works in the background, a part of what is in flight is enough, so that
-        database and sockets work at the same time.
+        If the database works in the background, a share of the requests is enough, so that database
+        and sockets work at the same time.
         """
         ready = self._ready()
         enough = self._database.has_background and ready * PART >= ready + in_flight
@@ -77,8 +75,8 @@ class ResultBatches:
     def write(
         self, claim: Claiming | None = None, then: Recorded | None = None, *, in_background: bool
     ) -> bool:
-        """Record a batch, then `claim` for the places that it has left, in one transaction; return
-        whether there was a batch. `then` is called once the database has taken it."""
+        """Record a batch and `claim` for its freed places, in one transaction. Return whether there
+        was a batch. `then` is called once the database has stored it."""
         if self._database.is_busy or not (batch := self._next_batch()):
             return False
         claim = None if self.is_behind else claim
@@ -88,8 +86,7 @@ class ResultBatches:
         return True
 
     def _next_batch(self) -> list[Result]:
-        """Return what is written next: those last that wait for another's lock, and not all the
-        time."""
+        """Return the next batch. Results that wait for a lock come last, and not on every call."""
         if not self.waits_for:
             return self._pending[:RESULTS_A_WRITE]
         others = [result for result in self._pending if not self._waits(result)]
@@ -99,7 +96,7 @@ class ResultBatches:
         return (others + waiting)[:RESULTS_A_WRITE]
 
     def _ready(self) -> int:
-        """Count the results whose webhooks are not locked, which is nearly always all."""
+        """Count the results whose webhooks are not locked, which is nearly always all of them."""
         if not self.waits_for:
             return len(self._pending)
         return sum(not self._waits(result) for result in self._pending)
@@ -124,7 +121,7 @@ class ResultBatches:
             self._keep_locked(batch, written.locked)
         else:
             del self._pending[: len(batch)]
-        self._pending_since = began  # what is left has come since then
+        self._pending_since = began  # the remaining results arrived later
         self.is_behind = self.is_behind and self._ready() > 0
         if then is not None:
             then(written.claims if has_claimed else None, began)

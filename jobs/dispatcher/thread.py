@@ -1,4 +1,4 @@
-"""The thread in which a process sends, from its start to its end, whatever becomes of Redis."""
+"""The thread in which a process sends for its whole life, whatever happens to Redis."""
 
 import logging
 from collections.abc import Callable
@@ -22,16 +22,16 @@ from portal.services.dispatch import maintenance
 
 log = logging.getLogger(__name__)
 
-POLL_SECONDS: Final = 0.5  # a full sender polls when it has places, and a poll comes by itself
-FIRST_PAUSE: Final = 1.0  # seconds after an error of ours, doubled by each further one
+POLL_SECONDS: Final = 0.5  # a full sender polls once it has places, and polls recur anyway
+FIRST_PAUSE: Final = 1.0  # seconds after an unexpected error, doubled by each further one
 LONGEST_PAUSE: Final = 10.0
 WELL_AFTER: Final = 60.0
 
 
 class Sender:
-    """Runs a dispatcher for as long as the process lives; after an error of ours, another one.
+    """Runs a dispatcher for the life of the process, and a new one after an unexpected error.
 
-    `new_dispatcher` makes one, of `wake` and `engine`. `progress`: whether it gets on.
+    Each dispatcher from `new_dispatcher` uses `wake` and `engine`. `progress`: marks of the thread.
     """
 
     def __init__(
@@ -47,23 +47,22 @@ class Sender:
         self._thread = Thread(target=self._run, name="sender", daemon=True)
 
     def start(self) -> None:
-        """Begin, and be the one whom `deliver_due` asks."""
+        """Start the thread and register it as the sender that `deliver_due` wakes."""
         self._app.extensions["sender"] = self
         self._thread.start()
 
     def poll(self) -> None:
-        """Have it poll now, and return when it has."""
+        """Make the dispatcher poll now, and wait for that for at most `POLL_SECONDS`."""
         self._wake.poll(POLL_SECONDS)
 
     @property
     def is_alive(self) -> bool:
-        """True from its start to its end."""
         return self._thread.is_alive()
 
     def join(self, seconds: float) -> None:
-        """The stop was asked for: wait until it has ended, at most so long."""
+        """Wait for the thread's end for at most `seconds`, once a stop is requested."""
         self._wake.wake()
-        if self._thread.is_alive():  # else it has not begun yet, and ends as soon as it has
+        if self._thread.is_alive():  # otherwise it has not begun, and ends as soon as it does
             self._thread.join(seconds)
 
     def _run(self) -> None:
@@ -86,7 +85,8 @@ class Sender:
         self.progress.end()
 
     def _record_heartbeat(self) -> None:
-        """Before the first claim: what is held by one without a sign is taken for nobody's."""
+        """Record a heartbeat before the first claim. Leases of a process without one count as
+        abandoned."""
 
         def sign(connection: Connection) -> bool:
             heartbeats.record_own(connection, heartbeats.worker_of(DELIVERIES))
@@ -95,11 +95,11 @@ class Sender:
         self._write(sign, PAUSE)
 
     def _let_go(self) -> None:
-        """Let what the last dispatcher was sending go again."""
+        """End the leases of the failed dispatcher, so that its deliveries go again."""
         self._write(partial(maintenance.interrupt, run=own_process()), FIRST_PAUSE)
 
     def _write(self, work: Callable[[Connection], bool], pause: float) -> None:
-        """Have it written, however long the database is away."""
+        """Retry the write until the database takes it or a stop is requested."""
         writer = DatabaseExecutor(self._engine)
         while not (self._is_stopping() or writer.write(work)):
             self._rest(pause)

@@ -1,7 +1,7 @@
-"""Claiming: whoever holds a delivery's lease sends it, and nobody else does.
+"""Claim deliveries. Only the holder of a delivery's lease sends it.
 
-One short transaction looks for webhooks with something due, locks their rows, counts what is being
-sent to each, and leases no more than its free places. The lease is also what a crash leaves.
+One short transaction finds webhooks with due deliveries, locks their rows, counts the requests in
+flight to each, and leases at most its free places. The lease also survives a crash.
 """
 
 import random
@@ -59,12 +59,12 @@ from portal.services.outbox.sharding import Sharding, own_sharding
 from portal.services.webhooks.rows import shown_url
 
 
-# NamedTuples, as everything of which one is made for each delivery: a frozen dataclass takes
-# several times as long to make, and a column of a database's row as long to read.
+# NamedTuples, like everything that is created per delivery. A frozen dataclass takes several times
+# as long to create, and a column of a database row as long to read.
 class DueDelivery(NamedTuple):
-    """A delivery that may be sent now. `free`: how many of its kind its webhook may have.
+    """A delivery that can be sent now. `free`: limit of this kind for its webhook.
 
-    `public_id` as it goes over the wire; `attempts`: those that have ended.
+    `public_id` is in wire form. `attempts` counts ended attempts.
     """
 
     id: int
@@ -81,14 +81,14 @@ class DueDelivery(NamedTuple):
 
     @property
     def kind(self) -> AttemptKind:
-        """Return what an attempt made now is."""
+        """Return the kind of an attempt made now."""
         if self.priority == Priority.TEST:
             return AttemptKind.TEST
         return AttemptKind.MANUAL if self.prior_status else AttemptKind.SCHEDULED
 
 
 class Target(NamedTuple):
-    """A webhook as it is sent to; its columns of the same names."""
+    """The columns of a webhook that sending needs, by the same names."""
 
     id: int
     public_id: UUID
@@ -105,8 +105,8 @@ class Target(NamedTuple):
 
 
 class LockedWebhook(NamedTuple):
-    """A webhook while a claim holds its row: whom to send to, and what decides what it may have
-    now."""
+    """A webhook whose row a claim has locked, with its target and the columns that limit its
+    quotas."""
 
     target: Target
     state: str
@@ -117,19 +117,19 @@ class LockedWebhook(NamedTuple):
 
 
 class StoredEvent(NamedTuple):
-    """An event as it is sent; its columns of the same names."""
+    """The columns of an event that sending needs, by the same names."""
 
     id: int
     body: bytes
     occurred_at: datetime
 
 
-# A delivery that is leased now, and its event.
+# A newly leased delivery and its event.
 Leased: TypeAlias = tuple[DueDelivery, StoredEvent]
 
 
 class Quota(NamedTuple):
-    """The quota of a webhook for one priority. `cap`: what all dispatchers together may have."""
+    """A webhook's quota for one priority. `cap`: limit of all dispatchers together."""
 
     webhook: int
     priority: Priority
@@ -139,7 +139,7 @@ class Quota(NamedTuple):
 
 
 class LeaseTerms(NamedTuple):
-    """The terms that all leases of one claim share. `now` and `until` by the database's clock."""
+    """The terms that all leases of one claim share. `now` and `until` use the database's clock."""
 
     now: datetime
     token: UUID
@@ -149,16 +149,16 @@ class LeaseTerms(NamedTuple):
 
     @property
     def given(self) -> dict[str, Any]:
-        """As the statements that lease are given them."""
+        """Return the bind values for the statements that lease."""
         names = ("token", "until", "run", "started")
         return {name: getattr(self, name) for name in names}
 
 
 class Claim(NamedTuple):
-    """A delivery that is ours to send until its lease ends. `tries` includes this attempt.
+    """A delivery that this process can send until its lease ends. `tries` includes this attempt.
 
-    `number`, `actor`, `started_at`, `shown_url`: what will be stored of the attempt. It is known
-    again by `started_at`.
+    `number`, `actor`, `started_at` and `shown_url` will be stored with the attempt. `started_at`
+    identifies it later.
     """
 
     delivery_id: int
@@ -187,14 +187,14 @@ def claim(
 ) -> list[Claim]:
     """Claim up to `places` deliveries. `connection` is in a writing transaction.
 
-    `reserved`: so many of the places are for webhooks to which nothing is being sent.
-    `without`: webhooks of which results are still to be recorded: what has arrived would go again.
-    `may_be_lost`: the transaction does nothing else, so it need not wait for the disk: a lease that
-    a crash of the database takes with it is a message sent twice.
-    `sharding`: what this process leaves to others, because it is theirs.
+    `reserved`: number of places for webhooks with nothing in flight.
+    `without`: webhooks with unrecorded results, whose requests might be sent again.
+    `may_be_lost`: the transaction does nothing else, so it need not wait for the disk. If a
+    database crash loses a lease, a message is sent twice.
+    `sharding`: excludes the webhooks that belong to other processes.
     """
     due = find_due(connection, may_be_lost=may_be_lost)
-    allowed = [each for each in due.claimable if each.webhook_id not in without]
+    allowed = [candidate for candidate in due.claimable if candidate.webhook_id not in without]
     chosen = sharding.choose(connection, allowed)
     sharding.note_pace(due)
     webhooks: Sequence[Claimable] = share_out(chosen, places, reserved)
@@ -206,16 +206,16 @@ def claim(
     claims: list[Claim] = []
     while webhooks and len(claims) < places:
         room = places - len(claims)
-        # No more than it takes: another dispatcher gets nothing of what is locked here.
+        # Lock no more than needed, because other dispatchers get nothing for locked webhooks.
         batch = _as_many_as_fill(room, webhooks)
         webhooks = webhooks[len(batch) :]
         locked = _lock(connection, batch)
         _settle(connection, batch, locked, due.now)
         quotas = [
             quota
-            for each in batch
-            if (webhook := locked.get(each.webhook_id))
-            for quota in _quotas(each, webhook, most, due.now)
+            for candidate in batch
+            if (webhook := locked.get(candidate.webhook_id))
+            for quota in _quotas(candidate, webhook, most, due.now)
         ]
         if quotas:
             leased = _lease(connection, quotas, room, locked, due.now)
@@ -230,7 +230,7 @@ def _keep_pace(
     locked: Mapping[int, LockedWebhook],
     now: datetime,
 ) -> None:
-    """Have the next delivery to a chat wait until it takes one again, also after a test."""
+    """Delay the next delivery to each chat by its pace, also after a test."""
     formats = [(id_, key) for id_, each in locked.items() if (key := each.target.format)]
     chats = {id_: CHATS[key] for id_, key in formats if key in CHATS}
     if chats:
@@ -240,14 +240,16 @@ def _keep_pace(
 
 
 def _forget_pace(connection: Connection, now: datetime) -> None:
-    """The database's clock was set back: have no chat wait until it has caught up."""
+    """Clear the pace of chats after the database's clock was set back, so that none waits for the
+    clock."""
     too_far = select(Webhook.id).where(Webhook.next_at > now + LONGEST_PACE)
     free = too_far.with_for_update(key_share=True, skip_locked=True)
     connection.execute(update(Webhook).where(Webhook.id.in_(free)).values(next_at=None))
 
 
 def warm_up(connection: Connection) -> None:
-    """Claim nothing, by every statement of a claim: the first real one finds them all compiled."""
+    """Run every statement of a claim without claiming, so that the first real claim finds them
+    compiled."""
     now = database_now(connection)
     for may_be_lost in (True, False):
         find_due(connection, may_be_lost=may_be_lost)
@@ -258,8 +260,8 @@ def warm_up(connection: Connection) -> None:
 
 
 def _as_many_as_fill(room: int, webhooks: Sequence[Claimable]) -> Sequence[Claimable]:
-    """The first of them that could take up all the room there is."""
-    total = accumulate(each.places + each.test_places for each in webhooks)
+    """Return the first webhooks that could take all the room."""
+    total = accumulate(webhook.places + webhook.test_places for webhook in webhooks)
     filled = (count for count, sum_ in enumerate(total, 1) if sum_ >= room)
     return webhooks[: next(filled, len(webhooks))]
 
@@ -267,9 +269,9 @@ def _as_many_as_fill(room: int, webhooks: Sequence[Claimable]) -> Sequence[Claim
 def _lock(connection: Connection, batch: Sequence[Claimable]) -> dict[int, LockedWebhook]:
     """Lock the webhooks that no other dispatcher is claiming for."""
     statement = locked_webhooks(connection.dialect.name)
-    found = connection.execute(statement, {"ids": as_json(each.webhook_id for each in batch)})
+    rows = connection.execute(statement, {"ids": as_json(each.webhook_id for each in batch)})
     split = len(Target._fields)
-    return {row[0]: LockedWebhook(Target._make(row[:split]), *row[split:]) for row in found.all()}
+    return {row[0]: LockedWebhook(Target._make(row[:split]), *row[split:]) for row in rows.all()}
 
 
 def _settle(
@@ -278,15 +280,17 @@ def _settle(
     locked: dict[int, LockedWebhook],
     now: datetime,
 ) -> None:
-    """Turn leases that ran out into attempts; what has attempts left is due again."""
-    ended = [each.webhook_id for each in batch if each.ended and each.webhook_id in locked]
+    """Turn expired leases into attempts. Deliveries with attempts left are due again."""
+    ended = [
+        webhook.webhook_id for webhook in batch if webhook.ended and webhook.webhook_id in locked
+    ]
     if ended:
         leases.settle_ended(connection, ended, now)
 
 
 def _quotas(due: Claimable, webhook: LockedWebhook, most: int, now: datetime) -> Iterator[Quota]:
-    """Return what a webhook may have of each priority now that nobody else can claim for it or turn
-    it off: the tests first, then whoever goes first."""
+    """Yield the quotas of a locked webhook, tests first, then by priority. Nobody else can claim
+    for it or turn it off now."""
     if due.test_places and webhook.deleted_at is None:
         yield Quota(due.webhook_id, Priority.TEST, due.test_places, TEST_PLACES, is_head=False)
     if webhook.deleted_at is not None or webhook.state != WebhookState.ACTIVE:
@@ -300,7 +304,7 @@ def _quotas(due: Claimable, webhook: LockedWebhook, most: int, now: datetime) ->
     )
     is_paused = webhook.backoff_until is not None and webhook.backoff_until > now
     for priority in due.priorities if due.places else ():
-        # In order, the normal one is the head of the queue, which probes at its own time.
+        # In ordered mode the normal quota is the head of the queue, which probes at its own time.
         is_head = webhook.in_order and priority is Priority.NORMAL
         if priority is Priority.INTERACTIVE or is_head or not is_paused:
             yield Quota(due.webhook_id, priority, min(due.places, cap), cap, is_head)
@@ -313,20 +317,20 @@ def _lease(
     locked: Mapping[int, LockedWebhook],
     now: datetime,
 ) -> list[Claim]:
-    """Lease of each webhook as many as are free: tests in their own place, then by priority,
-    longest due first. At most `room`."""
+    """Lease up to `room` deliveries within the quotas. Tests have their own places. The others go
+    by priority, then longest due first."""
     terms = _terms(now)
-    addresses = {each.webhook: "" for each in quotas} | {
+    addresses = {quota.webhook: "" for quota in quotas} | {
         id_: shown_url(webhook.target) for id_, webhook in locked.items()
     }
-    heads = {each.webhook for each in quotas if each.is_head}
+    heads = {quota.webhook for quota in quotas if quota.is_head}
     usual: list[Quota] = []
     behind: list[Quota] = []
-    for each in quotas:
-        if not each.is_head:
-            # What is sent again in bulk goes behind the head of its queue.
-            is_behind = each.priority is Priority.BULK and each.webhook in heads
-            (behind if is_behind else usual).append(each)
+    for quota in quotas:
+        if not quota.is_head:
+            # Bulk resends go behind the head of their queue.
+            is_behind = quota.priority is Priority.BULK and quota.webhook in heads
+            (behind if is_behind else usual).append(quota)
     leased = _lease_usual(connection, usual, room, terms, addresses)
     if heads and (left := room - len(leased)):
         values = {"ids": as_json(heads), "now": now}
@@ -334,7 +338,7 @@ def _lease(
         rows = [DueDelivery._make(row) for row in found.all()]
         leased += _lease_rows(connection, rows[:left], terms, addresses)
     busy = {row.webhook_id for row, _ in leased if row.priority != Priority.TEST}
-    idle = [each for each in behind if each.webhook not in busy]
+    idle = [quota for quota in behind if quota.webhook not in busy]
     leased += _lease_usual(connection, idle, room - len(leased), terms, addresses)
     return [
         Claim(
@@ -363,7 +367,7 @@ def _lease_usual(
     terms: LeaseTerms,
     addresses: Mapping[int, str],
 ) -> list[Leased]:
-    """Whatever is no head of a queue."""
+    """Lease deliveries that are not the head of a queue."""
     if not quotas or not room:
         return []
     if connection.dialect.name == "sqlite":
@@ -373,7 +377,7 @@ def _lease_usual(
 
 
 def _terms(now: datetime) -> LeaseTerms:
-    """For a lease from this moment on."""
+    """Return the terms of leases that start now."""
     until = now + timedelta(seconds=settings().lease_seconds)
     return LeaseTerms(now, uuid4(), until, lease_owner(), utcnow())
 
@@ -385,28 +389,30 @@ def _lease_at_once(
     terms: LeaseTerms,
     addresses: Mapping[int, str],
 ) -> list[Leased]:
-    """PostgreSQL."""
+    """Lease in one statement (PostgreSQL)."""
     rows = as_json(
         {
-            "webhook": each.webhook,
-            "priority": each.priority,
-            "places": each.places,
-            "cap": each.cap,
+            "webhook": quota.webhook,
+            "priority": quota.priority,
+            "places": quota.places,
+            "cap": quota.cap,
             "turn": turn,
-            "url": addresses[each.webhook],
+            "url": addresses[quota.webhook],
         }
-        for turn, each in enumerate(quotas)
+        for turn, quota in enumerate(quotas)
     )
     values = {"rows": rows, "room": room, "now": terms.now, **terms.given}
-    found = connection.execute(lease_rows(), values).all()
-    # Many deliveries often share one event, whose body has come once.
-    events = {row.event_id: StoredEvent(row.event_id, row[-2], row[-1]) for row in found if row[-1]}
-    return [(DueDelivery._make(row[:-2]), events[row.event_id]) for row in found]
+    leased = connection.execute(lease_rows(), values).all()
+    # Many deliveries often share one event, whose body is sent only once.
+    events = {
+        row.event_id: StoredEvent(row.event_id, row[-2], row[-1]) for row in leased if row[-1]
+    }
+    return [(DueDelivery._make(row[:-2]), events[row.event_id]) for row in leased]
 
 
 def _pick(connection: Connection, quotas: Sequence[Quota], now: datetime) -> list[DueDelivery]:
-    """SQLite: what may be leased, in the order of the quotas."""
-    found: dict[Quota, list[DueDelivery]] = {}
+    """Return the deliveries to lease, in the order of the quotas (SQLite)."""
+    by_quota: dict[Quota, list[DueDelivery]] = {}
     by_key = {(each.webhook, each.priority): each for each in quotas}
     rows = as_json(
         {"webhook": each.webhook, "priority": each.priority, "places": each.places}
@@ -415,11 +421,11 @@ def _pick(connection: Connection, quotas: Sequence[Quota], now: datetime) -> lis
     values = {"rows": rows, "now": now, "most": max(each.places for each in quotas)}
     for row in connection.execute(due_rows(), values).all():
         due = DueDelivery._make(row)
-        found.setdefault(by_key[due.webhook_id, Priority(due.priority)], []).append(due)
+        by_quota.setdefault(by_key[due.webhook_id, Priority(due.priority)], []).append(due)
     taken: list[DueDelivery] = []
     so_far: Counter[tuple[int, bool]] = Counter()
     for quota in quotas:
-        for due in found.get(quota, ()):
+        for due in by_quota.get(quota, ()):
             counted = (quota.webhook, quota.priority is Priority.TEST)
             if so_far[counted] < due.free:
                 so_far[counted] += 1
@@ -433,7 +439,7 @@ def _lease_rows(
     terms: LeaseTerms,
     addresses: Mapping[int, str],
 ) -> list[Leased]:
-    """Lease these, and read their events, of which many often share one."""
+    """Lease these deliveries and read their events, which many often share."""
     dialect = connection.dialect.name
     rows = as_json(
         {
@@ -448,13 +454,13 @@ def _lease_rows(
     )
     connection.execute(make_leases(dialect), {"rows": rows, **terms.given})
     ids = {"ids": as_json({row.event_id for row in taken})}
-    found = connection.execute(event_bodies(dialect), ids)
-    events = {row[0]: StoredEvent._make(row) for row in found.all()}
+    stored = connection.execute(event_bodies(dialect), ids)
+    events = {row[0]: StoredEvent._make(row) for row in stored.all()}
     return [(row, events[row.event_id]) for row in taken]
 
 
 TEST: Final[ColumnElement[Any]] = literal_column(str(int(Priority.TEST)))
-# A lease's columns: its own, and those that all leases of one claim have alike.
+# Columns of one lease, and columns that all leases of one claim share.
 _OF_EACH: Final = ("delivery_id", "webhook_id", "number", "kind", "actor", "url")
 _OF_ALL: Final[tuple[ColumnElement[Any], ...]] = (
     bindparam("token", type_=Uuid()),
@@ -466,8 +472,8 @@ _OF_ALL: Final[tuple[ColumnElement[Any], ...]] = (
 
 @cache
 def locked_webhooks(dialect: str) -> Select[*tuple[Any, ...]]:
-    """`FOR NO KEY UPDATE`: events that are being stored meanwhile refer to the row and need not
-    wait. In no order: who waits for no row waits for nobody in turn."""
+    """Select webhooks `FOR NO KEY UPDATE`, so that events stored meanwhile can refer to them
+    without waiting. They need no order, because skipping locked rows cannot deadlock."""
     return (
         select(*(getattr(Webhook, name) for name in (*Target._fields, *LockedWebhook._fields[1:])))
         .where(Webhook.id.in_(given_ids(dialect)))
@@ -477,8 +483,8 @@ def locked_webhooks(dialect: str) -> Select[*tuple[Any, ...]]:
 
 @cache
 def due_rows() -> Select[*tuple[Any, ...]]:
-    """SQLite: the first rows of each webhook and priority in `ROWS`, longest due first. All are
-    given the largest number of `places`."""
+    """Select the first due rows of each webhook and priority in `ROWS`, longest due first (SQLite).
+    Each gets the largest number of `places`."""
     quotas, chosen = _quota_rows("sqlite"), aliased(Delivery)
     ids = _first_due(quotas).limit(bindparam("most")).correlate(quotas)
     rows = select(*_columns_of(chosen, "sqlite"), quotas.c.free)
@@ -488,16 +494,16 @@ def due_rows() -> Select[*tuple[Any, ...]]:
 
 @cache
 def lease_rows() -> Select[*tuple[Any, ...]]:
-    """PostgreSQL: lease the first rows of each webhook and priority in `ROWS`, at most `room`, and
-    read them as they are once they are locked; the first of each event has its body.
+    """Lease the first rows of each webhook and priority in `ROWS`, at most `room` (PostgreSQL).
 
-    One statement, for what is leased would else travel here and back again.
+    Return the rows as they are once locked, with the event's body in the first row of each event. A
+    single statement saves a round trip of the leased rows.
     """
     quotas = _quota_rows("postgresql")
-    told = _first_due(quotas).with_only_columns(
+    due = _first_due(quotas).with_only_columns(
         *_columns_of(Delivery, "postgresql"), Delivery.due_at
     )
-    locked = told.limit(quotas.c.free).with_for_update(skip_locked=True)
+    locked = due.limit(quotas.c.free).with_for_update(skip_locked=True)
     picked = locked.correlate(quotas).lateral("picked")
     in_turn = (quotas.c.turn, picked.c.due_at, picked.c.id)
     of_webhook = (picked.c.webhook_id, picked.c.priority == TEST)
@@ -530,14 +536,16 @@ def lease_rows() -> Select[*tuple[Any, ...]]:
     number = func.row_number().over(partition_by=chosen.c.event_id, order_by=chosen.c.id)
     is_first = number == literal_column("1")
     columns = [chosen.c[name] for name in DueDelivery._fields]
-    event = [case((is_first, each)).label(each.key) for each in (Event.body, Event.occurred_at)]
+    event = [
+        case((is_first, column)).label(column.key) for column in (Event.body, Event.occurred_at)
+    ]
     rows = select(*columns, *event).join(Event, Event.id == chosen.c.event_id)
     ordered = rows.order_by(chosen.c.turn, chosen.c.due_at, chosen.c.id)
     return ordered.add_cte(leased.cte("leased"))
 
 
 def _first_due(quotas: AliasedReturnsRows) -> Select[*tuple[Any, ...]]:
-    """The ids of what a portion may have, longest due first."""
+    """Select the ids of the deliveries that a quota allows, longest due first."""
     return (
         select(Delivery.id)
         .where(
@@ -552,14 +560,16 @@ def _first_due(quotas: AliasedReturnsRows) -> Select[*tuple[Any, ...]]:
 
 
 def _quota_rows(dialect: str) -> AliasedReturnsRows:
-    """Return what each webhook may have of each priority: no more than its share of the
-    dispatcher's places, and on PostgreSQL no more than its leases leave, as they are under its
-    lock."""
+    """Return the quotas with their free places.
+
+    These are at most the webhook's share of the dispatcher's places. On PostgreSQL its leases,
+    counted under its lock, reduce them further.
+    """
     columns: dict[str, Any] = dict.fromkeys(("webhook", "priority", "places", "cap"), Integer())
     given = Rowset(dialect, **columns, turn=Integer(), url=String())
-    told = [given[name].label(name) for name in ("webhook", "priority", "turn", "url")]
+    labeled = [given[name].label(name) for name in ("webhook", "priority", "turn", "url")]
     free: ColumnElement[int] = given["places"]
-    if dialect != "sqlite":  # there nobody else can have leased anything since the poll
+    if dialect != "sqlite":  # on SQLite nobody else can have leased since the poll
         is_test = Lease.kind == _kind(AttemptKind.TEST)
         leased = (
             select(func.count())
@@ -569,10 +579,10 @@ def _quota_rows(dialect: str) -> AliasedReturnsRows:
             .scalar_subquery()
         )
         free = func.greatest(literal_column("0"), func.least(free, given["cap"] - leased))
-    rows = select(*told, free.label("free")).select_from(given.source)
+    rows = select(*labeled, free.label("free")).select_from(given.source)
     if dialect == "sqlite":
         return rows.subquery("portions")
-    # Else the leases would be counted anew for each row that is picked.
+    # Otherwise the leases would be counted again for each picked row.
     return rows.cte("portions").prefix_with("MATERIALIZED")
 
 
@@ -582,8 +592,7 @@ def _kind(kind: AttemptKind) -> ColumnElement[str]:
 
 @cache
 def due_heads(dialect: str) -> Select[*tuple[Any, ...]]:
-    """The heads of these webhooks' queues, as far as they are due, nobody has them, and nothing
-    else is being sent."""
+    """Select the due and unleased heads of these webhooks' queues, if nothing else is in flight."""
     is_test = Lease.kind == _kind(AttemptKind.TEST)
     leased = select(Lease.delivery_id).where(
         Lease.webhook_id == Webhook.id, Lease.until > NOW, ~is_test
@@ -604,7 +613,7 @@ def due_heads(dialect: str) -> Select[*tuple[Any, ...]]:
 
 @cache
 def make_leases(dialect: str) -> Insert:
-    """Lease the `ROWS`."""
+    """Insert leases for the `ROWS`."""
     columns: dict[str, Any] = dict.fromkeys(("kind", "actor", "url"), String())
     given = Rowset(dialect, id=BigInteger(), webhook=Integer(), number=Integer(), **columns)
     names = ("id", "webhook", "number", "kind", "actor", "url")
@@ -612,19 +621,18 @@ def make_leases(dialect: str) -> Insert:
 
 
 def _made_of(rows: Select[*tuple[Any, ...]]) -> Insert:
-    """Leases of these: delivery, webhook, number, kind, actor, address, and what all have."""
+    """Insert leases from rows with the columns `_OF_EACH` and `_OF_ALL`."""
     return insert(Lease).from_select([*_OF_EACH, "token", "until", "run", "started_at"], rows)
 
 
 @cache
 def event_bodies(dialect: str) -> Select[*tuple[Any, ...]]:
-    """These events."""
     columns = (getattr(Event, name) for name in StoredEvent._fields)
     return select(*columns).where(Event.id.in_(given_ids(dialect)))
 
 
 def _columns_of(delivery: Any, dialect: str) -> list[ColumnElement[Any]]:
-    """Those of a `DueDelivery`, but for the last."""
+    """Return the columns of a `DueDelivery` except the last."""
     return [
         delivery.id,
         _as_text(delivery.public_id, dialect).label("public_id"),
@@ -640,7 +648,7 @@ def _columns_of(delivery: Any, dialect: str) -> list[ColumnElement[Any]]:
 
 
 def _as_text(uuid: ColumnElement[Any], dialect: str) -> ColumnElement[str]:
-    """As it goes over the wire; a UUID for each delivery takes longer to make than to send."""
+    """Return the wire form, because creating a UUID per delivery takes longer than sending it."""
     if dialect != "sqlite":
         return cast(uuid, Text)
     digits = type_coerce(uuid, Text)  # without the hyphens
@@ -656,39 +664,39 @@ SHARE: Final = 8
 
 
 def reserved_of(most: int) -> int:
-    """Return how many of a dispatcher's places are reserved for webhooks to which nothing is being
-    sent."""
+    """Return the number of a dispatcher's places for webhooks with nothing in flight."""
     return most // SHARE
 
 
 def share_out(webhooks: Sequence[Claimable], places: int, reserved: int) -> list[Claimable]:
-    """Return what each may have of `places` free ones, in the order in which they take it.
+    """Share `places` free places among the webhooks and return these in the order of claiming.
 
-    Those to which least is being sent come first, in a new order each time among equals: with
-    fewer places than webhooks, none is always the last.
+    Webhooks with the least in flight come first, shuffled among equals. With fewer places than
+    webhooks, none is always last.
     """
     shuffled = random.sample(webhooks, len(webhooks))
     in_turn = sorted(shuffled, key=_taken)
-    if sum(each.places for each in in_turn) <= places - reserved:
+    if sum(webhook.places for webhook in in_turn) <= places - reserved:
         return in_turn
     extra = max(0, places - reserved - sum(map(_first, in_turn)))
     shared = []
-    for each in in_turn:
-        more = min(extra, each.places - _first(each))
+    for webhook in in_turn:
+        more = min(extra, webhook.places - _first(webhook))
         extra -= more
-        shared.append(each._replace(places=_first(each) + more))
-    return [each for each in shared if each.places or each.test_places]
+        shared.append(webhook._replace(places=_first(webhook) + more))
+    return [webhook for webhook in shared if webhook.places or webhook.test_places]
 
 
 def _taken(due: Claimable) -> int:
-    """Return how much of the places it has. A probe may hang, so it stands behind those that have
-    none; but not behind all who are well, or a receiver that works again would wait for a quiet
+    """Return the number of places in use. A probe can hang, so it comes after webhooks with none in
+    use. It does not come after all healthy ones, or a recovered receiver would wait for a quiet
     hour."""
     return max(due.leased, int(due.throttled))
 
 
 def _first(due: Claimable) -> int:
-    """The place that nobody has to wait for: the first one, and that of a person's Retry."""
+    """Return the place that waits for nobody, which is the first one or that of a person's
+    Retry."""
     is_first = due.leased == 0 and not due.throttled
     is_first = is_first or Priority.INTERACTIVE in due.priorities
     return min(due.places, 1) if is_first else 0

@@ -1,7 +1,7 @@
-"""Clean up deliveries whose webhook was turned off, resume those whose receiver has recovered, and
-reclaim the leases of processes that have died.
+"""Clean up deliveries of turned-off webhooks, resume those of recovered receivers, and reclaim the
+leases of dead processes.
 
-An event that was being stored while its webhook was turned off can leave one behind.
+An event that was being stored while its webhook was turned off can leave such a delivery.
 """
 
 import logging
@@ -30,18 +30,18 @@ from portal.services.webhooks.held_deliveries import SPREAD, waiting_for_later
 
 log = logging.getLogger(__name__)
 
-PATIENCE: Final = 0.5  # seconds, for deliveries wait meanwhile; the rest is done next time
+PATIENCE: Final = 0.5  # seconds during which deliveries wait; the next run does the rest
 SPREAD_A_STEP: Final = 500
 
 Free: TypeAlias = Callable[[Connection], set[UUID]]
 
 
 def maintain() -> int:
-    """Hold or stop what is open, not being sent, and not wanted; spread what may go again; make
-    attempts of leases that ran out.
+    """Hold or stop unwanted open deliveries, spread resumed ones, and turn expired leases into
+    attempts.
 
-    Returns how many deliveries it touched. Tests are not touched. Writes only when there is
-    something to put right, in several transactions when it is much.
+    Return the number of changed deliveries. Tests are not touched. Nothing is written without need,
+    and large amounts take several transactions.
     """
     reclaim_ended(_in_a_transaction)
     connection = session().connection()
@@ -61,10 +61,11 @@ def maintain() -> int:
 
 
 def maintain_on(connection: Connection, without: Collection[int] = ()) -> int:
-    """One round of it in the caller's writing transaction; return how many it held or stopped.
+    """Do one round in the caller's writing transaction. Return how many deliveries it held or
+    stopped.
 
-    `without`: webhooks of which the caller still has results to be recorded. Their leases may have
-    run out, and what has arrived would go again.
+    `without`: webhooks with unrecorded results. Their leases may have expired, and requests that
+    have arrived would be sent again.
     """
     interrupt_ended(connection, without)
     resume_recovered(connection)
@@ -72,33 +73,34 @@ def maintain_on(connection: Connection, without: Collection[int] = ()) -> int:
 
 
 def reclaim_ended(write: Callable[[Free], set[UUID] | None]) -> None:
-    """End the leases of those on this machine who died with them; what they sent may go again.
+    """End the leases of processes that died on this machine, so that their deliveries go again.
 
-    `write` runs it in a transaction; None: not now. A mark goes once there was nothing left to be
-    freed: what a database was still doing when its process died may come a moment later.
+    `write` runs the work in a transaction and returns None if it cannot now. A lock file is removed
+    only once nothing was left to reclaim, because the database may finish a dead process's last
+    work a moment later.
     """
     with heartbeats.ended_processes() as over:
-        ids = [each.id for each in over]
+        ids = [process.id for process in over]
         freed = write(partial(reclaim, over=ids)) if ids else None
-        for each in over:
-            if freed is not None and each.id not in freed:
-                heartbeats.remove_lock(each)
+        for process in over:
+            if freed is not None and process.id not in freed:
+                heartbeats.remove_lock(process)
 
 
 def is_any_silent(connection: Connection) -> bool:
-    """Return whether somebody holds leases, on any machine, of whom nobody has heard for a while:
-    they have died, or are asleep or cut off, and may still come back with answers.
+    """Return whether a process on any machine holds leases but has sent no heartbeat for a while.
+    It has died, or is suspended or cut off and may return with results.
 
-    Free them in a transaction of its own: whoever records has webhooks locked and waits for leases.
+    Reclaim these in a separate transaction, because recording locks webhooks and waits for leases.
     """
     return connection.execute(_silent(database_now(connection)).limit(1)).first() is not None
 
 
 def reclaim_silent(connection: Connection) -> set[UUID]:
-    """End the leases of those of whom nobody has heard up to this moment. Returns whose they were.
+    """End the leases of silent processes and return their runs.
 
-    Who was silent is asked by the statements that end them: whoever has woken up signs with what it
-    claims, and is sending that.
+    The statements that end leases check for silence themselves. A process that has woken up records
+    a heartbeat with its claims, and is sending these.
     """
     return reclaim(connection, _silent(database_now(connection)))
 
@@ -109,9 +111,9 @@ def _silent(now: datetime) -> Select[UUID | None]:
 
 
 def reclaim(connection: Connection, over: task_leases.Processes) -> set[UUID]:
-    """End the leases of these runs. Returns whose they were.
+    """End the leases of these runs and return the runs that had leases.
 
-    Rows and tokens stay: they are counted as interrupted, and an answer that comes yet is one.
+    Rows and tokens stay. The attempts count as interrupted, but a later response still counts.
     """
     now = database_now(connection)
     theirs = update(Lease).where(Lease.run.in_(over), Lease.until > now).values(until=now)
@@ -119,7 +121,7 @@ def reclaim(connection: Connection, over: task_leases.Processes) -> set[UUID]:
     freed |= set(task_leases.end_leases(connection, over, now))
     if freed:
         log.warning("A process died or fell silent at its work. Its deliveries are due again.")
-    return {each for each in freed if each}
+    return {run for run in freed if run}
 
 
 def _in_a_transaction(work: Free) -> set[UUID]:
@@ -128,20 +130,23 @@ def _in_a_transaction(work: Free) -> set[UUID]:
 
 
 def interrupt_ended(connection: Connection, without: Collection[int] = ()) -> int:
-    """Turn leases that ran out into attempts, also where nobody may claim; return how many."""
+    """Turn expired leases into attempts, even where nobody can claim. Return their number."""
     now = database_now(connection)
     ended = select(Lease.webhook_id).where(Lease.until <= now).distinct()
-    wanted = select(Webhook.id).where(Webhook.id.in_(ended)).order_by(Webhook.id)
+    query = select(Webhook.id).where(Webhook.id.in_(ended)).order_by(Webhook.id)
     if without:
-        wanted = wanted.where(Webhook.id.not_in(without))
-    locked = wanted.with_for_update(key_share=True, skip_locked=True)
+        query = query.where(Webhook.id.not_in(without))
+    locked = query.with_for_update(key_share=True, skip_locked=True)
     ids = connection.execute(locked).scalars().all()
     return leases.settle_ended(connection, ids, now) if ids else 0
 
 
 def hold_unwanted(connection: Connection) -> int:
-    """Hold or stop some of what is not wanted; `HOLD_BATCH` or more: there may be more of it."""
-    return sum(turn_on_off.hold_open(connection, each) for each in find_unwanted(connection))
+    """Hold or stop some unwanted deliveries. With `HOLD_BATCH` or more, there may be more of
+    them."""
+    return sum(
+        turn_on_off.hold_open(connection, webhook_id) for webhook_id in find_unwanted(connection)
+    )
 
 
 def _any_ended(connection: Connection) -> bool:
@@ -158,12 +163,13 @@ def _reopened() -> Select[int]:
 
 
 def resume_recovered(connection: Connection) -> int:
-    """Make what waits for a retry due within a minute, for webhooks that have just reopened.
+    """Make waiting retries of newly reopened webhooks due within a minute.
 
-    `SPREAD_A_STEP` rows of each at a time: a backlog is spread over several rounds.
+    Each round moves at most `SPREAD_A_STEP` rows per webhook, so a backlog is spread over several.
     """
     now = database_now(connection)
-    # Locked before their deliveries, as everywhere; one in use is left to the next round.
+    # Webhooks are locked before their deliveries, as everywhere. The next round takes webhooks in
+    # use.
     reopened = _reopened().order_by(Webhook.id).with_for_update(key_share=True, skip_locked=True)
     moved = 0
     for webhook_id in connection.execute(reopened).scalars().all():
@@ -189,10 +195,8 @@ def _retrying_later(webhook_id: int, now: datetime) -> Select[int]:
 
 
 def find_unwanted(connection: Connection) -> list[int]:
-    """The webhooks that are not active and have open deliveries, or deleted and have held ones.
-
-    Reads only.
-    """
+    """Return inactive webhooks with open deliveries and deleted webhooks with held ones. Reads
+    only."""
     walk = with_open_rows(connection.dialect.name).cte()
     rows = connection.execute(
         select(Webhook.id)
@@ -207,11 +211,11 @@ def find_unwanted(connection: Connection) -> list[int]:
 
 
 def release(connection: Connection, sent: Sequence[Claim], unsent: Sequence[Claim] = ()) -> bool:
-    """Give back leases at a warm shutdown: due at once, counted as nothing.
+    """Release leases at a warm shutdown. Their deliveries are due at once and nothing is counted.
 
-    What was `sent` may have arrived: of it remains an attempt that was interrupted, and
-    `finished_at` tells it from those that a crash cut off. Of the `unsent` remains nothing. True,
-    so that it can be told from a database that did not take it.
+    Requests in `sent` may have arrived, so each leaves an interrupted attempt. Its `finished_at`
+    tells it from attempts that a crash cut off. `unsent` claims leave nothing. Return True, because
+    None means that the database refused.
     """
     taken = {row.delivery_id for row in _take(connection, unsent)}
     freed = _take(connection, sent)
@@ -225,17 +229,20 @@ def release(connection: Connection, sent: Sequence[Claim], unsent: Sequence[Clai
 
 
 def release_unknown(connection: Connection, run: UUID, held: Collection[UUID]) -> None:
-    """Remove the leases of this run whose tokens it does not hold: they were committed, and it was
-    never told, so nothing was sent under them. They are due at once and counted as nothing."""
+    """Remove leases of this run whose tokens it does not hold, and make their deliveries due at
+    once.
+
+    They were committed but the answer was lost, so nothing was sent under them. Nothing is counted.
+    """
     mine = delete(Lease).where(Lease.run == run)
-    given = connection.execute(mine.where(Lease.token.not_in(held)) if held else mine)
-    if given.rowcount:
-        log.warning("The answer to a claim was lost. Given back: %s", given.rowcount)
+    deleted = connection.execute(mine.where(Lease.token.not_in(held)) if held else mine)
+    if deleted.rowcount:
+        log.warning("The answer to a claim was lost. Given back: %s", deleted.rowcount)
 
 
 def interrupt(connection: Connection, run: UUID) -> bool:
-    """End the leases of this run, whose dispatcher failed: what it sent may have arrived. True, as
-    `release`."""
+    """End the leases of this run after its dispatcher failed. Its requests may have arrived. Return
+    True, as `release` does."""
     now = database_now(connection)
     mine = update(Lease).where(Lease.run == run, Lease.until > now)
     connection.execute(mine.values(until=now))
@@ -243,11 +250,12 @@ def interrupt(connection: Connection, run: UUID) -> bool:
 
 
 def _take(connection: Connection, claims: Sequence[Claim]) -> Sequence[AnyRow]:
-    return leases.take(connection, [(each.delivery_id, each.token) for each in claims])
+    return leases.take(connection, [(claim.delivery_id, claim.token) for claim in claims])
 
 
 def _end(connection: Connection, claim: Claim) -> None:
-    """It ran out before it was given back: its attempt has been stored, and nobody is at it."""
+    """Mark the stored attempt as finished. Its lease expired before the release, and nobody is
+    sending it."""
     connection.execute(
         update(Attempt)
         .where(

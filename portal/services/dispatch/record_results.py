@@ -1,6 +1,6 @@
-"""Record the results of attempts, many in one transaction, by the holders of their leases.
+"""Record the results of attempts under their leases, many in one transaction.
 
-May run twice with the same results: a commit whose answer was lost is simply made again.
+Safe to run twice with the same results. A commit whose answer was lost is made again.
 """
 
 import logging
@@ -69,22 +69,22 @@ from portal.services.webhooks.health import HealthRow, lock_webhooks, still_ther
 
 log = logging.getLogger(__name__)
 
-LONGEST_DETAIL: Final = 200  # of what a library says, or a receiver
-# A success changes nothing of such a delivery but its status, as of nearly all.
+LONGEST_DETAIL: Final = 200  # characters of an error text from a library or a receiver
+# A success changes only the status of such a delivery. Nearly all deliveries are simple.
 _IS_SIMPLE: Final[ColumnElement[bool]] = and_(
     Delivery.priority == literal_column(str(int(Priority.NORMAL))),
     Delivery.prior_status.is_(None),
     Delivery.requested_by.is_(None),
     Delivery.reason.is_(None),
 )
-_ATTEMPT_IDS: Final = IdSequence("attempts_id_seq")  # of PostgreSQL, as the migrations made it
+_ATTEMPT_IDS: Final = IdSequence("attempts_id_seq")  # PostgreSQL's, as the migrations created it
 _ARRIVED: Final[ColumnElement[Any]] = literal_column(f"'{AttemptOutcome.DELIVERED}'")
 
 
 class LeasedDelivery(NamedTuple):
-    """A delivery that was being sent, which nobody else changes before we have.
+    """A delivery that was in flight. Nobody else changes it until its result is recorded.
 
-    `attempts`: how many have ended before. `is_simple`: a success changes nothing of it but the
+    `attempts`: number of attempts that ended before. `is_simple`: a success changes only its
     status.
     """
 
@@ -98,19 +98,20 @@ class LeasedDelivery(NamedTuple):
 def end(
     connection: Connection, results: Sequence[Result], now: datetime
 ) -> dict[int, LeasedDelivery]:
-    """End the leases that are still the ones that were sent under: each becomes its attempt.
+    """Turn leases that still match a result into attempts.
 
-    Of different deliveries, whose webhooks are locked. Returns those whose lease it was, as they
-    stood before; what arrived of the simple ones has its new status, and the others do not yet.
+    The results are of different deliveries, whose webhooks are locked. Return the deliveries with
+    matching leases in their earlier state. Simple ones that arrived already have their new status,
+    the others not yet.
     """
     if connection.dialect.name == "sqlite":
         return _end_in_steps(connection, results, now)
     rows = as_json(
-        {**_key_of(each), **end_of(each), **body_of(each), **_attempt_values(each)}
-        for each in results
+        {**_key_of(result), **end_of(result), **body_of(result), **_attempt_values(result)}
+        for result in results
     )
-    found = connection.execute(_end_at_once(), {"rows": rows, "now": now})
-    return {row[0]: LeasedDelivery._make(row) for row in found.all()}
+    leased = connection.execute(_end_at_once(), {"rows": rows, "now": now})
+    return {row[0]: LeasedDelivery._make(row) for row in leased.all()}
 
 
 def _key_of(result: Result) -> dict[str, Any]:
@@ -123,7 +124,8 @@ def _attempt_values(result: Result) -> dict[str, Any]:
 
 @cache
 def _end_at_once() -> Select[*tuple[Any, ...]]:
-    """The columns of `LeasedDelivery`, as they were: a statement does not see what it writes."""
+    """Return rows of `LeasedDelivery` from before, because a statement does not see its own
+    writes."""
     table, bodies = Attempt.__table__, AttemptBody.__table__
     types = {name: table.c[name].type for name in END}
     types |= {name: bodies.c[name].type for name in BODY}
@@ -135,8 +137,8 @@ def _end_at_once() -> Select[*tuple[Any, ...]]:
     gone = delete(Lease).where(is_same).returning(*begun, *ended).cte("gone")
     number = next_number(gone.c.number).label("next_number")
     state = (Delivery.attempts, Delivery.priority, Delivery.prior_status)
-    # The ids are known before: two of these joined would be compared each with each, for the
-    # planner takes them for one row.
+    # The ids are drawn in advance. The planner expects one row from each CTE, so a join of two
+    # would compare every pair of rows.
     attempt_id = _ATTEMPT_IDS.next_value().label("attempt_id")
     before = (
         select(gone, number, attempt_id, *state, _IS_SIMPLE.label("is_simple"))
@@ -164,14 +166,14 @@ def _end_at_once() -> Select[*tuple[Any, ...]]:
 
 
 def read(connection: Connection, ids: Sequence[int]) -> dict[int, LeasedDelivery]:
-    """These deliveries, by their ids. Their webhooks are locked."""
-    found = connection.execute(_by_id(connection.dialect.name), {"ids": as_json(ids)})
-    return {row[0]: LeasedDelivery._make(row) for row in found.all()}
+    """Return the deliveries with these ids. Their webhooks are locked."""
+    rows = connection.execute(_by_id(connection.dialect.name), {"ids": as_json(ids)})
+    return {row[0]: LeasedDelivery._make(row) for row in rows.all()}
 
 
 @cache
 def _by_id(dialect: str) -> Select[*tuple[Any, ...]]:
-    """The columns of `LeasedDelivery`."""
+    """Select the columns of `LeasedDelivery`."""
     columns = (Delivery.id, Delivery.attempts, Delivery.priority, Delivery.prior_status)
     return select(*columns, _IS_SIMPLE).where(Delivery.id.in_(given_ids(dialect)))
 
@@ -179,24 +181,24 @@ def _by_id(dialect: str) -> Select[*tuple[Any, ...]]:
 def _end_in_steps(
     connection: Connection, results: Sequence[Result], now: datetime
 ) -> dict[int, LeasedDelivery]:
-    rows = as_json({**_key_of(each), **end_of(each)} for each in results)
+    rows = as_json({**_key_of(result), **end_of(result)} for result in results)
     made = connection.execute(_make_attempts(), {"rows": rows}).all()
     ids = {row[0]: row[1] for row in made}
     if not ids:
         return {}
     connection.execute(_remove_leases(), {"ids": as_json(ids)})
-    ended = [each for each in results if each.claim.delivery_id in ids]
-    write_bodies(connection, [(each, ids[each.claim.delivery_id]) for each in ended])
+    ended = [result for result in results if result.claim.delivery_id in ids]
+    write_bodies(connection, [(result, ids[result.claim.delivery_id]) for result in ended])
     leased = read(connection, list(ids))
     arrived = [
         {
-            "id": (before := leased[each.claim.delivery_id]).id,
-            "attempts": max(each.claim.number, before.attempts + 1),
-            "code": each.outcome.code,
-            **_attempt_values(each),
+            "id": (before := leased[result.claim.delivery_id]).id,
+            "attempts": max(result.claim.number, before.attempts + 1),
+            "code": result.outcome.code,
+            **_attempt_values(result),
         }
-        for each in ended
-        if each.outcome.reason is None and leased[each.claim.delivery_id].is_simple
+        for result in ended
+        if result.outcome.reason is None and leased[result.claim.delivery_id].is_simple
     ]
     if arrived:
         connection.execute(_deliver(), {"rows": as_json(arrived), "now": now})
@@ -238,19 +240,19 @@ def _deliver() -> Update:
 
 
 def _delivered_values() -> dict[str, Any]:
-    """Return what all simple successes get."""
+    """Return the values that every simple success gets."""
     return {
         "status": literal_column(f"'{DeliveryStatus.DELIVERED}'"),
         "finished_at": bindparam("now", type_=UtcDateTime()),
     }
 
 
-NOT_READ: Final = object()  # equals nothing: such a column is written in any case
+NOT_READ: Final = object()  # equals nothing, so that such a column is always written
 
 
 class Decided(NamedTuple):
-    """The end of an attempt that counts. `before`: its delivery as it was, which nobody else
-    changes before we have."""
+    """The decision on an attempt that counts. `before`: its delivery's earlier state, which nobody
+    else changes meanwhile."""
 
     result: Result
     before: LeasedDelivery
@@ -258,12 +260,13 @@ class Decided(NamedTuple):
 
     @property
     def number(self) -> int:
-        """The attempt's, unless another that came late has taken it."""
+        """Return the attempt's number, or the next free one if a late attempt has taken it."""
         return max(self.result.claim.number, self.before.attempts + 1)
 
     @property
     def is_simple_success(self) -> bool:
-        """Return whether it changes the status alone, as nearly all do: no more need be read."""
+        """Return whether it changes only the status, as nearly all do. No more need be read
+        then."""
         return self.before.is_simple and isinstance(self.decision, Delivered)
 
 
@@ -273,7 +276,7 @@ def decide_results(
     jitter: Callable[[], float],
     now: datetime,
 ) -> list[Decided]:
-    """Decide about the deliveries in `leased`, whose leases have ended and whose webhooks are
+    """Decide on the deliveries in `leased`, whose leases have ended and whose webhooks are
     locked."""
     schedule = settings().webhook_retry_schedule
     return [
@@ -297,8 +300,8 @@ def decide_results(
 def write_deliveries(
     connection: Connection, decided: Sequence[Decided], written: Set[int], now: datetime
 ) -> None:
-    """The deliveries' new status, and what is counted by it. `written`: those of which simple
-    successes have it already."""
+    """Write and count the deliveries' new status. `written`: ids of deliveries whose simple
+    successes already have it."""
     simple: Counter[tuple[int, bool]] = Counter()
     others = []
     for each in decided:
@@ -322,13 +325,13 @@ def write_deliveries(
 
 
 def _arrival(webhook_id: int, *, is_late: bool) -> rollups.StatusChange:
-    """Return what a simple success is to the counts."""
+    """Return the status change of a simple success."""
     delivered = DeliveryStatus.DELIVERED
     return rollups.StatusChange(webhook_id, delivered, Priority.NORMAL, is_late=is_late)
 
 
 def _delivery_values(decided: Decided) -> dict[str, Any]:
-    """Return what every attempt changes."""
+    """Return the values that every attempt changes."""
     result = decided.result
     return {
         "id": decided.before.id,
@@ -352,8 +355,8 @@ def _entry(decided: Decided, status: str) -> rollups.StatusChange:
 
 
 def _others(connection: Connection, ids: Sequence[int]) -> dict[int, AnyRow]:
-    found = connection.execute(_whole(connection.dialect.name), {"ids": as_json(ids)})
-    return {row.id: row for row in found.all()}
+    rows = connection.execute(_whole(connection.dialect.name), {"ids": as_json(ids)})
+    return {row.id: row for row in rows.all()}
 
 
 @cache
@@ -365,7 +368,8 @@ def _whole(dialect: str) -> Select[*tuple[Any, ...]]:
 def _after(
     connection: Connection, decided: Sequence[Decided], known: Mapping[int, AnyRow], now: datetime
 ) -> dict[int, dict[str, Any]]:
-    """The new values of each, with the time since when those fail that count from now on."""
+    """Return the new values of each delivery, with `failing_since` for those that now start to
+    fail."""
     after = {
         each.before.id: {
             **columns(each.decision, open_delivery_of(known[each.before.id]), now),
@@ -373,7 +377,7 @@ def _after(
         }
         for each in decided
     }
-    # Nearly every first failure is followed soon by another try: of those nothing is asked.
+    # Nearly every first failure is soon followed by a retry, so these need no query.
     ended = {
         each.before.id: after[each.before.id] for each in decided if _may_fail(each, after, now)
     }
@@ -384,7 +388,7 @@ def _after(
 
 
 def _may_fail(decided: Decided, after: Mapping[int, dict[str, Any]], now: datetime) -> bool:
-    """Return whether it may count as failing from now on."""
+    """Return whether the delivery may count as failing from now on."""
     values = after[decided.before.id]
     is_new = values["reason"] is not None and values["failing_since"] is None
     next_at = values["due_at"] if values["status"] in OPEN else None
@@ -398,14 +402,14 @@ def _may_fail(decided: Decided, after: Mapping[int, dict[str, Any]], now: dateti
 
 
 def _changed(values: Mapping[str, Any], before: AnyRow) -> dict[str, Any]:
-    """Only what changes, and the status: SQLite writes every index anew whose column is named,
-    changed or not."""
+    """Return only the changed values and the status. SQLite rewrites every index whose column is
+    named, changed or not."""
     changed = {name: v for name, v in values.items() if v != getattr(before, name, NOT_READ)}
     return {"status": values["status"], **changed}
 
 
 class Journal:
-    """The lines about one batch, to be written once it is committed."""
+    """The log lines of one batch, written once it is committed."""
 
     def __init__(self) -> None:
         self._failed: Sequence[Result] = ()
@@ -415,23 +419,22 @@ class Journal:
     def note(
         self, connection: Connection, failed: Sequence[Result], pauses: Mapping[int, int]
     ) -> None:
-        """Remember what failed, and which request brought each of their events about.
+        """Remember the failures, and the request that caused each of their events.
 
-        `pauses`: for how many seconds webhooks back off, by their row ids.
+        `pauses`: backoff of webhooks in seconds, by row id.
         """
         self._failed, self._pauses = failed, pauses
         if failed:
             ids = {"ids": as_json({each.claim.delivery_id for each in failed})}
-            found = connection.execute(_requests_of(connection.dialect.name), ids)
-            self._requests = {row[0]: row[1] for row in found.all()}
+            rows = connection.execute(_requests_of(connection.dialect.name), ids)
+            self._requests = {row[0]: row[1] for row in rows.all()}
 
     def write(self) -> None:
-        """Write the lines."""
         last = {}
         for result in self._failed:
             claim = result.claim
             last[claim.webhook.id] = result
-            # It is what libcurl says, or a receiver has it say; what must stay secret is masked.
+            # The text comes from libcurl, or from a receiver through it. Secrets are masked.
             detail = on_one_line(result.detail[:LONGEST_DETAIL])
             log.warning(
                 "Attempt %s of delivery %s to webhook %s failed: %s, after %s ms%s",
@@ -454,7 +457,7 @@ class Journal:
                 )
 
     def _extra(self, result: Result) -> dict[str, Any]:
-        """The same for machines."""
+        """Return the same facts as structured fields."""
         claim, outcome = result.claim, result.outcome
         request = self._requests.get(claim.delivery_id)
         return {
@@ -469,7 +472,7 @@ class Journal:
 
 
 def _why(result: Result) -> str:
-    """Reason and code in one word or two."""
+    """Return the reason, with the code if there is one."""
     reason, code = result.outcome.reason, result.outcome.code
     return f"{reason} ({code})" if code else str(reason)
 
@@ -489,14 +492,13 @@ def record(
     jitter: Callable[[], float],
     journal: Journal | None = None,
 ) -> Sequence[Result]:
-    """Write `results`; return those whose webhook another transaction has locked, to be written
+    """Write `results`. Return the ones whose webhooks another transaction has locked, to write
     later.
 
-    `connection` is in a writing transaction. Where the lease is no longer ours, the attempt is
-    written and decides only if nothing newer has happened (`write_late_attempt`). `journal` notes
-    failures.
+    `connection` is in a writing transaction. If the lease is lost, the attempt is stored but
+    decides only if nothing newer has happened (`write_late_attempt`). `journal` notes failures.
     """
-    # Whoever sends, retries, stops or holds a delivery has its webhook's lock: nobody does now.
+    # Sending, retrying, stopping and holding need the webhook's lock, so nobody does them now.
     ids = {result.claim.webhook.id for result in results}
     moment, webhooks = lock_webhooks(connection, ids)
     now = moment or database_now(connection)
@@ -514,28 +516,33 @@ def record(
     _turn_off(connection, decided, webhooks)
     for webhook_id, webhook in webhooks.items():
         if webhook.deleted_at is not None or webhook.state != WebhookState.ACTIVE:
-            # It was turned off or deleted in the meantime: retries are put on hold or dismissed.
+            # It was turned off or deleted meanwhile, so retries are put on hold or dismissed.
             turn_on_off.hold_open(connection, webhook_id)
     return later
 
 
 def _one_of_each(results: Sequence[Result]) -> Iterator[Sequence[Result]]:
-    """Nearly always all at once. A dispatcher that stood still beyond its lease may bring an
-    attempt and the next one of the same delivery: one after the other, as each is a result of the
-    other."""
+    """Yield batches with one result per delivery, nearly always a single batch.
+
+    A dispatcher that stood still beyond its lease may hold two attempts of one delivery. They are
+    recorded in turn, because the second depends on the first.
+    """
     while results:
         first: dict[int, Result] = {}
-        for each in results:
-            first.setdefault(each.claim.delivery_id, each)
+        for result in results:
+            first.setdefault(result.claim.delivery_id, result)
         yield list(first.values())
-        results = [each for each in results if first[each.claim.delivery_id] is not each]
+        results = [result for result in results if first[result.claim.delivery_id] is not result]
 
 
 def _end(
     connection: Connection, results: Sequence[Result], jitter: Callable[[], float], now: datetime
 ) -> Sequence[Decided]:
-    """End the attempts, and the deliveries of those that decide: their lease is still the one that
-    was sent under, or it was lost with the database, and nobody has another."""
+    """End the attempts, and decide on their deliveries where an attempt counts.
+
+    It counts if its lease is still the same, or if the lease was lost with the database and nobody
+    has another.
+    """
     leased = end(connection, results, now)
     written = leased.keys()
     late = [
@@ -554,7 +561,7 @@ def _end(
 
 
 def _ends(decided: Sequence[Decided], webhooks: Mapping[int, HealthRow]) -> dict[int, list[End]]:
-    """Return how the attempts of each webhook ended, in the order in which they did."""
+    """Return the ends of each webhook's attempts in order of time."""
     ends: dict[int, list[End]] = defaultdict(list)
     in_turn = sorted((each.result for each in decided), key=lambda each: each.finished_at)
     for result in in_turn:
@@ -571,7 +578,7 @@ def _ends(decided: Sequence[Decided], webhooks: Mapping[int, HealthRow]) -> dict
 
 
 def _is_outdated(result: Result, webhooks: Mapping[int, HealthRow]) -> bool:
-    """Return whether the webhook was changed after this was claimed."""
+    """Return whether the webhook was changed after the claim."""
     sent_to = result.claim.webhook
     return sent_to.id in webhooks and webhooks[sent_to.id].version != sent_to.version
 
@@ -579,17 +586,17 @@ def _is_outdated(result: Result, webhooks: Mapping[int, HealthRow]) -> bool:
 def _turn_off(
     connection: Connection, decided: Sequence[Decided], webhooks: Mapping[int, HealthRow]
 ) -> None:
-    """A receiver that closed its URL gets nothing more until a person turns it on again."""
+    """Turn off webhooks whose receiver closed its URL. Only a person can turn them on again."""
     gone = {
-        each.result.claim.webhook.id
-        for each in decided
-        if isinstance(each.decision, TurnOff) and not _is_outdated(each.result, webhooks)
+        decision.result.claim.webhook.id
+        for decision in decided
+        if isinstance(decision.decision, TurnOff) and not _is_outdated(decision.result, webhooks)
     }
     for webhook_id in sorted(gone):
         turn_on_off.turn_off_gone(connection, webhook_id)
 
 
-# The columns that a result fills, and those that a lease knew already.
+# Columns that a result fills, and columns that the lease already has.
 END: Final = (
     "outcome",
     "reason",
@@ -612,7 +619,7 @@ BODY: Final = (
 
 
 def write_attempts(connection: Connection, ended: Sequence[tuple[Result, int]]) -> None:
-    """Store an attempt of each of these results, of different deliveries, by these numbers."""
+    """Store an attempt for each result, with this number. All are of different deliveries."""
     rows = [
         {
             "delivery_id": result.claim.delivery_id,
@@ -631,20 +638,20 @@ def write_attempts(connection: Connection, ended: Sequence[tuple[Result, int]]) 
 
 
 def complete(connection: Connection, result: Result, attempt_id: int) -> None:
-    """Say of a stored attempt that was taken for interrupted how it did end."""
+    """Store the actual end of an attempt that counted as interrupted."""
     row = {"id": attempt_id, **end_of(result)}
     update_rows(connection, Attempt, [row])
     write_bodies(connection, [(result, attempt_id)])
 
 
 def write_bodies(connection: Connection, ended: Iterable[tuple[Result, int]]) -> None:
-    """Store what went out and came back with these attempts (their ids)."""
+    """Store the requests and responses of these attempts (by id)."""
     rows = [{"attempt_id": attempt_id, **body_of(result)} for result, attempt_id in ended]
     connection.execute(_insert_bodies(connection.dialect.name), {"rows": as_json(rows)})
 
 
 def end_of(result: Result) -> dict[str, Any]:
-    """The values of `END`."""
+    """Return the values of `END`."""
     failed, arrived = AttemptOutcome.FAILED, AttemptOutcome.DELIVERED
     return {
         "outcome": failed if result.outcome.reason else arrived,
@@ -658,7 +665,7 @@ def end_of(result: Result) -> dict[str, Any]:
 
 
 def body_of(result: Result) -> dict[str, Any]:
-    """The values of `BODY`; of a body only what is no event's."""
+    """Return the values of `BODY`, without the request body if it is the event's own."""
     made = {} if result.request_body is None else {"request_body": result.request_body}
     return {
         **made,
@@ -683,24 +690,24 @@ def _insert_bodies(dialect: str) -> Insert:
 
 
 def write_late_attempt(connection: Connection, result: Result, now: datetime) -> bool:
-    """Store the attempt of a result whose lease is gone; return whether it decides about its
-    delivery as well, since nothing has happened to that meanwhile.
+    """Store the attempt of a result whose lease is gone. Return whether it also decides on its
+    delivery, because nothing has happened to that meanwhile.
 
-    The webhook's row is locked. May run twice: what is stored already stays as it is.
+    The webhook's row is locked. Safe to run twice, because stored attempts stay as they are.
     """
     claim = result.claim
     columns = select(Delivery.status, Delivery.attempts, Delivery.prior_status)
     locked = columns.where(Delivery.id == claim.delivery_id).with_for_update()
     delivery = connection.execute(locked).one_or_none()
-    if delivery is None:  # it is no longer kept
+    if delivery is None:  # no longer stored
         return False
     if (attempt := _own_attempt(connection, result)) is not None:
-        # If it has an end, this batch is written again: the answer to its commit was lost.
+        # If it has an end, this batch is a repeat after the answer to its commit was lost.
         if attempt.outcome != AttemptOutcome.INTERRUPTED or attempt.finished_at is not None:
             return False
         complete(connection, result, attempt.id)
         _note_failure(connection, result, now)
-        # Its lease ran out. One that failed is due at once already.
+        # Its lease expired. A failed one is already due.
         is_last = delivery.attempts == attempt.number and result.outcome.reason is None
         return is_last and _is_free(connection, result, delivery)
     number = delivery.attempts + 1
@@ -708,13 +715,15 @@ def write_late_attempt(connection: Connection, result: Result, now: datetime) ->
     counted = update(Delivery).where(Delivery.id == claim.delivery_id)
     connection.execute(counted.values(attempts=number))
     _note_failure(connection, result, now)
-    # Its lease went with a crash of the database.
+    # Its lease was lost in a crash of the database.
     return number == claim.number and _is_free(connection, result, delivery)
 
 
 def _note_failure(connection: Connection, result: Result, now: datetime) -> None:
-    """A queued delivery is Retrying once an attempt has failed, also when that is heard late, and
-    may count as failing; but for what had arrived before and is sent again."""
+    """Set a queued delivery to Retrying after a late failure, and mark it as failing if it is.
+
+    A resent delivery that had arrived before keeps its status.
+    """
     if result.outcome.reason is None:
         return
     is_new = or_(Delivery.prior_status.is_(None), Delivery.prior_status != DeliveryStatus.DELIVERED)
@@ -732,7 +741,7 @@ def _note_failure(connection: Connection, result: Result, now: datetime) -> None
 
 
 def _own_attempt(connection: Connection, result: Result) -> AnyRow | None:
-    """Return what is stored of it: nobody else began an attempt of this delivery at that moment."""
+    """Return the stored attempt, which only this result began at that time."""
     claim = result.claim
     own = select(Attempt.id, Attempt.number, Attempt.outcome, Attempt.finished_at).where(
         Attempt.delivery_id == claim.delivery_id, Attempt.started_at == claim.started_at
@@ -741,11 +750,11 @@ def _own_attempt(connection: Connection, result: Result) -> AnyRow | None:
 
 
 def _is_free(connection: Connection, result: Result, delivery: AnyRow) -> bool:
-    """Return whether the delivery waits for an attempt of this kind, and nobody is making it."""
+    """Return whether the delivery waits for an attempt of this kind that nobody is making."""
     is_persons = result.claim.kind is AttemptKind.MANUAL
     if delivery.status not in leases.MAY_BE_SENT:
         return False
-    # What was dismissed has kept what it was, and not whose attempt was under way.
+    # A dismissed delivery keeps its earlier state, but not whose attempt was in flight.
     is_open = delivery.status in OPEN
     if is_open and is_persons != (delivery.prior_status is not None):
         return False

@@ -1,5 +1,5 @@
-"""From a claim to the request that goes out (address, headers, signatures, and what we may show),
-and from what the transport hands back to its result."""
+"""Turn a claim into its request (address, headers, signatures, and a version to show), and the
+transport's exchange into a result."""
 
 import json
 import re
@@ -32,18 +32,17 @@ from portal.services.outbox.rollups import LATE
 from portal.services.webhooks.rows import body_to_send, inbox_url, opening
 
 SHORTEST_HIDDEN: Final = 6
-SLASH: Final = r"\/"  # as some write it in JSON
-# What stands between the parts of a header: "Bearer …", "token=…, user=…".
+SLASH: Final = r"\/"  # as some JSON encoders write it
+# Separators between the parts of a header, as in "Bearer …" or "token=…, user=…".
 _BETWEEN: Final = re.compile(r"[\s,;:=&\"']+")
 _SEPARATORS: Final = re.compile(r"[/\\%]")  # of a path, in all forms
 
 
 class Outgoing(NamedTuple):
-    """One request ready to go. `shown` are its headers with the admin's own values masked.
+    """A request ready to send. `shown`: its headers with the admin's own values masked.
 
-    `opens`: the address and port that this request alone may reach, the portal's own inbox.
-    `hidden`: what the webhook keeps secret, its address too, in all forms in which that may be
-    written.
+    `opens`: the address and port of the portal's own inbox, which only this request can reach.
+    `hidden`: the webhook's secrets and address, in all written forms.
     """
 
     url: str
@@ -54,8 +53,11 @@ class Outgoing(NamedTuple):
     hidden: Sequence[str] = ()
 
     def may_be_told_in(self, answer: str) -> bool:
-        """Return whether the beginning of anything that must not be told stands in all that came
-        back: one look instead of one at each part, for hardly a receiver sends back what it got."""
+        """Return whether the response contains the beginning of a secret.
+
+        One check of the whole response replaces one per part, because hardly any receiver echoes
+        requests.
+        """
         if self.opens is not None:
             return False
         for form in chain(self.hidden, _signatures(self.headers)):  # a third faster
@@ -64,11 +66,11 @@ class Outgoing(NamedTuple):
         return False
 
     def masked(self, text: str) -> str:
-        """A part of the answer, or of an error, without what it must not tell: some send back what
-        they got."""
+        """Mask the secrets in a part of a response or error, because some receivers echo the
+        request."""
         if len(text) >= SHORTEST_HIDDEN and self.opens is None:
             for form in chain(self.hidden, _signatures(self.headers)):
-                if form[:SHORTEST_HIDDEN] in text:  # seldom
+                if form[:SHORTEST_HIDDEN] in text:  # rare
                     text = _without_beginning(text.replace(form, MASK), form)
         return text
 
@@ -84,7 +86,7 @@ class Opened(NamedTuple):
 
 
 class Composer:
-    """Builds requests, and keeps what it has decrypted for as long as one dispatcher runs."""
+    """Builds requests and caches decrypted secrets for the life of one dispatcher."""
 
     def __init__(self, version: str) -> None:
         self._version = version
@@ -92,9 +94,9 @@ class Composer:
         self._latest: tuple[Target, Opened] | None = None
 
     def compose(self, claim: Claim) -> Outgoing:
-        """Build the request of one attempt; signatures carry the present moment.
+        """Build the request of one attempt, with signatures for the present moment.
 
-        Raises `HeaderError` or `SecretError` (both ValueError), and `VaultError`.
+        Raise `HeaderError` or `SecretError` (both ValueError), or `VaultError`.
         """
         webhook = claim.webhook
         opened = self._open(webhook)
@@ -118,7 +120,7 @@ class Composer:
         return Outgoing(webhook.url, headers, shown, body, None, opened.hidden)
 
     def _open(self, webhook: Target) -> Opened:
-        # One claim brings a webhook's deliveries one after the other, with one row for all.
+        # A claim lists a webhook's deliveries in sequence, with one `Target` for all.
         if self._latest is None or self._latest[0] is not webhook:
             self._latest = webhook, self._find(webhook)
         return self._latest[1]
@@ -158,7 +160,7 @@ def _signatures(headers: Mapping[str, str]) -> Iterator[str]:
 
 
 def _without_beginning(text: str, form: str) -> str:
-    """The text without the first part of this form at its end, where it may have been cut."""
+    """Mask the beginning of this form at the end of the text, where it may have been cut."""
     beginning = form[:SHORTEST_HIDDEN]
     at = text.find(beginning, max(0, len(text) - len(form)))
     while at >= 0 and not form.startswith(text[at:]):
@@ -167,26 +169,28 @@ def _without_beginning(text: str, form: str) -> str:
 
 
 def _is_in_each(beginning: str, form: str) -> bool:
-    """Return whether this beginning of an address’s path is a word that tells nothing."""
+    """Return whether this beginning of an address's path is a common word, not a secret."""
     word = _SEPARATORS.split(form.lstrip(SLASH), maxsplit=1)[0]
     return word.lower() in SAME_IN_EACH and beginning.lstrip(SLASH) in word
 
 
 def _hidden(values: Sequence[str]) -> Sequence[str]:
-    """Return what may not come back in an answer, in all forms. A few letters hide nothing."""
+    """Return the values to hide in responses, in all written forms. A few letters are not
+    hidden."""
     long = {value for value in values if len(value) >= SHORTEST_HIDDEN}
     parts = {part for value in values for part in _parts(value) if len(part) > LONGEST_WORD}
-    forms = {form for each in long | parts for form in _written(each)}
+    forms = {form for text in long | parts for form in _written(text)}
     return sorted(forms, key=len, reverse=True)
 
 
 def _parts(value: str) -> list[str]:
-    """Some receivers send back what follows "Bearer", or a secret key without its beginning."""
+    """Split a value, because some receivers echo only the part after "Bearer" or a key without its
+    prefix."""
     return [*_BETWEEN.split(value), value.removeprefix(STANDARD_PREFIX)]
 
 
 def _written(text: str) -> Iterator[str]:
-    """As it is, as JSON writes it, and as an address does."""
+    """Yield the text as it is, as JSON writes it, and as a URL does."""
     yield text
     yield json.dumps(text)[1:-1]
     yield text.replace("/", SLASH)
@@ -198,8 +202,7 @@ DEFAULT_PORTS: Final = {"postgresql": 5432, "redis": 6379, "rediss": 6379}
 
 
 def guard(settings: Settings) -> AddressGuard:
-    """Return which addresses a delivery may reach: never Redis, the database or the portal
-    itself."""
+    """Return the guard for deliveries, which blocks Redis, the database and the portal itself."""
     return AddressGuard(
         settings.webhook_allowed_networks,
         closed=[*_server(settings.redis_url), *_servers_of_database(settings.database_url)],
@@ -217,16 +220,16 @@ def _server(url: str) -> Iterator[tuple[str, int]]:
 
 
 def _servers_of_database(url: str) -> Iterator[tuple[str, int]]:
-    """Several may stand behind the question mark, each with its own port; a path is a socket, and
-    SQLite has no server.
+    """Return the hosts and ports of a PostgreSQL URL. SQLite has none.
 
-    Every one is paired with every port: closing a pair too many harms nobody.
+    The query can list several hosts, each with its own port. A path is a socket. Every host is
+    paired with every port, because closing an extra pair does no harm.
     """
     if not url.startswith("postgresql"):
         return iter(())
     parts = make_url(url)
     query = {name: ",".join(values).split(",") for name, values in parts.normalized_query.items()}
-    listed = [each.partition(":") for each in query.get("host", ()) if not each.startswith("/")]
+    listed = [entry.partition(":") for entry in query.get("host", ()) if not entry.startswith("/")]
     hosts = [parts.host, *(host for host, _, _ in listed)]
     ports = [parts.port, *query.get("port", ()), *(port for _, _, port in listed)]
     known = {int(port) for port in ports if port} or {DEFAULT_PORTS["postgresql"]}
@@ -237,9 +240,9 @@ _PHASES = ("name", "connect", "tls", "first_byte", "total", "again")
 
 
 class Result(NamedTuple):
-    """The result of one attempt. `phases`: milliseconds since its start. Everything is bounded.
+    """The result of one attempt. `phases`: milliseconds since its start. All values are bounded.
 
-    `is_unreached`: there was no connection. `request_body`: None where the event’s own went.
+    `is_unreached`: there was no connection. `request_body`: None if the event's own body was sent.
     """
 
     claim: Claim
@@ -259,25 +262,25 @@ class Result(NamedTuple):
 
     @property
     def may_have_arrived(self) -> bool:
-        """Return whether it may have been read over a connection that ended, where it has no
-        answer."""
+        """Return whether an unanswered request may have been read over a connection that then
+        closed."""
         return self.phases.get("again") is not None
 
     @property
     def is_late(self) -> bool:
-        """Return whether it ended so long after its event that what arrived is late."""
+        """Return whether it ended so long after its event that a delivery counts as late."""
         return self.finished_at - self.claim.occurred_at > LATE
 
     @property
     def took_ms(self) -> int:
-        """Milliseconds from start to end."""
+        """Return the milliseconds from start to end."""
         return round(self.phases.get("total") or 0)
 
 
 def of_exchange(claim: Claim, exchange: Exchange, sent: Outgoing) -> Result:
-    """The result of the request that went out. What came of it is masked as the request is."""
+    """Return the result of a sent request, with the response masked like the request."""
     now, text = utcnow(), exchange.text
-    asked = exchange.header("Retry-After")
+    retry_after = exchange.header("Retry-After")
     location = exchange.location
     lines = [*chain.from_iterable(exchange.response_headers), text, exchange.detail]
     masked = sent.masked if sent.may_be_told_in("\n".join(lines)) else str
@@ -286,7 +289,7 @@ def of_exchange(claim: Claim, exchange: Exchange, sent: Outgoing) -> Result:
         outcome=Outcome(
             _reason(claim.webhook, exchange.reason),
             exchange.code,
-            parse_retry_after(asked, now) if asked else None,
+            parse_retry_after(retry_after, now) if retry_after else None,
             exchange.is_unreached,
         ),
         phases=_milliseconds(exchange),
@@ -299,7 +302,7 @@ def of_exchange(claim: Claim, exchange: Exchange, sent: Outgoing) -> Result:
         response_text=masked(text),
         is_truncated=exchange.truncated,
         location=masked(location) if location else location,
-        # libcurl quotes what it cannot read.
+        # libcurl quotes input that it cannot parse.
         detail=masked(exchange.detail),
         finished_at=now,
         is_unreached=exchange.is_unreached,
@@ -308,14 +311,14 @@ def of_exchange(claim: Claim, exchange: Exchange, sent: Outgoing) -> Result:
 
 
 def _reason(webhook: Target, reason: Reason | None) -> Reason | None:
-    # Of hardly an attempt the product matters.
+    # The product rarely matters.
     if reason is not Reason.NOT_FOUND:
         return reason
     return reason_at(host_of(webhook.url), webhook.format, reason)
 
 
 def unsent(claim: Claim, reason: Reason, detail: str) -> Result:
-    """The result of an attempt that could not even be written down as a request."""
+    """Return the result of an attempt whose request could not be composed."""
     return Result(
         claim=claim,
         outcome=Outcome(reason),
@@ -334,10 +337,10 @@ def unsent(claim: Claim, reason: Reason, detail: str) -> Result:
 
 def _milliseconds(exchange: Exchange) -> dict[str, float | None]:
     phases = exchange.phases
-    told = {
+    milliseconds = {
         name: None if seconds is None else round(seconds * 1000, 1)
         for name, seconds in zip(_PHASES, phases, strict=True)
     }
     if phases.again is None:
-        del told["again"]
-    return told
+        del milliseconds["again"]
+    return milliseconds
