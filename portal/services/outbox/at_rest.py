@@ -1,6 +1,6 @@
-"""The columns of deliveries at rest: on hold, dismissed, and restored to what they were.
+"""Compute the columns of deliveries that are put on hold, dismissed or restored.
 
-A dismissed delivery keeps in `prior_status` what it is restored to.
+A dismissed delivery keeps the status to restore in `prior_status`.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,8 @@ NOT_DISMISSED: Final[dict[str, Any]] = {
 
 
 class Dismissal(NamedTuple):
-    """One act: who takes deliveries off, why (may be blank), and the id that all of them get."""
+    """One act of dismissing, with its author, its reason (may be blank) and an id for all its
+    deliveries."""
 
     by: str
     reason: str
@@ -31,14 +32,17 @@ class Dismissal(NamedTuple):
 
 
 def held_until(created_at: datetime, off_at: datetime | None) -> datetime:
-    """Return until when a held delivery is kept; then it is dismissed. `off_at`: since when its
-    webhook is off; None for one that is on, which kept what was held."""
+    """Return when the retention of a held delivery ends. It is dismissed then.
+
+    `off_at`: when its webhook was turned off. None means that it is on but kept its held
+    deliveries.
+    """
     since = max(created_at, off_at) if off_at else created_at
     return since + timedelta(days=settings().retention_days)
 
 
 def on_hold(now: datetime) -> dict[str, Any]:
-    """Return what an open delivery becomes once its webhook is off."""
+    """Return the new values of an open delivery whose webhook is off."""
     values = _at_rest(now, OPEN, DeliveryStatus.ON_HOLD)
     return {**values, "prior_status": None}
 
@@ -46,8 +50,8 @@ def on_hold(now: datetime) -> dict[str, Any]:
 def dismissed(
     now: datetime, dismissal: Dismissal, among: Sequence[DeliveryStatus] = UNDELIVERED
 ) -> dict[str, Any]:
-    """Return what a delivery becomes that is, apart from a person's retry, one of `among`; any
-    other gets back what it was before the retry."""
+    """Return the new values of a delivery whose status, without a person's retry, is one of
+    `among`. Any other delivery gets back its status from before the retry."""
     is_taken = _earlier().in_([str(status) for status in among])
     return {
         **_at_rest(now, among, DeliveryStatus.DISMISSED),
@@ -60,9 +64,9 @@ def dismissed(
 
 
 def restored(*, is_off: bool) -> dict[str, Any]:
-    """Return what a dismissed delivery becomes: Failed if it has failed, else as it was before.
+    """Return the new values of a dismissed delivery. It is Failed if it has failed, else as before.
 
-    `is_off`: its webhook.
+    `is_off`: whether its webhook is off.
     """
     earlier = Delivery.prior_status
     has_failed = earlier == DeliveryStatus.FAILED
@@ -81,7 +85,7 @@ def restored(*, is_off: bool) -> dict[str, Any]:
 
 
 def _earlier() -> ColumnElement[str]:
-    """Return the status, without the retry that a person has asked for."""
+    """Return the status from before a retry that a person has requested."""
     return func.coalesce(Delivery.prior_status, Delivery.status)
 
 
@@ -91,7 +95,7 @@ def _at_rest(
     earlier = _earlier()
     has_ended = earlier.in_([str(DeliveryStatus.DELIVERED), str(DeliveryStatus.FAILED)])
     ended = literal(now, Delivery.finished_at.type)
-    is_taken = earlier.in_([str(each) for each in among])
+    is_taken = earlier.in_([str(member) for member in among])
     is_over: Any = ended if status is DeliveryStatus.DISMISSED else null()
     is_test = Delivery.priority == Priority.TEST
     return {

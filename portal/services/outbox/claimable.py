@@ -1,5 +1,5 @@
-"""Ask what is claimable now, in one way for the dispatcher, its maintenance and whoever says "more
-is due"."""
+"""Find claimable deliveries, in the same way for the dispatcher, its maintenance and its
+notifiers."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -51,9 +51,12 @@ from portal.services.core.unit_of_work import session
 
 
 class WaitsFor(StrEnum):
-    """What keeps an open delivery beyond its own time: its receiver is backed off from, or an older
-    delivery goes first; once it is due, that its chat takes one at a time, that this machine cannot
-    connect, or that its webhook is sent as many as it gets at once."""
+    """The reason why an open delivery waits beyond its own time.
+
+    RECEIVER: its receiver is backed off. ORDER: an older delivery goes first. The others apply once
+    it is due. PACE: its chat takes one at a time. CONNECTION: this machine cannot connect. PLACES:
+    its webhook has no free place.
+    """
 
     RECEIVER = "receiver"
     ORDER = "order"
@@ -63,16 +66,16 @@ class WaitsFor(StrEnum):
 
 
 TEST_PLACES: Final = 1
-# Longer than any. A chat whose next one has been due for so long is not kept by its pace: nobody
-# sends to it. Where it is due so much later, the clock was set back.
+# Longer than any pace. If a chat's next delivery has been due for longer, nobody sends to it, so
+# its pace is not the reason. If it is due later than this, the clock was set back.
 LONGEST_PACE: Final = timedelta(seconds=5)
 
 
 class Claimable(NamedTuple):
-    """The deliveries that a webhook may have claimed now: how many, and of which priorities.
+    """The number and the priorities of deliveries that can be claimed for a webhook now.
 
-    `leased`: how many are being sent to it, tests apart; `ended`: how many leases ran out;
-    `throttled`: its receiver is in trouble. `next_at`: since when its chat takes one.
+    `leased`: number in flight, without tests. `ended`: number of expired leases. `throttled`: its
+    receiver is in trouble. `next_at`: since when its chat takes one.
     """
 
     webhook_id: int
@@ -86,9 +89,8 @@ class Claimable(NamedTuple):
 
 
 class DueWebhooks(NamedTuple):
-    """The result of one poll. `now`: the database's clock at that moment, None with nothing
-    open. `next_at`: when the first of the chats with an open delivery takes its next one, if
-    that is ahead."""
+    """The result of one poll. `now`: the database's clock, or None if nothing is open. `next_at`:
+    when the first chat with an open delivery takes its next one, if that is ahead."""
 
     now: datetime | None
     claimable: list[Claimable]
@@ -96,9 +98,9 @@ class DueWebhooks(NamedTuple):
 
 
 class Flags(NamedTuple):
-    """A webhook, of which priorities it has something due that it has room for, and its leases.
+    """A webhook with its leases, and the priorities of due deliveries that it has room for.
 
-    `is_single`: it is sent one at a time, in order or at a chat's pace.
+    `is_single`: one delivery at a time, in order or at a chat's pace.
     """
 
     now: datetime
@@ -116,15 +118,15 @@ class Flags(NamedTuple):
 
 
 def has_claimable() -> bool:
-    """Return whether a claim made now would get anything. Reads only."""
+    """Return whether a claim would get anything now. Reads only."""
     return bool(find_due(session().connection()).claimable)
 
 
 def find_due(connection: Connection, *, may_be_lost: bool = False) -> DueWebhooks:
-    """The webhooks with something due and a free place, and what they may take.
+    """Return the webhooks with due deliveries and a free place, and their free places.
 
-    Exact where nobody else can claim meanwhile. `may_be_lost`: what this transaction writes need
-    not survive a crash of the database (`_due_webhooks`).
+    Exact if nobody else can claim meanwhile. `may_be_lost`: the writes of this transaction need not
+    survive a database crash (`_due_webhooks`).
     """
     statement = _due_webhooks(connection.dialect.name, may_be_lost=may_be_lost)
     most = settings().webhook_max_in_flight
@@ -138,7 +140,7 @@ def find_due(connection: Connection, *, may_be_lost: bool = False) -> DueWebhook
 
 
 def _free_places(row: Flags, most: int) -> Claimable:
-    """Return what is left of a webhook's places, given its live leases."""
+    """Return the free places of a webhook, given its live leases."""
     due = {Priority.INTERACTIVE: row.due_1, Priority.NORMAL: row.due_2, Priority.BULK: row.due_3}
     priorities = tuple(priority for priority, is_due in due.items() if is_due)
     cap = 1 if row.throttled or row.is_single else most
@@ -156,44 +158,45 @@ def _free_places(row: Flags, most: int) -> Claimable:
 
 
 def most_at_once(most: int, *, throttled: bool, in_order: bool, format_: str | None) -> int:
-    """Return how many a webhook is sent at once, tests apart. `most`: `webhook_max_in_flight`."""
+    """Return the limit of deliveries in flight to a webhook, without tests. `most`:
+    `webhook_max_in_flight`."""
     return 1 if throttled or in_order or format_ is not None else most
 
 
-# Statements are built once: building one costs more than running it.
+# Statements are built once, because building one costs more than running it.
 @cache
 def _due_webhooks(dialect: str, *, may_be_lost: bool) -> Select[*tuple[Any, ...]]:
-    """The `Flags` of every webhook with an open row; of none while all sending is stopped.
+    """Select the `Flags` of every webhook with an open row, or none while all sending is stopped.
 
-    Walks from one webhook to the next through the index of open rows: the cost grows with the
-    webhooks that have any, never with their backlog.
+    The statement steps from webhook to webhook in the index of open rows. So the cost grows with
+    the number of webhooks, never with their backlog.
     """
     moment = clock(dialect)
     walk, leased = with_open_rows(dialect).cte(), _leases(moment)
     counts = (leased.c.tests, leased.c.others, leased.c.ended)
     cap = case(
-        # A chat takes no other yet.
+        # The chat takes no other delivery yet.
         (and_(Webhook.next_at.is_not(None), Webhook.next_at > moment), 0),
         (or_(Webhook.throttled, _is_single()), 1),
         else_=bindparam("most", type_=Integer()),
     )
-    # Of one that is full, whatever is due is behind all that is being sent: it is not looked for.
+    # Due deliveries of a full webhook wait for those in flight, so they are not looked up.
     has_room = func.coalesce(leased.c.others, literal_column("0")) < cap
     flags = select(moment.label("now"), *_due_flags(moment, has_room), *counts).where(is_on())
     if may_be_lost and dialect == "postgresql":
-        # Asked for here, for a statement of its own would take as long as what it saves.
+        # Set here, because a separate statement would cost as much time as this saves.
         flags = flags.where(func.set_config("synchronous_commit", "off", true()).is_not(None))
     joined = flags.join(walk, walk.c.id == Webhook.id)
     return joined.outerjoin(leased, leased.c.webhook_id == Webhook.id)
 
 
 def _is_single() -> ColumnElement[bool]:
-    # Every format is a chat's. SQLite makes a table of each list that it is asked to look in.
+    # Every format is a chat's. SQLite would build a table from an IN list.
     return or_(Webhook.in_order, Webhook.format.is_not(None))
 
 
 def _leases(moment: ColumnElement[datetime]) -> Subquery:
-    """By webhook: how many tests and others are being sent, and how many leases ran out."""
+    """Count the live tests, the other live leases and the expired leases of each webhook."""
     is_test = Lease.kind == literal_column(f"'{AttemptKind.TEST}'")
     is_live = Lease.until > moment
 
@@ -215,10 +218,11 @@ def _leases(moment: ColumnElement[datetime]) -> Subquery:
 def _due_flags(
     moment: ColumnElement[datetime], has_room: ColumnElement[bool]
 ) -> list[ColumnElement[Any]]:
-    """The columns of `Flags` from `id` to `due_3`."""
+    """Return the columns of `Flags` from `id` to `due_3`."""
     is_on = and_(Webhook.state == WebhookState.ACTIVE, Webhook.deleted_at.is_(None), has_room)
     not_paused = or_(Webhook.backoff_until.is_(None), Webhook.backoff_until <= moment)
-    # In order, only the head probes, and at its own due time: the webhook's pause is not asked.
+    # In ordered mode only the head probes, at its own due time, so the webhook's pause does not
+    # apply.
     usual = and_(is_on, Webhook.in_order.is_(False), not_paused)
     head = and_(is_on, Webhook.in_order.is_(True), _head_is_due(moment))
     due = [
@@ -227,19 +231,21 @@ def _due_flags(
         or_(head, and_(usual, _is_due(Priority.NORMAL, moment))),
         and_(is_on, not_paused, _is_due(Priority.BULK, moment)),
     ]
-    labelled = [each.label(f"due_{number}") for number, each in enumerate(due)]
+    labeled = [flag.label(f"due_{number}") for number, flag in enumerate(due)]
     columns = (Webhook.throttled.expression, Webhook.next_at.expression)
-    return [Webhook.id.expression, _is_single().label("is_single"), *columns, *labelled]
+    return [Webhook.id.expression, _is_single().label("is_single"), *columns, *labeled]
 
 
 def head_of(webhook_id: ColumnElement[int] | int) -> ScalarSelect[int]:
-    """The oldest open delivery of a webhook, tests apart, and retries of what had ended.
+    """Select the oldest open delivery of a webhook, without tests and without retries of ended
+    ones.
 
-    One that a person retries while its turn lasts keeps its turn: the next may not overtake it.
+    A delivery that a person retries before its end keeps its turn, so the next one cannot overtake
+    it.
     """
     head = aliased(Delivery)
     was_open = or_(head.prior_status.is_(None), is_open(head.prior_status))
-    # Not min(id): for that, SQLite reads every open row of the webhook.
+    # For min(id), SQLite would read every open row of the webhook.
     return (
         select(head.id)
         .where(
@@ -261,28 +267,27 @@ def _head_is_due(moment: ColumnElement[datetime]) -> Exists:
 
 
 def with_open_rows(dialect: str) -> TextualSelect:
-    """The ids of the webhooks that have an open delivery, by a skip scan of its index."""
-    # SQLite's planner would rather look at every open row for each step of it.
+    """Select the ids of the webhooks with an open delivery, by a skip scan of its index."""
+    # Without this, SQLite's planner looks at every open row for each step.
     by = "INDEXED BY ix_deliveries_order" if dialect == "sqlite" else ""
     return skip_scan("deliveries", "webhook_id", IS_OPEN, by=by)
 
 
 def _is_due(priority: Priority, moment: ColumnElement[datetime]) -> ColumnElement[bool]:
-    # Not EXISTS: for that, PostgreSQL may read all that is due, once for all webhooks. The order
-    # has both databases walk the index and stop at the first.
+    # For EXISTS, PostgreSQL may read all due rows, once for all webhooks. With ORDER BY, both
+    # databases walk the index and stop at the first row.
     number: ColumnElement[Any] = literal_column(str(int(priority)))
     first = _oldest_due(literal_column("1"), Webhook.id.expression, number, moment)
     return first.correlate(Webhook).scalar_subquery().is_not(None)
 
 
 def due_since(connection: Connection, due: Claimable) -> datetime | None:
-    """Return since when the oldest delivery that may be claimed could go; None where none is
-    left."""
+    """Return since when the oldest claimable delivery could go, or None if none is left."""
     priorities = due.priorities + ((Priority.TEST,) if due.test_places else ())
     statement = _due_since(connection.dialect.name)
     given = {"id": due.webhook_id, "now": frozen_at()}
-    found = [connection.scalar(statement, given | {"priority": each}) for each in priorities]
-    return min((max(each, due.next_at or each) for each in found if each), default=None)
+    times = [connection.scalar(statement, given | {"priority": each}) for each in priorities]
+    return min((max(each, due.next_at or each) for each in times if each), default=None)
 
 
 @cache
@@ -314,10 +319,10 @@ def _oldest_due(
 def paused_until(
     priority: int, backoff_until: datetime | None, now: datetime, *, in_order: bool
 ) -> datetime | None:
-    """Until when it waits because its receiver is left alone; None: it does not.
+    """Return the end of the backoff that delays a delivery, or None if there is none.
 
-    A test and a person's Retry wait for nobody. In order, the head probes at its own time.
-    `now`: the database's clock.
+    Tests and a person's Retry never wait. In ordered mode the head probes at its own time. `now`:
+    the database's clock.
     """
     if backoff_until is None or backoff_until <= now:
         return None
@@ -328,8 +333,8 @@ def paused_until(
 def paced_until(
     delivery: AnyRow | Delivery, webhook: AnyRow | Webhook, now: datetime
 ) -> datetime | None:
-    """Until when an open delivery waits because a chat takes one at a time, from its own time on;
-    None: it does not. A test does not wait. `now`: the database's clock."""
+    """Return until when a chat's pace delays an open delivery after its due time, or None if it
+    does not. A test never waits. `now`: the database's clock."""
     next_at = webhook.next_at if webhook.format in CHATS else None
     is_kept = delivery.due_at <= now and delivery.priority != Priority.TEST
     return max(next_at, now) if is_kept and next_at and next_at > now - LONGEST_PACE else None
@@ -338,8 +343,8 @@ def paced_until(
 def kept_by(
     due_at: datetime, pause: datetime | None, *, is_behind: bool, is_paced: bool
 ) -> WaitsFor | None:
-    """Return what keeps an open delivery that nobody is sending, due or not. `pause`: as
-    `paused_until` says; `is_paced`: `paced_until`."""
+    """Return the reason why an open delivery without a lease waits, due or not. `pause`: from
+    `paused_until`. `is_paced`: from `paced_until`."""
     if is_behind:
         return WaitsFor.ORDER
     if pause is not None and pause > due_at:
@@ -348,10 +353,10 @@ def kept_by(
 
 
 def probe_of(current: Session, webhook_id: int, until: datetime) -> int | None:
-    """Return which one goes first once its receiver is no longer left alone, as things stand (row
-    id); None where they go in order: what is paused there stands behind the head.
+    """Return the row id of the delivery that goes first after the backoff, as things stand.
 
-    Only that one is sure to go then, and the others once it has arrived.
+    Only this one is sure to go then. The others follow once it has arrived. None in ordered mode,
+    where paused deliveries are behind the head.
     """
     probe = (
         select(Delivery.id)
@@ -359,7 +364,7 @@ def probe_of(current: Session, webhook_id: int, until: datetime) -> int | None:
         .where(
             Delivery.webhook_id == webhook_id,
             is_open(),
-            Delivery.priority > Priority.INTERACTIVE,  # no person's Retry waits for it
+            Delivery.priority > Priority.INTERACTIVE,  # a person's Retry does not wait
             Delivery.due_at <= until,
             Webhook.in_order.is_(False),
         )
@@ -370,16 +375,15 @@ def probe_of(current: Session, webhook_id: int, until: datetime) -> int | None:
 
 
 def heads(current: Session, webhook_ids: Iterable[int]) -> dict[int, int | None]:
-    """The oldest open delivery of each of these webhooks, by their row ids."""
+    """Return the oldest open delivery of each of these webhooks, by row id."""
     ids = sorted(set(webhook_ids))
-    columns: Sequence[ScalarSelect[int]] = [head_of(each) for each in ids]
-    found = current.execute(select(*columns)).one() if ids else ()
-    return dict(zip(ids, found, strict=True))
+    columns: Sequence[ScalarSelect[int]] = [head_of(webhook_id) for webhook_id in ids]
+    oldest = current.execute(select(*columns)).one() if ids else ()
+    return dict(zip(ids, oldest, strict=True))
 
 
 def count_behind(current: Session, webhook_id: int) -> int:
-    """Return how many wait for an older one at this webhook, which wants them in order
-    (`capped`)."""
+    """Count the deliveries that wait for an older one at this ordered webhook (`capped`)."""
     head = heads(current, [webhook_id])[webhook_id]
     if head is None:
         return 0
@@ -394,8 +398,8 @@ def count_behind(current: Session, webhook_id: int) -> int:
 
 
 def count_before(current: Session, delivery: Delivery, now: datetime, *, in_order: bool) -> int:
-    """Return how many are claimed before this one, which is due, where one is sent at a time
-    (`capped`). `in_order`: this one is the oldest there."""
+    """Count the deliveries claimed before this due one if one is sent at a time (`capped`).
+    `in_order`: this one is the oldest of its webhook."""
     is_sooner = or_(
         Delivery.due_at < delivery.due_at,
         and_(Delivery.due_at == delivery.due_at, Delivery.id < delivery.id),
@@ -419,33 +423,35 @@ REFUSED: Final = "All sending is paused. An administrator can resume it under Se
 
 @dataclass(frozen=True, slots=True)
 class SendingStop:
-    """Since when nothing is sent to any webhook, and the name of who stopped it."""
+    """The time since which nothing is sent to any webhook, and the name of the person who stopped
+    it."""
 
     since: datetime
     by: str
 
 
 class SendingStopped(Refusal):
-    """Nobody may ask for something to be sent meanwhile."""
+    """Refusal of a request to send while all sending is stopped."""
 
     def __init__(self, *, field: str | None = None) -> None:
         super().__init__(REFUSED, field=field)
 
 
 def is_on() -> ColumnElement[bool]:
-    """Return whether anything is sent, as a condition that a statement asks once, whatever it
+    """Return the condition that sending is on. A statement evaluates it once, however many rows it
     reads."""
     return ~exists().where(SendingSwitch.id == literal_column(str(THE_ROW)))
 
 
 def find_stop() -> SendingStop | None:
-    """The stop that is in force. Reads only."""
+    """Return the current stop, if any. Reads only."""
     columns = select(SendingSwitch.stopped_at, SendingSwitch.stopped_by)
     row = session().execute(columns.where(SendingSwitch.id == THE_ROW)).one_or_none()
     return SendingStop(*row) if row else None
 
 
 def refuse_while_stopped(*, field: str | None = None) -> None:
-    """In the transaction that asks for something to be sent: raise `SendingStopped`."""
+    """Raise `SendingStopped` while sending is stopped. Call this in the transaction that requests
+    sending."""
     if find_stop() is not None:
         raise SendingStopped(field=field)

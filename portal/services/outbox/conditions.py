@@ -1,4 +1,4 @@
-"""Conditions and the rows of the register that they name: in words, locked, kept from deletion."""
+"""Put conditions into words, and lock the register rows that they name against deletion."""
 
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -22,7 +22,7 @@ MODELS: Final[dict[str, type[Category] | type[Location]]] = {
 
 
 def sentences_of(text: str | None) -> list[str]:
-    """Return a webhook's conditions in words, with the names of today."""
+    """Return a webhook's conditions in words, with current names."""
     conditions = conditions_in(text)
     names = names_in(conditions)
     return [sentence_of(condition, names) for condition in conditions]
@@ -48,13 +48,13 @@ def named_by(events: Iterable[Facts]) -> Iterator[Condition]:
 
 
 def lock_named(current: Session, text: str | None) -> None:
-    """Keep what conditions name from being deleted until the transaction ends. Raises `Refusal`
-    where it has been."""
+    """Lock the rows that conditions name against deletion until the transaction ends. Raise
+    `Refusal` if one is deleted already."""
     for field, ids in _named(conditions_in(text)).items():
         model = MODELS[field]
         locked = select(model.id).where(model.id.in_(ids)).order_by(model.id)
-        found = current.scalars(locked.with_for_update(read=True)).all()
-        if len(found) < len(ids):
+        existing = current.scalars(locked.with_for_update(read=True)).all()
+        if len(existing) < len(ids):
             sentence = f"Choose another {field}. This one was deleted"
             raise Refusal(sentence, field="conditions")
 
@@ -78,7 +78,7 @@ def webhooks_naming(current: Session, field: str, row_id: int) -> list[tuple[UUI
 
 
 def _named(conditions: Iterable[Condition]) -> dict[str, set[int]]:
-    """Return the ids that conditions name, by their field."""
+    """Return the ids that conditions name, by field."""
     named: dict[str, set[int]] = {}
     for field, _, values in conditions:
         if field in NAMED:

@@ -1,4 +1,5 @@
-"""Read which hosts can be probed, and who cannot connect to which; write it for one process."""
+"""Read the hosts to probe and the hosts that senders cannot connect to, and write the latter for
+one process."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from portal.services.core.heartbeats import SILENT_AFTER, own_name, worker_of
 from portal.services.core.unit_of_work import database_time, session
 
 SENDER: Final = worker_of(DELIVERIES)
-NAMED: Final = 5  # so many hosts by name
+NAMED: Final = 5  # limit of hosts listed by name
 NO_RECEIVER: Final = (
     "This server can’t reach any receiver. Its network or DNS is likely the cause. Nothing is lost."
 )
@@ -24,8 +25,8 @@ SEPARATOR: Final = " "  # no host has one in its name
 
 
 class Target(NamedTuple):
-    """A host, an address there, and its webhooks. `is_well`: something has arrived at one of them,
-    and nothing has failed there since."""
+    """A host's address and webhooks. `is_well`: a delivery has arrived at one of them, and nothing
+    has failed there since."""
 
     url: str
     webhooks: frozenset[int]
@@ -43,13 +44,13 @@ class OfflineSender:
 
 
 def hosts_in_words(hosts: Sequence[str]) -> str:
-    """As "a.example, b.example, and 3 more"."""
+    """Return a list such as "a.example, b.example, and 3 more"."""
     more = f", and {len(hosts) - NAMED} more" if len(hosts) > NAMED else ""
     return ", ".join(hosts[:NAMED]) + more
 
 
 def find_targets(connection: Connection) -> dict[str, Target]:
-    """The hosts of the webhooks that are on, those first at which something arrived last."""
+    """Return the hosts of active webhooks, most recent arrival first."""
     columns = (Webhook.id, Webhook.url, Webhook.throttled, Webhook.last_delivered_at)
     rows = connection.execute(
         select(*columns)
@@ -74,8 +75,8 @@ def find_targets(connection: Connection) -> dict[str, Target]:
 
 
 def write_offline(connection: Connection, since: Mapping[str, float], now: float) -> None:
-    """Store to which hosts this process cannot connect. `since`: when that began, by the clock that
-    says `now`."""
+    """Store the hosts that this process cannot connect to. `since`: when that began, by the clock
+    of `now`."""
     began = None
     if since:
         began = database_now(connection) - timedelta(seconds=now - min(since.values()))
@@ -85,8 +86,8 @@ def write_offline(connection: Connection, since: Mapping[str, float], now: float
 
 
 def find_offline() -> Sequence[OfflineSender]:
-    """The machines that cannot connect to hosts to which no living sender can; with these hosts
-    alone. Reads only."""
+    """Return the machines of live senders and the hosts that none of them can connect to. Empty if
+    there is no such host. Reads only."""
     current = session()
     living = select(Process.host, Process.offline_since, Process.offline_hosts).where(
         Process.kind == SENDER, Process.seen_at > database_time(current) - SILENT_AFTER
@@ -97,8 +98,8 @@ def find_offline() -> Sequence[OfflineSender]:
     if not common:
         return []
     is_all = common >= find_targets(current.connection()).keys()
-    found: dict[str, OfflineSender] = {}
+    senders: dict[str, OfflineSender] = {}
     for row in rows:
         sender = OfflineSender(row.host, sorted(common), row.offline_since, is_all)
-        found.setdefault(row.host, sender)
-    return list(found.values())
+        senders.setdefault(row.host, sender)
+    return list(senders.values())

@@ -1,4 +1,4 @@
-"""Read the events one after another, in the order of their commits."""
+"""Read events in the order of their commits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ from portal.services.core.unit_of_work import database_time, session
 
 NOW: Final = "now"  # in place of a cursor
 START: Final = Cursor((0, "", ""))
-# Clean-up goes by the database's clock, an event's time by the machine's.
+# Clean-up uses the database's clock, and an event's time is the machine's.
 SPARE: Final = timedelta(hours=1)
 
 
 class StartAgain(Refusal):
-    """The events behind this cursor are not the ones that were read."""
+    """Refusal of a cursor that no longer matches the events that were read."""
 
     status = 410
 
@@ -44,28 +44,28 @@ class FeedEvent:
 
 @dataclass(frozen=True, slots=True)
 class FeedPage:
-    """Some events, oldest first, and the cursor behind them."""
+    """Events, oldest first, and the cursor after them."""
 
     events: Sequence[FeedEvent]
     next: str
 
 
 def read(cursor: str | None, size: int) -> FeedPage:
-    """Return the events behind the cursor; none for `NOW`, and the cursor of what comes. Raises
-    `StartAgain`, `UnreadableCursor`."""
+    """Return the events after the cursor. For `NOW`, return none and the cursor for later events.
+    Raise `StartAgain` or `UnreadableCursor`."""
     current = session()
     if cursor == NOW:
         return FeedPage([], _last(current).encode())
     place = Cursor.decode(cursor, (int, str, str)) or START
     _refuse_other_past(current, place)
-    wanted = (
+    query = (
         select(FeedEntry.position, Event.public_id, Event.occurred_at, Event.body)
         .join(Event, Event.id == FeedEntry.event_id)
         .where(FeedEntry.position > place.key[0])
         .order_by(FeedEntry.position)
         .limit(size)
     )
-    rows = current.execute(wanted).all()
+    rows = current.execute(query).all()
     if rows:
         place = _place(rows[-1])
     return FeedPage([FeedEvent(row.public_id, row.body) for row in rows], place.encode())
@@ -87,21 +87,23 @@ def _place(row: AnyRow) -> Cursor:
 
 
 def _refuse_other_past(current: Session, place: Cursor) -> None:
-    """Refuse a cursor whose event stands at its position no longer, unless clean-up explains it: a
-    copy of the database that was put back gives its positions to other events."""
+    """Refuse a cursor whose event is no longer at its position, unless clean-up explains that.
+
+    A restored copy of the database gives its positions to other events.
+    """
     position, public_id, occurred = place.key
     if place.key == START.key:
         return
-    wanted = (
+    query = (
         select(Event.public_id)
         .join(FeedEntry, FeedEntry.event_id == Event.id)
         .where(FeedEntry.position == position)
     )
-    found = current.scalar(wanted)
-    if str(found) == public_id:
+    stored = current.scalar(query)
+    if str(stored) == public_id:
         return
     last = current.execute(select(func.max(FeedEntry.position))).scalar_one() or 0
-    if found is not None or int(position) > last or not _is_removed(current, str(occurred)):
+    if stored is not None or int(position) > last or not _is_removed(current, str(occurred)):
         raise StartAgain
 
 

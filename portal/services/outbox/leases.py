@@ -1,7 +1,7 @@
-"""Leases: who is sending a delivery now, and what becomes of those that ran out.
+"""Leases on deliveries in flight, and the handling of expired leases.
 
-Whoever wants to change a delivery that nobody sends locks it first and asks for its lease in a
-statement of its own: one that does both sees the leases as they were before it had the lock.
+To change a delivery that nobody sends, lock it first and query its lease in a separate statement. A
+single statement would see the leases from before the lock.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -57,9 +57,9 @@ from portal.services.core.queries import Rowset, as_json, given_ids
 from portal.services.outbox import rollups
 from portal.services.outbox.at_rest import NOT_DISMISSED
 
-# One that is being sent may have been dismissed in the meantime.
+# A delivery can be dismissed while it is in flight.
 MAY_BE_SENT: Final = (*OPEN, DeliveryStatus.DISMISSED)
-# The attempt that a lease stands for.
+# The columns of a lease that describe its attempt.
 LEASE: Final[tuple[Any, ...]] = (
     Lease.delivery_id,
     Lease.number,
@@ -71,28 +71,28 @@ LEASE: Final[tuple[Any, ...]] = (
 
 
 def ends(current: Session | Connection, ids: Collection[int]) -> dict[int, datetime]:
-    """Until when these deliveries are leased, by the database's clock; without those that are
-    not. Of what was locked before, it is how things stand until the lock is let go."""
+    """Return the end of each delivery's lease, by the database's clock. Unleased deliveries are
+    left out. For deliveries locked before, the result holds until their lock is released."""
     if not ids:
         return {}
-    found = select(Lease.delivery_id, Lease.until).where(Lease.delivery_id.in_(ids))
-    return {row[0]: row[1] for row in current.execute(found)}
+    query = select(Lease.delivery_id, Lease.until).where(Lease.delivery_id.in_(ids))
+    return {row[0]: row[1] for row in current.execute(query)}
 
 
 def lease_of(current: Session, delivery_id: int) -> Lease | None:
-    """The attempt of a delivery that has not ended, or that nobody has called interrupted yet."""
-    wanted = select(Lease).where(Lease.delivery_id == delivery_id)
-    return current.scalars(wanted.execution_options(populate_existing=True)).one_or_none()
+    """Return a delivery's lease, which is live or not yet settled as interrupted."""
+    query = select(Lease).where(Lease.delivery_id == delivery_id)
+    return current.scalars(query.execution_options(populate_existing=True)).one_or_none()
 
 
 def free_among(current: Session | Connection, ids: Collection[int], now: datetime) -> Sequence[int]:
-    """Those of these deliveries, locked before, that nobody is sending."""
+    """Return the deliveries that nobody is sending. All of them are locked already."""
     known = ends(current, ids)
-    return [each for each in ids if known.get(each, now) <= now]
+    return [id_ for id_ in ids if known.get(id_, now) <= now]
 
 
 def count_live(connection: Connection, webhook_id: int, now: datetime) -> tuple[int, int]:
-    """Return how many deliveries of a webhook are being sent: (tests, others)."""
+    """Count the deliveries in flight to a webhook, as (tests, others)."""
     is_test = Lease.kind == AttemptKind.TEST
     live = select(func.count().filter(is_test), func.count().filter(~is_test)).where(
         Lease.webhook_id == webhook_id, Lease.until > now
@@ -102,7 +102,7 @@ def count_live(connection: Connection, webhook_id: int, now: datetime) -> tuple[
 
 
 def count_of(current: Session, webhook_ids: Collection[int], now: datetime) -> dict[int, int]:
-    """Return how many deliveries of each of these webhooks are being sent, tests apart."""
+    """Count the deliveries in flight to each of these webhooks, without tests."""
     counted = (
         select(Lease.webhook_id, func.count())
         .where(Lease.webhook_id.in_(webhook_ids), Lease.until > now, Lease.kind != AttemptKind.TEST)
@@ -112,8 +112,8 @@ def count_of(current: Session, webhook_ids: Collection[int], now: datetime) -> d
 
 
 def take(connection: Connection, held: Iterable[tuple[int, UUID]]) -> Sequence[AnyRow]:
-    """Remove the leases that are still the ones that are `held` (delivery, token); return their
-    `LEASE`. Whoever brings another lease's token gets nothing."""
+    """Remove the leases that still match `held` (delivery, token) and return their `LEASE`. The
+    token of another lease gets nothing."""
     taken = _taken(connection.dialect.name)
     return connection.execute(taken, {"rows": _pairs(held)}).all()
 
@@ -125,11 +125,11 @@ def _pairs(held: Iterable[tuple[int, UUID]]) -> str:
 def settle_ended(
     connection: Session | Connection, webhook_ids: Iterable[int], now: datetime
 ) -> int:
-    """Make of each lease that ran out an attempt that was interrupted; return how many there were.
+    """Turn each expired lease of these webhooks into an interrupted attempt. Return their number.
 
-    Of these webhooks, whose rows are locked. It counts as an attempt and not as a failure in a row.
-    One that has attempts left stays due; a last one, and a person's attempt that was cut off too
-    often, ends here.
+    The webhook rows are locked. An interruption counts as an attempt, but not as a failure in a
+    row. A delivery with attempts left stays due. The last attempt ends it, and so does a person's
+    attempt that was cut off too often.
     """
     plain = connection.connection() if isinstance(connection, Session) else connection
     statement = _ended(plain.dialect.name)
@@ -144,10 +144,10 @@ def settle_ended(
 def write_interrupted(
     connection: Connection, ended: Sequence[AnyRow], finished_at: datetime | None = None
 ) -> None:
-    """Store the attempts of leases that are gone, `ended` (`LEASE`). Locks the deliveries.
+    """Store the attempts of removed leases, `ended` (`LEASE`). Locks the deliveries.
 
-    `finished_at` tells those that were given back, which spend no try, from those that a crash cut
-    off.
+    `finished_at` marks released leases, which spend no try. It is None for leases cut off by a
+    crash.
     """
     rows = as_json(
         {
@@ -168,7 +168,7 @@ def write_interrupted(
 
 
 def _draw_consequences(connection: Connection, kinds: dict[int, str], now: datetime) -> None:
-    """End what has no attempts left."""
+    """End deliveries with no attempts left."""
     given = {"ids": as_json(kinds)}
     schedule = settings().webhook_retry_schedule
     entries = []
@@ -185,7 +185,7 @@ def _draw_consequences(connection: Connection, kinds: dict[int, str], now: datet
             else _interruptions(connection, row.id, kind),
         )
         if isinstance(decision, RetryAt | Repeat):
-            continue  # at once: it has waited for its lease to end
+            continue  # due at once, because it has waited for its lease to end
         values = columns(decision, open_delivery_of(row), now) | {"reason": Reason.INTERRUPTED}
         if values["failing_since"] is None and values["priority"] != Priority.TEST:
             values["failing_since"] = failing_since(connection, {row.id: values}, now).get(row.id)
@@ -198,8 +198,7 @@ def _draw_consequences(connection: Connection, kinds: dict[int, str], now: datet
 
 
 def _interruptions(connection: Connection, delivery_id: int, kind: AttemptKind) -> int:
-    """Return how often in a row this person's attempt was cut off by a crash (not by a
-    shutdown)."""
+    """Count how often in a row a crash (not a shutdown) cut off this person's attempt."""
     last_other = (
         select(func.coalesce(func.max(Attempt.number), 0))
         .where(
@@ -216,7 +215,7 @@ def _interruptions(connection: Connection, delivery_id: int, kind: AttemptKind) 
     return connection.execute(cut_off).scalar_one()
 
 
-# Statements are built once: building one costs more than running it.
+# Statements are built once, because building one costs more than running it.
 @cache
 def _ended(dialect: str) -> ReturningDelete[*tuple[Any, ...]]:
     of_webhooks = Lease.webhook_id.in_(given_ids(dialect))
@@ -227,7 +226,7 @@ def _ended(dialect: str) -> ReturningDelete[*tuple[Any, ...]]:
 def _taken(dialect: str) -> ReturningDelete[*tuple[Any, ...]]:
     given = Rowset(dialect, id=BigInteger(), token=Uuid())
     pairs = select(given["id"], given["token"]).select_from(given.source)
-    # A list to look in: SQLite would walk a correlated one once for each lease.
+    # An IN list, because SQLite would walk a correlated subquery once per lease.
     return delete(Lease).where(tuple_(Lease.delivery_id, Lease.token).in_(pairs)).returning(*LEASE)
 
 
@@ -255,7 +254,8 @@ def _rows(dialect: str) -> Rowset:
 
 
 def next_number(given: Any) -> Any:
-    """The number of an attempt: the one it was claimed by, unless another has taken that."""
+    """Return the number of an attempt, which is the claimed one unless another attempt has taken
+    it."""
     behind = Delivery.attempts + 1
     return case((given > Delivery.attempts, given), else_=behind)
 
@@ -313,7 +313,7 @@ OPEN_DELIVERY: Final[tuple[Any, ...]] = (
 
 
 def open_delivery_of(row: AnyRow) -> OpenDelivery:
-    """From a row that has these columns."""
+    """Return the facts from a row with the columns `OPEN_DELIVERY`."""
     return OpenDelivery(
         row.due_at,
         row.priority,
@@ -326,10 +326,10 @@ def open_delivery_of(row: AnyRow) -> OpenDelivery:
 
 
 def columns(decision: Decision, delivery: OpenDelivery, now: datetime) -> dict[str, Any]:
-    """The new values of status, due time and what belongs to a person's extra attempt.
+    """Return the new status, due time and columns of a person's extra attempt.
 
-    The same keys, so that many rows go into one statement; more of one that was dismissed. A
-    `Repeat` changes none.
+    The keys are the same for all, so that many rows fit into one statement. A dismissed delivery
+    has more. A `Repeat` changes none.
     """
     assert not isinstance(decision, Repeat)  # noqa: S101 -- a caller leaves such a row as it is
     values: dict[str, Any] = {
@@ -355,7 +355,7 @@ def columns(decision: Decision, delivery: OpenDelivery, now: datetime) -> dict[s
                 "finished_at": None if delivery.prior_status in OPEN else now,
             }
         case Restore(reason) if delivery.status in (*OPEN, DeliveryStatus.ON_HOLD):
-            # It was dismissed and restored in the meantime, without the person's attempt.
+            # It was dismissed and restored meanwhile, without the person's attempt.
             values |= {"status": _reopened(delivery, reason), "finished_at": None}
     if delivery.status == DeliveryStatus.DISMISSED:
         return _dismissed(values, now)
@@ -363,14 +363,14 @@ def columns(decision: Decision, delivery: OpenDelivery, now: datetime) -> dict[s
 
 
 def _reopened(delivery: OpenDelivery, reason: Reason) -> DeliveryStatus:
-    """Return Retrying once an attempt has failed. One that was cut off has not."""
+    """Return Retrying once an attempt has failed. An interrupted attempt has not failed."""
     has_failed = reason is not Reason.INTERRUPTED or delivery.status == DeliveryStatus.RETRYING
     return DeliveryStatus.RETRYING if has_failed else DeliveryStatus.QUEUED
 
 
 def _dismissed(values: dict[str, Any], now: datetime) -> dict[str, Any]:
-    """Return the same for one that was dismissed while it was being sent: it stays so, unless it
-    has arrived."""
+    """Return the values of a delivery dismissed while in flight. It stays dismissed unless it has
+    arrived."""
     if values["status"] == DeliveryStatus.DELIVERED:
         return values | NOT_DISMISSED
     is_so = {"status": DeliveryStatus.DISMISSED, "finished_at": now}
@@ -383,34 +383,35 @@ def failing_since(
     now: datetime,
     probes: Collection[int] = (),
 ) -> dict[int, datetime]:
-    """Return the first failed attempt of those deliveries that count as failing from now on.
+    """Return the first failed attempt of deliveries that count as failing from now on.
 
-    `ended`: their new columns by their ids, of those whose attempt failed; it is stored already.
-    What was cut off each time and has no attempt left counts from now. `probes`: whose attempts
-    began while their webhooks were failing.
+    `ended`: new columns by id, of deliveries whose attempt failed and is stored already. A delivery
+    that was cut off each time and has no attempt left counts from now. `probes`: deliveries whose
+    attempts began while their webhooks were failing.
     """
     given = {"ids": as_json(ended)}
     rows = connection.execute(_failures(connection.dialect.name), given).all()
     failures = {row.delivery_id: row for row in rows}
-    found = {}
+    since = {}
     for id_, values in ended.items():
         many, first = failures[id_][1:] if id_ in failures else (0, None)
         is_taken = values["status"] == DeliveryStatus.DISMISSED
         status = values["prior_status"] if is_taken else values["status"]
         if status == DeliveryStatus.FAILED:
-            found[id_] = first or now
+            since[id_] = first or now
         elif (
             status in OPEN
             and first
             and is_failing(many, values["due_at"], now, was_probe=id_ in probes)
         ):
-            found[id_] = first
-    return found
+            since[id_] = first
+    return since
 
 
 @cache
 def _failures(dialect: str) -> Select[*tuple[Any, ...]]:
-    """How many attempts have failed since it was last delivered, and when the first did."""
+    """Select the number of failed attempts since the last arrival, and the time of the first
+    one."""
     before = aliased(Attempt)
     arrived = (
         select(func.max(before.number))

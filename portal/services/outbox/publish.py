@@ -1,4 +1,4 @@
-"""The outbox: an event and its deliveries, stored in the transaction of the change."""
+"""The outbox, which stores an event and its deliveries in the transaction of the change."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -50,8 +50,8 @@ class NewEvent:
 
 
 class Audience(NamedTuple):
-    """The numbers of webhooks that an event is sent to, held for, and kept from by conditions, and
-    of built-in inboxes that it is sent to."""
+    """The numbers of webhooks that an event is sent to, held for, or kept from by conditions.
+    `inbox`: the number of built-in inboxes that it is sent to."""
 
     sent: int = 0
     held: int = 0
@@ -60,14 +60,14 @@ class Audience(NamedTuple):
 
 
 class Published(NamedTuple):
-    """A stored event by its row id, and who hears of it."""
+    """A stored event's row id and its audience."""
 
     event_id: int
     audience: Audience
 
 
 def publish(current: Session, new_event: NewEvent) -> Published:
-    """Store the event with its frozen body, fan it out, have the senders notified."""
+    """Store the event with its frozen body, create its deliveries, and notify the senders."""
     body = build_body(
         new_event.event,
         occurred_at=new_event.occurred_at,
@@ -90,7 +90,7 @@ def publish(current: Session, new_event: NewEvent) -> Published:
 
 
 def audience_of(current: Session, event: str) -> Audience:
-    """Return who would hear of this event if it happened now, at most: `kept` of them have
+    """Return the largest possible audience of this event now. `kept` counts webhooks with
     conditions."""
     found = _subscribers(current, event)
     narrowed = sum(row.conditions is not None for row in found)
@@ -126,13 +126,13 @@ def _subscribed() -> Select[int, str, bool, str | None, str]:
 
 
 def _fan_out(current: Session, event: Event) -> Audience:
-    """One delivery per subscriber: due at once, or held from the start while it is off."""
+    """Create one delivery per subscriber, due at once, or on hold if the webhook is off."""
     subscribers = _subscribers(current, event.event)
-    wanted = _meeting(subscribers, event.body)
-    kept = len(subscribers) - len(wanted)
-    if not wanted:
+    recipients = _meeting(subscribers, event.body)
+    kept = len(subscribers) - len(recipients)
+    if not recipients:
         return Audience(kept=kept)
-    states = _locked_states(current, wanted)
+    states = _locked_states(current, recipients)
     rows = [
         {
             "public_id": public_id(),
@@ -152,11 +152,11 @@ def _fan_out(current: Session, event: Event) -> Audience:
     }
     current.execute(_store_deliveries(current.connection().dialect.name), values)
     notify(current)
-    return _audience(wanted, states, kept)
+    return _audience(recipients, states, kept)
 
 
 def _meeting(subscribers: Sequence[Subscriber], body: bytes) -> Sequence[Subscriber]:
-    """Leave out those whose conditions this event does not meet; it is never asked again."""
+    """Leave out subscribers whose conditions the event does not meet. This is checked only once."""
     if all(row.conditions is None for row in subscribers):
         return subscribers
     facts = facts_of(body)
@@ -165,7 +165,7 @@ def _meeting(subscribers: Sequence[Subscriber], body: bytes) -> Sequence[Subscri
 
 @cache
 def _store_deliveries(dialect: str) -> Insert:
-    """One statement for all: what is the same in every row is bound once."""
+    """Insert all deliveries in one statement, which binds shared values once."""
     given = Rowset(dialect, public_id=Uuid(), webhook_id=Integer(), status=String())
     values: dict[str, Any] = {
         **{name: given[name] for name in ("public_id", "webhook_id", "status")},
@@ -184,13 +184,13 @@ def _store_deliveries(dialect: str) -> Insert:
 
 
 def _locked_states(current: Session, subscribers: Sequence[Subscriber]) -> dict[int, str]:
-    """Each webhook's state by its id. It cannot change any more where that would do harm.
+    """Return each webhook's state by id. It can no longer change in a harmful way.
 
-    Whoever stores the next event for a webhook that wants one message after the other waits here,
-    so that ids are given in the order of the commits: "oldest" means the same to everybody. All
-    such webhooks are locked together: of two transactions with several events each, one would
-    else wait for the other, and the other for it. And nobody turns on a webhook while something
-    is stored as held for it, which would stay behind.
+    Transactions that store an event for an ordered webhook wait here for each other. So ids follow
+    the order of commits, and "oldest" means the same everywhere. All ordered webhooks are locked
+    together, because two transactions with several events each could otherwise deadlock. Nobody can
+    turn on a webhook while a held delivery is stored for it, because that delivery would stay
+    behind.
     """
     states = {row.id: row.state for row in subscribers}
     in_order = {row.id for row in subscribers if row.in_order}
@@ -198,8 +198,8 @@ def _locked_states(current: Session, subscribers: Sequence[Subscriber]) -> dict[
     if in_order:
         listens = Webhook.state.in_(LISTENING) & Webhook.deleted_at.is_(None)
         every = _wanted(Webhook.in_order.is_(True), listens).with_for_update(key_share=True)
-        found = current.execute(every)
-        states |= {row.id: row.state for row in found if row.id in in_order}
+        rows = current.execute(every)
+        states |= {row.id: row.state for row in rows if row.id in in_order}
     if others := off - in_order:
         shared = _wanted(Webhook.id.in_(others)).with_for_update(read=True)
         states |= {row.id: row.state for row in current.execute(shared)}

@@ -1,6 +1,6 @@
-"""Roll-ups: what arrived, how much of it late, and what failed each hour, counted as it happens.
+"""Hourly counts of arrived, late and failed deliveries, updated as they happen.
 
-Charts read them, never the log.
+Charts read these roll-ups, never the log.
 """
 
 from collections import Counter
@@ -25,7 +25,7 @@ from portal.models.deliveries import (
 from portal.services.core.queries import as_json, insert_many
 
 HOURS_A_STEP: Final = 6
-# What arrives longer than this after its event is late.
+# A delivery that arrives longer than this after its event is late.
 LATE: Final = timedelta(minutes=5)
 COUNTS: Final = ("delivered", "late", "failed", "failed_attempts")
 Counts = tuple[int, ...]
@@ -35,8 +35,8 @@ NOTHING: Final[Counts] = (0, 0, 0, 0)
 class StatusChange(NamedTuple):
     """A delivery whose status was just written, after an attempt.
 
-    `prior_status`: what it had before a person's extra attempt began; None for any other attempt.
-    `has_failed`: the attempt did not arrive. `is_late`: it did, but longer than `LATE` after the
+    `prior_status`: its status before a person's extra attempt, or None for any other attempt.
+    `has_failed`: the attempt did not arrive. `is_late`: it arrived longer than `LATE` after the
     event.
     """
 
@@ -49,8 +49,8 @@ class StatusChange(NamedTuple):
 
     @property
     def counts(self) -> Counts:
-        """Return what it adds to each of `COUNTS`: a test nothing, and what was in a status no
-        entry."""
+        """Return the amount to add to each of `COUNTS`. A test adds nothing, and an unchanged
+        status adds no arrival or failure."""
         if self.priority == Priority.TEST:
             return NOTHING
         is_new = self.status != self.prior_status
@@ -64,10 +64,10 @@ def count(
     entries: Iterable[StatusChange] | Mapping[StatusChange, int],
     now: datetime,
 ) -> None:
-    """Add what `entries` say, or how many times each, to the hour of `now` (the database's clock).
+    """Add `entries`, or each as often as counted, to the hour of `now` (the database's clock).
 
-    `connection` is in the writing transaction that writes the statuses. Give it every delivery
-    whose status that transaction writes; it picks those that count.
+    `connection` is in the transaction that writes the statuses. Pass all deliveries whose status
+    that transaction writes. The function picks the ones that count.
     """
     totals: dict[int, Counts] = {}
     for entry, many in Counter(entries).items():
@@ -83,7 +83,7 @@ def count(
             "webhook_id": webhook_id,
             **dict(zip(COUNTS, totals[webhook_id], strict=True)),
         }
-        # In one order everywhere, so that two recorders never wait for each other in a ring.
+        # In one order everywhere, so that two recorders never deadlock.
         for webhook_id in sorted(totals)
     ]
     if rows:
@@ -93,9 +93,9 @@ def count(
 
 
 def forget_oldest(connection: Connection, before: datetime) -> int:
-    """Remove the oldest few hours, of those that began before `before`; how many, 0 at the end."""
-    some = select(Rollup.hour).where(Rollup.hour < before).distinct().order_by(Rollup.hour)
-    hours = connection.execute(some.limit(HOURS_A_STEP)).scalars().all()
+    """Delete the oldest few hours that began before `before`. Return how many, 0 at the end."""
+    query = select(Rollup.hour).where(Rollup.hour < before).distinct().order_by(Rollup.hour)
+    hours = connection.execute(query.limit(HOURS_A_STEP)).scalars().all()
     connection.execute(delete(Rollup).where(Rollup.hour.in_(hours)))
     return len(hours)
 
@@ -110,9 +110,10 @@ def _upsert(dialect: str, names: tuple[str, ...]) -> postgresql.Insert | sqlite.
 
 
 def remove_deliveries(current: Session, ids: Collection[int] | Select[*tuple[Any, ...]]) -> None:
-    """Remove these, by their row ids: nothing else removes what attempts have left.
+    """Delete these deliveries by row id, with everything that their attempts have left.
 
-    The caller has locked them, or their webhooks, so that no attempt is stored meanwhile.
+    Nothing else deletes that. The caller has locked them, or their webhooks, so that no attempt is
+    stored meanwhile.
     """
     theirs = Attempt.delivery_id.in_(ids)
     current.execute(delete(Lease).where(Lease.delivery_id.in_(ids)))
