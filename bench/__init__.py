@@ -1,1 +1,2 @@
-"""Benchmarks of the whole portal: real databases, Valkey, processes and sockets, on loopback."""
+"""Benchmarks of the whole portal, with real databases, Valkey, processes and sockets on
+loopback."""

@@ -1,4 +1,4 @@
-"""`python -m bench [names]`: run all benchmarks, or those named, and print one table."""
+"""Run all benchmarks, or the named ones (`python -m bench [names]`), and print one table."""
 
 import importlib
 import sys
@@ -23,20 +23,20 @@ NAMES = (
 
 
 def main() -> None:
-    """Run what the command line names."""
-    wanted = sys.argv[1:] or NAMES
-    unknown = [name for name in wanted if name not in NAMES]
+    """Run the benchmarks named on the command line."""
+    names = sys.argv[1:] or NAMES
+    unknown = [name for name in names if name not in NAMES]
     if unknown:
         sys.exit(f"There is no benchmark {', '.join(unknown)}. There are: {', '.join(NAMES)}.")
     print(HEAD)
     began = time.monotonic()
-    whole = [_measure(name) for name in wanted]
+    whole = [_measure(name) for name in names]
     show(Line("All of this took", f"{time.monotonic() - began:.0f} s"))
     sys.exit(0 if all(whole) else 1)
 
 
 def _measure(name: str) -> bool:
-    """Print the lines of one benchmark. One that fails leaves the others their turn."""
+    """Print the lines of one benchmark. A failure does not stop the others."""
     began = time.monotonic()
     try:
         for line in importlib.import_module(f"bench.{name}").run():

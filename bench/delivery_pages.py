@@ -1,4 +1,4 @@
-"""Overview and the log of 100,000 deliveries to 1,000 webhooks, of which 50 fail: requests."""
+"""Measure Overview and the log, with 100,000 deliveries to 1,000 webhooks of which 50 fail."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -30,7 +30,7 @@ PATHS: Final = {
 
 
 def run() -> Iterator[Line]:
-    """Each page, on both databases."""
+    """Measure each page on both databases."""
     for database in DATABASES:
         with world(database) as here:
             hooks = webhooks("http://127.0.0.1:9", HOOKS + 1)
@@ -39,11 +39,11 @@ def run() -> Iterator[Line]:
             app = create_app(here.settings)
             with app.app_context():
                 client = visit(app, "admin").client
-                for what, pattern in PATHS.items():
+                for name, pattern in PATHS.items():
                     path = pattern.format(webhook=hooks[6].public_id)
                     took = ask(here, client, path)
                     note = f"touched {touched(partial(get, client, path)):,}"
-                    words = f"{what}, {database}, processor time"
+                    words = f"{name}, {database}, processor time"
                     yield Line(words, milliseconds(took.processor), note)
                 db.session.remove()
                 db.engine.dispose()

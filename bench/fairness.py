@@ -1,4 +1,5 @@
-"""New messages to a receiver that is well while others have a backlog, hang, or get much again."""
+"""Measure new messages to a healthy receiver while others have a backlog, hang, or get a bulk
+retry."""
 
 import statistics
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ from tests.support.deliveries import make_many
 from tests.support.factories import make_user, make_webhook, publish
 
 NEW = 75
-PAUSE = 0.2  # seconds between two of them
+PAUSE = 0.2  # seconds between two messages
 WAITING = 100_000
 FAILED = 30_000
 HANGING = 200
@@ -28,7 +29,7 @@ OF_OTHERS = [EventName.CREATED]
 
 
 def run() -> Iterator[Line]:
-    """On SQLite, one worker."""
+    """Measure one worker on SQLite."""
     yield _new_messages("nothing else is to be done", _nothing)
     yield _new_messages(f"{WAITING} wait for one webhook, its receiver takes 1 s", _waiting)
     yield _new_messages(f"a bulk retry of {FAILED} is under way", _again)

@@ -1,4 +1,4 @@
-"""*Forgot your password?* by turns for addresses with and without an account: whole requests."""
+"""Measure *Forgot your password?* requests, in turn for addresses with and without an account."""
 
 import time
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ WARM = 20
 
 
 def run() -> Iterator[Line]:
-    """Both kinds of addresses, on both databases."""
+    """Measure both kinds of addresses on both databases."""
     for database in DATABASES:
         with world(database, SMTP_URL="smtp://127.0.0.1:9?from=portal@example.com") as here:
             app = create_app(here.settings)
@@ -25,10 +25,10 @@ def run() -> Iterator[Line]:
                 known = [make_user().email for _ in range(WARM + EACH)]
                 for number, email in enumerate(known):
                     pair = [*zip(took, (email, f"nobody.{number}@example.org"), strict=True)]
-                    for what, address in pair if number % 2 else reversed(pair):
-                        took[what].append(_ask(pages, address, f"198.51.{number}.7"))
-                for what, seconds in took.items():
-                    words = f"A password forgotten, address {what}, {database}, p50 / p99"
+                    for kind, address in pair if number % 2 else reversed(pair):
+                        took[kind].append(_ask(pages, address, f"198.51.{number}.7"))
+                for kind, seconds in took.items():
+                    words = f"A password forgotten, address {kind}, {database}, p50 / p99"
                     yield Line(words, p50_p99(seconds[WARM:]), f"{EACH} requests by turns")
                 db.session.remove()
                 db.engine.dispose()

@@ -1,5 +1,8 @@
-"""From the commit of an action to the request at the receiver: alone, after quiet, among receivers
-that hang, and while 100,000 other deliveries are dismissed."""
+"""Measure the time from an action's commit to the request at the receiver.
+
+The portal is idle, was quiet for long, has hanging receivers, or dismisses 100,000 other
+deliveries.
+"""
 
 import os
 from collections.abc import Iterator
@@ -35,13 +38,14 @@ DISMISSED = 100_000
 
 
 def run() -> Iterator[Line]:
-    """On both databases; the long ones on SQLite, as one machine runs it."""
+    """Measure the short parts on both databases, and the long ones on SQLite, as one machine runs
+    it."""
     for database in DATABASES:
         for part in (idle, burst):
             with office(database) as (url, log):
                 times = part(url, log)
-                what = f"{part.__doc__}, {database}, p50 / p99"
-                yield Line(what, p50_p99(times), f"{len(times)} deliveries")
+                title = f"{part.__doc__}, {database}, p50 / p99"
+                yield Line(title, p50_p99(times), f"{len(times)} deliveries")
         with office(database) as (url, log):
             yield from _while_dismissing(url, log, database)
     for long in (_after_quiet, _among_hanging):
@@ -51,7 +55,8 @@ def run() -> Iterator[Line]:
 
 @contextmanager
 def office(database: str) -> Iterator[tuple[str, Path]]:
-    """A worker and a scheduler at rest; the receiver's address and log."""
+    """Start a worker and a scheduler, and yield the receiver's address and log once they are at
+    rest."""
     with world(database, WEBHOOK_TIMEOUT="10") as here:
         log = here.folder / "arrived.txt"
         _, url = here.receiver("--log", str(log))
@@ -89,7 +94,7 @@ def _after_quiet(url: str, log: Path) -> Iterator[Line]:
 
 
 def _among_hanging(url: str, log: Path) -> Iterator[Line]:
-    # The one whose asset is gone cannot be brought about for an asset.
+    # A deletion event cannot be published for an existing asset.
     events = [event for event in EventName if event is not EventName.DELETED][:RECEIVERS]
     for number, event in enumerate(events):
         path = "hang" if number < HANGING else "fine"
@@ -119,9 +124,9 @@ def _while_dismissing(url: str, log: Path, database: str) -> Iterator[Line]:
         select(Task.state, Task.done).where(Task.public_id == task)
     ).one()
     assert under_way == TaskState.RUNNING, f"dismissed before all were sent: {under_way}"
-    what = f"While {DISMISSED:,} are dismissed, {A_SECOND} a second, {database}, p95"
+    title = f"While {DISMISSED:,} are dismissed, {A_SECOND} a second, {database}, p95"
     note = f"{milliseconds(quantile(before, 0.95))} before; {done:,} dismissed in the time"
-    yield Line(what, milliseconds(quantile(during, 0.95)), note)
+    yield Line(title, milliseconds(quantile(during, 0.95)), note)
 
 
 def _at_a_rate(log: Path) -> list[float]:

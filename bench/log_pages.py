@@ -1,7 +1,7 @@
-"""The log with ten thousand, a million and ten million deliveries in it: pages, counts, clean-up.
+"""Measure pages, counts and clean-up of the log with ten thousand to ten million deliveries.
 
-`BENCH_ROWS` sets the sizes. Beside the time, which depends on who else uses the machine, stands how
-much was touched: pages of PostgreSQL's buffers, or thousands of steps of SQLite's machine.
+`BENCH_ROWS` sets the sizes. The time depends on other users of the machine. So each line also shows
+the amount touched, in pages of PostgreSQL's buffers or thousands of steps of SQLite's machine.
 """
 
 import os
@@ -33,13 +33,13 @@ from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.queries import WebhookOrder
 from tests.support.factories import Hook, make_asset
 
-ROWS = tuple(int(each) for each in os.environ.get("BENCH_ROWS", "10000,1000000").split(","))
+ROWS = tuple(int(rows) for rows in os.environ.get("BENCH_ROWS", "10000,1000000").split(","))
 REPEATS = 7
 DAY = timedelta(days=1)
 
 
 def run() -> Iterator[Line]:
-    """Median and worst of the first, a middle and the last page, filter by filter."""
+    """Measure the first, a middle and the last page of each filter, with median and worst."""
     for database in DATABASES:
         for rows in ROWS:
             with world(database) as here:

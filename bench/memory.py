@@ -1,4 +1,5 @@
-"""Memory of every process at rest, and of a worker with a thousand requests in flight."""
+"""Measure the memory of every process at rest, and of a worker with a thousand requests in
+flight."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +23,7 @@ from tests.support.ports import free_port
 IN_FLIGHT = 1000
 RECEIVERS = 10
 MANY = {
-    # The last eighth is kept for receivers to which nothing is being sent.
+    # An eighth is reserved for receivers with nothing in flight.
     "WORKER_MAX_IN_FLIGHT": str(IN_FLIGHT * 8 // 7 + 1),
     "WEBHOOK_MAX_IN_FLIGHT": str(IN_FLIGHT // RECEIVERS),
     "WEBHOOK_TIMEOUT": "60",
@@ -31,7 +32,7 @@ DELAY = "8"
 
 
 def run() -> Iterator[Line]:
-    """Resident memory, as the system counts it."""
+    """Measure resident memory, as the system counts it."""
     yield from _at_rest()
     yield from _in_flight("plain")
     yield from _in_flight("TLS")
@@ -39,7 +40,7 @@ def run() -> Iterator[Line]:
 
 def _at_rest() -> Iterator[Line]:
     with world("sqlite") as here:
-        # The portal's own Valkey here, so that it is counted as well.
+        # Use the portal's own Valkey, so that it is counted as well.
         rest = {k: v for k, v in here.environment.items() if k != "REDIS_URL"}
         instance = {"INSTANCE_DIR": str(here.folder / "own"), "PORT": str(free_port())}
         portal = RunningPortal(here.folder, rest | instance | {"LOCAL_TRIAL": "1"})
@@ -93,7 +94,7 @@ def leased() -> int:
 
 
 def resident(pid: int) -> float:
-    """Megabytes of a process that are in memory."""
+    """Return the resident memory of a process in megabytes."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    line = next(each for each in lines if each.startswith("VmRSS"))
+    line = next(entry for entry in lines if entry.startswith("VmRSS"))
     return int(line.split()[1]) / 1024

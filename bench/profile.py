@@ -1,8 +1,8 @@
-"""Where a worker's time goes: one dispatcher under a profiler, in this process.
+"""Profile one dispatcher in this process, to show where a worker's time goes.
 
-`python -m bench.profile [sqlite|postgres]`. The profiler itself slows everything; read the shares.
-It sees one thread only, so what the dispatcher hands to its database writer is done in this one
-here.
+Run it with `python -m bench.profile [sqlite|postgres]`. The profiler slows everything, so only the
+shares count. It sees one thread only, so the work of the dispatcher's database writer is done in
+this one.
 """
 
 import cProfile
@@ -27,7 +27,7 @@ def _at_once(
 
 
 def main() -> None:
-    """Print processor time for each delivery, then the profile."""
+    """Print the processor time per delivery, then the profile."""
     database = sys.argv[1] if len(sys.argv) > 1 else "sqlite"
     with world(database) as here:
         _, url = here.receiver()

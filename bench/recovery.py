@@ -1,4 +1,4 @@
-"""How long it takes until all has arrived after a worker that held 500 leases was killed."""
+"""Measure the time until everything has arrived after a worker with 500 leases was killed."""
 
 import signal
 import time
@@ -11,12 +11,13 @@ from bench.support.world import is_done, publish_at_once, wait_until, webhooks, 
 LEASES = 500
 LEASE = 8
 TIMES = {"WEBHOOK_TIMEOUT": "5", "LEASE_MARGIN": str(LEASE - 5), "MAINTENANCE_SECONDS": "2"}
-# Beyond the eighth of all places that is kept for other receivers.
+# Beyond the eighth of all places that is reserved for other receivers.
 PLACES = {"WEBHOOK_MAX_IN_FLIGHT": "50", "WORKER_MAX_IN_FLIGHT": "600"}
 
 
 def run() -> Iterator[Line]:
-    """kill -9, a new worker at once as the supervisor starts one, the scheduler goes on."""
+    """Kill the worker with SIGKILL and start a new one at once, as the supervisor does. The
+    scheduler keeps running."""
     with world("sqlite", **TIMES, **PLACES) as here:
         receiver, url = here.receiver("--delay", "2")
         webhooks(url, 10)

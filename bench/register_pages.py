@@ -1,9 +1,9 @@
-"""The register with two hundred, ten thousand and a hundred thousand assets in it: whole requests.
+"""Measure whole requests to registers of two hundred, ten thousand and a hundred thousand assets.
 
-`BENCH_ASSETS` sets the sizes. The same page is asked for at each size, so that what differs is what
-the database has to do. Beside the time, which depends on who else uses the machine, stands what the
-portal and its database used of the processors, how many times that of the first size it is, and how
-much of the database was touched.
+`BENCH_ASSETS` sets the sizes. The requests are the same at each size, so that only the work of the
+database differs. The time depends on other users of the machine. So each line also shows the
+processor time of the portal and its database, its ratio to the first size, and the amount of the
+database touched.
 """
 
 import os
@@ -25,12 +25,12 @@ from tests.support.pages import Client
 from tests.web.signed_in import visit
 
 ASSETS: Final = tuple(
-    int(each) for each in os.environ.get("BENCH_ASSETS", "200,10000,100000").split(",")
+    int(assets) for assets in os.environ.get("BENCH_ASSETS", "200,10000,100000").split(",")
 )
 WARM = 2
 REQUESTS = int(os.environ.get("BENCH_REQUESTS", "15"))
 
-# What is shown is as much at each size.
+# Each page shows the same amount at each size.
 PATHS: Final = {
     "List": "/assets",
     "List, what is out": "/assets?show=out",
@@ -60,14 +60,14 @@ PATHS: Final = {
 
 
 class Took(NamedTuple):
-    """One request: on the clock, and of the processors."""
+    """The time of one request, by the clock and of the processors."""
 
     seconds: float
     processor: float
 
 
 def run() -> Iterator[Line]:
-    """Each page at each size, on both databases."""
+    """Measure each page at each size on both databases."""
     for database in DATABASES:
         alone: dict[str, float] = {}
         for assets in ASSETS:
@@ -76,21 +76,21 @@ def run() -> Iterator[Line]:
                 app: Flask = create_app(here.settings)
                 with app.app_context():
                     client = visit(app).client
-                    for what, path in PATHS.items():
+                    for name, path in PATHS.items():
                         took = ask(here, client, path)
-                        ratio = took.processor / alone.setdefault(what, took.processor)
+                        ratio = took.processor / alone.setdefault(name, took.processor)
                         note = (
                             f"{milliseconds(took.processor)} of processor time, {ratio:.2f} times,"
                             f" touched {touched(partial(get, client, path)):,}"
                         )
-                        words = f"{what}, {assets:,} assets, {database}"
+                        words = f"{name}, {assets:,} assets, {database}"
                         yield Line(words, milliseconds(took.seconds), note)
                     db.session.remove()
                     db.engine.dispose()
 
 
 def ask(here: World, client: Client, path: str) -> Took:
-    """The median of some requests on the clock, and their mean of the processors."""
+    """Return the median time of some requests by the clock, and their mean processor time."""
     for _ in range(WARM):
         get(client, path)
     busy, times = here.processor_seconds() + time.process_time(), []

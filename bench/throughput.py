@@ -1,5 +1,7 @@
-"""Deliveries a second by one worker process and by two, what they take of the processors, and
-beside them the plain way and libcurl alone."""
+"""Measure the deliveries per second and the processor time of one and of two worker processes.
+
+Compare them with plain RQ jobs and with libcurl alone.
+"""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -35,20 +37,20 @@ from portal.services.dispatch.request import Composer
 
 WEBHOOKS = 50
 EVENTS = 800
-BARE_EVENTS = 1200  # long enough that one hiccup of the machine is no tenth of it
-POSTS_AT_ONCE = 400  # as many as a worker has on the way: eight for each webhook
+BARE_EVENTS = 1200  # long enough that one hiccup of the machine is less than a tenth
+POSTS_AT_ONCE = 400  # as many as a worker has in flight, eight per webhook
 PLAIN_JOBS = {"fork": 60, "simple": 400}
 
 
 class Measured(NamedTuple):
-    """Deliveries a second, and microseconds of processors for each, receivers apart."""
+    """Deliveries per second, and microseconds of processor time for each, without receivers."""
 
     rate: float
     cost: float
 
 
 def run() -> Iterator[Line]:
-    """Each database in turn, everything against the same receiver."""
+    """Measure each database in turn, always against the same receiver."""
     for database in DATABASES:
         ours, cost = measure(database)
         plain = {kind: _plain(database, kind) for kind in PLAIN_JOBS}
@@ -73,14 +75,14 @@ def run() -> Iterator[Line]:
 
 
 def measure(database: str, workers: int = 1) -> Measured:
-    """One round."""
+    """Measure one round."""
     with world(database) as here:
         _, url = here.receiver()
         webhooks(url, WEBHOOKS)
         count = store_backlog(EVENTS)
         for _ in range(workers):
             here.worker()
-        # Each learns of the others with its next beat.
+        # Each learns of the others with its next heartbeat.
         settle(1.0 if workers == 1 else HEARTBEAT_EVERY + 1.0)
         used = here.processor_seconds()
         committed_at = let_go()
@@ -110,7 +112,7 @@ def _enqueue(here: World, jobs: int) -> None:
 
 
 def _bare() -> float:
-    """What the worker would send, composed beforehand, again and again."""
+    """Replay precomposed requests in a loop."""
     with world("sqlite") as here:
         _, url = here.receiver()
         webhooks(url, WEBHOOKS)

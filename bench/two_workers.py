@@ -1,4 +1,4 @@
-"""Two worker processes on one PostgreSQL beside one, with receivers that take their time."""
+"""Compare two worker processes on one PostgreSQL with a single one, against slow receivers."""
 
 from collections.abc import Iterator
 
@@ -17,7 +17,7 @@ EVENTS = 30
 
 
 def run() -> Iterator[Line]:
-    """400 webhooks, each answered after 500 ms."""
+    """Measure 400 webhooks with responses after 500 ms."""
     rates = {count: _rate(count) for count in (1, 2)}
     yield Line(
         "One worker, receivers of 500 ms, postgres", f"{rates[1]:.0f}/s", f"{WEBHOOKS} webhooks"

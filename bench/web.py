@@ -1,5 +1,5 @@
-"""How long the request of an action takes with no, ten, and a thousand webhooks subscribed, and
-with conditions."""
+"""Measure the request of an action with no, ten, and a thousand webhooks subscribed, and with
+conditions."""
 
 import statistics
 import time
@@ -23,7 +23,7 @@ from tests.support.pages import Pages
 from tests.web.signed_in import visit
 
 LISTENING = (0, 10, 1000)
-# Of each webhook ten, of other texts than the others'.
+# Each webhook has ten conditions, with texts of its own.
 MET = "tag", "is_not"
 UNMET = "tag", "is"
 REQUESTS = 80
@@ -32,14 +32,14 @@ NAMES = count(1)
 
 
 class Took(NamedTuple):
-    """One request: on the clock, and of the processor."""
+    """The time of one request, by the clock and of the processor."""
 
     seconds: float
     processor: float
 
 
 def run() -> Iterator[Line]:
-    """Edits of an asset, whole requests through the application, on SQLite."""
+    """Measure edits of an asset as whole requests through the application, on SQLite."""
     with world("sqlite") as here:
         app: Flask = create_app(here.settings)
         with app.app_context():
@@ -67,13 +67,13 @@ def _edits(pages: Pages) -> Iterator[Line]:
 
 
 def _narrow(field: str, operator: str) -> None:
-    # As many deliveries as before the first: an insert among many takes longer.
+    # Start with as few deliveries as the first round, because an insert among many takes longer.
     with db.engine.connect().execution_options(writing=True) as connection, connection.begin():
         for statement in log_rows.EMPTY:
             connection.execute(text(statement))
     with writing() as current:
         for hook in current.scalars(select(Webhook)):
-            ten = [Condition(field, operator, (f"W{hook.id}-{each}",)) for each in range(10)]
+            ten = [Condition(field, operator, (f"W{hook.id}-{number}",)) for number in range(10)]
             hook.conditions = as_text(ten)
 
 
@@ -90,6 +90,6 @@ def _edit(pages: Pages, path: str) -> Took:
 def _median(times: list[Took]) -> Took:
     warm = times[WARM:]
     return Took(
-        statistics.median(each.seconds for each in warm),
-        statistics.median(each.processor for each in warm),
+        statistics.median(took.seconds for took in warm),
+        statistics.median(took.processor for took in warm),
     )

@@ -1,4 +1,4 @@
-"""Our web worker beside gunicorn's own threads: speed in turn, and what slow connections do."""
+"""Compare our web worker with gunicorn's own threads, in speed and under slow connections."""
 
 import contextlib
 import http.client
@@ -29,27 +29,27 @@ PATIENCE = 10.0
 
 
 class Server(NamedTuple):
-    """A running web server."""
-
     process: Process
     port: int
 
     def processor(self) -> float:
-        """Seconds that its processes have worked."""
+        """Return the processor seconds used by its processes."""
         folders = [Path(f"/proc/{pid}/task") for pid in children_of(self.process.pid)]
-        times = [(task / "schedstat").read_text() for each in folders for task in each.iterdir()]
+        times = [
+            (task / "schedstat").read_text() for folder in folders for task in folder.iterdir()
+        ]
         return sum(int(line.split()[0]) for line in times) / 1e9
 
 
 class Took(NamedTuple):
-    """Requests a second, and seconds of the processor for each."""
+    """Requests per second, and processor seconds for each."""
 
     rate: float
     processor: float
 
 
 class Asked(NamedTuple):
-    """A page, and how often each server is asked for it in each pair."""
+    """A page, and the number of requests that each server gets for it in each pair."""
 
     path: str
     headers: dict[str, str]
@@ -57,7 +57,7 @@ class Asked(NamedTuple):
 
 
 def run() -> Iterator[Line]:
-    """The sign-in page and the log, then two minutes of slow connections, on SQLite."""
+    """Measure the sign-in page and the log, then two minutes of slow connections, on SQLite."""
     with world("sqlite") as here:
         make_webhook("http://127.0.0.1:9/", secret=SECRET)
         with writing():
@@ -93,12 +93,12 @@ def _compare(name: str, asked: Asked, ours: Server, threads: Server) -> Line:
     pairs: list[dict[Server, Took]] = []
     for number in range(PAIRS + 1):
         turn = (ours, threads) if number % 2 else (threads, ours)
-        pairs.append({each: _load(each, asked) for each in turn})
+        pairs.append({server: _load(server, asked) for server in turn})
     warm = pairs[1:]
     share = statistics.median(pair[ours].rate / pair[threads].rate for pair in warm)
     spent = statistics.median(pair[ours].processor / pair[threads].processor for pair in warm)
     rate, processor = (
-        statistics.median(each) for each in zip(*(p[ours] for p in warm), strict=True)
+        statistics.median(figures) for figures in zip(*(p[ours] for p in warm), strict=True)
     )
     note = (
         f"{share:.0%} of gunicorn's threads; processor time {milliseconds(processor)} a request, "
@@ -130,16 +130,17 @@ def _slowest(name: str, server: Server) -> Line:
         while time.monotonic() < end:
             took += [_seconds(server, path) for path in ("/healthz", "/sign-in")]
             time.sleep(0.2)
-    answered = [each for each in took if each is not None]
+    answered = [seconds for seconds in took if seconds is not None]
     lost = len(took) - len(answered)
     slowest = milliseconds(max(answered)) if not lost else f"over {PATIENCE:.0f} s"
     note = f"{len(took)} pages, of which {lost} did not come within {PATIENCE:.0f} s"
-    what = f"{SLOW_EACH * len(SLOW)} slow connections for {SLOW_SECONDS:.0f} s, {name}"
-    return Line(f"{what}: the slowest page", slowest, note)
+    title = f"{SLOW_EACH * len(SLOW)} slow connections for {SLOW_SECONDS:.0f} s, {name}"
+    return Line(f"{title}: the slowest page", slowest, note)
 
 
 def _seconds(server: Server, path: str) -> float | None:
-    """How long a page took on a connection of its own; None where it did not come in time."""
+    """Return the seconds that a page took on its own connection, or None if it did not come in
+    time."""
     began = time.monotonic()
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
     with contextlib.closing(connection), contextlib.suppress(OSError):

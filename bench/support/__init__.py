@@ -1,1 +1,2 @@
-"""What benchmarks share: a world of real processes, receivers, and the table they print."""
+"""Shared parts of the benchmarks, with a world of real processes, receivers, and the printed
+table."""

@@ -1,4 +1,4 @@
-"""How long new messages take, from the commit of the action to the request at the receiver."""
+"""Measure new messages from the commit of the action to the request at the receiver."""
 
 import time
 from pathlib import Path
@@ -15,15 +15,16 @@ from tests.support.factories import publish
 
 
 class Arrivals:
-    """When the deliveries of events arrived by the receiver's `log`: after the commit that stored
-    them, or, `with_save`, after the beginning of the transaction."""
+    """The times that deliveries take to arrive, by the receiver's `log`, after the commit of their
+    event. `with_save` measures from the beginning of its transaction."""
 
     def __init__(self, log: Path, *, with_save: bool = False) -> None:
         self._log, self._with_save = log, with_save
         self._stored: dict[int, float] = {}
 
     def publish(self, event: EventName, *, pause: float, counts: bool = True) -> None:
-        """Store an event, and wait `pause` seconds. Its commit is before anybody is notified."""
+        """Store an event and wait `pause` seconds. The commit time is taken before anybody is
+        notified."""
         committed: list[float] = []
 
         def note(_session: Session) -> None:
@@ -40,7 +41,7 @@ class Arrivals:
         time.sleep(pause)
 
     def seconds(self) -> list[float]:
-        """Seconds for each delivery of the events that count; all must arrive."""
+        """Return the seconds of each delivery of the events that count. All must arrive."""
         db.session.rollback()
         rows = db.session.execute(
             select(Delivery.public_id, Delivery.event_id).where(Delivery.event_id.in_(self._stored))
@@ -56,6 +57,7 @@ class Arrivals:
             return len(arrived) == len(event_of)
 
         wait_until(all_there, 20, "arrival of all")
-        # A dispatcher that happens to look may have sent it before we have seen our own commit
-        # return.
-        return [max(0.0, at - self._stored[event_of[each]]) for each, at in arrived.items()]
+        # A polling dispatcher may have sent it before our own commit returned.
+        return [
+            max(0.0, at - self._stored[event_of[public_id]]) for public_id, at in arrived.items()
+        ]

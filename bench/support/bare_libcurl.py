@@ -1,4 +1,4 @@
-"""What libcurl alone reaches: the same requests from a loop that does nothing else."""
+"""Send the same requests with libcurl alone, in a loop that does nothing else."""
 
 import time
 from collections import deque
@@ -16,7 +16,7 @@ class Post(NamedTuple):
 
 
 def post_all(posts: list[Post], at_once: int) -> float:
-    """Send each of `posts`; seconds that it took."""
+    """Send all `posts` and return the seconds that this took."""
     multi, waiting, idle = pycurl.CurlMulti(), deque(posts), [_handle() for _ in range(at_once)]
     flying = 0
     began = time.monotonic()

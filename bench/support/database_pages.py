@@ -1,4 +1,4 @@
-"""How much of the database a call touches: the same on a busy machine as on a quiet one."""
+"""Count the database work of a call, which is the same on a busy machine as on a quiet one."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -9,11 +9,12 @@ from sqlalchemy import Connection, event
 
 from portal.extensions import db
 
-STEPS = 1000  # of SQLite's machine, between two counts
+STEPS = 1000  # steps of SQLite's machine between two counts
 
 
 def touched(call: Callable[[], object]) -> int:
-    """Buffer pages that the call's queries read on PostgreSQL; thousands of steps on SQLite."""
+    """Return the buffer pages that the call's queries read on PostgreSQL, or thousands of steps on
+    SQLite."""
     db.session.rollback()
     count = _steps if db.engine.dialect.name == "sqlite" else _buffers
     with count() as counted:

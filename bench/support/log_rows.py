@@ -1,7 +1,8 @@
-"""A log of any size, written by the database itself: ten million deliveries in a few minutes.
+"""Fill a log of any size by the database itself, with ten million deliveries in a few minutes.
 
-Spread over nearly thirty days; the newest hundredth waits for one webhook, another has been quiet
-for long. Indexes are taken away while it is written, foreign keys are not checked.
+They are spread over nearly thirty days. The newest hundredth waits for one webhook, and another
+webhook has been quiet for long. Indexes are dropped during the writing, and foreign keys are not
+checked.
 """
 
 from typing import Final
@@ -10,8 +11,8 @@ from sqlalchemy import Connection, text
 
 from portal.extensions import db
 
-SPAN: Final = 29.9 * 86400  # seconds; no row is old enough to be let go
-BACKLOG: Final = 100  # one of so many deliveries waits, the newest ones
+SPAN: Final = 29.9 * 86400  # seconds, so that no row is old enough to be pruned
+BACKLOG: Final = 100  # one in this many deliveries waits, the newest ones
 BUSY: Final = 3  # the webhook they wait for
 HOOKS: Final = 50
 QUIET: Final = HOOKS + 1  # a webhook that has had nothing since the first thousandth of the log
@@ -21,7 +22,7 @@ NUMBERS = {
     "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :rows)",
     "postgresql": "WITH n AS (SELECT generate_series(1, :rows) AS i)",
 }
-# In the order of time, as the portal's own.
+# In the order of time, like the portal's own ids.
 ID = {
     "sqlite": "printf('%012x7000800000000000%04x', i, i % 65536)",
     "postgresql": "(lpad(to_hex(i), 12, '0') || '7000800000000000'"
@@ -56,7 +57,7 @@ ATTEMPTS = """INSERT INTO attempts
   {numbers} SELECT i, 1, 'scheduled', 'https://receiver.example.com/hook',
     CASE WHEN i % 20 = 0 THEN 'failed' ELSE 'delivered' END, {at}, {at}
   FROM n WHERE i <= :rows - :rows / {backlog}"""
-# What was answered to those that failed.
+# The responses to failed attempts.
 BODIES = """INSERT INTO attempt_bodies
   (attempt_id, request_headers, response_headers, response_text, is_truncated, detail)
   {numbers} SELECT i, '[]', '[]', 'asset.serial_number is missing, code ' || i % 1000, {no}, ''
@@ -72,8 +73,8 @@ EMPTY = (
 
 
 def fill(rows: int, hooks: int = HOOKS) -> None:
-    """Replace the log by one of so many deliveries to so many webhooks and the quiet one, each of
-    an event of its own; then ANALYZE."""
+    """Replace the log with `rows` deliveries to `hooks` webhooks and the quiet one, each with its
+    own event. Then ANALYZE."""
     db.session.rollback()
     engine, is_sqlite = db.engine, db.engine.dialect.name == "sqlite"
     with engine.connect().execution_options(writing=True) as connection, connection.begin():
@@ -91,7 +92,7 @@ def fill(rows: int, hooks: int = HOOKS) -> None:
 
 
 def analyze() -> None:
-    """Tell the planner what there is; on PostgreSQL also what everybody can see."""
+    """Update the planner's statistics, and on PostgreSQL also the visibility of rows."""
     with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         if connection.dialect.name == "sqlite":
             connection.execute(text("ANALYZE"))
@@ -123,8 +124,8 @@ def _restart_numbers(connection: Connection, is_sqlite: bool) -> None:
 
 
 def _take_indexes(connection: Connection, is_sqlite: bool) -> list[str]:
-    """Drop the indexes that are no constraints; return what makes them again."""
-    wanted = (
+    """Drop the indexes that are not constraints. Return the statements that recreate them."""
+    query = (
         "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
         " AND tbl_name IN ('deliveries', 'attempts')"
         if is_sqlite
@@ -132,10 +133,10 @@ def _take_indexes(connection: Connection, is_sqlite: bool) -> list[str]:
         " AND tablename IN ('deliveries', 'attempts')"
         " AND indexname NOT IN (SELECT conname FROM pg_constraint)"
     )
-    found = connection.execute(text(wanted)).all()
-    for name, _ in found:
+    indexes = connection.execute(text(query)).all()
+    for name, _ in indexes:
         connection.execute(text(f"DROP INDEX {name}"))
-    return [words for _, words in found]
+    return [words for _, words in indexes]
 
 
 def _words(statement: str, rows: int, hooks: int) -> str:

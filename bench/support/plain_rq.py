@@ -1,5 +1,7 @@
-"""The plain way to send webhooks, to be compared with: one RQ job a delivery, `requests.post` in
-it, one commit each. Run as a program it is the worker that works off the queue and ends."""
+"""Send webhooks the plain way, for comparison, with one RQ job, `requests.post` and commit each.
+
+Run as a program, it is the worker that empties the queue and ends.
+"""
 
 import os
 import sys
@@ -20,7 +22,7 @@ QUEUE = "plain"
 
 @cache
 def engine() -> Engine:
-    """The same database with the same settings of its connections."""
+    """Return an engine for the same database with the same connection settings."""
     url = os.environ["BENCH_DATABASE"]
     made = create_engine(url, **engine_options(url))
     prepare_engine(made)
@@ -28,8 +30,8 @@ def engine() -> Engine:
 
 
 def deliver(delivery_id: int) -> None:
-    """One job: read, post, write, commit."""
-    wanted = (
+    """Read, post, write and commit one delivery."""
+    query = (
         select(Event.body, Webhook.url, Delivery.attempts)
         .select_from(Delivery)
         .join(Event, Event.id == Delivery.event_id)
@@ -37,7 +39,7 @@ def deliver(delivery_id: int) -> None:
         .where(Delivery.id == delivery_id)
     )
     with engine().connect().execution_options(writing=True) as connection, connection.begin():
-        body, url, attempts = connection.execute(wanted).one()
+        body, url, attempts = connection.execute(query).one()
         started_at = utcnow()
         answer = requests.post(
             url, data=body, headers={"Content-Type": "application/json"}, timeout=30
@@ -60,7 +62,8 @@ def deliver(delivery_id: int) -> None:
 
 
 def main() -> None:
-    """Work off the queue: `fork` a process for each job as RQ does by default, or `simple`."""
+    """Empty the queue. `fork` starts a process for each job, as RQ does by default, and `simple`
+    none."""
     redis = Redis.from_url(os.environ["REDIS_URL"], protocol=2)
     kind = {"fork": Worker, "simple": SimpleWorker}[sys.argv[1]]
     worker = kind([Queue(QUEUE, connection=redis)], connection=redis, log_job_description=False)

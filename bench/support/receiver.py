@@ -1,7 +1,9 @@
-"""The fastest receiver that a few lines of Python make, on libuv: the sender is to be measured.
+"""Run the fastest receiver possible in a few lines of Python, on libuv, so that only the sender is
+measured.
 
-Answers 200 to everything, after `--delay` seconds; a path with "hang" in it is never answered.
-With `--log`, a line for each request: the delivery's id and the monotonic time.
+It answers 200 to everything, after `--delay` seconds. A path that contains "hang" is never
+answered. With `--log`, it writes a line for each request, with the delivery's id and the monotonic
+time.
 """
 
 import argparse
@@ -20,18 +22,17 @@ ID = re.compile(rb"x-asset-webhook-id: *([0-9a-f-]+)", re.IGNORECASE)
 
 
 class Connection(asyncio.Protocol):
-    """One kept-open connection."""
+    """A connection that is kept open."""
 
     def __init__(self, delay: float, log: TextIO | None) -> None:
         self.delay, self.log = delay, log
         self.waiting = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the way back."""
-        self.transport = cast(asyncio.Transport, transport)  # uvloop's own is none by its class
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is not a subclass
 
     def data_received(self, data: bytes) -> None:
-        """Take whole requests out of what has come."""
+        """Extract whole requests from the received bytes."""
         self.waiting += data
         while (end := self.waiting.find(b"\r\n\r\n")) >= 0:
             head = self.waiting[:end]
@@ -43,7 +44,7 @@ class Connection(asyncio.Protocol):
             self.take(head)
 
     def take(self, head: bytes) -> None:
-        """Answer one request."""
+        """Respond to one request."""
         if self.log is not None and (found := ID.search(head)):
             self.log.write(f"{found[1].decode()} {time.monotonic()}\n")
             self.log.flush()

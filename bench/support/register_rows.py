@@ -1,7 +1,7 @@
-"""A register of any size, written by the database itself, as its own imports would have left it.
+"""Fill a register of any size by the database itself, as its own imports would leave it.
 
-Half of it is free, nearly half is out, a twentieth of that late; a few are lost, broken or in
-maintenance. Each person has about ten assets.
+Half of the assets are free, nearly half are out, and a twentieth of those is late. A few are lost,
+broken or in maintenance. Each person has about ten assets.
 """
 
 from typing import Final
@@ -13,7 +13,7 @@ from portal.extensions import db
 
 CATEGORIES: Final = 30
 LOCATIONS: Final = 50
-ASSETS_A_PERSON: Final = 20  # of all assets, those that nobody has among them
+ASSETS_A_PERSON: Final = 20  # of all assets, including unassigned ones
 TABLES: Final = ("assets", "assignments", "staff", "categories", "locations")
 
 ID = {
@@ -35,7 +35,7 @@ TAG = {
     "sqlite": "printf('AST-%05d', i)",
     "postgresql": "'AST-' || lpad(i::text, greatest(5, length(i::text)), '0')",
 }
-# Spread over all there are, as serial numbers of many makers are.
+# Spread over the whole range, like the serial numbers of many makers.
 SERIAL = {
     "sqlite": "printf('SN%08X', i * 2654435761 % 4294967296)",
     "postgresql": "'SN' || lpad(upper(to_hex(i * 2654435761 % 4294967296)), 8, '0')",
@@ -70,7 +70,7 @@ HELD = """INSERT INTO assignments
 
 
 def fill(assets: int) -> None:
-    """Write a register of so many assets into an empty database; then ANALYZE."""
+    """Write a register of this many assets into an empty database, then ANALYZE."""
     db.session.rollback()
     staff = max(assets // ASSETS_A_PERSON, 1)
     with db.engine.connect().execution_options(writing=True) as connection, connection.begin():
@@ -88,7 +88,7 @@ def fill(assets: int) -> None:
 
 
 def analyze() -> None:
-    """Tell the planner what there is; on PostgreSQL also what everybody can see."""
+    """Update the planner's statistics, and on PostgreSQL also the visibility of rows."""
     with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         if connection.dialect.name == "sqlite":
             connection.execute(text("ANALYZE"))

@@ -1,4 +1,4 @@
-"""What a benchmark hands back: lines of one table, printed as they come."""
+"""The lines of one table that a benchmark returns, printed as they come."""
 
 import statistics
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One figure: what was measured, its value with unit, and what belongs to it."""
+    """One figure with its title, its value with unit, and a note."""
 
     what: str
     value: str
@@ -23,16 +23,16 @@ def show(line: Line) -> None:
 
 
 def milliseconds(seconds: float) -> str:
-    """A short time, as people compare it."""
+    """Format a short time in milliseconds."""
     return f"{seconds * 1000:.1f} ms"
 
 
 def quantile(values: Sequence[float], share: float) -> float:
-    """The value that `share` of all stay below or at."""
+    """Return the value that `share` of all values do not exceed."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
 def p50_p99(seconds: Sequence[float]) -> str:
-    """Median and 99th percentile of some times."""
+    """Format the median and the 99th percentile of some times."""
     return f"{milliseconds(statistics.median(seconds))} / {milliseconds(quantile(seconds, 0.99))}"

@@ -1,11 +1,11 @@
-"""What the portal's web server is compared with: gunicorn's own threads."""
+"""gunicorn's own threads, to compare the portal's web server with."""
 
 from gunicorn.workers.gthread import ThreadWorker
 
 
 class Threads(ThreadWorker):  # type: ignore[misc]  # gunicorn publishes no types
-    """With the one thing that the portal's configuration asks of a worker."""
+    """A thread worker with the one method that the portal's configuration needs."""
 
     def is_turning(self) -> bool:
-        """Whether it still serves; nobody asks gunicorn's threads."""
+        """Return True, because nobody monitors gunicorn's threads."""
         return True

@@ -33,7 +33,7 @@ NOTE = "A note that brings the message to one kilobyte. ".ljust(470, ".")
 
 
 class World:
-    """What one benchmark runs in; everything ends with it."""
+    """The environment of one benchmark. Everything ends with it."""
 
     def __init__(self, folder: Path, stack: ExitStack, database: str, **changes: str) -> None:
         self.folder, self._stack = folder, stack
@@ -63,7 +63,7 @@ class World:
         upgrade()
 
     def start(self, *arguments: str, ready: str = "") -> Process:
-        """Start a Python process of ours; wait until it says `ready`."""
+        """Start a Python process of ours and wait until it says `ready`."""
         output = self.folder / f"{len(list(self.folder.glob('*.log')))}.log"
         process = Process(output, arguments, self.environment)
         self._stack.callback(process.close)
@@ -71,19 +71,20 @@ class World:
         return process
 
     def worker(self) -> Process:
-        """A worker for deliveries, warm."""
+        """Start a worker for deliveries, and return it once it is warm."""
         return self.start("-m", "jobs", "worker", "deliveries", ready="Ready for")
 
     def receiver(self, *arguments: str) -> tuple[Process, str]:
-        """A receiver in a process of its own, and its address without path."""
+        """Start a receiver in its own process, and return it with its address without a path."""
         process = self.start("-m", "bench.support.receiver", *arguments, ready="listening on")
         self._receivers.add(process.pid)
         return process, process.output.read_text().split("listening on ")[1].split()[0]
 
     def processor_seconds(self) -> float:
-        """What the portal's processes, the database and Valkey have used of the processors so far.
+        """Return the processor seconds used so far by the portal's processes, the database and
+        Valkey.
 
-        Not the receivers, nor whoever measures.
+        Receivers and the benchmark itself do not count.
         """
         pids = {pid for server in self._servers for pid in [server, *children_of(server)]}
         mine = pids - self._receivers - {os.getpid()}
@@ -92,20 +93,20 @@ class World:
 
 @contextmanager
 def world(database: str, **changes: str) -> Iterator[World]:
-    """A world on an empty database of this kind."""
+    """Yield a world on an empty database of this kind."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         yield World(folder, stack, database, **changes)
 
 
 def webhooks(url: str, count: int, **columns: object) -> list[Hook]:
-    """Webhooks that sign, each with a path of its own."""
-    return [make_webhook(f"{url}/{each}", secret=SECRET, **columns) for each in range(count)]
+    """Create webhooks that sign, each with its own path."""
+    return [make_webhook(f"{url}/{number}", secret=SECRET, **columns) for number in range(count)]
 
 
 def store_backlog(events: int) -> int:
-    """Store events with their deliveries, a transaction each, as actions do; nothing is sent before
-    `let_go`. Returns how many deliveries."""
+    """Store events with their deliveries, in one transaction each, as actions do. Nothing is sent
+    before `let_go`. Return the number of deliveries."""
     with writing() as current:
         current.execute(update(Webhook).values(backoff_until=utcnow() + timedelta(hours=1)))
     for number in range(events):
@@ -115,7 +116,7 @@ def store_backlog(events: int) -> int:
 
 
 def let_go() -> datetime:
-    """Have the backlog sent from now on; return when that was committed."""
+    """Start to send the backlog. Return the time of that commit."""
     with writing() as current:
         current.execute(update(Webhook).values(backoff_until=None))
         notify(current)
@@ -123,7 +124,7 @@ def let_go() -> datetime:
 
 
 def publish_at_once(events: int) -> datetime:
-    """Store events with their deliveries in one transaction; return when it was committed."""
+    """Store events with their deliveries in one transaction. Return the time of its commit."""
     with writing():
         for number in range(events):
             publish(asset_id=number + 1, note=NOTE)
@@ -131,17 +132,17 @@ def publish_at_once(events: int) -> datetime:
 
 
 def is_done() -> bool:
-    """Whether every delivery has arrived."""
+    """Return whether every delivery has arrived."""
     db.session.rollback()
-    open_ones = select(func.count()).where(Delivery.status != "delivered")
-    return db.session.execute(open_ones).scalar_one() == 0
+    undelivered = select(func.count()).where(Delivery.status != "delivered")
+    return db.session.execute(undelivered).scalar_one() == 0
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None:
-    """Fail when `condition` does not come true in time.
+    """Fail if `condition` does not come true in time.
 
-    Looks seldom: no figure depends on when it is noticed, and what looks takes from what is
-    measured.
+    It polls rarely, because no figure depends on the moment, and polling takes time from the
+    measured processes.
     """
     deadline = time.monotonic() + seconds
     while not condition():
@@ -150,7 +151,7 @@ def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None
 
 
 def seconds_since(committed_at: datetime) -> float:
-    """From a commit to the last recorded result; all have arrived."""
+    """Return the seconds from a commit to the last recorded result. All deliveries have arrived."""
     db.session.rollback()
     last = db.session.execute(select(func.max(Delivery.finished_at))).scalar_one()
     seconds: float = (last - committed_at).total_seconds()
@@ -158,11 +159,11 @@ def seconds_since(committed_at: datetime) -> float:
 
 
 def seconds_from_first_to_last() -> float:
-    """From the start of the first attempt to the last recorded result."""
+    """Return the seconds from the start of the first attempt to the last recorded result."""
     db.session.rollback()
     return seconds_since(db.session.execute(select(func.min(Attempt.started_at))).scalar_one())
 
 
 def settle(seconds: float = 1.0) -> None:
-    """Let caches and processes come to rest."""
+    """Wait for caches and processes to come to rest."""
     time.sleep(seconds)

@@ -1,4 +1,4 @@
-"""Name erased people: a number stands in place of the name, everywhere the same."""
+"""Label erased people with a number in place of their name, the same everywhere."""
 
 from collections.abc import Collection, Sequence
 from typing import Final
@@ -10,30 +10,31 @@ from portal.models.audit import ErasedKind, Erasure
 from portal.models.tasks import Task, TaskState
 from portal.services.core.refusals import Refusal
 
-# The triggers of what is append-only know these words (migrations/versions/0100_first_release.py).
+# The triggers of append-only tables contain these words
+# (migrations/versions/0100_first_release.py).
 LABEL: Final = "Erased person {number}"
 ENDED: Final = (TaskState.DONE, TaskState.STOPPED, TaskState.FAILED)
 
 
 def label_of(erasure: Erasure) -> str:
-    """Return what is written in place of the name and of the e-mail address."""
+    """Return the text that replaces the name and the email address."""
     return LABEL.format(number=erasure.id)
 
 
 def find_erasure(current: Session, kind: ErasedKind, person_id: int) -> Erasure | None:
-    """Return the erasure of this person, under way or finished."""
+    """Return the erasure of this person, running or finished."""
     statement = select(Erasure).where(Erasure.kind == kind, Erasure.person_id == person_id)
     return current.scalar(statement)
 
 
 def erased_among(current: Session, kind: ErasedKind, ids: Sequence[int]) -> Collection[int]:
-    """Return those of the row ids whose people were erased."""
+    """Return the ids of erased people among these row ids."""
     statement = select(Erasure.person_id).where(Erasure.kind == kind, Erasure.person_id.in_(ids))
     return set(current.scalars(statement))
 
 
 def stuck_erasures(current: Session) -> Sequence[Erasure]:
-    """Return those that are not finished and that nobody works at any more."""
+    """Return unfinished erasures that nobody works on any more."""
     statement = (
         select(Erasure)
         .outerjoin(Task, Task.public_id == Erasure.task_public_id)
@@ -43,6 +44,6 @@ def stuck_erasures(current: Session) -> Sequence[Erasure]:
 
 
 def refuse_erased(current: Session, kind: ErasedKind, person_id: int) -> None:
-    """Nothing is changed any more about somebody who was erased."""
+    """Raise `Refusal` if the person was erased, because an erased person no longer changes."""
     if find_erasure(current, kind, person_id) is not None:
         raise Refusal("This person was erased. You can’t undo this.")

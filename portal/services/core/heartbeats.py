@@ -1,4 +1,4 @@
-"""Heartbeats: which processes and periodic tasks did something, and when."""
+"""Heartbeats, which record when each process and periodic task was last active."""
 
 import logging
 import os
@@ -27,32 +27,32 @@ MAINTENANCE: Final = "maintenance"
 DISPATCHER: Final = "dispatcher"
 WEB: Final = "web"
 SCHEDULER: Final = "scheduler"
-# Not a heartbeat: when a request last came through a proxy that is not to be believed.
+# Not a heartbeat, but the last time that a request came through an untrusted proxy.
 PROXY: Final = "untrusted proxy"
-# Nor this: when a sender last met a secret that its keys do not open.
+# The last time that a sender could not decrypt a secret with its keys, also not a heartbeat.
 UNDECRYPTABLE_SECRET: Final = "undecryptable secret"  # noqa: S105 - the name of a sign
-# Nor this: when a connection to the database was last cut without a word.
+# The last time that a database connection was cut silently, also not a heartbeat.
 CUT: Final = "cut connection"
 
 HEARTBEAT_EVERY: Final = 5.0  # seconds
 SILENT_AFTER: Final = timedelta(seconds=15)
-# A beat may take two seconds. Who has missed one has no say for as long as it takes to be silent:
-# it may be that nobody could sign.
+# A heartbeat can take two seconds. A process that has missed one cannot judge others for the
+# duration of `SILENT_AFTER`, because maybe no process could record a heartbeat.
 BROKEN_AFTER: Final = timedelta(seconds=1.5 * HEARTBEAT_EVERY)
 FORGOTTEN_AFTER: Final = timedelta(hours=1)
 
 RENEWED: Final = ("seen_at", "host", "pid", "trouble", "skew", "run")
 
-# What this process noticed since its last heartbeat.
+# Notes of this process since its last heartbeat.
 _notes: set[str] = set()
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessStatus:
-    """A process, or a periodic task (named like its kind), and when it was last seen.
+    """A process or a periodic task (named like its kind), and when it was last seen.
 
-    `host`: its machine's name. `trouble`: what the database refuses it. `skew`: seconds that the
-    database's clock is ahead of its own. `offline_since`: since then it cannot connect to the
+    `host`: its machine's name. `trouble`: its trouble with the database. `skew`: seconds by which
+    the database's clock is ahead of its own. `offline_since`: since when it cannot connect to
     `offline_hosts`.
     """
 
@@ -70,22 +70,22 @@ class ProcessStatus:
 
 
 def worker_of(queue: str) -> str:
-    """The kind of the workers that serve this queue."""
+    """Return the kind of the workers that serve this queue."""
     return f"worker {queue}"
 
 
 def record_own(
     connection: Connection, kind: str, notes: Sequence[str] = (), trouble: Trouble | None = None
 ) -> None:
-    """Write that this process, one of `kind`, is alive now, what it noticed (`take_notes`), and
-    what the database refuses it. In the caller's writing transaction."""
+    """Record a heartbeat of this process with its notes (`take_notes`) and its trouble with the
+    database. Call this in a writing transaction."""
     record(connection, kind, own_name(kind), trouble, own_process())
     for notice in notes:
         record(connection, notice, notice)
 
 
 def deregister(connection: Connection, kind: str) -> None:
-    """Delete the rows of this process, which ends, and of lost ones in whose place it came."""
+    """Delete the rows of this process, which is ending, and of lost processes that it replaced."""
     own, mine = Process.name.in_((own_name(kind), own_name(DISPATCHER))), aliased(Process)
     replaced = exists().where(
         mine.name == own_name(kind),
@@ -98,18 +98,18 @@ def deregister(connection: Connection, kind: str) -> None:
 
 
 def note(kind: str) -> None:
-    """Remember that `kind` happened until the next heartbeat: where nothing is written."""
+    """Remember until the next heartbeat that `kind` happened. For callers that write nothing
+    themselves."""
     _notes.add(kind)
 
 
 def take_notes() -> tuple[str, ...]:
-    """Return what was remembered, each once, and forget it."""
+    """Return the notes, each once, and clear them."""
     return tuple(_notes.pop() for _ in range(len(_notes)))
 
 
 def delete_lost() -> None:
-    """Delete the processes that nobody has seen for an hour; periodic tasks keep their last
-    time."""
+    """Delete processes that have not been seen for an hour. Periodic tasks keep their last time."""
     with writing() as current:
         long_ago = database_time(current) - FORGOTTEN_AFTER
         current.execute(
@@ -118,19 +118,20 @@ def delete_lost() -> None:
 
 
 def processes() -> Sequence[ProcessStatus]:
-    """Every process and periodic task that has a heartbeat, by kind, the latest seen first."""
+    """Return every process and periodic task with a heartbeat, by kind, most recently seen
+    first."""
     current = session()
     return processes_on(current.connection(), database_time(current))
 
 
 def processes_on(connection: Connection, now: datetime) -> Sequence[ProcessStatus]:
-    """`processes`, read by this connection. `now`: the database's.
+    """Return `processes` through this connection. `now`: the database's clock.
 
-    While the database is in trouble, which may keep all from signing, they are as they were at the
-    last sign of anybody.
+    Trouble with the database may keep all processes from recording heartbeats. Then the statuses
+    are as of the latest heartbeat of any process.
     """
-    wanted = select(Process.__table__).order_by(Process.kind, Process.seen_at.desc())
-    rows = connection.execute(wanted).all()
+    query = select(Process.__table__).order_by(Process.kind, Process.seen_at.desc())
+    rows = connection.execute(query).all()
     if observed.trouble:
         now = max((row.seen_at for row in rows), default=now)
     return [
@@ -152,11 +153,11 @@ def processes_on(connection: Connection, now: datetime) -> Sequence[ProcessStatu
 
 
 def silent_among(runs: SelectBase, now: datetime) -> Select[UUID | None]:
-    """Those of these runs, on whatever machine, of which nobody has heard for `SILENT_AFTER`; one
-    without any sign has ended. `now`: the database's.
+    """Select the runs among these without a heartbeat for `SILENT_AFTER`, on any machine. A run
+    without any heartbeat has ended. `now`: the database's clock.
 
-    None of them as long as this process's own signs have not come without a break for that time:
-    whoever has been asleep, or cut off with all the others, knows nothing of who was silent.
+    Select none unless this process's own heartbeats have come without a break for that time. A
+    process that was suspended, or cut off with all others, does not know which ones were silent.
     """
     since = now - SILENT_AFTER
     living = select(Process.run).where(Process.run.is_not(None), Process.seen_at > since)
@@ -177,9 +178,9 @@ def record(
     trouble: Trouble | None = None,
     run: UUID | None = None,
 ) -> None:
-    """Write that `name`, one of its kind, is alive now. In the caller's writing transaction.
+    """Record a heartbeat of `name`, one of its kind. Call this in a writing transaction.
 
-    `run`: the one whose leases are to last as long as such signs come.
+    `run`: the run whose leases last as long as such heartbeats come.
     """
     now = database_now(connection)
     row = insert_or_ignore(connection)(Process).values(
@@ -201,9 +202,12 @@ def record(
 
 
 def take_periodic_task(connection: Connection, task: str, pause: float) -> bool:
-    """Return whether the caller is to do this periodic task now, which nobody has begun for `pause`
-    seconds. In a writing transaction: until its commit nobody else takes it, and nobody waits for
-    that."""
+    """Return whether the caller must do this periodic task, which nobody has begun for `pause`
+    seconds.
+
+    Call this in a writing transaction. Nobody else takes the task before its commit, and nobody
+    waits for that.
+    """
     now = database_now(connection)
     mine = Process.name == task
     last = select(Process.seen_at).where(mine).with_for_update(skip_locked=True)
@@ -211,13 +215,13 @@ def take_periodic_task(connection: Connection, task: str, pause: float) -> bool:
     if seen_at is not None and seen_at > now - timedelta(seconds=pause):
         return False
     if seen_at is None and connection.execute(select(Process.name).where(mine)).first():
-        return False  # another takes it at this moment
+        return False  # another process is taking it
     record(connection, task, task)
     return True
 
 
 def age(kind: str) -> float | None:
-    """Seconds since the last heartbeat of `kind`; None when there never was one."""
+    """Return the seconds since the last heartbeat of `kind`, or None if there never was one."""
     current = session()
     seen_at = current.execute(
         select(func.max(Process.seen_at)).where(Process.kind == kind)
@@ -228,8 +232,8 @@ def age(kind: str) -> float | None:
 
 
 def own_name(kind: str) -> str:
-    """The name of this process among those of its kind: two containers may have the same host's
-    name and the same number of a process."""
+    """Return the name of this process within its kind. Two containers can have the same host name
+    and process id."""
     return f"{kind} {own_process()}"
 
 
@@ -241,7 +245,8 @@ _is_heard = True
 
 
 class EndedProcess(NamedTuple):
-    """A process that has ended. Its lock is ours, so that one alone cleans up after it."""
+    """A process that has ended. This process holds its lock, so that only one cleans up after
+    it."""
 
     id: UUID
     path: Path
@@ -249,14 +254,16 @@ class EndedProcess(NamedTuple):
 
 
 def own_process() -> UUID:
-    """The id of this process, by which its leases are known."""
+    """Return the id of this process, which identifies its leases."""
     return _own.setdefault(os.getpid(), uuid4())
 
 
 @contextmanager
 def without_heartbeats() -> Iterator[None]:
-    """Claim leases that bear no process, where this one records no heartbeats (RQ's own worker):
-    others would take it for silent, and end them. They run out by their time alone."""
+    """Claim leases without an owner, because this process records no heartbeats (RQ's own worker).
+
+    Others would consider it silent and end its leases. These leases end only by their time.
+    """
     global _is_heard
     _is_heard = False
     try:
@@ -266,19 +273,19 @@ def without_heartbeats() -> Iterator[None]:
 
 
 def lease_owner() -> UUID | None:
-    """Return the process that leases claimed now bear; None: see `without_heartbeats`."""
+    """Return the owner of leases claimed now, or None (see `without_heartbeats`)."""
     return own_process() if _is_heard else None
 
 
 def hold_lock() -> None:
-    """Lock a file of this process's own until it ends; once more does nothing.
+    """Lock a file of this process until it ends. A repeated call does nothing.
 
-    Where that cannot be written its leases run out, as those of other machines do.
+    If the file cannot be written, the leases of this process expire like those of other machines.
     """
     path = _folder() / str(own_process())
     if path in _locks and path.exists():
         return
-    # Locked before it has its name: nobody ever sees the file of a living process that is free.
+    # Locked before it gets its name, so that nobody ever sees a live process's file unlocked.
     unnamed = path.with_suffix(".new")
     try:
         unnamed.parent.mkdir(mode=0o700, exist_ok=True)
@@ -293,10 +300,11 @@ def hold_lock() -> None:
 
 @contextmanager
 def ended_processes() -> Iterator[list[EndedProcess]]:
-    """Those of this machine whose locks nobody holds; they are let go again at the end."""
+    """Yield the processes of this machine whose locks nobody holds. Their locks are released at the
+    end."""
     try:
         paths = list(_folder().iterdir())
-    except OSError:  # nobody has begun yet
+    except OSError:  # no process has started yet
         paths = []
     processes = [process for path in paths if (process := _ended(path))]
     try:
@@ -307,7 +315,7 @@ def ended_processes() -> Iterator[list[EndedProcess]]:
 
 
 def remove_lock(process: EndedProcess) -> None:
-    """Delete the file of a process of which nothing is left."""
+    """Delete the file of a process that has left nothing."""
     with suppress(OSError):
         process.path.unlink()
 

@@ -1,4 +1,4 @@
-"""Read one keyset page: the newest first by id, by a time or a name either way, or by rank."""
+"""Read one keyset page, newest first by id, by time or name in either order, or by rank."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
@@ -36,12 +36,14 @@ def newest_first(
     cursor: str | None,
     size: int | None = None,
 ) -> Page[T]:
-    """Return the page at `cursor` of the entities that `statement` selects, by the column `ids`."""
+    """Return the page at `cursor` of the entities that `statement` selects, in the order of
+    `ids`."""
 
     def read(place: Cursor | None) -> Sequence[T]:
         if place is None:
             return _some(statement.order_by(ids.desc()), size)
-        # As wide as a cursor can be: a number typed into the address must not overflow the column.
+        # As wide as a cursor's number, because a number typed into the URL must not overflow the
+        # column.
         beside = literal(place.key[0], BigInteger)
         if place.newer:
             return _some(statement.where(ids > beside).order_by(ids.asc()), size)
@@ -57,7 +59,7 @@ def newest_of(
     branches: Sequence[Select[int]],
     size: int | None = None,
 ) -> Page[T]:
-    """Return the page at `cursor` of what any of several branches finds (`side_by_side`)."""
+    """Return the page at `cursor` of all rows that any branch finds (`side_by_side`)."""
 
     def read(place: Cursor | None) -> Sequence[T]:
         newer = place is not None and place.newer
@@ -76,17 +78,16 @@ def side_by_side(
     *,
     ascending: bool = False,
 ) -> Select[int]:
-    """Return the ids that any of the branches finds: of each the first `most`, newest first or
-    `ascending`.
+    """Return the ids that any branch finds, the first `most` of each, newest first or `ascending`.
 
-    A branch selects one column of ids, and reads in their order without sorting all that there is.
-    `beside`: only what comes after this id.
+    A branch selects one column of ids and reads in their order without sorting all rows. `beside`:
+    only ids after this one.
     """
     parts = []
     for branch in branches:
         (ids,) = branch.selected_columns
         if beside is not None:
-            # As wide as a cursor can be: a number typed into the address must not overflow.
+            # As wide as a cursor's number, because a number typed into the URL must not overflow.
             place = literal(beside, BigInteger)
             branch = branch.where(ids > place if ascending else ids < place)
         ordered = branch.order_by(ids.asc() if ascending else ids.desc()).limit(most)
@@ -102,9 +103,8 @@ def in_ranks(
     *,
     reverse: bool = False,
 ) -> Page[T]:
-    """Return the page at `cursor` rank by rank, each of them the newest first; `reverse`: all of it
-    the other way round. `ranks`: of each, the branches that find it (`side_by_side`), if any does.
-    """
+    """Return the page at `cursor` rank by rank, newest first within each. `reverse` turns all of it
+    around. `ranks`: for each rank, the branches that find it (`side_by_side`), if any."""
 
     def read(place: Cursor | None) -> Sequence[tuple[int, T]]:
         is_up = reverse if place is None else place.newer is not reverse
@@ -139,9 +139,10 @@ def by_time(
     by: ColumnElement[Any] | None = None,
     newest: bool = False,
 ) -> Page[T]:
-    """Read the page at `cursor` in the order of a date or time, then of the id; `newest`: first.
+    """Return the page at `cursor` in the order of a date or time, then of the id. `newest`: newest
+    first.
 
-    `by`: the time in other words, where its index should not be used.
+    `by`: another expression of the time, which avoids its index.
     """
     column: Any = times if by is None else by
     down, up = [column.desc(), ids.desc()], [column.asc(), ids.asc()]
@@ -151,7 +152,8 @@ def by_time(
             return _some(statement.order_by(*(down if newest else up)))
         beside = _time_of(place, times.type.python_type)
         id_ = literal(place.key[1], BigInteger)
-        # The bound by itself as well: by it SQLite enters the index at the place.
+        # The bound is repeated on its own, because SQLite needs that to enter the index at the
+        # cursor.
         if place.newer is newest:
             later = or_(column > beside, and_(column == beside, ids > id_))
             return _some(statement.where(column >= beside, later).order_by(*up))
@@ -177,11 +179,11 @@ def by_name(
     branches: Sequence[Select[int]] = (),
     size: int | None = None,
 ) -> Page[T]:
-    """Return the page at `cursor`, by name whatever its capitals, then by id; by `rank` before
+    """Return the page at `cursor` by case-insensitive name, then by id, and by `rank` before
     either.
 
-    `line` makes a line out of the columns that `statement` selects. `reverse`: the other way round.
-    `branches`: queries for the ids of its parts, where no index has the whole in this order.
+    `line` makes a line from the columns that `statement` selects. `reverse`: descending.
+    `branches`: queries for the ids of parts, if no index has all rows in this order.
     """
     ranks = [] if rank is None else [rank]
     key = [*ranks, func.lower(names), ids]
@@ -195,7 +197,7 @@ def by_name(
         bounds: list[ColumnElement[bool]] = []
         if place is not None:
             here, there = tuple_(*key), tuple_(*place.key, types=types)
-            # The bound by itself as well, as above.
+            # The bound is repeated on its own, as above.
             first: ColumnElement[Any] = literal(place.key[0], types[0])
             bounds = [key[0] >= first, here > there] if is_up else [key[0] <= first, here < there]
         if branches:
@@ -216,8 +218,8 @@ def page_at(
     key: Callable[[T], Key],
     size: int | None = None,
 ) -> Page[T]:
-    """Return the page at `place`; the first one where nothing newer is left: it is off the list
-    now, or was on its first page all along."""
+    """Return the page at `place`, or the first page if no newer rows are left. Then its row is off
+    the list now, or was on the first page all along."""
     rows = read(place)
     if place is not None and place.newer and not rows:
         place, rows = None, read(None)
@@ -225,8 +227,8 @@ def page_at(
 
 
 def one_more(size: int | None = None) -> int:
-    """So many rows are read for a page: the last one tells that another page follows. `size`: of
-    one that is not a page of the portal's own."""
+    """Return the number of rows to read for a page. The last one shows that another page follows.
+    `size`: for pages of another size than the portal's own."""
     return (size or PAGE_SIZE) + 1
 
 
@@ -235,13 +237,13 @@ def _some(statement: Select[T], size: int | None = None) -> Sequence[T]:
 
 
 def _time_of(place: Cursor, kind: type[Any]) -> date | datetime:
-    """Return the time in a key of ours, with its zone. Raises `UnreadableCursor`."""
+    """Return the time in a cursor's key, with its zone. Raise `UnreadableCursor`."""
     try:
         value: date | datetime = kind.fromisoformat(place.key[0])
         if not isinstance(value, datetime):
             return value
         if value.tzinfo:
             return value.astimezone(UTC)
-    except (ValueError, OverflowError):  # no time at all, or one before the first in UTC
+    except (ValueError, OverflowError):  # no time, or one before the first in UTC
         pass
     raise UnreadableCursor

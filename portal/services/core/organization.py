@@ -1,8 +1,8 @@
-"""The organization's own name, time zone and currency: one row, which every process puts in force.
+"""The organization's own name, time zone and currency, in one row that every process applies.
 
-They stand in `settings()`, so that reading them costs nothing. Each process reads the row when it
-starts and with each of its heartbeats, a web process also when a signed-in person's session shows
-that there is a newer version of it. What the environment sets stays in force.
+They are part of `settings()`, so that reading them costs nothing. Each process reads the row when
+it starts and with each heartbeat. A web process also does so when a signed-in person's session
+shows a newer version. Values from the environment stay in force.
 """
 
 from dataclasses import replace
@@ -20,61 +20,65 @@ from portal.extensions import settings, use_settings
 from portal.models.operations import Organization
 
 ONE_ROW: Final = 1
-FIRST: Final = 1  # the version that nobody has saved yet
-# What the environment may set, by its name in `Settings`.
+FIRST: Final = 1  # the version before anybody has saved
+# Names in `Settings` of values that the environment can set.
 TIME_ZONE, MONEY = "timezone", "currency"
 
 
-# The version that is stored, as a part of another query; none until somebody saved.
+# The stored version, as a part of another query. NULL until somebody has saved.
 STORED_VERSION: Final = (
     select(Organization.version).where(Organization.id == ONE_ROW).scalar_subquery()
 )
 
 
 def is_in_force(version: int | None) -> bool:
-    """Return whether this process goes by that version."""
+    """Return whether this process uses that version."""
     return settings().organization_version == (version or FIRST)
 
 
 def refresh(connection: Connection) -> None:
-    """Put in force what is stored."""
+    """Apply the stored row."""
     apply(connection.execute(select(Organization.__table__)).one_or_none())
 
 
 def load() -> None:
-    """The same at the start of a process, if the database is there."""
-    found = settings()
-    url = make_url(found.database_url)
+    """Apply the stored row at the start of a process, if the database is available."""
+    current = settings()
+    url = make_url(current.database_url)
     if url.get_backend_name() == "sqlite" and not _exists(url.database):
-        return  # to connect would make it
-    engine = brief_engine(found.database_url, found.database_options)
+        return  # connecting would create it
+    engine = brief_engine(current.database_url, current.database_options)
     try:
         with engine.connect() as connection:
             refresh(connection)
-    except SQLAlchemyError:  # away, or not of this version: heartbeats go on trying
+    except SQLAlchemyError:  # unavailable or of another version; heartbeats keep trying
         pass
     finally:
         engine.dispose()
 
 
 def apply(row: Any) -> None:
-    """Put in force this row, or what there is without one."""
-    now = settings()
+    """Apply this row, or the defaults without one."""
+    current = settings()
     chosen = replace(
-        now,
+        current,
         organization=row.name if row else NAME,
         organization_version=row.version if row else FIRST,
-        timezone=now.timezone if TIME_ZONE in now.fixed else _zone(row.time_zone if row else ZONE),
-        currency=now.currency if MONEY in now.fixed else (row.currency if row else CURRENCY),
+        timezone=current.timezone
+        if TIME_ZONE in current.fixed
+        else _zone(row.time_zone if row else ZONE),
+        currency=current.currency
+        if MONEY in current.fixed
+        else (row.currency if row else CURRENCY),
     )
-    if chosen != now:
+    if chosen != current:
         use_settings(chosen)
 
 
 def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):  # a zone that newer data no longer knows
+    except (ZoneInfoNotFoundError, ValueError):  # a zone that newer data does not contain
         return ZoneInfo(ZONE)
 
 

@@ -1,4 +1,4 @@
-"""Permissions: the one table, and the check that every verb repeats inside its transaction."""
+"""Permissions in one table, and the check that every operation repeats inside its transaction."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +17,7 @@ MANAGERS: Final = frozenset({Role.ADMIN, Role.MANAGER})
 EVERYONE: Final = frozenset(Role)
 CONTENT: Final = "deliveries.content"
 
-# permission → the roles that have it. A permission that is not here is nobody's.
+# permission → the roles that have it. Nobody has a permission that is missing here.
 PERMISSIONS: Final[dict[str, frozenset[Role]]] = {
     "home.read": EVERYONE,
     "account.edit": EVERYONE,
@@ -30,11 +30,11 @@ PERMISSIONS: Final[dict[str, frozenset[Role]]] = {
     "webhooks.secret": ADMIN,
     "webhooks.test": frozenset({Role.ADMIN, Role.SUPPORT}),
     "deliveries.read": EVERYONE,
-    # Bodies and headers of requests and responses, and what else receivers said.
+    # Bodies and headers of requests and responses, and all other text from receivers.
     CONTENT: EVERYONE - {Role.VIEWER},
     "deliveries.retry": frozenset({Role.ADMIN, Role.SUPPORT}),
     "deliveries.dismiss": frozenset({Role.ADMIN, Role.SUPPORT}),
-    # … and for each task what its kind asks for.
+    # … and for each task the permission of its kind.
     "tasks.read": EVERYONE,
     "alerts.read": EVERYONE,
     "alerts.acknowledge": MANAGERS,
@@ -54,9 +54,9 @@ PERMISSIONS: Final[dict[str, frozenset[Role]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """The actor, as known before the transaction: a user, a program's token, or the system itself.
+    """The actor as known before the transaction, which is a user, a program's token, or the system.
 
-    `batch_id`: the bulk action that this is a part of; receivers get it.
+    `batch_id`: the bulk action that this belongs to. Receivers get it.
     """
 
     kind: ActorKind
@@ -68,7 +68,7 @@ class Actor:
 
     @property
     def wire_id(self) -> int | None:
-        """The id that receivers get: of the user, or of the token."""
+        """Return the id that receivers get, which is the user's or the token's."""
         return self.user_id if self.token_id is None else self.token_id
 
 
@@ -79,7 +79,7 @@ DEMO: Final = Actor(ActorKind.SYSTEM, None, "Demo data", Origin.COMMAND)
 
 
 def allows(role: str, permission: str) -> bool:
-    """Return whether `role` has `permission`; deny by default."""
+    """Return whether `role` has `permission`. An unknown permission is denied."""
     return role in PERMISSIONS.get(permission, frozenset())
 
 
@@ -92,8 +92,8 @@ def token_allows(role: str, permission: str, *, read_only: bool) -> bool:
 def require(current: Session, actor: Actor, permission: str) -> User | None:
     """Load the actor under a shared lock and check the permission again.
 
-    Raises `NotAllowed` when the person was disabled, the role changed, or the token ended
-    meanwhile. The system itself may do everything and has no row.
+    Raise `NotAllowed` if the person was disabled, the role changed, or the token ended meanwhile.
+    The system can do everything and has no row.
     """
     if actor.kind is ActorKind.SYSTEM:
         return None
@@ -114,10 +114,10 @@ def _require_token(current: Session, token_id: int, permission: str) -> None:
         raise NotAllowed("This token doesn’t allow this. Ask an administrator.")
 
 
-# Of a request without a token, too, and of one that is mistyped: strangers learn nothing.
+# Also the response to a missing or mistyped token, so that strangers learn nothing.
 TOKEN_IS_OVER: Final = "This token doesn’t work. Check it under Settings → API."  # noqa: S105 - a sentence
 
 
 def is_live(token: Token, now: datetime) -> bool:
-    """Return whether programs can use it."""
+    """Return whether programs can use the token."""
     return token.revoked_at is None and (token.ends_at is None or now < token.ends_at)

@@ -1,4 +1,5 @@
-"""Parts of statements: rows of values, bounded counts, words in columns, bounded removal."""
+"""Parts of statements, for rows of values, bounded counts, words in columns and bounded
+deletion."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -39,19 +40,19 @@ from sqlalchemy.types import TypeEngine
 from portal.extensions import Base
 from portal.services.core.unit_of_work import writing
 
-# What a statement that reads them is given when it runs: `as_json` of a list of dicts, of numbers.
+# Bound at execution to `as_json` of a list of dicts (`ROWS`) or of numbers (`IDS`).
 ROWS: Final[Any] = bindparam("rows", type_=Text())
 IDS: Final[Any] = bindparam("ids", type_=Text())
 
 
 class Rowset:
-    """A table made of `ROWS`; `rowset["name"]` is a column. `source` stands in FROM."""
+    """A table made of `ROWS`. `rowset["name"]` is a column, and `source` goes into FROM."""
 
     def __init__(self, dialect: str, **types: TypeEngine[Any]) -> None:
         self.source: FromClause
         self._columns: dict[str, ColumnElement[Any]]
         if dialect == "sqlite":
-            # `json_each` would write each row as text, for every column to read that again.
+            # `json_each` would write each row as text, which every column would parse again.
             elements = func.jsonb_each(ROWS).table_valued("value", name="given")
             self.source = elements
             self._columns = {
@@ -71,13 +72,14 @@ class Rowset:
 
 def _extract(row: ColumnElement[Any], name: str, kind: TypeEngine[Any]) -> ColumnElement[Any]:
     value = func.json_extract(row, literal_column(f"'$.{name}'"), type_=kind)
-    if isinstance(kind, Uuid):  # SQLite keeps them without the hyphens that JSON has
+    if isinstance(kind, Uuid):  # SQLite stores them without the hyphens that JSON has
         return func.replace(value, literal_column("'-'"), literal_column("''"), type_=kind)
     return value
 
 
 def given_ids(dialect: str) -> Select[int]:
-    """Return the numbers in `IDS`, for an IN whose text is the same however many there are."""
+    """Return the numbers in `IDS` for an IN. The text of the statement does not depend on their
+    count."""
     if dialect == "sqlite":
         elements = func.json_each(IDS).table_valued(column("value", BigInteger()), name="ids_given")
         return select(elements.c.value)
@@ -93,9 +95,9 @@ def update_rows(
     rows: Iterable[dict[str, Any]],
     cleared: tuple[str, ...] = (),
 ) -> None:
-    """Write `rows`, whose first key says which row is meant: a statement for each set of columns.
+    """Update `rows`, each identified by its first key, with one statement per set of columns.
 
-    `cleared` become NULL in all of them.
+    `cleared` columns become NULL in all of them.
     """
     by_columns: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
@@ -120,10 +122,10 @@ def _update(
 def insert_many(
     dialect: str, model: type[Base], names: tuple[str, ...]
 ) -> postgresql.Insert | sqlite.Insert:
-    """Build the `INSERT` of `ROWS` with these columns; it takes an ON CONFLICT."""
+    """Build the `INSERT` of `ROWS` with these columns. It accepts an ON CONFLICT."""
     table = Base.metadata.tables[model.__tablename__]
     given = Rowset(dialect, **{name: table.c[name].type for name in names})
-    # SQLite reads the ON of ON CONFLICT as a join's unless there is a WHERE before it.
+    # SQLite parses the ON of ON CONFLICT as a join's unless a WHERE precedes it.
     rows = select(*(given[name] for name in names)).select_from(given.source).where(true())
     make = sqlite.insert if dialect == "sqlite" else postgresql.insert
     return make(table).from_select(list(names), rows)
@@ -132,7 +134,7 @@ def insert_many(
 def as_json(values: Iterable[Mapping[str, Any] | int]) -> str:
     """Return the text for `ROWS` or `IDS`. Times become UTC as both databases read them.
 
-    Raises TypeError for what JSON does not have, lone surrogates included.
+    Raise TypeError for values that JSON does not have, lone surrogates included.
     """
     return orjson.dumps(list(values), _plain, orjson.OPT_PASSTHROUGH_DATETIME).decode()
 
@@ -143,9 +145,9 @@ def _plain(value: object) -> str:
     raise TypeError(f"{type(value).__name__} cannot be sent to the database as JSON")
 
 
-@lru_cache(maxsize=64)  # one moment often stands in many rows
+@lru_cache(maxsize=64)  # many rows often share one time
 def _time(value: datetime) -> str:
-    # SQLite keeps exactly this text; a session of PostgreSQL reads it in its zone, UTC.
+    # SQLite stores exactly this text. A PostgreSQL session reads it in its zone, UTC.
     utc = value if value.tzinfo is UTC else value.astimezone(UTC)
     return utc.isoformat(" ", "microseconds")[:26]
 
@@ -157,7 +159,7 @@ def remove_in_steps(
     key: InstrumentedAttribute[int] | InstrumentedAttribute[str] | InstrumentedAttribute[UUID],
     is_old: ColumnElement[bool],
 ) -> None:
-    """Delete what is old, a transaction a step; rows in use are left to the next time."""
+    """Delete old rows, with one transaction per step. Rows in use are left to the next run."""
     while True:
         with writing() as current:
             statement = select(key).where(is_old).limit(ROWS_A_STEP)
@@ -170,9 +172,11 @@ def remove_in_steps(
 def any_holds(
     columns: Iterable[ColumnElement[Any] | InstrumentedAttribute[Any]], words: str
 ) -> ColumnElement[bool]:
-    """Return whether one of the columns contains `words`; `%` and `_` stand for themselves.
+    """Return the condition that one of the columns contains `words`. `%` and `_` stand for
+    themselves.
 
-    SQLite knows the case of ASCII letters alone: others are looked for as people write them.
+    SQLite ignores the case of ASCII letters only, so other words are searched in their usual
+    spellings.
     """
     spellings = {words}
     if not words.isascii():
@@ -186,21 +190,21 @@ def any_holds(
     )
 
 
-# Counting further costs time and helps no one; pages write "10,000+".
+# Counting further costs time without benefit. Pages show "10,000+".
 COUNT_LIMIT: Final = 10_000
 
 
 def capped(current: Session, rows: Select[Any]) -> int:
-    """Count the rows that `rows` selects, reading no more than `COUNT_LIMIT` and one."""
+    """Count the selected rows, but read at most `COUNT_LIMIT` + 1 of them."""
     limited = rows.limit(COUNT_LIMIT + 1).subquery()
     return current.execute(select(func.count()).select_from(limited)).scalar_one()
 
 
 def up_to(rows: Select[Any], most: int | None = None) -> ColumnElement[int]:
-    """Return the same as a part of a query, up to one more than `most` (`COUNT_LIMIT`).
+    """Return the same count as a part of a query, up to one more than `most` (`COUNT_LIMIT`).
 
     It looks for the row beyond the limit first, which is less work than counting the rows before
-    it, and most of what is counted on one page has either few rows or more than the limit.
+    it. Most counts on one page are either low or above the limit.
     """
     limit = COUNT_LIMIT if most is None else most
     beyond = rows.with_only_columns(literal(limit + 1), maintain_column_froms=True)
@@ -218,11 +222,11 @@ SELECT id FROM scan WHERE id IS NOT NULL"""
 
 
 def skip_scan(table: str, which: str, where: str, *, by: str = "") -> TextualSelect:
-    """Return the different numbers in the column `which` of the rows for which `where` holds.
+    """Return the distinct numbers in the column `which` of the rows that match `where`.
 
-    Steps from one to the next through an index that begins with what `where` asks for, then
-    `which`: the cost grows with the numbers, never with the rows. `by` names the index where the
-    planner has to be told (`INDEXED BY`, SQLite). All four are ours, never anybody's input.
+    It steps from one to the next in an index on the columns of `where`, then `which`. The cost
+    grows with the numbers, never with the rows. `by` names the index if the planner needs it
+    (`INDEXED BY`, SQLite). All four come from our own code, never from input.
     """
     scan = _SKIP_SCAN.format(table=table, column=which, where=where, by=by)
     return text(scan).columns(column("id", Integer()))

@@ -1,4 +1,4 @@
-"""Exceptions by which a service says no: one sentence for a person, and the field it is about."""
+"""Exceptions by which a service refuses, with one sentence for a person and the field concerned."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -6,16 +6,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault of one field, in words that say what to change."""
+    """A fault of one field, with a sentence on how to fix it."""
 
     field: str
     sentence: str
 
 
 class Refusal(Exception):
-    """The change was not made. `sentence` says what stands in the way and the way out.
+    """A refused change. `sentence` names the obstacle and the way out.
 
-    `faults`: everything that is wrong with fields; of them `sentence` and `field` are the first.
+    `faults`: all faults of fields. `sentence` and `field` are those of the first.
     """
 
     status = 409
@@ -30,23 +30,23 @@ class Refusal(Exception):
 
 
 class NotFound(Refusal):
-    """There is no such thing, or this person may not know of it."""
+    """The object does not exist, or this person is not allowed to know of it."""
 
     status = 404
 
 
 class NotAllowed(Refusal):
-    """The person's role does not allow it."""
+    """The person's role does not allow this."""
 
     status = 403
 
 
 class Stale(Refusal):
-    """Somebody else changed it since the form was opened."""
+    """Somebody else has changed the object since the form was opened."""
 
 
 def refuse_all(faults: Iterable[Fault]) -> None:
-    """Refuse for all of these faults, each at its field."""
-    found = list(faults)
-    if found:
-        raise Refusal(found[0].sentence, field=found[0].field, faults=found)
+    """Raise one `Refusal` for all of these faults, if there are any."""
+    all_faults = list(faults)
+    if all_faults:
+        raise Refusal(all_faults[0].sentence, field=all_faults[0].field, faults=all_faults)

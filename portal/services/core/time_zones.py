@@ -1,4 +1,4 @@
-"""In which time zone a service's sentences tell times, and which day it is."""
+"""The time zone for times in a service's sentences, and the current day."""
 
 from datetime import date, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
@@ -23,16 +23,16 @@ def zone_of(current: Session, actor: Actor) -> ZoneInfo:
 
 
 def today() -> date:
-    """Return the day it is in the portal's own time zone: what is due and late is judged by it."""
+    """Return the current day in the portal's own time zone, by which due and late are judged."""
     return common_now().astimezone(settings().timezone).date()
 
 
 def moment_words(at: datetime, zone: ZoneInfo, now: datetime | None = None) -> str:
-    """Return a time in `zone`, with its day: "May 3, 09:00"."""
+    """Return a time in `zone` with its day, such as "May 3, 09:00"."""
     return time_words(at.astimezone(zone), (now or common_now()).astimezone(zone), dated=True)
 
 
 def refuse_unknown_zone(name: str | None) -> None:
-    """Refuse a time zone that nobody knows, at its field; None is the portal's own."""
+    """Refuse an unknown time zone, at its field. None is the portal's own."""
     if name is not None and name not in available_timezones():
         raise Refusal("Choose a time zone from the list", field="time_zone")

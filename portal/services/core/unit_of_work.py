@@ -1,4 +1,5 @@
-"""The unit of work: one writing transaction, its clock, and the actor checked inside it."""
+"""The unit of work, which is one writing transaction with its clock and the actor checked
+inside."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,10 +33,10 @@ def session() -> Session:
 
 @contextmanager
 def writing() -> Iterator[Session]:
-    """Make everything inside one transaction: it commits at the end, or nothing of it happened.
+    """Run everything inside in one transaction, which commits at the end or not at all.
 
-    Ends the open read transaction first, so that whatever is checked is read again under the
-    writing one. Inside another `writing()` it joins the outer one.
+    It ends the open read transaction first, so that all checks read again under the writing one.
+    Inside another `writing()` it joins the outer one.
     """
     current = session()
     if current.info.get(WRITING):
@@ -55,7 +56,7 @@ def writing() -> Iterator[Session]:
 
 
 def database_time(current: Session) -> datetime:
-    """Return the database's clock, read once a transaction: what is due is judged by it."""
+    """Return the database's clock, read once per transaction. Due times are judged by it."""
     if (moment := frozen_at()) is not None:
         return moment
     connection = current.connection()
@@ -68,17 +69,17 @@ def database_time(current: Session) -> datetime:
 
 
 def notify(current: Session) -> None:
-    """Have the senders notified after the outermost commit."""
+    """Notify the senders after the outermost commit."""
     notify_after_commit(current)
 
 
 def insert_or_ignore(connection: Connection) -> Callable[..., postgresql.Insert | sqlite.Insert]:
-    """Return the `INSERT` of this database that can say ON CONFLICT DO NOTHING."""
+    """Return this database's `INSERT` that supports ON CONFLICT DO NOTHING."""
     return sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
 
 
 class KeyTaken(Refusal):
-    """A program's key came with another request before."""
+    """Refusal of a program's key that was used with another request before."""
 
     status = 422
 
@@ -93,10 +94,10 @@ def once_only(
     path: Callable[[T], str],
     fingerprint: str | None = None,
 ) -> str:
-    """Run `verb` the first time this form is sent; return where its result is shown, every time.
+    """Run `verb` the first time this form is sent. Return the path of its result every time.
 
-    The row is unique by (owner, once): a second submission waits for the first, then finds its
-    path. A refusal rolls everything back, so the form keeps its token. Raises `KeyTaken` where the
+    The row is unique by (owner, once). A second submission waits for the first, then finds its
+    path. A refusal rolls everything back, so the form keeps its token. Raise `KeyTaken` if the
     first one had another `fingerprint`.
     """
     with writing() as current:
@@ -131,9 +132,10 @@ ROUNDS: Final = 5
 
 
 def keep_unique(current: Session, look: Callable[[], None], store: Callable[[], T]) -> T:
-    """Have `look` refuse what is taken, then `store` write; again if a rival committed in between.
+    """Have `look` refuse taken values, then have `store` write. Repeat if a rival committed in
+    between.
 
-    The unique indexes decide: whoever loses looks again and now sees whom it lost to.
+    The unique indexes decide. The loser looks again and now sees the winner's row.
     """
     for _ in range(ROUNDS):
         look()

@@ -1,9 +1,10 @@
-"""Stored secrets: sealed with the installation's keys, opened only for the row they belong to.
+"""Stored secrets, sealed with the installation's keys and opened only for their own row.
 
-Every ciphertext is a Fernet token (`ENCRYPTION_KEYS`: the first seals, all open) whose plaintext
+Every ciphertext is a Fernet token (`ENCRYPTION_KEYS`: the first seals, all open). Its plaintext
 begins with its purpose and its row's id, so that ciphertexts cannot be swapped between rows or
-columns. A key check, sealed on the first start, makes a wrong key refuse to start, and to store
-anything: a command, or a process that started while the database was away, has not looked at it.
+columns. A key check is sealed on the first start. With a wrong key, it refuses the start and any
+storing. Storing checks as well, because a command, or a process that started while the database was
+away, has not checked before.
 """
 
 import json
@@ -43,11 +44,12 @@ class Purpose(StrEnum):
 
 
 class VaultError(Exception):
-    """A ciphertext does not open: other keys, another row's, or damaged. Says nothing of it."""
+    """A ciphertext does not open, because of other keys, another row, or damage. Reveals nothing of
+    it."""
 
 
 class WrongKeys(Refusal):
-    """A refusal: what would be stored could not be opened beside what is stored already."""
+    """Refusal to store a secret with keys that do not open the stored ones."""
 
     status = 503
 
@@ -56,36 +58,36 @@ class WrongKeys(Refusal):
 
 
 def seal_secret(webhook_id: int, secret: str) -> bytes:
-    """Encrypt a webhook's secret key, to be stored. Raises `WrongKeys`."""
+    """Encrypt a webhook's secret key for storage. Raise `WrongKeys`."""
     refuse_other_keys()
     return _seal(Purpose.SIGNING, webhook_id, secret)
 
 
 def open_secret(webhook_id: int, sealed: bytes) -> str:
-    """Decrypt a webhook's secret key. Raises `VaultError`."""
+    """Decrypt a webhook's secret key. Raise `VaultError`."""
     return _open(Purpose.SIGNING, webhook_id, sealed)
 
 
 def seal_headers(webhook_id: int, pairs: Sequence[tuple[str, str]]) -> bytes:
-    """Encrypt a webhook's custom headers, in their order, to be stored. Raises `WrongKeys`."""
+    """Encrypt a webhook's custom headers, in their order, for storage. Raise `WrongKeys`."""
     refuse_other_keys()
     return _seal(Purpose.HEADERS, webhook_id, json.dumps([list(pair) for pair in pairs]))
 
 
 def open_headers(webhook_id: int, sealed: bytes) -> list[tuple[str, str]]:
-    """Decrypt a webhook's custom headers. Raises `VaultError`."""
+    """Decrypt a webhook's custom headers. Raise `VaultError`."""
     pairs = json.loads(_open(Purpose.HEADERS, webhook_id, sealed))
     return [(name, value) for name, value in pairs]
 
 
 def seal_typed(user_id: int, text: str) -> str:
-    """Encrypt what a person typed into a form that comes back to them, so that it is not lost
-    and yet never printed. Opens for this person alone, for `TYPED_SECONDS`."""
+    """Encrypt typed text of a form that returns to the person, so that it is neither lost nor
+    printed. It opens for this person alone, for `TYPED_SECONDS`."""
     return _seal(Purpose.TYPED, user_id, text).decode()
 
 
 def open_typed(user_id: int, token: str) -> str | None:
-    """Decrypt what `seal_typed` kept; None when it is too old, or not this person's."""
+    """Decrypt text from `seal_typed`. Return None if it is too old or another person's."""
     try:
         return _open(Purpose.TYPED, user_id, token.encode(), ttl=TYPED_SECONDS)
     except VaultError:
@@ -93,7 +95,7 @@ def open_typed(user_id: int, token: str) -> str | None:
 
 
 def is_current(sealed: bytes) -> bool:
-    """Return whether it is sealed with the first of the keys."""
+    """Return whether it is sealed with the first key."""
     try:
         _cipher(settings().encryption_keys[:1]).decrypt(sealed)
     except InvalidToken:
@@ -102,7 +104,7 @@ def is_current(sealed: bytes) -> bool:
 
 
 def seal_anew(sealed: bytes) -> bytes:
-    """Return the same, sealed with the first of the keys. Raises `VaultError`."""
+    """Reseal it with the first key. Raise `VaultError`."""
     try:
         return _cipher(settings().encryption_keys).rotate(sealed)
     except InvalidToken:
@@ -110,15 +112,16 @@ def seal_anew(sealed: bytes) -> bytes:
 
 
 def masked(secret: str) -> str:
-    """Return what is shown of a stored secret: "•••• 4f2a"; nothing of a short one."""
+    """Return a stored secret for display, such as "•••• 4f2a". A short one shows only the dots."""
     return f"{DOTS} {hint(secret)}".rstrip()
 
 
 def check_keys() -> None:
-    """Refuse to start with keys that cannot open what is stored; seal a key check the first time.
+    """Refuse to start with keys that do not open the stored secrets. Seal a key check the first
+    time.
 
-    Needs an application context. Raises `SettingsError`. A database that has not been migrated
-    yet has nothing to protect.
+    Needs an application context. Raise `SettingsError`. A database that has not been migrated yet
+    has nothing to protect.
     """
     current = session()
     if not inspect(current.connection()).has_table(KeyCheck.__tablename__):
@@ -131,13 +134,14 @@ def check_keys() -> None:
 
 
 def refuse_other_keys() -> None:
-    """Raise `WrongKeys` unless our keys open what is stored. In the transaction that stores."""
+    """Raise `WrongKeys` unless our keys open the stored secrets. Call this in the transaction that
+    stores."""
     if not _opens(_stored_key_check() or _new_key_check()):
         raise WrongKeys
 
 
 def why_undecryptable() -> str | None:
-    """Return a sentence on why our keys do not open what is stored; None where they do."""
+    """Return a sentence if our keys do not open the stored secrets, else None."""
     sealed = _stored_key_check()
     return None if sealed is None or _opens(sealed) else OTHER_KEYS
 
@@ -155,7 +159,7 @@ def _stored_key_check() -> bytes | None:
 
 
 def _new_key_check() -> bytes:
-    """Seal it; of two processes that start at once the first wins, and both check its row."""
+    """Seal a key check. If two processes start at once, the first wins and both check its row."""
     with writing() as current:
         values = {
             "id": KEY_CHECK_ID,
@@ -169,7 +173,8 @@ def _new_key_check() -> bytes:
 
 
 def renew_key_check(current: Session) -> None:
-    """In the caller's transaction: seal it with our keys, whichever it was sealed with."""
+    """Reseal the key check with our keys, regardless of its former keys. In the caller's
+    transaction."""
     values = {"id": KEY_CHECK_ID, "sealed": _seal(Purpose.KEY_CHECK, KEY_CHECK_ID, KEY_CHECK_TEXT)}
     row = insert_or_ignore(current.connection())(KeyCheck).values(values)
     renewed = {"sealed": row.excluded.sealed}
