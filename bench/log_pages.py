@@ -54,8 +54,8 @@ def run() -> Iterator[Line]:
 def _calls(hooks: list[Hook], rows: int) -> dict[str, list[Callable[[], object]]]:
     places = (None, Cursor((rows // 2,)).encode(), Cursor((rows // 100,)).encode())
     pages = {
-        f"Log, {words}": [partial(log_pages.find_page, wanted, place) for place in places]
-        for words, wanted in _filters(hooks).items()
+        f"Log, {words}": [partial(log_pages.find_page, log_filter, place) for place in places]
+        for words, log_filter in _filters(hooks).items()
     }
     return pages | {words: [call] for words, call in _others(hooks, rows).items()}
 
@@ -113,8 +113,8 @@ def _others(hooks: list[Hook], rows: int) -> dict[str, Callable[[], object]]:
 
 def _line(what: str, calls: list[Callable[[], object]]) -> Line:
     times = [_timed(call) for call in calls for _ in range(REPEATS)]
-    most = max(map(touched, calls))
-    note = f"worst {milliseconds(max(times))}, touched {most:,}"
+    work = max(map(touched, calls))
+    note = f"worst {milliseconds(max(times))}, touched {work:,}"
     return Line(what, milliseconds(statistics.median(times)), note)
 
 

@@ -49,8 +49,8 @@ def _at_rest() -> Iterator[Line]:
             wait_until(portal.is_whole, 20, "start of every process")
             settle(3)
             for words in (WORKER, BACKGROUND, SCHEDULER, WEB, VALKEY):
-                each = " + ".join(f"{resident(pid):.0f}" for pid in portal.pids_of(words))
-                yield Line(f"Memory at rest: {words}", f"{each} MB")
+                sizes = " + ".join(f"{resident(pid):.0f}" for pid in portal.pids_of(words))
+                yield Line(f"Memory at rest: {words}", f"{sizes} MB")
         finally:
             portal.close()
 

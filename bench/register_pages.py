@@ -2,8 +2,8 @@
 
 `BENCH_ASSETS` sets the sizes. The requests are the same at each size, so that only the work of the
 database differs. The time depends on other users of the machine. So each line also shows the
-processor time of the portal and its database, its ratio to the first size, and the amount of the
-database touched.
+processor time of portal and database, its ratio to the first size, and the database pages or steps
+touched.
 """
 
 import os

@@ -49,15 +49,15 @@ def run() -> Iterator[Line]:
 def _edits(pages: Pages) -> Iterator[Line]:
     path = f"/assets/{make_asset()}/edit"
     alone, listening = Took(0, 0), 0
-    for wanted in LISTENING:
-        for _ in range(wanted - listening):
+    for target in LISTENING:
+        for _ in range(target - listening):
             make_webhook("http://127.0.0.1:9/", events=["asset.updated"], secret=SECRET)
-        listening = wanted
+        listening = target
         took = _median([_edit(pages, path) for _ in range(REQUESTS)])
-        alone = took if wanted == 0 else alone
-        ratio = f"{took.seconds / alone.seconds:.2f} times as with none, " if wanted else ""
+        alone = took if target == 0 else alone
+        ratio = f"{took.seconds / alone.seconds:.2f} times as with none, " if target else ""
         note = f"{ratio}{milliseconds(took.processor)} of processor time"
-        yield Line(f"Asset edited, {wanted} webhooks subscribed", milliseconds(took.seconds), note)
+        yield Line(f"Asset edited, {target} webhooks subscribed", milliseconds(took.seconds), note)
     bare = took
     for words, kind in (("ten conditions each, met", MET), ("ten, none met", UNMET)):
         _narrow(*kind)

@@ -26,7 +26,7 @@ WEB, WORKER, VALKEY = range(3)  # in stop order
 
 
 class CannotStart(click.ClickException):
-    """An error told in one sentence. Exits with code 2, as for wrong usage."""
+    """A one-sentence error for the user. Exits with code 2, as for wrong usage."""
 
     exit_code = 2
 

@@ -1,7 +1,7 @@
 """A worker process that runs the jobs of one RQ queue without forking.
 
-The database knows the due work, so a second thread polls it. Whatever error Redis causes, the main
-thread connects to it again a second later.
+The database knows the due work, so a second thread polls it. After any Redis error, the main thread
+reconnects a second later.
 """
 
 import ctypes

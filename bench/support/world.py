@@ -1,4 +1,4 @@
-"""A database, a Valkey, an application to look inside, and the portal's own processes."""
+"""A database, a Valkey, an application for inspection, and the portal's own processes."""
 
 import base64
 import os

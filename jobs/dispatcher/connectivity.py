@@ -1,4 +1,4 @@
-"""Hold back results that never had a connection until it is known who is at fault.
+"""Hold back results that never had a connection until the side at fault is known.
 
 A thread makes bare connects to other hosts. If those succeed, the receiver is at fault and the
 result is recorded. If most fail, this sender is at fault. It then releases the deliveries, records

@@ -85,10 +85,10 @@ class Maintenance:
             is_any_silent = dispatch_maintenance.is_any_silent(connection)
             return _Found(task_leases.has_due(connection), put_on_hold, is_any_silent)
 
-        found = self._database.write(do)
-        if found and found.is_any_silent:
+        outcome = self._database.write(do)
+        if outcome and outcome.is_any_silent:
             self._database.write(dispatch_maintenance.reclaim_silent)
-        return found
+        return outcome
 
     def _note(self, has_sent: bool, found: _Found | None) -> None:
         if found is None:

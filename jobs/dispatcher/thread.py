@@ -1,4 +1,4 @@
-"""The thread in which a process sends for its whole life, whatever happens to Redis."""
+"""The thread in which a process sends for its whole life, with or without Redis."""
 
 import logging
 from collections.abc import Callable

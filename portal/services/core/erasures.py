@@ -44,6 +44,6 @@ def stuck_erasures(current: Session) -> Sequence[Erasure]:
 
 
 def refuse_erased(current: Session, kind: ErasedKind, person_id: int) -> None:
-    """Raise `Refusal` if the person was erased, because an erased person no longer changes."""
+    """Raise `Refusal` if the person was erased, because nothing about them changes any more."""
     if find_erasure(current, kind, person_id) is not None:
         raise Refusal("This person was erased. You can’t undo this.")

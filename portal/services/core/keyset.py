@@ -117,10 +117,10 @@ def in_ranks(
                 parts.append(select(literal(rank).label("rank"), *page_ids.c))
         if not parts:
             return []
-        several = union_all(*parts).subquery()
-        rank_of, id_of = several.c
+        ranked = union_all(*parts).subquery()
+        rank_of, id_of = ranked.c
         order = (rank_of.desc(), id_of.asc()) if is_up else (rank_of.asc(), id_of.desc())
-        lines = session().execute(select(several).order_by(*order).limit(one_more())).all()
+        lines = session().execute(select(ranked).order_by(*order).limit(one_more())).all()
         rows = session().scalars(statement.where(ids.in_([id_ for _, id_ in lines])))
         by_id = {getattr(row, ids.key): row for row in rows}
         return [(rank, by_id[id_]) for rank, id_ in lines]

@@ -51,7 +51,7 @@ def load() -> None:
     try:
         with engine.connect() as connection:
             refresh(connection)
-    except SQLAlchemyError:  # unavailable or of another version; heartbeats keep trying
+    except SQLAlchemyError:  # unavailable or of another version, so heartbeats keep trying
         pass
     finally:
         engine.dispose()

@@ -112,10 +112,10 @@ def _update(
     dialect: str, model: type[Base], names: tuple[str, ...], cleared: tuple[str, ...]
 ) -> Update:
     table = Base.metadata.tables[model.__tablename__]
-    given = Rowset(dialect, **{name: table.c[name].type for name in names})
+    rowset = Rowset(dialect, **{name: table.c[name].type for name in names})
     key, *others = names
-    values = {name: given[name] for name in others} | dict.fromkeys(cleared)
-    return update(table).where(table.c[key] == given[key]).values(values)
+    values = {name: rowset[name] for name in others} | dict.fromkeys(cleared)
+    return update(table).where(table.c[key] == rowset[key]).values(values)
 
 
 @cache

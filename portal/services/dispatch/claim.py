@@ -1,7 +1,7 @@
 """Claim deliveries. Only the holder of a delivery's lease sends it.
 
-One short transaction finds webhooks with due deliveries, locks their rows, counts the requests in
-flight to each, and leases at most its free places. The lease also survives a crash.
+One short transaction finds webhooks with due deliveries and locks their rows. It counts the
+requests in flight to each and leases at most its free places. The lease also survives a crash.
 """
 
 import random
@@ -202,7 +202,7 @@ def claim(
         return []
     if due.next_at and due.next_at > due.now + LONGEST_PACE:
         _forget_pace(connection, due.now)
-    most = settings().webhook_max_in_flight
+    limit = settings().webhook_max_in_flight
     claims: list[Claim] = []
     while webhooks and len(claims) < places:
         room = places - len(claims)
@@ -215,7 +215,7 @@ def claim(
             quota
             for candidate in batch
             if (webhook := locked.get(candidate.webhook_id))
-            for quota in _quotas(candidate, webhook, most, due.now)
+            for quota in _quotas(candidate, webhook, limit, due.now)
         ]
         if quotas:
             leased = _lease(connection, quotas, room, locked, due.now)
@@ -269,7 +269,7 @@ def _as_many_as_fill(room: int, webhooks: Sequence[Claimable]) -> Sequence[Claim
 def _lock(connection: Connection, batch: Sequence[Claimable]) -> dict[int, LockedWebhook]:
     """Lock the webhooks that no other dispatcher is claiming for."""
     statement = locked_webhooks(connection.dialect.name)
-    rows = connection.execute(statement, {"ids": as_json(each.webhook_id for each in batch)})
+    rows = connection.execute(statement, {"ids": as_json(webhook.webhook_id for webhook in batch)})
     split = len(Target._fields)
     return {row[0]: LockedWebhook(Target._make(row[:split]), *row[split:]) for row in rows.all()}
 
@@ -334,8 +334,8 @@ def _lease(
     leased = _lease_usual(connection, usual, room, terms, addresses)
     if heads and (left := room - len(leased)):
         values = {"ids": as_json(heads), "now": now}
-        found = connection.execute(due_heads(connection.dialect.name), values)
-        rows = [DueDelivery._make(row) for row in found.all()]
+        head_rows = connection.execute(due_heads(connection.dialect.name), values)
+        rows = [DueDelivery._make(row) for row in head_rows.all()]
         leased += _lease_rows(connection, rows[:left], terms, addresses)
     busy = {row.webhook_id for row, _ in leased if row.priority != Priority.TEST}
     idle = [quota for quota in behind if quota.webhook not in busy]
@@ -566,20 +566,20 @@ def _quota_rows(dialect: str) -> AliasedReturnsRows:
     counted under its lock, reduce them further.
     """
     columns: dict[str, Any] = dict.fromkeys(("webhook", "priority", "places", "cap"), Integer())
-    given = Rowset(dialect, **columns, turn=Integer(), url=String())
-    labeled = [given[name].label(name) for name in ("webhook", "priority", "turn", "url")]
-    free: ColumnElement[int] = given["places"]
+    rowset = Rowset(dialect, **columns, turn=Integer(), url=String())
+    labeled = [rowset[name].label(name) for name in ("webhook", "priority", "turn", "url")]
+    free: ColumnElement[int] = rowset["places"]
     if dialect != "sqlite":  # on SQLite nobody else can have leased since the poll
         is_test = Lease.kind == _kind(AttemptKind.TEST)
         leased = (
             select(func.count())
-            .where(Lease.webhook_id == given["webhook"], Lease.until > NOW)
-            .where(is_test == (given["priority"] == TEST))
-            .correlate(given.source)
+            .where(Lease.webhook_id == rowset["webhook"], Lease.until > NOW)
+            .where(is_test == (rowset["priority"] == TEST))
+            .correlate(rowset.source)
             .scalar_subquery()
         )
-        free = func.greatest(literal_column("0"), func.least(free, given["cap"] - leased))
-    rows = select(*labeled, free.label("free")).select_from(given.source)
+        free = func.greatest(literal_column("0"), func.least(free, rowset["cap"] - leased))
+    rows = select(*labeled, free.label("free")).select_from(rowset.source)
     if dialect == "sqlite":
         return rows.subquery("portions")
     # Otherwise the leases would be counted again for each picked row.

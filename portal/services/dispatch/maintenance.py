@@ -30,7 +30,7 @@ from portal.services.webhooks.held_deliveries import SPREAD, waiting_for_later
 
 log = logging.getLogger(__name__)
 
-PATIENCE: Final = 0.5  # seconds during which deliveries wait; the next run does the rest
+PATIENCE: Final = 0.5  # seconds during which deliveries wait, so the next run does the rest
 SPREAD_A_STEP: Final = 500
 
 Free: TypeAlias = Callable[[Connection], set[UUID]]
@@ -175,7 +175,7 @@ def resume_recovered(connection: Connection) -> int:
     for webhook_id in connection.execute(reopened).scalars().all():
         ids = connection.execute(_retrying_later(webhook_id, now)).scalars().all()
         if ids:
-            due = [{"delivery": each, "due_at": now + SPREAD * random.random()} for each in ids]  # noqa: S311 - spreads load
+            due = [{"delivery": id_, "due_at": now + SPREAD * random.random()} for id_ in ids]  # noqa: S311 - spreads load
             statement = update(Delivery).where(Delivery.id == bindparam("delivery"))
             connection.execute(statement, due)
         if len(ids) < SPREAD_A_STEP:

@@ -130,9 +130,9 @@ def _end_at_once() -> Select[*tuple[Any, ...]]:
     types = {name: table.c[name].type for name in END}
     types |= {name: bodies.c[name].type for name in BODY}
     counts = {"tries": Integer(), "took_ms": Integer()}
-    given = Rowset("postgresql", delivery_id=BigInteger(), token=Uuid(), **types, **counts)
-    ended = [given[name] for name in (*types, *counts)]
-    is_same = and_(Lease.delivery_id == given["delivery_id"], Lease.token == given["token"])
+    rowset = Rowset("postgresql", delivery_id=BigInteger(), token=Uuid(), **types, **counts)
+    ended = [rowset[name] for name in (*types, *counts)]
+    is_same = and_(Lease.delivery_id == rowset["delivery_id"], Lease.token == rowset["token"])
     begun = [getattr(Lease, name) for name in BEGUN]
     gone = delete(Lease).where(is_same).returning(*begun, *ended).cte("gone")
     number = next_number(gone.c.number).label("next_number")
@@ -209,14 +209,14 @@ def _end_in_steps(
 def _make_attempts() -> ReturningInsert[*tuple[Any, ...]]:
     table = Attempt.__table__
     types = {name: table.c[name].type for name in END}
-    given = Rowset("sqlite", delivery_id=BigInteger(), token=Uuid(), **types)
-    values: dict[str, Any] = {name: given[name] for name in END}
+    rowset = Rowset("sqlite", delivery_id=BigInteger(), token=Uuid(), **types)
+    values: dict[str, Any] = {name: rowset[name] for name in END}
     values |= {name: getattr(Lease, name) for name in BEGUN}
     values["number"] = next_number(Lease.number)
-    is_same = and_(Lease.delivery_id == given["delivery_id"], Lease.token == given["token"])
+    is_same = and_(Lease.delivery_id == rowset["delivery_id"], Lease.token == rowset["token"])
     rows = (
         select(*values.values())
-        .select_from(given.source)
+        .select_from(rowset.source)
         .join(Lease, is_same)
         .join(Delivery, Delivery.id == Lease.delivery_id)
     )
@@ -232,10 +232,10 @@ def _remove_leases() -> Delete:
 @cache
 def _deliver() -> Update:
     names = ("attempts", "tries", "code", "took_ms")
-    given = Rowset("sqlite", id=BigInteger(), **dict.fromkeys(names, Integer()))
-    values = {name: given[name] for name in names}
+    rowset = Rowset("sqlite", id=BigInteger(), **dict.fromkeys(names, Integer()))
+    values = {name: rowset[name] for name in names}
     return (
-        update(Delivery).where(Delivery.id == given["id"]).values(**values, **_delivered_values())
+        update(Delivery).where(Delivery.id == rowset["id"]).values(**values, **_delivered_values())
     )
 
 
@@ -304,23 +304,25 @@ def write_deliveries(
     successes already have it."""
     simple: Counter[tuple[int, bool]] = Counter()
     others = []
-    for each in decided:
-        if each.is_simple_success and each.before.id in written:
-            simple[each.result.claim.webhook.id, each.result.is_late] += 1
+    for attempt in decided:
+        if attempt.is_simple_success and attempt.before.id in written:
+            simple[attempt.result.claim.webhook.id, attempt.result.is_late] += 1
         else:
-            others.append(each)
+            others.append(attempt)
     entries = Counter(
         {_arrival(id_, is_late=is_late): many for (id_, is_late), many in simple.items()}
     )
     if others:
-        known = _others(connection, [each.before.id for each in others])
+        known = _others(connection, [attempt.before.id for attempt in others])
         after = _after(connection, others, known, now)
         rows = [
-            _delivery_values(each) | _changed(after[each.before.id], known[each.before.id])
-            for each in others
+            _delivery_values(attempt) | _changed(after[attempt.before.id], known[attempt.before.id])
+            for attempt in others
         ]
         update_rows(connection, Delivery, rows)
-        entries.update(_entry(each, row["status"]) for each, row in zip(others, rows, strict=True))
+        entries.update(
+            _entry(attempt, row["status"]) for attempt, row in zip(others, rows, strict=True)
+        )
     rollups.count(connection, entries, now)
 
 
@@ -368,20 +370,21 @@ def _whole(dialect: str) -> Select[*tuple[Any, ...]]:
 def _after(
     connection: Connection, decided: Sequence[Decided], known: Mapping[int, AnyRow], now: datetime
 ) -> dict[int, dict[str, Any]]:
-    """Return the new values of each delivery, with `failing_since` for those that now start to
-    fail."""
+    """Return the new values of each delivery, with `failing_since` for newly failing ones."""
     after = {
-        each.before.id: {
-            **columns(each.decision, open_delivery_of(known[each.before.id]), now),
-            "reason": each.result.outcome.reason,
+        attempt.before.id: {
+            **columns(attempt.decision, open_delivery_of(known[attempt.before.id]), now),
+            "reason": attempt.result.outcome.reason,
         }
-        for each in decided
+        for attempt in decided
     }
     # Nearly every first failure is soon followed by a retry, so these need no query.
     ended = {
-        each.before.id: after[each.before.id] for each in decided if _may_fail(each, after, now)
+        attempt.before.id: after[attempt.before.id]
+        for attempt in decided
+        if _may_fail(attempt, after, now)
     }
-    probes = {each.before.id for each in decided if each.result.claim.webhook.throttled}
+    probes = {attempt.before.id for attempt in decided if attempt.result.claim.webhook.throttled}
     for id_, since in failing_since(connection, ended, now, probes).items() if ended else ():
         after[id_]["failing_since"] = since
     return after
@@ -425,7 +428,7 @@ class Journal:
         """
         self._failed, self._pauses = failed, pauses
         if failed:
-            ids = {"ids": as_json({each.claim.delivery_id for each in failed})}
+            ids = {"ids": as_json({result.claim.delivery_id for result in failed})}
             rows = connection.execute(_requests_of(connection.dialect.name), ids)
             self._requests = {row[0]: row[1] for row in rows.all()}
 
@@ -588,9 +591,9 @@ def _turn_off(
 ) -> None:
     """Turn off webhooks whose receiver closed its URL. Only a person can turn them on again."""
     gone = {
-        decision.result.claim.webhook.id
-        for decision in decided
-        if isinstance(decision.decision, TurnOff) and not _is_outdated(decision.result, webhooks)
+        attempt.result.claim.webhook.id
+        for attempt in decided
+        if isinstance(attempt.decision, TurnOff) and not _is_outdated(attempt.result, webhooks)
     }
     for webhook_id in sorted(gone):
         turn_on_off.turn_off_gone(connection, webhook_id)

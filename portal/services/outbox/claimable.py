@@ -129,13 +129,15 @@ def find_due(connection: Connection, *, may_be_lost: bool = False) -> DueWebhook
     survive a database crash (`_due_webhooks`).
     """
     statement = _due_webhooks(connection.dialect.name, may_be_lost=may_be_lost)
-    most = settings().webhook_max_in_flight
-    given = {"now": frozen_at(), "most": most}
-    flags = [Flags._make(row) for row in connection.execute(statement, given).all()]
-    webhooks = [_free_places(each, most) for each in flags]
+    limit = settings().webhook_max_in_flight
+    parameters = {"now": frozen_at(), "most": limit}
+    flags = [Flags._make(row) for row in connection.execute(statement, parameters).all()]
+    webhooks = [_free_places(webhook, limit) for webhook in flags]
     now = flags[0].now if flags else None
-    ahead = [each.next_at for each in flags if each.next_at and each.next_at > each.now]
-    claimable = [each for each in webhooks if each.test_places or each.places]
+    ahead = [
+        webhook.next_at for webhook in flags if webhook.next_at and webhook.next_at > webhook.now
+    ]
+    claimable = [webhook for webhook in webhooks if webhook.test_places or webhook.places]
     return DueWebhooks(now, claimable, min(ahead, default=None))
 
 
@@ -285,8 +287,8 @@ def due_since(connection: Connection, due: Claimable) -> datetime | None:
     """Return since when the oldest claimable delivery could go, or None if none is left."""
     priorities = due.priorities + ((Priority.TEST,) if due.test_places else ())
     statement = _due_since(connection.dialect.name)
-    given = {"id": due.webhook_id, "now": frozen_at()}
-    times = [connection.scalar(statement, given | {"priority": each}) for each in priorities]
+    parameters = {"id": due.webhook_id, "now": frozen_at()}
+    times = [connection.scalar(statement, parameters | {"priority": each}) for each in priorities]
     return min((max(each, due.next_at or each) for each in times if each), default=None)
 
 

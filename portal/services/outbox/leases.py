@@ -133,8 +133,8 @@ def settle_ended(
     """
     plain = connection.connection() if isinstance(connection, Session) else connection
     statement = _ended(plain.dialect.name)
-    given = {"ids": as_json(webhook_ids), "now": now}
-    ended = plain.execute(statement, given).all()
+    parameters = {"ids": as_json(webhook_ids), "now": now}
+    ended = plain.execute(statement, parameters).all()
     if ended:
         write_interrupted(plain, ended)
         _draw_consequences(plain, {row.delivery_id: row.kind for row in ended}, now)
@@ -169,10 +169,10 @@ def write_interrupted(
 
 def _draw_consequences(connection: Connection, kinds: dict[int, str], now: datetime) -> None:
     """End deliveries with no attempts left."""
-    given = {"ids": as_json(kinds)}
+    parameters = {"ids": as_json(kinds)}
     schedule = settings().webhook_retry_schedule
     entries = []
-    for row in connection.execute(_standing(connection.dialect.name), given).all():
+    for row in connection.execute(_standing(connection.dialect.name), parameters).all():
         kind = AttemptKind(kinds[row.id])
         decision = decide(
             kind=kind,
@@ -224,8 +224,8 @@ def _ended(dialect: str) -> ReturningDelete[*tuple[Any, ...]]:
 
 @cache
 def _taken(dialect: str) -> ReturningDelete[*tuple[Any, ...]]:
-    given = Rowset(dialect, id=BigInteger(), token=Uuid())
-    pairs = select(given["id"], given["token"]).select_from(given.source)
+    rowset = Rowset(dialect, id=BigInteger(), token=Uuid())
+    pairs = select(rowset["id"], rowset["token"]).select_from(rowset.source)
     # An IN list, because SQLite would walk a correlated subquery once per lease.
     return delete(Lease).where(tuple_(Lease.delivery_id, Lease.token).in_(pairs)).returning(*LEASE)
 
@@ -262,28 +262,28 @@ def next_number(given: Any) -> Any:
 
 @cache
 def _make_interrupted(dialect: str) -> Insert:
-    given = _rows(dialect)
+    rowset = _rows(dialect)
     values = {
         "delivery_id": Delivery.id.expression,
-        "number": next_number(given["number"]),
-        "kind": given["kind"],
-        "actor": given["actor"],
-        "url": given["url"],
+        "number": next_number(rowset["number"]),
+        "kind": rowset["kind"],
+        "actor": rowset["actor"],
+        "url": rowset["url"],
         "outcome": literal_column(f"'{AttemptOutcome.INTERRUPTED}'"),
-        "started_at": given["started_at"],
-        "finished_at": given["finished_at"],
+        "started_at": rowset["started_at"],
+        "finished_at": rowset["finished_at"],
     }
-    rows = select(*values.values()).join_from(given.source, Delivery, Delivery.id == given["id"])
+    rows = select(*values.values()).join_from(rowset.source, Delivery, Delivery.id == rowset["id"])
     return insert(Attempt).from_select(list(values), rows)
 
 
 @cache
 def _count_interrupted(dialect: str) -> Update:
-    given = _rows(dialect)
+    rowset = _rows(dialect)
     return (
         update(Delivery)
-        .where(Delivery.id == given["id"])
-        .values(attempts=next_number(given["number"]), tries=Delivery.tries + given["tries"])
+        .where(Delivery.id == rowset["id"])
+        .values(attempts=next_number(rowset["number"]), tries=Delivery.tries + rowset["tries"])
     )
 
 
@@ -389,8 +389,8 @@ def failing_since(
     that was cut off each time and has no attempt left counts from now. `probes`: deliveries whose
     attempts began while their webhooks were failing.
     """
-    given = {"ids": as_json(ended)}
-    rows = connection.execute(_failures(connection.dialect.name), given).all()
+    parameters = {"ids": as_json(ended)}
+    rows = connection.execute(_failures(connection.dialect.name), parameters).all()
     failures = {row.delivery_id: row for row in rows}
     since = {}
     for id_, values in ended.items():

@@ -92,9 +92,9 @@ def publish(current: Session, new_event: NewEvent) -> Published:
 def audience_of(current: Session, event: str) -> Audience:
     """Return the largest possible audience of this event now. `kept` counts webhooks with
     conditions."""
-    found = _subscribers(current, event)
-    narrowed = sum(row.conditions is not None for row in found)
-    return _audience(found, {row.id: row.state for row in found}, narrowed)
+    subscribers = _subscribers(current, event)
+    narrowed = sum(row.conditions is not None for row in subscribers)
+    return _audience(subscribers, {row.id: row.state for row in subscribers}, narrowed)
 
 
 def _audience(found: Sequence["Subscriber"], states: Mapping[int, str], kept: int) -> Audience:
@@ -166,9 +166,9 @@ def _meeting(subscribers: Sequence[Subscriber], body: bytes) -> Sequence[Subscri
 @cache
 def _store_deliveries(dialect: str) -> Insert:
     """Insert all deliveries in one statement, which binds shared values once."""
-    given = Rowset(dialect, public_id=Uuid(), webhook_id=Integer(), status=String())
+    rowset = Rowset(dialect, public_id=Uuid(), webhook_id=Integer(), status=String())
     values: dict[str, Any] = {
-        **{name: given[name] for name in ("public_id", "webhook_id", "status")},
+        **{name: rowset[name] for name in ("public_id", "webhook_id", "status")},
         "event_id": bindparam("event_id", type_=BigInteger()),
         "event": bindparam("event", type_=String()),
         "asset_id": bindparam("asset_id", type_=Integer()),
@@ -178,7 +178,7 @@ def _store_deliveries(dialect: str) -> Insert:
         "tries": literal_column("0"),
         "attempts": literal_column("0"),
     }
-    rows = select(*values.values()).select_from(given.source)
+    rows = select(*values.values()).select_from(rowset.source)
     table = Base.metadata.tables[Delivery.__tablename__]
     return insert(table).from_select(list(values), rows, include_defaults=False)
 

@@ -115,9 +115,9 @@ def remove_deliveries(current: Session, ids: Collection[int] | Select[*tuple[Any
     Nothing else deletes that. The caller has locked them, or their webhooks, so that no attempt is
     stored meanwhile.
     """
-    theirs = Attempt.delivery_id.in_(ids)
+    of_deliveries = Attempt.delivery_id.in_(ids)
     current.execute(delete(Lease).where(Lease.delivery_id.in_(ids)))
-    bodies = AttemptBody.attempt_id.in_(select(Attempt.id).where(theirs))
+    bodies = AttemptBody.attempt_id.in_(select(Attempt.id).where(of_deliveries))
     current.execute(delete(AttemptBody).where(bodies))
-    current.execute(delete(Attempt).where(theirs))
+    current.execute(delete(Attempt).where(of_deliveries))
     current.execute(delete(Delivery).where(Delivery.id.in_(ids)))
