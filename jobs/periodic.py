@@ -98,7 +98,7 @@ def send_notices() -> None:
 @job
 @periodic("turn-on")
 def turn_on_webhooks() -> None:
-    """Turn on webhooks whose turn-off had an end that has passed. Safe to run concurrently."""
+    """Turn on webhooks whose time-limited turn-off has ended. Safe to run concurrently."""
     turn_on_off.turn_on_due()
 
 

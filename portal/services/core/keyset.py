@@ -218,8 +218,10 @@ def page_at(
     key: Callable[[T], Key],
     size: int | None = None,
 ) -> Page[T]:
-    """Return the page at `place`, or the first page if no newer rows are left. Then its row is off
-    the list now, or was on the first page all along."""
+    """Return the page at `place`, or the first page if no newer rows are left.
+
+    Then the row at `place` is off the list now, or was on its first page all along.
+    """
     rows = read(place)
     if place is not None and place.newer and not rows:
         place, rows = None, read(None)
