@@ -12,6 +12,7 @@ from portal.services.actions import transition
 from portal.services.actions.planning import queries as planning_queries
 from portal.services.actions.rules import refuse_long, refuse_odd_year
 from portal.services.actions.transition import Change, Moved
+from portal.services.assets.named_lists import chosen_row
 from portal.services.assets.snapshots import (
     allocation_facts,
     checkout_facts,
@@ -150,7 +151,7 @@ def change_due_date(
 def _end(
     current: Session, asset: Asset, action: Action, condition: str | None, location_id: int | None
 ) -> Assignment:
-    location = chosen_location(current, location_id)
+    location = chosen_row(current, Location, location_id)
     ended = end(asset, action, condition) or _holding(asset)
     asset.location = location or asset.location
     asset.status = AssetStatus.AVAILABLE
@@ -184,18 +185,6 @@ def active_staff(current: Session, staff_id: int | None, *, field: str = "staff_
     if not staff.is_active:
         raise Refusal(f"Choose someone else. {staff.name} is former staff", field=field)
     return staff
-
-
-def chosen_location(current: Session, location_id: int | None) -> Location | None:
-    """Return the location, locked against deletion until this transaction ends."""
-    if location_id is None:
-        return None
-    shared = {"read": True, "key_share": True}
-    location = current.get(Location, location_id, with_for_update=shared)
-    if location is None:
-        sentence = "Choose another location. This one was deleted"
-        raise Refusal(sentence, field="location_id")
-    return location
 
 
 def refuse_reserved(

@@ -22,14 +22,14 @@ from portal.engine.events.details import (
 )
 from portal.extensions import settings
 from portal.lib.dates import day_words
-from portal.models.assets import Action, Asset, AssetStatus, Condition
+from portal.models.assets import Action, Asset, AssetStatus, Condition, Location
 from portal.models.assignments import Incident, IncidentKind
 from portal.services.actions import assignments, transition
-from portal.services.actions.assignments import chosen_location
 from portal.services.actions.planning import queries as planning_queries
 from portal.services.actions.planning.rules import cost_faults
 from portal.services.actions.rules import refuse_long, refuse_odd_year
 from portal.services.actions.transition import Change, Moved, made_facts
+from portal.services.assets.named_lists import chosen_row
 from portal.services.assets.snapshots import ref
 from portal.services.assets.tag_numbers import refuse_taken
 from portal.services.core.permissions import Actor
@@ -94,7 +94,7 @@ def transfer(
 
     def make(current: Session, asset: Asset) -> Transfer:
         before, now = ref(asset.location), asset.updated_at
-        asset.location = chosen_location(current, location_id)
+        asset.location = chosen_row(current, Location, location_id)
         if asset.location is None:
             raise Refusal("Choose a location", field="location_id")
         place = Ref(asset.location.id, asset.location.name)
@@ -333,7 +333,7 @@ def come_back(
     def make(current: Session, asset: Asset) -> Incident | None:
         if condition and condition not in set(Condition):
             raise Refusal("Choose a condition from the list", field="condition")
-        asset.location = chosen_location(current, location_id) or asset.location
+        asset.location = chosen_row(current, Location, location_id) or asset.location
         asset.status = AssetStatus.AVAILABLE
         asset.condition = condition or asset.condition
         closed = close_incidents(current, asset, *TROUBLE)

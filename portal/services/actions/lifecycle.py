@@ -14,6 +14,7 @@ from portal.services.actions.planning import queries as planning_queries
 from portal.services.actions.rules import refuse_long
 from portal.services.actions.transition import Change
 from portal.services.assets.fields import ASSET_FIELDS, AssetValues, FieldType, faults
+from portal.services.assets.named_lists import chosen_row
 from portal.services.assets.tag_numbers import next_tag, refuse_taken
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotFound, Refusal, refuse_all
@@ -111,8 +112,8 @@ def refuse_unfit(current: Session, fields: Mapping[str, Any]) -> None:
     if not fields:
         raise Refusal("Change at least 1 field")
     refuse_all(faults(AssetValues(name="—", **fields)))
-    for name, kind in (("category", Category), ("location", Location)):
-        _chosen(current, kind, fields.get(f"{name}_id"), name)
+    chosen_row(current, Category, fields.get("category_id"))
+    chosen_row(current, Location, fields.get("location_id"))
 
 
 def delete_asset(actor: Actor, asset_id: int, reason: str = "", version: int | None = None) -> None:
@@ -176,19 +177,8 @@ def _look(current: Session, values: AssetValues, own_id: int | None) -> Callable
 def _fill(current: Session, asset: Asset, values: AssetValues) -> None:
     for column in plain_columns(asset.kind):
         setattr(asset, column, getattr(values, column))
-    # The shared locks keep both rows from being deleted before this transaction commits.
-    asset.category = _chosen(current, Category, values.category_id, "category")
-    asset.location = _chosen(current, Location, values.location_id, "location")
-
-
-def _chosen(current: Session, kind: type[Any], chosen_id: int | None, called: str) -> Any:
-    if chosen_id is None:
-        return None
-    row = current.get(kind, chosen_id, with_for_update={"read": True, "key_share": True})
-    if row is None:
-        sentence = f"Choose another {called}. This one was deleted"
-        raise Refusal(sentence, field=f"{called}_id")
-    return row
+    asset.category = chosen_row(current, Category, values.category_id)
+    asset.location = chosen_row(current, Location, values.location_id)
 
 
 def _refuse_more_than_notes(asset: Asset, values: AssetValues) -> None:

@@ -26,6 +26,7 @@ from portal.services.alerts import settings as alert_settings
 from portal.services.alerts.kinds import KINDS, AlertKind, chunks
 from portal.services.alerts.rules import Moment
 from portal.services.alerts.settings import last_slot
+from portal.services.assets import queries as asset_queries
 from portal.services.core.permissions import SYSTEM, Actor, require
 from portal.services.core.queries import COUNT_LIMIT
 from portal.services.core.refusals import Refusal
@@ -134,7 +135,7 @@ def start_due(now: datetime) -> bool:
     slot = last_slot(now, stored.rules.at, alert_settings.zone())
     if _has_begun(slot.day, now) or task_under_way(session()):
         return False
-    if not stored.is_answered and not _has_assets():
+    if not stored.is_answered and not asset_queries.has_assets():
         return False
     waiting = 0 if stored.is_answered else preview(now, 0).total
     with writing() as current:
@@ -193,11 +194,6 @@ def _has_begun(day: date, now: datetime) -> bool:
         return False
     ended = run.finished_at or now
     return run.outcome != RunOutcome.FAILED or now < ended + TRY_AGAIN
-
-
-def _has_assets() -> bool:
-    query = select(Asset.id).where(Asset.deleted_at.is_(None)).limit(1)
-    return session().scalar(query) is not None
 
 
 def _start(current: Session, actor: Actor, action: str) -> UUID:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from sqlalchemy import Select, func, select, update
@@ -20,6 +20,7 @@ from portal.services.outbox.conditions import webhooks_naming
 
 LONGEST_NAME: Final = 120
 Named = Category | Location
+One = TypeVar("One", Category, Location)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +60,17 @@ def find(kind: NamedList, public_id: UUID, *, locked: bool = False) -> Any:
     row = session().scalar(query)
     if row is None:
         raise NotFound(f"This {kind.one} was deleted.")
+    return row
+
+
+def chosen_row(current: Session, model: type[One], row_id: int | None) -> One | None:
+    """Return the chosen row, locked against deletion until this transaction ends."""
+    if row_id is None:
+        return None
+    row = current.get(model, row_id, with_for_update={"read": True, "key_share": True})
+    if row is None:
+        called = model.__name__.lower()
+        raise Refusal(f"Choose another {called}. This one was deleted", field=f"{called}_id")
     return row
 
 

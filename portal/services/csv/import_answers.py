@@ -278,22 +278,8 @@ def _changed(
     )
     before = {*session().scalars(marked), *corrected}
     for row, (column, sentence) in import_sheet.twins(rows, params["matches"], words):
-        if not (row.problem or sentence or row.number in before):
-            continue
-        data: dict[str, object] = {
-            "cells": {name: text for name, text in row.cells.items() if text}
-        }
-        if row.problem:
-            data["problem"] = row.problem
-        if sentence:
-            data["twin"] = [column, sentence]
-        yield {
-            "task_id": check.id,
-            "number": row.number,
-            "data": data,
-            "outcome": Verdict.ERROR if row.problem else None,
-            "message": row.problem,
-        }
+        if row.problem or sentence or row.number in before:
+            yield import_sheet.stored_row(check.id, row, column, sentence)
 
 
 def _texts(rows: Iterable[Row], headings: Iterable[str]) -> dict[str, list[str]]:

@@ -29,8 +29,6 @@ from portal.models.assets import (
     Asset,
     AssetKind,
     AssetStatus,
-    Category,
-    Location,
 )
 from portal.models.assignments import Assignment, Staff
 from portal.services.actions import assignments, lifecycle
@@ -275,7 +273,10 @@ READERS: Final[Mapping[FieldType, Callable[[AssetField, str, ImportOptions], Any
 NEW_ONLY: Final = frozenset({"kind", "quantity"})
 
 Changes = dict[str, dict[str, Any]]
-MODELS: Final[Mapping[str, type[Any]]] = {"category": Category, "location": Location}
+LISTS: Final[Mapping[str, named_lists.NamedList]] = {
+    "category": named_lists.CATEGORIES,
+    "location": named_lists.LOCATIONS,
+}
 
 
 def changes_of(
@@ -293,10 +294,11 @@ def changes_of(
     before = fields_of(asset)
     columns = (*lifecycle.plain_columns(asset.kind), "asset_tag")
     after = before | {name: getattr(values, name) for name in columns}
-    for name, model in MODELS.items():
+    for name, kind in LISTS.items():
         row_id = getattr(values, f"{name}_id")
-        after[name] = ref(current.get(model, row_id)) if row_id else None
-    after |= {name: {"name": new_names[name]} for name in MODELS if name in new_names}
+        row: Any = current.get(kind.model, row_id) if row_id else None
+        after[name] = ref(row)
+    after |= {name: {"name": new_names[name]} for name in LISTS if name in new_names}
     if holder := _holder(staff) if staff else added_holder(new_names.get(PERSON)):
         after |= {"status": AssetStatus.ALLOCATED, "holder": holder}
     return {name: _brief(change) for name, change in body.changes(before, after)[1].items()}
@@ -517,19 +519,13 @@ def _refuse_disposed(asset: Asset, values: AssetValues, adds: Mapping[str, str])
 
 def _with_lists(actor: Actor, made: Plan) -> AssetValues:
     values = made.values
-    for called, (_, kind) in LISTS.items():
+    for called, kind in LISTS.items():
         name = made.shown.adds.get(called)
         if name is None:
             continue
         row = named_lists.find(kind, named_lists.create(kind, actor, name))
         values = replace(values, **{f"{called}_id": row.id})
     return values
-
-
-LISTS: Final[Mapping[str, tuple[type[Any], named_lists.NamedList]]] = {
-    "category": (Category, named_lists.CATEGORIES),
-    "location": (Location, named_lists.LOCATIONS),
-}
 
 
 def existing(current: Session, cells: Cells, *, locked: bool = False) -> Asset | None:
@@ -549,7 +545,7 @@ def placed(
 ) -> tuple[AssetValues, dict[str, str]]:
     """Return the values with category and location, and the names that must be added first."""
     new_names = {}
-    for called, (model, _) in LISTS.items():
+    for called, kind in LISTS.items():
         name = cells.get(called)
         if not name:
             continue
@@ -557,7 +553,8 @@ def placed(
             sentence = f"Enter at most {named_lists.LONGEST_NAME} characters"
             found.append(CellFault(called, sentence))
             continue
-        row_id = current.scalar(select(model.id).where(func.lower(model.name) == func.lower(name)))
+        same = func.lower(kind.model.name) == func.lower(name)
+        row_id: Any = current.scalar(select(kind.model.id).where(same))
         if row_id is not None:
             values = replace(values, **{f"{called}_id": row_id})
         else:

@@ -78,18 +78,23 @@ def twins(
 def stored_rows(task_id: int, rows: Iterable[Row], matches: Matches) -> Iterator[dict[str, Any]]:
     """Yield the rows as stored, with their nonblank cells as in the file."""
     for row, (column, sentence) in twins(rows, matches, {}):
-        data: dict[str, Any] = {"cells": {name: text for name, text in row.cells.items() if text}}
-        if row.problem:
-            data["problem"] = row.problem
-        if sentence:
-            data["twin"] = [column, sentence]
-        yield {
-            "task_id": task_id,
-            "number": row.number,
-            "data": data,
-            "outcome": Verdict.ERROR if row.problem else None,
-            "message": row.problem,
-        }
+        yield stored_row(task_id, row, column, sentence)
+
+
+def stored_row(task_id: int, row: Row, column: str, sentence: str) -> dict[str, Any]:
+    """Return the row as stored, with the column and sentence of its conflict, if any."""
+    data: dict[str, Any] = {"cells": {name: text for name, text in row.cells.items() if text}}
+    if row.problem:
+        data["problem"] = row.problem
+    if sentence:
+        data["twin"] = [column, sentence]
+    return {
+        "task_id": task_id,
+        "number": row.number,
+        "data": data,
+        "outcome": Verdict.ERROR if row.problem else None,
+        "message": row.problem,
+    }
 
 
 def numbered(tags: Iterable[str]) -> list[str]:

@@ -208,10 +208,6 @@ def failed_rows(check: Task) -> Iterator[Sequence[object]]:
             return
 
 
-def _in_a_cell(message: str) -> str:
-    return "; ".join(message.splitlines())
-
-
 def refuse_other(task: Task) -> None:
     """Raise `NotFound` unless the task is a check of a file."""
     if task.kind != CHECK_NAME:

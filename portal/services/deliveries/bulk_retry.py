@@ -593,7 +593,6 @@ def _outcome(row: AnyRow, end: AnyRow | None) -> tuple[RowOutcome, str] | None:
 KIND: Final = Kind(name=NAME, permission=PERMISSION, step=step, ended=take_back_all)
 
 MOST_LISTED: Final = 50
-MOST_LATER: Final = 1000  # bulk retries searched for one that took up the rest
 
 
 def find_page(cursor: str | None = None) -> Page[Task]:

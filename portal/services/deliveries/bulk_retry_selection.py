@@ -114,8 +114,14 @@ def newest_now() -> int:
 
 def newest_or_now(text: str | None) -> int:
     """Parse the row id up to which a form counted. Other text gives `newest_now`."""
+    row_id = row_id_in(text)
+    return newest_now() if row_id is None else row_id
+
+
+def row_id_in(text: str | None) -> int | None:
+    """Return the row id in a hidden field, or None for any other text."""
     text = text or ""
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else newest_now()
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
 def why_skipped(row: LogRow, again: bool) -> Skip | None:

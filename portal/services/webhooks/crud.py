@@ -28,6 +28,7 @@ from portal.services.webhooks.rows import (
     made_secret,
     replace_draft,
     set_values,
+    taken_name,
     target_of,
 )
 from portal.services.webhooks.rules import WEBHOOK_FIELDS, SecretMode, WebhookValues, check
@@ -210,13 +211,7 @@ def _switch(current: Session, webhook: Webhook, values: WebhookValues) -> bool:
 
 def refuse_taken_name(current: Session, name: str, own_id: int | None) -> None:
     """Refuse a name that another saved webhook has."""
-    others = select(Webhook.name).where(
-        func.lower(Webhook.name) == func.lower(name),
-        Webhook.deleted_at.is_(None),
-        Webhook.state != WebhookState.DRAFT,
-        Webhook.id != (own_id or 0),
-    )
-    taken = current.scalars(others).first()
+    taken = taken_name(current, name, own_id)
     if taken is not None:
         raise Refusal(
             f"A webhook called “{taken}” already exists. Enter another name", field="name"

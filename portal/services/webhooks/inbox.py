@@ -38,6 +38,7 @@ from portal.services.webhooks.rows import (
     public_id_of,
     set_values,
     stored_headers,
+    taken_name,
     target_of,
 )
 from portal.services.webhooks.rules import WebhookValues
@@ -203,16 +204,7 @@ def _living_or_new(current: Session, actor: Actor) -> Webhook:
 
 def _free_name(current: Session) -> str:
     names = (NAME if number == 1 else f"{NAME} {number}" for number in count(1))
-    return next(name for name in names if not _is_taken(current, name))
-
-
-def _is_taken(current: Session, name: str) -> bool:
-    others = select(Webhook.id).where(
-        func.lower(Webhook.name) == func.lower(name),
-        Webhook.deleted_at.is_(None),
-        Webhook.state != WebhookState.DRAFT,
-    )
-    return current.execute(others.limit(1)).first() is not None
+    return next(name for name in names if taken_name(current, name) is None)
 
 
 def _living(current: Session) -> Webhook | None:

@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, delete, exists, or_, select, update
+from sqlalchemy import ColumnElement, Select, delete, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from portal.database.engine import AnyRow
@@ -31,6 +31,7 @@ from portal.services.core.unit_of_work import database_time
 from portal.services.outbox.conditions import sentences_of
 from portal.services.outbox.rollups import remove_deliveries
 from portal.services.webhooks.rules import (
+    DEFAULT_PORTS,
     FORMATS,
     OPTIONS,
     WEBHOOK_FIELDS,
@@ -153,6 +154,13 @@ def _existing(webhook: Webhook | None) -> Webhook:
     if webhook is None:
         raise NotFound("This webhook was deleted or never existed.")
     return webhook
+
+
+def taken_name(current: Session, name: str, own_id: int | None = None) -> str | None:
+    """Return the name of another saved webhook that differs from `name` at most in case."""
+    same = func.lower(Webhook.name) == func.lower(name)
+    query = select(Webhook.name).where(same, *is_shown(), Webhook.id != (own_id or 0))
+    return current.scalars(query.limit(1)).first()
 
 
 def is_shown() -> tuple[ColumnElement[bool], ...]:
@@ -280,7 +288,6 @@ def _remove(current: Session, drafts: Select[int]) -> int:
 
 ID_LENGTH: Final = 32  # a uuid in hex
 MAC_LENGTH: Final = 40  # 160 bits
-DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
 class Addressed(Protocol):

@@ -306,17 +306,12 @@ class BulkEditForm(ActionForm):
 
 @dataclass(frozen=True, slots=True)
 class BulkPage:
-    """One bulk action and its form.
-
-    `listed`: its label above the list, if that differs. `note`: a hint above the fields, which are
-    then all optional.
-    """
+    """One bulk action and its form. With `note`, a hint above them, all fields are optional."""
 
     label: str
     title: str
     form: type[ActionForm]
     kind: str = "primary"
-    listed: str = ""
     note: str = ""
 
     def titled(self, count: int) -> str:

@@ -26,7 +26,7 @@ from portal.models.assets import (
     Category,
     Location,
 )
-from portal.models.assignments import Assignment, Incident
+from portal.models.assignments import Assignment, Incident, IncidentKind
 from portal.models.planning import ReservationState
 from portal.services.actions.incidents import LASTING_KINDS, open_incidents
 from portal.services.actions.planning.queries import (
@@ -331,11 +331,11 @@ def _disposed(state: AssetState) -> str:
     return f"{words}{to}{on}. Only its notes can be changed."
 
 
-_KINDS: Final[Mapping[str, str]] = {
-    AssetStatus.BROKEN: "broken",
-    AssetStatus.LOST: "lost",
-    AssetStatus.WARRANTY: "warranty",
-    AssetStatus.LIQUIDATED: "liquidation",
+_KINDS: Final[Mapping[str, IncidentKind]] = {
+    AssetStatus.BROKEN: IncidentKind.BROKEN,
+    AssetStatus.LOST: IncidentKind.LOST,
+    AssetStatus.WARRANTY: IncidentKind.WARRANTY,
+    AssetStatus.LIQUIDATED: IncidentKind.LIQUIDATION,
 }
 _SENTENCES: Final[Mapping[AssetStatus, Callable[[AssetState], str]]] = {
     AssetStatus.AVAILABLE: lambda _: "Ready to check out or allocate.",

@@ -140,7 +140,7 @@ def list_page(form: AssetFilterForm) -> tuple[str, int]:
         holders=holders([asset.id for asset in page.rows]),
         urgent_badges=urgent_badges,
         now=utcnow(),
-        bulk_actions=[(action, page.listed or page.label) for action, page in BULK_PAGES.items()],
+        bulk_actions=[(action, page.label) for action, page in BULK_PAGES.items()],
         has_any=bool(page.rows) or has_assets(),
     )
     return html, status_of(form)
@@ -361,9 +361,12 @@ def deliveries(asset_id: int) -> str:
     """Show the asset's deliveries, newest first."""
     asset = lifecycle.find_asset(asset_id)
     log = log_pages.find_page(LogFilter(asset_id=asset_id), _cursor())
-    counts = log_presenter.counts_of_asset(asset_id)
     return show_tab(
-        "assets/deliveries.html", asset, page=log.page, view=log_presenter, counts=counts
+        "assets/deliveries.html",
+        asset,
+        page=log.page,
+        view=log_presenter,
+        counts=log_presenter.counts_of_asset(asset_id),
     )
 
 

@@ -51,7 +51,7 @@ UNDONE: Final[Mapping[str, str]] = {Verdict.SKIPPED: "Would change", Verdict.FAI
 
 # Records that an import adds before its assets: (one, many).
 ADDED: Final[Mapping[str, tuple[str, str]]] = {
-    **{called: (kind.one, kind.many) for called, (_, kind) in LISTS.items()},
+    **{called: (kind.one, kind.many) for called, kind in LISTS.items()},
     PERSON: ("person", "people"),
 }
 READINGS: Final[Mapping[str, str]] = {

@@ -7,6 +7,7 @@ from portal.services.deliveries import bulk_retry
 from portal.services.deliveries.bulk_retry_report import Rest
 from portal.services.deliveries.bulk_retry_selection import Count, Selection, Skip
 from portal.web.deliveries import bulk_retry_wording as wording
+from portal.web.deliveries.wording import deliveries
 from portal.web.frame.wording import number, plural
 
 
@@ -19,7 +20,7 @@ def to_whom(webhooks: Collection[str]) -> str:
 
 def how_many(count: Count) -> str:
     """Return "312 deliveries", or "at least 10,000 deliveries" if counting stopped early."""
-    return ("at least " if count.is_more else "") + wording.deliveries(count.total)
+    return ("at least " if count.is_more else "") + deliveries(count.total)
 
 
 def since_words(choice: Selection, count: Count) -> str:

@@ -29,10 +29,10 @@ from portal.services.deliveries.bulk_retry_selection import Skip, filter_of
 from portal.services.tasks import ENDED
 from portal.web.deliveries.filter_wording import Names, filter_words
 from portal.web.deliveries.retried_by import page_url, whose
-from portal.web.deliveries.wording import event_name
+from portal.web.deliveries.wording import deliveries, event_name
 from portal.web.frame.site_state import may_send
 from portal.web.frame.status_tags import PARTLY, STOPPING, TASK, Tag
-from portal.web.frame.wording import counted, number, plural, time_left
+from portal.web.frame.wording import counted, number, time_left
 
 PACES: Final = {
     Pace.FAST: "As fast as receivers accept them",
@@ -138,11 +138,6 @@ def with_resume(line: BulkRetryLine) -> BulkRetryLine:
     if whose(line.task) == "your":
         return replace(line, resume_url=url_for("batches.go_on", public_id=public_id))
     return replace(line, ask_url=url_for("batches.ask_go_on", public_id=public_id))
-
-
-def deliveries(count: int) -> str:
-    """Return "1 delivery" or "1,234 deliveries"."""
-    return plural(count, "delivery", "deliveries")
 
 
 def _receivers(task: Task, names: Names) -> str:

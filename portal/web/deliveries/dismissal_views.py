@@ -16,7 +16,6 @@ from portal.services.deliveries.dismissals import LONGEST_REASON, PERMISSION, Do
 from portal.web.deliveries import log_presenter
 from portal.web.deliveries.bulk_retry_question import to_whom
 from portal.web.deliveries.dismissal_wording import (
-    deliveries,
     dismissed_words,
     restored_words,
     tone_of,
@@ -24,6 +23,7 @@ from portal.web.deliveries.dismissal_wording import (
 from portal.web.deliveries.filter_wording import Names, filter_words
 from portal.web.deliveries.forms import LogFilterForm
 from portal.web.deliveries.views import log_page
+from portal.web.deliveries.wording import deliveries
 from portal.web.forms.base import PortalForm, refusals_flashed, refusals_in, status_of
 from portal.web.forms.parsing import UnreadableAddress, uuid_or_none
 from portal.web.frame.access import actor, local_path, owner, requires

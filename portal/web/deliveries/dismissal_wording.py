@@ -9,8 +9,8 @@ from markupsafe import Markup
 
 from portal.models.deliveries import DeliveryStatus
 from portal.services.deliveries.dismissals import Done, Outcome
-from portal.web.deliveries.wording import by_status, event_name
-from portal.web.frame.wording import number, plural
+from portal.web.deliveries.wording import by_status, deliveries, event_name
+from portal.web.frame.wording import number
 
 # Sentence endings after "1" and after "3" for deliveries that were left out.
 LEFT: Final = {
@@ -24,11 +24,6 @@ LEFT: Final = {
     Outcome.GONE: ("is no longer kept", "are no longer kept"),
 }
 MOST_NAMED: Final = 5
-
-
-def deliveries(count: int) -> str:
-    """Return "1 delivery" or "1,234 deliveries"."""
-    return plural(count, "delivery", "deliveries")
 
 
 def dismissed_words(done: Done, back: str) -> Markup:

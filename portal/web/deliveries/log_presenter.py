@@ -114,9 +114,9 @@ def tabs(
         numbers = {status: within.statuses[DeliveryStatus(status)] for status in COUNTED}
         numbers[StatusFilter.ATTENTION] = within.attention
     elif not within:
-        here = log_filter.webhook if log_filter else None
-        numbers = {status: log_pages.count(status, here) for status in COUNTED}
-        numbers[StatusFilter.ATTENTION] = _attention(here)
+        webhook = log_filter.webhook if log_filter else None
+        numbers = {status: log_pages.count(status, webhook) for status in COUNTED}
+        numbers[StatusFilter.ATTENTION] = _attention(webhook)
     shown_by = log_filter.status if log_filter else None
     if log_filter and log_filter.webhook and numbers.get(StatusFilter.ATTENTION):
         # All undelivered deliveries of a webhook with problems need attention.

@@ -85,7 +85,7 @@ def _header_options(headers: Headers) -> Iterator[str]:
 
 # Hidden, although each is valid for only one body. With both, an attacker could guess a short
 # secret offline, and some people choose short ones.
-SIGNATURES: Final = frozenset({LEGACY, f"{LEGACY}-next", STANDARD})
+SIGNATURES: Final = frozenset({LEGACY, NOT_BY_HAND, STANDARD})
 # A page shows no more than this. The file has all of it.
 MOST_SHOWN: Final = LONGEST_BODY
 

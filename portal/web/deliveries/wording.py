@@ -43,6 +43,11 @@ DELAYS: Final = {
 }
 
 
+def deliveries(count: int) -> str:
+    """Return "1 delivery" or "1,234 deliveries"."""
+    return plural(count, "delivery", "deliveries")
+
+
 def event_name(event: str) -> str:
     """Return the plain name of an event."""
     return event_type(event).name

@@ -14,6 +14,7 @@ from portal.models.webhooks import OffReason
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import once_only
 from portal.services.deliveries import log as log_pages
+from portal.services.deliveries.bulk_retry_selection import row_id_in
 from portal.services.deliveries.dismissals import decide, turn_on
 from portal.services.deliveries.log import LogRow
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
@@ -242,7 +243,7 @@ class ChooseForm(PortalForm):
     def choice(self) -> HeldDecision:
         """Return the decision. An unknown one dismisses nothing."""
         rest = Rest.DISMISS if self.rest.data == Rest.DISMISS else Rest.KEEP
-        seen = Seen(_number(self.newest.data), _number(self.count.data))
+        seen = Seen(row_id_in(self.newest.data) or 0, row_id_in(self.count.data) or 0)
         return HeldDecision(send=self.ticked, rest=rest, seen=seen)
 
 
@@ -275,12 +276,6 @@ def choose(public_id: UUID) -> Answer:
         elsewhere=_elsewhere(form, page),
         view=log_presenter,
     ), status_of(form)
-
-
-def _number(text: str | None) -> int:
-    """Return the number in a hidden field, or 0 for anything else."""
-    text = text or ""
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
 
 
 def _elsewhere(form: ChooseForm, page: Page[LogRow]) -> list[UUID]:

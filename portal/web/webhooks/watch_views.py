@@ -66,11 +66,11 @@ def dead(_refusal: DeadLink) -> Answer:
 
 
 def _page(linked: Linked | None) -> str:
-    who = masked(linked.email) if linked else ""
+    who = masked_email(linked.email) if linked else ""
     return render_template("webhooks/unsubscribe.html", linked=linked, who=who)
 
 
-def masked(email: str) -> str:
+def masked_email(email: str) -> str:
     """Return an email address that only its owner recognizes, such as "a…@example.com"."""
     name, _, host = email.rpartition("@")
     return f"{name[:1]}…@{host}"

@@ -93,17 +93,20 @@ def plan_faults(values: PlanValues) -> list[Fault]:
 def work_faults(values: WorkValues, today: date) -> list[Fault]:
     """Return all faults, in the order of the form."""
     day = values.completed_on
-    faults = [
+    return [
         *_of_choice("outcome", values.outcome, MaintenanceOutcome, "Choose a result"),
         *_of_day("completed_on", day, "completion date"),
+        *_not_in_future("completed_on", day, today),
         *_of_choice("condition", values.condition or Condition.GOOD, Condition, NO_CONDITION),
         *_too_long("supplier", values.supplier or "", LONGEST_LINE),
         *cost_faults("cost", values.cost, "cost"),
         *_too_long("note", values.note or "", LONGEST_NOTE),
     ]
+
+
+def _not_in_future(field: str, day: date | None, today: date) -> Iterator[Fault]:
     if day and day > today:
-        faults.append(Fault("completed_on", "Enter today or an earlier date"))
-    return faults
+        yield Fault(field, "Enter today or an earlier date")
 
 
 def _of_times(values: ReservationValues, now: datetime) -> Iterator[Fault]:
