@@ -11,7 +11,7 @@ from portal.web.frame import errors
 
 
 def create_app(settings: Settings | None = None) -> Flask:
-    """Build the portal as a web server runs it. Raises `SettingsError`."""
+    """Build the portal for a web server. Raises `SettingsError`."""
     app = create_base_app(settings)
     trust_proxies(app)
     notifier.init_app(app)
@@ -26,7 +26,7 @@ def create_app(settings: Settings | None = None) -> Flask:
 def trust_proxies(app: Flask) -> None:
     """Take the client's address and scheme from as many proxies as `TRUSTED_PROXIES` says.
 
-    Without it nobody is believed: X-Forwarded-For is what anybody may write.
+    By default, no one is trusted because any client can send X-Forwarded-For.
     """
     count = app.extensions["settings"].trusted_proxies
     if count:

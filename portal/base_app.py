@@ -11,15 +11,15 @@ from portal.database.engine import engine_options, prepare_engine
 from portal.extensions import Base, csrf, db, login
 from portal.services.core import organization
 
-# Bytes of a form without a file. To take it apart costs the processor a quarter of a second at
-# worst, and 16 times that for the longest file; the longest text of ours has 200,000 characters.
+# Bytes of a form without a file. Parsing it takes up to a quarter of a second of CPU time, and 16
+# times that at the limit for files. Our longest text has 200,000 characters.
 LONGEST_FORM: Final = 1024 * 1024
 
 
 def create_base_app(settings: Settings | None = None) -> Flask:
     """Build an application with its database, and the settings under `app.extensions["settings"]`.
 
-    Raises `SettingsError` when a setting cannot be used.
+    Raises `SettingsError` for an invalid setting.
     """
     settings = settings or load_settings()
     private_folder(settings.instance_dir, "INSTANCE_DIR")
@@ -39,8 +39,8 @@ def create_base_app(settings: Settings | None = None) -> Flask:
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SECURE=is_secure,
-        # Browsers take a cookie of that name over https alone, for this host and all its paths:
-        # no other host of the domain can plant one.
+        # Browsers accept a cookie with this prefix only over HTTPS, for this host and all its
+        # paths. So no other host of the domain can plant one.
         SESSION_COOKIE_NAME="__Host-session" if is_secure else "session",
         SESSION_COOKIE_PATH="/",
         MAX_CONTENT_LENGTH=16 * 1024 * 1024,
@@ -59,6 +59,6 @@ def create_base_app(settings: Settings | None = None) -> Flask:
 
 
 def _bound_form() -> None:
-    """Let a form without a file be no longer than `LONGEST_FORM`."""
+    """Limit forms without files to `LONGEST_FORM` bytes."""
     if request.mimetype == "application/x-www-form-urlencoded":
         request.max_content_length = LONGEST_FORM

@@ -48,7 +48,7 @@ from portal.services.webhooks import keys
 from portal.services.webhooks.keys import LostKeys
 
 OFF, ON = "off", "on"
-# What is asked for → what to say where it was done, and where it was so already.
+# {state: (message after a change, message without a change)}
 ANSWERS: Final = {
     OFF: (
         "Paused all sending. Requests in progress will finish.",
@@ -79,9 +79,9 @@ LONGEST: Final = timedelta(days=3650)
 
 
 def read_span(_context: click.Context, _option: click.Parameter, text: str) -> timedelta:
-    """ "90m", "24h" or "7d" as a span of time."""
-    found = re.fullmatch(r"([0-9]{1,6})([mhd])", text)
-    span = timedelta(**{UNITS[found[2]]: int(found[1])}) if found else timedelta()
+    """Parse a span of time such as "90m", "24h", or "7d". Raises `BadParameter`."""
+    match = re.fullmatch(r"([0-9]{1,6})([mhd])", text)
+    span = timedelta(**{UNITS[match[2]]: int(match[1])}) if match else timedelta()
     if not timedelta() < span <= LONGEST:
         raise click.BadParameter("Enter a number and m, h, or d, such as 90m, 24h, or 7d.")
     return span
@@ -103,8 +103,8 @@ def retry(failed: bool, since: timedelta, dry_run: bool) -> None:
 
     New deliveries go first. Prints a URL where you can follow progress.
     """
-    wanted = LogFilter(status=StatusFilter.FAILED if failed else None, since=utcnow() - since)
-    choice = Selection(wanted=wanted, newest=bulk_retry_selection.newest_now())
+    log_filter = LogFilter(status=StatusFilter.FAILED if failed else None, since=utcnow() - since)
+    choice = Selection(wanted=log_filter, newest=bulk_retry_selection.newest_now())
     counted = bulk_retry_selection.count(choice)
     _tell(counted)
     if dry_run or not counted.total:
@@ -136,10 +136,10 @@ def forget_secrets(dry_run: bool) -> None:
     erased. If you find the lost keys, add them after the new one and turn the webhooks on.
     """
     try:
-        found = keys.lost_keys() if dry_run else keys.forget(COMMAND_LINE)
+        lost = keys.lost_keys() if dry_run else keys.forget(COMMAND_LINE)
     except Refusal as refusal:
         raise click.ClickException(refusal.sentence) from None
-    _tell_lost(found, dry_run=dry_run)
+    _tell_lost(lost, dry_run=dry_run)
 
 
 def _tell_lost(found: LostKeys, *, dry_run: bool) -> None:
@@ -233,10 +233,10 @@ def seed_demo(dry_run: bool) -> None:
         if dry_run:
             click.echo(f"Assets to add: {seed.check()}. Nothing was changed.")
             return
-        made = seed.seed(DEMO)
+        added = seed.seed(DEMO)
         click.echo(
-            f"Added {made.assets} assets, {made.staff} staff, {made.alerts} alerts, and "
-            f"{made.webhooks} webhooks with {made.deliveries} deliveries."
+            f"Added {added.assets} assets, {added.staff} staff, {added.alerts} alerts, and "
+            f"{added.webhooks} webhooks with {added.deliveries} deliveries."
         )
     except Refusal as refusal:
         raise click.ClickException(refusal.sentence) from None
@@ -312,7 +312,7 @@ def backup(path: Path) -> None:
     try:
         with writing() as current:
             backups.record(current, COMMAND_LINE, copy)
-    except DBAPIError as error:  # the copy is good all the same
+    except DBAPIError as error:  # the copy is still good
         click.echo(f"The audit trail couldn’t record the backup ({error.orig}).", err=True)
     click.echo(f"Copied the database to {path} ({size_in_words(copy.size)}).")
     click.echo(f"Opened the copy and counted {backups.counted(copy.rows)}.")
@@ -338,17 +338,17 @@ def doctor(quiet: bool) -> None:
     aren’t sent, or changes can’t be saved.
     """
     facts = read_facts(examines=True)
-    found = findings.find(facts, facts.at)
+    problems = findings.find(facts, facts.at)
     if not quiet:
         for line in _lines(facts):
             click.echo(line)
-    for finding in found:
+    for finding in problems:
         click.echo(f"{MARKS[finding.level]} {finding.title}")
         for line in filter(None, (finding.todo, finding.server)):
             click.echo(f"        {line}")
-    if not found and not quiet:
+    if not problems and not quiet:
         click.echo("All systems operational.")
-    sys.exit(_exit_code(found))
+    sys.exit(_exit_code(problems))
 
 
 def _lines(facts: Facts) -> Iterator[str]:
@@ -393,7 +393,7 @@ for _command in (*COMMANDS, *migrations.commands.values()):
 
 
 def init_migrations(app: Flask) -> None:
-    """Let `flask db`, and `flask_migrate.upgrade` inside the application's context, work on it."""
+    """Set up `flask db` and, inside the application's context, `flask_migrate.upgrade`."""
     migrate = Migrate(db=db, directory=str(ROOT / "migrations"), render_as_batch=False)
     migrate.init_app(app)
 

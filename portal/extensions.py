@@ -27,7 +27,7 @@ from sqlalchemy.orm import DeclarativeBase
 from portal.config.settings import Settings
 from portal.database.engine import Money, UtcDateTime
 
-# For the tables that grow with every event. SQLite's own row ids need the plain type.
+# For tables that grow with every event. SQLite's row IDs need the plain type.
 Big = Annotated[int, "big"]
 
 
@@ -59,23 +59,23 @@ class Base(DeclarativeBase):
 def partial_index(
     name: str, *columns: str | ColumnElement[Any], where: str, unique: bool = False
 ) -> Index:
-    """Make an index of the rows for which `where` holds, in SQL, on both databases."""
+    """Return an index of the rows that match the SQL in `where`, for both databases."""
     condition = text(where)
     return Index(name, *columns, unique=unique, sqlite_where=condition, postgresql_where=condition)
 
 
-# Models inherit from our typed Base, not from db.Model; db brings the engine and the session.
+# Models inherit from our typed Base, not from db.Model. db provides the engine and the session.
 db = SQLAlchemy()
 csrf = CSRFProtect()
 login = LoginManager()
 
 
 def use_settings(found: Settings) -> None:
-    """Have the application in whose context we are go by these from now on, in every thread."""
+    """Replace the current application's settings in every thread."""
     current_app.extensions["settings"] = found
 
 
 def settings() -> Settings:
-    """Return the settings of the application in whose context we are."""
-    found: Settings = current_app.extensions["settings"]
-    return found
+    """Return the current application's settings."""
+    current: Settings = current_app.extensions["settings"]
+    return current

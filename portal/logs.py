@@ -1,6 +1,6 @@
-"""Log lines: JSON, one object a line, for machines; short lines for a person at a terminal.
+"""Format the log as JSON lines for machines or as short lines for a terminal.
 
-Both carry the request id that a request gave to what it asked for, and neither carries a secret.
+Both mask secrets. JSON lines carry the ID of the request, also in the jobs that it queued.
 """
 
 import json
@@ -16,14 +16,14 @@ from portal.lib import request_id
 from portal.lib.redaction import Redactor
 
 JSON: Final = "json"
-# One line for each request, and for each job that a request asked for: of use to machines alone.
+# One line for each request and for each job that a request queued. Only useful to machines.
 TRAFFIC: Final = "portal.traffic"
-# What every record has; the rest came by `extra`.
+# The attributes of every record. Others come from `extra`.
 USUAL: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 
 class JsonFormatter(logging.Formatter):
-    """`{"at", "level", "process", "pid", "logger", "message", …}`, times in UTC."""
+    """A formatter for `{"at", "level", "process", "pid", "logger", "message", …}`, in UTC."""
 
     def __init__(self, process: str, secrets: tuple[str, ...] = ()) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class JsonFormatter(logging.Formatter):
         self._redact = Redactor(secrets)
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return one line, whatever the message holds."""
+        """Return one line, even for a message of several lines."""
         line: dict[str, Any] = {
             "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -40,8 +40,8 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": self._redact(record.getMessage()),
         }
-        if found := request_id.current():
-            line["request_id"] = found
+        if current := request_id.current():
+            line["request_id"] = current
         line |= {name: self._plain(value) for name, value in _extras(record).items()}
         if record.exc_info:
             line["error"] = self._redact(self.formatException(record.exc_info))
@@ -52,19 +52,18 @@ class JsonFormatter(logging.Formatter):
 
 
 class LineFormatter(logging.Formatter):
-    """Level and message, as `make run` shows them."""
+    """A formatter for lines of level and message, as in `make run`."""
 
     def __init__(self, secrets: tuple[str, ...] = ()) -> None:
         super().__init__("%(levelname)-7s %(message)s")
         self._redact = Redactor(secrets)
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the record for a person."""
         return self._redact(super().format(record))
 
 
 def config(settings: Settings, process: str) -> dict[str, Any]:
-    """Return what `logging.config.dictConfig` takes: everything to standard error, in one form."""
+    """Return a `logging.config.dictConfig` that sends everything to stderr in one format."""
     is_json = settings.log_format == JSON
     secrets = secrets_of(settings)
     formatter: dict[str, Any] = {"()": LineFormatter, "secrets": secrets}
@@ -82,23 +81,23 @@ def config(settings: Settings, process: str) -> dict[str, Any]:
             "gunicorn.error": {**to_us, "level": "WARNING"},
             "gunicorn.access": {**to_us, "level": "WARNING"},
             "waitress": {"level": "WARNING"},
-            # It tells of every request that waits for a thread.
+            # It logs every request that waits for a thread.
             "waitress.queue": {"level": "ERROR"},
-            # They tell each migration and each job; ours say what matters.
+            # It logs each migration. Our own lines are enough.
             "alembic": {"level": "WARNING"},
         },
     }
 
 
 def set_up(settings: Settings, process: str) -> None:
-    """Have everything that this process logs written in the form that the settings ask for."""
+    """Configure the logging of this process in the format of the settings."""
     logging.config.dictConfig(config(settings, process))
 
 
 def secrets_of(settings: Settings) -> tuple[str, ...]:
-    """Return the secrets among the settings, so that they can be masked.
+    """Return the secrets among the settings, to mask them.
 
-    Passwords as they stand in an address, and as a server repeats them: `%40` is an `@` by then.
+    Passwords are included as written in URLs and as servers repeat them: `%40` and `@`.
     """
     urls = (settings.database_url, settings.redis_url, settings.smtp_url)
     written = [password for url in urls for password in _passwords(urlsplit(url))]

@@ -1,4 +1,4 @@
-"""Exit codes of commands, in the words that `--help` prints last."""
+"""Exit codes of commands, as printed at the end of `--help`."""
 
 from typing import Final
 

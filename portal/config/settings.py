@@ -1,10 +1,10 @@
-"""Settings: read once from the environment, checked, frozen.
+"""Read all settings once from the environment, check them, and freeze them.
 
-The organization's own (`organization`, `timezone`, `currency`) come from the register where the
-environment leaves them open (`services/core/organization.py`).
+`organization`, `timezone`, and `currency` come from the register unless the environment sets them
+(`services/core/organization.py`).
 
-A value that cannot be used stops the start with one sentence (`SettingsError`). `.env` beside the
-project is read first; the environment wins over it.
+An invalid value stops the start with one sentence (`SettingsError`). The environment overrides
+`.env` in the project's folder.
 """
 
 import base64
@@ -52,22 +52,22 @@ __all__ = ["ROOT", "Settings", "SettingsError", "load_settings", "valkey_socket"
 ROOT: Final = Path(__file__).resolve().parents[2]
 VERSION: Final = "0.1.0"
 
-# A unix socket's path has room for 108 bytes in Linux's sockaddr_un; Valkey wants some of them.
+# A Unix socket's path has at most 108 bytes in Linux's sockaddr_un. Valkey needs some of them.
 LONGEST_SOCKET_PATH: Final = 100
 LOG_FORMATS: Final = ("json", "lines")
 LOOPBACK: Final = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
-# At once, then 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h, 24 h.
 NAME: Final = "Asset register"
 ZONE: Final = "UTC"
 CURRENCY: Final = "EUR"
+# Right away, then after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h, and 24 h.
 RETRY_SCHEDULE: Final = "0,5,300,1800,7200,18000,36000,50400,72000,86400"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Everything that may differ between two installations. Times are in seconds.
+    """Everything that can differ between two installations. Times are in seconds.
 
-    `fixed`: what of the organization's own the environment sets, which nobody can change on a page.
+    `fixed`: the organization's settings that the environment sets. No page can change them.
     """
 
     instance_dir: Path
@@ -113,16 +113,16 @@ class Settings:
 
     @property
     def lease_seconds(self) -> int:
-        """Return how long a claim lasts: the attempt's deadline and a margin to record it."""
+        """Return the duration of a claim: the attempt's deadline plus a margin to record it."""
         return self.webhook_timeout + self.lease_margin
 
     def command(self, words: str) -> str:
-        """Return a command of ours as people type it here, in quotation marks for a sentence."""
+        """Return one of our commands as people type it here, quoted for a sentence."""
         return f"“{self.command_name} {words}”"
 
     @property
     def linked_url(self) -> str | None:
-        """Return `base_url`, unless only this machine could open it."""
+        """Return `base_url`, or None if only this machine can open it."""
         host = urlsplit(self.base_url).hostname or ""
         try:
             is_here = ip_address(host).is_loopback
@@ -132,7 +132,7 @@ class Settings:
 
     @property
     def opens_this_machine(self) -> bool:
-        """Return whether webhooks may reach programs on this machine by its loopback addresses."""
+        """Return whether webhooks are allowed to reach loopback addresses of this machine."""
         return any(
             network.version == own.version and network.overlaps(own)
             for network in self.webhook_allowed_networks
@@ -145,7 +145,7 @@ class Settings:
         return self.redis_url == f"unix://{valkey_socket(self.instance_dir)}"
 
 
-# What no environment sets.
+# The environment can't set these.
 OWN: Final = {"VERSION", "ORGANIZATION", "ORGANIZATION_VERSION", "FIXED"}
 NAMES: Final = frozenset(setting.name.upper() for setting in fields(Settings)) - OWN
 
@@ -153,7 +153,7 @@ NAMES: Final = frozenset(setting.name.upper() for setting in fields(Settings)) -
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Read and check all settings.
 
-    Raises `SettingsError` with one sentence for the first value that cannot be used.
+    Raises `SettingsError` with one sentence for the first invalid value.
     """
     stored: dict[str, str] = {}
     if environ is None:
@@ -211,8 +211,11 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
 
 
 def valkey_socket(instance_dir: Path) -> Path:
-    """Return where the embedded Valkey listens: in the instance folder, or, where that path is
-    longer than a socket address can hold, in a private folder whose name follows from it."""
+    """Return the embedded Valkey's socket, which is in the instance folder.
+
+    If that path is too long for a socket address, the socket is in a private temporary folder. The
+    folder's name contains a hash of the instance folder.
+    """
     beside = instance_dir / "valkey.sock"
     if len(os.fsencode(beside)) <= LONGEST_SOCKET_PATH:
         return beside
@@ -221,13 +224,13 @@ def valkey_socket(instance_dir: Path) -> Path:
 
 
 def _reachable(host: str) -> str:
-    """Return the host to put into links: a listener on every address is reached by name."""
+    """Return the host for links. A listener on all addresses is reached as localhost."""
     if host in {"0.0.0.0", "::", ""}:  # noqa: S104 - compared, not bound
         return "localhost"
     return f"[{host}]" if ":" in host else host
 
 
-# Nobody else calls a variable so. With others, only what stands in `.env` is meant for us.
+# Only our variables have these prefixes. Other variables are ours only if they are in `.env`.
 PREFIXES: Final = (
     "ENCRYPTION_",
     "INBOX_",
@@ -238,13 +241,13 @@ PREFIXES: Final = (
     "WEBHOOK_",
     "WORKER_",
 )
-ALIKE: Final = 0.85  # of 1; WEBHOOK_SECRET, which receivers are given, is 0.79 like WEBHOOK_SOURCE
+ALIKE: Final = 0.85  # of 1. WEBHOOK_SECRET, a receiver's variable, is 0.79 like WEBHOOK_SOURCE
 
 
 def refuse_unknown(known: frozenset[str], in_file: Iterable[str], names: Iterable[str]) -> None:
-    """Raise `SettingsError` for the first name that nearly is one of `known`.
+    """Raise `SettingsError` for the first name that is almost one of `known`.
 
-    `in_file`: the names in `.env`; `names`: all, the environment's too.
+    `in_file`: the names in `.env`. `names`: all names, including the environment's.
     """
     ours = {name for name in names if name.upper().startswith(PREFIXES)}
     for name in sorted({*in_file, *ours} - known):
@@ -257,7 +260,7 @@ KEYS_FILE = "keys.env"
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """`encryption_keys`: Fernet keys; the first encrypts, all decrypt."""
+    """The portal's keys. Of the Fernet keys, the first one encrypts and all decrypt."""
 
     secret_key: str
     encryption_keys: tuple[str, ...]
@@ -266,7 +269,7 @@ class Keys:
 def load_keys(environ: Mapping[str, str], instance_dir: Path, *, may_create: bool) -> Keys:
     """Return the keys from the environment, else from the instance folder, else (trial) new ones.
 
-    Raises `SettingsError` when one is missing or cannot be used.
+    Raises `SettingsError` for a missing or invalid key.
     """
     path = instance_dir / KEYS_FILE
     if may_create and not path.exists():
@@ -285,15 +288,15 @@ def load_keys(environ: Mapping[str, str], instance_dir: Path, *, may_create: boo
 def _fernet_key(text: str) -> str:
     key = text.strip()
     try:
-        made = base64.urlsafe_b64decode(key)
+        raw = base64.urlsafe_b64decode(key)
     except ValueError:
-        made = b""
-    if len(made) != 32:
+        raw = b""
+    if len(raw) != 32:
         raise SettingsError(
             "ENCRYPTION_KEYS must be one or more Fernet keys (32 bytes, URL-safe base64), "
             "separated by commas."
         )
-    _refuse_weak("ENCRYPTION_KEYS", key, made.decode("latin-1"))
+    _refuse_weak("ENCRYPTION_KEYS", key, raw.decode("latin-1"))
     return key
 
 
@@ -308,7 +311,7 @@ def _create(path: Path) -> None:
         f"SECRET_KEY={secrets.token_urlsafe(32)}\n"
         f"ENCRYPTION_KEYS={base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()}\n"
     )
-    # Written aside and linked into place: two first starts at once agree on one pair of keys.
+    # Link a finished file into place, so that concurrent first starts agree on one pair of keys.
     draft = path.with_name(f"{path.name}.{os.getpid()}")
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "w") as file:

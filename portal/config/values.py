@@ -1,6 +1,6 @@
-"""Read one setting's text into a value, or say in a sentence what to change.
+"""Parse one setting's text into a value, or raise a sentence that asks for a change.
 
-What may hold a password is never repeated in a sentence.
+A sentence never repeats a text that can contain a password.
 """
 
 import os
@@ -27,11 +27,11 @@ LONGEST_MACHINE: Final = 80
 
 
 class SettingsError(ValueError):
-    """A setting cannot be used; the message is one sentence for the person who starts us."""
+    """An invalid setting. The message is one sentence for the person who starts the portal."""
 
 
 def number(environ: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
-    """Read a whole number within `low` … `high`."""
+    """Read a whole number from `low` to `high`."""
     text = environ.get(name, "").strip() or str(default)
     if not _is_number(text) or not low <= int(text) <= high:
         raise SettingsError(f"{name} must be a whole number from {low} to {high}, not “{text}”.")
@@ -39,7 +39,7 @@ def number(environ: Mapping[str, str], name: str, default: int, low: int, high: 
 
 
 def flag(environ: Mapping[str, str], name: str) -> bool:
-    """`1` or `0`; absent is `0`."""
+    """Read `1` or `0`. The default is `0`."""
     text = environ.get(name, "").strip() or "0"
     if text not in {"0", "1"}:
         raise SettingsError(f"{name} must be 1 or 0, not “{text}”.")
@@ -47,7 +47,6 @@ def flag(environ: Mapping[str, str], name: str) -> bool:
 
 
 def one_of(environ: Mapping[str, str], name: str, default: str, choices: tuple[str, ...]) -> str:
-    """Read one of a few words."""
     text = environ.get(name, "").strip() or default
     if text not in choices:
         raise SettingsError(f"{name} must be {' or '.join(choices)}, not “{text}”.")
@@ -55,12 +54,12 @@ def one_of(environ: Mapping[str, str], name: str, default: str, choices: tuple[s
 
 
 def is_currency(text: str) -> bool:
-    """Return whether these are three capital letters, as of a currency."""
+    """Return whether the text has three capital letters like a currency code."""
     return len(text) == 3 and text.isascii() and text.isalpha() and text.isupper()
 
 
 def currency(environ: Mapping[str, str], name: str, default: str) -> str:
-    """Read the three capital letters of a currency (ISO 4217)."""
+    """Read the code of a currency (ISO 4217)."""
     text = environ.get(name, "").strip() or default
     if not is_currency(text):
         raise SettingsError(f"{name} must be 3 capital letters, such as “EUR”, not “{text}”.")
@@ -68,7 +67,7 @@ def currency(environ: Mapping[str, str], name: str, default: str) -> str:
 
 
 def durations(environ: Mapping[str, str], name: str, default: str) -> tuple[int, ...]:
-    """Return seconds before each attempt, separated by commas; the first is usually 0."""
+    """Read the seconds before each attempt, separated by commas. The first is usually 0."""
     text = environ.get(name, "").strip() or default
     parts = [part.strip() for part in text.split(",")]
     if not all(_is_number(part) and int(part) <= 864_000 for part in parts):
@@ -79,7 +78,7 @@ def durations(environ: Mapping[str, str], name: str, default: str) -> tuple[int,
 def networks(
     environ: Mapping[str, str], name: str, default: tuple[IPv4Network | IPv6Network, ...]
 ) -> tuple[IPv4Network | IPv6Network, ...]:
-    """Networks separated by commas. Set but empty means none, whatever the default is."""
+    """Read networks separated by commas. An empty value overrides the default with none."""
     if name not in environ:
         return default
     parts = [part.strip() for part in environ[name].split(",") if part.strip()]
@@ -92,7 +91,7 @@ def networks(
 
 
 def ports(environ: Mapping[str, str], name: str) -> tuple[int, ...]:
-    """Port numbers separated by commas; none is all of them."""
+    """Read port numbers separated by commas. None means all ports."""
     parts = [part.strip() for part in environ.get(name, "").split(",") if part.strip()]
     if not all(_is_number(part) and 1 <= int(part) <= 65535 for part in parts):
         raise SettingsError(
@@ -102,7 +101,7 @@ def ports(environ: Mapping[str, str], name: str) -> tuple[int, ...]:
 
 
 def choice_of_zone(environ: Mapping[str, str], name: str, default: str) -> ZoneInfo:
-    """Read the name of a time zone, as in Europe/Vienna."""
+    """Read the name of a time zone, such as Europe/Vienna."""
     text = environ.get(name, "").strip() or default
     if text not in available_timezones():
         raise SettingsError(f"{name} must be a time zone such as Europe/Vienna, not “{text}”.")
@@ -110,12 +109,12 @@ def choice_of_zone(environ: Mapping[str, str], name: str, default: str) -> ZoneI
 
 
 def certificates(environ: Mapping[str, str], name: str) -> str:
-    """Read a PEM file with certificate authorities; empty when there is none."""
+    """Return the absolute path of a PEM file with certificate authorities, empty if unset."""
     text = environ.get(name, "").strip()
     try:
         if text:
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=text)
-    except ssl.SSLError:  # nothing in it
+    except ssl.SSLError:  # the file is empty
         raise SettingsError(f"{name} must be a PEM file with certificates, not “{text}”.") from None
     except OSError as error:
         raise SettingsError(
@@ -125,11 +124,7 @@ def certificates(environ: Mapping[str, str], name: str) -> str:
 
 
 def token(environ: Mapping[str, str], name: str) -> str:
-    """Return what a machine brings in a header as a bearer token (RFC 6750, 2.1); empty when none
-    is set.
-
-    The sentence does not repeat it.
-    """
+    """Read a bearer token (RFC 6750, 2.1), empty if unset. The error doesn't repeat it."""
     text = environ.get(name, "").strip()
     if text and not re.fullmatch(r"[A-Za-z0-9._~+/-]+=*", text):
         raise SettingsError(f"{name} can contain only letters, digits, and . _ ~ + / -")
@@ -137,7 +132,7 @@ def token(environ: Mapping[str, str], name: str) -> str:
 
 
 def machine_name(environ: Mapping[str, str], name: str) -> str:
-    """Return what this machine is called; by default its host's name."""
+    """Return this machine's name, by default its hostname."""
     text = environ.get(name, "").strip() or socket.gethostname()[:LONGEST_MACHINE]
     if len(text) > LONGEST_MACHINE or not text.isprintable():
         raise SettingsError(f"{name} must be one line with at most {LONGEST_MACHINE} characters.")
@@ -145,16 +140,16 @@ def machine_name(environ: Mapping[str, str], name: str) -> str:
 
 
 def folder(environ: Mapping[str, str], name: str, default: Path) -> Path:
-    """Read a folder, absolute; it need not exist. `~` is this user's home."""
+    """Read a folder as an absolute path. It doesn't need to exist. `~` is this user's home."""
     text = environ.get(name, "").strip()
     try:
         return (Path(text).expanduser() if text else default).resolve()
-    except RuntimeError:  # ~ of a user whom this machine does not know
+    except RuntimeError:  # ~ of an unknown user
         raise SettingsError(f"{name} must be a folder, not “{text}”.") from None
 
 
 def private_folder(path: Path, name: str) -> None:
-    """Make the folder that the setting `name` names, for this user alone; it may exist."""
+    """Create the folder of the setting `name` for this user alone, unless it exists."""
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
@@ -167,7 +162,7 @@ def private_folder(path: Path, name: str) -> None:
 def _user() -> str:
     try:
         return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:  # in a container it may have no name
+    except KeyError:  # in a container, the user can have no name
         return str(os.geteuid())
 
 
@@ -175,12 +170,12 @@ def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= LONGEST_NUMBER
 
 
-# RFC 3966, 3: a global number, with what people put between its digits.
+# RFC 3966, 3: a global number with visual separators.
 PHONE: Final = re.compile(r"\+[0-9][0-9().-]{2,30}")
 IN_MEMORY: Final = ":memory:"
-# Who, as SQLAlchemy reads it; where, and the rest.
+# User and password as SQLAlchemy reads them, then servers and database, then the query.
 WHERE: Final = re.compile(r"([^:/]*(?::[^@]*)?@)?([^?]*)(?:\?(.*))?", re.DOTALL)
-# One of several servers of PostgreSQL, as libpq lists them.
+# One of several PostgreSQL servers, as libpq lists them.
 SERVER: Final = re.compile(r"(?P<host>[^\s:\[\]]+)(:(?P<port>[0-9]{1,4}|[1-6][0-9]{4}))?")
 POSTGRESQL_PORT: Final = "5432"
 NO_DATABASE_URL: Final = (
@@ -190,7 +185,7 @@ NO_DATABASE_URL: Final = (
 
 
 def web_address(environ: Mapping[str, str], name: str, default: str) -> str:
-    """Read an http or https address without a slash at its end."""
+    """Read an HTTP or HTTPS URL, without a trailing slash."""
     text = environ.get(name, "").strip() or default
     parts = _split(text)
     if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname:
@@ -201,9 +196,9 @@ def web_address(environ: Mapping[str, str], name: str, default: str) -> str:
 
 
 def database_url(environ: Mapping[str, str], instance_dir: Path) -> str:
-    """SQLite in the instance folder unless `DATABASE_URL` names a database.
+    """Read `DATABASE_URL`. The default is SQLite in the instance folder.
 
-    A relative file lies in the instance folder, whatever folder a process was started in.
+    A relative path starts in the instance folder, not in the working directory.
     """
     text = environ.get("DATABASE_URL", "").strip() or "sqlite:///portal.sqlite"
     scheme, separator, rest = text.partition("://")
@@ -211,13 +206,13 @@ def database_url(environ: Mapping[str, str], instance_dir: Path) -> str:
         raise SettingsError("DATABASE_URL must start with sqlite:/// or postgresql://.")
     if scheme == "sqlite":
         return _sqlite_url(_parsed(text), instance_dir)
-    found = f"postgresql+psycopg://{_listed(rest)}"
-    _parsed(found)
-    return found
+    url = f"postgresql+psycopg://{_listed(rest)}"
+    _parsed(url)
+    return url
 
 
 def redis_url(environ: Mapping[str, str], default: str) -> str:
-    """Read the embedded Valkey's socket unless `REDIS_URL` names a server."""
+    """Read `REDIS_URL`. The default is the embedded Valkey's socket."""
     text = environ.get("REDIS_URL", "").strip() or default
     scheme = text.partition("://")[0]
     if scheme not in {"redis", "rediss", "unix"}:
@@ -232,7 +227,7 @@ def redis_url(environ: Mapping[str, str], default: str) -> str:
 
 
 def smtp_url(environ: Mapping[str, str]) -> str:
-    """Read the mail server, empty when there is none."""
+    """Read the URL of the mail server, empty if unset."""
     text = environ.get("SMTP_URL", "").strip()
     parts = _split(text)
     is_server = parts is not None and parts.scheme in {"smtp", "smtps"} and bool(parts.hostname)
@@ -248,7 +243,7 @@ def smtp_url(environ: Mapping[str, str]) -> str:
 
 
 def security_contact(environ: Mapping[str, str]) -> str:
-    """Read where to report weaknesses, for security.txt (RFC 9116, 2.5.3); empty when unset."""
+    """Read the URL for vulnerability reports in security.txt (RFC 9116, 2.5.3), empty if unset."""
     text = environ.get("SECURITY_CONTACT", "").strip()
     scheme, _, rest = text.partition(":")
     if text and not (text.isascii() and text.isprintable() and _is_contact(scheme, rest)):
@@ -271,10 +266,10 @@ def _is_contact(scheme: str, rest: str) -> bool:
 
 
 def _split(text: str) -> SplitResult | None:
-    """Read the parts of an address; None where it is none."""
+    """Return the parts of a URL, or None if the text isn't one."""
     try:
         parts = urlsplit(text)
-        is_whole = parts.port is None or parts.port > 0  # reading it checks it
+        is_whole = parts.port is None or parts.port > 0  # reading the port validates it
     except ValueError:
         return None
     return parts if is_whole and " " not in parts.netloc and text.isprintable() else None
@@ -288,8 +283,11 @@ def _parsed(text: str) -> URL:
 
 
 def _listed(rest: str) -> str:
-    """Return what follows `postgresql://`, several servers as SQLAlchemy wants them: in the query.
-    Of several the one that takes changes is meant, unless the address says otherwise."""
+    """Move several servers into the query, as SQLAlchemy needs them.
+
+    `rest`: the text after `postgresql://`. Of several servers, the one that accepts changes is
+    used unless the URL says otherwise.
+    """
     user, place, query = WHERE.fullmatch(rest).groups(default="")  # type: ignore[union-attr]  # all fit
     listed, _, name = place.partition("/")
     if "," not in listed:
@@ -315,7 +313,7 @@ def _sqlite_url(url: URL, instance_dir: Path) -> str:
 
 
 def _odd(text: str) -> bool:
-    """Return whether the client would not understand the options in it."""
+    """Return whether the Redis client rejects the URL's options."""
     try:
         ConnectionPool.from_url(text)
     except ValueError:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-# One SQLite for the whole process: two on one file lose each other's locks.
+# Only one SQLite library per process. Two on one file lose each other's locks.
 import sqlcipher3 as sqlite_module
 from flask import current_app
 from sqlalchemy import (
@@ -37,9 +37,9 @@ FULL: Final = "full"
 PLAIN: Final = "plain"
 CHOICES: Final = (FULL, PLAIN)
 
-# https://www.postgresql.org/docs/current/libpq-connect.html. A cut path is noticed by what was
-# sent and not acknowledged (milliseconds), or by probes while we wait for an answer (seconds). A
-# Save that meets it first, and then nobody who accepts a connection, ends within 10 seconds.
+# https://www.postgresql.org/docs/current/libpq-connect.html. A broken path is noticed by
+# unacknowledged data (milliseconds) or by probes while we wait for a response (seconds). A Save
+# that meets a broken path and then no server that accepts a connection ends within 10 seconds.
 OF_CLIENT: Final[Mapping[str, Any]] = {
     "connect_timeout": 5,
     "tcp_user_timeout": 4_000,
@@ -47,7 +47,7 @@ OF_CLIENT: Final[Mapping[str, Any]] = {
     "keepalives_interval": 2,
     "keepalives_count": 3,
 }
-# The server's own side of it: it lets go of a vanished client and of its locks.
+# The server's side: it releases a vanished client and its locks.
 OF_SESSION: Final[Mapping[str, str]] = {
     "statement_timeout": "30000",
     "lock_timeout": "10000",
@@ -62,48 +62,47 @@ OF_SESSION: Final[Mapping[str, str]] = {
 
 
 def connect_arguments(url: URL, options: str) -> dict[str, Any]:
-    """Return what psycopg is to connect with beside `url`, whose own words win."""
-    said = url.normalized_query
-    found = {name: value for name, value in OF_CLIENT.items() if name not in said}
+    """Return psycopg's connect arguments. Arguments in `url` take precedence."""
+    query = url.normalized_query
+    arguments = {name: value for name, value in OF_CLIENT.items() if name not in query}
     if options == PLAIN:
-        # Behind a pooler the next statement may find another session without the prepared ones.
-        return {**found, "prepare_threshold": None}
+        # Behind a pooler, the next statement can reach a session without prepared statements.
+        return {**arguments, "prepare_threshold": None}
     words = [f"-c {name}={value}" for name, value in OF_SESSION.items()]
-    return {**found, "options": " ".join([*words, *said.get("options", ())])}
+    return {**arguments, "options": " ".join([*words, *query.get("options", ())])}
 
 
-# A row whose columns the query beside it names.
+# A row whose columns are named in the query beside it.
 AnyRow = Row[*tuple[Any, ...]]
 
 
 def is_away(error: DBAPIError) -> bool:
-    """Return whether the database is down, going or coming, or busy: trying again will help.
+    """Return whether a retry helps because the database is down, starting, stopping, or busy.
 
-    Not a statement that took too long: that one would do so again.
+    A statement timeout doesn't count because a retry would time out again.
     """
-    if error.connection_invalidated or error.statement is None:  # lost, or never there
+    if error.connection_invalidated or error.statement is None:  # lost or never connected
         return True
-    found = trouble.of_error(error.orig)
-    return found is not None and found.kind is trouble.Kind.LOCKED
+    problem = trouble.of_error(error.orig)
+    return problem is not None and problem.kind is trouble.Kind.LOCKED
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An aware UTC time. SQLite keeps fixed-width text, so that text order is time order."""
+    """An aware UTC time. SQLite stores fixed-width text whose order is the order of time."""
 
     impl = DateTime
     cache_ok = True
 
     @property
     def python_type(self) -> type[datetime]:
-        """Return the type of its values."""
         return datetime
 
     def load_dialect_impl(self, dialect: Dialect) -> Any:
-        """`timestamptz` on PostgreSQL."""
+        """Use `timestamptz` on PostgreSQL."""
         return dialect.type_descriptor(DateTime(timezone=dialect.name == "postgresql"))
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Refuse naive times: they would be read as another instant."""
+        """Refuse naive times because they would be read as another instant."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -112,55 +111,56 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value if dialect.name == "postgresql" else value.replace(tzinfo=None)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Give every time its zone."""
+        """Return the time in UTC, aware."""
         if value is None:
             return None
         return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
 
 
 class Money(TypeDecorator[Decimal]):
-    """An amount with two decimals, up to ten digits before them.
+    """An amount with two decimals and up to ten digits before them.
 
-    SQLite has no decimals: its 15 exact digits hold our twelve, and the result is rounded to cents.
+    SQLite has no decimals. Its floats hold 15 exact digits, of which we need 12. Results are
+    rounded to cents.
     """
 
     impl = Numeric
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> Any:
-        """Numbers in and out on SQLite, decimals on PostgreSQL."""
+        """Use floats on SQLite and decimals on PostgreSQL."""
         kind: Numeric[Any] = (
             Numeric(12, 2) if dialect.name == "postgresql" else Numeric(12, 2, asdecimal=False)
         )
         return dialect.type_descriptor(kind)
 
     def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> Any:
-        """Give SQLite a number that it can hold."""
+        """Pass floats to SQLite."""
         return value if value is None or dialect.name == "postgresql" else float(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
-        """Always two decimals, as money is written."""
+        """Return exactly two decimals."""
         return None if value is None else Decimal(str(value)).quantize(Decimal("0.01"))
 
 
 def shown(url: str | URL) -> str:
-    """Return the database's address for people, without its password."""
+    """Return the database's URL without its password."""
     parts = make_url(url)
     secret = [name for name in parts.query if "password" in name]
     return parts.difference_update_query(secret).render_as_string(hide_password=True)
 
 
 def engine_options(url: str, options: str = FULL) -> dict[str, Any]:
-    """Options for `create_engine` that fit the database behind `url`. `options`:
-    DATABASE_OPTIONS.
+    """Return options of `create_engine` for the database at `url`.
 
-    Errors tell the statement without its values, which may be secrets, and errors are logged.
+    `options`: DATABASE_OPTIONS. Errors omit the statement's values because errors are logged and
+    values can be secrets.
     """
     if make_url(url).get_backend_name() == "sqlite":
         return {
             "module": sqlite_module,
             "hide_parameters": True,
-            # The driver's own transactions lose updates silently; we say BEGIN ourselves.
+            # The driver's own transactions silently lose updates, so we issue BEGIN ourselves.
             "connect_args": {"isolation_level": None, "check_same_thread": False},
         }
     return {
@@ -173,11 +173,10 @@ def engine_options(url: str, options: str = FULL) -> dict[str, Any]:
 
 
 def impatient_engine(url: str, options: str = FULL) -> Engine:
-    """Return an engine whose connections wait at most 100 ms for a lock: for the dispatcher, whose
-    sockets must not wait for the database. One that stands still does not keep its own locks for
-    long.
+    """Return the dispatcher's engine, whose connections wait at most 100 ms for a lock.
 
-    No connection is asked whether it is alive before its use: the dispatcher tries again anyway.
+    The dispatcher's sockets must not wait for the database. A stalled dispatcher soon loses its
+    locks. Connections aren't pinged before use because the dispatcher retries anyway.
     """
     engine = create_engine(url, **(engine_options(url, options) | {"pool_pre_ping": False}))
     prepare_engine(engine)
@@ -187,9 +186,9 @@ def impatient_engine(url: str, options: str = FULL) -> Engine:
 
 
 def brief_engine(url: str, options: str = FULL) -> Engine:
-    """Return an engine with one connection that gives everything two seconds: for heartbeats.
+    """Return the heartbeats' engine: one connection with timeouts of two seconds.
 
-    What it writes need not outlive a power cut.
+    Its writes don't need to survive a power failure.
     """
     chosen = engine_options(url, options) | {"pool_pre_ping": False}
     if make_url(url).get_backend_name() == "postgresql":
@@ -219,24 +218,24 @@ def _be_impatient(connection: Any, _record: Any) -> None:
     if hasattr(connection, "pgconn"):
         cursor.execute("SET lock_timeout = '100ms'")
         cursor.execute("SET idle_in_transaction_session_timeout = '5s'")
-        # What PostgreSQL knows of a queue's table is always old; it took it for small, and read it
-        # all for each batch. A bitmap leaves the dead entries of leases in their index; a plain
-        # scan marks them, so that the next passes by.
+        # PostgreSQL's statistics of a queue table are always stale. It assumed a small table and
+        # scanned all of it for each batch. A bitmap scan leaves the dead entries of leases in their
+        # index. A plain index scan marks them, so that the next scan skips them.
         for setting in ("enable_seqscan", "enable_bitmapscan", "jit"):
             cursor.execute(f"SET {setting} = off")
-        # Our statements are given JSON and moments, of which a plan of its own would know no more.
+        # Our parameters are JSON and times, for which a custom plan is no better.
         cursor.execute("SET plan_cache_mode = force_generic_plan")
         connection.commit()
     else:
         cursor.execute("PRAGMA busy_timeout=100")
-        # Others copy the log back into the file after 1000 pages. A claim that did would hold up
-        # what it has claimed; in a burst, pages that are written again and again go back once.
+        # Other connections checkpoint the WAL after 1000 pages. A checkpoint in a claim would delay
+        # the claimed deliveries. In a burst, pages that change often are then copied only once.
         cursor.execute("PRAGMA wal_autocheckpoint=4000")
     cursor.close()
 
 
 def prepare_engine(engine: Engine) -> None:
-    """Register what every connection of `engine` needs. SQLite only; PostgreSQL has options."""
+    """Set up the connections of a SQLite engine. PostgreSQL gets its options on connect."""
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _set_pragmas)
         event.listen(engine, "begin", _begin)
@@ -248,18 +247,18 @@ def _set_pragmas(connection: Any, _record: Any) -> None:
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.execute("PRAGMA synchronous=FULL")
-    cursor.execute("PRAGMA cache_size=-2000")  # KiB; this library's own 8000 gain nothing
+    cursor.execute("PRAGMA cache_size=-2000")  # KiB. This library's default of 8000 gains nothing.
     cursor.close()
 
 
 def _begin(connection: Connection) -> None:
-    # A read transaction that turns into a writing one fails at once whatever the timeout, so a
-    # transaction that will write says so when it begins.
+    # A read transaction that starts to write can fail right away, regardless of the timeout. So a
+    # writing transaction announces this at its start.
     options = connection.get_execution_options()
     connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("writing") else "BEGIN")
 
 
-# Each stands still while one statement runs, so that an index may be searched by it.
+# Both are constant during one statement, so that the database can use an index.
 CLOCK: Final[dict[str, ColumnElement[Any]]] = {
     "sqlite": literal_column("strftime('%Y-%m-%d %H:%M:%f000', 'now')"),
     "postgresql": literal_column("statement_timestamp()"),
@@ -270,12 +269,12 @@ NOW: Final[Any] = bindparam("now", type_=UtcDateTime())
 
 
 def clock(dialect: str) -> ColumnElement[datetime]:
-    """Return the database's clock as a column; the statement is given `frozen_at()` as `now`."""
+    """Return the database's clock as a column. The statement's parameter `now` is `frozen_at()`."""
     return func.coalesce(NOW, CLOCK[dialect], type_=UtcDateTime())
 
 
 def database_now(connection: Connection) -> datetime:
-    """Return the database's time, by which every machine judges due times, leases and pauses."""
+    """Return the database's time, which every machine uses for due times, leases, and pauses."""
     if (moment := frozen_at()) is not None:
         return moment
     asked_at = utcnow()
@@ -289,7 +288,7 @@ def database_now(connection: Connection) -> datetime:
 
 
 def in_words(command: click.Command) -> click.Command:
-    """Have `command` say in one sentence that the database is away, or not of this version."""
+    """Make `command` report in one sentence that the database is down or of another version."""
     run = command.callback
     if run is None:
         raise TypeError(f"{command.name} does nothing by itself")
@@ -310,5 +309,5 @@ def in_words(command: click.Command) -> click.Command:
 
 
 def unusable(url: str, error: DBAPIError) -> str:
-    """That the database cannot be used, and why, without its password."""
+    """Return a sentence that names the unusable database, without its password, and the cause."""
     return f"The portal can’t use the database {shown(url)} ({trouble.words_of(error.orig)})."

@@ -1,4 +1,4 @@
-"""Read what is wrong with the database out of what its driver says."""
+"""Classify the database's problems by the errors of its driver."""
 
 import errno
 import os
@@ -10,12 +10,12 @@ from sqlalchemy import Engine, event
 from sqlalchemy.engine import ExceptionContext
 
 LONGEST_REASON: Final = 300
-FULL_DISK: Final = "No space left on device"  # also said to who connects, without a code
-DEMOTED: Final = "25006"  # of PostgreSQL: the transaction is read-only
+FULL_DISK: Final = "No space left on device"  # also on connect, without a code
+DEMOTED: Final = "25006"  # PostgreSQL: the transaction is read-only
 
 
 class Kind(StrEnum):
-    """`FULL`: no room; `CROWDED`: no memory or no connection left; `DISK`: it fails."""
+    """`FULL`: no disk space. `CROWDED`: no memory or connection left. `DISK`: it fails."""
 
     AWAY = "away"
     FULL = "full"
@@ -26,13 +26,13 @@ class Kind(StrEnum):
 
 
 NO_ROOM: Final = {Kind.FULL, Kind.DISK}
-# Nothing that passes by itself.
+# Problems that don't end on their own.
 LASTING: Final = {Kind.READ_ONLY, *NO_ROOM}
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """`reason`: the driver's own words, one line; no statement and no value of ours is in them."""
+    """A problem. `reason`: one line of the driver's words, without our statements and values."""
 
     kind: Kind
     reason: str
@@ -42,7 +42,7 @@ class Trouble:
 
     @classmethod
     def read(cls, text: str) -> "Trouble":
-        """Read what `str` wrote; of a later version it may have a kind that we do not know."""
+        """Parse the output of `str`. A kind of a later version becomes `AWAY`."""
         word, _, reason = text.partition(": ")
         known = {str(kind): kind for kind in Kind}
         return cls(known.get(word, Kind.AWAY), reason)
@@ -66,7 +66,7 @@ _BY_RESULT: Final = {
 
 
 def of_error(error: BaseException | None) -> Trouble | None:
-    """Return what an error of the driver says about the database; None: nothing."""
+    """Return the problem that an error of the driver reports, or None."""
     state = getattr(error, "sqlstate", None) or ""
     result = getattr(error, "sqlite_errorcode", None) or 0
     kind = _BY_STATE.get(state) or _BY_STATE.get(state[:2]) or _BY_RESULT.get(result & 0xFF)
@@ -76,27 +76,29 @@ def of_error(error: BaseException | None) -> Trouble | None:
 
 
 def is_cut(error: BaseException | None) -> bool:
-    """Return whether a connection that was open has ended because nothing came through any more."""
+    """Return whether an open connection timed out because no data got through."""
     return os.strerror(errno.ETIMEDOUT) in str(error)
 
 
 def words_of(error: BaseException | None) -> str:
-    """Return the first line of what the driver says."""
+    """Return the first line of the driver's message."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0].rstrip(".")[:LONGEST_REASON]
 
 
 @dataclass
 class Observed:
-    """The latest trouble of this process since its last good heartbeat. `is_cut`: a connection was
-    cut, and no heartbeat has told it yet."""
+    """The latest problem of this process since its last good heartbeat.
+
+    `is_cut`: a connection was cut, and no heartbeat has reported it yet.
+    """
 
     trouble: Trouble | None = None
     is_cut: bool = False
 
     @property
     def no_room(self) -> Trouble | None:
-        """Return it if an update that fits into its own page may pass all the same."""
+        """Return a full or failing disk. Updates that fit into their page can still succeed."""
         return self.trouble if self.trouble and self.trouble.kind in NO_ROOM else None
 
 
@@ -104,9 +106,9 @@ observed: Final = Observed()
 
 
 def listen(engine: Engine, *, hears_locks: bool = True) -> None:
-    """Note what the database refuses on `engine`; drop its connections where it takes no changes.
+    """Record problems on `engine`, and drop its connections if the server becomes read-only.
 
-    `hears_locks`: whether to give up waiting for a lock says anything; not after 100 ms.
+    `hears_locks`: whether a lock timeout is a problem. One of only 100 ms isn't.
     """
 
     def hear(context: ExceptionContext) -> None:
@@ -115,8 +117,8 @@ def listen(engine: Engine, *, hears_locks: bool = True) -> None:
             observed.trouble = trouble
         observed.is_cut |= is_cut(context.original_exception)
         if getattr(context.original_exception, "sqlstate", None) == DEMOTED:
-            # A primary that has become a standby keeps its connections. They are made anew, to
-            # whichever server takes changes now.
+            # A primary that has become a standby keeps its connections. New ones go to the server
+            # that accepts changes now.
             context.is_disconnect = True
 
     event.listen(engine, "handle_error", hear)

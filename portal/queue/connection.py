@@ -1,4 +1,4 @@
-"""Connections to Redis, and what it says about itself: for health checks, System and metrics."""
+"""Connect to Redis, and read its state for health checks, the System page, and metrics."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,7 +28,10 @@ NO_EVICTION: Final = "noeviction"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedisState:
-    """Memory in bytes; a `memory_limit` of 0 is none. `queued`, `failed`: jobs by queue."""
+    """The state of Redis. Memory is in bytes. A `memory_limit` of 0 means no limit.
+
+    `queued`, `failed`: number of jobs by queue.
+    """
 
     version: str
     memory: int
@@ -39,7 +42,7 @@ class RedisState:
 
 
 class RedisFault(StrEnum):
-    """Why Redis wakes nobody."""
+    """Reasons why Redis can't wake any process."""
 
     AWAY = "away"
     REFUSED = "refused"
@@ -49,13 +52,13 @@ class RedisFault(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RedisTrouble:
-    """`reason`: the server's or the client's own words."""
+    """A fault of Redis. `reason`: the server's or the client's words."""
 
     fault: RedisFault
     reason: str
 
 
-# In their order: a wrong password is a failed connection to the client.
+# Checked before `AWAY` because a wrong password is a connection error to the client.
 _FAULTS: Final = (
     (AuthenticationError, RedisFault.REFUSED),
     (AuthorizationError, RedisFault.REFUSED),
@@ -66,8 +69,10 @@ _FAULTS: Final = (
 
 
 def read_state(url: str) -> RedisState | RedisTrouble:
-    """Ask the server at `url`, for half a second at most, and write to it: one that only reads
-    wakes nobody."""
+    """Return the state of the server at `url`. Each command takes half a second at most.
+
+    A test write detects a read-only server, which can't wake any process.
+    """
     client = quick_client(url)
     try:
         return _state(client)
@@ -99,7 +104,7 @@ def _state(client: Redis) -> RedisState:
 def _info(client: Redis) -> dict[str, Any]:
     try:
         return client.info()
-    except ResponseError:  # a user of the server who may not ask
+    except ResponseError:  # a Redis user without this permission
         return {}
 
 
@@ -108,13 +113,12 @@ ANSWER_TIMEOUT: Final = 0.5
 
 
 def quick_client(url: str) -> Redis:
-    """A client that gives up fast, for web requests and the dispatcher: no retries, short waits."""
+    """Return a client for web requests and the dispatcher, with short timeouts and no retries."""
     return _client(url, CONNECT_TIMEOUT, ANSWER_TIMEOUT)
 
 
 def patient_client(url: str) -> Redis:
-    """A client for processes that take jobs from Redis or put them there. A worker's may wait for
-    one for longer: RQ sets that."""
+    """Return a client for processes that enqueue or run jobs. RQ sets a worker's longer timeout."""
     return _client(url, 5, 5)
 
 

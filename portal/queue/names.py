@@ -1,4 +1,4 @@
-"""The queues, and the jobs by their dotted names."""
+"""Names of queues, jobs, and shared Redis keys."""
 
 from typing import Final
 
@@ -6,7 +6,7 @@ DELIVERIES: Final = "deliveries"
 BACKGROUND: Final = "background"
 QUEUES: Final = (DELIVERIES, BACKGROUND)
 
-# Jobs by their dotted names: portal never imports jobs, and a test proves that each name imports.
+# Dotted names, because portal never imports jobs. A test imports each one.
 DELIVER_DUE: Final = "jobs.deliver.deliver_due"
 MAINTAIN: Final = "jobs.periodic.maintain"
 RUN_TASKS: Final = "jobs.tasks.run_tasks"
@@ -29,9 +29,8 @@ JOB_NAMES: Final = (
     ALERTS,
     BACKUP,
 )
-# Maintenance is one RQ job that rq-scheduler queues again and again under this id.
+# Maintenance is one RQ job that rq-scheduler queues repeatedly under this ID.
 MAINTENANCE_ID: Final = "maintenance"
 
-# Written to see whether that can be done; beside the notifier's own keys, which every user of ours
-# may set.
+# A test write. It shares the prefix of the notifier's keys, which all our Redis users can set.
 PROBE: Final = "deliveries:probe"

@@ -1,12 +1,12 @@
-"""Wake the senders after a commit, and queue the RQ job that delivers.
+"""Wake the senders after a commit, and enqueue the RQ job that delivers.
 
-The database is the queue; Redis only wakes whoever reads it. So nothing here may fail a Save or
-make it wait: when Redis does not answer, nobody is notified, and a line in the log says so once.
-Each sender polls the table twice a second anyhow.
+The database is the queue. Redis only wakes its readers, so a Save never fails or waits because of
+Redis. If Redis doesn't respond, no sender is notified, and the log says so once. Each sender polls
+the table twice a second anyway.
 
-One `PUBLISH` wakes all senders. At most one `deliver_due` is queued a second: the key that keeps
-others back expires by itself. Were it deleted by the job, a burst would queue nearly as many jobs
-as there are commits.
+One `PUBLISH` wakes all senders. At most one `deliver_due` is queued per second, until the key that
+blocks others expires. If the job deleted this key, a burst would queue almost as many jobs as
+commits.
 """
 
 import logging
@@ -36,21 +36,20 @@ QUEUED: Final = "deliveries:queued"
 QUEUED_SECONDS: Final = 1
 TASKS_QUEUED: Final = "tasks:queued"
 MAILS_QUEUED: Final = "mails:queued"
-# The job deletes its own when it starts: this is for a worker that was killed before, and for a job
-# that waits behind the 20 seconds of another.
+# The job deletes its key when it starts. The expiry is for a worker that was killed before that,
+# and for a job that waits behind another one's 20 seconds.
 QUEUED_ONCE_SECONDS: Final = 30
-BACKOFF_SECONDS: Final = 5  # how long a Redis that did not answer is not asked again
-JOB_SECONDS: Final = 600  # how long a job that ended is listed as finished
+BACKOFF_SECONDS: Final = 5  # without commands after Redis didn't respond
+JOB_SECONDS: Final = 600  # for which a finished job stays listed
 
 _PENDING: Final = "notify after commit"
 T = TypeVar("T")
 
 
 class Notifier:
-    """The notifier of one application. No method raises because of Redis, nor waits a second for
-    it.
+    """The notifier of one application. No method raises Redis errors or waits a full second.
 
-    Connections are made at first use. After a failure every method returns at once for
+    Connections are made on first use. After a failure, every method returns right away for
     `BACKOFF_SECONDS`.
     """
 
@@ -60,39 +59,39 @@ class Notifier:
         self._is_failing = False
 
     def close(self) -> None:
-        """Close the connections; the next question makes new ones."""
+        """Close the connections. The next command opens new ones."""
         self._client.close()
 
     def notify(self) -> None:
-        """Have the senders poll after this moment."""
+        """Make the senders poll."""
         self.ask(_publish_and_enqueue)
 
     def notify_tasks(self) -> None:
-        """Have a `run_tasks` queued, unless one is waiting."""
+        """Enqueue `run_tasks` unless one is waiting."""
         self.ask(lambda redis: _enqueue_once(redis, RUN_TASKS, TASKS_QUEUED))
 
     def begin_tasks(self) -> None:
-        """A `run_tasks` has started: the next notification may queue another one."""
+        """Let the next notification enqueue another `run_tasks`, because one has started."""
         self.ask(lambda redis: redis.delete(TASKS_QUEUED))
 
     def notify_mails(self) -> None:
-        """Have a `send_mails` queued, unless one is waiting."""
+        """Enqueue `send_mails` unless one is waiting."""
         self.ask(lambda redis: _enqueue_once(redis, SEND_MAILS, MAILS_QUEUED))
 
     def begin_mails(self) -> None:
-        """A `send_mails` has started: the next notification may queue another one."""
+        """Let the next notification enqueue another `send_mails`, because one has started."""
         self.ask(lambda redis: redis.delete(MAILS_QUEUED))
 
     def subscribe(self) -> PubSub | None:
-        """Receive each notification from now on. None when Redis does not answer."""
+        """Subscribe to notifications. Returns None if Redis doesn't respond."""
         return self.ask(_subscribe)
 
     def ask(self, question: Callable[[Redis], T]) -> T | None:
-        """The answer of Redis to `question`, or None without one."""
+        """Return Redis's response to `question`, or None without one."""
         if monotonic() < self._backoff_until:
             return None
         try:
-            if self._is_failing:  # one that can only be read wakes nobody
+            if self._is_failing:  # a read-only Redis can't wake any process
                 self._client.set(PROBE, 1, ex=1)
             answer = question(self._client)
         except RedisError as error:
@@ -114,12 +113,12 @@ def _publish_and_enqueue(redis: Redis) -> None:
     with redis.pipeline(transaction=False) as pipe:
         pipe.publish(CHANNEL, "")
         pipe.set(QUEUED, 1, nx=True, ex=QUEUED_SECONDS)
-        # Whoever may not publish queues the job all the same.
+        # A Redis user without permission to publish still enqueues the job.
         _, is_first = pipe.execute(raise_on_error=False)
     if isinstance(is_first, Exception):
         raise is_first
     if is_first:
-        # The timeout is a fuse: RQ's is a signal in the middle of whatever runs.
+        # The timeout is a last resort because RQ interrupts the job with a signal at any point.
         _enqueue(redis, DELIVERIES, DELIVER_DUE, timeout=86_400, at_front=True)
 
 
@@ -129,7 +128,7 @@ def _enqueue_once(redis: Redis, job: str, key: str) -> None:
 
 
 def _enqueue(redis: Redis, queue: str, job: str, *, timeout: int, at_front: bool) -> None:
-    # One transaction, and one way there and back: without it RQ needs two.
+    # One transaction takes one round trip. Without it, RQ needs two.
     with redis.pipeline() as pipe:
         Queue(queue, connection=redis, job_class=PortalJob).enqueue_call(
             job,
@@ -147,52 +146,49 @@ def _enqueue(redis: Redis, queue: str, job: str, *, timeout: int, at_front: bool
 def _subscribe(redis: Redis) -> PubSub | None:
     subscription: PubSub = redis.pubsub()  # type: ignore[no-untyped-call]  # it has no types
     subscription.subscribe(CHANNEL)
-    if subscription.get_message(timeout=ANSWER_TIMEOUT) is None:  # it was not confirmed
+    if subscription.get_message(timeout=ANSWER_TIMEOUT) is None:  # not confirmed
         subscription.close()
         return None
     return subscription
 
 
 def init_app(app: Flask) -> None:
-    """Give `app` its notifier."""
     settings: Settings = app.extensions["settings"]
     app.extensions["notifier"] = Notifier(settings.redis_url)
 
 
 def notifier() -> Notifier:
-    """The notifier of the current application."""
+    """Return the current application's notifier."""
     current: Notifier = current_app.extensions["notifier"]
     return current
 
 
 def notify() -> None:
-    """Have the senders poll; for those who have nothing to commit."""
+    """Make the senders poll, for callers that have nothing to commit."""
     notifier().notify()
 
 
 def notify_tasks() -> None:
-    """Have a `run_tasks` queued; for those who have nothing to commit."""
+    """Enqueue `run_tasks`, for callers that have nothing to commit."""
     notifier().notify_tasks()
 
 
 def notify_mails() -> None:
-    """Have a `send_mails` queued; for those who have nothing to commit."""
+    """Enqueue `send_mails`, for callers that have nothing to commit."""
     notifier().notify_mails()
 
 
 def notify_after_commit(
     session: Session | scoped_session[Session], which: Callable[[], None] = notify
 ) -> None:
-    """Call `which` once when the outermost transaction of `session` commits; never if it does
-    not."""
-    session.info.setdefault(_PENDING, {})[which] = None  # each once, in this order
+    """Call `which` once after the outermost transaction of `session` commits, else never."""
+    session.info.setdefault(_PENDING, {})[which] = None  # a set that keeps its order
 
 
-# The session is shared by all applications of a process (tests make many): who listens to it does
-# so from the import on, once.
+# All applications of a process share the session (tests create many), so we listen once, on import.
 @event.listens_for(db.session, "after_commit")
 def _notify_if_asked(session: Session) -> None:
-    # Also called when a savepoint is released: then nothing is committed yet.
+    # Also called when a savepoint is released, with nothing committed yet.
     if not session.in_nested_transaction():
         for which in session.info.pop(_PENDING, ()):
             which()
@@ -200,6 +196,6 @@ def _notify_if_asked(session: Session) -> None:
 
 @event.listens_for(db.session, "after_transaction_end")
 def _forget(session: Session, transaction: SessionTransaction) -> None:
-    # Whatever has not been notified when the outermost transaction ends was rolled back.
+    # Entries that are left at the end of the outermost transaction were rolled back.
     if transaction.parent is None:
         session.info.pop(_PENDING, None)

@@ -1,8 +1,8 @@
-"""The only job that this portal writes and reads: one of its own functions, by its name.
+"""The portal's only RQ job class, which runs one of the portal's own functions by name.
 
-Whoever can write to Redis chooses what a worker reads there. RQ's job unpickles it, imports what it
-names and calls what it lists, before or after its work. Ours can only be one of `JOB_NAMES`,
-without arguments: the most that a stranger's entry does is to have our own work done once more.
+An attacker who can write to Redis controls the jobs that a worker reads. RQ's own class unpickles
+them, imports the functions that they name, and calls their callbacks. Ours accepts only `JOB_NAMES`
+without arguments. So a forged job can only repeat our own work.
 """
 
 import json
@@ -21,30 +21,30 @@ from portal.queue import names
 
 log = logging.getLogger(__name__)
 
-MOST_BYTES: Final = 4096  # of a whole job; one of ours has some 700
-LONGEST_SHOWN: Final = 80  # characters of a stranger's words in the log
+MOST_BYTES: Final = 4096  # of a whole job. Ours have about 700.
+LONGEST_SHOWN: Final = 80  # characters of a forged job in the log
 FIELDS: Final = {
     *("data", "meta", "origin", "status", "description", "worker_name"),
     *("timeout", "ttl", "result_ttl", "failure_ttl", "enqueue_at_front"),
     *("created_at", "enqueued_at", "started_at", "ended_at", "last_heartbeat"),
 }
-# The request that asked for a job; how often rq-scheduler queues it.
+# The ID of the request that enqueued the job, and the interval of rq-scheduler.
 META: Final = re.compile(rb'\{("request_id":"[0-9a-f]{1,32}")?,?("interval":[1-9][0-9]{0,8})?\}')
 
 
 class PortalSerializer:
-    """Data is a name, meta is JSON; a result is not kept."""
+    """A serializer for data as a name and meta as JSON. Results aren't kept."""
 
     @staticmethod
     def dumps(value: object, /) -> bytes:
-        """The bytes of a job's data or meta."""
+        """Return the bytes of a job's data or meta."""
         if isinstance(value, tuple):
             return str(value[0]).encode()
         return json.dumps(value, separators=(",", ":")).encode() if isinstance(value, dict) else b""
 
     @staticmethod
     def loads(data: bytes, /) -> Any:
-        """The value that `dumps` was given. Raises ValueError for the bytes of no job of ours."""
+        """Return the argument of `dumps`. Raises ValueError for bytes of a foreign job."""
         if META.fullmatch(data):
             return json.loads(data)
         if (name := data.decode()) in names.JOB_NAMES:
@@ -53,30 +53,30 @@ class PortalSerializer:
 
 
 class PortalJob(Job):
-    """A job whose stored form can name one of our functions, and nothing else.
+    """A job whose stored form can only name one of our functions.
 
-    What cannot be one is no job: `NoSuchJobError`, which RQ passes over, and a line in the log.
+    Any other job is logged and raises `NoSuchJobError`, and RQ skips it.
     """
 
     def __init__(
         self, id: str | None = None, connection: Redis | None = None, serializer: object = None
     ) -> None:
         super().__init__(id, connection=connection)
-        self.serializer = PortalSerializer  # whichever one RQ hands on
+        self.serializer = PortalSerializer  # regardless of RQ's argument
 
     @classmethod
     def fetch(cls, id: str, connection: Redis | None = None, serializer: object = None) -> Job:
-        """The stored job. Raises `NoSuchJobError` also for an id that no job has."""
+        """Return the stored job. Raises `NoSuchJobError`, also for an ID that no job can have."""
         try:
             return super().fetch(id, connection=connection)
-        except (ValueError, ResponseError) as error:  # ResponseError: it is a list, say
+        except (ValueError, ResponseError) as error:  # ResponseError: the key is a list, say
             raise refused(id, error) from None
 
     @classmethod
     def fetch_many(
         cls, job_ids: Iterable[str], connection: Redis, serializer: object = None
     ) -> list[Job | None]:
-        """The stored jobs, None for each that is not there or is none of ours."""
+        """Return the stored jobs, with None for each missing or foreign one."""
         jobs: list[Job | None] = []
         for id_ in job_ids:
             try:
@@ -86,13 +86,13 @@ class PortalJob(Job):
         return jobs
 
     def restore(self, raw_data: Mapping[bytes | str, Any]) -> None:
-        """Take over what is stored. Raises `NoSuchJobError` for what is not a job of ours."""
+        """Load the stored fields. Raises `NoSuchJobError` for a foreign job."""
         try:
             fields = {as_text(name): value for name, value in raw_data.items() if value}
-            fields.pop("exc_info", None)  # RQ writes it into a job that failed
+            fields.pop("exc_info", None)  # RQ adds it to a failed job
             if strange := fields.keys() - FIELDS:
                 raise ValueError(f"it carries {', '.join(sorted(strange))}")
-            # RQ packs the data: so few bytes do not unfold into many.
+            # RQ compresses the data. So few bytes can't expand into many.
             if sum(map(len, fields.values())) > MOST_BYTES:
                 raise ValueError("it is too long")
             PortalSerializer.loads(fields.get("meta", b"{}"))
@@ -100,12 +100,12 @@ class PortalJob(Job):
             PortalSerializer.loads(self.data)
             if self.origin not in names.QUEUES:
                 raise ValueError("it belongs to no queue of ours")
-        except Exception as error:  # whatever a stranger has thought of
+        except Exception as error:  # a forged job can fail in any way
             raise refused(self.id, error) from None
 
 
 def refused(id_: str, error: Exception) -> NoSuchJobError:
-    """Write the line about what is no job of ours."""
+    """Log a foreign job and return the error for it."""
     words = " ".join(str(error).split())[:LONGEST_SHOWN]
     log.warning("Left out job %r, none of this portal's: %s", id_[:LONGEST_SHOWN], words)
     return NoSuchJobError("not a job of ours")

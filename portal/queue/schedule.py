@@ -1,8 +1,8 @@
-"""The schedule of rq-scheduler: a table of data, and its repair.
+"""The table of rq-scheduler's entries, and its repair.
 
-rq-scheduler keeps its entries in Redis, where they get lost (a flush, a restart without
-persistence) or broken (one that cannot be read ends the scheduler at every run). So nobody adds
-entries by hand: everybody who starts calls `ensure_schedule()`, as often as they like.
+rq-scheduler keeps its entries in Redis. They can get lost (a flush, a restart without persistence)
+or damaged (an unreadable one ends the scheduler at every run). So no one adds entries by hand.
+Workers and health checks regularly call the idempotent `ensure_schedule()`.
 """
 
 import logging
@@ -50,37 +50,37 @@ class Entry:
 
 
 def table(settings: Settings) -> tuple[Entry, ...]:
-    """All entries of this installation."""
+    """Return all entries of this installation."""
     return (
         Entry(MAINTENANCE_ID, settings.maintenance_seconds, MAINTAIN, DELIVERIES),
         Entry("expire-reservations", 60, EXPIRE_RESERVATIONS, BACKGROUND),
         Entry("prune", 60 * 60, PRUNE, BACKGROUND),
         Entry("notices", 60, NOTICES, BACKGROUND),
         Entry("turn-on", 60, TURN_ON, BACKGROUND),
-        # Asks each minute whether the time of day has come: local times of day are ours.
+        # Checks each minute for the time of day, because we handle local times ourselves.
         Entry("alerts", 60, ALERTS, BACKGROUND),
-        # … as this does whether the night's backup is still to be made.
+        # Also checks whether the night's backup is due.
         Entry("backup", 10 * 60, BACKUP, BACKGROUND),
     )
 
 
 def ensure_schedule() -> None:
-    """Repair the current application's schedule, if Redis answers; never raises."""
+    """Repair the current application's schedule if Redis responds. Never raises."""
     entries = table(current_app.extensions["settings"])
     repaired = notifier().ask(lambda redis: reconcile(redis, entries))
-    # What a stranger has put there is told of by `reconcile`, as a line may hold it.
+    # `reconcile` logs foreign entries itself, escaped.
     ours = [entry.id for entry in entries if entry.id in (repaired or ())]
     if ours:
         log.info("Repaired the schedule: %s.", ", ".join(ours))
 
 
 def reconcile(redis: Redis, entries: Iterable[Entry]) -> list[str]:
-    """Make the schedule in Redis equal to `entries`. Returns the ids that had to be touched.
+    """Make the schedule in Redis equal to `entries`. Returns the IDs that it changed or removed.
 
-    Safe to run in many processes at once: ids are fixed, and each step may be repeated.
+    Safe to run concurrently because IDs are fixed and each step is idempotent.
     """
     ours = {entry.id.encode(): entry for entry in entries}
-    # The client's types also cover decoding clients; ours answers (bytes, float) pairs.
+    # The client's types also cover decoding clients. Ours returns (bytes, float) pairs.
     pairs = cast("list[tuple[bytes, float]]", redis.zrange(ENTRIES, 0, -1, withscores=True))
     stored = dict(pairs)
     broken = [id_ for id_, entry in ours.items() if not _is_right(redis, entry, stored.get(id_))]
@@ -97,7 +97,7 @@ def reconcile(redis: Redis, entries: Iterable[Entry]) -> list[str]:
 
 
 def _is_right(redis: Redis, entry: Entry, due: float | None) -> bool:
-    # Too far in the future: it was written while the clock was wrong.
+    # An entry too far in the future was written while the clock was wrong.
     if due is None or due > time.time() + 2 * entry.interval + 1:
         return False
     try:
@@ -107,7 +107,7 @@ def _is_right(redis: Redis, entry: Entry, due: float | None) -> bool:
     return (
         (job.func_name, job.origin) == (entry.job, entry.queue)
         and job.meta.get("interval") == entry.interval
-        # Any other result_ttl or a ttl deletes the entry after a run or a quiet while.
+        # Any other result_ttl or a ttl deletes the entry after a run or an idle period.
         and (job.result_ttl, job.ttl) == (-1, None)
         and redis.ttl(job.key) == -1
     )
