@@ -1,4 +1,4 @@
-"""Read an answer for people: its own sentence, and words of a success that is none."""
+"""Extract text for people from a response, and detect errors that a success code hides."""
 
 import html
 import json
@@ -10,13 +10,13 @@ from typing import Final
 from portal.lib.typed_text import storable
 
 WORDS: Final = ("error", "failed", "failure", "invalid", "exception", "denied", "unauthorized")
-# "0 errors" and "error: null" are none; "error 0x80070005" and "3 errors, 0 warnings" are some.
+# "0 errors" and "error: null" don't count. "error 0x80070005" and "3 errors, 0 warnings" do.
 _TROUBLE: Final = re.compile(
     rf"(?<!no )(?<!0 )\b({'|'.join(WORDS)})s?\b(?![^\w,;]{{0,3}}((0|false|null|none)\b|\[\]))",
     re.IGNORECASE,
 )
 
-# Where services put their sentence, what is said best first ("error" is often but a code).
+# JSON keys under which services put their message, the best first ("error" is often only a code).
 KEYS: Final = (
     "message",
     "detail",
@@ -28,43 +28,48 @@ KEYS: Final = (
     "reason",
     "errors",
 )
-# Also in a text that was cut off in its middle, and in a list of one or more.
+# Also matches in a truncated text, and in a list of one or more.
 _SENTENCE: Final = re.compile(
     rf'"({"|".join(KEYS)})"\s*:\s*(?:\[\s*)?"((?:[^"\\]|\\.)+)', re.IGNORECASE
 )
 _TITLE: Final = re.compile(r"<(title|h1)\b[^<>]*>([^<]+)", re.IGNORECASE)
-MOST_READ: Final = 2_000  # characters of an answer, in which its sentence is looked for
-BEFORE: Final = 40  # characters before the words that somebody looks for
+MOST_READ: Final = 2_000  # characters of a response that we search for its message
+BEFORE: Final = 40  # characters before the words that a person searches for
 
 
 def speaks_of_error(text: str) -> bool:
-    """Return whether the text says that something went wrong."""
+    """Return whether the text mentions an error."""
     return _TROUBLE.search(text) is not None
 
 
 def reports_error(text: str, post: str | None) -> bool:
-    """Return whether a response says so. `post`: what a chat was sent, which may answer with all of
-    it; where that speaks of an error itself, nothing is known."""
+    """Return whether a response mentions an error.
+
+    `post`: the post that a chat received. A chat can echo it, so a post that itself mentions an
+    error proves nothing.
+    """
     return speaks_of_error(text) and not speaks_of_error(post or "")
 
 
 def sentence_in(text: str) -> str:
-    """Return what the answer says in a sentence: the message of a JSON, the title of a page or,
-    where that only repeats the code, its first sentence, else the first line. It is the receiver's
-    own, and may be anything."""
+    """Return a one-line summary of a response. It is untrusted text of the receiver.
+
+    This is the message in JSON, the title of a page or, if that only repeats the code, its first
+    sentence, else the first line.
+    """
     begin = text.lstrip()[:MOST_READ]
     if begin.startswith(("{", "[")):
-        found = [(KEYS.index(key.lower()), said) for key, said in _SENTENCE.findall(begin)]
-        if found:
-            return _one_line(_plain(min(found, key=lambda each: each[0])[1]))
+        ranked = [(KEYS.index(key.lower()), message) for key, message in _SENTENCE.findall(begin)]
+        if ranked:
+            return _one_line(_plain(min(ranked, key=lambda each: each[0])[1]))
     if begin.startswith("<") and (titled := _TITLE.search(begin)):
-        said = _one_line(html.unescape(titled[2]))
-        return next(_sentences(begin), said) if _repeats_code(said) else said
+        message = _one_line(html.unescape(titled[2]))
+        return next(_sentences(begin), message) if _repeats_code(message) else message
     return next(iter(begin.splitlines()), "").strip()
 
 
 _PAGE: Final = re.compile(r"<(!doctype html|html|head|body)\b", re.IGNORECASE)
-# A comment, what is not text, a tag, or what is none. Whatever is left open goes on to the end.
+# A comment, a script or style, a tag, or another kind of markup. An unclosed one runs to the end.
 _MARKUP: Final = re.compile(
     r"""<(?:!--.*?(?:-->|\Z)
     |(?P<raw>script|style)\b[^>]*+(?:\Z|(?<!/)>.*?(?:</(?P=raw)\b[^>]*+>?|\Z))
@@ -81,8 +86,7 @@ LONGEST_PAGE: Final = 20_000  # characters of a web page that are read
 
 
 def _lines_of_page(text: str) -> Iterator[str]:
-    """Yield the lines that the reader of a web page sees; none where the text is no page. Reads no
-    further than it is asked to."""
+    """Yield the visible lines of a web page, or nothing for other texts. Parses lazily."""
     page = text.lstrip()[:LONGEST_PAGE]
     if not _PAGE.match(page):
         return
@@ -106,21 +110,25 @@ def _lines_of_page(text: str) -> Iterator[str]:
 
 
 def text_of_page(text: str) -> str:
-    """Return what a web page says to its reader, a line for each part; blank where the text is no
-    page or says nothing. It is the receiver's own: still to be escaped."""
+    """Return the visible lines of a web page, or a blank text for anything else.
+
+    This is untrusted text of the receiver. The caller escapes it.
+    """
     return "\n".join(_lines_of_page(text))
 
 
-# Beside a code these say no more than the code.
+# Words that add nothing to a status code.
 _OF_CODES: Final = re.compile(r"[^a-z]+|\b(?:error|http|status|code)\b")
-FEWEST_WORDS: Final = 3  # of a sentence; fewer name a server, or are a heading
+FEWEST_WORDS: Final = 3  # of a sentence. Fewer words are a heading or the name of a server.
 
 
 def _without_code(said: str) -> str:
     return " ".join(_OF_CODES.sub(" ", said.lower()).split())
 
 
-_PHRASES: Final = frozenset({"", "server", *(_without_code(each.phrase) for each in HTTPStatus)})
+_PHRASES: Final = frozenset(
+    {"", "server", *(_without_code(status.phrase) for status in HTTPStatus)}
+)
 
 
 def _repeats_code(said: str) -> bool:
@@ -128,23 +136,25 @@ def _repeats_code(said: str) -> bool:
 
 
 def _sentences(page: str) -> Iterator[str]:
-    """Yield the lines of a web page that say more than its code."""
+    """Yield the lines of a web page that add something to its status code."""
     for line in _lines_of_page(page):
         if len(line.split()) >= FEWEST_WORDS and not _repeats_code(line):
             yield line
 
 
 def line_with(words: str, text: str) -> str:
-    """The sentence of the answer, if these words stand in it, else the line in which they stand,
-    from shortly before them; of a web page the line that its reader sees."""
+    """Return the response's summary if it contains the words, else the first line that does.
+
+    Visible lines of a web page come before its source. A long line starts shortly before the words.
+    """
     lines = [sentence_in(text), *text_of_page(text).splitlines(), *text.splitlines()]
-    line = next((each.strip() for each in lines if words.lower() in each.lower()), "")
+    line = next((line.strip() for line in lines if words.lower() in line.lower()), "")
     at = line.lower().find(words.lower())
     return f"…{line[at - BEFORE :].strip()}" if at > BEFORE else line
 
 
 def _plain(said: str) -> str:
-    """Without the escapes of JSON; as it stands, where it was cut off among them."""
+    """Decode JSON escapes, or return the text unchanged if it was cut off in one."""
     try:
         return storable(json.loads(f'"{said}"', strict=False))
     except ValueError:

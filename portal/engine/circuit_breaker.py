@@ -1,7 +1,7 @@
-"""Decide by an attempt's end about its webhook: failures in a row, and the throttle. Pure.
+"""Update a webhook's health after an attempt: failures in a row and backoff. Pure.
 
-While a receiver is overloaded or cannot be reached, we back off (the circuit is open). Then one
-delivery goes as a probe and spends an attempt of its own; those that wait behind it spend none.
+While a receiver is overloaded or unreachable, we back off (the circuit is open). Then one delivery
+is sent as a probe and spends an attempt. Deliveries that wait behind it spend none.
 """
 
 from dataclasses import dataclass, replace
@@ -12,14 +12,14 @@ from portal.engine.reasons import Reason
 from portal.engine.retry_policy import AttemptKind
 from portal.lib.durations import in_words
 
-FIRST_PAUSE: Final = 5  # seconds; doubles with each failed probe
+FIRST_PAUSE: Final = 5  # seconds. Doubles with each failed probe.
 LONGEST_PAUSE: Final = 300
-PATIENCE: Final = timedelta(days=5)  # failing without a success; then we turn it off
+PATIENCE: Final = timedelta(days=5)  # of failures without a success, before we turn off the webhook
 PATIENCE_IN_WORDS: Final = in_words(PATIENCE.total_seconds())
-NOTICE: Final = timedelta(days=2)  # so long before that we say so
+NOTICE: Final = timedelta(days=2)  # our notice before we turn it off
 ENOUGH_FAILURES: Final = 5
 
-# The receiver as a whole is overloaded or out of reach: the next message would fare no better.
+# The whole receiver is overloaded or unreachable, so the next delivery would fail too.
 THROTTLING: Final = frozenset(
     {
         Reason.RATE,
@@ -41,11 +41,11 @@ THROTTLING: Final = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """The health of a webhook. `backoff_seconds`: the present back-off, 0 while there is none.
+    """The health of a webhook. `backoff_seconds`: the current backoff, 0 without one.
 
-    `failing_since`: its first failure that no success has followed. `failures_in_row` counts since
-    then, and anew once its settings were changed. `stopped_for`: how many seconds since then all
-    sending was stopped, which nobody can hold against it.
+    `failing_since`: its first failure since the last success. `failures_in_row` counts since then
+    and restarts after a change of its settings. `stopped_for`: seconds since then during which all
+    sending was paused. They don't count against the webhook.
     """
 
     failures_in_row: int = 0
@@ -60,9 +60,9 @@ HEALTHY: Final = Health()
 
 
 class End(NamedTuple):
-    """The end of one attempt. `was_probe`: it was begun while the webhook was throttled.
+    """The end of one attempt. `was_probe`: it started while the webhook was throttled.
 
-    `is_outdated`: it was begun under an address, a key or headers that were changed meanwhile.
+    `is_outdated`: the URL, key, or headers changed after it started.
     """
 
     kind: AttemptKind
@@ -73,10 +73,10 @@ class End(NamedTuple):
 
 
 def health_after(health: Health, end: End, now: datetime) -> Health:
-    """The webhook's health after one more attempt.
+    """Return the webhook's health after one more attempt.
 
-    Whatever arrives ends its trouble, a test too; a test that fails changes nothing. Neither does
-    what was begun under earlier settings: it says nothing about the present ones.
+    Any success restores it, even of a test. A failed test changes nothing. Neither does an attempt
+    with earlier settings because it says nothing about the current ones.
     """
     if end.is_outdated:
         return health
@@ -93,23 +93,27 @@ def health_after(health: Health, end: End, now: datetime) -> Health:
 
 
 def is_hopeless(health: Health, now: datetime) -> bool:
-    """Return whether it has failed for so long without a success that we turn it off. One whose
-    settings were changed in the meantime has some attempts of its own first."""
+    """Return whether the webhook has failed for so long that we turn it off.
+
+    After a change of its settings, it gets some more attempts first.
+    """
     since, stopped_for = health.failing_since, health.stopped_for
     is_over = since is not None and now >= turns_off_at(since, stopped_for)
     return is_over and health.failures_in_row >= ENOUGH_FAILURES
 
 
 def turns_off_at(failing_since: datetime, stopped_for: int = 0) -> datetime:
-    """From when on the next failure has us turn it off, unless anything arrives before."""
+    """Return the time from which the next failure turns off the webhook. A success cancels it."""
     return failing_since + timedelta(seconds=stopped_for) + PATIENCE
 
 
 def announced_end(
     failures_in_row: int, failing_since: datetime | None, now: datetime, stopped_for: int = 0
 ) -> datetime | None:
-    """When we turn it off, once that is near enough to be said; None before, and while well. Where
-    that is over, the next failure does it, if enough have gone before."""
+    """Return the time at which we turn off the webhook, if it is near enough to announce.
+
+    A time in the past means that the next failure turns it off, after enough earlier failures.
+    """
     if failing_since is None:
         return None
     end = turns_off_at(failing_since, stopped_for)
@@ -120,13 +124,12 @@ def announced_end(
 
 
 def has_asked(until: datetime | None, now: datetime) -> bool:
-    """Return whether a receiver that we back off from until then has asked for it: by ourselves we
-    back off for less."""
+    """Return whether the receiver asked for a backoff until this time. Our own are shorter."""
     return until is not None and (until - now).total_seconds() > LONGEST_PAUSE
 
 
 def _throttled(health: Health, end: End, now: datetime) -> Health:
-    """Back off, or for longer. Eight that were under way together when it broke are one failure."""
+    """Start or extend the backoff. Eight concurrent attempts that fail together count once."""
     pause = health.backoff_seconds
     if not health.throttled:
         pause = FIRST_PAUSE

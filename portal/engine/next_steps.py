@@ -1,7 +1,6 @@
-"""Say what the next step after a failure takes here: the permission, and the words.
+"""The permission that the next step after a failure needs, and the words for other users.
 
-`reasons.py` says what to do to those who may do it. Here stands what that takes, and what is said
-to everyone else; "{ask}" is where the printed text says whom to ask.
+`reasons.py` has the words for users with the permission. "{ask}" stands for the people to ask.
 """
 
 from typing import Final, NamedTuple
@@ -14,10 +13,11 @@ SYSTEM, RETRY, TEST = "system.read", "deliveries.retry", "webhooks.test"
 
 
 class ReasonStep(NamedTuple):
-    """Requirement of a next step: a permission of `services/core/permissions.py`.
+    """The requirement of a next step: a permission of `services/core/permissions.py`.
 
-    `others`: the sentence for those who do not have it. `own`: for those who have it, where the
-    reason's own sends them to themselves. `needed`: what they are asked for, where that is less.
+    `others`: the sentence for users without it. `own`: the sentence for users with it, if the
+    reason's sentence would send them to themselves. `needed`: the part that others ask them for, if
+    it is shorter.
     """
 
     permission: str
@@ -64,13 +64,13 @@ _STEPS: Final[dict[Reason, ReasonStep]] = {
 def step_after(
     reason: Reason, *, reference: str = "", secrets: str = KEY_OR_HEADERS
 ) -> ReasonStep | None:
-    """Return what the next step takes; None where anyone can do it. Values as in `explain`."""
+    """Return the next step's requirement, or None if anyone can do it. Values as in `explain`."""
     step = _STEPS.get(reason)
     if step is None:
         return None
     words = f" for {reference}" if reference else ""
     own, others = (
-        each.replace("{reference}", words).replace("{secrets}", secrets)
-        for each in (step.own, step.others)
+        sentence.replace("{reference}", words).replace("{secrets}", secrets)
+        for sentence in (step.own, step.others)
     )
     return step._replace(own=own, others=others)

@@ -1,7 +1,7 @@
-"""Why an attempt failed: the only table from cause to plain words.
+"""The reasons why attempts fail, in the only table from cause to plain words.
 
-The page, the log, the CSV, the API and the help page all read it. Everything here is plain
-text; escaping is the work of whoever prints it.
+The page, the log, the CSV, the API, and the help page read it. All texts here are plain, so the
+code that prints them must escape them.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from typing import Final
 
 
 class Reason(StrEnum):
-    """The classified cause of a failed attempt; the database stores the value."""
+    """The classified cause of a failed attempt. The database stores the value."""
 
     DNS = "dns"
     REFUSED = "refused"
@@ -47,7 +47,7 @@ class Reason(StrEnum):
 
 
 class Side(StrEnum):
-    """On whose side the cause lies."""
+    """The side responsible for the cause."""
 
     RECEIVER = "receiver"
     NETWORK = "network"
@@ -56,12 +56,12 @@ class Side(StrEnum):
 
     @property
     def label(self) -> str:
-        """The side in plain words."""
+        """Return the side in plain words."""
         return _SIDE_LABELS[self]
 
 
 class ReasonGroup(StrEnum):
-    """The few groups by which the log is filtered; the value stands in addresses."""
+    """The groups that filter the log. URLs contain the value."""
 
     CONNECT = "connect"
     CERTIFICATE = "certificate"
@@ -71,11 +71,11 @@ class ReasonGroup(StrEnum):
 
     @property
     def label(self) -> str:
-        """The group in plain words."""
+        """Return the group in plain words."""
         return _GROUP_LABELS[self]
 
 
-# These end an attempt before a byte of the message has left.
+# These end an attempt before any byte of the delivery is sent.
 NEVER_LEFT: Final = frozenset(
     {
         Reason.DNS,
@@ -90,7 +90,7 @@ NEVER_LEFT: Final = frozenset(
         Reason.BAD_HEADERS,
     }
 )
-# After these nobody here knows whether the receiver has taken the message.
+# After these, we don't know whether the receiver accepted the delivery.
 UNCLEAR: Final = frozenset(
     {Reason.READ_TIMEOUT, Reason.RESET, Reason.NO_REPLY, Reason.BAD_REPLY, Reason.INTERRUPTED}
 )
@@ -129,7 +129,7 @@ _BY_CLASS: Final = {3: Reason.REDIRECT, 4: Reason.OTHER_4XX, 5: Reason.SERVER}
 
 
 def reason_for_code(code: int) -> Reason | None:
-    """Return the reason that an HTTP status code stands for; None for 2xx, which is success."""
+    """Return the reason for an HTTP status code, or None for a success (2xx)."""
     if 200 <= code <= 299:
         return None
     return _BY_CODE.get(code) or _BY_CLASS.get(code // 100, Reason.BAD_REPLY)
@@ -145,7 +145,7 @@ WORD_LIMIT: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """One reason in words for people who do not program; plain text, not yet escaped."""
+    """One reason in words for people who don't program, as plain text that isn't escaped."""
 
     title: str
     what_happened: str
@@ -154,7 +154,7 @@ class Explanation:
     group: ReasonGroup
 
 
-# With places in braces that `explain` fills in.
+# With placeholders in braces that `explain` replaces.
 _Row = Explanation
 _RECEIVER, _NETWORK, _US, _YOU = Side.RECEIVER, Side.NETWORK, Side.US, Side.YOU
 _CONNECT, _CERTIFICATE = ReasonGroup.CONNECT, ReasonGroup.CERTIFICATE
@@ -169,7 +169,7 @@ _CLOSED_EARLY: Final = _Row(
     _PROBLEM,
 )
 
-# Kept narrow by hand, so that it reads as the table it is.
+# Formatted by hand to read like a table.
 # fmt: off
 _TABLE: Final[dict[Reason, _Row]] = {
     Reason.DNS: _Row(
@@ -274,7 +274,7 @@ _TABLE: Final[dict[Reason, _Row]] = {
 
 
 def title(reason: Reason, code: int | None = None) -> str:
-    """Return the words of the log's Result column: the plain reason, then the code if any."""
+    """Return the text of the log's Result column: the plain reason, then the code if any."""
     words = _TABLE[reason].title
     return f"{words} ({code})" if code is not None else words
 
@@ -292,10 +292,10 @@ def explain(
 ) -> Explanation:
     """Put a reason into words.
 
-    `host` and `location` come from outside and are bounded here; a blank `host` reads "the
-    receiver". `seconds` is the limit that ran out. `time` is when the attempt was made,
-    written for the reader. `reference` is the id that an administrator finds in the log of the
-    portal. `secrets` as `secrets_in_question` returns it.
+    `host` and `location` are untrusted and truncated here. A blank `host` reads "the receiver".
+    `seconds` is the expired timeout. `time` is the attempt's time, formatted for the reader.
+    `reference` is the ID that an administrator finds in the portal's log. `secrets` is the result
+    of `secrets_in_question`.
     """
     row = _TABLE[reason]
     host, location = _bounded(host, HOST_LIMIT), _bounded(location, LOCATION_LIMIT)
@@ -312,7 +312,7 @@ def explain(
     happened = row.what_happened.format_map(words)
     return Explanation(
         title=title(reason, code),
-        # A host is written as it is; our own words ("this portal") begin with a capital.
+        # A host keeps its case. Our own words ("this portal") get a capital.
         what_happened=happened if host and " " not in host else happened[:1].upper() + happened[1:],
         next_step=row.next_step.format_map(words),
         side=row.side,
@@ -321,7 +321,7 @@ def explain(
 
 
 def secrets_in_question(said: str, *, is_signed: bool) -> str:
-    """Return what to compare after a receiver rejected us: `said` is its own sentence."""
+    """Return the secrets to compare after a rejection. `said`: the receiver's sentence."""
     if not is_signed:
         return HEADERS
     return KEY if "signature" in said.lower() else KEY_OR_HEADERS
@@ -334,12 +334,12 @@ def reasons_in(group: ReasonGroup) -> Iterator[Reason]:
 
 @cache
 def alike(reason: Reason) -> tuple[Reason, ...]:
-    """Return the reasons that read the same as this one, itself among them, in their order."""
+    """Return all reasons with the same title, including this one, in their order."""
     words = title(reason)
     return tuple(other for other in Reason if title(other) == words)
 
 
 def _bounded(text: str, limit: int) -> str:
-    """One printable line of at most `limit` characters; bidi and control characters dropped."""
+    """Return one line of at most `limit` characters, without bidi and control characters."""
     line = "".join(char for char in text[: limit * 4] if char.isprintable())
     return line if len(line) <= limit else line[: limit - 1] + "…"

@@ -1,4 +1,4 @@
-"""Decide about a delivery after an attempt: one pure function, without clock or database."""
+"""Decide about a delivery after an attempt, in a pure function without clock or database."""
 
 import re
 from collections.abc import Sequence
@@ -26,17 +26,17 @@ __all__ = [
     "wait",
 ]
 
-# Seconds before each attempt, counted from the end of the one before: 75 h 35 min in all.
+# Seconds before each attempt, counted from the end of the previous one, 75 h 35 min in total.
 SCHEDULE: Final = (0, 5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
 JITTER: Final = 0.1
-MOST_INTERRUPTIONS: Final = 3  # of one person's Retry or Test
+MOST_INTERRUPTIONS: Final = 3  # of a person's Retry or Test
 
-# Trying again cannot help before a person changes something.
+# A retry can't succeed until a person changes something.
 _HOPELESS: Final = frozenset({Reason.BLOCKED, Reason.BAD_HEADERS})
 
 
 class AttemptKind(StrEnum):
-    """The origin of an attempt: the schedule, a person's Retry or Resend, a person's Test."""
+    """The origin of an attempt: the schedule, a person's Retry or Resend, or a person's Test."""
 
     SCHEDULED = "scheduled"
     MANUAL = "manual"
@@ -46,9 +46,9 @@ class AttemptKind(StrEnum):
 class Outcome(NamedTuple):
     """The end of an attempt.
 
-    `reason` is None for success. `retry_after` is what `parse_retry_after` made of the answer's
-    header, in seconds. `may_differ`: the same attempt may end otherwise although nobody changes
-    anything: where a name leads to is not ours to say.
+    `reason` is None for success. `retry_after` is the result of `parse_retry_after` in seconds.
+    `may_differ`: the same attempt can end otherwise without a change here, because we don't control
+    the address behind a name.
     """
 
     reason: Reason | None
@@ -59,40 +59,40 @@ class Outcome(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """The receiver has it."""
+    """The receiver accepted the delivery."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryAt:
-    """It becomes Will retry, due at `at`."""
+    """The delivery is retried at `at`."""
 
     at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """It becomes Failed."""
+    """The delivery becomes Failed."""
 
     reason: Reason
 
 
 @dataclass(frozen=True, slots=True)
 class TurnOff:
-    """It becomes Failed, whatever it was before, and its webhook goes off."""
+    """The delivery becomes Failed, regardless of its status, and its webhook is turned off."""
 
     reason: Reason
 
 
 @dataclass(frozen=True, slots=True)
 class Restore:
-    """A person's extra attempt failed: the status and due time from before it come back."""
+    """A person's extra attempt failed, so the previous status and due time are restored."""
 
     reason: Reason
 
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """A person's attempt was interrupted: the same kind of attempt again, due at once."""
+    """A person's attempt was interrupted, so an attempt of the same kind is due right away."""
 
 
 Decision = Delivered | RetryAt | GiveUp | TurnOff | Restore | Repeat
@@ -108,12 +108,12 @@ def decide(
     schedule: Sequence[float] = SCHEDULE,
     interruptions: int = MOST_INTERRUPTIONS,
 ) -> Decision:
-    """Return what becomes of the delivery.
+    """Return the decision about the delivery.
 
-    `tries` counts its scheduled attempts, this one included when it is one. `jitter` is a random
-    number from -1 to 1. `interruptions` counts how often in a row this person's attempt has been
-    interrupted, this time included; who does not count gets the end of it, never a loop. A lease
-    that was freed by a warm shutdown is no outcome and does not come here.
+    `tries` counts its scheduled attempts, including this one if it is scheduled. `jitter` is a
+    random number from -1 to 1. `interruptions` counts how often in a row this person's attempt was
+    interrupted, including this time. The default ends the attempt, so a caller that doesn't count
+    never loops. A warm shutdown releases its lease without an outcome and doesn't call this.
     """
     if outcome.reason is None:
         return Delivered()
@@ -121,7 +121,7 @@ def decide(
         return _after_scheduled(tries, outcome, outcome.reason, now, jitter, schedule)
     if outcome.reason is Reason.INTERRUPTED and interruptions < MOST_INTERRUPTIONS:
         return Repeat()
-    if kind is AttemptKind.TEST:  # changes nothing at its webhook, a closed URL included
+    if kind is AttemptKind.TEST:  # doesn't change its webhook, even if the URL is closed
         return GiveUp(outcome.reason)
     return TurnOff(Reason.GONE) if outcome.reason is Reason.GONE else Restore(outcome.reason)
 
@@ -143,35 +143,35 @@ def _after_scheduled(
 
 
 def wait(scheduled: float, jitter: float, retry_after: float | None = None) -> float:
-    """Seconds until the next attempt: the schedule's ±10 %, or longer if the receiver asks."""
+    """Return seconds until the next attempt: the schedule's ±10 %, or more if the receiver asks."""
     planned = scheduled * (1 + JITTER * max(-1.0, min(1.0, jitter)))
     return max(planned, min(retry_after or 0.0, LONGEST))
 
 
-# One failed attempt does not count as failing while the next one comes within this.
+# One failed attempt doesn't count as failing if the next one follows within this time.
 SOON: Final = timedelta(minutes=1)
 
 
 def is_failing(
     failures: int, next_at: datetime | None, now: datetime, *, was_probe: bool = False
 ) -> bool:
-    """Return whether so many failed attempts count, given the next automatic one, if any.
+    """Return whether a delivery counts as failing. `next_at`: its next automatic attempt, if any.
 
-    `was_probe`: its receiver had failed before, so a delivery's first failure is not the first.
+    `was_probe`: the receiver had failed before, so even a delivery's first failure counts.
     """
     is_alone = failures == 1 and next_at is not None and next_at - now <= SOON
     return failures > 0 and (was_probe or not is_alone)
 
 
-LONGEST: Final = 24 * 3600.0  # seconds; whoever asks for more gets this
+LONGEST: Final = 24 * 3600.0  # seconds, also for a receiver that asks for more
 
 _SECONDS: Final = re.compile(r"[0-9]+(?:\.[0-9]*)?")
 _MONTHS: Final = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
 _MONTH: Final = f"(?P<month>{_MONTHS})"
 _TIME: Final = r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})"
 _ZONE: Final = r"(?:GMT|UTC|[+-]0000)"
-# RFC 9110, 5.6.7: the form of today, then the two obsolete ones (RFC 850 and asctime). The day of
-# the week is not compared: a date is no less clear for a wrong one.
+# RFC 9110, 5.6.7: the current format, then the two obsolete ones (RFC 850 and asctime). We ignore
+# the day of the week because a date is clear without it.
 _DATES: Final = (
     re.compile(
         rf"[A-Z][a-z]{{2}}, (?P<day>[0-9]{{1,2}}) {_MONTH} (?P<year>[0-9]{{4}}) {_TIME} {_ZONE}"
@@ -184,7 +184,7 @@ _DATES: Final = (
 
 
 def parse_retry_after(value: str, now: datetime) -> float | None:
-    """Seconds from `now`, 0 to 24 hours; None when the header says nothing that can be read."""
+    """Return seconds from `now`, at most 24 hours, or None for an unreadable header."""
     text = value[:100].strip()
     if match := _SECONDS.fullmatch(text):
         return _bounded(float(match[0]))
@@ -202,14 +202,14 @@ def _moment(parts: dict[str, str], now: datetime) -> datetime | None:
     )
     if len(parts["year"]) == 2:
         year = _full_year(year, now)
-    try:  # a leap second is the end of its minute
+    try:  # a leap second becomes second 59
         return datetime(year, month, day, hour, minute, min(second, 59), tzinfo=UTC)
     except ValueError:
         return None
 
 
 def _full_year(two_digits: int, now: datetime) -> int:
-    """RFC 9110: a year that seems more than 50 years ahead is one of the past century."""
+    """Return the year. One more than 50 years ahead is in the past century (RFC 9110)."""
     year = now.year - now.year % 100 + two_digits
     return year - 100 if year > now.year + 50 else year
 

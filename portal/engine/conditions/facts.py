@@ -1,4 +1,4 @@
-"""The facts of an event that conditions are about, read from its body."""
+"""The facts of an event that conditions test, read from its body."""
 
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
@@ -8,7 +8,7 @@ import orjson
 
 from portal.engine.events.catalogue import EventName
 
-# An asset that begins or ends has not changed.
+# A new or deleted asset hasn't changed.
 UNCHANGED: Final = frozenset({EventName.CREATED, EventName.DELETED})
 OTHER_HOLDER: Final = frozenset(
     {EventName.ALLOCATED, EventName.REVOKED, EventName.CHECKED_OUT, EventName.CHECKED_IN}
@@ -16,10 +16,10 @@ OTHER_HOLDER: Final = frozenset(
 
 
 class Facts(NamedTuple):
-    """The asset as it is after the event, and the change; None for what is not there.
+    """The asset after the event, and the change. Missing facts are None.
 
-    `category` and `location`: their ids, as text. `changed`: what is other than before.
-    `folded_tag` and `folded_name`: the same where capitals do not count.
+    `category` and `location`: their IDs as text. `changed`: the changed fields. `folded_tag` and
+    `folded_name`: tag and name with their case folded.
     """
 
     category: str | None = None
@@ -35,7 +35,7 @@ class Facts(NamedTuple):
 
 
 def facts_of(body: bytes) -> Facts:
-    """Return the facts of a stored body. What it has not, or in another form, is missing."""
+    """Return the facts of a stored body. Malformed facts are missing."""
     try:
         message = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -58,7 +58,7 @@ def facts_of(body: bytes) -> Facts:
 
 
 def _changed(event: Any, data: Mapping[str, Any]) -> frozenset[str]:
-    """Return the fields that this event says are other than before."""
+    """Return the fields that this event changed."""
     if not isinstance(event, str) or event in UNCHANGED:
         return frozenset()
     named = data.get("changed_fields")

@@ -1,5 +1,4 @@
-"""Conditions of a webhook: what may be entered, how they are stored, and whether an event meets
-them."""
+"""Conditions of a webhook: their allowed values, their storage, and their check for an event."""
 
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal, InvalidOperation
@@ -45,9 +44,9 @@ OPERATORS: Final = {
     "origin": LISTED,
     "changed": (Operator.IS,),
 }
-# Rows of the register, by their ids.
+# Fields whose values are IDs of the register's rows.
 NAMED: Final = ("category", "location")
-# The values of the other fields that have a list.
+# The values of other fields with a list.
 CHOICES: Final = {
     "status": (
         *("available", "allocated", "checked_out", "maintenance"),
@@ -64,19 +63,19 @@ CHOICES: Final = {
 
 
 class Condition(NamedTuple):
-    """One condition; of several values one is enough. `values`: as they are stored."""
+    """One condition. Any one of several values is enough. `values`: as stored."""
 
     field: str
     operator: str
     values: tuple[str, ...]
 
 
-# Nothing meets it: what was to be narrowed is never sent to more.
+# No event meets it, so an unreadable condition never lets more events through.
 UNKNOWN: Final = Condition("", "", ())
 
 
 class ConditionError(ValueError):
-    """It cannot be a condition. `part`: field, operator or value, which the sentence is about."""
+    """An invalid condition. `part`: the subject of the sentence (field, operator, or value)."""
 
     def __init__(self, part: str, sentence: str) -> None:
         super().__init__(sentence)
@@ -85,30 +84,30 @@ class ConditionError(ValueError):
 
 
 def entered(field: str, operator: str, values: Iterable[str]) -> Condition:
-    """Return the condition as it is stored. Raises `ConditionError`.
+    """Return the condition as stored. Raises `ConditionError`.
 
-    Of a category or location only the form of its id is judged.
+    Only the format of a category's or location's ID is checked.
     """
     if field not in OPERATORS:
         raise ConditionError("field", "Choose a field from the list")
     if operator not in set(OPERATORS[field]):
         raise ConditionError("operator", "Choose a comparison from the list")
-    given = tuple(dict.fromkeys(value for value in values if value))
-    if not given:
+    chosen = tuple(dict.fromkeys(value for value in values if value))
+    if not chosen:
         is_listed = field in CHOICES or field in NAMED
         raise ConditionError("value", "Choose a value" if is_listed else "Enter a value")
-    if len(given) > (1 if field == "cost" else MOST_VALUES):
+    if len(chosen) > (1 if field == "cost" else MOST_VALUES):
         many = "Enter one amount" if field == "cost" else f"Choose at most {MOST_VALUES}"
         raise ConditionError("value", many)
-    if any(len(value) > LONGEST_VALUE for value in given):
+    if any(len(value) > LONGEST_VALUE for value in chosen):
         raise ConditionError("value", f"Enter at most {LONGEST_VALUE} characters")
     if field == "cost":
-        given = (_amount(given[0]),)
-    elif not all(_is_listed(field, value) for value in given):
+        chosen = (_amount(chosen[0]),)
+    elif not all(_is_listed(field, value) for value in chosen):
         is_typed = field in ("tag", "name")
         fit = "Use only letters, digits, and punctuation"
         raise ConditionError("value", fit if is_typed else "Choose values from the list")
-    return Condition(field, operator, given)
+    return Condition(field, operator, chosen)
 
 
 def _is_listed(field: str, value: str) -> bool:
@@ -125,13 +124,17 @@ def _amount(text: str) -> str:
 
 
 def as_text(conditions: Sequence[Condition]) -> str | None:
-    """Return conditions as a webhook keeps them; None for none."""
-    return orjson.dumps([tuple(each) for each in conditions]).decode() if conditions else None
+    """Return conditions as a webhook stores them, or None without any."""
+    return (
+        orjson.dumps([tuple(condition) for condition in conditions]).decode()
+        if conditions
+        else None
+    )
 
 
 @lru_cache(maxsize=2048)
 def conditions_in(text: str | None) -> tuple[Condition, ...]:
-    """Return the conditions that a webhook keeps; `UNKNOWN` for a text that is none of ours."""
+    """Return a webhook's stored conditions, or `UNKNOWN` for an unreadable text."""
     try:
         return tuple(
             Condition(str(field), str(operator), tuple(map(str, values)))
@@ -142,7 +145,7 @@ def conditions_in(text: str | None) -> tuple[Condition, ...]:
 
 
 def first_unmet(text: str | None, facts: Facts) -> Condition | None:
-    """Return the first condition that an event does not meet; None where it meets them all."""
+    """Return the first condition that an event doesn't meet, or None if it meets them all."""
     for condition, holds in _compiled(text):
         if not holds(facts):
             return condition
@@ -150,7 +153,7 @@ def first_unmet(text: str | None, facts: Facts) -> Condition | None:
 
 
 def are_met(text: str | None, facts: Facts) -> bool:
-    """Return whether an event meets the conditions that a webhook keeps."""
+    """Return whether an event meets a webhook's stored conditions."""
     return text is None or first_unmet(text, facts) is None
 
 
@@ -163,7 +166,7 @@ def _compiled(text: str | None) -> tuple[tuple[Condition, Check], ...]:
 
 
 def _check(field: str, operator: str, values: tuple[str, ...]) -> Check:
-    """Return the check of one condition; nothing meets one that this version does not know."""
+    """Return the check of one condition. No event meets one that this version doesn't know."""
     if operator not in set(OPERATORS.get(field, ())) or not values:
         return lambda _facts: False
     if field == "changed":
@@ -186,10 +189,10 @@ def _amount_check(operator: str, value: str) -> Check:
 
 
 def _text_check(field: str, operator: str, values: tuple[str, ...]) -> Check:
-    """Capitals do not count in what people type. Facts are read by their place, which is quickest:
-    a Save may ask ten thousand of these."""
+    """Return a check of a text. Typed values ignore case."""
     is_typed = field in ("tag", "name")
     wanted = tuple(value.casefold() for value in values) if is_typed else values
+    # Reading facts by index is fastest, and a Save can run ten thousand checks.
     at = Facts._fields.index(f"folded_{field}" if is_typed else field)
     if operator == Operator.IS:
         return lambda facts: facts[at] in wanted

@@ -1,4 +1,4 @@
-"""Conditions in words, as form, page, history, and audit trail say them."""
+"""Put conditions into words for the form, page, history, and audit trail."""
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
@@ -74,14 +74,14 @@ def sentence_of(condition: Condition, names: Names) -> str:
 
 
 def value_words(field: str, value: str, names: Names) -> str:
-    """Return a value as a person reads it."""
+    """Return the value's label or name."""
     if field in NAMED:
         return names.get((field, value), "(deleted)")
     return amount_words(value) if field == "cost" else WORDS.get(field, {}).get(value, value)
 
 
 def fact_sentence(field: str, facts: Facts, names: Names) -> str:
-    """Return the fact of an event that a condition is about: "The category was Laptops"."""
+    """Return the fact that a condition tests, in words: "The category was Laptops"."""
     if field == "changed":
         known = WORDS["changed"]
         changed = [known.get(name, name) for name in sorted(facts.changed)]
@@ -102,7 +102,7 @@ def fact_sentence(field: str, facts: Facts, names: Names) -> str:
 
 
 def amount_words(value: str) -> str:
-    """ "1000.00" → "1,000"; "1249.50" → "1,249.50"."""
+    """Return an amount for sentences: "1000.00" → "1,000", "1249.50" → "1,249.50"."""
     return typed_amount(value).removesuffix(".00")
 
 

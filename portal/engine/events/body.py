@@ -1,4 +1,4 @@
-"""From a change to the wire body: what `asset` and `data` carry, and the bytes of the whole."""
+"""Build the body of a delivery from a change: its `asset`, its `data`, and its bytes."""
 
 import json
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ __all__ = [
     "wire_time",
 ]
 
-# Every change moves these; they say nothing about what was changed.
+# Every change updates these, so they aren't listed as changes.
 BOOKKEEPING: Final = frozenset({"id", "version", "created_at", "updated_at", "deleted_at"})
 STOCK_FIELDS: Final = ("quantity", "min_quantity", "unit")
 
@@ -39,7 +39,7 @@ class ActorKind(StrEnum):
 
 
 class Origin(StrEnum):
-    """The ways by which actions come."""
+    """The sources of actions."""
 
     UI = "ui"
     BULK = "bulk"
@@ -51,7 +51,7 @@ class Origin(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """The person or program that brought an event about; the name as it was then."""
+    """The person or program that caused an event, with the name at that time."""
 
     type: ActorKind
     id: int | None
@@ -60,7 +60,7 @@ class Actor:
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """A category, a location or a colleague, named."""
+    """A category, a location, or a colleague by ID and name."""
 
     id: int
     name: str
@@ -68,7 +68,7 @@ class Ref:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """The person who has the asset; `due_at` only when it was lent with a due time."""
+    """The person who holds the asset. `due_at` is set only for a check-out."""
 
     id: int
     name: str
@@ -78,10 +78,10 @@ class Holder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssetSnapshot:
-    """An asset as it is after the change; the fields in the order of the wire.
+    """An asset after the change, with the fields in wire order.
 
-    `quantity`, `min_quantity` and `unit` are on the wire for `kind` stock alone. `purchase_cost`
-    is in `currency` (ISO 4217).
+    `quantity`, `min_quantity`, and `unit` are sent for `kind` stock only. `purchase_cost` is in
+    `currency` (ISO 4217).
     """
 
     id: int
@@ -128,8 +128,7 @@ def event_data(
     note: str = "",
     **extra: object,
 ) -> dict[str, Any]:
-    """Return the `data` of a body: the six keys that every event has, then its own, in their
-    order."""
+    """Return the `data` of a body: the six keys of every event, then the event's own keys."""
     always = {
         "actor": actor,
         "origin": origin,
@@ -147,7 +146,7 @@ def changes(
 ) -> tuple[list[str], dict[str, dict[str, Any]]]:
     """Return `changed_fields` and `changes {field: {from, to}}`, in the order of `after`.
 
-    A field that is only in one of the two counts as null in the other.
+    A field that is missing on one side counts as null there.
     """
     names = [name for name in {**after, **before} if name not in BOOKKEEPING]
     changed = [name for name in names if before.get(name) != after.get(name)]
@@ -166,10 +165,9 @@ def build_body(
     asset: AssetSnapshot | Mapping[str, object],
     data: Mapping[str, object],
 ) -> bytes:
-    """Return the body, exactly as it will be sent on every attempt: six keys in the contract's
-    order.
+    """Return the exact body for every attempt, with six keys in the contract's order.
 
-    `asset_id` is None for asset.deleted and for no other event.
+    `asset_id` is None for asset.deleted only.
     """
     _check_id(event, asset_id, data)
     return encode(
@@ -193,17 +191,17 @@ def _check_id(event: EventName, asset_id: int | None, data: Mapping[str, object]
 
 @lru_cache(maxsize=256)
 def wire_time(at: datetime) -> str:
-    """Return ISO 8601 in whole seconds, UTC written as `+00:00`. Refuses a time without a zone."""
+    """Return ISO 8601 in whole seconds with `+00:00`. Raises ValueError for a naive time."""
     if at.tzinfo is None:
         raise ValueError("Event times need a time zone")
     return at.astimezone(UTC).isoformat(timespec="seconds")
 
 
 def wire_value(value: object) -> Any:
-    """Return anything that an event carries, as JSON knows it.
+    """Convert a value of an event to JSON types.
 
-    Times as `wire_time`, dates `YYYY-MM-DD`, Decimal (money, always) as text with two places,
-    dataclasses as objects in the order of their fields. Raises TypeError for other kinds.
+    Times become `wire_time`, dates `YYYY-MM-DD`, Decimal (always money) text with two decimals, and
+    dataclasses objects in the order of their fields. Raises TypeError for other types.
     """
     if isinstance(value, Enum):
         return wire_value(value.value)
@@ -221,9 +219,9 @@ def wire_value(value: object) -> Any:
 def encode(value: object) -> bytes:
     """Return the JSON bytes of a body: one line, no spaces, plain ASCII.
 
-    Every other character is written as `\\uXXXX`, as PHP's own encoder does. The content type names
-    no character set, and ASCII reads the same under any that a receiver may assume. Raises
-    ValueError for NaN and infinity, which JSON does not have.
+    Other characters become `\\uXXXX`, as in PHP's encoder. The content type names no charset, and
+    ASCII reads the same in any charset that a receiver assumes. Raises ValueError for NaN and
+    infinity, which JSON doesn't have.
     """
     return json.dumps(wire_value(value), separators=(",", ":"), allow_nan=False).encode("ascii")
 
@@ -255,5 +253,5 @@ def _key(key: object) -> str:
 
 
 def _whole_text(text: str) -> str:
-    """Replace lone halves of surrogate pairs: strict JSON readers refuse those."""
+    """Replace lone surrogates, which strict JSON parsers reject."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

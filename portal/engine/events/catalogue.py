@@ -1,4 +1,4 @@
-"""The catalogue: every event there is, in the words and the order that people see."""
+"""The catalog of all events, with their labels in display order."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -6,7 +6,7 @@ from typing import Final
 
 
 class EventName(StrEnum):
-    """The names on the wire; receivers compare them, so that none is ever renamed."""
+    """Event names on the wire. Receivers compare them, so never rename one."""
 
     CREATED = "asset.created"
     UPDATED = "asset.updated"
@@ -58,7 +58,7 @@ _LABELS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class EventType:
-    """One kind of event: its name on the wire, and what people call it."""
+    """One kind of event. `value`: its name on the wire. `name`: its label."""
 
     value: EventName
     name: str
@@ -68,7 +68,7 @@ class EventType:
 
 _LIFECYCLE, _ALLOCATION, _CHECKOUT, _RESERVATIONS, _MAINTENANCE, _LOSS, _ALERTS = EventGroup
 
-# Kept narrow by hand, so that it reads as the table it is.
+# Formatted by hand to read like a table.
 # fmt: off
 CATALOGUE: Final = (
     EventType(EventName.CREATED, "Asset created",
@@ -124,5 +124,5 @@ _BY_VALUE: Final = {event.value: event for event in CATALOGUE}
 
 
 def event_type(value: str) -> EventType:
-    """Return the event with this name on the wire. Raises ValueError for any other text."""
+    """Return the event with this wire name. Raises ValueError for any other text."""
     return _BY_VALUE[EventName(value)]

@@ -1,4 +1,4 @@
-"""The `data` of each event: typed facts, as the wire contract names them."""
+"""The `data` of each event, as typed facts with the names of the wire contract."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from portal.engine.events.body import AssetSnapshot, Holder, Ref, changes
 
 
 class UpdateReason(StrEnum):
-    """The actions that are an asset.updated."""
+    """The actions that send asset.updated."""
 
     EDIT = "edit"
     MAINTENANCE_STARTED = "maintenance_started"
@@ -30,7 +30,7 @@ class UpdateReason(StrEnum):
 
 
 def created(asset: AssetSnapshot) -> dict[str, Any]:
-    """Return the data of asset.created: stock says with how much it begins."""
+    """Return the data of asset.created, with the initial quantity of stock."""
     return {"initial_quantity": asset.quantity} if asset.kind == "stock" else {}
 
 
@@ -40,13 +40,13 @@ def updated(
     after: Mapping[str, object],
     **concerned: object,
 ) -> dict[str, Any]:
-    """Return the data of asset.updated; `concerned`: an object such as `maintenance=…`."""
+    """Return the data of asset.updated. `concerned`: an object such as `maintenance=…`."""
     changed_fields, changed = changes(before, after)
     return {"reason": reason, "changed_fields": changed_fields, "changes": changed, **concerned}
 
 
 def deleted(asset: AssetSnapshot, reason: str) -> dict[str, Any]:
-    """Return the data of asset.deleted, for receivers that look at `data` alone."""
+    """Return the data of asset.deleted, for receivers that only read `data`."""
     return {
         "deleted_asset_id": asset.id,
         "asset_tag": asset.asset_tag,
@@ -64,7 +64,7 @@ class StaffRef:
 
 @dataclass(frozen=True, slots=True)
 class ClosedAssignment:
-    """A holding that another action ended; `type` is allocation or checkout."""
+    """An assignment that another action ended. `type` is allocation or checkout."""
 
     id: int
     type: str
@@ -72,7 +72,7 @@ class ClosedAssignment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allocation:
-    """An asset was given; `location` is where it was then."""
+    """An allocation. `location`: the asset's location at that time."""
 
     allocation_id: int
     staff: StaffRef
@@ -83,7 +83,7 @@ class Allocation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revocation:
-    """It was taken back. `held_days`: whole days."""
+    """The end of an allocation. `held_days`: whole days."""
 
     revoked_at: datetime
     held_days: int
@@ -94,7 +94,7 @@ class Revocation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkout:
-    """An asset was lent. `reservation_id`: the reservation that this fulfilled."""
+    """A check-out. `reservation_id`: the reservation that it fulfills."""
 
     checkout_id: int
     staff: StaffRef
@@ -107,7 +107,7 @@ class Checkout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Return:
-    """It came back. `days_overdue`: whole days, 0 when it was late by less than one."""
+    """A check-in. `days_overdue`: whole days, 0 if it was late by less than one."""
 
     returned_at: datetime
     was_overdue: bool
@@ -118,7 +118,7 @@ class Return:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transfer:
-    """asset.transferred. `holder` keeps the asset."""
+    """A transfer. `holder` keeps the asset."""
 
     transfer_id: int
     from_location: Ref | None
@@ -130,7 +130,7 @@ class Transfer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loss:
-    """asset.lost. What was planned with the asset is cancelled."""
+    """A loss, which cancels the asset's reservations and maintenance."""
 
     incident_id: int
     lost_at: datetime
@@ -145,8 +145,6 @@ class Loss:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Damage:
-    """asset.broken."""
-
     incident_id: int
     broken_at: datetime
     description: str
@@ -158,7 +156,7 @@ class Damage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WarrantyClaim:
-    """asset.warranty. `rma_number`: the supplier's own number for the return."""
+    """A warranty repair. `rma_number`: the supplier's number for the return."""
 
     claim_id: int
     sent_at: datetime
@@ -173,7 +171,7 @@ class WarrantyClaim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Liquidation:
-    """asset.liquidated. `method`: sold, donated, recycled, scrapped or written_off."""
+    """A disposal. `method`: sold, donated, recycled, scrapped, or written_off."""
 
     liquidation_id: int
     liquidated_at: datetime
@@ -188,7 +186,7 @@ class Liquidation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReservationFacts:
-    """A reservation as receivers see it. `staff` wants the asset."""
+    """A reservation. `staff`: the person who requested the asset."""
 
     reservation_id: int
     staff: StaffRef
@@ -200,7 +198,7 @@ class ReservationFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanFacts:
-    """A maintenance as it was planned. Costs are in the installation's currency."""
+    """A planned maintenance. Costs are in the installation's currency."""
 
     maintenance_id: int
     title: str
@@ -214,7 +212,7 @@ class PlanFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkFacts:
-    """The end of a maintenance, and the next one where it repeats."""
+    """A completed maintenance, and the next one if it repeats."""
 
     completed_on: date
     was_late: bool
@@ -227,20 +225,19 @@ class WorkFacts:
 def decided(
     reservation: ReservationFacts, decided_by: Ref | None, decided_at: datetime
 ) -> dict[str, Any]:
-    """Return the data of asset.reservation_approved; `decided_by` is null for the portal itself."""
+    """Return the data of asset.reservation_approved. `decided_by` is null for the portal itself."""
     return {**data_of(reservation), "decided_by": decided_by, "decided_at": decided_at}
 
 
 def rejected(
     reservation: ReservationFacts, decided_by: Ref | None, decided_at: datetime, reason: str
 ) -> dict[str, Any]:
-    """Return the data of asset.reservation_rejected."""
     return {**decided(reservation, decided_by, decided_at), "rejection_reason": reason}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WarrantyExpiring:
-    """A warranty that ends in `days_left` days; 0: today is its last day."""
+    """A warranty that ends in `days_left` days. 0 means that today is its last day."""
 
     warranty_expires: date
     days_left: int
@@ -251,7 +248,7 @@ class WarrantyExpiring:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaintenanceDue:
-    """Planned work; `days_left` is negative once it is `overdue`."""
+    """A maintenance that is due. `days_left` is negative once it is `overdue`."""
 
     maintenance_id: int
     title: str
@@ -265,7 +262,7 @@ class MaintenanceDue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckoutOverdue:
-    """A check-out that is late. `days_overdue`: whole days, 0 when it is late by less than one."""
+    """An overdue check-out. `days_overdue`: whole days, 0 if it is late by less than one."""
 
     checkout_id: int
     staff: StaffRef
@@ -277,9 +274,9 @@ class CheckoutOverdue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LowStock:
-    """A consumable below its threshold; `last_move` is what brought it there, where that is known.
+    """A consumable below its threshold. `last_move`: the stock movement that caused it, if known.
 
-    `shortfall`: how many are missing to the threshold.
+    `shortfall`: the difference to the threshold.
     """
 
     quantity: int
@@ -294,7 +291,7 @@ AlertFacts = WarrantyExpiring | MaintenanceDue | CheckoutOverdue | LowStock
 
 
 def alerted(alert_id: int, facts: AlertFacts) -> dict[str, Any]:
-    """Return the data of an alert. `alert_id`: its line of the ledger."""
+    """Return the data of an alert. `alert_id`: the ID of its row in the alert log."""
     return {"alert_id": alert_id, **data_of(facts)}
 
 
@@ -303,5 +300,5 @@ class Facts(Protocol):
 
 
 def data_of(*parts: Facts) -> dict[str, Any]:
-    """Return the parts' fields by name, one part after the other; the values stay as they are."""
+    """Return the parts' fields by name, one part after the other, with unchanged values."""
     return {name: getattr(part, name) for part in parts for name in part.__dataclass_fields__}

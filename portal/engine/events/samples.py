@@ -1,6 +1,6 @@
-"""An example of every event, built by the serializer that builds the real ones.
+"""An example of every event, with fixed people, places, and assets.
 
-A small world of fixed people, places and assets, and one case in it for each event.
+The serializer is the same as for real events.
 """
 
 import json
@@ -115,7 +115,7 @@ MAINTENANCE: Final[dict[str, Any]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """One case: the asset after it, its move from status to status, and what `data` adds."""
+    """One example. `moved`: the status before and after. `details`: the event's part of `data`."""
 
     asset: AssetSnapshot
     moved: tuple[str | None, str | None] = ("available", "available")
@@ -126,7 +126,7 @@ class Sample:
 
 
 def laptop(status: str, due_at: datetime | None = None) -> AssetSnapshot:
-    """Return the laptop in another status; with Maria while that status means a holder."""
+    """Return the laptop in another status, with Maria if that status has a holder."""
     held = status in {"allocated", "checked_out"}
     return replace(LAPTOP, status=status, holder=Holder(**MARIA, due_at=due_at) if held else None)
 
@@ -407,7 +407,7 @@ SAMPLES: Final[Mapping[EventName, Sample]] = {
 def sample_body(
     event: EventName, *, occurred_at: datetime = NOW, source: str = SOURCE, test: bool = False
 ) -> bytes:
-    """Return an example body; that of a test is marked by `"test": true` at the end of `data`."""
+    """Return an example body. A test has `"test": true` at the end of `data`."""
     sample = SAMPLES[event]
     marked = {**sample.details, "test": True} if test else sample.details
     status_from, status_to = sample.moved
@@ -429,6 +429,6 @@ def sample_body(
 
 
 def sample_message(event: EventName, *, source: str = SOURCE, test: bool = False) -> dict[str, Any]:
-    """Return an example body, read back from the bytes that a real one would be sent as."""
+    """Return an example body, parsed from the bytes that a receiver would get."""
     body: dict[str, Any] = json.loads(sample_body(event, source=source, test=test))
     return body

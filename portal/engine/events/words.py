@@ -1,4 +1,4 @@
-"""Words of pages and posts for the values that webhooks send."""
+"""Labels on pages and in posts for the values that webhooks send."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -24,7 +24,7 @@ OUTCOMES: Final[Mapping[str, str]] = {
     "repaired": "Repaired",
     "failed": "Couldn’t be repaired",
 }
-# As the timeline of an asset names these actions. An edit is its changes.
+# The labels of an asset's timeline. An edit has none because it is shown by its changes.
 REASONS: Final[Mapping[str, str]] = {
     UpdateReason.MAINTENANCE_STARTED: "Maintenance started",
     UpdateReason.MAINTENANCE_CANCELLED: "Maintenance canceled",

@@ -1,6 +1,8 @@
-"""Meanings of answers in the words of the product that gave them, as rows of data; and the one
-answer by which a product asks for more than its code does. From the documentation of November 2026,
-never tried live."""
+"""Explain the responses of known products, as rows of data.
+
+The rows are from documentation of November 2026 and were never tried live. `reason_at` handles the
+one response that means more than its code.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,9 +16,12 @@ _US: Final = "{us}"
 
 
 class Meaning(NamedTuple):
-    """`happened`: in a sentence. `who` has to `do` something in the product, for "{us}"; then those
-    with the `permission` have to do here what `here` says. `rest`: what anyone can do, in place of
-    both. Each may be blank."""
+    """The meaning of a response. Each text can be blank.
+
+    `happened`: a sentence. `who`: the person who has to `do` something in the product for "{us}".
+    `here`: the step in this portal after that, for users with the `permission`. `rest`: a step for
+    anyone, in place of both.
+    """
 
     happened: str
     who: str = ""
@@ -27,22 +32,22 @@ class Meaning(NamedTuple):
 
     @property
     def is_advice(self) -> bool:
-        """Return whether it says what to do."""
+        """Return whether it contains a next step."""
         return bool(self.who or self.here or self.rest)
 
     @property
     def request(self) -> str:
-        """Return what is asked of those who have to act there; blank where no one has."""
+        """Return the request to the person in the product, or a blank text without one."""
         return f"Please {self.do.replace(_US, 'us')}." if self.who else ""
 
     @property
     def advice(self) -> str:
-        """Return "ask the flow’s owner to …."; blank where no one has to act there."""
+        """Return "ask the flow’s owner to ….", or a blank text if no one has to act there."""
         return f"ask {self.who} to {self.do.replace(_US, 'you')}." if self.who else ""
 
     @property
     def step(self) -> ReasonStep | None:
-        """Return what the next step takes here; None where that is nothing."""
+        """Return the requirement of the next step in this portal, or None without one."""
         if not self.here:
             return None
         if not self.who:
@@ -57,11 +62,11 @@ class Meaning(NamedTuple):
 
     @property
     def todo(self) -> str:
-        """Return what is to be done by whom, for those who may do what is to be done here."""
+        """Return the next step, for users with the permission."""
         return self.step.own if self.step else self.rest or _capital(self.advice)
 
     def explained(self, by_code: Explanation) -> Explanation:
-        """Return what the code alone says, with this in its place."""
+        """Return the explanation of the code, with this meaning in its place."""
         if not self.is_advice:
             return replace(by_code, what_happened=self.happened)
         ours = Side.US if self.permission == SYSTEM else Side.YOU
@@ -74,8 +79,11 @@ def _capital(words: str) -> str:
 
 
 class Row(NamedTuple):
-    """`code` 0: any. `words`: what stands in the text, whatever its capitals; blank: anything.
-    `is_all`: nothing else does."""
+    """The code and words of a response, and their meaning.
+
+    A `code` of 0 fits any code. `words` fit a text that contains them, ignoring case, and blank
+    ones fit any text. `is_all`: the text contains nothing else.
+    """
 
     code: int
     words: str
@@ -83,7 +91,7 @@ class Row(NamedTuple):
     is_all: bool = False
 
     def fits(self, code: int | None, said: str) -> bool:
-        """Return whether it is about this answer, in small letters."""
+        """Return whether the row fits a response. `said`: its text in lowercase."""
         words = self.words.lower()
         return self.code in (0, code) and (said == words if self.is_all else words in said)
 
@@ -92,17 +100,17 @@ NEW_URL: Final = "enter the new URL"
 
 
 def _content(name: str, *words: str) -> tuple[Row, ...]:
-    """Of a post that we wrote in the product’s own format."""
+    """Return rows for a post that we wrote in the product’s own format."""
     meaning = Meaning(
         f"{name} didn’t accept the post’s content.",
         here="report this to this portal’s developers, with the diagnostics",
         permission=SYSTEM,
     )
-    return tuple(Row(400, each, meaning) for each in words)
+    return tuple(Row(400, text, meaning) for text in words)
 
 
 def _flow(name: str, flow: str, proof: str, where: str) -> tuple[Row, ...]:
-    """Of a flow of Power Automate, as which a workflow of Teams runs too."""
+    """Return rows for a flow of Power Automate. A workflow of Teams is one too."""
     owner = f"the {flow}’s owner or a co-owner"
     signs_in = Meaning(
         f"The {flow} in {name} takes deliveries only from people who sign in.",
@@ -292,7 +300,7 @@ _ROWS: Final[Mapping[str, tuple[Row, ...]]] = {
 
 
 def _other_format(product: str, who: str, whose: str) -> Meaning:
-    """Of a body of our own at a host that is not known."""
+    """Return the meaning for a body in our own format at an unknown host."""
     return Meaning(
         f"{who} like this to content that isn’t in {product}’s format.",
         here=f"choose {product} as the webhook’s format if this is a {whose} URL",
@@ -300,10 +308,10 @@ def _other_format(product: str, who: str, whose: str) -> Meaning:
 
 
 _SLACK_LIKE: Final = _other_format("Slack", "Slack and Mattermost respond", "Slack or Mattermost")
-# Most n8n and Mattermost run at hosts of one’s own. These words are like no other’s.
+# n8n and Mattermost are usually self-hosted. No other product responds with these words.
 _AT_OWN_HOSTS: Final = (
     *_ROWS["n8n"],
-    *(Row(400, each, _SLACK_LIKE, is_all=True) for each in _NOT_SLACK),
+    *(Row(400, text, _SLACK_LIKE, is_all=True) for text in _NOT_SLACK),
     Row(400, "web.incoming_webhook.", _SLACK_LIKE),
     Row(
         400, "Cannot send an empty message", _other_format("Discord", "Discord responds", "Discord")
@@ -317,36 +325,39 @@ def _outage(name: str) -> Meaning:
 
 
 def product_at(host: str, format_: str | None) -> Preset | None:
-    """Return the product that runs this host; None where none is known to: others read a product's
-    format too, at hosts of one’s own."""
+    """Return the product that runs this host, or None for an unknown host.
+
+    Other products at unknown hosts can read the same format.
+    """
     here = presets_at(host)
-    return next((each for each in here if each.format == format_), here[0] if here else None)
+    return next((preset for preset in here if preset.format == format_), here[0] if here else None)
 
 
 def _read_by(format_: str | None) -> Preset | None:
-    return next((each for each in PRESETS.values() if format_ and each.format == format_), None)
+    return next(
+        (preset for preset in PRESETS.values() if format_ and preset.format == format_), None
+    )
 
 
 def meaning(host: str, format_: str | None, code: int | None, text: str) -> Meaning | None:
-    """Return the meaning of an answer from this host to a webhook of this format; None where its
-    code says all there is."""
+    """Return the meaning of a response to a webhook, or None if the code already says it all."""
     at_home = product_at(host, format_)
     product = at_home or _read_by(format_)
     rows = _ROWS.get(product.key, ()) if product else _AT_OWN_HOSTS
     said = text.strip().lower()
-    found = next((row for row in rows if row.fits(code, said)), None)
-    if found is None:
+    row = next((row for row in rows if row.fits(code, said)), None)
+    if row is None:
         return _outage(at_home.name) if at_home and (code or 0) >= 500 else None
-    if product and product.format != format_ and found.meaning.permission == SYSTEM:
+    if product and product.format != format_ and row.meaning.permission == SYSTEM:
         return Meaning(
             f"{product.name} reads only posts in its own format.",
             here=f"choose {product.name} as the webhook’s format",
         )
-    return found.meaning
+    return row.meaning
 
 
 def answers_of(product: str) -> Sequence[tuple[str, str]]:
-    """Return this product’s answers that someone there has to act on, and what they mean."""
+    """Return the product’s responses that someone there has to act on, with their meanings."""
     return [
         (" ".join(filter(None, (str(row.code or ""), row.words))), f"{found.happened} {found.todo}")
         for row in _ROWS.get(product, ())
@@ -355,8 +366,10 @@ def answers_of(product: str) -> Sequence[tuple[str, str]]:
 
 
 def reason_at(host: str, format_: str | None, reason: Reason) -> Reason:
-    """Return what a failure means there. Discord restricts those who send again to a webhook that
-    it doesn’t find."""
+    """Return the reason for a failure at this host. Discord’s NOT_FOUND becomes GONE.
+
+    Discord restricts senders that retry a webhook that it doesn’t find.
+    """
     if reason is not Reason.NOT_FOUND:
         return reason
     product = product_at(host, format_) or _read_by(format_)

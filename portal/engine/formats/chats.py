@@ -1,4 +1,4 @@
-"""The chats for which we write events in their own formats."""
+"""The chats that get posts in their own formats."""
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -11,7 +11,7 @@ __all__ = ["CHATS", "Chat", "Place", "body_in", "format_of"]
 
 
 class Chat(NamedTuple):
-    """A product. `pace`: the least time between two posts; `begins`: how each body begins."""
+    """A chat. `pace`: the minimum time between two posts. `begins`: the start of each body."""
 
     key: str
     name: str
@@ -35,12 +35,14 @@ CHATS: Final[Mapping[str, Chat]] = {
 
 
 def body_in(format_: str | None, body: bytes, place: Place) -> bytes | None:
-    """Return a stored event body in a chat’s format; None where it is sent as it is, as in a format
-    that this version doesn’t know."""
+    """Return a stored body in a chat’s format.
+
+    Returns None if the body is sent unchanged, also for a format that this version doesn’t know.
+    """
     chat = CHATS.get(format_ or "")
     return chat and chat.write(post_of(body, place))
 
 
 def format_of(body: str | None) -> str | None:
-    """Return in which format a body, or its beginning, was sent. None: the event’s own was."""
+    """Return the chat format of a body or of its beginning, or None for the event’s own format."""
     return next((key for key, chat in CHATS.items() if body and body.startswith(chat.begins)), None)

@@ -7,13 +7,13 @@ import orjson
 
 from portal.engine.formats.post import COLORS, Post
 
-# Signs of Discord's Markdown: everywhere, and where a text begins.
+# Discord's Markdown characters, anywhere in a text and at its start.
 _SIGNS: Final = re.compile(r"[\\*_~`|<>\[\]@]|^[-+#]")
 _NUMBERED: Final = re.compile(r"^(\d+)\.")
 
 
 def write(post: Post) -> bytes:
-    """Return the body of a webhook. Nobody is mentioned by it, whatever its texts say."""
+    """Return the body of a webhook. Its texts can't mention anyone."""
     embed: dict[str, Any] = {"title": post.title, "color": int(COLORS[post.severity][1:], 16)}
     if post.asset:
         embed["description"] = _literal(post.asset)

@@ -1,7 +1,7 @@
 """Posts for Google Chat: one card.
 
-There is no `text`, which would read "<users/all>". Only texts of widgets are read as HTML: what
-strangers wrote stands in those.
+`text` is unused because "<users/all>" in it would mention everyone. Only widgets parse HTML, so
+untrusted texts are escaped there.
 """
 
 from html import escape
@@ -13,7 +13,7 @@ from portal.engine.formats.post import COLORS, WORD_JOINER, Post
 
 
 def write(post: Post) -> bytes:
-    """Return a message of an incoming webhook. Its `fallbackText` is what notifications say."""
+    """Return a message of an incoming webhook. Notifications show its `fallbackText`."""
     color = COLORS[post.severity]
     widgets: list[dict[str, Any]] = []
     if post.asset:

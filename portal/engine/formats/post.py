@@ -1,4 +1,4 @@
-"""Turn an event into a post: its words, before a product's own format."""
+"""Turn an event into the texts of a post, before a chat's own format."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -15,9 +15,9 @@ from portal.lib.dates import day_words, time_words
 from portal.lib.typed_text import excerpts, harmless, tidy
 
 MOST_FACTS: Final = 8
-# Shown nowhere; between two signs, it keeps a chat from reading them as one of its own.
+# Invisible. Between two characters, it keeps a chat from reading them as markup.
 WORD_JOINER: Final = "\u2060"
-# Characters. With these no post is too large for a chat, whatever has to be escaped in it.
+# Characters. With these limits, no post is too large for a chat, even with escapes.
 LONGEST_ASSET: Final = 200
 LONGEST_VALUE: Final = 250
 
@@ -50,8 +50,10 @@ class Fact(NamedTuple):
 
 
 class Post(NamedTuple):
-    """A post's texts, each on one line and without invisible characters. `asset` (tag and name) and
-    the values of facts can hold anything. `link`: to the asset's page, if it has one."""
+    """A post's texts, each on one line and without invisible characters.
+
+    `asset` (tag and name) and the values of facts are untrusted. `link`: the asset's page, if any.
+    """
 
     title: str
     asset: str
@@ -61,12 +63,12 @@ class Post(NamedTuple):
 
     @property
     def headline(self) -> str:
-        """Return what a notification says."""
+        """Return the text of a notification."""
         return f"{self.title}: {self.asset}" if self.asset else self.title
 
 
 class _Event(NamedTuple):
-    """An event's severity and facts: the label of each, as on forms, by its path in the body."""
+    """An event's severity and facts. `facts`: {label as on forms: path in the body}."""
 
     severity: Severity
     facts: Mapping[str, str]
@@ -242,30 +244,30 @@ _EITHER_SIDE: Final = 100  # characters of a text before and after a change
 
 def post_of(body: bytes, place: Place) -> Post:
     """Return the post of a stored body. Missing and malformed parts are left out."""
-    told = _Told(body, place.zone)
-    event = told.text("event")
+    values = _Told(body, place.zone)
+    event = values.text("event")
     known = _EVENTS.get(event, _Event(Severity.INFO, {}))
-    is_test = told.at("data.test") is True
-    row = told.at("asset_id") or told.at("data.deleted_asset_id")
-    has_page = place.base_url and type(row) is int and not is_test
+    is_test = values.at("data.test") is True
+    asset_id = values.at("asset_id") or values.at("data.deleted_asset_id")
+    has_page = place.base_url and type(asset_id) is int and not is_test
     return Post(
         title=f"{'Test: ' if is_test else ''}{_TITLES.get(event, 'Event')}",
         asset=shortened(
-            f"{told.text('asset.asset_tag')} {told.text('asset.name')}".strip(), LONGEST_ASSET
+            f"{values.text('asset.asset_tag')} {values.text('asset.name')}".strip(), LONGEST_ASSET
         ),
-        facts=_facts(told, known.facts),
+        facts=_facts(values, known.facts),
         severity=known.severity,
-        link=f"{place.base_url}/assets/{row}" if has_page else None,
+        link=f"{place.base_url}/assets/{asset_id}" if has_page else None,
     )
 
 
 def shortened(text: str, most: int) -> str:
-    """Return the text, or as much of it and "…" as fits."""
+    """Return the text with at most `most` characters, cut with an "…"."""
     return text if len(text) <= most else f"{tidy(text[: most - 1])}…"
 
 
 def _facts(told: "_Told", places: Mapping[str, str]) -> tuple[Fact, ...]:
-    """Return what is told of the event: its own facts, as many as leave room for those of all."""
+    """Return the event's own facts and the common ones, which always have room."""
     ends = {
         "Note": told.text("data.note"),
         "By": "" if told.at("data.actor.type") == "system" else told.text("data.actor.name"),
@@ -277,11 +279,11 @@ def _facts(told: "_Told", places: Mapping[str, str]) -> tuple[Fact, ...]:
     room = MOST_FACTS - len(last)
     if len(first) > room:
         first[room - 1 :] = [Fact("Other changes", str(len(first) - room + 1))]
-    return tuple(Fact(each.label, shortened(each.value, LONGEST_VALUE)) for each in first + last)
+    return tuple(Fact(fact.label, shortened(fact.value, LONGEST_VALUE)) for fact in first + last)
 
 
 class _Told:
-    """A body, and its values as people read them."""
+    """A body and its values in words."""
 
     def __init__(self, body: bytes, zone: tzinfo) -> None:
         try:
@@ -292,22 +294,22 @@ class _Told:
         self._at = self._local(self.at("timestamp"))
 
     def at(self, path: str) -> Any:
-        """Return what stands at this place; None where nothing does."""
-        found = self._body
+        """Return the value at this path, or None."""
+        value = self._body
         for name in path.split("."):
-            found = found.get(name) if isinstance(found, dict) else None
-        return found
+            value = value.get(name) if isinstance(value, dict) else None
+        return value
 
     def text(self, path: str) -> str:
-        """Return the value at this place in words; blank where there is none."""
+        """Return the value at this path in words, blank without one."""
         return self._words(path.rpartition(".")[2], self.at(path))
 
     def when(self) -> str:
-        """Return when it happened, with the zone in which all its times are."""
+        """Return the time of the event, with the time zone of all its times."""
         return f"{time_words(self._at, self._at, dated=True)} ({self._zone})" if self._at else ""
 
     def changes(self) -> Iterator[Fact]:
-        """Yield what was done, and the fields that it changed, as far as they have a name."""
+        """Yield the action of an update and the changed fields that have a label."""
         changes = self.at("data.changes")
         if done := REASONS.get(self.text("data.reason")) if changes is not None else None:
             yield Fact("Change", done)

@@ -1,4 +1,4 @@
-"""Products that a webhook can go to, as rows of data; and what the host of a URL says of it."""
+"""The products that can receive webhooks, as rows of data, and checks of a URL by its host."""
 
 import re
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from portal.engine.http.address_guard import MAX_URL_LENGTH, host_of
 
-# A `*` at the beginning of a host stands for any number of names, another one for a single name.
+# A `*` at the start of a host stands for one or more labels, any other for a single label.
 _FLOWS: Final = (
     "*.environment.api.powerplatform.com",
     "*.powerautomate.com",
@@ -18,9 +18,9 @@ _FLOWS: Final = (
 _DISCORD: Final = ("discord.com", "*.discord.com", "discordapp.com", "*.discordapp.com")
 # Office 365 connectors ended in spring 2026.
 _ENDED: Final = ("*.webhook.office.com", "outlook.office.com", "outlook.office365.com")
-# Flows left it on November 30, 2025. Logic Apps are still there.
+# Flows moved away on November 30, 2025. Logic Apps are still there.
 _LEFT: Final = ("*.logic.azure.com",)
-# Of products without a preset, whose URLs let anyone in who knows them.
+# Hosts of products without a preset. Anyone who knows a URL there can send to it.
 OTHER_HOSTS: Final = (
     *_ENDED,
     *("api.telegram.org", "maker.ifttt.com", "events.pagerduty.com", "events.*.pagerduty.com"),
@@ -30,11 +30,11 @@ OTHER_HOSTS: Final = (
 
 
 class Preset(NamedTuple):
-    """A product. `format`: the chat format that it reads; None for our own body.
+    """A product. `format`: the chat format that it reads, None for our own body.
 
     `also`: a similar product, named beside it. `url_is_secret`: anyone who knows the URL can send
-    there. `checked`: when steps and hosts were last compared with the product’s documentation;
-    they were never tried live.
+    there. `checked`: the last comparison of steps and hosts with the product’s documentation. They
+    were never tried live.
     """
 
     key: str
@@ -54,7 +54,7 @@ class Preset(NamedTuple):
 
     @property
     def title(self) -> str:
-        """Return the name, with that of the similar product."""
+        """Return the name, including that of the similar product."""
         return f"{self.name}{self.also}"
 
 
@@ -230,12 +230,12 @@ def _found_at(host: str) -> tuple[Preset | None, ...]:
 
 
 def presets_at(host: str) -> tuple[Preset, ...]:
-    """Return the products that take webhooks at this host, whatever its capitals."""
+    """Return the products that receive webhooks at this host, ignoring case."""
     return tuple(filter(None, _found_at(host)))
 
 
 def is_secret_at(host: str) -> bool:
-    """Return whether URLs at this host let anyone in who knows them."""
+    """Return whether anyone who knows a URL at this host can send to it."""
     return bool(_found_at(host))
 
 
@@ -245,22 +245,22 @@ def _is_at(url: str, hosts: tuple[str, ...]) -> bool:
 
 
 def has_ended(url: str) -> bool:
-    """Return whether it is a URL of an Office 365 connector."""
+    """Return whether this is the URL of an Office 365 connector, which no longer works."""
     return _is_at(url, _ENDED)
 
 
 def has_left(url: str) -> bool:
-    """Return whether it is at a host that flows have left."""
+    """Return whether flows have moved away from the URL's host."""
     return _is_at(url, _LEFT)
 
 
 def is_flow(url: str) -> bool:
-    """Return whether a flow of Power Automate takes it, or a workflow of Teams, which is one."""
+    """Return whether this is the URL of a Power Automate flow. A Teams workflow is one too."""
     return _is_at(url, _FLOWS)
 
 
 def url_mistake(url: str) -> str | None:
-    """Why nothing can arrive at this URL, as a sentence."""
+    """Return a sentence about a URL that can't receive anything, or None."""
     if has_ended(url):
         return (
             "Microsoft has retired this kind of URL. Create a workflow in Teams and enter its URL"
@@ -273,8 +273,10 @@ def url_mistake(url: str) -> str | None:
 
 
 def as_kept(url: str, format_: str | None) -> str:
-    """Return the URL as it is kept: Discord says whether it has kept a post only where it is asked
-    to wait, and otherwise 204 of what it drops too."""
+    """Return the URL to store, with `wait=true` for Discord.
+
+    Without it, Discord responds with 204 even to a post that it drops.
+    """
     if format_ != "discord" or not _is_at(url, _DISCORD):
         return url
     parts = urlsplit(url)
@@ -284,8 +286,11 @@ def as_kept(url: str, format_: str | None) -> str:
 
 
 def looks_like(url: str, format_: str | None, chosen: str | None = None) -> tuple[Preset, ...]:
-    """Return the products of this URL where it isn't for the `chosen` one, and one of them reads
-    another format; none where all is well. Without `chosen` only the format counts."""
+    """Return the products of this URL if they don't match the webhook, else none.
+
+    They don't match if the URL isn't for the `chosen` product and one of them reads another format.
+    Without `chosen`, only the format counts.
+    """
     here = presets_at(host_of(url))
     fitting = [preset for preset in here if preset.format == format_]
     is_meant = any(preset.key == chosen for preset in fitting) if chosen else bool(fitting)

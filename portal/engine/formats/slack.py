@@ -1,6 +1,6 @@
-"""Posts for Slack, and for Mattermost and Rocket.Chat, which read the same.
+"""Posts for Slack, and for Mattermost and Rocket.Chat, which read the same format.
 
-Mattermost shows no Block Kit, but attachments. It also reads Markdown where Slack was told not to.
+Mattermost shows attachments but no Block Kit. It ignores that Markdown is turned off.
 """
 
 import re
@@ -11,7 +11,7 @@ import orjson
 from portal.engine.formats.post import COLORS, WORD_JOINER, Post
 
 _ESCAPES: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
-# What makes a mention, "@channel", or a link, "[text](URL)", for Mattermost.
+# Mattermost reads these as a mention, "@channel", or a link, "[text](URL)".
 _READ: Final = re.compile(r"@|\](?=\()")
 
 

@@ -1,4 +1,4 @@
-"""Posts for Microsoft Teams: a card for the template of a workflow that posts to a channel."""
+"""Posts for Microsoft Teams: a card for the workflow template that posts to a channel."""
 
 import re
 from typing import Any, Final
@@ -15,13 +15,15 @@ _COLORS: Final = {
 }
 
 
-# Cards read "{{DATE(…)}}" everywhere.
+# Cards evaluate "{{DATE(…)}}" in any text.
 _READ: Final = re.compile(r"\{(?=\{)")
 
 
 def write(post: Post) -> bytes:
-    """Return a message with one Adaptive Card. Text runs are plain text; text blocks and fact sets
-    would be read as Markdown."""
+    """Return a message with one Adaptive Card.
+
+    Text runs are plain text. Text blocks and fact sets would be read as Markdown.
+    """
     title = _run(post.title, size="large", weight="bolder", color=_COLORS[post.severity])
     lines = [[title], [_run(post.asset, weight="bolder")] if post.asset else []]
     lines += [[_run(f"{fact.label}: ", isSubtle=True), _run(fact.value)] for fact in post.facts]

@@ -1,6 +1,6 @@
-"""Is this a URL that a webhook may have, and may we connect where it leads?
+"""Check the URL of a webhook, and check each address before we connect to it.
 
-The second is judged on the connected address, never on the name.
+The second check uses the connected address, never the name.
 """
 
 import errno
@@ -18,7 +18,7 @@ import idna
 IPAddress = IPv4Address | IPv6Address
 IPNetwork = IPv4Network | IPv6Network
 
-# The special-purpose registries of IANA (RFC 6890 and its updates), and what lies beyond them.
+# IANA's special-purpose registries (RFC 6890 and its updates), and some other networks.
 _CLOSED_NETWORKS: tuple[tuple[IPNetwork, str], ...] = tuple(
     (ip_network(network), kind)
     for network, kind in (
@@ -26,7 +26,7 @@ _CLOSED_NETWORKS: tuple[tuple[IPNetwork, str], ...] = tuple(
         ("10.0.0.0/8", "private"),
         ("100.64.0.0/10", "shared by a provider's customers"),
         ("127.0.0.0/8", "loopback"),
-        # A cloud's own service to its machines, at an address that looks public.
+        # A cloud's internal service for its machines, at an address that looks public.
         ("168.63.129.16/32", "internal to a cloud"),
         ("169.254.0.0/16", "link-local"),
         ("172.16.0.0/12", "private"),
@@ -39,7 +39,7 @@ _CLOSED_NETWORKS: tuple[tuple[IPNetwork, str], ...] = tuple(
         ("203.0.113.0/24", "for documentation only"),
         ("224.0.0.0/4", "multicast"),
         ("240.0.0.0/4", "reserved"),
-        # Everything that carries an IPv4 address inside could reach a closed one.
+        # An address with an embedded IPv4 address could reach a closed one.
         ("::/128", "unspecified"),
         ("::1/128", "loopback"),
         ("::/96", "an embedded IPv4"),
@@ -61,11 +61,11 @@ _CLOSED_NETWORKS: tuple[tuple[IPNetwork, str], ...] = tuple(
 
 _EMBEDDED: Final = "an embedded IPv4"
 _ISATAP: Final = (
-    0x5EFE  # the middle of an interface's id (RFC 5214, 6.1); the bit before may be set
+    0x5EFE  # the middle of an interface ID (RFC 5214, 6.1). The bit before it can be set.
 )
 _ISATAP_BITS: Final = 0xFDFF_FFFF
-# Addresses that a translator turns into the IPv4 address inside: the first has one form, in the
-# second each network chooses the length of its prefix (RFC 6052, 2.2; RFC 8215).
+# A translator turns these addresses into the embedded IPv4 address. The first has one form. In the
+# second, each network chooses the length of its prefix (RFC 6052, 2.2; RFC 8215).
 _NAT64: Final = IPv6Network("64:ff9b::/96")
 _LOCAL_NAT64: Final = IPv6Network("64:ff9b:1::/48")
 _NAT64_LENGTHS: Final = (48, 56, 64, 96)
@@ -75,8 +75,10 @@ LOOKED_UP_EVERY: Final = 30.0  # seconds, while requests ask for the port
 
 
 class _Service:
-    """A server of our own, and all addresses to which its name has led so far: after a failover the
-    earlier one may come back."""
+    """One of our own servers, and all addresses of its name so far.
+
+    After a failover, an earlier address can return.
+    """
 
     __slots__ = ("_host", "_look_up_at", "_port", "addresses")
 
@@ -86,27 +88,26 @@ class _Service:
         self.addresses: frozenset[IPAddress] = frozenset()
 
     def look_up(self, now: float) -> None:
-        """Resolve the name again; on failure keep the addresses known so far."""
+        """Resolve the name again. On failure, keep the known addresses."""
         if now < self._look_up_at:
             return
         self._look_up_at = now + LOOKED_UP_EVERY
         try:
-            found = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+            infos = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError):
             return
-        self.addresses |= {_plain(ip_address(str(each[4][0]).partition("%")[0])) for each in found}
+        self.addresses |= {_plain(ip_address(str(info[4][0]).partition("%")[0])) for info in infos}
 
 
 class AddressGuard:
-    """Decides about one address and port at a time, for every request: what cannot change is
-    remembered.
+    """A guard that decides whether an address and port are open. Caches lasting decisions.
 
-    `allowed` opens exactly the networks it lists; of a translator's network (NAT64) what carries a
-    public or an allowed address. `denied` networks are shut, public or allowed. `ports`: the only
-    ones that are open; none listed, all are. `closed` servers (Redis, the database), by host and
-    port, stay shut whatever is allowed; where such an address is this machine's own, its port is
-    shut on all of them. `closed_ports_here` are the portal's own ports, shut on every address of
-    this machine.
+    `allowed` opens exactly its networks. In a translator's network (NAT64), only addresses with an
+    embedded public or allowed address are open. `denied` networks are closed, even public or
+    allowed ones. `ports`: the only open ports, or all if empty. `closed` servers (Redis, the
+    database), by host and port, stay closed even if allowed. If such an address belongs to this
+    machine, its port is closed on all of this machine's addresses. `closed_ports_here`: the
+    portal's own ports, which are closed on every address of this machine.
     """
 
     __slots__ = (
@@ -144,12 +145,12 @@ class AddressGuard:
     def refusal(
         self, address: str, port: int, *, opens: tuple[str, int] | None = None
     ) -> str | None:
-        """Why we may not connect, as a short technical sentence with the address; None: we may.
+        """Return a short technical sentence with the address if it is closed, else None.
 
-        `opens` is one exact address and port that is open for this request alone: the portal's
-        own inbox, denied or not. It opens neither a `closed` server nor anything beside itself.
+        `opens`: one exact address and port that is open for this request alone, even if denied. It
+        is the portal's own inbox. It opens no `closed` server and no other address.
         """
-        # It depends on which addresses this machine has now, or where a name leads now.
+        # These depend on the current addresses of this machine or of a name.
         if port in self._varying:
             return self._judged(address, port, opens)
         key = address, port, opens
@@ -172,7 +173,7 @@ class AddressGuard:
                 return f"{ip} port {port} might be one of the portal’s own services, {unknown}."
             if not service.addresses.isdisjoint(faces):
                 return f"{ip} port {port} is one of the portal’s own services."
-            # A server bound to every address answers on 127.0.0.2 as well as on 127.0.0.1.
+            # A server that is bound to every address also responds on 127.0.0.2.
             is_shut_here = is_shut_here or any(map(_is_this_machine, service.addresses))
         if opens is not None and port == opens[1] and ip == _parsed(opens[0]):
             return None
@@ -207,7 +208,7 @@ def _parsed(address: str) -> IPAddress | None:
 
 
 def _plain(ip: IPAddress) -> IPAddress:
-    """The address without an IPv4-mapped wrapping and without a scope."""
+    """Return the address without an IPv4-mapped prefix and without a scope."""
     if isinstance(ip, IPv4Address):
         return ip
     return ip.ipv4_mapped or IPv6Address(int(ip))
@@ -220,19 +221,19 @@ def _closed_kind(ip: IPAddress) -> str | None:
     for network, kind in _CLOSED_NETWORKS:
         if ip in network:
             return kind
-    # What a later Python knows to be special is closed as well.
+    # Networks that a later Python version knows as special are closed too.
     return None if ip.is_global else "reserved"
 
 
 def _translated(ip: IPAddress) -> tuple[IPv4Address, ...]:
-    """The IPv4 address that the well-known translation leads to."""
+    """Return the IPv4 address that is embedded in the well-known NAT64 network."""
     return (_form(int(ip), 96),) if ip in _NAT64 else ()
 
 
 def _carried(ip: IPAddress, allowed: IPNetwork) -> Iterator[IPv4Address]:
-    """Return what a translator may make of `ip`, one of the network `allowed`.
+    """Yield the IPv4 addresses that a translator can turn `ip` in the network `allowed` into.
 
-    A network that is narrower than a translator's prefix was meant address by address.
+    A network that is narrower than a translator's prefix lists exact addresses, so it yields none.
     """
     if allowed.prefixlen > 96:
         return
@@ -245,7 +246,7 @@ def _carried(ip: IPAddress, allowed: IPNetwork) -> Iterator[IPv4Address]:
 
 
 def _form(number: int, length: int) -> IPv4Address:
-    """The 32 bits after a prefix of `length`, without the eight that stay empty (RFC 6052, 2.2)."""
+    """Return the 32 bits after a prefix of `length`, without eight empty bits (RFC 6052, 2.2)."""
     if length == 96:
         return IPv4Address(number & 0xFFFF_FFFF)
     whole = number >> 64 << 56 | number & (1 << 56) - 1
@@ -253,10 +254,10 @@ def _form(number: int, length: int) -> IPv4Address:
 
 
 def _is_this_machine(ip: IPAddress) -> bool:
-    """Return whether packets to `ip` stay on this machine: only own addresses can be bound.
+    """Return whether packets to `ip` stay on this machine, by binding to it.
 
-    Asked anew each time, since interfaces come and go; it costs a few microseconds, and only
-    for ports that are closed here.
+    Checked each time because interfaces change. It takes a few microseconds and only runs for ports
+    that are closed here.
     """
     if ip.is_loopback or ip.is_unspecified:
         return True
@@ -265,13 +266,13 @@ def _is_this_machine(ip: IPAddress) -> bool:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.bind((str(ip), 0))
     except OSError as error:
-        # Any other failure (no more file handles, say) must not open a port.
+        # Any other failure (such as no more file handles) must not open a port.
         return error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
     return True
 
 
 MAX_URL_LENGTH = 2048
-"""Characters, after normalising."""
+"""Characters after normalization."""
 
 _MISTYPED = "Check the server name in the URL for typos"
 _HOST_NAME = re.compile(r"(?=.{1,253}\.?\Z)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?\Z")
@@ -279,15 +280,15 @@ _NOT_IN_A_URL = re.compile(r"[\x00-\x20\x7f-\xa0\\]")
 
 
 class AddressError(ValueError):
-    """The URL cannot be used; the message is a plain sentence for the form."""
+    """An unusable URL. The message is a plain sentence for the form."""
 
 
 @lru_cache(maxsize=4096)
 def check_url(url: str) -> str:
-    """Return the URL as we send it: lower-case scheme and host, the host in its ASCII form.
+    """Return the URL as we send it, with scheme and host in lowercase and the host in ASCII.
 
-    Checked when a webhook is saved and again at every send. Where the host leads is not judged
-    here but by `AddressGuard`, on the connected address. Raises `AddressError`.
+    Runs when a webhook is saved and before every attempt. Addresses are not checked here but by
+    `AddressGuard`. Raises `AddressError`.
     """
     if len(url) > MAX_URL_LENGTH:
         raise AddressError(f"Enter a URL with at most {MAX_URL_LENGTH} characters")
@@ -303,7 +304,7 @@ def check_url(url: str) -> str:
 
 
 def host_of(url: str) -> str:
-    """The host as people should read it, without port; empty when the URL has none."""
+    """Return the host for people, without the port, empty if the URL has none."""
     try:
         return urlsplit(url.strip()).hostname or ""
     except ValueError:
@@ -311,8 +312,10 @@ def host_of(url: str) -> str:
 
 
 def is_named(url: str) -> bool:
-    """Return whether the host is a name, which may lead elsewhere next time, and no address in
-    figures, however they are written."""
+    """Return whether the host is a name, not a numeric address in any notation.
+
+    A name can lead to another address next time.
+    """
     host = host_of(url)
     last = host.rstrip(".").rpartition(".")[2]
     return not (":" in host or last.isdigit() or last.startswith("0x"))
@@ -350,7 +353,10 @@ def _host(parts: SplitResult) -> str:
 
 
 def _in_brackets(host: str) -> str:
-    """Python takes addresses of later versions too, with any characters; libcurl takes none."""
+    """Refuse addresses of later IP versions, which Python accepts with any characters.
+
+    libcurl accepts none of them.
+    """
     try:
         IPv6Address(host)
     except ValueError as error:
@@ -378,7 +384,7 @@ def _port(parts: SplitResult) -> str:
 
 
 def _ascii(text: str) -> str:
-    """The text with what is not ASCII percent-encoded, and nothing else touched."""
+    """Percent-encode non-ASCII characters and nothing else."""
     return (
         text
         if text.isascii()

@@ -1,4 +1,4 @@
-"""Mask the secret parts of a URL. The only place that decides what is secret."""
+"""Mask the secret parts of a URL. Only this module decides which parts are secret."""
 
 import re
 from collections.abc import Iterator
@@ -11,12 +11,12 @@ from portal.engine.http.address_guard import MAX_URL_LENGTH
 
 MASK: Final = "••••"
 LONGEST_WORD: Final = 7
-"""Characters; a longer part of something secret is masked by itself as well."""
-# What follows one of these in a path may be a query to the receiver.
+"""Characters. A longer part of a secret path is also masked on its own."""
+# The receiver can read the rest of a path after one of these as a query.
 _PARAMETERS: Final = re.compile(r";|%(?:25)*3[bf]", re.IGNORECASE)
-# Mattermost and Rocket.Chat run at any host.
+# Mattermost and Rocket.Chat can run at any host.
 _CHAT_PATH: Final = re.compile(r"/hooks/(?=[^/]*[0-9])[A-Za-z0-9]{17,}")
-# Where letters and digits meet, or a small letter and capitals that begin no word.
+# Changes between letters and digits, or from a lowercase letter to capitals that begin no word.
 _TURN: Final = re.compile(
     r"(?<=[A-Za-z])(?=[0-9])|(?<=[0-9])(?=[A-Za-z])|(?<=[a-z])(?=[A-Z](?![a-z]))"
 )
@@ -24,11 +24,11 @@ _TURN: Final = re.compile(
 
 @lru_cache(maxsize=4096)
 def masked_address(url: str, *, is_secret: bool = False) -> str:
-    """The address without what is secret: "https://hooks.slack.com/••••", "…/hook?token=••••".
+    """Mask the secrets of a URL: "https://hooks.slack.com/••••", "…/hook?token=••••".
 
-    Values of the query are masked always, and of what may be one in the path; path and query whole
-    where an administrator said that the address `is_secret`, and at a chat's. Once masked it stays
-    as it is. No longer than an address may be.
+    Values of the query are always masked, and so are values of a possible query in the path. Path
+    and query are masked entirely for a chat and for a URL that an administrator marked as secret
+    (`is_secret`). Masking is idempotent. The result is no longer than a URL can be.
     """
     try:
         parts = urlsplit(url)
@@ -46,8 +46,7 @@ def masked_address(url: str, *, is_secret: bool = False) -> str:
 
 
 def looks_secret(url: str) -> bool:
-    """Return whether a part of the path is long and looks random, where the path is not hidden
-    anyway."""
+    """Return whether a part of the path is long and looks random, unless it is masked anyway."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -56,13 +55,12 @@ def looks_secret(url: str) -> bool:
 
 
 def may_stand_for(shown: str, url: str) -> bool:
-    """Return whether `shown` is this address, masked or not: secret parts that differ cannot be
-    told."""
+    """Return whether `shown` can be this URL, masked or not. Secret parts aren't compared."""
     return shown in {url, masked_address(url), masked_address(url, is_secret=True)}
 
 
 def secrets_in(url: str, *, is_secret: bool = False) -> Iterator[str]:
-    """Return what an answer may not repeat of the address, as it is written and as it is read."""
+    """Yield the secrets of the URL that a response must not repeat, both encoded and decoded."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -84,16 +82,18 @@ def _is_chat(parts: SplitResult) -> bool:
 
 
 def _looks_random(text: str) -> bool:
-    """At least 16 characters whose kind changes at every sixth or sooner: words, versions and days
-    have few digits among their letters."""
+    """Return whether 16 or more characters change their kind at least once in every six.
+
+    Words, versions, and dates have few digits among their letters.
+    """
     turns = len(_TURN.findall(text))
     return len(text) >= 16 and turns >= max(4, len(text) / 6)
 
 
 def _path_of(parts: SplitResult) -> tuple[str, str]:
-    """The path, and what follows it as parameters."""
-    found = _PARAMETERS.search(parts.path)
-    end = found.end() if found else len(parts.path)
+    """Split the path from the parameters at its end."""
+    match = _PARAMETERS.search(parts.path)
+    end = match.end() if match else len(parts.path)
     return parts.path[:end], parts.path[end:]
 
 
@@ -102,7 +102,7 @@ def _pairs(query: str) -> list[str]:
 
 
 def _pair(text: str) -> tuple[str, str]:
-    """Name and value; what has no value is all name: tokens end in "=" too."""
+    """Return name and value. A text without a value is all name because tokens end in "=" too."""
     name, _, value = text.partition("=")
     return (name, value) if value.strip("=") else (text, "")
 
@@ -123,7 +123,7 @@ def _without_user(place: str) -> str:
     return f"{MASK}@{host}" if user else f"{at}{host}"
 
 
-# Words of these products' addresses that are the same in each, and so tell nobody anything.
+# Words that all URLs of these products have in common, so they aren't secret.
 SAME_IN_EACH: Final = frozenset(
     {
         *("services", "workflows", "triggers", "webhooks", "webhookb2", "incomingwebhook"),

@@ -1,4 +1,4 @@
-"""One libcurl handle: its options, its callbacks, its bounds. Used again and again."""
+"""A reusable libcurl handle with its options, callbacks, and limits."""
 
 import os
 import select
@@ -24,19 +24,19 @@ _TO_EPOLL = {
     pycurl.POLL_INOUT: select.EPOLLIN | select.EPOLLOUT,
 }
 _READABLE = select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR
-_EVENTS_A_POLL = 64  # then finished requests are looked for: none waits long for the others
+_EVENTS_A_POLL = 64  # before finished requests are collected, so that none waits long for others
 # https://github.com/torvalds/linux/blob/master/include/uapi/linux/tcp.h: struct tcp_info begins
-# with eight bytes and four numbers of four bytes; the next is the segments not acknowledged.
+# with eight bytes and four numbers of four bytes. Next is the number of unacknowledged segments.
 UNACKED: Final = slice(24, 28)
 
 Local = tuple[str, int]
 
 
 class Sockets:
-    """The sockets of one multi handle, by file number.
+    """The sockets of one multi handle, by file descriptor.
 
-    A socket that libcurl has done with for now stays registered, for most are used again at once.
-    One that is closed the system has forgotten by itself, whoever gets its number next.
+    A socket that libcurl doesn't use for now stays registered because most are soon reused. The
+    system unregisters a closed socket itself, so its number can be reused.
     """
 
     def __init__(self) -> None:
@@ -47,52 +47,50 @@ class Sockets:
         self.readable: set[int] = set()
 
     def watch(self, fd: int) -> None:
-        """Wake up for one more, which is not libcurl's: `readable` says which are readable."""
+        """Also wake up for a descriptor that isn't libcurl's. `readable` has the readable ones."""
         self._watched.add(fd)
         self._epoll.register(fd, select.EPOLLIN)
 
     def unwatch(self, fd: int) -> None:
-        """No more for this one."""
+        """Stop watching a descriptor that isn't libcurl's."""
         self._watched.discard(fd)
         self.readable.discard(fd)
-        with suppress(OSError):  # closed, so forgotten
+        with suppress(OSError):  # closed, so already unregistered
             self._epoll.unregister(fd)
 
     @property
     def is_watching(self) -> bool:
-        """Return whether there is such a one."""
+        """Return whether a descriptor that isn't libcurl's is watched."""
         return bool(self._watched)
 
     def note(self, event: int, fd: int, _multi: object = None, _data: object = None) -> None:
-        """Watch the socket for this `pycurl.POLL_…`, or no more. Called as libcurl calls it."""
+        """Watch the socket for this `pycurl.POLL_…`, or stop. Callback of libcurl."""
         if event == pycurl.POLL_REMOVE:
             self._resting.add(fd)
             return
         self._resting.discard(fd)
         if fd in self._registered:
-            with suppress(FileNotFoundError):  # its number was another's
+            with suppress(FileNotFoundError):  # its number belonged to another socket
                 self._epoll.modify(fd, _TO_EPOLL[event])
                 return
         self._epoll.register(fd, _TO_EPOLL[event])
         self._registered.add(fd)
 
     def ready(self, wait: float) -> list[tuple[int, int]]:
-        """Return who is ready within `wait` seconds, as `socket_action` takes it: (number,
-        mask)."""
-        found = []
+        """Return sockets that are ready within `wait` seconds as (number, mask)."""
+        sockets = []
         for fd, events in self._epoll.poll(wait, _EVENTS_A_POLL):
             if fd in self._watched:
                 self.readable.add(fd)
                 continue
-            if fd in self._resting:  # the receiver hung up; libcurl looks before it uses it again
+            if fd in self._resting:  # closed by the receiver. libcurl checks before a reuse.
                 self._forget(fd)
                 continue
             mask = pycurl.CSELECT_IN if events & _READABLE else 0
-            found.append((fd, mask | pycurl.CSELECT_OUT if events & select.EPOLLOUT else mask))
-        return found
+            sockets.append((fd, mask | pycurl.CSELECT_OUT if events & select.EPOLLOUT else mask))
+        return sockets
 
     def close(self) -> None:
-        """Watch nothing any more."""
         self._epoll.close()
 
     def _forget(self, fd: int) -> None:
@@ -102,10 +100,10 @@ class Sockets:
 
 
 class Acknowledgements:
-    """The sockets of one transport, by the address and port of this end.
+    """The sockets of one transport, by their local address and port.
 
-    libcurl does not tell which socket a request that is under way goes over, but where that begins.
-    A file number may be another socket's by now, so the address is compared.
+    For a request in progress, libcurl reports the local address but not the socket. A descriptor
+    can belong to another socket by now, so the address is compared.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -113,14 +111,13 @@ class Acknowledgements:
         self._files: dict[Local, int] = {}
 
     def note(self, local: Local, file: int) -> None:
-        """A connection is open."""
+        """Record an open connection."""
         self._files[local] = file
         if len(self._files) > self._capacity:
             del self._files[next(iter(self._files))]
 
     def is_missing(self, local: Local | None) -> bool:
-        """Return whether something that was sent from there is on its way still, as far as is
-        known."""
+        """Return whether data from this address is known to be unacknowledged."""
         file = self._files.get(local) if local else None
         if file is None:
             return False
@@ -136,20 +133,20 @@ class Acknowledgements:
         except OSError:
             return False
         finally:
-            known.detach()  # it is libcurl's
+            known.detach()  # it belongs to libcurl
 
 
 MAX_BODY = 64 * 1024
-"""Bytes of an answer's body that are read; then the connection is dropped."""
+"""Bytes of a response's body that are read before the connection is dropped."""
 MAX_HEAD = 64 * 1024
-"""Bytes of all header lines together, informational answers (1xx) included."""
+"""Bytes of all header lines together, including informational responses (1xx)."""
 MAX_HEAD_LINES = 1000
 CONNECT_TIMEOUT = 5.0
 MAX_IDLE = 60
 MAX_CONNECTION_AGE = 300
 
 _STOP = 0
-"""What a callback returns to end the transfer: fewer bytes than it was given."""
+"""A callback's result that ends the transfer, because it is less than the bytes it got."""
 
 _FIXED_OPTIONS = {
     pycurl.NOSIGNAL: 1,
@@ -158,9 +155,9 @@ _FIXED_OPTIONS = {
     pycurl.FOLLOWLOCATION: 0,
     pycurl.PATH_AS_IS: 1,
     pycurl.POST: 1,
-    # Headers are ours alone: an empty User-Agent keeps libcurl from adding its own.
+    # We set all headers. An empty User-Agent keeps libcurl from adding its own.
     pycurl.USERAGENT: "",
-    # The environment's proxies and .netrc are not ours to follow.
+    # The environment's proxies and .netrc aren't meant for webhooks.
     pycurl.PROXY: "",
     pycurl.NOPROXY: "*",
     pycurl.NETRC: 0,
@@ -170,18 +167,18 @@ _FIXED_OPTIONS = {
     pycurl.OPT_CERTINFO: 1,
     pycurl.TCP_NODELAY: 1,
     pycurl.DNS_CACHE_TIMEOUT: CACHE_SECONDS,
-    # Most servers drop an idle connection after a minute; a receiver that moved is followed.
+    # Most servers drop an idle connection after a minute. The maximum age lets a receiver move.
     pycurl.MAXAGE_CONN: MAX_IDLE,
     pycurl.MAXLIFETIME_CONN: MAX_CONNECTION_AGE,
 }
 
 
 class Order(NamedTuple):
-    """A request that was asked for at `began` (monotonic); `timeout` in seconds covers all of it.
+    """A request that was queued at `began` (monotonic). `timeout` in seconds covers all of it.
 
-    `url` and `headers` are checked and as libcurl takes them; `opens` is passed to the guard.
-    `is_fresh`: over a connection of its own, so that every phase is gone through. `patience`:
-    seconds for connecting, and for the other side to acknowledge what it was sent.
+    `url` and `headers` are checked and in libcurl's format. `opens` is passed to the guard.
+    `is_fresh`: uses a new connection, so that it has every phase. `patience`: seconds to connect,
+    and for the receiver to acknowledge data.
     """
 
     key: Hashable
@@ -196,7 +193,7 @@ class Order(NamedTuple):
 
 
 class CurlHandle:
-    """A libcurl easy handle with what its callbacks gather for one request."""
+    """A libcurl easy handle with the data that its callbacks collect for one request."""
 
     __slots__ = (
         "acknowledgements",
@@ -251,7 +248,7 @@ class CurlHandle:
         self.clear()
 
     def clear(self) -> None:
-        """Forget the last request, so that an idle handle holds nothing of it."""
+        """Forget the last request, so that an idle handle keeps no data of it."""
         self.key: Hashable = None
         self.request: requests.PreparedRequest | None = None
         self.opens: tuple[str, int] | None = None
@@ -270,13 +267,13 @@ class CurlHandle:
         self.body = bytearray()
 
     def only_connect(self) -> None:
-        """Send nothing: its requests end with the connection, which nobody uses afterwards."""
+        """Send nothing. Requests end once connected, and their connection isn't reused."""
         self.curl.setopt(pycurl.CONNECT_ONLY, 1)
         self.curl.setopt(pycurl.FORBID_REUSE, 1)
         self.curl.setopt(pycurl.DNS_CACHE_TIMEOUT, 0)
 
     def load(self, order: Order, waited: float) -> None:
-        """Set what differs from request to request. `waited`: seconds since it was asked for."""
+        """Set the options that differ between requests. `waited`: seconds since `began`."""
         self.order = order
         self.key, self.request, self.opens = order.key, order.request, order.opens
         self.began, self.waited, self.patience = order.began, waited, order.patience
@@ -287,51 +284,55 @@ class CurlHandle:
         setopt(pycurl.POSTFIELDS, body.encode() if isinstance(body, str) else body)
         left = order.timeout - waited
         limits = order.is_fresh, int(left * 1000), int(min(left, order.patience) * 1000)
-        if limits != self.limits:  # nearly always as they were
+        if limits != self.limits:  # they rarely change
             self.limits = limits
             setopt(pycurl.FRESH_CONNECT, int(order.is_fresh))
             setopt(pycurl.TIMEOUT_MS, max(1, limits[1]))
             setopt(pycurl.CONNECTTIMEOUT_MS, max(1, limits[2]))
 
     def begin_again(self) -> None:
-        """Prepare the same request for a connection of its own: the one that was open has ended,
-        and others that are may have ended as well."""
+        """Prepare the same request for a new connection.
+
+        The connection that was open has ended, and other open ones might have ended too.
+        """
         assert self.order is not None  # noqa: S101 -- a loaded handle always has one
         self.wants_fresh, self.reopened = False, monotonic() - self.began
         self.load(self.order._replace(is_fresh=True), waited=self.reopened)
 
     @property
     def has_address(self) -> bool:
-        """Return whether the name has been looked up, or a connection was open already."""
+        """Return whether the name has been resolved or a connection was already open."""
         return self.opened or self.refusal is not None or self.socket_errno != 0 or self.is_reused
 
     @property
     def is_reused(self) -> bool:
-        """Return whether the request goes over a connection that was open already."""
+        """Return whether the request uses a connection that was already open."""
         return self.peer is not None and not self.opened
 
     @property
     def is_unheard(self) -> bool:
-        """Return whether nothing shows that a living path leads to the receiver: there is no
-        connection, or the request on it was not acknowledged."""
+        """Return whether there is no sign of a working path to the receiver.
+
+        There is no connection, or the request on it wasn't acknowledged.
+        """
         if self.is_connecting:
             return True
         return not self.head and self.acknowledgements.is_missing(self.local)
 
     @property
     def is_connecting(self) -> bool:
-        """Return whether the request has no connection, or lost the one that was open already."""
+        """Return whether the request has no connection, or lost one that was already open."""
         return self.peer is None or self.reopened is not None
 
     @property
     def may_have_arrived(self) -> bool:
-        """Return whether anything of the request has gone out over a connection."""
+        """Return whether any part of the request was sent over a connection."""
         return self.peer is not None
 
     def _open_socket(self, _purpose: int, wanted: pycurl.CurlSockAddr) -> int:
-        """Vet each address before a packet goes there; libcurl then tries the host's next one."""
+        """Check each address before any packet is sent. If refused, libcurl tries the next one."""
         host, port = str(wanted.addr[0]), int(wanted.addr[1])
-        if self.peer is not None:  # the connection that was open already has ended
+        if self.peer is not None:  # the connection that was already open has ended
             self.reopened = monotonic() - self.began
         self.address = self.address or host
         refusal = self.guard.refusal(host, port, opens=self.opens)
@@ -340,27 +341,28 @@ class CurlHandle:
             return pycurl.SOCKET_BAD
         try:
             opened = socket.socket(wanted.family, wanted.socktype, wanted.protocol)
-            # A path that was cut without a word would else be noticed by the whole timeout alone.
+            # Otherwise, only the full timeout would reveal a path that was silently cut.
             limit = int(self.patience * 1000)
             opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, limit)
         except OSError as error:
             self.socket_errno = error.errno or 0
             return pycurl.SOCKET_BAD
         self.opened = True
-        # Detached: from here on the file handle is libcurl's, which closes it.
+        # Detached, because libcurl owns and closes the file handle from here on.
         self.file = opened.detach()
         return self.file
 
     def _before_request(self, peer: str, local: str, port: int, local_port: int) -> int:
-        """Vet the peer of every request.
+        """Check the peer of every request.
 
-        A connection from the pool opens no socket, and one that was opened for the inbox kind
-        must not carry the request of another webhook.
+        A connection from the pool opens no socket, and one that was opened for the inbox kind must
+        not carry another webhook's request.
 
-        libcurl sends a request again by itself when a connection that was kept open ends before a
-        byte of the answer, which may have been read. It asks here each time: once is allowed, over
-        a new connection, and noted in `again`, since most often the receiver had hung up before the
-        request came. Another one that was kept open is not used (`wants_fresh`).
+        If a reused connection ends before the first byte of a response, libcurl resends the request
+        on its own, although the receiver might have read it. libcurl calls this each time. One
+        resend over a new connection is allowed and recorded in `again`, because the receiver has
+        usually closed the connection before the request arrived. Another reused connection is
+        refused (`wants_fresh`).
         """
         if self.again is not None:
             self.has_given_up = True
@@ -398,9 +400,9 @@ class CurlHandle:
 
 
 class TrustStore:
-    """One PEM file with certifi's authorities and, when given, those of `ca_bundle`.
+    """One PEM file with certifi's authorities and, if given, those of `ca_bundle`.
 
-    A file and not a blob: libcurl parses a file once and keeps it, a blob for every connection.
+    libcurl parses a file only once, but a blob for every connection.
     """
 
     def __init__(self, ca_bundle: str | None = None) -> None:

@@ -1,4 +1,4 @@
-"""May this custom header be sent?"""
+"""Check the custom headers of a webhook."""
 
 import re
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ MAX_VALUE_LENGTH = 1000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*\Z")
 _VALUE = re.compile(r"[\x20-\x7e]*\Z")
 
-# Owned by HTTP (RFC 9110, RFC 9112) or by the wire contract; a second one would contradict ours.
+# Owned by HTTP (RFC 9110, RFC 9112) or by the wire contract. A second one would contradict ours.
 _OWNED_NAMES = frozenset(
     {
         "accept-encoding",
@@ -32,22 +32,22 @@ _OWNED_PREFIXES = ("content-", "proxy-", "webhook-", "x-asset-webhook-", "x-forw
 
 
 class HeaderError(ValueError):
-    """A header may not be sent; the message is a plain sentence for the form."""
+    """A header that isn't allowed. The message is a plain sentence for the form."""
 
 
 def refuse_header(name: str, value: str) -> str | None:
-    """Why this one header may not be sent, as a plain sentence; None when it may.
+    """Return a plain sentence if this header isn't allowed, else None.
 
-    The sentence never contains the value, which may be a secret.
+    The sentence never contains the value, which can be a secret.
     """
     return _refuse_name(name) or _refuse_value(name, value)
 
 
 def check_headers(pairs: Sequence[tuple[str, str]]) -> None:
-    """Check all custom headers of a webhook, at save and again at send.
+    """Check all custom headers of a webhook, when it is saved and before every attempt.
 
-    Raises `HeaderError` at the first that may not be sent, at a name used twice whatever its
-    capitals, and at more than `MAX_HEADERS`.
+    Raises `HeaderError` for the first header that isn't allowed, for more than `MAX_HEADERS`, and
+    for a duplicate name, ignoring case.
     """
     if len(pairs) > MAX_HEADERS:
         raise HeaderError(f"Enter at most {MAX_HEADERS} custom headers")

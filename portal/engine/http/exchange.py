@@ -1,5 +1,4 @@
-"""One request and what came of it, read from a finished libcurl handle: measured, bounded, and
-harmless to store."""
+"""Read the timing and result of a request from a finished libcurl handle, bounded for storage."""
 
 import errno
 import logging
@@ -20,27 +19,27 @@ from portal.engine.reasons import NEVER_LEFT, Reason, reason_for_code
 from portal.lib.typed_text import storable
 
 MAX_TEXT = 16 * 1024
-"""Characters of the answer's body that are kept as text."""
+"""Characters of the response's body that are kept as text."""
 MAX_DETAIL = 500
 MAX_KEPT_HEADERS = 100
 MAX_KEPT_HEADER_NAME = 100
 MAX_KEPT_HEADER_VALUE = 2048
 
 _CHARSET = re.compile(r"charset=[\"']?([\w-]+)", re.IGNORECASE)
-# Only these besides UTF-8: every other codec is either rare or open to abuse by what it decodes.
+# Supported besides UTF-8. Every other codec is either rare or open to abuse.
 _LATIN = frozenset({"iso-8859-1", "latin-1", "latin1", "windows-1252", "us-ascii"})
 
 
 class Phases(NamedTuple):
-    """Seconds from the start of the request to the end of each phase; they never decrease.
+    """Seconds from the start of the request to the end of each phase. They never decrease.
 
-    None: the phase was not reached, or there was none. A connection kept open from an earlier
-    request has no lookup, connect or TLS phase, and plain http has no TLS phase. `first_byte`
-    is there once a whole line of the answer came.
+    None means that the phase wasn't reached or doesn't exist. A reused connection has no lookup,
+    connect, or TLS phase, and plain HTTP has no TLS phase. `first_byte` is set once a whole line of
+    the response has arrived.
 
-    `again` apart: when the request went out a second time, because the connection kept open from an
-    earlier one had ended before an answer, or was to, if it got no further. The receiver may have
-    read it twice. The other phases are then those of the second time.
+    `again` is separate. It is the time of a resend, or of the reconnect for it, after a reused
+    connection ended before a response. The receiver might have read the request twice. The other
+    phases are then those of the second time.
     """
 
     name_lookup: float | None = None
@@ -52,14 +51,14 @@ class Phases(NamedTuple):
 
 
 class Exchange(NamedTuple):
-    """One request that has ended, whichever way.
+    """One request that has ended.
 
-    `reason` is None exactly for success, a complete 2xx answer. `code` is there once the headers
-    of an answer were complete, also when its body then took too long. `error` is there when no
-    answer can be used; `response` when one can. `peer` is the connected address as `ip:port`.
-    `text` and `response_headers` are cut to a size that can be stored; `truncated` says that the
-    answer went on. `detail` is technical text of one line, without URL, header values or body.
-    `is_unreached`: there was no connection to send it over, which may be the sender's own trouble.
+    `reason` is None only for success, a complete 2xx response. `code` is set once a response's
+    headers are complete, even if its body then times out. `error` is set without a usable response,
+    `response` with one. `peer` is the connected address as `ip:port`. `text` and `response_headers`
+    are cut for storage. `truncated` means that the response was longer. `detail` is one line of
+    technical text, without URL, header values, or body. `is_unreached`: there was no connection to
+    send it over, which can be the sender's own fault.
     """
 
     key: Hashable
@@ -80,7 +79,7 @@ class Exchange(NamedTuple):
 
     @property
     def text(self) -> str:
-        """The body as at most `MAX_TEXT` characters that any database stores."""
+        """Return at most `MAX_TEXT` characters of the body that any database can store."""
         charset = _CHARSET.search(self.header("Content-Type") or "")
         latin = charset is not None and charset[1].lower() in _LATIN
         text = self.body.decode("cp1252" if latin else "utf-8", "replace")[:MAX_TEXT]
@@ -88,12 +87,12 @@ class Exchange(NamedTuple):
 
     @property
     def location(self) -> str | None:
-        """Where a redirect points, as the receiver wrote it."""
+        """Return the target of a redirect as the receiver wrote it."""
         return self.header("Location")
 
     @property
     def response(self) -> requests.Response | None:
-        """The answer in the vocabulary of requests, made anew each time; None if there is none."""
+        """Return a new `requests.Response` on each access, or None without a usable response."""
         if self.code is None or self.error is not None:
             return None
         response = requests.Response()
@@ -108,21 +107,21 @@ class Exchange(NamedTuple):
         return response
 
     def header(self, name: str) -> str | None:
-        """The first response header of that name, whatever its capitals."""
-        wanted = name.lower()
+        """Return the first response header with this name, ignoring case."""
+        lower = name.lower()
         for own, value in self.response_headers:
-            if own.lower() == wanted:
+            if own.lower() == lower:
                 return value
         return None
 
 
 def one_line(text: str) -> str:
-    """Technical text fit for a table cell: one line, bounded."""
+    """Return technical text for a table cell, as one line of bounded length."""
     return storable(" ".join(text.split()))[:MAX_DETAIL]
 
 
 class Head(NamedTuple):
-    """The head of the final answer; `complete` once its blank line came."""
+    """The head of the final response. `complete`: its blank line has arrived."""
 
     complete: bool
     phrase: str
@@ -130,8 +129,8 @@ class Head(NamedTuple):
 
 
 def read_head(lines: Iterable[bytes]) -> Head:
-    """Read raw header lines: informational answers (1xx) are skipped, trailers are ignored."""
-    # Latin-1 has no surrogates: of what cannot be stored, only NUL.
+    """Parse raw header lines, without informational responses (1xx) and trailers."""
+    # Latin-1 has no surrogates, so only NUL can't be stored.
     text = b"".join(lines).decode("latin-1").replace("\0", "\ufffd").replace("\r\n", "\n")
     block, end, rest = text.partition("\n\n")
     while rest and block.partition(" ")[2].startswith("1"):
@@ -149,10 +148,10 @@ def _pairs(lines: list[str]) -> Iterable[tuple[str, str]]:
 
 
 class CertificateDates:
-    """Remembers the end date of each open connection's certificate; the oldest is forgotten first.
+    """A cache of the end date of each open connection's certificate. Drops the oldest first.
 
-    libcurl shows a certificate only to the request that made the connection; those that use the
-    connection later ask here.
+    libcurl shows a certificate only to the request that opened the connection. Later requests on
+    the connection ask here.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -160,10 +159,10 @@ class CertificateDates:
         self._by_connection: dict[int, datetime] = {}
 
     def end_for(self, curl: pycurl.Curl, *, is_new: bool) -> datetime | None:
-        """The end date for a finished request; `is_new` when it shook hands itself."""
+        """Return the end date for a finished request. `is_new`: it did the TLS handshake."""
         if is_new:
             return self._remember(curl.getinfo(pycurl.CONN_ID), _end_shown(curl))
-        # Most receivers of a plain http dispatcher never come this far.
+        # Skips the call to libcurl if all receivers use plain HTTP.
         return (
             self._by_connection.get(curl.getinfo(pycurl.CONN_ID)) if self._by_connection else None
         )
@@ -177,7 +176,7 @@ class CertificateDates:
 
 
 def _end_shown(curl: pycurl.Curl) -> datetime | None:
-    """The `Expire date` of the first certificate of the chain, the receiver's own."""
+    """Return the `Expire date` of the chain's first certificate, which is the receiver's."""
     chain = curl.getinfo(pycurl.INFO_CERTINFO)
     for field, value in chain[0] if chain else ():
         if field == "Expire date":
@@ -187,7 +186,7 @@ def _end_shown(curl: pycurl.Curl) -> datetime | None:
 
 log = logging.getLogger(__name__)
 
-# Whoever sees deliveries must not learn from them what a name leads to inside our network.
+# Deliveries must not reveal the address of a name inside our network.
 BLOCKED_DETAIL: Final = (
     "The portal isn’t allowed to connect to this IP address. The log file shows the address and "
     "the reason."
@@ -197,13 +196,13 @@ _NO_TURN: Final = (
     "The DNS resolver hasn’t answered earlier lookups. This one couldn’t start in time."
 )
 
-# What ends a request before anything of it has left, on this machine or on the way. A blocked
-# address and headers that may not be sent are nobody's trouble.
+# These end a request before any of it is sent, because of this machine or of the path. Blocked
+# addresses and forbidden headers are no network problem.
 _UNREACHED: Final = NEVER_LEFT - {Reason.BLOCKED, Reason.BAD_HEADERS} | {
     Reason.RESET,
     Reason.NO_REPLY,
 }
-# libcurl's words for a name that is not found, or not in time.
+# libcurl's messages for a name that isn't found, or not in time.
 _RESOLVING: Final = ("Could not resolve", "Resolving timed out")
 _SCARCE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
@@ -213,10 +212,10 @@ _CONNECTING = pycurl.NAMELOOKUP_TIME, pycurl.CONNECT_TIME, pycurl.APPCONNECT_TIM
 def exchange_of(
     handle: CurlHandle, curl_code: int, message: str, certificates: CertificateDates
 ) -> Exchange:
-    """Return what a handle shows once libcurl has ended its request with this result.
+    """Return the exchange of a handle whose request libcurl has ended with this result.
 
-    An answer whose head was complete is what its code says, also when the body was cut short by
-    us or by the receiver. The one exception: a 2xx whose body outlasted the deadline has failed.
+    The code of a response with a complete head counts, even if we or the receiver cut its body
+    short. The only exception is a 2xx whose body exceeds the deadline. It is a failure.
     """
     request = handle.request
     assert request is not None  # noqa: S101 -- a loaded handle always has one
@@ -226,13 +225,13 @@ def exchange_of(
     phases = _phases(handle, was_open=was_open)
     reason = _reason(handle, code, curl_code, message, phases)
     answered = code is not None and reason is not Reason.READ_TIMEOUT
-    # That we read no further is no fault of the receiver's, and nothing for people to wonder at.
+    # It isn't the receiver's fault that we stop reading, so people don't get a message about it.
     was_enough = code is not None and handle.truncated
-    told = "" if was_enough else message
+    shown = "" if was_enough else message
     is_blocked = reason is Reason.BLOCKED
     if is_blocked:
         log.warning("Sent nothing to %s: %s", host_of(request.url or ""), handle.refusal)
-    detail = one_line(BLOCKED_DETAIL if is_blocked else told)
+    detail = one_line(BLOCKED_DETAIL if is_blocked else shown)
     return Exchange(
         key=handle.key,
         request=request,
@@ -258,12 +257,12 @@ def unsendable(
     reason: Reason,
     error: requests.RequestException,
 ) -> Exchange:
-    """The Exchange of a request that never left."""
+    """Return the exchange of a request that was never sent."""
     return Exchange(key, request, reason, error=error, detail=one_line(str(error)))
 
 
 def without_turn(order: Order) -> Exchange:
-    """The Exchange of a request whose name was not even looked up."""
+    """Return the exchange of a request whose name lookup never started."""
     late = requests.exceptions.ConnectTimeout(_NO_TURN, request=order.request)
     waited = unsendable(order.key, order.request, Reason.DNS, late)
     return waited._replace(is_unreached=True)
@@ -272,13 +271,16 @@ def without_turn(order: Order) -> Exchange:
 def _is_unreached(handle: CurlHandle, reason: Reason, curl_code: int, message: str) -> bool:
     if not _is_connecting(handle, message) or curl_code == pycurl.E_URL_MALFORMAT:
         return False
-    if reason is Reason.BLOCKED:  # where a name leads to may differ from machine to machine
+    if reason is Reason.BLOCKED:  # a name can resolve differently on each machine
         return handle.request is not None and is_named(handle.request.url or "")
     return reason in _UNREACHED or handle.socket_errno in _SCARCE
 
 
 def _is_connecting(handle: CurlHandle, message: str) -> bool:
-    """Also where the connection that was open had ended, and its name was no longer found."""
+    """Return whether the request has no connection.
+
+    This includes a reused connection that ended before its name failed to resolve.
+    """
     return handle.is_connecting or message.startswith(_RESOLVING)
 
 
@@ -306,20 +308,20 @@ def _reason(
 
 def _code(curl: pycurl.Curl) -> int | None:
     code: int = curl.getinfo(pycurl.RESPONSE_CODE)
-    # Other numbers are no final answer of HTTP, though libcurl reads them.
+    # libcurl also reads other numbers, but they aren't final HTTP status codes.
     return code if 200 <= code <= 599 else None
 
 
 def _phases(handle: CurlHandle, *, was_open: bool) -> Phases:
     getinfo, waited = handle.curl.getinfo, handle.waited
     again = handle.again if handle.reopened is None else handle.reopened
-    # libcurl's clock and ours are not begun in the same moment.
+    # libcurl's clock and ours start at different moments.
     total = max(waited + getinfo(pycurl.TOTAL_TIME), again or 0.0)
-    # libcurl fills this one in even when nothing ever came.
+    # libcurl sets this even if no data arrived.
     first_byte = waited + getinfo(pycurl.STARTTRANSFER_TIME) if handle.head else None
-    if was_open:  # nothing to be looked up or connected
+    if was_open:  # without lookup and connect
         return Phases(first_byte=first_byte, total=total, again=again)
-    # libcurl writes 0 for a phase that there was not.
+    # libcurl reports 0 for a missing phase.
     lookup, connect, tls = map(getinfo, _CONNECTING)
     return Phases(
         name_lookup=waited + lookup if lookup else None,
@@ -350,7 +352,7 @@ _BY_ERRNO = {
     errno.EPERM: Reason.UNREACHABLE,
 }
 
-# CURLE_TOO_LARGE, which pycurl does not name.
+# CURLE_TOO_LARGE, for which pycurl has no name.
 _TOO_LARGE = 100
 
 _BY_CURL_CODE = {
@@ -370,7 +372,7 @@ _BY_CURL_CODE = {
     pycurl.E_SSL_ISSUER_ERROR: Reason.TLS_UNTRUSTED,
 }
 
-# OpenSSL's and libcurl's words for a certificate that was refused; the first that matches.
+# OpenSSL's and libcurl's messages for a refused certificate. The first match counts.
 _CERTIFICATE_WORDS = (
     ("certificate has expired", Reason.TLS_EXPIRED),
     ("certificate is not yet valid", Reason.TLS_EXPIRED),
@@ -396,7 +398,7 @@ _EXCEPTIONS: dict[Reason, type[requests.RequestException]] = {
 
 
 class Progress(NamedTuple):
-    """The progress of a request when libcurl gave it up."""
+    """The progress of a request when libcurl gave up."""
 
     name_found: bool
     connected: bool
@@ -405,7 +407,7 @@ class Progress(NamedTuple):
 
 
 def reason_for_curl(code: int, message: str, progress: Progress) -> Reason:
-    """The reason for a libcurl error after which no answer can be used."""
+    """Return the reason for a libcurl error without a usable response."""
     if code == pycurl.E_OPERATION_TIMEDOUT:
         return _timeout(progress)
     if code == pycurl.E_COULDNT_CONNECT:
@@ -413,7 +415,7 @@ def reason_for_curl(code: int, message: str, progress: Progress) -> Reason:
     if code == pycurl.E_PEER_FAILED_VERIFICATION:
         return _certificate(message)
     if code == pycurl.E_RECV_ERROR:
-        # libcurl says "receive error" of a broken connection and of a head beyond its limits.
+        # libcurl reports this for a broken connection and for a head beyond its limits.
         return Reason.BAD_REPLY if "header" in message.lower() else Reason.RESET
     return _BY_CURL_CODE.get(code, Reason.INTERNAL)
 
@@ -421,7 +423,7 @@ def reason_for_curl(code: int, message: str, progress: Progress) -> Reason:
 def exception_for(
     reason: Reason, detail: str, request: requests.PreparedRequest
 ) -> requests.RequestException:
-    """The exception by which requests would have reported this."""
+    """Return the exception that requests would raise."""
     return _EXCEPTIONS.get(reason, requests.ConnectionError)(detail, request=request)
 
 
@@ -429,7 +431,7 @@ def _timeout(progress: Progress) -> Reason:
     if progress.request_began:
         return Reason.READ_TIMEOUT
     if progress.connected:
-        # The port is open, but nobody there speaks TLS.
+        # The port is open but doesn't speak TLS.
         return Reason.TLS_OTHER
     return Reason.CONNECT_TIMEOUT if progress.name_found else Reason.DNS
 

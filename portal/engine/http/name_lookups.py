@@ -1,8 +1,8 @@
-"""Share out name look-ups, so that names that hang never hold up those that answer.
+"""Schedule name lookups, so that hanging ones never delay responsive ones.
 
-libcurl looks names up in twenty threads, and takes two for a name: one asks for IPv4, one for IPv6.
-A lookup that nobody answers keeps its threads, also after the request that wanted it has been given
-up. Pure bookkeeping: no network, the caller's clock.
+libcurl has twenty threads for lookups and uses two per name, for IPv4 and IPv6. An unanswered
+lookup keeps its threads, even after its request has been given up. This module is pure bookkeeping
+without network, on the caller's clock.
 """
 
 from collections.abc import Callable
@@ -17,29 +17,29 @@ from urllib.parse import urlsplit
 T = TypeVar("T")
 
 CACHE_SECONDS: Final = 60
-"""How long libcurl may use an address without asking again."""
-_KNOWN_FOR: Final = CACHE_SECONDS - 5.0  # a little less, since libcurl began to count earlier
+"""Time for which libcurl caches an address."""
+_KNOWN_FOR: Final = CACHE_SECONDS - 5.0  # less, because libcurl starts counting earlier
 _SLOW: Final = 1.0
-_RESOLVER_PATIENCE: Final = 10.0  # what a resolver usually spends before it gives a name up
+_RESOLVER_PATIENCE: Final = 10.0  # usual seconds until a resolver gives up a name
 _MOST_REMEMBERED: Final = 10_000
 
 
 class Trust(IntEnum):
-    """The result of the last look-up of a host."""
+    """The result of a host's last lookup."""
 
     SUSPECT = 0
     UNKNOWN = 1
     GOOD = 2
 
 
-# Together with lookups whose requests were given up: ten have all twenty threads. Whoever answered
-# last time finds places that nobody else may take.
+# Including lookups whose requests were given up. Ten lookups use all twenty threads. Places are
+# reserved for hosts that resolved last time.
 _PLACES: Final = {Trust.SUSPECT: 5, Trust.UNKNOWN: 8, Trust.GOOD: 10}
-_MOST_A_HOST: Final = 2  # … of which those of one host that hangs
+_MOST_A_HOST: Final = 2  # … of them for one host that hangs
 
 
 class Name(NamedTuple):
-    """The key under which libcurl remembers an address."""
+    """The key of libcurl's cache of addresses."""
 
     host: str
     port: int
@@ -47,7 +47,7 @@ class Name(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def name_of(url: str) -> Name | None:
-    """The name in a URL that `check_url` has passed; None for an address in figures."""
+    """Return the name in a URL that `check_url` accepted, or None for a numeric address."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     try:
@@ -65,15 +65,17 @@ class _Waiting(Generic[T]):
 
 
 class Lookups(Generic[T]):
-    """At most one lookup a host and ten at once, five of them for hosts that failed or were slow.
-    While two of a host hang it gets no third.
+    """A scheduler of at most ten concurrent lookups, with one lookup per host at a time.
 
-    `ask` for every request; what may not go yet waits here until `ready` or `overdue` gives it
-    back. Whoever went reports `found` or `lost`.
+    At most five are for hosts that failed or were slow. A host with two hanging lookups gets no
+    third.
 
-    The bound: names that hang delay no host that answered last time. One that is new waits at most
-    until eight others that are new have answered, or the resolver has given them up; after that
-    they share five places with all that failed, and three are left to what is new.
+    Call `ask` for every request. A request that has to wait is returned later by `ready` or
+    `overdue`. Report the end of each started lookup with `found` or `lost`.
+
+    Hanging names never delay a host that resolved last time. A new host waits at most until eight
+    other new hosts have resolved or were given up by the resolver. After that, they share five
+    places with all failed hosts, and three places are left for new hosts.
     """
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
@@ -86,39 +88,39 @@ class Lookups(Generic[T]):
 
     @property
     def waiting(self) -> int:
-        """Return how many requests wait for their turn."""
+        """Return the number of waiting requests."""
         return len(self._waiting)
 
     def queued(self) -> list[T]:
-        """Return what waits for its turn."""
-        return [each.item for each in self._waiting]
+        """Return the waiting items."""
+        return [entry.item for entry in self._waiting]
 
     def is_known(self, name: Name) -> bool:
-        """Return whether libcurl still knows the address, so that nothing has to be looked up."""
+        """Return whether libcurl still caches the address, so that no lookup is needed."""
         return self._known.get(name, 0.0) > self._clock()
 
     def ask(self, name: Name, until: float, item: T, *, doubted: bool = False) -> bool:
-        """Return whether `item` may look `name` up now; if not, it waits until `until` (the
-        clock's).
+        """Return whether `item` can look up `name` now. If not, it waits until `until`.
 
-        `doubted`: whoever asks knows of trouble with the host, in case nothing is known here.
+        `until` is a time of the clock. `doubted`: the caller knows of problems with the host. Only
+        used for a host that is unknown here.
         """
         if doubted:
             self._trust.setdefault(name.host, Trust.SUSPECT)
-        if not any(each.name.host == name.host for each in self._waiting) and self._take(name):
+        if not any(entry.name.host == name.host for entry in self._waiting) and self._take(name):
             return True
         self._waiting.append(_Waiting(name, until, item))
         return False
 
     def found(self, name: Name) -> None:
-        """A lookup has given an address, which libcurl remembers."""
+        """Record a lookup that returned an address, which libcurl caches."""
         now = self._clock()
         slow = now - self._running.pop(name.host, now) > _SLOW
         self._remember(name.host, Trust.SUSPECT if slow else Trust.GOOD)
         self._known[name] = now + _KNOWN_FOR
 
     def lost(self, name: Name, *, hangs: bool) -> None:
-        """A lookup has given nothing. `hangs`: it was given up, and its thread still waits."""
+        """Record a failed lookup. `hangs`: it was given up, and its thread still waits."""
         began = self._running.pop(name.host, self._clock())
         if hangs:
             trust = self._trust_of(name.host)
@@ -126,35 +128,35 @@ class Lookups(Generic[T]):
         self._remember(name.host, Trust.SUSPECT)
 
     def spared(self, name: Name) -> None:
-        """Nothing had to be looked up after all: a connection was open."""
+        """Record that no lookup was needed because a connection was open."""
         self._running.pop(name.host, None)
 
     def ready(self) -> list[T]:
-        """Return what may go now, those first whose host answered last time."""
+        """Return items that can start now, with hosts that resolved last time first."""
         now = self._clock()
-        self._given_up = [each for each in self._given_up if each[0] > now]
+        self._given_up = [entry for entry in self._given_up if entry[0] > now]
         if self._is_full(Trust.GOOD):
             return []
         in_turn = sorted(self._waiting, key=lambda each: -self._trust_of(each.name.host))
-        chosen = [each for each in in_turn if self.is_known(each.name) or self._take(each.name)]
+        chosen = [entry for entry in in_turn if self.is_known(entry.name) or self._take(entry.name)]
         gone = set(map(id, chosen))
-        self._waiting = [each for each in self._waiting if id(each) not in gone]
-        return [each.item for each in chosen]
+        self._waiting = [entry for entry in self._waiting if id(entry) not in gone]
+        return [entry.item for entry in chosen]
 
     def overdue(self) -> list[T]:
-        """Return what has waited until its time was over."""
+        """Return items that have waited until their time was over."""
         now = self._clock()
-        late = [each.item for each in self._waiting if each.until <= now]
+        late = [entry.item for entry in self._waiting if entry.until <= now]
         if late:
-            self._waiting = [each for each in self._waiting if each.until > now]
+            self._waiting = [entry for entry in self._waiting if entry.until > now]
         return late
 
     def remove(self, is_gone: Callable[[T], bool]) -> None:
-        """Let those that wait, and of which that is true, wait no more."""
-        self._waiting = [each for each in self._waiting if not is_gone(each.item)]
+        """Drop waiting items for which `is_gone` returns true."""
+        self._waiting = [entry for entry in self._waiting if not is_gone(entry.item)]
 
     def abandon(self) -> list[T]:
-        """Forget who waits and who went; return those who wait."""
+        """Forget waiting items and started lookups. Return the waiting items."""
         items = self.queued()
         self._waiting, self._running = [], {}
         return items
@@ -169,9 +171,9 @@ class Lookups(Generic[T]):
         return True
 
     def _is_full(self, trust: int) -> bool:
-        """Return whether hosts of this trust and less have all their places."""
+        """Return whether hosts with this trust or less use all their places."""
         running = sum(1 for host in self._running if self._trust_of(host) <= trust)
-        given_up = sum(1 for _, each, _ in self._given_up if each <= trust)
+        given_up = sum(1 for _, other, _ in self._given_up if other <= trust)
         return running + given_up >= _PLACES[Trust(trust)]
 
     def _trust_of(self, host: str) -> Trust:

@@ -1,6 +1,6 @@
-"""Many requests at once in one thread: PreparedRequest in, Exchange out (docs/adr/0002).
+"""Send many requests concurrently in one thread: PreparedRequest in, Exchange out (docs/adr/0002).
 
-Not thread-safe: one transport belongs to one thread.
+Not thread-safe. A transport belongs to one thread.
 """
 
 import re
@@ -34,27 +34,26 @@ from portal.engine.http.exchange import (
 from portal.engine.http.name_lookups import Lookups, Name, name_of
 from portal.engine.reasons import Reason
 
-# What HTTP/1.1 itself needs (RFC 9112): a second one would let the receiver misread the request.
+# HTTP/1.1 needs these itself (RFC 9112). A second one could make the receiver misread the request.
 _OURS = frozenset({"host", "transfer-encoding", "connection", "expect", "te", "upgrade"})
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 
 
 def header_lines(headers: Mapping[str, str]) -> list[str]:
-    """The lines for libcurl, in the order given; libcurl adds Host before and Content-Length after.
+    """Return lines for libcurl in this order. It adds Host before and Content-Length after them.
 
-    Nothing else is added: no Accept, no Expect, no User-Agent, no Accept-Encoding. Which names an
-    admin may use is decided in `custom_headers.py`; this last look judges by
-    the rules of HTTP alone.
-    Raises `HeaderError`, whose message never has a value in it.
+    Nothing else is added: no Accept, Expect, User-Agent, or Accept-Encoding. `custom_headers.py`
+    decides which names administrators can use. This last check only applies the rules of HTTP.
+    Raises `HeaderError`, whose message never contains a value.
     """
     beginnings, switches = _checked_names(tuple(headers))
     values = headers.values()
     text = "".join(values)
-    # For ASCII, printable means 0x20 to 0x7e: no line break can add a header.
+    # Printable ASCII is 0x20 to 0x7e, so no line break can add a header.
     if not (text.isascii() and text.isprintable()):
         raise HeaderError("A header value has characters that can’t be sent")
-    # libcurl reads "Name:" as "leave it out" and "Name;" as "send it empty".
+    # libcurl leaves out a header written "Name:" and sends an empty one for "Name;".
     lines = [
         beginning + value if value.strip() else beginning.replace(": ", ";")
         for beginning, value in zip(beginnings, values, strict=True)
@@ -64,8 +63,10 @@ def header_lines(headers: Mapping[str, str]) -> list[str]:
 
 @lru_cache(maxsize=1024)
 def _checked_names(names: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Check a set of names; return how their lines begin, and lines that keep libcurl from adding
-    headers of its own accord."""
+    """Check header names. Return the beginnings of their lines, and switches.
+
+    Switches are lines that keep libcurl from adding its own headers.
+    """
     for name in names:
         if not _NAME.match(name):
             raise HeaderError("A header name has characters that HTTP doesn’t allow")
@@ -80,30 +81,30 @@ def _checked_names(names: Sequence[str]) -> tuple[list[str], list[str]]:
 
 __all__ = ["Exchange", "Phases", "Transport", "prepare"]
 
-_TURNS_EVERY = 0.05  # seconds between two looks at whose name may be looked up next
+_TURNS_EVERY = 0.05  # seconds between two checks of waiting lookups
 
 
 def prepare(
     url: str, headers: Mapping[str, str] | Sequence[tuple[str, str]], body: bytes
 ) -> requests.PreparedRequest:
-    """A POST of exactly this body with exactly these headers, in this order.
+    """Return a POST with exactly this body and these headers, in this order.
 
-    Never raises: what cannot be sent becomes an `Exchange` with its reason.
+    Never raises. A request that can't be sent becomes an `Exchange` with its reason.
     """
     request = requests.PreparedRequest()
     request.method, request.url, request.body = "POST", url, body
-    # Not its CaseInsensitiveDict, which takes longer to make than the signatures: nobody looks a
-    # header up, and names that differ in capitals alone are refused when it is started.
+    # A CaseInsensitiveDict takes longer to make than the signatures. No code looks up a header, and
+    # `start` refuses names that differ only in case.
     request.headers = dict(headers)  # type: ignore[assignment]
     return request
 
 
 class Transport:
-    """Sends prepared POST requests and hands back what came of each.
+    """A client that sends prepared POST requests and returns an exchange for each.
 
-    `ca_bundle` is a PEM file trusted besides certifi's; certificates are always verified.
-    Connections are kept open and used again. One that turns out dead is replaced within the same
-    request, once: a receiver that had read it gets it twice then, and `Phases.again` says so.
+    `ca_bundle` is a PEM file that is trusted besides certifi's. Certificates are always verified.
+    Connections are reused. A dead one is replaced once within the same request. A receiver that had
+    already read the request then gets it twice, and `Phases.again` says so.
     """
 
     def __init__(
@@ -128,12 +129,12 @@ class Transport:
 
     @property
     def in_flight(self) -> int:
-        """Return how many requests were started and not yet handed back."""
+        """Return the number of requests that were started and not yet returned."""
         return len(self._busy) + len(self._ended) + self._lookups.waiting
 
     @property
     def free(self) -> int:
-        """Return how many more requests may be started now."""
+        """Return the number of further requests that can be started now."""
         return self._max_in_flight - self.in_flight
 
     def start(
@@ -147,13 +148,13 @@ class Transport:
         is_fresh: bool = False,
         patience: float = CONNECT_TIMEOUT,
     ) -> None:
-        """Begin a request; `drive` hands it back under `key`.
+        """Start a request. `drive` returns it under `key`.
 
-        `timeout` in seconds covers all of it, connecting (at most `patience`) and the whole answer.
-        `opens` is passed to the guard. `doubted`: the receiver is in trouble, its name goes behind
-        others until it answers. `is_fresh`: no open connection is used again.
-        Whatever is wrong ends as an Exchange. Raises RuntimeError when no slot is free, ValueError
-        for no POST.
+        `timeout` in seconds covers connecting (at most `patience`) and the whole response. `opens`
+        is passed to the guard. `doubted`: the receiver has problems, so its name lookup waits
+        behind others until one succeeds. `is_fresh`: no open connection is reused. Problems of the
+        request become an `Exchange`. Raises RuntimeError without a free slot and ValueError for any
+        method but POST.
         """
         if request.method != "POST":
             raise ValueError(f"Only POST is sent, not {request.method}.")
@@ -178,33 +179,33 @@ class Transport:
                 self._begin(order, name)
 
     def unheard(self, seconds: float) -> list[Hashable]:
-        """The keys of the requests that have had no connection for so long, or on it no sign."""
+        """Return keys of requests without a connection or an acknowledgment for so many seconds."""
         since = monotonic() - seconds
-        found = [order.key for order in self._lookups.queued() if order.began <= since]
+        keys = [order.key for order in self._lookups.queued() if order.began <= since]
         for handle in self._busy.values():
-            if handle.began + handle.waited > since:  # the others were begun later
+            if handle.began + handle.waited > since:  # the others started later
                 break
             if handle.is_unheard:
-                found.append(handle.key)
-        return found
+                keys.append(handle.key)
+        return keys
 
     def watch(self, fd: int) -> None:
-        """Have `drive` return also when this, somebody else's, is readable, until `unwatch`."""
+        """Make `drive` also return when this foreign descriptor is readable, until `unwatch`."""
         self._sockets.watch(fd)
 
     def unwatch(self, fd: int) -> None:
-        """No more for this one."""
+        """Stop watching a foreign descriptor."""
         self._sockets.unwatch(fd)
 
     def is_readable(self, fd: int) -> bool:
-        """Return whether this one was readable, the last time `drive` looked."""
+        """Return whether this descriptor was readable in the last `drive`."""
         return fd in self._sockets.readable
 
     def drive(self, wait: float) -> list[Exchange]:
-        """Move bytes for at most `wait` seconds; return as soon as a request has ended, or what is
-        watched can be read.
+        """Transfer data for at most `wait` seconds. Return the requests that have ended.
 
-        Returns at once when nothing is in flight and nothing is watched.
+        Returns early once a request has ended or a watched descriptor is readable, and right away
+        if nothing is in flight or watched.
         """
         until = monotonic() if self._ended else monotonic() + wait
         self._sockets.readable.clear()
@@ -219,10 +220,10 @@ class Transport:
         return ended
 
     def abort(self, keys: Collection[Hashable]) -> set[Hashable]:
-        """Drop these; return the keys of those that may have arrived."""
+        """Drop these requests. Return the keys of requests that might have arrived."""
         self._lookups.remove(lambda order: order.key in keys)
         sent = set()
-        for handle in [each for each in self._busy.values() if each.key in keys]:
+        for handle in [busy for busy in self._busy.values() if busy.key in keys]:
             if handle.may_have_arrived:
                 sent.add(handle.key)
             if handle in self._looking_up:
@@ -231,7 +232,7 @@ class Transport:
         return sent
 
     def abandon(self) -> list[Hashable]:
-        """Drop everything that has not been handed back; return its keys."""
+        """Drop all requests that haven't been returned yet. Return their keys."""
         keys: list[Hashable] = [exchange.key for exchange in self._ended]
         self._ended = []
         for handle in list(self._busy.values()):
@@ -241,10 +242,10 @@ class Transport:
         return keys + [order.key for order in self._lookups.abandon()]
 
     def close(self) -> None:
-        """Drop everything and give back all sockets and handles.
+        """Drop all requests and release all sockets and handles.
 
-        libcurl waits here for name lookups that still hang, each as long as the resolver's own
-        patience. A worker that must leave at once abandons, records, and exits without closing.
+        libcurl waits here for hanging name lookups, each until the resolver's own timeout. A worker
+        that must exit right away calls `abandon`, records, and exits without closing.
         """
         self.abandon()
         self._multi.close()
@@ -255,8 +256,10 @@ class Transport:
         self._trust.close()
 
     def _begin(self, order: Order, name: Name | None = None) -> None:
-        """Give the request to libcurl; what that does not take ends at once, and holds up nobody.
-        `name`: what it has to look up for it."""
+        """Pass the request to libcurl. If libcurl refuses it, it ends right away.
+
+        `name`: the name that libcurl has to look up for it.
+        """
         handle = self._take_handle()
         try:
             handle.load(order, waited=monotonic() - order.began)
@@ -272,8 +275,8 @@ class Transport:
         self._multi.add_handle(handle.curl)
 
     def _take_turns(self) -> None:
-        """Note which names have been found, and begin what has waited for that."""
-        for handle in [each for each in self._looking_up if each.has_address]:
+        """Record resolved names, and start requests that have waited for their lookup."""
+        for handle in [resolved for resolved in self._looking_up if resolved.has_address]:
             self._note_name(handle)
         if not self._lookups.waiting:
             return
@@ -339,34 +342,33 @@ class Transport:
         self._timer_at = None if milliseconds < 0 else monotonic() + milliseconds / 1000
 
 
-LONGEST_WAIT: Final = 0.1  # seconds between two looks at the clock
-AT_MOST: Final = 2 * PROBE_TIMEOUT  # libcurl ends each of them sooner
+LONGEST_WAIT: Final = 0.1  # seconds between two checks of the clock
+AT_MOST: Final = 2 * PROBE_TIMEOUT  # libcurl ends each probe sooner
 
 
 class Connected(NamedTuple):
-    """The result of a bare connect: whether it is open, and the first address that was tried."""
+    """The result of a bare connect. `address`: the first one that was tried."""
 
     is_open: bool
     address: str | None
 
 
 class BareProbes:
-    """Connects without sending anything, through TLS for https, and hangs up. Belongs to one
-    thread."""
+    """A client that connects, with TLS for HTTPS, and sends no data. Belongs to one thread."""
 
     def __init__(self, guard: AddressGuard, *, ca_bundle: str | None = None) -> None:
         self._guard = guard
         self._trust = TrustStore(ca_bundle)
-        # It outlives a round: to close it waits for each look-up that hangs, for many seconds.
+        # Kept between rounds because closing it waits many seconds for each hanging lookup.
         self._multi = pycurl.CurlMulti()
 
     def connect(self, urls: Iterable[str], timeout: float = PROBE_TIMEOUT) -> dict[str, Connected]:
-        """Connect to all of these together. Names are resolved again; no connection is kept."""
+        """Connect to all URLs together. Names are resolved again, and no connection is kept."""
         multi = self._multi
         busy: dict[pycurl.Curl, CurlHandle] = {}
-        found: dict[str, Connected] = {}
+        results: dict[str, Connected] = {}
         for url in urls:
-            found[url] = Connected(is_open=False, address=None)
+            results[url] = Connected(is_open=False, address=None)
             if handle := self._handle_for(url, timeout):
                 busy[handle.curl] = handle
                 multi.add_handle(handle.curl)
@@ -374,21 +376,21 @@ class BareProbes:
         while busy and monotonic() < until:
             multi.perform()
             _, good, bad = multi.info_read()
-            ended = dict.fromkeys(good, True) | {each[0]: False for each in bad}
+            ended = dict.fromkeys(good, True) | {failure[0]: False for failure in bad}
             for curl, is_open in ended.items():
                 multi.remove_handle(curl)
                 handle = busy.pop(curl)
-                found[str(handle.key)] = Connected(is_open, handle.address)
+                results[str(handle.key)] = Connected(is_open, handle.address)
                 curl.close()
             if busy and not ended:
                 multi.select(LONGEST_WAIT)
         for curl in busy:
             multi.remove_handle(curl)
             curl.close()
-        return found
+        return results
 
     def close(self) -> None:
-        """Give back the sockets, and remove the joined certificates."""
+        """Release the sockets, and remove the file of joined certificates."""
         self._multi.close()
         self._trust.close()
 

@@ -1,7 +1,6 @@
-"""A receiver's signature is not ours: say which part differs, without showing the right one.
+"""Diagnose a receiver's signature that differs from ours, without showing the right one.
 
-Beside the body, the right signature is all that it takes to try out short secrets without asking
-anybody.
+With the body and the right signature, anyone could brute-force a short secret offline.
 """
 
 import hmac
@@ -30,11 +29,11 @@ from portal.engine.signing.signatures import (
     standard_key,
 )
 
-# Bytes hashed for one key and one form: a fraction of a second, whatever is compared.
+# Bytes that are hashed at most for one key and one form. They take a fraction of a second.
 MOST_HASHED: Final = 16_000_000
 COST: Final = 300  # of one more signature, in bytes
 
-# Who is right, where that is certain; it goes on with what differs.
+# Verdicts, which name the correct side if it is certain. The difference follows.
 RIGHT: Final = "Our signature is correct. At the receiver,"
 FITS: Final = "The signature fits, but"
 SAME_REQUEST: Final = "Compare the signature with the header from the same request"
@@ -42,11 +41,11 @@ SAME_REQUEST: Final = "Compare the signature with the header from the same reque
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A delivery as it was signed. `stamps`: (number, unix seconds) of each attempt.
+    """A delivery as it was signed. `stamps`: (number, Unix seconds) of each attempt.
 
-    `secret` makes the legacy signature; `next_secret` replaces it once the overlap is over. `sent`:
-    (number, signature) of each attempt, by whichever key there was then. `others`: (id, signature)
-    of other deliveries to the same webhook.
+    `secret` makes the legacy signature. `next_secret` replaces it after the overlap. `sent`:
+    (number, signature) of each attempt, with the key of that time. `others`: (ID, signature) of
+    other deliveries to the same webhook.
     """
 
     body: bytes
@@ -59,10 +58,10 @@ class Message:
 
 
 class Diagnosis(NamedTuple):
-    """The part that differs, in a sentence, and what to change, a sentence each.
+    """The part that differs, in a sentence, and the steps to fix it, a sentence each.
 
-    Contains no secret and no signature. `delivery`: the id of the one that the signature belongs
-    to, where that is another.
+    Contains no secret and no signature. `delivery`: the ID of another delivery that the signature
+    belongs to, if any.
     """
 
     part: str
@@ -73,30 +72,30 @@ class Diagnosis(NamedTuple):
 
 
 class Candidate(NamedTuple):
-    """A signature that a receiver may have computed. `age`: of its key, while two overlap."""
+    """A signature that a receiver might have computed. `age`: of its key, while two overlap."""
 
     header: str
     age: str
-    attempt: int | None  # whose time is in it
+    attempt: int | None  # the one whose time is signed
     mistakes: tuple[Mistake, ...]
     digest: bytes
 
     @property
     def name(self) -> str:
-        """The header, and whose time is in it."""
+        """Return the header and the attempt whose time is signed."""
         if self.header == LEGACY_HEADER:
             return NEXT_HEADER if self.age == "new" else LEGACY_HEADER
         return f"{self.header} of attempt {self.attempt}" if self.attempt else self.header
 
     def with_writing(self, signature: PastedSignature) -> tuple[Mistake, ...]:
-        """All mistakes, with those in how it is written."""
+        """Return all mistakes, including those of its encoding and prefix."""
         return self.mistakes + tuple(signature.miswritten(self.header == LEGACY_HEADER))
 
 
 def diagnose(text: str, message: Message, received: str = "") -> Diagnosis:
-    """Say which part of a pasted signature differs from ours, as far as that can be told.
+    """Find the part of a pasted signature that differs from ours, as far as possible.
 
-    `received`: the body that the receiver checked, if it was pasted as well.
+    `received`: the body that the receiver checked, if it was pasted too.
     """
     signatures = read_signatures(text)
     body = PastedBody.of(received, message.body)
@@ -111,18 +110,18 @@ def diagnose(text: str, message: Message, received: str = "") -> Diagnosis:
 def _match(
     signatures: Sequence[PastedSignature], message: Message, body: PastedBody, *counts: int
 ) -> Diagnosis | None:
-    """It is ours with so many mistakes. Of several matches, the one with the fewest counts."""
+    """Diagnose a signature that is ours with so many mistakes. Prefers the fewest mistakes."""
     bodies = other_bodies(message.body, body)
-    found = [
+    matches = [
         (candidate, signature)
         for count in (counts if signatures else ())
         for candidate in candidates(message, bodies, count)
         for signature in signatures
         if hmac.compare_digest(candidate.digest, signature.digest)
     ]
-    if not found:
+    if not matches:
         return None
-    candidate, signature = min(found, key=_rank)
+    candidate, signature = min(matches, key=_rank)
     mistakes = candidate.with_writing(signature)
     return _mistaken(candidate, mistakes, body) if mistakes else _ours(candidate, message, body)
 
@@ -134,7 +133,7 @@ def _rank(match: tuple[Candidate, PastedSignature]) -> tuple[int, int, bool]:
 
 
 def other_bodies(body: bytes, theirs: PastedBody) -> Mapping[bytes, Mistake]:
-    """Wrong bodies; the pasted one is one of them, where it is not ours."""
+    """Return wrong bodies and their mistakes, including the pasted body if it isn't ours."""
     bodies: dict[bytes, Mistake] = {}
     for mistake, other in (
         *_made(tables.BODIES, body),
@@ -148,14 +147,14 @@ def other_bodies(body: bytes, theirs: PastedBody) -> Mapping[bytes, Mistake]:
 def _made(mistakes: Iterable[Mistake], right: object) -> Iterator[tuple[Mistake, bytes]]:
     for mistake in mistakes:
         with suppress(*tables.NOT_MADE):
-            made = mistake.make(right)
-            yield mistake, made.encode(errors="replace") if isinstance(made, str) else made
+            wrong = mistake.make(right)
+            yield mistake, wrong.encode(errors="replace") if isinstance(wrong, str) else wrong
 
 
 def candidates(
     message: Message, bodies: Mapping[bytes, Mistake], count: int
 ) -> Iterator[Candidate]:
-    """All with exactly so many mistakes (0 to 2), the likely ones first."""
+    """Yield all candidates with exactly `count` mistakes (0 to 2), the likely ones first."""
     ages = ("earlier", "new") if message.next_secret else ("", "")
     secrets = zip(ages, filter(None, (message.secret, message.next_secret)), strict=False)
     for (age, secret), header in product(secrets, (LEGACY_HEADER, STANDARD_HEADER)):
@@ -172,7 +171,7 @@ Way = tuple[tuple[Mistake, ...], bytes, Callable[[bytes, bytes], bytes]]
 
 
 def _ways(secret: str, header: str) -> Mapping[int, Sequence[Way]]:
-    """Keys with methods, by how many mistakes are in them."""
+    """Return keys with methods, by their number of mistakes."""
     right, table = secret.encode(), tables.OWN_KEYS
     if secret.startswith(STANDARD_PREFIX):
         table = tables.TEXT_KEYS
@@ -187,7 +186,7 @@ def _ways(secret: str, header: str) -> Mapping[int, Sequence[Way]]:
 def _contents(
     message: Message, header: str, bodies: Mapping[bytes, Mistake]
 ) -> Iterator[tuple[int | None, tuple[Mistake, ...], bytes]]:
-    """Yield what may be signed, with its mistakes and whose time is in it, the newest first."""
+    """Yield (attempt whose time is signed, mistakes, signed content), the newest attempt first."""
     known = {"id": message.id} | _event_times(message.body)
     stamps: list[tuple[int | None, int]] = sorted(message.stamps, reverse=True)
     stamps.insert(0 if header == LEGACY_HEADER else len(stamps), (None, 0))
@@ -201,7 +200,7 @@ def _contents(
 
 
 def _event_times(body: bytes) -> dict[str, object]:
-    """Read when the event happened, as the body says it, and in unix seconds."""
+    """Return the event's time as the body has it and in Unix seconds."""
     times: dict[str, object] = {}
     with suppress(*tables.NOT_MADE, TypeError, OverflowError):
         times["event_time"] = text = json.loads(body)["timestamp"]
@@ -210,7 +209,7 @@ def _event_times(body: bytes) -> dict[str, object]:
 
 
 def _match_sent(signatures: Sequence[PastedSignature], message: Message) -> Diagnosis | None:
-    """It went out with another key, or with another delivery."""
+    """Diagnose a signature that we sent with another key or another delivery."""
     digests = {signature.digest for signature in signatures}
     for number, header in message.sent:
         if digests & {sent.digest for sent in read_signatures(header)}:
@@ -231,20 +230,20 @@ def _match_sent(signatures: Sequence[PastedSignature], message: Message) -> Diag
 
 
 def _mistaken(candidate: Candidate, mistakes: Sequence[Mistake], body: PastedBody) -> Diagnosis:
-    """It is ours but for some mistakes."""
+    """Explain a signature that is ours with some mistakes."""
     *others, last = (mistake.words for mistake in mistakes)
     words = f"{', '.join(others)}, and {last}" if others else last
     steps = list(dict.fromkeys(mistake.fix for mistake in mistakes))
     if body.note and all(mistake.part != "body" for mistake in mistakes):
         steps.append(f"The body you pasted also differs. It {body.note}.")
     part = "several" if others else mistakes[0].part
-    # Our key made it, so what else differs is the receiver's doing.
+    # It was made with our key, so the receiver caused the differences.
     verdict = RIGHT if candidate.mistakes else FITS
     return Diagnosis(part, f"This is our {candidate.name}, but {words}.", tuple(steps), verdict)
 
 
 def _ours(candidate: Candidate, message: Message, body: PastedBody) -> Diagnosis:
-    """It is ours: say what is wrong all the same, if anything is."""
+    """Explain a signature that is ours, including other problems."""
     name, age = candidate.name, candidate.age
     exactly = f"This is exactly our {name}"
     newest = max((number for number, _ in message.stamps), default=None)
@@ -282,7 +281,7 @@ def _ours(candidate: Candidate, message: Message, body: PastedBody) -> Diagnosis
 def _unknown(
     signatures: Sequence[PastedSignature], message: Message, body: PastedBody, length: int
 ) -> Diagnosis:
-    """Nobody knows. `length`: of what was pasted."""
+    """Explain an unknown signature. `length`: of the pasted text."""
     part, sentence = "unknown", "We couldn’t identify this signature"
     if not message.secret and not message.sent:
         part, sentence = "no_key", "Deliveries to this webhook aren’t signed."

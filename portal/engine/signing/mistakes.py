@@ -1,7 +1,7 @@
-"""The mistakes that receivers make in a signature: a table for each thing that it is made of.
+"""Tables of the mistakes that receivers make in a signature, one for each of its parts.
 
-Rows are tried in order. `make` says what stands in the place of the right key, method, body, or of
-what is signed before the body; where it fails (`NOT_MADE`), there is no such thing for this one.
+Rows are tried in order. `make` returns the wrong key, method, or body, or the wrong content before
+the body. If it fails (`NOT_MADE`), the mistake isn't possible for this signature.
 """
 
 import base64
@@ -25,7 +25,7 @@ NOT_MADE: Final = (ValueError, LookupError, RecursionError)
 
 
 class Mistake(NamedTuple):
-    """`part`: what differs. `words` go on after “This is our signature, but”."""
+    """A mistake in one `part`. `words` follow “This is our signature, but”."""
 
     part: str
     words: str
@@ -33,7 +33,7 @@ class Mistake(NamedTuple):
     make: Callable[..., Any] = bytes
 
 
-# Keys, made of the secret.
+# Keys, derived from the secret.
 
 _AS_TEXT: Final = "Use the secret key’s text as UTF-8 bytes, without decoding it."
 _ALL_OF_IT: Final = "Use the secret key’s text as UTF-8 bytes, including whsec_."
@@ -77,21 +77,21 @@ def _from_base64(text: str) -> bytes:
 
 _EMPTY: Final = _key("an empty secret key", _FIND, lambda _: b"")
 _INSTEAD: Final = "instead of decoded from base64"
-# In place of a secret key that somebody thought of, which is text in both forms.
+# Mistakes with a person's own secret key, which is text in both forms.
 OWN_KEYS: Final = (
     *_marked("{} the secret key", _CLEAN),
     _key("the secret key decoded from base64 as if it began with whsec_", _AS_TEXT, _from_base64),
     _key("the secret key decoded from hex", _AS_TEXT, bytes.fromhex),
     _EMPTY,
 )
-# In place of one with whsec_, where all of it is the key, as text.
+# Mistakes with a whsec_ key whose whole text is the HMAC key.
 TEXT_KEYS: Final = (
     *_marked("{} the secret key", _CLEAN),
     _key("the secret key without its whsec_", _ALL_OF_IT, _bare),
     _key("the secret key decoded from base64 instead of as text", _ALL_OF_IT, standard_key),
     _EMPTY,
 )
-# In place of one with whsec_, where what it says in base64 is the key.
+# Mistakes with a whsec_ key whose decoded base64 is the HMAC key.
 DECODED_KEYS: Final = (
     _key(f"the secret key as text, whsec_ included, {_INSTEAD}", _DECODED, str),
     _key(f"the secret key without its whsec_, as text {_INSTEAD}", _DECODED, _bare),
@@ -99,7 +99,7 @@ DECODED_KEYS: Final = (
     _EMPTY,
 )
 
-# Methods, of a key and what is signed.
+# Methods, with a key and the signed content.
 
 
 def _plain(name: str, *signed: bytes) -> bytes:
@@ -121,7 +121,7 @@ METHODS: Final = tuple(
     )
 )
 
-# What is signed before the body. `at` is of the attempt, in unix seconds.
+# Content that is signed before the body. `at`: the attempt's time in Unix seconds.
 
 _STAMP: Final = "Use the Unix seconds in webhook-timestamp, from the same request."
 _BODY_ALONE: Final = "Compute X-Asset-Webhook-Signature over the body only."
@@ -157,7 +157,7 @@ BEFORE: Final[Mapping[str, Mapping[str, Mistake | None]]] = {
     },
 }
 
-# Bodies, made of the right one.
+# Bodies, derived from the right one.
 
 RAW_BYTES: Final = (
     "Compute the signature over the raw request bytes, before any code parses or rewrites the body."
@@ -179,7 +179,7 @@ def _as_in_dot_net(text: str) -> str:
             return "\\u0022"
         return f"\\u{found[0][2:].upper()}" if found[0].startswith("\\u") else found[0]
 
-    # A backslash is read with what follows it: that of a text that ends with one escapes no quote.
+    # Match a backslash with the next character, so that an escaped backslash escapes no quote.
     text = re.sub(r"\\(?:u[0-9a-f]{4}|.)", escape, text)
     return re.sub("[<>&'+`]", lambda found: f"\\u{ord(found[0]):04X}", text)
 
@@ -200,11 +200,11 @@ def _written(how: dict[str, Any], escape: Callable[[str], str], body: bytes) -> 
 
 
 def _rewritten() -> Iterator[tuple[str, Callable[[bytes], str]]]:
-    """As other programs write it. The first that gives some bytes names them."""
+    """Yield the body as other programs write it. Of equal results, the first has the best name."""
     for order, layout, letters, escapes in product(_ORDERS, _LAYOUTS, _LETTERS, _ESCAPES):
-        what = ", ".join(filter(None, (order[0], layout[0], letters[0], escapes[0])))
-        how = {**layout[1], "sort_keys": order[1], "ensure_ascii": letters[1]}
-        yield f"the re-serialized body ({what})", partial(_written, how, escapes[1])
+        words = ", ".join(filter(None, (order[0], layout[0], letters[0], escapes[0])))
+        options = {**layout[1], "sort_keys": order[1], "ensure_ascii": letters[1]}
+        yield f"the re-serialized body ({words})", partial(_written, options, escapes[1])
 
 
 BODIES: Final = tuple(

@@ -1,5 +1,4 @@
-"""Read what is pasted: a signature with how it is written, and the body that the receiver
-checked."""
+"""Parse a pasted signature and the pasted body that the receiver checked."""
 
 import base64
 import json
@@ -10,8 +9,8 @@ from typing import Final, NamedTuple
 
 from portal.engine.signing.mistakes import RAW_BYTES, Mistake
 
-MOST_READ: Final = 8  # signatures; a request carries four at most, while two keys overlap
-# By their bytes.
+MOST_READ: Final = 8  # signatures. A request carries at most four while two keys overlap.
+# {bytes of a digest: algorithm}
 ALGORITHMS: Final = {16: "MD5", 20: "SHA-1", 32: "SHA-256", 48: "SHA-384", 64: "SHA-512"}
 HEX, UPPER_HEX, BASE64 = "hex", "uppercase hex", "base64"
 _HEX: Final = re.compile(r"(?:[0-9A-Fa-f]{2})+")
@@ -24,7 +23,7 @@ _QUOTES: Final = "\"'"
 
 
 class PastedSignature(NamedTuple):
-    """`writing`: "base64", for sentences. `prefix`: what stood before it, as in “sha256=”."""
+    """A signature. `writing`: its encoding in words. `prefix`: text before it, as in “sha256=”."""
 
     digest: bytes
     writing: str
@@ -32,11 +31,11 @@ class PastedSignature(NamedTuple):
 
     @property
     def is_hex(self) -> bool:
-        """Return whether it is hex, large or small."""
+        """Return whether it is hex, in lowercase or uppercase."""
         return self.writing in {HEX, UPPER_HEX}
 
     def miswritten(self, as_hex: bool) -> Iterator[Mistake]:
-        """Yield what is written otherwise than in its header."""
+        """Yield the differences of encoding and prefix from its header."""
         right, fix = BASE64, "Encode the HMAC in base64 and put “v1,” in front."
         if as_hex:
             right, fix = HEX, "Encode the HMAC as lowercase hex before comparing."
@@ -53,17 +52,17 @@ class PastedSignature(NamedTuple):
 
 
 def read_signatures(text: str) -> list[PastedSignature]:
-    """Several where a header carries several, none where it is no signature."""
+    """Return the signatures in a text. A header can carry several."""
     read = ((prefix, _read(bare)) for prefix, bare in _words(text))
-    return [PastedSignature(*found, prefix) for prefix, found in read if found]
+    return [PastedSignature(*decoded, prefix) for prefix, decoded in read if decoded]
 
 
 def _words(text: str) -> Iterator[tuple[str, str]]:
-    """Each word as what stands before its signature, and the signature."""
+    """Yield the prefix and the signature of each word."""
     text = _HEADER_NAME.sub("", text.strip().strip(_QUOTES)).strip()
     for word in islice(text.split(), MOST_READ):
         bare = word.strip(_QUOTES)
-        prefix = found[0] if (found := _PREFIX.match(bare)) else ""
+        prefix = match[0] if (match := _PREFIX.match(bare)) else ""
         yield prefix, bare[len(prefix) :]
 
 
@@ -92,9 +91,9 @@ def _is_hex(text: str) -> bool:
 
 
 class PastedBody(NamedTuple):
-    """`note`: how it differs from ours, for “the body you pasted …”; blank where it does not.
+    """A pasted body. `note`: its difference from ours, after “the body you pasted”, or blank.
 
-    `readings`: the bytes that it may have been: forms change line breaks, and ends get lost.
+    `readings`: its possible original bytes, because forms change line breaks and ends get lost.
     """
 
     is_ours: bool
@@ -104,7 +103,7 @@ class PastedBody(NamedTuple):
 
     @classmethod
     def of(cls, text: str, ours: bytes) -> "PastedBody":
-        """Compare what was pasted, perhaps nothing, with our body."""
+        """Compare a pasted text, which can be blank, with our body."""
         plain = text.replace("\r\n", "\n").strip()
         theirs = plain.encode(errors="replace")
         if not theirs or theirs == ours.strip():
@@ -114,18 +113,18 @@ class PastedBody(NamedTuple):
         pairs = enumerate(zip(ours, theirs, strict=False), 1)
         shorter = min(len(ours), len(theirs)) + 1
         at = next((place for place, (a, b) in pairs if a != b), shorter)
-        what = "has the same content as ours but different bytes" if same else "isn’t ours"
+        words = "has the same content as ours but different bytes" if same else "isn’t ours"
         sizes = f"ours has {len(ours)} bytes, the pasted one has {len(theirs)}"
-        note = f"{what}. The first difference is at byte {at} ({sizes})"
+        note = f"{words}. The first difference is at byte {at} ({sizes})"
         return cls(False, same, note, (theirs, theirs + b"\n", windows, windows + b"\r\n"))
 
     @property
     def mistake(self) -> Mistake:
-        """Return the mistake of a signature over it."""
-        what, fix = "isn’t ours", "Compute the signature over the same request’s body."
+        """Return the mistake of a signature over this body."""
+        words, fix = "isn’t ours", "Compute the signature over the same request’s body."
         if self.says_the_same:
-            what, fix = "has the same content as ours but different bytes", RAW_BYTES
-        return Mistake("body", f"computed over the body you pasted, which {what}", fix)
+            words, fix = "has the same content as ours but different bytes", RAW_BYTES
+        return Mistake("body", f"computed over the body you pasted, which {words}", fix)
 
 
 def _is_same_json(ours: bytes, theirs: str) -> bool:
@@ -133,6 +132,6 @@ def _is_same_json(ours: bytes, theirs: str) -> bool:
         bodies = json.loads(ours), json.loads(theirs.removeprefix("\ufeff"))
     except (ValueError, RecursionError):
         return False
-    # As texts: Python holds 1, 1.0 and true for equal.
+    # Compared as texts because 1, 1.0, and True are equal in Python.
     one, other = (json.dumps(body, sort_keys=True) for body in bodies)
     return one == other

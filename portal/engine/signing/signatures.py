@@ -1,7 +1,7 @@
-"""Signatures, by which a receiver knows that a message is ours, and the headers around them.
+"""Sign deliveries, so that a receiver can verify that they are ours, and build their headers.
 
-The legacy form is the hex HMAC of the body. The other is Standard Webhooks 1.0
-(https://www.standardwebhooks.com), which also covers the id and the time of sending.
+The legacy signature is the hex HMAC of the body. The other one is Standard Webhooks 1.0
+(https://www.standardwebhooks.com), which also covers the ID and the sending time.
 """
 
 import base64
@@ -19,28 +19,28 @@ NEXT_HEADER: Final = "X-Asset-Webhook-Signature-Next"
 STANDARD_HEADER: Final = "webhook-signature"
 SIGNATURE_HEADERS: Final = (LEGACY_HEADER, NEXT_HEADER, STANDARD_HEADER)
 STANDARD_PREFIX: Final = "whsec_"
-# Bytes of a new key of one's own, as Standard Webhooks asks for. Shorter ones that are stored go on
-# signing: receivers have them.
+# Bytes of a new key that a person enters, as Standard Webhooks requires. Shorter keys that are
+# already stored still sign because receivers have them.
 SHORTEST_SECRET: Final = 24
 LONGEST_SECRET: Final = 200  # characters
-# A hint may not give away a large part of a short secret.
+# A hint must not reveal a large part of a short secret.
 SHORTEST_HINTED: Final = 12
-# Standard Webhooks asks for 24 to 64 bytes, HMAC-SHA256 for at least 32. With 33 the base64 has
-# no "=" at its end that could get lost on the way through a settings file.
+# Standard Webhooks requires 24 to 64 bytes, HMAC-SHA256 at least 32. The base64 of 33 bytes has no
+# "=" at its end that could get lost in a settings file.
 _GENERATED_BYTES: Final = 33
 
 
 class SecretError(ValueError):
-    """A secret that cannot sign; the message is a plain sentence for the form."""
+    """A secret that can't sign. The message is a plain sentence for the form."""
 
 
 def generate_secret() -> str:
-    """A new secret that `hmac`, `standardwebhooks` and `svix` all take as it is."""
+    """Return a new secret that `hmac`, `standardwebhooks`, and `svix` all accept unchanged."""
     return STANDARD_PREFIX + base64.b64encode(secrets.token_bytes(_GENERATED_BYTES)).decode()
 
 
 def check_secret(secret: str) -> str | None:
-    """Why a person's own secret will not do, as a plain sentence; None when it will.
+    """Return a plain sentence if a person's own secret isn't suitable, else None.
 
     The sentence never contains the secret.
     """
@@ -63,7 +63,7 @@ def check_secret(secret: str) -> str | None:
 
 
 def hint(secret: str) -> str:
-    """The last four characters, by which people tell secrets apart; blank for a short secret."""
+    """Return the last four characters to tell secrets apart, blank for a short secret."""
     return secret[-4:] if len(secret) >= SHORTEST_HINTED else ""
 
 
@@ -75,11 +75,11 @@ def sign_headers(
     secret: str | None,
     next_secret: str | None = None,
 ) -> dict[str, str]:
-    """The signature headers of one attempt, in their order; none without a secret.
+    """Return the signature headers of one attempt in their order, none without a secret.
 
-    `sent_at` is in unix seconds. While a replaced secret overlaps, `secret` is the old one and
-    `next_secret` the new one: the legacy signature stays on the old, so that a receiver that
-    nobody has touched goes on working, and the standard one carries both. Raises `SecretError`.
+    `sent_at` is in Unix seconds. While a replaced secret overlaps, `secret` is the old one and
+    `next_secret` the new one. The legacy signature keeps the old secret, so that an unchanged
+    receiver still works. The standard header carries both signatures. Raises `SecretError`.
     """
     keys = [key for key in (secret, next_secret) if key]
     if not keys:
@@ -107,10 +107,10 @@ def request_headers(
     next_secret: str | None = None,
     custom: Sequence[tuple[str, str]] = (),
 ) -> dict[str, str]:
-    """Every header of one attempt, in the order of the wire contract, the admin's own last.
+    """Return all headers of one attempt in the order of the wire contract, custom headers last.
 
-    `timestamp` is the payload's, `message_id` the delivery's public id. Raises `HeaderError` when
-    a custom header may not be sent (one of ours, for example), and `SecretError`.
+    `timestamp` is the body's, `message_id` the delivery's public ID. Raises `HeaderError` for a
+    custom header that isn't allowed (one of ours, for example), and `SecretError`.
     """
     check_headers(custom)
     signatures = sign_headers(
@@ -128,14 +128,14 @@ def request_headers(
 
 
 def legacy_signature(body: bytes, secret: str) -> str:
-    """Lower-case hex HMAC-SHA256 of the body; the key is always the secret's text in UTF-8."""
+    """Return the lowercase hex HMAC-SHA256 of the body. The key is the secret's text in UTF-8."""
     signing = _begun(secret.encode()).copy()
     signing.update(body)
     return signing.hexdigest()
 
 
 def standard_signature(body: bytes, secret: str, *, message_id: str, sent_at: int) -> str:
-    """`v1,<base64>` over `id.timestamp.body` (Standard Webhooks 1.0, "Signature scheme")."""
+    """Return `v1,<base64>` over `id.timestamp.body` (Standard Webhooks 1.0, "Signature scheme")."""
     signing = _begun(standard_key(secret)).copy()
     signing.update(f"{message_id}.{sent_at}.".encode())
     signing.update(body)
@@ -144,29 +144,37 @@ def standard_signature(body: bytes, secret: str, *, message_id: str, sent_at: in
 
 @lru_cache(maxsize=1024)
 def _begun(key: bytes) -> hmac.HMAC:
-    """An HMAC-SHA256 that has its key: to be copied, not used. `hmac.digest` begins anew each time,
-    and lets go of Python's lock for every message, however short."""
+    """Return a keyed HMAC-SHA256. Copy it before use.
+
+    `hmac.digest` starts over each time and releases the GIL even for a short message.
+    """
     return hmac.new(key, digestmod="sha256")
 
 
 def verify(*, body: bytes, signature: str, secret: str) -> bool:
     """Compare with the legacy signature of the body, in constant time."""
-    given = signature.encode(errors="replace")
-    return hmac.compare_digest(legacy_signature(body, secret).encode(), given)
+    received = signature.encode(errors="replace")
+    return hmac.compare_digest(legacy_signature(body, secret).encode(), received)
 
 
 def verify_standard(
     *, body: bytes, message_id: str, sent_at: int, signatures: str, secret: str
 ) -> bool:
-    """Is one of the space-separated standard signatures good? The age is the caller's to judge."""
+    """Return whether one of the space-separated standard signatures is valid.
+
+    The caller checks the age.
+    """
     expected = standard_signature(body, secret, message_id=message_id, sent_at=sent_at).encode()
-    given = signatures.encode(errors="replace").split(b" ")
-    return any(hmac.compare_digest(expected, each) for each in given)
+    received = signatures.encode(errors="replace").split(b" ")
+    return any(hmac.compare_digest(expected, signature) for signature in received)
 
 
-@lru_cache(maxsize=256)  # a dispatcher signs with the same few again and again
+@lru_cache(maxsize=256)  # a dispatcher signs repeatedly with the same few secrets
 def standard_key(secret: str) -> bytes:
-    """The key bytes for the standard form: `whsec_…` is base64, anything else is UTF-8 text."""
+    """Return the key bytes of the standard form. Raises `SecretError`.
+
+    The text after `whsec_` is base64. Any other secret is UTF-8 text.
+    """
     if not secret.startswith(STANDARD_PREFIX):
         return secret.encode()
     text = secret.removeprefix(STANDARD_PREFIX)

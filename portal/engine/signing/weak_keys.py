@@ -1,4 +1,4 @@
-"""Keys that whoever tries a list finds: one rule for all keys that people bring."""
+"""Detect keys that others can guess, with one rule for all keys that people enter."""
 
 import re
 from collections import Counter
@@ -8,7 +8,7 @@ from typing import Final
 REPEATED: Final = "a repeated word or character"
 SEQUENCE: Final = "a sequence such as 0123 or abcd"
 KNOWN: Final = "a well-known word or example"
-# Of the documents of Flask, Fernet and Standard Webhooks, which people copy.
+# From the documentation of Flask, Fernet, and Standard Webhooks, which people copy.
 _EXAMPLES: Final = frozenset(
     {
         "192b9bdd22ab9ed4d12e236c78afcb9a393ec15f71bbf5dc987d54727823bcbf",
@@ -24,14 +24,14 @@ _WORDS: Final = re.compile(
     "zxcvbnm|change|django|please|qwerty|sample|secret|string|admin|dummy|flask|fernet|guess|horse|"
     "super|token|asdf|hard|here|pass|test|this|your|dev|key"
 )
-# Of what is left beside such words: less can be tried out.
+# Characters that must be left besides such words. Fewer can be brute-forced.
 _SHORTEST_REST: Final = 8
 
 
 def weakness(*forms: str) -> str | None:
-    """Return what makes a key easy to guess, as the subject of a sentence; None where nothing does.
+    """Return the weakness of a key as the object of "Others can guess …", or None.
 
-    `forms`: the key as it was entered, and what that stands for where it is base64.
+    `forms`: the key as entered and, for base64, decoded.
     """
     for form in forms:
         text = form.casefold()
@@ -48,7 +48,7 @@ def weakness(*forms: str) -> str | None:
 
 
 def _repeats(text: str) -> bool:
-    """Return whether it is one shorter text over and over, with something between or not."""
+    """Return whether the text repeats a shorter one, with or without a separator."""
     return any(
         all(text[at] == text[at - length] for at in range(length, len(text)))
         for length in range(1, (len(text) + 1) // 2 + 1)
@@ -56,7 +56,7 @@ def _repeats(text: str) -> bool:
 
 
 def _is_sequence(text: str) -> bool:
-    """Return whether three in four characters follow from the one before, by one of two steps."""
+    """Return whether three in four characters follow the previous one by one of two steps."""
     steps = Counter(ord(after) - ord(before) for before, after in pairwise(text))
     usual = sum(times for _, times in steps.most_common(2))
     return usual * 4 >= steps.total() * 3
