@@ -1,7 +1,7 @@
-"""The time of day, read in one place.
+"""The current time, read in one place.
 
-Machines need not agree on it. What is stored, and judged by what is stored, goes by the database's
-clock: `common_now`, or the database itself where something would be deleted.
+Clocks of machines can differ. Stored times and comparisons with them use the database's clock:
+`common_now`, or the database itself before anything is deleted.
 """
 
 from collections.abc import Iterator
@@ -13,57 +13,58 @@ from typing import Final
 
 _frozen_at: ContextVar[datetime | None] = ContextVar("frozen_at", default=None)
 
-# Clocks that are in order differ by less: then each machine goes by its own.
+# Correct clocks differ by less. Then each machine uses its own clock.
 TOLERATED: Final = timedelta(seconds=1)
 _ahead = timedelta()
 
 
 def utcnow() -> datetime:
-    """Return the present moment by this machine, aware, in UTC: for what people see, and
-    receivers."""
+    """Return this machine's current time, aware, in UTC, for people and receivers."""
     return _frozen_at.get() or datetime.now(UTC)
 
 
 def note_skew(said: datetime, asked_at: datetime | None = None) -> timedelta:
-    """Note what the database's clock says at this moment; how far ahead of ours it is.
+    """Record the current time of the database's clock. Return how far it is ahead of ours.
 
-    `asked_at`: it was read at any time since then. What the answer's way may explain is no
-    difference.
+    `asked_at`: the start of the query. The query's own duration doesn't count as a difference.
     """
     global _ahead
-    found = said - datetime.now(UTC)
+    skew = said - datetime.now(UTC)
     if asked_at is not None:
-        found = max(found, min(said - asked_at, timedelta()))
-    _ahead = found if abs(found) > TOLERATED else timedelta()
-    return found
+        skew = max(skew, min(said - asked_at, timedelta()))
+    _ahead = skew if abs(skew) > TOLERATED else timedelta()
+    return skew
 
 
 def ahead() -> timedelta:
-    """Return how far the database's clock is ahead of ours; nothing for less than `TOLERATED`."""
+    """Return how far the database's clock is ahead of ours, 0 for less than `TOLERATED`."""
     return _ahead
 
 
 def common_now() -> datetime:
-    """Return the present moment that all machines agree on: the database's, as far as this process
-    has asked it; each heartbeat does."""
+    """Return the current time of the database's clock, on which all machines agree.
+
+    It is as exact as this process's last query of that clock. Each heartbeat makes one.
+    """
     return _frozen_at.get() or datetime.now(UTC) + _ahead
 
 
 def since_boot() -> float:
-    """Return seconds that only grow, as the monotonic clock's, and also while the machine is
-    suspended: for what others may have taken over meanwhile."""
+    """Return monotonic seconds that also count while the machine is suspended.
+
+    Use them if other processes can take over work in the meantime.
+    """
     return clock_gettime(CLOCK_BOOTTIME)
 
 
 def frozen_at() -> datetime | None:
-    """Return the moment that `frozen` says it is; None outside of it, that is, always but in the
-    demo."""
+    """Return the time that `frozen` set, or None outside of it. Only the demo uses it."""
     return _frozen_at.get()
 
 
 @contextmanager
 def frozen(at: datetime) -> Iterator[None]:
-    """For this block alone `at` is the present moment: to tell a past, as the demo does."""
+    """Set the current time to `at` within this block, for the demo to make a history."""
     token = _frozen_at.set(at)
     try:
         yield

@@ -1,4 +1,4 @@
-"""CSV that a spreadsheet shows and never runs."""
+"""Write CSV in which a spreadsheet never runs a cell as a formula."""
 
 import csv
 import io
@@ -9,10 +9,10 @@ from typing import Final
 
 BYTE_ORDER_MARK: Final = "\ufeff"  # without it Excel reads UTF-8 as the local code page
 
-# What a spreadsheet may take for a formula (OWASP, CSV Injection), the full-width forms of East
-# Asian keyboards included, also after white space and quotation marks. It may begin wherever a
-# program that splits lines otherwise than we do begins a cell. The apostrophes in front are ours,
-# or look like ours: passing over them makes `plain_cell` the exact inverse.
+# The start of a possible formula (OWASP, CSV Injection), including full-width characters of East
+# Asian keyboards, also after white space and quotation marks. It can be anywhere that a program
+# with other separators starts a cell. Leading apostrophes are ours or look like ours. Skipping them
+# makes `plain_cell` the exact inverse.
 _RUNS: Final = r"""(?:['"]|[^\S\t\r\n])*[=+\-@\uff1d\uff0b\uff0d\uff20]"""
 _BARE, _GUARDED = (
     re.compile(rf"(?<![^,;\t\r\n]){guard}(?={_RUNS})|\A{guard}(?='*[\t\r\n])")
@@ -21,10 +21,10 @@ _BARE, _GUARDED = (
 
 
 def safe_cell(value: object) -> str:
-    """Return one value as the text of a cell; `'` stands before what a spreadsheet would run.
+    """Return a value as the text of a cell, with `'` before any possible formula.
 
-    None is blank and times are ISO 8601 in whole seconds. Numbers stay as they are, also below
-    zero: they are not text that somebody typed.
+    None is blank, and times are ISO 8601 in whole seconds. Numbers stay unchanged, even negative
+    ones, because no one typed them as text.
     """
     if value is None:
         return ""
@@ -34,12 +34,12 @@ def safe_cell(value: object) -> str:
 
 
 def plain_cell(text: str) -> str:
-    """Return what `safe_cell` was given, read back from a file."""
+    """Return the argument of `safe_cell` from its result in a file."""
     return _GUARDED.sub("", text) if "'" in text else text
 
 
 def write_csv(rows: Iterable[Sequence[object]], between: str = ",") -> Iterator[str]:
-    """Write the rows as lines of CSV (RFC 4180), the first with a byte order mark."""
+    """Yield the rows as lines of CSV (RFC 4180), the first with a byte order mark."""
     line = io.StringIO()
     writer = csv.writer(line, delimiter=between)
     line.write(BYTE_ORDER_MARK)

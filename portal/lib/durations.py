@@ -1,4 +1,4 @@
-"""Lengths of time in words."""
+"""Put durations, relative times, and sizes into words."""
 
 from datetime import datetime
 from typing import Final
@@ -9,10 +9,9 @@ DAY: Final = 24 * HOUR
 
 
 def in_words(seconds: float) -> str:
-    """Return how long something takes: "143 ms", "4 minutes", "2 h 5 min", "3 days 4 h".
+    """Return a duration in words: "143 ms", "4 minutes", "2 h 5 min", "3 days 4 h".
 
-    A negative length is read as none. Below a minute the nearest second counts; above, only
-    what has fully passed.
+    A negative duration counts as 0. Seconds are rounded to the nearest one, larger units down.
     """
     if seconds < 0.9995:
         return f"{max(0, round(seconds * 1000))} ms"
@@ -28,7 +27,7 @@ def in_words(seconds: float) -> str:
 
 
 def relative(then: datetime, now: datetime) -> str:
-    """Return when something was or will be, seen from `now`: "3 minutes ago", "in 4 minutes"."""
+    """Return a time relative to `now` in words: "3 minutes ago", "in 4 minutes"."""
     seconds = (then - now).total_seconds()
     if -MINUTE < seconds < 1:
         return "just now"
@@ -37,8 +36,7 @@ def relative(then: datetime, now: datetime) -> str:
 
 
 def is_now(at: datetime, now: datetime) -> bool:
-    """Return whether what is to come at that time comes now: it is over, or not even a second
-    away."""
+    """Return whether the time is in the past or less than a second away."""
     return (at - now).total_seconds() < 1
 
 
@@ -61,7 +59,7 @@ UNITS: Final = ("bytes", "KB", "MB", "GB", "TB")
 
 
 def size_in_words(count: int) -> str:
-    """Return how much that is: "912 bytes", "4.2 MB", "118 GB" (a KB is 1024 bytes)."""
+    """Return a size in words: "912 bytes", "4.2 MB", "118 GB" (a KB is 1024 bytes)."""
     value, unit = float(max(0, count)), 0
     while value >= 1023.5 and unit < len(UNITS) - 1:
         value, unit = value / 1024, unit + 1

@@ -1,4 +1,4 @@
-"""Locks on files, which the system lets go of when their process dies, however it dies."""
+"""File locks that the system releases whenever their process ends, even after a crash."""
 
 import fcntl
 import os
@@ -8,16 +8,16 @@ from typing import Self
 
 
 class FileLock:
-    """A file that is locked until `release`, or the end of this process."""
+    """A file that is locked until `release` or the end of this process."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor: int | None = descriptor
 
     @classmethod
     def take(cls, path: Path, *, makes: bool = True) -> Self | None:
-        """Lock the file, made if it is not there; None: another has it.
+        """Lock the file, and create it if missing. Returns None if another process has the lock.
 
-        Raises FileNotFoundError where it is not there and `makes` is false, and OSError as `open`.
+        Raises FileNotFoundError for a missing file if `makes` is false, and OSError as `open` does.
         """
         flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if makes else 0)
         descriptor = os.open(path, flags, 0o600)
@@ -30,13 +30,13 @@ class FileLock:
 
     @classmethod
     def take_any(cls, folder: Path, names: Iterable[str]) -> Self | None:
-        """Lock the first file of these that nobody has; None: others have all of them."""
+        """Lock the first free one of these files. Returns None if none is free."""
         folder.mkdir(mode=0o700, exist_ok=True)
         locks = (cls.take(folder / name) for name in names)
         return next((lock for lock in locks if lock), None)
 
     def release(self) -> None:
-        """Let it go; once more does nothing."""
+        """Release the lock. Idempotent."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             os.close(descriptor)

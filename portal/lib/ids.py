@@ -1,4 +1,4 @@
-"""Public ids: what stands in addresses and headers in the place of row ids."""
+"""Public IDs, which replace row IDs in URLs and headers."""
 
 import uuid
 from typing import Final
@@ -10,17 +10,18 @@ SHORTEST_BEGINNING: Final = 8
 
 
 def public_id() -> uuid.UUID:
-    """Return a new UUID version 7 (RFC 9562), unguessable in its 62 random bits.
+    """Return a new UUID version 7 (RFC 9562) with 62 random bits, which no one can guess.
 
-    Time-ordered, so that new rows meet at one end of the log's indexes instead of all over them.
+    IDs are ordered by time, so that new rows are together at one end of the log's indexes.
     """
     return uuid_utils.compat.uuid7()
 
 
 def ids_beginning(text: str) -> tuple[uuid.UUID, uuid.UUID] | None:
-    """Return the first and the last id that can begin so; None for what is no beginning of one.
+    """Return the first and the last ID with this prefix, or None for an invalid prefix.
 
-    Eight digits or more, with the hyphens of an id or without any. They are the time to a minute.
+    A prefix has eight digits or more, with the hyphens of an ID or without any. Eight digits are
+    the time to a minute.
     """
     digits = text.replace("-", "").lower()
     if not (SHORTEST_BEGINNING <= len(digits) <= DIGITS and set(digits) <= set("0123456789abcdef")):

@@ -1,4 +1,4 @@
-"""Keyset pages: the next page begins where this one ended, whatever came in between."""
+"""Keyset pages. The next page starts where this one ended, regardless of new rows."""
 
 import base64
 import json
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
 PAGE_SIZE: Final = 50
-CURSOR_LIMIT: Final = 1000  # characters; longer than any we make
-_LARGEST_INT: Final = 2**63 - 2  # what a database column holds, and the next one, too
+CURSOR_LIMIT: Final = 1000  # characters. Our cursors are shorter.
+_LARGEST_INT: Final = 2**63 - 2  # this and the next number fit into a database column
 
 T = TypeVar("T")
 Key = tuple[int | str, ...]
@@ -16,29 +16,29 @@ Shape = tuple[type[int] | type[str], ...]
 
 
 class UnreadableCursor(ValueError):
-    """An address that was cut off or typed over: where in the list it leads cannot be told."""
+    """A cursor from a truncated or edited URL, whose place in the list is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """A place between two rows: the sort key of the row beside it, and which way to read."""
+    """A place between two rows: the sort key of the row beside it, and the reading direction."""
 
     key: Key
     newer: bool = False
 
     def encode(self) -> str:
-        """Return the cursor as one opaque word that stands in an address."""
-        # Letters as they are: escaped, the longest of names would not fit into CURSOR_LIMIT.
+        """Return the cursor as an opaque word for a URL."""
+        # Letters aren't escaped. Otherwise, the longest names would exceed CURSOR_LIMIT.
         parts = [int(self.newer), *self.key]
         text = json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
         return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
     @classmethod
     def decode(cls, text: str | None, shape: Shape = (int,)) -> "Cursor | None":
-        """Read a cursor whose key has the types of `shape`; without text None, the first page.
+        """Parse a cursor whose key has the types of `shape`. No text means None, the first page.
 
-        Addresses are typed over, cut off and attacked: what comes back is safe to compare with a
-        column. Raises `UnreadableCursor`.
+        The result is safe to compare with a column, even if the URL was edited, truncated, or
+        attacked. Raises `UnreadableCursor`.
         """
         if not text:
             return None
@@ -51,7 +51,7 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """Some rows, newest first, and the cursors of the pages beside them (None: there is none)."""
+    """Rows, newest first, and the cursors of the adjacent pages, None without one."""
 
     rows: Sequence[T]
     newer: str | None = None
@@ -61,10 +61,10 @@ class Page(Generic[T]):
 def page_of(
     rows: Sequence[T], cursor: Cursor | None, key: Callable[[T], Key], size: int
 ) -> Page[T]:
-    """Make a page of at most `size` rows out of up to `size + 1` that were read for `cursor`.
+    """Make a page of at most `size` rows from up to `size + 1` rows that were read for `cursor`.
 
-    The rows come in reading order: away from the cursor, so oldest first when it reads `newer`.
-    An empty page that reads `newer` has nothing beside it: show the first page in its place.
+    The rows are in reading order, away from the cursor, so the oldest is first if it reads `newer`.
+    An empty page that reads `newer` has no adjacent page. Show the first page instead.
     """
     more = len(rows) > size
     rows = rows[:size]
@@ -93,9 +93,9 @@ def _parsed(text: str) -> list[Any] | None:
 
 
 def _fits(part: object, kind: type[int] | type[str]) -> bool:
-    if kind is int:  # a bool is an int to isinstance, and no key of ours
+    if kind is int:  # isinstance accepts a bool, which is never a key
         return type(part) is int and abs(part) <= _LARGEST_INT
-    # A NUL or half of a surrogate pair makes PostgreSQL refuse the query.
+    # PostgreSQL refuses a query with a NUL or a lone surrogate.
     return isinstance(part, str) and "\0" not in part and _encodes(part)
 
 

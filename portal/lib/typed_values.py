@@ -1,8 +1,8 @@
-"""Amounts, counts and dates as people and spreadsheets write them; or what is wrong with one.
+"""Parse amounts, counts, and dates as people and spreadsheets write them, or explain an error.
 
-Some texts can be read in two ways, 03/04/2026 and 1.250: `days_in` and `amounts_in` return every
-reading. Nobody here chooses one unless it is said how; whoever has a column of them finds that out
-(`services/csv/import_readings.py`).
+Some texts are ambiguous, such as 03/04/2026 and 1.250. `days_in` and `amounts_in` return every
+reading. This module only chooses one if it is told how. `services/csv/import_readings.py` finds
+that out from a whole column.
 """
 
 import re
@@ -26,15 +26,15 @@ class DayOrder(StrEnum):
 
 
 class DecimalSign(StrEnum):
-    """The signs before the decimals of an amount. The other one separates thousands."""
+    """The signs before the decimals of an amount. The other sign separates thousands."""
 
     POINT = "."
     COMMA = ","
 
 
 LONGEST_DAY: Final = 60  # characters
-# {order: the form of a date in digits}, with the signs between its parts and the form of its year.
-# Years of two digits come first with dashes alone, as in ISO 8601 before 2004.
+# {order: format of a date in digits}, with placeholders for the separator and the year's format.
+# Two-digit years come first only with dashes, as in ISO 8601 before 2004.
 ORDERS: Final[Mapping[DayOrder, str]] = {
     DayOrder.DAY_FIRST: "%d{0}%m{0}{1}",
     DayOrder.MONTH_FIRST: "%m{0}%d{0}{1}",
@@ -47,7 +47,7 @@ IN_DIGITS: Final = re.compile(r"(\d{1,4})([./-]) ?\d{1,2}\2 ?(\d{1,4})", re.ASCI
 ORDINAL: Final = re.compile(r"(?<=\d)(?:st|nd|rd|th)\b", re.ASCII)
 BETWEEN: Final = re.compile(r"[ ,./-]+")
 WEEKDAYS: Final = frozenset(part for name in day_name for part in (name.lower(), name[:3].lower()))
-# {a month as it is called elsewhere: in the words of the standard library}
+# {month in another language: month in the standard library}
 MONTHS: Final = {
     word: name
     for name, words in {
@@ -67,7 +67,7 @@ MONTHS: Final = {
     for word in words.split()
 }
 FILLING: Final = frozenset({"de", "del", "of", "den"})
-# Of two digits the standard library takes 69 for 1969.
+# The standard library reads the two-digit year 69 as 1969.
 LAST_YEAR_OF_TWO_DIGITS: Final = 2069
 
 LARGEST: Final = 12  # digits of an amount before its decimals
@@ -76,8 +76,10 @@ BLANKS: Final = " \u00a0\u202f\u2009"
 
 
 def _amount_with(sign: str, other: str) -> re.Pattern[str]:
-    """Return what an amount looks like with this sign before its decimals, and groups of three.
-    "200,-" is without cents."""
+    """Return the pattern of an amount with this decimal sign and groups of three digits.
+
+    "200,-" has no cents.
+    """
     groups = rf"[1-9]\d{{0,2}}(?P<group>[{other}{BLANKS}'\u2019])\d{{3}}(?:(?P=group)\d{{3}})*"
     whole = rf"(?P<whole>{groups}|\d{{1,{LARGEST}}})"
     return re.compile(rf"{whole}(?:[{sign}](?:(?P<cents>\d*)|-{{1,2}}|[–—]))?", re.ASCII)
@@ -98,7 +100,7 @@ SERIAL: Final = re.compile(r"[2-6]\d{4}(?:\.\d+)?", re.ASCII)
 
 
 class TypedValueError(ValueError):
-    """The text is no such value. `expected` follows "Enter the …"; `why`: one more sentence."""
+    """An unreadable value. `expected` follows "Enter the …". `why`: one more sentence."""
 
     def __init__(self, expected: str, why: str = "") -> None:
         super().__init__(f"{expected}. {why}" if why else expected)
@@ -107,49 +109,49 @@ class TypedValueError(ValueError):
 
 
 class OtherCurrencyError(TypedValueError):
-    """The amount is in another currency."""
+    """An amount in another currency."""
 
     def __init__(self, currency: str, other: str) -> None:
         super().__init__(f"in {currency}", f"The register has no amounts in {other}")
 
 
 def amounts_in(text: str) -> dict[str, Decimal]:
-    """Return each amount that the text may mean, by the sign before its decimals; none of none."""
+    """Return each possible amount by the sign before its decimals, none if unreadable."""
     if len(text) > LONGEST_AMOUNT:
         return {}
-    found: dict[str, Decimal] = {}
+    readings: dict[str, Decimal] = {}
     for sign, pattern in AMOUNTS.items():
         if (parts := pattern.fullmatch(text)) is not None:
             digits = re.sub(r"\D", "", parts["whole"])
             if len(digits) <= LARGEST:
-                found[sign] = Decimal(f"{digits}.{parts['cents'] or '0'}")
-    return found
+                readings[sign] = Decimal(f"{digits}.{parts['cents'] or '0'}")
+    return readings
 
 
 def read_amount(text: str, sign: str = "") -> Decimal:
-    """Read the amount: 1250.00, 1250,00, 1,250, 1,250.00, 1.250,00 or 1 250.
+    """Parse an amount: 1250.00, 1250,00, 1,250, 1,250.00, 1.250,00, or 1 250.
 
-    `sign`: the one before decimals, where that is known. Else a comma before three digits is for
-    thousands, as our own pages write it. Raises `TypedValueError`.
+    `sign`: the decimal sign if known. Otherwise, a comma before three digits separates thousands,
+    as on our own pages. Raises `TypedValueError`.
     """
-    found = amounts_in(text)
-    amount = _said(found, sign or (DecimalSign.POINT if "," in text else ""))
+    readings = amounts_in(text)
+    amount = _said(readings, sign or (DecimalSign.POINT if "," in text else ""))
     if amount is None:
-        raise _no_amount(text, found)
+        raise _no_amount(text, readings)
     if amount != round(amount, 2):
         raise TypedValueError("with at most 2 decimals, such as 1250.00")
     return round(amount, 2)
 
 
 def _said(found: Mapping[str, V], reading: str) -> V | None:
-    """Return the only value that the readings come to, else that of the one that is said."""
+    """Return the value if all readings agree, else the value of the given reading."""
     values = list(found.values())
     if values and all(value == values[0] for value in values):
         return values[0]
     return found.get(reading)
 
 
-# {currency: how it is written besides by its code}. A sign that several share means the register's.
+# {currency: its signs besides its code}. A shared sign means the register's currency.
 CURRENCY_SIGNS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("USD", "AUD", "CAD", "NZD", "HKD", "SGD", "MXN", "BRL", "ARS", "CLP"), "$"),
     **dict.fromkeys(("SEK", "NOK", "DKK", "ISK"), "kr"),
@@ -181,8 +183,10 @@ def _plain(mark: str) -> str:
 
 
 def without_currency(text: str, currency: str) -> str:
-    """Return an amount without its currency's sign or code. Raises `TypedValueError` where that is
-    of another one than `currency`."""
+    """Remove the sign or code of `currency` from an amount.
+
+    Raises `TypedValueError` for an amount in another currency.
+    """
     parts = MARKED.fullmatch(text) if len(text) <= LONGEST_AMOUNT else None
     if parts is None:
         return text
@@ -196,7 +200,7 @@ def without_currency(text: str, currency: str) -> str:
 
 
 def read_count(text: str) -> int:
-    """Return how many of something. Raises `TypedValueError`."""
+    """Parse a count. Raises `TypedValueError`."""
     if BELOW_ZERO.fullmatch(text):
         raise TypedValueError("as 0 or more")
     if not (text.isascii() and text.isdigit()):
@@ -229,9 +233,9 @@ def _days_in(text: str) -> Mapping[str, date]:
 
 
 def days_in(text: str) -> Mapping[str, date]:
-    """Return each day that the text may mean, by the order of its parts; none of none.
+    """Return each possible day by the order of its parts, none if unreadable.
 
-    A time of day behind it is left out. Nothing that is missing is made up.
+    A time of day after the date is ignored. Missing parts aren't guessed.
     """
     is_short = len(text) <= LONGEST_DAY
     return _days_in(text) if is_short and all(map(str.isascii, filter(str.isdigit, text))) else {}
@@ -245,7 +249,7 @@ def _iso(text: str) -> date | None:
 
 
 def _named(text: str) -> date | None:
-    """Return the day whose month is written in letters, whatever stands between its parts."""
+    """Parse a day whose month is written in letters, with any separators."""
     parts = [part for part in BETWEEN.split(ORDINAL.sub("", text.lower())) if part]
     if parts and parts[0] in WEEKDAYS:
         del parts[0]
@@ -263,8 +267,10 @@ def _form_of_year(year: str) -> str:
 
 
 def _by(form: str, text: str) -> date | None:
-    """Return the day if the text has exactly this form. Few forms are tried, for the standard
-    library keeps no more than five of them ready."""
+    """Parse a day in exactly this format.
+
+    Callers try few formats because the standard library caches only five.
+    """
     try:
         day = datetime.strptime(text, form).date()  # noqa: DTZ007 - a day has no zone
     except ValueError:
@@ -274,15 +280,15 @@ def _by(form: str, text: str) -> date | None:
 
 
 def read_day(text: str, order: str = "") -> date:
-    """Read the date: ISO 8601, 3.5.2026, 5/29/2026, 29 May 2026 or May 29, 2026.
+    """Parse a date: ISO 8601, 3.5.2026, 5/29/2026, 29 May 2026, or May 29, 2026.
 
-    `order`: of the parts, where that is known. Else a date with dots has its day first, and of
-    others only those are read that one order fits. Raises `TypedValueError`.
+    `order`: of the parts, if known. Otherwise, a date with dots has its day first, and other dates
+    must be unambiguous. Raises `TypedValueError`.
     """
-    found = days_in(text)
-    day = _said(found, order or (DayOrder.DAY_FIRST if "." in text else ""))
+    readings = days_in(text)
+    day = _said(readings, order or (DayOrder.DAY_FIRST if "." in text else ""))
     if day is None:
-        raise _no_day(text, found)
+        raise _no_day(text, readings)
     return day
 
 
@@ -302,13 +308,12 @@ def _no_amount(text: str, found: Mapping[str, Decimal]) -> TypedValueError:
 
 
 def impossible_day(text: str) -> str:
-    """Return the day that the text names and no calendar has: "February 31, 2026"; empty for any
-    other."""
+    """Return a day that doesn't exist, "February 31, 2026", empty for any other text."""
     parts = DOTTED.fullmatch(text) or ISO.fullmatch(text) or NO_YEAR.fullmatch(text)
     if parts is None:
         return ""
-    given = parts.groupdict()
-    year, month, day = int(given.get("year", 2000)), int(given["month"]), int(given["day"])
+    numbers = parts.groupdict()
+    year, month, day = int(numbers.get("year", 2000)), int(numbers["month"]), int(numbers["day"])
     try:
         date(year, month, day)
     except ValueError:
@@ -319,7 +324,7 @@ def impossible_day(text: str) -> str:
         return f"month {month}{', as the day comes first' * (parts.re is not ISO)}"
     if not year:
         return "year 0"
-    return f"{month_name[month]} {day}" + (f", {year}" if "year" in given else "")
+    return f"{month_name[month]} {day}" + (f", {year}" if "year" in numbers else "")
 
 
 def _no_day(text: str, found: Mapping[str, date]) -> TypedValueError:
@@ -338,7 +343,7 @@ def _no_day(text: str, found: Mapping[str, date]) -> TypedValueError:
 
 
 def _dotted(text: str) -> str:
-    """Return a date with slashes in the order in which it may at least have a month."""
+    """Return a date with slashes in ISO order. A first number above 12 is the day."""
     if "/" not in text or not IN_DIGITS.fullmatch(text):
         return text
     first, second, year = text.split("/")
@@ -347,9 +352,9 @@ def _dotted(text: str) -> str:
 
 
 def add_months(day: date, months: int) -> date:
-    """Return the same day `months` later; the month's last day where it has no such day.
+    """Return the same day `months` later, or the month's last day if it has no such day.
 
-    Raises ValueError when that lies beyond the last year that a date can have.
+    Raises ValueError beyond the last year of a date.
     """
     years, month = divmod(day.month - 1 + months, 12)
     year = day.year + years
@@ -359,30 +364,29 @@ def add_months(day: date, months: int) -> date:
 
 
 def last_day(first: date, months: int) -> date:
-    """Return the last of so many months that begin with `first`: the day before the same day of a
-    later month, or that month's last day where it has no such day.
+    """Return the last day of a period of `months` that starts on `first`.
 
-    Raises ValueError as `add_months` does.
+    This is the day before the same day of a later month, or that month's last day if it has no such
+    day. Raises ValueError as `add_months` does.
     """
     after = add_months(first, months)
     return after if after.day < first.day else after - timedelta(days=1)
 
 
 LONGEST: Final = 254  # RFC 5321, 4.5.3.1.3, as corrected by erratum 1690
-# Only mail can tell whether an address is real: names inside a company's network count as well.
-# Signs that separate or quote addresses in a mail's head would make two of one, and no mail can be
-# addressed where a dot begins or ends a part, or follows another.
+# Only an email can prove that an address is real, and names inside a company's network count too.
+# Characters that separate or quote addresses in an email's header would split an address in two. A
+# part can't start or end with a dot or contain two dots in a row.
 ATOM: Final = r"[^@.\s\x00-\x1f\x7f,;:<>()\[\]\"\\]+"
 PART: Final = rf"{ATOM}(?:\.{ATOM})*"
 SHAPE: Final = re.compile(f"{PART}@{PART}")
 
 
 def tidy_email(text: str) -> str:
-    """Return the address as it is stored and looked up: without spaces around it, in small
-    letters."""
+    """Return the address as stored and looked up, in lowercase without spaces around it."""
     return text.strip().lower()
 
 
 def is_email(text: str) -> bool:
-    """Return whether the text looks like an address at all."""
+    """Return whether the text looks like an email address."""
     return len(text) <= LONGEST and SHAPE.fullmatch(text) is not None

@@ -1,4 +1,4 @@
-"""Every table family, so that importing the package registers all of them."""
+"""All models. Importing this package registers their tables."""
 
 from portal.models import (
     alerts,

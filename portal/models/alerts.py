@@ -1,4 +1,4 @@
-"""Alerts: what time brought about and was told of, how people want it, and when we looked."""
+"""Alerts that dates and stock levels trigger, their settings, and the runs that check for them."""
 
 import uuid
 from datetime import date, datetime
@@ -15,14 +15,14 @@ from portal.models.assets import Asset
 
 
 class RunKind(StrEnum):
-    """The start of a run: the time of day, or a person."""
+    """The trigger of a run: the time of day, or a person."""
 
     SCHEDULED = "scheduled"
     MANUAL = "manual"
 
 
 class RunOutcome(StrEnum):
-    """The end of a run. `ASKED`: nothing was sent, because a person has to decide first."""
+    """The result of a run. `ASKED`: nothing was sent because a person has to decide first."""
 
     DONE = "done"
     ASKED = "asked"
@@ -31,7 +31,7 @@ class RunOutcome(StrEnum):
 
 
 class FirstAnswer(StrEnum):
-    """The decision about all that was due before the first run."""
+    """The decision about alerts that were due before the first run."""
 
     SEND = "send"
     MARK = "mark"
@@ -43,13 +43,13 @@ IS_STANDING: Final = "resolved_at IS NULL"
 
 
 class Alert(Base):
-    """One line of the ledger: an alert that fired, once for each `dedupe_key`.
+    """An alert that fired, once for each `dedupe_key`.
 
-    `matter` is the key without the number of a reminder: what has to pass for it to be over.
-    `details` are its event's own keys, in their form on the wire. `is_sent` False: it was marked
-    as already sent, and has no event. `resolved_at`: the matter has passed, or a later reminder
-    stands for it. `mailed_at`: when its emails were stored, to the addresses `mailed_to`, and where
-    `is_holder_told` to the holder; it is that of their rows. None while it is new.
+    `matter`: the key without a reminder's number. It identifies the condition that has to end.
+    `details`: its event's own keys in wire form. `is_sent` False: it was marked as already sent and
+    has no event. `resolved_at`: its condition ended, or a later reminder replaced it. `mailed_at`:
+    the `created_at` of its emails, None for a new alert. They are for the addresses `mailed_to`
+    and, if `is_holder_told`, for the holder.
     """
 
     __tablename__ = "alerts"
@@ -80,7 +80,7 @@ class Alert(Base):
         Index("ix_alerts_asset_id_id", "asset_id", "id"),
         Index("ix_alerts_event_id", "event_id"),
         Index("ix_alerts_by_event", "event", "id"),
-        # Finds what is new, and what a row of `mails` tells of.
+        # Finds new alerts, and the alerts of a row in `mails`.
         Index("ix_alerts_mailed_at", "mailed_at", "id"),
         Index(
             "ix_alerts_standing",
@@ -94,12 +94,11 @@ class Alert(Base):
 
 
 class AlertSettings(Base):
-    """The organisation's alert settings: one row, made by the first change.
+    """The organization's alert settings, in one row that the first change creates.
 
     `time_of_day` is "HH:MM" in the portal's time zone. `mail_*`: the addresses that get emails of a
-    kind. `holder_text`: a paragraph of the organisation's in the reminder to a holder.
-    `first_answer*`: what was decided about everything that was due before the first run; None until
-    then.
+    kind. `holder_text`: the organization's own paragraph in the reminder to a holder.
+    `first_answer*`: the decision about alerts that were due before the first run, None until then.
     """
 
     __tablename__ = "alert_settings"
@@ -125,14 +124,14 @@ class AlertSettings(Base):
 
 
 class AlertRun(Base):
-    """One check for what has become due. `slot`: the day whose scheduled run this is.
+    """One check for due alerts. `slot`: the day of a scheduled run.
 
-    `counts`: how many fired, by event. `audiences`: the same by audience: "2+1" were sent to
-    two webhooks and held for one that is off, "2+1+3" kept from three by their conditions, and with
-    "+1" behind it sent to the built-in inbox too. `mailed_to`, `holders_told`: how many addresses
-    and holders were emailed about them.
-    `waiting`: how many would have fired, until an administrator decides. `outcome` None: still at
-    work. `task_public_id`: the piece of long work that does it.
+    `counts`: fired alerts by event. `audiences`: the same by audience. "2+1" means sent to two
+    webhooks and held for one that is off. "2+1+3" means also withheld from three by their
+    conditions. A further "+1" means also sent to the built-in inbox. `mailed_to`, `holders_told`:
+    the number of addresses and holders that got emails. `waiting`: the number of alerts that would
+    have fired and wait for an administrator's decision. `outcome` None: still running.
+    `task_public_id`: the task that runs it.
     """
 
     __tablename__ = "alert_runs"

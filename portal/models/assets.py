@@ -15,14 +15,14 @@ from portal.lib.ids import public_id
 
 
 class AssetKind(StrEnum):
-    """One thing, or one kind of consumable with a quantity."""
+    """An `item` is one thing. A `stock` is one kind of consumable with a quantity."""
 
     ITEM = "item"
     STOCK = "stock"
 
 
 class AssetStatus(StrEnum):
-    """The statuses of an asset; only actions change them."""
+    """The statuses of an asset. Only actions change them."""
 
     AVAILABLE = "available"
     ALLOCATED = "allocated"
@@ -35,8 +35,6 @@ class AssetStatus(StrEnum):
 
 
 class Condition(StrEnum):
-    """The conditions of an asset."""
-
     EXCELLENT = "excellent"
     GOOD = "good"
     FAIR = "fair"
@@ -45,7 +43,7 @@ class Condition(StrEnum):
 
 
 class Category(Base):
-    """A category of assets. Not deletable while used."""
+    """A category of assets. Can't be deleted while in use."""
 
     __tablename__ = "categories"
 
@@ -59,7 +57,7 @@ class Category(Base):
 
 
 class Location(Base):
-    """A place of assets. Not deletable while used."""
+    """A place of assets. Can't be deleted while in use."""
 
     __tablename__ = "locations"
 
@@ -75,8 +73,8 @@ class Location(Base):
 class Asset(Base):
     """One thing in the register (`item`), or one kind of consumable (`stock`).
 
-    Its tag, name and serial number are found by parts through `asset_words` (SQLite) or
-    `ix_asset_words` (PostgreSQL), which only `services/assets/queries.py` and the migration know.
+    Substring search in tag, name, and serial number uses `asset_words` (SQLite) or
+    `ix_asset_words` (PostgreSQL). Only `services/assets/queries.py` and the migration know them.
     """
 
     __tablename__ = "assets"
@@ -120,7 +118,7 @@ class Asset(Base):
             unique=True,
             where="deleted_at IS NULL",
         ),
-        # Over deleted ones as well: a tag that was given out is not given out again.
+        # Includes deleted assets, so that a tag is never reused.
         Index("ix_assets_asset_tag", func.lower(text("asset_tag"))),
         partial_index(
             "uq_assets_serial_number",
@@ -128,7 +126,7 @@ class Asset(Base):
             unique=True,
             where="deleted_at IS NULL AND serial_number IS NOT NULL",
         ),
-        # The list is sorted along these, whatever is filtered on the way.
+        # The list is sorted by these indexes, with any filter.
         Index("ix_assets_name_id", func.lower(text("name")), "id"),
         Index("ix_assets_updated_at_id", "updated_at", "id"),
         Index("ix_assets_category_id_id", "category_id", "id", "status", "deleted_at"),
@@ -143,7 +141,7 @@ class Asset(Base):
             "id",
             where="deleted_at IS NULL",
         ),
-        # The list's chips are counted and walked along these, and so are alerts.
+        # The list's chips and the alerts read these indexes.
         partial_index("ix_assets_status_id", "status", "id", where="deleted_at IS NULL"),
         partial_index("ix_assets_deleted_id", "id", where="deleted_at IS NOT NULL"),
         partial_index(
@@ -161,7 +159,7 @@ class Asset(Base):
 
 
 class Counter(Base):
-    """The last number given out in a series, so that none is given twice."""
+    """The last used number of a series, so that no number is used twice."""
 
     __tablename__ = "counters"
 
@@ -195,7 +193,7 @@ class Activity(Base):
 
 
 class Action(StrEnum):
-    """The actions on an asset. The timeline keeps these values."""
+    """The actions on an asset. The timeline stores these values."""
 
     CREATE = "create"
     EDIT = "edit"
@@ -231,7 +229,7 @@ class Action(StrEnum):
 
 
 class MoveKind(StrEnum):
-    """The reasons for a change of a stock's number."""
+    """The reasons for a change of a stock's quantity."""
 
     RECEIVE = "receive"
     ISSUE = "issue"
@@ -240,7 +238,7 @@ class MoveKind(StrEnum):
 
 
 class StockMove(Base):
-    """One change of a stock's number; `balance_after` is what was left. Written once."""
+    """One change of a stock's quantity. `balance_after`: the new quantity. Never updated."""
 
     __tablename__ = "stock_moves"
 

@@ -1,4 +1,4 @@
-"""Staff, assignments of assets, incidents."""
+"""Staff, assignments of assets, and incidents."""
 
 import uuid
 from datetime import datetime
@@ -15,14 +15,14 @@ from portal.models.assets import Asset
 
 
 class AssignmentKind(StrEnum):
-    """Given for good, or lent until a due time."""
+    """An allocation has no due time. A check-out has one."""
 
     ALLOCATION = "allocation"
     CHECKOUT = "checkout"
 
 
 class IncidentKind(StrEnum):
-    """The kinds of incidents; receivers get the id under a name of the kind's own."""
+    """The kinds of incidents. Receivers get the ID under a different name for each kind."""
 
     TRANSFER = "transfer"
     LOST = "lost"
@@ -32,7 +32,7 @@ class IncidentKind(StrEnum):
 
 
 class Staff(Base):
-    """A person who can hold assets. Not deletable, so that the timeline keeps its people."""
+    """A person who can hold assets. Can't be deleted, so that the timeline keeps its people."""
 
     __tablename__ = "staff"
 
@@ -49,17 +49,17 @@ class Staff(Base):
 
     __table_args__ = (
         Index("uq_staff_email", func.lower(text("email")), unique=True),
-        # The register's list is sorted by who has what along this.
+        # Sorts the list of assets by holder.
         Index("ix_staff_name_id", func.lower(text("name")), "id"),
         {"sqlite_autoincrement": True},
     )
 
 
 class Assignment(Base):
-    """One holding of an asset; open until `ended_at`, and at most one of an asset is open.
+    """An allocation or check-out of an asset, open until `ended_at`. An asset has one at most.
 
-    `location` is where it was when it began ({id, name}, as it was called then); `end_reason` is
-    the action that ended it. `reservation_id`: the reservation that it fulfilled.
+    `location`: the asset's location at the start ({id, name} of that time). `end_reason`: the
+    action that ended it. `reservation_id`: the reservation that it fulfilled.
     """
 
     __tablename__ = "assignments"
@@ -89,7 +89,7 @@ class Assignment(Base):
             unique=True,
             where="ended_at IS NULL",
         ),
-        # What somebody has now.
+        # Finds a person's current assets.
         partial_index(
             "ix_assignments_holding",
             "staff_id",
@@ -108,9 +108,9 @@ class Assignment(Base):
 
 
 class Incident(Base):
-    """A transfer, loss, damage, warranty claim or disposal; `closed_at` once it is over.
+    """A transfer, loss, damage, warranty claim, or disposal. `closed_at`: the end of it.
 
-    `details` are what its event told. A transfer is over at once.
+    `details`: the facts in its event. A transfer ends right away.
     """
 
     __tablename__ = "incidents"

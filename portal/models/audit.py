@@ -1,4 +1,4 @@
-"""The audit trail, and the people who were erased from it."""
+"""The audit trail, and erasures of people."""
 
 import uuid
 from datetime import datetime
@@ -13,7 +13,7 @@ from portal.lib.clock import common_now
 
 
 class AuditEntry(Base):
-    """One change: actor, action, target, time. Triggers refuse update and delete."""
+    """One change with its actor, action, target, and time. Triggers refuse UPDATE and DELETE."""
 
     __tablename__ = "audit_entries"
 
@@ -37,19 +37,19 @@ class AuditEntry(Base):
 
 
 class ErasedKind(StrEnum):
-    """Whom an erasure is about: who holds assets, or who signs in."""
+    """The kind of person: staff hold assets, users sign in."""
 
     STAFF = "staff"
     USER = "user"
 
 
 class Erasure(Base):
-    """A person who is being erased, or was; `id` is the number that stands in place of the name.
+    """The erasure of a person. `id`: the number that replaces the name.
 
-    While `finished_at` is None the triggers of what is append-only let names change. `known_as`:
-    {names, emails} that are still to be found, and which of them inside longer texts (`sought`);
-    nothing once it is finished. `counts`: rows that were changed, by their table.
-    `task_public_id`: the long work that does it.
+    While `finished_at` is None, the triggers of append-only tables allow changes of names.
+    `known_as`: {names, emails} that are still to be found, and those to find inside longer texts
+    (`sought`), None once finished. `counts`: changed rows by table. `task_public_id`: the task that
+    runs it.
     """
 
     __tablename__ = "erasures"

@@ -1,4 +1,4 @@
-"""The outbox and its log: events, deliveries, attempts. Payloads live outside the listed table."""
+"""The outbox and its log: events, deliveries, and attempts. Bodies are in separate tables."""
 
 import uuid
 from datetime import datetime
@@ -28,10 +28,10 @@ from portal.lib.ids import public_id
 
 
 class DeliveryStatus(StrEnum):
-    """Statuses, as they are stored and as people see them.
+    """The statuses of a delivery, as stored and as shown.
 
-    Queued and Retrying are open: what is to be sent is Retrying once an attempt has failed, also
-    while a person's Retry of a failed one is open. A resend of what has arrived is Queued.
+    Queued and Retrying are open. An open delivery is Retrying once an attempt has failed, also
+    during a person's Retry of a failed one. A resend of a delivered one is Queued.
     """
 
     QUEUED = "queued"
@@ -42,7 +42,7 @@ class DeliveryStatus(StrEnum):
     DISMISSED = "dismissed"
 
 
-# As they were called before 0101: in addresses that people kept, and in the audit trail.
+# The names before migration 0101, which are still in people's bookmarks and in the audit trail.
 EARLIER_STATUSES: Final = {
     "waiting": DeliveryStatus.QUEUED,
     "held": DeliveryStatus.ON_HOLD,
@@ -50,19 +50,19 @@ EARLIER_STATUSES: Final = {
 }
 OPEN = (DeliveryStatus.QUEUED, DeliveryStatus.RETRYING)
 
-# The predicate of the partial indexes. A query says the same literally (`is_open`), so that both
-# databases see that its rows are the index's.
+# The predicate of the partial indexes. Queries repeat it literally (`is_open`), so that both
+# databases recognize that they can use the index.
 IS_OPEN = "status IN ('queued', 'retrying')"
-# The same for what counts as failing, tests apart.
+# The same for failing deliveries, except tests.
 IS_FAILING = f"failing_since IS NOT NULL AND ({IS_OPEN} OR status = 'failed') AND priority <> 0"
-# And for what a person dismissed.
+# The same for dismissals with an undo.
 IS_OF_AN_ACT = "dismissal_id IS NOT NULL"
-# And for an attempt that failed.
+# The same for failed attempts.
 IS_FAILED_ATTEMPT = "outcome = 'failed'"
 
 
 class Priority(IntEnum):
-    """The order of claims; a test has a place of its own."""
+    """The order of claims. A test has its own priority."""
 
     TEST = 0
     INTERACTIVE = 1
@@ -71,7 +71,7 @@ class Priority(IntEnum):
 
 
 class AttemptOutcome(StrEnum):
-    """Ends of a request; interrupted: nobody has recorded that it did."""
+    """The results of an attempt. Interrupted: no process recorded its end."""
 
     INTERRUPTED = "interrupted"
     DELIVERED = "delivered"
@@ -83,9 +83,9 @@ def _request() -> str | None:
 
 
 class Event(Base):
-    """Something that happened to an asset; `body` is what every receiver gets, byte for byte.
+    """An event of an asset. `body`: the exact bytes for every receiver.
 
-    `request_id`: of the request that brought it about, as its log lines bear it.
+    `request_id`: the ID of the request that caused it, as in the log.
     """
 
     __tablename__ = "events"
@@ -105,7 +105,7 @@ class Event(Base):
 
 
 class FeedEntry(Base):
-    """The place of an event among all events, tests apart, in the order of their commits.
+    """The position of an event among all events except tests, in commit order.
 
     A trigger writes it (migration 0117).
     """
@@ -119,14 +119,14 @@ class FeedEntry(Base):
 
 
 class Delivery(Base):
-    """One event on its way to one webhook.
+    """One event for one webhook.
 
-    `due_at`: by the database's clock. `tries` counts the scheduled attempts that have ended,
-    `attempts` numbers all of those. `prior_*` are set while a person's extra attempt is under way;
-    of a dismissed one `prior_status` is what it is restored to. `dismissal_id`: all that one act
-    dismissed has the same; None where it has no undo.
-    `failing_since`: its first failed attempt, once that counts (`engine/retry_policy.is_failing`);
-    a Retry does not change it, and what is delivered has none.
+    `due_at`: by the database's clock. `tries` counts ended scheduled attempts, `attempts` all ended
+    attempts. `prior_*` are set during a person's extra attempt. For a dismissed delivery,
+    `prior_status` is the status to restore. `dismissal_id`: shared by all deliveries that one
+    action dismissed, None without an undo. `failing_since`: the first failed attempt, once it
+    counts (`engine/retry_policy.is_failing`). A Retry doesn't change it, and a delivered one has
+    none.
     """
 
     __tablename__ = "deliveries"
@@ -163,7 +163,7 @@ class Delivery(Base):
             "webhook_id",
             "priority",
             "due_at",
-            "id",  # by which the lease is asked for, without a look at the row
+            "id",  # finds the lease without reading the row
             sqlite_where=text(IS_OPEN),
             postgresql_where=text(IS_OPEN),
         ),
@@ -192,7 +192,7 @@ class Delivery(Base):
         Index(
             "ix_deliveries_failing",
             "webhook_id",
-            # Counted by, told, and asked for, without a look at the rows.
+            # These columns answer queries without reading the rows.
             "reason",
             "code",
             "status",
@@ -206,13 +206,13 @@ class Delivery(Base):
 
 
 def is_open(column: Any = Delivery.status) -> ColumnElement[bool]:
-    """Queued or retrying, written literally as in the partial index."""
+    """Return the condition of open deliveries, written literally as in the partial index."""
     words: ColumnElement[bool] = column.in_([literal_column(f"'{status}'") for status in OPEN])
     return words
 
 
 def is_failing() -> ColumnElement[bool]:
-    """It counts as failing, and is no test, written literally as in the partial index."""
+    """Return the condition of failing deliveries except tests, as in the partial index."""
     is_left = or_(is_open(), Delivery.status == literal_column("'failed'"))
     return and_(
         Delivery.failing_since.is_not(None), is_left, Delivery.priority != literal_column("0")
@@ -220,13 +220,12 @@ def is_failing() -> ColumnElement[bool]:
 
 
 class Lease(Base):
-    """The claim of a delivery by a sender, with its end: an attempt under way has no other row.
+    """The claim of a delivery by a sender, and the only row of an attempt in progress.
 
-    `until`: by the database's clock. What is left when it has passed is evidence of a crash.
-    `run`: of the process that took it (`services/core/heartbeats.py`), which may tell of one
-    sooner.
-    `number`, `kind`, `actor`, `url`, `started_at`: the attempt's own. There is no foreign key: it
-    would lock the delivery's row, and so write to it.
+    `until`: by the database's clock. A lease that is left after it proves a crash. `run`: of the
+    process with the claim (`services/core/heartbeats.py`), which can reveal a crash sooner.
+    `number`, `kind`, `actor`, `url`, `started_at`: of the attempt. There is no foreign key because
+    it would lock the delivery's row, and so write to it.
     """
 
     __tablename__ = "leases"
@@ -245,7 +244,7 @@ class Lease(Base):
     __table_args__ = (
         Index("ix_leases_webhook_id", "webhook_id"),
         {
-            # It turns over completely, thousands of times an hour.
+            # All its rows are replaced thousands of times per hour.
             "postgresql_with": {
                 "autovacuum_vacuum_scale_factor": 0,
                 "autovacuum_vacuum_threshold": 1000,
@@ -255,27 +254,28 @@ class Lease(Base):
 
 
 def has_no_lease() -> ColumnElement[bool]:
-    """Nobody is sending it, and nobody has left it as if."""
+    """Return the condition of deliveries without any lease, even an expired one."""
     return ~exists().where(Lease.delivery_id == Delivery.id)
 
 
 def has_no_live_lease(now: Any) -> ColumnElement[bool]:
-    """Nobody is sending it: never claimed, or the lease ran out. `now`: the database's clock."""
+    """Return the condition of deliveries without an unexpired lease. `now`: the database's time."""
     return ~exists().where(Lease.delivery_id == Delivery.id, Lease.until > now)
 
 
-# Of SQLite alone. PostgreSQL would look the parent up and write a lock into its row for each row
-# that is inserted: a twelfth of its work for a delivery (docs/adr/0017). What inserts attempts has
-# the webhook's lock or the delivery's, and whoever removes deliveries removes theirs first.
+# Foreign keys for SQLite only. For each inserted row, PostgreSQL would look up the parent and write
+# a lock into its row, a twelfth of its work for a delivery (docs/adr/0017). Code that inserts
+# attempts holds the lock of the webhook or the delivery. Code that removes deliveries removes their
+# attempts first.
 ON_SQLITE: Final = {"dialect": "sqlite"}
 
 
 class Attempt(Base):
-    """One HTTP request made for a delivery.
+    """One HTTP request for a delivery.
 
-    Inserted when it has ended; until then there is a `Lease`, and one that ran out becomes an
-    attempt that was interrupted. `phases` are milliseconds: name, connect, tls, first_byte, total,
-    and again, if it was sent twice.
+    Inserted at its end. Until then, there is a `Lease`. An expired lease becomes an interrupted
+    attempt. `phases` are milliseconds: name, connect, tls, first_byte, total, and again if it was
+    sent twice.
     """
 
     __tablename__ = "attempts"
@@ -309,13 +309,15 @@ class Attempt(Base):
 
 
 def is_failed_attempt() -> ColumnElement[bool]:
-    """It failed, written literally as in the partial index."""
+    """Return the condition of failed attempts, written literally as in the partial index."""
     return Attempt.outcome == literal_column("'failed'")
 
 
 def reopened() -> ColumnElement[str]:
-    """The status of a delivery that is to be sent after it had come to rest: Retrying where it has
-    failed; what had arrived is sent anew."""
+    """Return the new status of a finished delivery that is sent again.
+
+    It is Retrying after a failed attempt, but Queued for a delivered one.
+    """
     status: ColumnElement[str] = Delivery.status.expression
     has_failed = exists().where(Attempt.delivery_id == Delivery.id, is_failed_attempt())
     return case(
@@ -330,9 +332,9 @@ def reopened() -> ColumnElement[str]:
 
 
 class AttemptBody(Base):
-    """Headers and bodies of one attempt, both ways; header values are redacted.
+    """Headers and bodies of one attempt's request and response, with redacted header values.
 
-    `request_body`: None where the event's own body was sent.
+    `request_body`: None if the event's own body was sent.
     """
 
     __tablename__ = "attempt_bodies"
@@ -350,12 +352,10 @@ class AttemptBody(Base):
 
 
 class Rollup(Base):
-    """Counts of deliveries to one webhook that became Delivered and Failed in one hour, tests
-    apart.
+    """Counts of a webhook's deliveries that became Delivered or Failed in one hour, except tests.
 
-    `hour`: its beginning, UTC, by the database's clock. `late`: of those delivered, the ones that
-    arrived more than five minutes after their event. `failed_attempts`: every one that did not
-    arrive, whatever became of its delivery.
+    `hour`: its start, UTC, by the database's clock. `late`: delivered more than five minutes after
+    the event. `failed_attempts`: all failed attempts, regardless of their delivery's status.
     """
 
     __tablename__ = "rollups"
@@ -373,7 +373,7 @@ class Rollup(Base):
 
 
 class RowOutcome(StrEnum):
-    """States of one delivery of a batch. The first two are under way, the others are final."""
+    """The states of a delivery in a batch. The first two are in progress, the others final."""
 
     WAITING = "waiting"
     SENT = "sent"
@@ -384,9 +384,9 @@ class RowOutcome(StrEnum):
 
 
 class BatchRow(Base):
-    """One delivery of a batch. `attempts`: how many it had when it was handed to the workers.
+    """One delivery of a batch. `attempts`: its number of attempts before the batch sent it.
 
-    `delivery_id` is no foreign key: the report outlives what retention removes.
+    `delivery_id` is no foreign key because the report outlives deliveries that retention removes.
     """
 
     __tablename__ = "batch_rows"

@@ -1,4 +1,4 @@
-"""Emails that are to be sent."""
+"""Emails to send."""
 
 import uuid
 from datetime import datetime
@@ -12,13 +12,14 @@ from portal.lib.ids import public_id
 
 
 class Mail(Base):
-    """An email, stored with what it tells of, and removed when it is sent.
+    """An email, stored in the transaction of its cause and removed once it is sent.
 
-    Its words and its link are written when it is sent: by its `kind`, of the `link_id`, the
-    `webhook_id`, or what was marked at `created_at`. It goes to the user, the staff member, to whom
-    the link is for, or to `address`. `public_id` is in its Message-ID. `failed_step`,
-    `failed_with`: where the last try ended, and the mail server's words. Only a test and what a
-    local trial shows in place of sending have a `sent_at`; `kept` is the text of the latter.
+    Its text and link are written when it is sent. They depend on its `kind` and on the `link_id`,
+    the `webhook_id`, or the rows that were marked at `created_at`. It goes to the user, the staff
+    member, the link's recipient, or `address`. `public_id` is in its Message-ID. `failed_step`,
+    `failed_with`: the step at which the last attempt failed, and the mail server's words. `sent_at`
+    is only set for a test and for an email that a local trial shows instead of sending it. `kept`
+    is the text of the latter.
     """
 
     __tablename__ = "mails"

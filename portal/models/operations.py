@@ -1,4 +1,4 @@
-"""Operations: submitted forms, the check of the keys, processes, and the switch of all sending."""
+"""Submitted forms, the key check, processes, the organization, and the switch of all sending."""
 
 import uuid
 from datetime import datetime
@@ -11,10 +11,10 @@ from portal.lib.clock import common_now
 
 
 class Submission(Base):
-    """A form that created something: sent twice, its `once` leads to the first result.
+    """A form that created something. A second submission with the same `once` gets its result.
 
-    `owner` is `user:<id>`, or `link:<hash>` for a form without sign-in, or `token:<id>` of a
-    program, whose key `once` is made of. `fingerprint`: a hash of what the program sent.
+    `owner` is `user:<id>`, `link:<hash>` for a form without sign-in, or `token:<id>` for a program,
+    whose idempotency key becomes `once`. `fingerprint`: a hash of the program's request.
     """
 
     __tablename__ = "submissions"
@@ -30,7 +30,7 @@ class Submission(Base):
 
 
 class KeyCheck(Base):
-    """One row encrypted with the installation's key: a wrong key refuses to start."""
+    """One row that is encrypted with the installation's key. A wrong key prevents the start."""
 
     __tablename__ = "key_checks"
 
@@ -41,11 +41,11 @@ class KeyCheck(Base):
 class Process(Base):
     """The last heartbeat of a process or of a periodic task, by its name.
 
-    `trouble`: what the database refuses it, as `portal.database.trouble` writes it. `skew`: how
-    many seconds the database's clock is ahead of its own. `host`: its machine, by the setting
-    MACHINE. `offline_since`: since then it cannot connect to the `offline_hosts`, which a space
-    parts. `run`: its leases bear the same (`services/core/heartbeats.py`). `steady_since`: since
-    when its signs have come without a break.
+    `trouble`: its database problem as `portal.database.trouble` writes it. `skew`: seconds that the
+    database's clock is ahead of its own. `host`: its machine, by the setting MACHINE.
+    `offline_since`: the time since which it can't connect to the space-separated `offline_hosts`.
+    `run`: the same as in its leases (`services/core/heartbeats.py`). `steady_since`: the start of
+    its uninterrupted heartbeats.
     """
 
     __tablename__ = "processes"
@@ -65,7 +65,7 @@ class Process(Base):
 
 
 class Organization(Base):
-    """One row, once somebody has changed what the environment gives."""
+    """The organization's settings, in one row that the first change of the defaults creates."""
 
     __tablename__ = "organization"
 
@@ -79,7 +79,7 @@ class Organization(Base):
 
 
 class SendingSwitch(Base):
-    """One row while a person has stopped all sending, to every webhook; none while it is on."""
+    """One row while a person has paused all sending, and none while it is on."""
 
     __tablename__ = "sending_switch"
 

@@ -1,4 +1,4 @@
-"""Users, their sessions, one-time links, the sign-in throttle; and the tokens of programs."""
+"""Users, their sessions, one-time links, the sign-in throttle, and tokens of programs."""
 
 import uuid
 from datetime import date, datetime
@@ -30,7 +30,7 @@ class LinkKind(StrEnum):
 
 
 class User(Base):
-    """A person who signs in. `devices_version` moves when no browser is known any more."""
+    """A person who signs in. A new `devices_version` makes all known browsers unknown."""
 
     __tablename__ = "users"
 
@@ -50,10 +50,10 @@ class User(Base):
 
 
 class Link(Base):
-    """A one-time link: to set up the portal, accept an invitation, choose a new password.
+    """A one-time link to set up the portal, accept an invitation, or choose a new password.
 
-    Only its hash is kept. `email`: whom it is for. `shown_until`: how long its maker may still
-    look at it.
+    Only its hash is stored. `email`: its recipient. `shown_until`: the time until which its creator
+    can still see it.
     """
 
     __tablename__ = "links"
@@ -72,7 +72,7 @@ class Link(Base):
 
 
 class SignInThrottle(Base):
-    """Failed tries for one key (`sign_in_throttle.Key`), of whose name only the hash is here."""
+    """Failed attempts for one key (`sign_in_throttle.Key`), of which only a hash is stored."""
 
     __tablename__ = "sign_in_throttles"
 
@@ -84,10 +84,10 @@ class SignInThrottle(Base):
 
 
 class UserSession(Base):
-    """A browser in which somebody is signed in; its cookie is worth nothing without this row.
+    """A browser in which a user is signed in. Its cookie is invalid without this row.
 
-    `way`: how they came in. `device`: their browser in words. `confirmed_at`: when they last
-    proved who they are. `last_seen_on`: a day of the portal's time zone.
+    `way`: the way of signing in. `device`: the browser in words. `confirmed_at`: the last time that
+    the user proved their identity. `last_seen_on`: a day in the portal's time zone.
     """
 
     __tablename__ = "sessions"
@@ -102,10 +102,10 @@ class UserSession(Base):
 
 
 class Token(Base):
-    """The token of a program that uses the API. It belongs to the portal, whoever made it.
+    """The token of a program that uses the API. It belongs to the portal, not to its creator.
 
-    Only its hash is kept. A revoked one keeps its row and its name, by which the audit trail knows
-    what it did. `last_used_on`: a day of the portal's time zone.
+    Only its hash is stored. A revoked token keeps its row and its name for the audit trail.
+    `last_used_on`: a day in the portal's time zone.
     """
 
     __tablename__ = "tokens"

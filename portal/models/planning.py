@@ -18,8 +18,6 @@ from portal.models.people import User
 
 
 class ReservationState(StrEnum):
-    """The states of a reservation."""
-
     PENDING = "pending"
     APPROVED = "approved"
     REJECTED = "rejected"
@@ -29,8 +27,6 @@ class ReservationState(StrEnum):
 
 
 class MaintenanceType(StrEnum):
-    """The types of maintenance."""
-
     PREVENTIVE = "preventive"
     CORRECTIVE = "corrective"
     INSPECTION = "inspection"
@@ -39,8 +35,6 @@ class MaintenanceType(StrEnum):
 
 
 class MaintenanceState(StrEnum):
-    """The states of a maintenance."""
-
     SCHEDULED = "scheduled"
     IN_PROGRESS = "in_progress"
     COMPLETED = "completed"
@@ -48,7 +42,7 @@ class MaintenanceState(StrEnum):
 
 
 class MaintenanceOutcome(StrEnum):
-    """The outcomes of a maintenance: nothing was wrong, it was repaired, or it could not be."""
+    """The outcomes of a maintenance: no issues, repaired, or couldn't be repaired."""
 
     OK = "ok"
     REPAIRED = "repaired"
@@ -64,10 +58,10 @@ IS_BEING_DONE: Final = "state = 'in_progress'"
 
 
 class Reservation(Base):
-    """A member of staff wants an asset from `starts_at` until just before `ends_at`.
+    """A staff member's reservation of an asset from `starts_at` until just before `ends_at`.
 
-    Approved ones never overlap; the asset's row is locked while that is checked. `reason`: why it
-    was rejected or cancelled. `decided_*`: who approved or rejected it, the last time.
+    Approved ones never overlap. The asset's row is locked during this check. `reason`: for its
+    rejection or cancellation. `decided_*`: the last approval or rejection.
     """
 
     __tablename__ = "reservations"
@@ -100,9 +94,9 @@ class Reservation(Base):
 
 
 class Maintenance(Base):
-    """Work on an asset, due on a day; with `repeat_every_days`, completing it plans the next.
+    """Work on an asset, due on a day. With `repeat_every_days`, completing it plans the next one.
 
-    `status_before`: what the asset was when the work began, for when it is called off.
+    `status_before`: the asset's status before the work started, to restore after a cancellation.
     """
 
     __tablename__ = "maintenances"
@@ -138,7 +132,7 @@ class Maintenance(Base):
         Index("ix_maintenances_asset_id_id", "asset_id", "id"),
         Index("ix_maintenances_state_id", "state", "id"),
         partial_index("ix_maintenances_planned", "due_on", "id", where=IS_PLANNED),
-        # One thing is worked on at one job at a time.
+        # An asset has at most one maintenance in progress.
         partial_index(
             "uq_maintenances_being_done",
             "asset_id",

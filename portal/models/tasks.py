@@ -1,4 +1,4 @@
-"""Long work: imports, bulk actions, batches. Maintenance notifies of its rows as of deliveries."""
+"""Tasks: imports, bulk actions, and batches. Maintenance notifies workers of due ones."""
 
 import uuid
 from datetime import datetime
@@ -14,7 +14,7 @@ from portal.lib.ids import public_id
 
 
 class TaskState(StrEnum):
-    """Where a piece of long work is. A running one may also be between two jobs."""
+    """The state of a task. A running task can also be between two jobs."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -24,17 +24,17 @@ class TaskState(StrEnum):
     FAILED = "failed"
 
 
-# The predicate of the partial index; queries say it literally, too.
+# The predicate of the partial index. Queries repeat it literally.
 IS_UNDER_WAY = "state IN ('waiting', 'running')"
 
 
 class Task(Base):
-    """One piece of long work, done in short transactions, each of which moves `cursor`.
+    """A long task that runs in short transactions. Each one advances `cursor`.
 
-    `cursor` says where it goes on, in the terms of its kind; `done` of `total` are finished;
-    `counts` tells them apart by outcome. `due_at`, `lease_until`: by the database's clock.
-    `run`: of the process that has the lease (`services/core/heartbeats.py`). `failures` in a row:
-    transactions that ended in an error of ours.
+    `cursor`: the place to continue, in a form that depends on the kind. `done` of `total` rows are
+    finished, and `counts` has them by outcome. `due_at`, `lease_until`: by the database's clock.
+    `run`: of the process with the lease (`services/core/heartbeats.py`). `failures`: the number of
+    transactions in a row that ended in one of our errors.
     """
 
     __tablename__ = "tasks"
@@ -76,15 +76,15 @@ class Task(Base):
     )
 
     def count(self, outcome: str, rows: int = 1) -> None:
-        """Note that `rows` more are finished, and with what outcome."""
+        """Record that `rows` more are finished with this outcome."""
         self.done += rows
         self.counts = {**self.counts, outcome: self.counts.get(outcome, 0) + rows}
 
 
 class TaskRow(Base):
-    """One row that a task works at, in the order of `number`; `outcome` and `message` once it did.
+    """One row of a task, processed in the order of `number`. Sets `outcome` and `message`.
 
-    `data` is what the row is made of, in the terms of the task's kind.
+    `data`: the row's input, in a form that depends on the task's kind.
     """
 
     __tablename__ = "task_rows"
@@ -102,10 +102,10 @@ class TaskRow(Base):
 
 
 class ImportMatch(Base):
-    """The last answers about files with one set of headings and words.
+    """The last choices for import files with the same set of headings and words.
 
-    `headings`: a hash of the set (`services/csv/import_matches.py`). `matches`, `words`: as
-    `services/csv/import_matches.py` has them; `readings`: as `import_readings.py` does.
+    `headings`: a hash of the set. `matches`, `words`: as in `services/csv/import_matches.py`.
+    `readings`: as in `import_readings.py`.
     """
 
     __tablename__ = "import_matches"

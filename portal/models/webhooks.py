@@ -14,14 +14,14 @@ from portal.lib.ids import public_id
 
 
 class WebhookKind(StrEnum):
-    """Where it delivers: to an address, or to the built-in inbox."""
+    """The receiver of a webhook: a URL, or the built-in inbox."""
 
     HTTP = "http"
     INBOX = "inbox"
 
 
 class WebhookState(StrEnum):
-    """A draft belongs to an open form; an off webhook holds its deliveries."""
+    """A draft belongs to an open form. A webhook that is off holds its deliveries."""
 
     DRAFT = "draft"
     ACTIVE = "active"
@@ -29,7 +29,7 @@ class WebhookState(StrEnum):
 
 
 class OffReason(StrEnum):
-    """The cause of a webhook's being off. `LOST_KEY`: its secrets cannot be decrypted any more."""
+    """The cause of a webhook being off. `LOST_KEY`: its secrets can no longer be decrypted."""
 
     PERSON = "person"
     GONE = "gone"
@@ -37,25 +37,27 @@ class OffReason(StrEnum):
     LOST_KEY = "lost_key"
 
 
-# Not by a person: somebody has to look.
+# Causes other than a person, so that someone has to check.
 OURS: Final = (OffReason.GONE, OffReason.FAILING, OffReason.LOST_KEY)
 
 
 class Webhook(Base):
-    """A subscription. Secrets and header values are encrypted with the row's id inside.
+    """A subscription. Secrets and header values are encrypted together with the row's ID.
 
-    `url_is_secret`: an administrator said so; some are anyway (`engine/http/address_mask.py`).
-    `conditions`: JSON of those that an event has to meet (`engine/conditions/predicate.py`).
-    `format`: a key of `engine/formats/`; None for our own body. `next_at`: its receiver takes
-    nothing before, for it takes about one a second.
+    `url_is_secret`: marked by an administrator. Some are secret anyway
+    (`engine/http/address_mask.py`). `conditions`: JSON of the conditions for events
+    (`engine/conditions/predicate.py`). `format`: a key of `engine/formats/`, None for our own body.
+    `next_at`: the time of the next allowed request to a receiver that accepts about one a second.
+
     While `throttled`, one delivery at a time is sent as a probe after `backoff_until`, which is
-    `backoff_seconds` after the last. `stopped_for`: how many seconds all sending was stopped since
-    it fails. `reopened_at`: since then what waited for a retry is being made due. `changed_at`:
-    its URL, format, key or headers were, which may have mended it.
-    `off_until`: a person turned it off, and it is turned on by itself then.
-    `taken_by`: who is looking into its failures (`services/webhooks/takes.py`).
-    A draft keeps in `draft_form` what its form says and no column has; `draft_of` is the public id
-    of the webhook that the form edits.
+    `backoff_seconds` after the last. `stopped_for`: seconds since the start of its failures during
+    which all sending was paused. `reopened_at`: the time since which its retries are being made
+    due. `changed_at`: the last change of its URL, format, key, or headers, which can have fixed it.
+    `off_until`: the time at which it turns on again after a person turned it off. `taken_by`: the
+    person who investigates its failures (`services/webhooks/takes.py`).
+
+    A draft keeps the form's values without a column in `draft_form`. `draft_of`: the public ID of
+    the webhook that the form edits.
     """
 
     __tablename__ = "webhooks"
@@ -118,12 +120,12 @@ class Webhook(Base):
     )
 
 
-# In place of an event's name: every event, those that are added later too.
+# Replaces event names. Includes events that are added later.
 ALL_EVENTS: Final = "*"
 
 
 class WebhookEvent(Base):
-    """One event that a webhook is subscribed to, or `ALL_EVENTS`, which stands alone."""
+    """One event that a webhook is subscribed to, or `ALL_EVENTS` as the only row."""
 
     __tablename__ = "webhook_events"
 
@@ -136,12 +138,12 @@ class WebhookEvent(Base):
 
 
 class Watch(Base):
-    """A person whom emails tell of a webhook's troubles.
+    """A person who gets emails about a webhook's problems.
 
-    `told`: the latest state that they were told of (`services/webhooks/notices.py`), at `told_at`.
-    A person who ended the emails keeps a row that is not `is_on`: nobody begins them again for
-    somebody who stands in for a missing owner. Whoever does (`stands_in`) is told for as long as
-    there is none.
+    `told`: the last state in an email (`services/webhooks/notices.py`), sent at `told_at`. After a
+    person turns the emails off, the row stays with `is_on` False. So they don't start again if that
+    person stands in for a missing owner. A person who stands in (`stands_in`) gets emails only
+    while there is no owner.
     """
 
     __tablename__ = "watches"
@@ -159,7 +161,7 @@ class Watch(Base):
 
 
 class Verdict(StrEnum):
-    """The verdict on a signature when its message arrived."""
+    """The verdict on a signature when its request arrived."""
 
     GOOD = "good"
     WRONG = "wrong"
@@ -167,7 +169,7 @@ class Verdict(StrEnum):
 
 
 class InboxMessage(Base):
-    """One message as it arrived. `legacy` and `standard`: the verdicts on its two signatures."""
+    """One request as it arrived. `legacy` and `standard`: the verdicts on its two signatures."""
 
     __tablename__ = "inbox_messages"
 

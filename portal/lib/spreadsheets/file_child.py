@@ -1,9 +1,9 @@
-"""The program that reads a file of rows: a child of ours, which may die of one.
+"""The child process that reads a file of rows. A hostile file can only crash this process.
 
-It gets CSV, Excel or OpenDocument as its standard input and writes lines of JSON to its standard
-output: the sentence that says why it cannot be read, or [columns, headings, origin], then [number,
-[cell, …], problem] for each row. It limits itself before it reads, and imports nothing of ours but
-pure modules of `lib`: what opens the file holds no key, no database and no setting.
+It reads CSV, Excel, or OpenDocument from standard input and writes lines of JSON to standard
+output. The first line is [columns, headings, origin], or only a sentence about an unreadable file.
+Then [number, [cell, …], problem] follows for each row. The process limits its own resources before
+it reads. It only imports pure modules of `lib`, so it has no keys, no database, and no settings.
 """
 
 import io
@@ -29,37 +29,37 @@ from portal.lib.spreadsheets.sheets import (
     sheet_of,
 )
 
-MEMORY: Final = 640 * 1024 * 1024  # bytes of addresses, of which Python and its libraries take some
+MEMORY: Final = 640 * 1024 * 1024  # bytes of address space, including Python and its libraries
 CPU_SECONDS: Final = 10
 MOST_WRITTEN: Final = 48 * 1024 * 1024  # bytes
 MOST_FILES: Final = 16
-# Blank rows between others; beyond that the rest is not looked at.
+# Blank rows in a row. After more of them, the rest of the sheet is ignored.
 MOST_BLANK: Final = 100_000
 
-# How files of spreadsheet programs begin: .xlsx, .xlsm, .xlsb and .ods, and the older .xls.
+# The first bytes of workbooks: .xlsx, .xlsm, .xlsb, and .ods, then the older .xls.
 SIGNS: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 DAMAGED: Final = (
     "Choose a file that opens in your spreadsheet program. This workbook is incomplete or damaged"
 )
 TOO_MUCH: Final = 3
-FAILED: Final = 1  # as Python ends after an error; the library panics over some broken files
+FAILED: Final = 1  # Python's exit code after an error. The library panics on some damaged files.
 
 
 def limit() -> None:
-    """Bound what this process may take, for good."""
-    for kind, most in (
+    """Limit the resources of this process permanently."""
+    for kind, limit in (
         (resource.RLIMIT_AS, MEMORY),
         (resource.RLIMIT_CPU, CPU_SECONDS),
         (resource.RLIMIT_FSIZE, MOST_WRITTEN),
         (resource.RLIMIT_NOFILE, MOST_FILES),
         (resource.RLIMIT_CORE, 0),
     ):
-        resource.setrlimit(kind, (most, most))
+        resource.setrlimit(kind, (limit, limit))
     os.nice(10)
 
 
 def answer(content: bytes) -> Iterator[object]:
-    """Yield the lines to write."""
+    """Yield the lines of the output."""
     try:
         sheet = _workbook(content) if content.startswith(SIGNS) else read_csv(content)
     except UnreadableError as error:
@@ -71,7 +71,7 @@ def answer(content: bytes) -> Iterator[object]:
 
 
 def _workbook(content: bytes) -> Sheet:
-    """Its first visible sheet with anything in it; formulas are read as what they came to last."""
+    """Return the first visible sheet that isn't empty, with the last results of its formulas."""
     from python_calamine import CalamineError, CalamineWorkbook, PasswordError
 
     try:
@@ -90,7 +90,7 @@ def _sheet(book: Any) -> Sheet:
     from python_calamine import SheetVisibleEnum
 
     sheets = book.sheets_metadata
-    shown = [each.name for each in sheets if each.visible == SheetVisibleEnum.Visible]
+    shown = [sheet.name for sheet in sheets if sheet.visible == SheetVisibleEnum.Visible]
     for name in shown:
         rows = _rows(book.get_sheet_by_name(name))
         first = next(rows, None)
@@ -101,22 +101,24 @@ def _sheet(book: Any) -> Sheet:
 
 
 def _rows(sheet: Any) -> Iterator[Line]:
-    """Yield the rows that are not blank. They are counted from the sheet's first, whatever is in
-    it; its columns from the first that has something."""
-    found = blank = 0
+    """Yield the rows that aren't blank.
+
+    Row numbers also count blank rows. Columns start at the first one that isn't blank.
+    """
+    filled = blank = 0
     for number, line in enumerate(sheet.iter_rows(), start=1):
         texts = _texts(line[: MOST_COLUMNS + 1])
         if texts:
             yield number, texts
-            found, blank = found + 1, 0
+            filled, blank = filled + 1, 0
         else:
             blank += 1
-        if found > MOST_ROWS + 1 or blank > MOST_BLANK:
+        if filled > MOST_ROWS + 1 or blank > MOST_BLANK:
             return
 
 
 def _texts(line: Sequence[Any]) -> list[str]:
-    """Return the cells as text, without the blank ones at the end."""
+    """Return the cells as texts, without blank ones at the end."""
     texts = [text_of(value) for value in line]
     while texts and not texts[-1].strip():
         texts.pop()
@@ -128,7 +130,7 @@ def text_of(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        # As many digits as Excel shows: 0.1 + 0.2 is 0.3 there.
+        # Excel shows this many digits, so 0.1 + 0.2 is 0.3.
         return format(Decimal(f"{value:.15g}"), "f")
     if isinstance(value, datetime):
         is_day = value.time() == time()
@@ -141,7 +143,7 @@ def text_of(value: Any) -> str:
 
 
 def main() -> int:
-    """Read, write, end: 0 when it was done, `TOO_MUCH` where a bound was met."""
+    """Run the child process. Returns 0, or `TOO_MUCH` if it exceeded a limit."""
     limit()
     try:
         for line in answer(sys.stdin.buffer.read()):

@@ -1,8 +1,8 @@
-"""Files of rows, read in a child process that may die of them.
+"""Read a file of rows in a child process, because a hostile file can crash it.
 
-What such a file makes of memory and time is its writer's choice: a few kilobytes can ask for half
-a terabyte. So a child reads it (`file_child.py`), bounded in memory, processor time, what it
-writes and how long it may take at all; whatever becomes of it, the portal goes on and says so.
+A few kilobytes can expand to half a terabyte. So a child process (`file_child.py`) reads the file,
+with limits on memory, CPU time, output, and total time. If it crashes, the portal continues and
+reports it.
 """
 
 import json
@@ -19,14 +19,14 @@ from portal.lib.spreadsheets.sheets import Origin, Row, Sheet, UnreadableError
 
 PROGRAM: Final = ("-m", file_child.__name__)
 ROOT: Final = Path(__file__).parents[3]
-SECONDS: Final = 20.0  # by the clock on the wall
+SECONDS: Final = 20.0  # of wall-clock time
 TOO_LARGE: Final = (
     "This file is too large. Save its sheet as “CSV UTF-8” or split it into several files"
 )
 
 
 class _Rows:
-    """The rows that a child has written, read from its file each time that they are asked for."""
+    """The rows of a child's output. Each iteration reads them from its file again."""
 
     def __init__(self) -> None:
         self.written = TemporaryFile()  # noqa: SIM115 - closed with the rows
@@ -41,24 +41,24 @@ class _Rows:
         self.written.close()
 
     def head(self) -> Any:
-        """Return the first line."""
+        """Return the first line, parsed."""
         self.written.seek(0)
         return json.loads(self.written.readline())
 
 
 def read_file(file: IO[bytes]) -> Sheet:
-    """Return the sheet in a file of CSV, Excel or OpenDocument; its rows lie on the disk.
+    """Return the sheet in a CSV, Excel, or OpenDocument file, with its rows on disk.
 
-    Takes up to `SECONDS` and about 640 MB, beside this process. Raises `UnreadableError`.
+    The child takes up to `SECONDS` and about 640 MB. Raises `UnreadableError`.
     """
     rows = _Rows()
-    with TemporaryFile() as given:
-        copyfileobj(file, given)
-        given.seek(0)
-        ended = _ended(given, rows.written)
-    if ended not in {0, file_child.FAILED}:
+    with TemporaryFile() as copy:
+        copyfileobj(file, copy)
+        copy.seek(0)
+        exit_code = _ended(copy, rows.written)
+    if exit_code not in {0, file_child.FAILED}:
         raise UnreadableError(TOO_LARGE)
-    head = rows.head() if ended == 0 else file_child.DAMAGED
+    head = rows.head() if exit_code == 0 else file_child.DAMAGED
     if isinstance(head, str):
         raise UnreadableError(head)
     columns, headings, origin = head
@@ -66,9 +66,11 @@ def read_file(file: IO[bytes]) -> Sheet:
 
 
 def _ended(given: IO[bytes], written: IO[bytes]) -> int | None:
-    """Have the child read it; how it ended, None where it took too long. It gets nothing of this
-    process but the two files."""
-    child = subprocess.Popen(  # noqa: S603 - our own program, with nothing of the file in its call
+    """Run the child process. Returns its exit code, or None after a timeout.
+
+    The child gets only the two files, and no environment of this process.
+    """
+    child = subprocess.Popen(  # noqa: S603 - our own program, without any arguments from the file
         [sys.executable, "-s", *PROGRAM],
         stdin=given,
         stdout=written,

@@ -1,4 +1,4 @@
-"""Read a file of rows, whatever program wrote it: its headings, and its rows by column."""
+"""Read the headings and rows of a file from any spreadsheet program."""
 
 import codecs
 import csv
@@ -20,22 +20,22 @@ TOO_WIDE: Final = (
     f"Remove columns that you don’t need. This file has more than {MOST_COLUMNS} columns"
 )
 LONGEST_HEADING: Final = 200
-# What may stand between cells; of those in the heading the most frequent does.
+# Possible separators of cells. The most frequent one in the heading counts.
 SEPARATORS: Final = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
 
-# (number of the line as a spreadsheet counts them, its cells)
+# (line number in the spreadsheet, cells)
 Line = tuple[int, Sequence[str]]
 
 
 class UnreadableError(ValueError):
-    """This is no file of ours; the text says what to do about it."""
+    """An unreadable file. The message says how to fix it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row: the number of its line as a spreadsheet counts them, and its cells by column.
+    """One row: its line number in the spreadsheet, and its cells by column.
 
-    `problem`: why the cells cannot be trusted; nothing where they can.
+    `problem`: the reason why the cells can't be trusted, blank if they can.
     """
 
     number: int
@@ -45,10 +45,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a sheet comes from. `separator`: between its cells, nothing in a workbook.
+    """The origin of a sheet. `separator`: between cells, blank for a workbook.
 
-    `encoding`: what its letters were read as, where that had to be guessed; `tab`: its name in
-    the workbook, of which `other_tabs` more are left out.
+    `encoding`: the encoding if it was guessed. `tab`: its name in the workbook. `other_tabs`: the
+    number of visible tabs that are left out.
     """
 
     separator: str = ""
@@ -59,9 +59,9 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """The columns in the order of the file, in small letters, and every row that is not blank.
+    """The columns in the file's order, in lowercase, and every row that isn't blank.
 
-    `rows` can be walked again and again. `headings`: the same columns as the file writes them.
+    `rows` can be iterated repeatedly. `headings`: the same columns as written in the file.
     """
 
     columns: Sequence[str]
@@ -71,10 +71,9 @@ class Sheet:
 
 
 def sheet_of(lines: Iterator[Line], origin: Origin) -> Sheet:
-    """Return the sheet that these lines make, the first of them its heading. Raises
-    `UnreadableError`.
+    """Return the sheet of these lines, whose first one is the heading. Raises `UnreadableError`.
 
-    The apostrophes that our own export puts before formulas are taken away again.
+    Apostrophes that our own export puts before formulas are removed.
     """
     _, heading = next(lines, (1, None))
     if heading is None:
@@ -94,14 +93,14 @@ def sheet_of(lines: Iterator[Line], origin: Origin) -> Sheet:
 
 
 def _rows(columns: Sequence[str], lines: Iterable[Line], between: str) -> Iterator[Row]:
-    """Yield one at a time: a file of nothing but line ends has millions of them."""
+    """Yield the rows one at a time, because a file of line breaks has millions of lines."""
     for number, line in lines:
         if any(line):
             yield Row(number, _cells(columns, line), _left_over(line[len(columns) :], between))
 
 
 def _left_over(cells: Iterable[str], between: str) -> str:
-    """Return what stands beside the last column: most often half of a text with a comma in it."""
+    """Return the problem of text after the last column, usually half of a text with a comma."""
     words = next((text.strip() for text in cells if text.strip()), "")
     if not words:
         return ""
@@ -130,18 +129,19 @@ def _cell(text: str) -> str:
 
 
 def kept_cell(text: str) -> str:
-    """Return a text as a row keeps it: tidy, and no longer than a cell may be."""
+    """Return a text as a row stores it, tidy and at most `LONGEST_CELL` characters long."""
     return tidy(text)[:LONGEST_CELL]
 
 
-# Cells that spreadsheet programs write in a line, most of them blank. Separators inside of a text
-# count too, and no text that anybody imports has as many.
+# The most cells, mostly blank, that spreadsheet programs write in a line. Separators inside a text
+# count too, but no text in an import has that many.
 WIDEST: Final = 16_384
 
 
 def read_csv(content: bytes) -> Sheet:
-    """Return the sheet in `content`: UTF-8 or UTF-16, else Windows-1252, with `,`, `;` or a tab
-    between cells. Raises `UnreadableError`.
+    """Return the sheet in a CSV file. Raises `UnreadableError`.
+
+    It is UTF-8 or UTF-16, else Windows-1252, with `,`, `;`, or a tab between cells.
     """
     text, guess = read_text(content)
     between = _delimiter(text)
@@ -149,8 +149,10 @@ def read_csv(content: bytes) -> Sheet:
 
 
 def _csv_lines(text: str, between: str) -> Iterator[Line]:
-    """Yield them numbered from 1, read strictly: an open quotation mark would swallow every row
-    after it."""
+    """Yield the lines numbered from 1.
+
+    Parsing is strict. Otherwise, an open quotation mark would swallow every row after it.
+    """
     lines, number = _narrow(io.StringIO(text, newline=""), between), 0
     reader = csv.reader(lines, delimiter=between, strict=True)
     try:
@@ -164,7 +166,7 @@ def _csv_lines(text: str, between: str) -> Iterator[Line]:
 
 
 def _narrow(lines: Iterable[str], between: str) -> Iterator[str]:
-    """Refuse a file of separators before millions of cells are made of them."""
+    """Refuse a line with too many separators before it becomes millions of cells."""
     for line in lines:
         if line.count(between) >= WIDEST:
             raise UnreadableError(TOO_WIDE)
@@ -176,7 +178,7 @@ def _delimiter(text: str) -> str:
     return max(SEPARATORS, key=heading.count)
 
 
-# A byte order mark says it. That of UTF-32 begins as that of UTF-16 does, so it comes first.
+# Encodings by byte order mark. UTF-32's mark starts like UTF-16's, so it comes first.
 MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -184,11 +186,11 @@ MARKS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-# What Excel writes as plain “CSV” in Western Europe and America. Any text of one byte a letter
-# could be read as it, so whoever chose the file is told to look at the letters.
+# Excel writes plain “CSV” like this in Western Europe and America. Any single-byte encoding can be
+# read as it, so the person who chose the file is asked to check the letters.
 WINDOWS: Final = "Windows-1252"
-LOOKED_AT: Final = 1024  # bytes, from which UTF-16 without a mark is told: every second one is 0
-# Never in a text, always somewhere in a program or a picture.
+LOOKED_AT: Final = 1024  # bytes to detect UTF-16 without a mark, in which every second byte is 0
+# Never in a text, but always in a program or a picture.
 BINARY: Final = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 
 NO_TEXT: Final = (
@@ -202,8 +204,10 @@ CUT_OFF: Final = (
 
 
 def read_text(content: bytes) -> tuple[str, str]:
-    """Return the text, without what nobody can see, and what its letters were taken for if that was
-    a guess. Raises `UnreadableError`."""
+    """Return the text without invisible characters, and its encoding if that was guessed.
+
+    Raises `UnreadableError`.
+    """
     encoding = next((name for mark, name in MARKS if content.startswith(mark)), "")
     encoding = encoding or _without_mark(content)
     try:
@@ -223,7 +227,7 @@ def read_text(content: bytes) -> tuple[str, str]:
 
 
 def _without_mark(content: bytes) -> str:
-    """UTF-16, if so: of letters of our part of the world one byte in two is 0."""
+    """Return UTF-16's byte order if every second byte is 0, as in Western text, else blank."""
     begin = content[:LOOKED_AT]
     for first, name in ((1, "utf-16-le"), (0, "utf-16-be")):
         zeros, others = begin[first::2], begin[1 - first :: 2]
