@@ -1,4 +1,4 @@
-"""The web server: two processes of waitress's threads, quiet, and gone when its parent is."""
+"""Configure gunicorn: two quiet processes of waitress threads, which end with their parent."""
 
 import os
 import sys
@@ -20,7 +20,7 @@ with gc_freeze():
     from portal.services.operations.health import read_snapshot
     from portal.services.people import sessions, tokens
 
-# What gunicorn takes as: starting again will not help. It ends the server, not one process of it.
+# With this status, gunicorn ends the whole server instead of restarting the process.
 BOOT_ERROR = 3
 
 try:
@@ -38,30 +38,32 @@ timeout = 60
 graceful_timeout = 10
 loglevel = "warning"
 logconfig_dict = logs.config(_settings, "web")
-# Its socket would lie in the home folder, one for all portals of a user.
+# All portals of a user would share its socket in the home folder.
 control_socket_disable = True
-# The heartbeat file must not lie on a disk that can be busy.
-worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108 - gunicorn's advice
+# A busy disk would delay gunicorn's heartbeat file.
+worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108 - gunicorn recommends it
 
 
 def on_starting(server: Any) -> None:
-    """Wrong keys end the server before it listens."""
+    """Check the keys, so that wrong ones end the server before it listens."""
     _check_keys(server)
 
 
 def on_reload(server: Any) -> None:
-    """They may have been changed."""
+    """Check the keys again, because they can have changed."""
     _check_keys(server)
 
 
 def post_fork(server: Any, _worker: Any) -> None:
-    """A web process ends with its master, however that one ended."""
+    """End the web process with its master, however the master ends."""
     dies_with(server.pid)()
 
 
 def post_worker_init(worker: Any) -> None:
-    """Check the keys and, with the first heartbeat, repair the schedule: each start does. Whoever
-    connects waits until it is known how things stand."""
+    """Check the keys and start the heartbeat, which repairs the schedule.
+
+    New connections wait until the heartbeats have read the state of all parts.
+    """
     with worker.wsgi.app_context():
         if not _are_keys_known(worker):
             worker.log.warning("The database does not answer yet.")
@@ -72,7 +74,7 @@ def post_worker_init(worker: Any) -> None:
         write=_write_last_seen,
         look=read_snapshot,
     ).begin()
-    worker.heartbeat.known.wait(10)  # two heartbeats that wait for their database are over by then
+    worker.heartbeat.known.wait(10)  # time for two heartbeats that wait for the database
 
 
 def _write_last_seen() -> None:
@@ -81,13 +83,13 @@ def _write_last_seen() -> None:
 
 
 def worker_exit(_server: Any, worker: Any) -> None:
-    """A web process that ends in peace says so."""
+    """Deregister a web process that ends normally."""
     if hasattr(worker, "heartbeat"):
         worker.heartbeat.end(DEREGISTER_SECONDS)
 
 
 def _check_keys(server: Any) -> None:
-    """In the master, which has one exit status. Its processes make connections of their own."""
+    """Check the keys in the master, which has one exit status, and close its connections."""
     with create_base_app(_settings).app_context():
         _are_keys_known(server)
         db.session.remove()
@@ -95,7 +97,7 @@ def _check_keys(server: Any) -> None:
 
 
 def _are_keys_known(process: Any) -> bool:
-    """Whether the database could say that these keys are the right ones; wrong ones end us."""
+    """Return whether the database confirmed the keys. Wrong keys end the process."""
     try:
         vault.check_keys()
     except SettingsError as error:

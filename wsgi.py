@@ -1,4 +1,4 @@
-"""Where servers and the `flask` command find the application."""
+"""Create the application for web servers and the `flask` command."""
 
 import sys
 

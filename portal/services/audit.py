@@ -1,4 +1,4 @@
-"""Record who did what, in rows that cannot be altered, and read them for pages."""
+"""Write the audit trail, whose rows can't be altered, and read it for pages."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ from portal.services.core.permissions import Actor
 from portal.services.core.unit_of_work import session
 
 EXPORT_CHUNK: Final = 500
-WEBHOOK, ADDRESS = "webhook", "url"  # a kind of thing, and the field of its changes
+WEBHOOK, ADDRESS = "webhook", "url"  # a target kind, and the field of its changes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrailFilter:
-    """Conditions on entries. `nobody`: what the portal itself did, and the command line."""
+    """Conditions on entries. `nobody` keeps actions of the portal and the command line."""
 
     person: UUID | None = None
     nobody: bool = False
@@ -59,13 +59,13 @@ class LastChange:
 
 
 def find_page(filter_: TrailFilter, cursor: str | None = None) -> Page[TrailEntry]:
-    """One page of the entries that match, the newest first."""
+    """Return one page of matching entries, newest first."""
     page = by_time(_matching(filter_), AuditEntry.at, AuditEntry.id, cursor, newest=True)
     return Page(_entries(session(), page.rows), page.newer, page.older)
 
 
 def every(filter_: TrailFilter) -> Iterator[TrailEntry]:
-    """All entries that match, the newest first, read in chunks, each a transaction."""
+    """Yield all matching entries, newest first, in one transaction per chunk."""
     last: tuple[datetime, int] | None = None
     while True:
         chunk = _chunk(filter_, last)
@@ -76,7 +76,7 @@ def every(filter_: TrailFilter) -> Iterator[TrailEntry]:
 
 
 def people_names() -> Sequence[tuple[UUID, str]]:
-    """(public id, name) of every user, by name."""
+    """Return (public id, name) of every user, sorted by name."""
     rows = session().execute(
         select(User.public_id, User.name).order_by(func.lower(User.name), User.id)
     )
@@ -84,7 +84,7 @@ def people_names() -> Sequence[tuple[UUID, str]]:
 
 
 def last_change(kind: str, target_id: object) -> LastChange | None:
-    """The author and time of the newest entry about a thing."""
+    """Return the author and time of the newest entry about a thing."""
     newest = (
         select(AuditEntry.actor_name, AuditEntry.at)
         .where(AuditEntry.target_kind == kind, AuditEntry.target_id == str(target_id))
@@ -98,7 +98,7 @@ def last_change(kind: str, target_id: object) -> LastChange | None:
 def shown_changes(
     current: Session, rows: Sequence[AuditEntry]
 ) -> list[tuple[AuditEntry, dict[str, Any]]]:
-    """Each entry with its changes, addresses of webhooks masked as they would be today."""
+    """Pair each entry with its changes, and mask webhook URLs by today's settings."""
     addressed = set(filter(None, (_webhook_id(row) for row in rows if _has_address(row))))
     if not addressed:
         return [(row, row.changes) for row in rows]
@@ -110,7 +110,7 @@ def shown_changes(
 
 
 def _webhook_id(row: AuditEntry) -> UUID | None:
-    """The target's id; None where it is none, so that no entry breaks the page."""
+    """Return the target's id, or None if it isn't a UUID, so that no entry breaks the page."""
     try:
         return UUID(row.target_id)
     except ValueError:
@@ -190,7 +190,7 @@ def record(
     target: tuple[str, object, str],
     changes: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write who did `action` to `target` (kind, id, name). `changes`: {field: {from, to}}."""
+    """Add an entry. `target` is (kind, id, name), and `changes` is {field: {from, to}}."""
     kind, target_id, name = target
     current.add(
         AuditEntry(
@@ -209,6 +209,6 @@ def record(
 def record_person(
     current: Session, actor: Actor, action: str, user: User, **changes: tuple[object, object]
 ) -> None:
-    """Write who did `action` with a user's account. `changes`: what was before, what is now."""
-    told = {name: {"from": before, "to": now} for name, (before, now) in changes.items()}
-    record(current, actor, action, target=("person", user.public_id, user.name), changes=told)
+    """Add an entry about a user's account. `changes` is {field: (before, now)}."""
+    values = {name: {"from": before, "to": now} for name, (before, now) in changes.items()}
+    record(current, actor, action, target=("person", user.public_id, user.name), changes=values)

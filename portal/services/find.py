@@ -1,9 +1,9 @@
-"""Search everything: assets, people, webhooks and deliveries, by words, an id, a URL, or an error.
+"""Search assets, people, webhooks, and deliveries by words, an id, a URL, or an error.
 
-What is not allowed is not looked for. An id anywhere in the text goes before words. Where the text
-itself finds nothing, its words are tried as whole tags and serial numbers, then the text as the end
-of an id, and last as a reason or a response of failed deliveries. All of it is bounded: the ends of
-ids by `MOST_ENDS` entries of the index of ids, responses by `MOST_SAID_SO` failed attempts.
+Kinds that the user can't read are skipped. Ids in the text come before its words. If the text finds
+nothing, its words are tried as whole tags and serial numbers. Then the text is tried as the end of
+an id, and last as a reason or response of failed deliveries. All queries are bounded. Ends of ids
+read `MOST_ENDS` entries of the index of ids, and responses read `MOST_SAID_SO` failed attempts.
 """
 
 import re
@@ -36,33 +36,36 @@ from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.queries import ListedWebhook, listed
 from portal.services.webhooks.rows import called, is_shown
 
-# Of more than that nobody looks at what was found; and it is a search for each.
+# Each id costs a query, and no one reads the results of more ids.
 MOST_IDS: Final = 10
 MOST_WORDS: Final = 100
-LONGEST_WORD: Final = 120  # as long as a serial number can be
+LONGEST_WORD: Final = 120  # the limit of a serial number
 
 _ID: Final = re.compile(
     r"(?<![\da-f])(?:[\da-f]{32}|[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12})(?![\da-f])",
     re.ASCII | re.IGNORECASE,
 )
 _PART: Final = re.compile(r"(?<![\w-])[\da-f-]{8,35}(?![\w-])", re.ASCII | re.IGNORECASE)
-# A few digits may be anything: they are tried last.
+# A few digits can mean anything, so they are tried last.
 _END: Final = re.compile(r"[.\u2026]*([\da-f][\da-f-]{3,34})", re.ASCII | re.IGNORECASE)
 _ASSET: Final = re.compile(r"/assets/(\d{1,9})(?!\d)", re.ASCII)
 _URL: Final = re.compile(r"https?://[^\s\"'<>]{1,2000}", re.ASCII | re.IGNORECASE)
 _CODE: Final = re.compile(r"\(([1-5]\d\d)\)", re.ASCII)
-# A word of an error, and no time, number, or level.
+# A distinctive word of an error, unlike a time, number, or level.
 _TELLING: Final = re.compile(r"[^\W\d][\w.:/-]{4,}")
 _WORD: Final = re.compile(r"\w+")
-# What stands around a word in a log line, in JSON, in an address, and in a sentence.
+# Separators of words in log lines, JSON, URLs, and sentences.
 _BETWEEN: Final = re.compile(r"[\s\"'`<>(){}\[\],;=|&?\u2018-\u201f]+")
 _AROUND: Final = ".:!/#"
 
 
 @dataclass(frozen=True, slots=True)
 class Pasted:
-    """The ids in it, beginnings and ends of ids, the numbers of assets in addresses of ours, the
-    hosts of URLs, and its words, if there are several; each once, in their order."""
+    """Parts of a pasted text, without duplicates and in their order.
+
+    `beginnings` and `ends` are parts of ids. `asset_ids` are from the portal's own URLs. `words`
+    is empty for a single word.
+    """
 
     ids: tuple[UUID, ...]
     beginnings: tuple[str, ...]
@@ -73,7 +76,7 @@ class Pasted:
 
 
 def read(text: str) -> Pasted:
-    """Read it."""
+    """Split a text into ids, hosts, and words."""
     ids = dict.fromkeys(UUID(match) for match in _ID.findall(text))
     rest = _ID.sub(" ", text)
     parts = dict.fromkeys(_PART.findall(rest))
@@ -92,21 +95,19 @@ def read(text: str) -> Pasted:
     )
 
 
-FEW: Final = 5  # rows of a group
+FEW: Final = 5  # rows per group
 MOST_ENDS: Final = 100_000
 SHORTEST_END: Final = 4  # digits
 MOST_SAID_SO: Final = 2_000
 MOST_READ: Final = 2_000  # characters of a response
 MOST_TELLING: Final = 4
-LONGEST_WORDS: Final = 120  # characters; a longer text is looked through for ids and words alone
+LONGEST_WORDS: Final = 120  # characters; longer texts aren't searched as one phrase
 
 T = TypeVar("T")
 May = Callable[[str], bool]
 
 
 class FoundKind(StrEnum):
-    """Kinds of things that can be found."""
-
     ASSET = "asset"
     PERSON = "person"
     WEBHOOK = "webhook"
@@ -115,8 +116,11 @@ class FoundKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Hits(Generic[T]):
-    """A few of one kind. `total`: how many a list of them shows for the same words, if one does;
-    `is_more`: there are more than were counted."""
+    """A few results of one kind.
+
+    `total` is the count of the list that shows the same words, if there is one. `is_more` means
+    that there are more than were counted.
+    """
 
     rows: Sequence[T] = ()
     total: int | None = None
@@ -125,9 +129,11 @@ class Hits(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class EverythingFound:
-    """All that was found. `sure`: the one thing named by its id, tag or serial number. `deleted`:
-    the names and ids of webhooks whose deliveries are left. `listed_by`: the filter of the log that
-    finds deliveries like these."""
+    """All results of a search.
+
+    `sure` is the one thing named by its id, tag, or serial number. `deleted` has the names and ids
+    of deleted webhooks. `listed_by` is the log filter that finds deliveries like these.
+    """
 
     assets: Hits[Asset] = field(default_factory=Hits)
     people: Hits[ListedStaff] = field(default_factory=Hits)
@@ -139,46 +145,45 @@ class EverythingFound:
 
     @property
     def is_empty(self) -> bool:
-        """Return whether there is nothing to show."""
         groups = (self.assets, self.people, self.webhooks, self.deliveries)
         return not (any(group.rows for group in groups) or self.deleted)
 
 
 def find(text: str, may: May) -> EverythingFound:
-    """Return what the text, without blanks around it, names or describes, of what `may` be seen."""
+    """Return the results for a stripped text, of the kinds that `may` permits."""
     pasted = read(text)
-    found = _by_ids(pasted, may)
-    if found.is_empty and len(text) <= LONGEST_WORDS:
-        found = _by_words(text, may)
-    if found.is_empty and pasted.hosts and may("webhooks.read"):
-        found = EverythingFound(webhooks=_called(pasted.hosts))
-    if found.is_empty and pasted.words and may("assets.read"):
-        found = _exactly(pasted.words)
-    if found.is_empty and may("deliveries.read"):
-        found = _by_ends(text, pasted)
-    if found.is_empty and may("deliveries.read"):
-        found = _by_error(text, may)
-    return found
+    results = _by_ids(pasted, may)
+    if results.is_empty and len(text) <= LONGEST_WORDS:
+        results = _by_words(text, may)
+    if results.is_empty and pasted.hosts and may("webhooks.read"):
+        results = EverythingFound(webhooks=_called(pasted.hosts))
+    if results.is_empty and pasted.words and may("assets.read"):
+        results = _exactly(pasted.words)
+    if results.is_empty and may("deliveries.read"):
+        results = _by_ends(text, pasted)
+    if results.is_empty and may("deliveries.read"):
+        results = _by_error(text, may)
+    return results
 
 
 def _by_ids(pasted: Pasted, may: May) -> EverythingFound:
-    found = EverythingFound(
+    results = EverythingFound(
         assets=_assets(pasted.asset_ids) if may("assets.read") else Hits(),
         people=Hits(_people(pasted.ids) if may("assets.read") else ()),
         webhooks=Hits(_webhooks(pasted.ids) if may("webhooks.read") else ()),
         deliveries=_deliveries(pasted) if may("deliveries.read") else Hits(),
     )
     named: list[tuple[FoundKind, int | UUID]] = [
-        *((FoundKind.ASSET, row.id) for row in found.assets.rows),
-        *((FoundKind.PERSON, row.public_id) for row in found.people.rows),
-        *((FoundKind.WEBHOOK, row.public_id) for row in found.webhooks.rows),
-        *((FoundKind.DELIVERY, row.public_id) for row in found.deliveries.rows),
+        *((FoundKind.ASSET, row.id) for row in results.assets.rows),
+        *((FoundKind.PERSON, row.public_id) for row in results.people.rows),
+        *((FoundKind.WEBHOOK, row.public_id) for row in results.webhooks.rows),
+        *((FoundKind.DELIVERY, row.public_id) for row in results.deliveries.rows),
     ]
-    return replace(found, sure=named[0]) if len(named) == 1 else found
+    return replace(results, sure=named[0]) if len(named) == 1 else results
 
 
 def _by_words(text: str, may: May) -> EverythingFound:
-    found = EverythingFound()
+    results = EverythingFound()
     if may("assets.read"):
         exact = _exactly([text])
         if exact.sure:
@@ -188,35 +193,37 @@ def _by_words(text: str, may: May) -> EverythingFound:
         total = asset_queries.count(chosen) if page.rows else 0
         few = _first(page.rows[:FEW], total, COUNTED_BESIDE) if page.rows else exact.assets
         here, left = (staff.listing(text, left=has_left).rows for has_left in (False, True))
-        found = replace(
-            found,
+        results = replace(
+            results,
             assets=few,
             people=Hits([*here, *left][:FEW], staff.count(text) if here else 0),
         )
-        # Of some assets the log can be followed; of very many it would be read through.
+        # With very many assets, this would read the whole log.
         if 0 < total <= FOLLOWED and may("deliveries.read"):
-            found = replace(found, deliveries=_newest(LogFilter(search=text)))
+            results = replace(results, deliveries=_newest(LogFilter(search=text)))
     if may("webhooks.read"):
         rows = webhook_queries.list_webhooks(text).rows[:FEW]
         total = len(called(session(), text)) if len(rows) == FEW else len(rows)
-        found = replace(found, webhooks=Hits(rows, total))
+        results = replace(results, webhooks=Hits(rows, total))
     if may("deliveries.read"):
         part = text.lower()
         names = log_pages.webhook_names()
         gone = [(name, id_) for id_, name, is_gone in names if is_gone and part in name.lower()]
-        found = replace(found, deleted=gone[:FEW])
-    return found
+        results = replace(results, deleted=gone[:FEW])
+    return results
 
 
 def _called(hosts: Sequence[str]) -> Hits[ListedWebhook]:
-    """Find the webhooks that send there. The rest of an address may be secret."""
+    """Find webhooks by host alone, because the rest of a URL can be secret."""
     ids = dict.fromkeys(row_id for host in hosts for row_id in called(session(), host))
     return Hits(listed(session(), list(ids)[:FEW]), is_more=len(ids) > FEW)
 
 
 def _by_ends(text: str, pasted: Pasted) -> EverythingFound:
-    """Find deliveries, among the newest ones, by the last digits of their ids: four or more as the
-    whole text, eight or more in a pasted line."""
+    """Find deliveries, among the newest ones, by the last digits of their ids.
+
+    Needs four digits as the whole text, or eight in a pasted line.
+    """
     match = _END.fullmatch(text)
     digits = match[1].replace("-", "").lower() if match else ""
     ends = (digits,) if len(digits) >= SHORTEST_END else pasted.ends
@@ -233,8 +240,10 @@ def _by_ends(text: str, pasted: Pasted) -> EverythingFound:
 
 
 def _by_error(text: str, may: May) -> EverythingFound:
-    """Find failed deliveries by what people see as the result, else by what the receiver said, else
-    by the error of the connection: all that the log lists so."""
+    """Find failed deliveries by their displayed result, their response, or their connection error.
+
+    Return all deliveries that the log lists for the first match.
+    """
     line = " ".join(text.split())
     lower = line.lower()
     reasons = [reason for reason in Reason if title(reason).lower() in lower]
@@ -242,9 +251,9 @@ def _by_error(text: str, may: May) -> EverythingFound:
         longest = max(reasons, key=lambda reason: len(title(reason)))
         code = _CODE.search(line)
         log_filter = LogFilter(reasons=alike(longest), codes=_codes(code and int(code[1])))
-        found = _newest(log_filter)
-        if found.rows:
-            return EverythingFound(deliveries=found, listed_by=log_filter)
+        hits = _newest(log_filter)
+        if hits.rows:
+            return EverythingFound(deliveries=hits, listed_by=log_filter)
     if not may(CONTENT):
         return EverythingFound()
     telling = sorted(dict.fromkeys(_TELLING.findall(line[:MOST_READ])), key=len, reverse=True)
@@ -268,8 +277,10 @@ def _codes(code: int | None) -> tuple[int, int] | None:
 
 
 def _said_by(row: LogRow, line: str) -> str:
-    """Return the most of the line that stands in a response to this delivery; blank where that
-    tells nothing."""
+    """Return the longest part of the line that is in a response to this delivery.
+
+    Returns "" if that part isn't distinctive.
+    """
     response = func.substr(AttemptBody.response_text, 1, MOST_READ)
     texts = session().scalars(
         select(response)
@@ -281,15 +292,17 @@ def _said_by(row: LogRow, line: str) -> str:
 
 
 def shared_words(line: str, text: str) -> str:
-    """Return the longest run of words of the line that stands in the text, no longer than the log
-    can be searched for."""
+    """Return the longest run of words that the line and the text share.
+
+    It has at most `LONGEST_WORDS` characters, as the log can't be searched for more.
+    """
     lower, said = line.lower(), text.lower()
     if len(line) <= LONGEST_WORDS and lower in said:
         return line
     words = [match.span() for match in _WORD.finditer(line)]
     longest, first = "", 0
     for _, end in words:
-        # What stands in the text does so without its first word too.
+        # A shared run stays shared without its first word, so `first` never moves back.
         while (begin := words[first][0]) < end and (
             end - begin > LONGEST_WORDS or lower[begin:end] not in said
         ):
@@ -301,7 +314,7 @@ def shared_words(line: str, text: str) -> str:
 
 
 def _newest(log_filter: LogFilter) -> Hits[LogRow]:
-    """Return the newest of the log under a filter, with how many there are."""
+    """Return the newest deliveries that match a filter, with their total."""
     rows = log_pages.latest(log_filter, FEW)
     if len(rows) < FEW:
         return Hits(rows)
@@ -310,15 +323,17 @@ def _newest(log_filter: LogFilter) -> Hits[LogRow]:
 
 
 def _first(rows: Sequence[T], count: int, most: int) -> Hits[T]:
-    """Return these of so many, where counting ends one after `most`."""
+    """Return these rows of `count`. Counting ended one after `most`."""
     return Hits(rows, min(count, most), count > most)
 
 
 def _said(words: Sequence[str]) -> Sequence[LogRow]:
-    """Find deliveries of which a failed attempt, among the newest, has two of the words, or the
-    only one, in its response or error; those with the most of them first."""
+    """Find deliveries by the responses and errors of the newest failed attempts.
+
+    One must contain two of the words, or the only word. Most matches come first.
+    """
     text = func.substr(AttemptBody.response_text, 1, MOST_READ) + " " + AttemptBody.detail
-    # The limit has each text put into small letters once, and not for each of the words.
+    # The limit makes the database lowercase each text once, not once per word.
     newest = (
         select(Attempt.delivery_id, Attempt.finished_at, func.lower(text).label("said"))
         .join(AttemptBody, AttemptBody.attempt_id == Attempt.id)
@@ -328,8 +343,8 @@ def _said(words: Sequence[str]) -> Sequence[LogRow]:
         .subquery()
     )
     said = newest.c.said
-    found = [case((said.contains(word.lower(), autoescape=True), 1), else_=0) for word in words]
-    count = sum(found[1:], start=found[0])
+    matches = [case((said.contains(word.lower(), autoescape=True), 1), else_=0) for word in words]
+    count = sum(matches[1:], start=matches[0])
     rows = session().execute(
         select(newest.c.delivery_id)
         .where(count >= min(2, len(words)))
@@ -341,18 +356,18 @@ def _said(words: Sequence[str]) -> Sequence[LogRow]:
 
 
 def _exactly(words: Sequence[str]) -> EverythingFound:
-    """Find assets by one of the words as tag or serial number, deleted ones last."""
-    statement = {word.lower() for word in words}
-    tagged = select(Asset.id).where(func.lower(Asset.asset_tag).in_(statement))
+    """Find assets that have one of the words as tag or serial number, deleted ones last."""
+    lowered = {word.lower() for word in words}
+    tagged = select(Asset.id).where(func.lower(Asset.asset_tag).in_(lowered))
     numbered = select(Asset.id).where(
-        func.lower(Asset.serial_number).in_(statement),
+        func.lower(Asset.serial_number).in_(lowered),
         Asset.serial_number.is_not(None),
         Asset.deleted_at.is_(None),
     )
-    found = _assets({*session().scalars(tagged), *session().scalars(numbered)})
-    alive = [row.id for row in found.rows if row.deleted_at is None]
+    hits = _assets({*session().scalars(tagged), *session().scalars(numbered)})
+    alive = [row.id for row in hits.rows if row.deleted_at is None]
     sure = (FoundKind.ASSET, alive[0]) if len(alive) == 1 else None
-    return EverythingFound(assets=found, sure=sure)
+    return EverythingFound(assets=hits, sure=sure)
 
 
 def _assets(ids: Collection[int]) -> Hits[Asset]:
@@ -372,17 +387,17 @@ def _webhooks(ids: Sequence[UUID]) -> Sequence[ListedWebhook]:
 
 
 def _deliveries(pasted: Pasted) -> Hits[LogRow]:
-    """Return those of the ids, of the events whose ids they are, and those that begin so."""
-    asked = [LogFilter(delivery=public_id) for public_id in pasted.ids]
+    """Find deliveries by their ids, by ids of their events, and by beginnings of ids."""
+    filters = [LogFilter(delivery=public_id) for public_id in pasted.ids]
     if pasted.ids:
         theirs = select(Delivery.public_id).join(Event, Event.id == Delivery.event_id)
         of_events = theirs.where(Event.public_id.in_(pasted.ids)).order_by(Delivery.id.desc())
         their_ids = session().scalars(of_events.limit(MOST_IDS + 1))
-        asked += [LogFilter(delivery=public_id) for public_id in their_ids]
+        filters += [LogFilter(delivery=public_id) for public_id in their_ids]
     begun_so = {beginning: begun(session(), beginning) for beginning in pasted.beginnings}
-    asked += [LogFilter(search=beginning) for beginning, ids in begun_so.items() if ids]
-    rows = {row.id: row for log_filter in asked for row in log_pages.latest(log_filter, FEW)}
+    filters += [LogFilter(search=beginning) for beginning, ids in begun_so.items() if ids]
+    rows = {row.id: row for log_filter in filters for row in log_pages.latest(log_filter, FEW)}
     count = sum(map(len, begun_so.values()))
-    found = list(rows.values())[:MOST_IDS]
-    is_more = len(rows) > len(found)
-    return _first(found, count, MOST_BEGUN - 1) if count else Hits(found, is_more=is_more)
+    shown = list(rows.values())[:MOST_IDS]
+    is_more = len(rows) > len(shown)
+    return _first(shown, count, MOST_BEGUN - 1) if count else Hits(shown, is_more=is_more)

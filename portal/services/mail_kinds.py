@@ -1,4 +1,4 @@
-"""The kinds of emails that there are, and who writes each."""
+"""Map each kind of email to its writer."""
 
 from collections.abc import Mapping
 from typing import Final

@@ -1,8 +1,8 @@
 """Merge a category, a location, or a spelling of a supplier or manufacturer into another one.
 
-Long work: each asset changes in the usual way, with its own event and audit entry. What comes to
-the merged one in the meantime is carried over as well. A category or location is deleted in the
-transaction that finds nothing left that refers to it.
+A task changes each asset in the usual way, with its own event and audit entry. It also moves assets
+that get the merged value in the meantime. A category or location is deleted in the transaction that
+finds no more references to it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,8 +38,10 @@ CHANGED: Final = "changed"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mergeable:
-    """A field of assets whose values can be merged. `listed`: they are rows of this list, known by
-    their public ids; the others are spellings."""
+    """A field of assets whose values can be merged.
+
+    With `listed`, values are rows of this list and have public ids. Otherwise they are spellings.
+    """
 
     field: str
     one: str
@@ -62,8 +64,11 @@ FIELDS: Final[Mapping[str, Mergeable]] = {
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """One merge, as its task keeps it. `source`, `target`: what the column of assets holds;
-    `target_id`: the public id of a row; `deletes`: it was asked for as a deletion."""
+    """One merge, as its task stores it.
+
+    `source` and `target` are values of the assets' column. `target_id` is the public id of a row.
+    `deletes` means that a person requested a deletion.
+    """
 
     field: str
     source: Any
@@ -80,10 +85,10 @@ class Merge:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is to be merged: its name, and how many assets have it.
+    """The value to merge, with the number of assets that have it.
 
-    `obstacle`: why it can't be; `webhooks`: (public id, name) of those whose conditions name it.
-    `others`: (key, name) of what it can be merged into.
+    `obstacle` is the reason why it can't be merged. `webhooks` has (public id, name) of webhooks
+    whose conditions name it. `others` has (key, name) of possible targets.
     """
 
     name: str
@@ -102,12 +107,12 @@ class Spelling:
 
 
 def of_task(task: Task) -> Merge:
-    """Return what a task merges."""
+    """Return the merge that a task stores."""
     return Merge(**task.params)
 
 
 def spellings(field: str, cursor: str | None = None) -> Page[Spelling]:
-    """Return one page of the spellings in use, by their letters."""
+    """Return one page of the spellings in use, in alphabetical order."""
     column = FIELDS[field].column
     key = (func.lower(column), column)
     query = _spelt(column).add_columns(func.count(), key[0])
@@ -126,7 +131,7 @@ def spellings(field: str, cursor: str | None = None) -> Page[Spelling]:
 
 
 def subject(what: Mergeable, key: str) -> Subject:
-    """Return what the question is about. Raises `NotFound`."""
+    """Return the value to merge, for its page. Raises `NotFound`."""
     value, name = _source(what, key)
     used = select(func.count()).where(what.used_by(value))
     return Subject(
@@ -141,11 +146,14 @@ def subject(what: Mergeable, key: str) -> Subject:
 def start(
     actor: Actor, what: Mergeable, source: str, target: str, *, deletes: bool = False
 ) -> UUID:
-    """Have all that refers to `source` refer to `target`; the task's public id. `deletes`: it was
-    asked for as a deletion."""
+    """Start a task that replaces `source` with `target`, and return its public id.
+
+    `deletes` means that a person requested a deletion.
+    """
     with writing() as current:
         require(current, actor, PERMISSION)
-        alert_settings.locked(current)  # of two at once the second finds the first one's task
+        # If two requests arrive at once, the second finds the task the first one started.
+        alert_settings.locked(current)
         merge = replace(_merge(what, source, target), deletes=deletes)
         if obstacle := _obstacle(what, merge.source, merge.source_name):
             raise Refusal(obstacle)
@@ -188,15 +196,17 @@ def _merge(what: Mergeable, source: str, target: str) -> Merge:
 
 
 def _is_spelt(what: Mergeable, name: str) -> bool:
-    if harmless(name) != name:  # no asset can have it, and no database read it
+    if harmless(name) != name:  # no asset can have it, and no database can read it
         return False
     query = select(Asset.id).where(what.used_by(name)).limit(1)
     return session().execute(query).first() is not None
 
 
 def _obstacle(what: Mergeable, value: Any, name: str) -> str:
-    """Return what refers to it and isn't carried over: a webhook's condition would tell receivers
-    of other assets than before."""
+    """Return why the value can't be merged, or "".
+
+    A merge doesn't change conditions, because receivers would get events of other assets.
+    """
     webhooks = [webhook for _, webhook in _naming(what, value)]
     return named_lists.in_conditions(name, webhooks, "merge") if webhooks else ""
 
@@ -206,7 +216,7 @@ def _naming(what: Mergeable, value: Any) -> list[tuple[UUID, str]]:
 
 
 def _refuse_crossing(current: Session, merge: Merge) -> None:
-    """Refuse while another merge moves what this one would, or to where this one moves it from."""
+    """Refuse while another merge uses this merge's source or removes its target."""
     under_way = select(Task).where(Task.kind == NAME, literal_column(f"({IS_UNDER_WAY})"))
     for task in current.scalars(under_way):
         other = of_task(task)
@@ -229,14 +239,14 @@ def _step(current: Session, task: Task) -> Step:
     ids = current.scalars(used.order_by(Asset.id).limit(tasks.ROWS)).all()
     for asset_id in tasks.few(ids):
         refusal = tasks.refusal_of(current, partial(_move, task, merge, asset_id))
-        # One that was deleted in the meantime gets it with the other deleted ones.
+        # An asset deleted in the meantime is changed at the end, with all deleted ones.
         if refusal and not isinstance(refusal, NotFound):
             return _end(task, refusal.sentence)
         task.cursor = {"id": asset_id}
     task.total = max(task.total, task.done)
     if ids:
         return tasks.MORE
-    if after:  # once more from the first, for what came in behind
+    if after:  # again from the first, for assets that came in behind the cursor
         task.cursor = {}
         return tasks.MORE
     return _conclude(current, task, merge)
@@ -254,7 +264,7 @@ def _actor(task: Task) -> Actor:
 
 
 def _is_target_there(current: Session, merge: Merge) -> bool:
-    """Keep the target from being deleted until this step is over."""
+    """Return whether the target exists, and lock it against deletion during this step."""
     if not merge.of.listed:
         return True
     locked = {"read": True, "key_share": True}
@@ -262,7 +272,7 @@ def _is_target_there(current: Session, merge: Merge) -> bool:
 
 
 def _conclude(current: Session, task: Task, merge: Merge) -> Step:
-    """Delete what is merged, if nothing refers to it now."""
+    """Delete the merged value, if nothing refers to it now."""
     kind, column = merge.of.listed, merge.of.column
     row: Any = None
     if kind:  # keeps assets and conditions from choosing it until this transaction ends
@@ -277,7 +287,7 @@ def _conclude(current: Session, task: Task, merge: Merge) -> Step:
     current.execute(deleted.values({column.key: merge.target}))
     target: tuple[str, object, str] = ("spelling", task.public_id, merge.of.one.capitalize())
     if row is not None:
-        # Of no spelling: a file's suppliers are taken over as they are.
+        # Not for spellings, because imports take suppliers as they are in the file.
         import_matches.rename_word(current, merge.field, merge.source_name, merge.target_name)
         target = (merge.field, row.public_id, row.name)
         current.delete(row)

@@ -1,4 +1,4 @@
-"""The kinds of long work that there are: a table for the job and for the task's page."""
+"""List all kinds of tasks, for the job and the task's page."""
 
 from collections.abc import Mapping
 from typing import Final

@@ -1,4 +1,4 @@
-"""Long work in rows: begin it, lease it to one worker, and write how far it is."""
+"""Store long work as tasks, lease each one to one worker, and save its progress."""
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -30,7 +30,7 @@ ENDED: Final = frozenset({TaskState.DONE, TaskState.STOPPED, TaskState.FAILED})
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The outcome of one transaction of a task's work; see `MORE`, `later`, …"""
+    """The outcome of one transaction of a task, such as `MORE` or `later`."""
 
     state: TaskState
     wait: timedelta | None = None
@@ -38,29 +38,29 @@ class Step:
 
 MORE: Final = Step(TaskState.RUNNING)
 DONE: Final = Step(TaskState.DONE)
-# Until somebody resumes it.
+# until a person resumes it
 PAUSED: Final = Step(TaskState.PAUSED)
 
 
 def later(wait: timedelta) -> Step:
-    """Nothing to do at the moment: look again after `wait`."""
+    """Have nothing to do at the moment, and check again after `wait`."""
     return Step(TaskState.RUNNING, wait)
 
 
 def _nothing(_current: Session, _task: Task) -> None:
-    """Most kinds leave nothing behind."""
+    """Clean up nothing, because most kinds leave nothing behind."""
 
 
 def _one_step(_current: Session, _task: Task) -> Step:
-    """What is done outside says itself how it ended."""
+    """Fill `step` for kinds with `outside`, which returns the step to run."""
     return DONE
 
 
 class LeaseOver(Exception):
-    """The work outside is no longer ours: a person stopped it, or this process is to end."""
+    """The lease of the work outside has ended: a person stopped it, or this process must end."""
 
 
-# Keeps the lease and says how much is done. Raises `LeaseOver`.
+# Renews the lease and saves the number done so far. Raises `LeaseOver`.
 Renew: TypeAlias = Callable[[int], None]
 
 
@@ -69,12 +69,12 @@ class Kind:
     """One kind of long work (`task_kinds.KINDS` lists them).
 
     `step` does the next few rows in the caller's writing transaction and moves `task.cursor`,
-    `done` and `counts` with them; what it raises rolls all of that back, and it is tried again.
-    `ended` clears up, in the transaction that stops the task or gives it up; it must be short.
-    `permission`: who may see the task and stop it; not `can_stop`: nobody may stop it.
-    `pause`: seconds between two steps. SQLite has one writer and no queue for it: without a gap
-    nobody else would get in between. `outside`: does what takes long without a transaction, in a
-    thread of its own, and returns the one step to save with it; it calls `Renew` now and then.
+    `done`, and `counts` with them. If it raises, all of that is rolled back and tried again.
+    `ended` cleans up in the transaction that stops the task or gives it up, so it must be short.
+    `permission` is needed to see the task and to stop it. Without `can_stop`, no one can stop it.
+    `pause` is the seconds between two steps. SQLite has one writer and no queue for it, so without
+    a gap no one else could write. `outside` does slow work in its own thread, without a
+    transaction. It calls `Renew` now and then, and returns the one step that saves its work.
     """
 
     name: str
@@ -94,7 +94,7 @@ def start(
     total: int,
     params: Mapping[str, Any] | None = None,
 ) -> Task:
-    """Store a piece of work in the caller's transaction; it begins right after the commit."""
+    """Store a task in the caller's transaction. It begins right after the commit."""
     task = Task(
         kind=kind,
         params=dict(params or {}),
@@ -113,7 +113,7 @@ def start(
 
 
 def find(public_id: UUID) -> Task:
-    """The task, for its page."""
+    """Return the task for its page. Raises `NotFound`."""
     query = select(Task).where(Task.public_id == public_id)
     task = session().execute(query).scalar_one_or_none()
     if task is None:
@@ -122,13 +122,13 @@ def find(public_id: UUID) -> Task:
 
 
 def actor_of(task: Task, origin: Origin | None = None) -> Actor:
-    """Who started it, in whose name and with whose rights its rows are done."""
+    """Return the actor who started the task. Its rows are done with this actor's rights."""
     by = ActorKind(task.actor_kind), task.actor_id, task.actor_name
     return Actor(*by, origin or Origin(task.origin), token_id=task.token_id)
 
 
 def stop(actor: Actor, public_id: UUID, kind: Kind) -> None:
-    """End the task where it is. What is done stays done; nothing else will be."""
+    """End the task now. Finished rows stay done."""
     with writing() as current:
         require(current, actor, kind.permission)
         if not kind.can_stop:
@@ -141,7 +141,7 @@ def stop(actor: Actor, public_id: UUID, kind: Kind) -> None:
 
 
 def begin_again(current: Session, task: Task) -> None:
-    """Let a task that the caller has locked, and nobody works at, start from its first row."""
+    """Restart a task from its first row. The caller has locked it, and no worker leases it."""
     task.state = TaskState.RUNNING
     task.cursor, task.counts, task.done, task.failures = {}, {}, 0, 0
     task.error, task.stopped_by, task.finished_at = "", None, None
@@ -159,7 +159,7 @@ def end(current: Session, task: Task, kind: Kind, state: TaskState, error: str =
 
 
 def locked(current: Session, public_id: UUID) -> Task:
-    """The task's row for update: no step of it runs meanwhile."""
+    """Return the task, locked so that no step of it runs. Raises `NotFound`."""
     query = select(Task).where(Task.public_id == public_id).with_for_update()
     task = current.execute(query.execution_options(populate_existing=True)).scalar_one_or_none()
     if task is None:
@@ -168,7 +168,7 @@ def locked(current: Session, public_id: UUID) -> Task:
 
 
 def few(rows: Iterable[T]) -> Iterator[T]:
-    """As many of `rows` as one transaction may take: at most `ROWS`, for about `SECONDS`."""
+    """Yield the rows for one transaction, at most `ROWS` and for about `SECONDS`."""
     until = time.monotonic() + SECONDS
     for number, row in enumerate(rows):
         if number and (number >= ROWS or time.monotonic() >= until):
@@ -177,7 +177,7 @@ def few(rows: Iterable[T]) -> Iterator[T]:
 
 
 def refusal_of(current: Session, verb: Callable[[], object]) -> Refusal | None:
-    """Run one row's verb; a refusal undoes this row alone and is returned."""
+    """Run one row's action in a savepoint. Return its refusal, which undoes this row alone."""
     try:
         with current.begin_nested():
             verb()
@@ -186,17 +186,17 @@ def refusal_of(current: Session, verb: Callable[[], object]) -> Refusal | None:
     return None
 
 
-# So many turns without one committed step, by errors or kills, and it is given up.
+# Leases without a committed step, after errors or kills, until a task is given up.
 MOST_FAILURES: Final = 5
 GIVEN_UP: Final = "This work failed several times at the same point. Contact your administrator."
 
-# By id, or by the query that finds them.
+# ids, or a query for them
 Processes: TypeAlias = Collection[UUID] | Select[UUID | None]
 
 
 @dataclass(frozen=True, slots=True)
 class TaskLease:
-    """A task that is ours to work at while its lease lives. `failures` counts this lease, too."""
+    """A lease on a task. `failures` counts this lease too."""
 
     task_id: int
     public_id: UUID
@@ -206,14 +206,14 @@ class TaskLease:
 
 
 def has_due(connection: Connection | None = None, since: timedelta = timedelta()) -> bool:
-    """Return whether a task has been due for so long that nobody works at."""
+    """Return whether a task has been due for at least `since` without a lease."""
     connection = connection or session().connection()
     due = select(Task.id).where(*_is_due(database_now(connection) - since)).limit(1)
     return connection.execute(due).first() is not None
 
 
 def claim() -> TaskLease | None:
-    """The task that has been due for longest, under a new lease; None when nothing is due."""
+    """Lease the task that has been due for longest. Return None if nothing is due."""
     with writing() as current:
         now = database_time(current)
         query = select(Task).where(*_is_due(now)).order_by(Task.due_at, Task.id).limit(1)
@@ -229,7 +229,7 @@ def claim() -> TaskLease | None:
 
 
 def advance(lease: TaskLease, kind: Kind) -> bool:
-    """Do one step and save how far it got. False when the lease is over."""
+    """Run one step and save its progress. Return whether this lease continues."""
     with writing() as current:
         task = _own(current, lease)
         if task is None:
@@ -247,7 +247,7 @@ def advance(lease: TaskLease, kind: Kind) -> bool:
 
 
 def renew(lease: TaskLease, done: int) -> None:
-    """Keep a lease under which somebody works outside of transactions. Raises `LeaseOver`."""
+    """Renew the lease of work outside of transactions. Raises `LeaseOver`."""
     with writing() as current:
         task = _own(current, lease)
         if task is None:
@@ -257,7 +257,7 @@ def renew(lease: TaskLease, done: int) -> None:
 
 
 def release(lease: TaskLease, wait: timedelta = timedelta()) -> None:
-    """End the lease; the task is due again after `wait`, behind the others."""
+    """End the lease. The task is due again after `wait`, behind the others."""
     with writing() as current:
         task = _own(current, lease)
         if task is not None:
@@ -265,7 +265,7 @@ def release(lease: TaskLease, wait: timedelta = timedelta()) -> None:
 
 
 def give_up(lease: TaskLease, kind: Kind | None) -> None:
-    """End the task as failed. Without its kind (a version that knows it no more) as it is."""
+    """End the task as failed. `kind` is None if this version doesn't know it."""
     with writing() as current:
         task = _own(current, lease)
         if task is not None:
@@ -274,22 +274,24 @@ def give_up(lease: TaskLease, kind: Kind | None) -> None:
 
 
 def held_by(now: datetime) -> Select[UUID | None]:
-    """The processes that work at something."""
+    """Select the processes that hold a live lease."""
     return select(Task.run).where(Task.run.is_not(None), Task.lease_until > now)
 
 
 def end_leases(
     connection: Connection, processes: Processes, now: datetime
 ) -> Iterable[UUID | None]:
-    """End the leases of processes that have ended; returns whose they were. The steps that they
-    have done are kept."""
+    """End the leases of processes that have ended, and return the process of each lease.
+
+    Their committed steps are kept.
+    """
     held = update(Task).where(Task.run.in_(processes), Task.lease_until > now)
     ended = held.values(lease_until=now).returning(Task.run)
     return connection.execute(ended).scalars().all()
 
 
 def _own(current: Session, lease: TaskLease) -> Task | None:
-    """The row while it is still this lease's: not stopped, not taken over by another worker."""
+    """Lock the lease's task. Return None if it was stopped or another worker leased it."""
     query = select(Task).where(Task.id == lease.task_id, Task.lease_token == lease.token)
     return current.scalars(query.with_for_update()).first()
 
@@ -301,7 +303,7 @@ def _let_go(current: Session, task: Task, wait: timedelta) -> None:
 
 def _is_due(now: datetime) -> tuple[ColumnElement[bool], ...]:
     is_free = or_(Task.lease_until.is_(None), Task.lease_until <= now)
-    # Literally as in the partial index, so that both databases use it.
+    # The same text as in the partial index, so that both databases use it.
     return literal_column(f"({IS_UNDER_WAY})"), Task.due_at <= now, is_free
 
 

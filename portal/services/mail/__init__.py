@@ -1,1 +1,1 @@
-"""Emails: stored with what they tell of, written and sent by a job."""
+"""Store emails with the change that causes them, then write and send them in a job."""

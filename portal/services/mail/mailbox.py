@@ -1,6 +1,6 @@
-"""The emails of a local trial without a mail server: kept, to be read in the portal.
+"""Keep the emails of a local trial without a mail server, to be read in the portal.
 
-Nowhere else is the text of an email kept: a link in it lets its reader in.
+Nothing else keeps the text of an email, because a link in it lets its reader in.
 """
 
 from dataclasses import dataclass, field
@@ -31,7 +31,7 @@ class Kept:
 
 
 def keep(current: Session, mail_id: int, to: str, letter: Letter) -> None:
-    """Keep an email in place of sending it, and the newest `MOST` of all."""
+    """Keep an email instead of sending it, and delete all but the newest `MOST`."""
     subject = " ".join(letter.subject.split())
     values = {"sent_at": database_time(current), "kept": f"{to}\n{subject}\n{letter.text}"}
     current.execute(update(Mail).where(Mail.id == mail_id).values(values))
@@ -40,15 +40,15 @@ def keep(current: Session, mail_id: int, to: str, letter: Letter) -> None:
 
 
 def newest() -> list[Kept]:
-    """The kept emails, the newest first; none where this is no such trial."""
+    """Return the kept emails, newest first, or none outside such a trial."""
     if not mails.is_mailbox():
         return []
-    wanted = select(Mail).where(Mail.kept.is_not(None)).order_by(*NEWEST)
-    return [_kept(mail) for mail in session().scalars(wanted.limit(MOST))]
+    query = select(Mail).where(Mail.kept.is_not(None)).order_by(*NEWEST)
+    return [_kept(mail) for mail in session().scalars(query.limit(MOST))]
 
 
 def clear() -> None:
-    """Delete the kept emails once this is no longer such a trial."""
+    """Delete the kept emails if this is no longer such a trial."""
     is_kept = Mail.kept.is_not(None)
     if mails.is_mailbox() or not session().execute(select(Mail.id).where(is_kept).limit(1)).first():
         return

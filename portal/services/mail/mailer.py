@@ -1,6 +1,6 @@
-"""Send one e-mail by the server that SMTP_URL names, within `SECONDS`.
+"""Send one email through the server in SMTP_URL, within `SECONDS`.
 
-smtplib's own timeout is per read: an answer that drips or never ends would hold it for ever.
+smtplib's own timeout is per read, so a slow or endless response would block it forever.
 """
 
 import re
@@ -24,7 +24,7 @@ from uuid import UUID
 from portal.config.settings import Settings
 from portal.lib.clock import utcnow
 
-STEP_SECONDS: Final = 10.0  # to connect, and for each answer
+STEP_SECONDS: Final = 10.0  # to connect, and for each response
 SECONDS: Final = 20.0  # for everything
 
 
@@ -32,7 +32,7 @@ LONGEST_WORDS: Final = 300
 
 
 class Step(StrEnum):
-    """The steps of a conversation, in their order."""
+    """Steps of an SMTP session, in their order."""
 
     CONNECT = "connect"
     TLS = "tls"
@@ -46,7 +46,7 @@ class Step(StrEnum):
 OF_SERVER: Final = frozenset({Step.CONNECT, Step.TLS, Step.SIGN_IN, Step.SENDER})
 
 
-# step → how it is told, before the words of the server
+# step → sentence before the server's own words
 FAILED_AT: Final = {
     Step.CONNECT: "We couldn’t connect to the mail server",
     Step.TLS: "We couldn’t encrypt the connection to the mail server (TLS)",
@@ -68,11 +68,12 @@ REMEDIES: Final = {
 
 
 class OneLine(UnstructuredHeader, BaseHeader):
-    """A header with a URL. Whatever is longer than a line would be sent as an encoded word, in
-    which no mail program looks for a URL."""
+    """A header with a URL, never folded.
+
+    A longer one would be sent as an encoded word, in which no mail program looks for a URL.
+    """
 
     def fold(self, *, policy: Any) -> str:
-        """Return it in one line."""
         return f"{self.name}: {self}{policy.linesep}"
 
 
@@ -82,8 +83,11 @@ POLICY: Final = default.clone(header_factory=HEADERS)
 
 
 class MailFailed(Exception):
-    """The message was not taken. `words`: the server's own, or the system's, with “…” for the
-    recipient and the password. `may_have_arrived`: the server left without an answer to it."""
+    """The server didn't accept the message.
+
+    `words` are the server's or the system's, with “…” for the recipient and secrets.
+    `may_have_arrived` means that the server closed the connection without a response to it.
+    """
 
     def __init__(self, step: Step, words: str, *, may_have_arrived: bool = False) -> None:
         super().__init__(f"{step}: {words}")
@@ -92,8 +96,10 @@ class MailFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """Subject and text of an email. The text can contain a secret link. `unsubscribe`: a URL in the
-    text too, at which a POST ends such emails."""
+    """Subject and text of an email. The text can contain a secret link.
+
+    `unsubscribe` is a URL, also in the text. A POST to it ends such emails.
+    """
 
     subject: str
     text: str = field(repr=False)
@@ -101,20 +107,20 @@ class Letter:
 
 
 class MayHaveArrived(smtplib.SMTPException):
-    """The server closed the connection without an answer to the message."""
+    """The server closed the connection without a response to the message."""
 
 
 class _Answers:
-    """The server's answers by line, until the conversation's time is over.
+    """The server's responses by line, until the session's time is over.
 
-    Read byte by byte: nothing that came before TLS is left in a buffer and read after it.
+    Reads byte by byte, so that no data from before TLS stays in a buffer and is read after it.
     """
 
     def __init__(self, connection: socket.socket, ends_at: float) -> None:
         self._connection, self._ends_at = connection, ends_at
 
     def readline(self, limit: int) -> bytes:
-        """The next line, at most `limit` bytes of it. Raises `TimeoutError`."""
+        """Return the next line, at most `limit` bytes of it. Raises `TimeoutError`."""
         line = bytearray()
         while len(line) < limit and not line.endswith(b"\n"):
             left = self._ends_at - monotonic()
@@ -128,11 +134,11 @@ class _Answers:
         return bytes(line)
 
     def close(self) -> None:
-        """Leave the connection to the client."""
+        """Do nothing, because the client closes the connection."""
 
 
 class InTime(smtplib.SMTP):
-    """A conversation that begins in the open. `step`: how far it has come."""
+    """An SMTP session with a time limit, which begins unencrypted. `step` is its progress."""
 
     step = Step.SENDER
 
@@ -161,24 +167,24 @@ class InTime(smtplib.SMTP):
 
 
 class InTimeTLS(InTime, smtplib.SMTP_SSL):
-    """TLS from the beginning. Takes `context`."""
+    """An SMTP session with TLS from the beginning. Takes `context`."""
 
 
-# smtplib's errors and the system's are of the first kind; an impossible host name or address is of
-# the second, or of the third.
+# smtplib's and the system's errors are of the first kind. An impossible host name or address raises
+# one of the others.
 MailError = (OSError, ValueError, HeaderParseError)
 
 
-# The parts of a link, of which the last is secret.
+# Long parts of a link, of which the last is secret.
 _SECRET_PART: Final = re.compile(r"(?<=[/=])[\w-]{16,}")
 
 
 def send(settings: Settings, to: str, letter: Letter, number: UUID) -> None:
-    """Hand a message over. Raises `MailFailed` when the server does not take it.
+    """Send a message. Raises `MailFailed` if the server doesn't accept it.
 
-    `number`: of this message, however often it is sent. `smtp://user:password@host:587?from=
-    portal@example.com` uses STARTTLS where it is offered and never sends a password without it;
-    `smtps://` is TLS from the beginning.
+    `number` stays the same when a message is sent again. `smtp://user:password@host:587?from=
+    portal@example.com` uses STARTTLS if offered, and never sends a password without it. `smtps://`
+    uses TLS from the beginning.
     """
     url = urlsplit(settings.smtp_url)
     with _hiding(to, unquote(url.password or ""), *_SECRET_PART.findall(letter.text)):
@@ -189,7 +195,7 @@ def send(settings: Settings, to: str, letter: Letter, number: UUID) -> None:
                 server.send_message(message)
             except MailError as error:
                 raise _failure(server.step, error) from error
-            # It is taken, however the server says good-bye.
+            # The message is accepted even if QUIT fails.
             with suppress(OSError):
                 server.quit()
 
@@ -218,9 +224,9 @@ def _failure(step: Step, error: OSError | ValueError | HeaderParseError) -> Mail
     if isinstance(error, ssl.SSLError):
         step = Step.TLS
     elif isinstance(error, smtplib.SMTPNotSupportedError) and step is Step.SENDER:
-        step = Step.RECIPIENT  # letters in the address that the server does not know
-    said = " ".join(_said(error).split())
-    words = "".join(each for each in said if each.isprintable()) or type(error).__name__
+        step = Step.RECIPIENT  # the server doesn't support such letters in an address
+    text = " ".join(_said(error).split())
+    words = "".join(char for char in text if char.isprintable()) or type(error).__name__
     return MailFailed(step, words, may_have_arrived=isinstance(error, MayHaveArrived))
 
 
@@ -253,15 +259,15 @@ def _mail(
     name, address = parseaddr(sender)
     is_named = bool(name) or not address.isascii()
     message["From"] = sender if is_named else formataddr((settings.organization, address))
-    message["To"] = Address(addr_spec=to)  # one, whatever is in it
-    # Without these two many servers take a message for spam (RFC 5322, section 3.6).
+    message["To"] = Address(addr_spec=to)  # exactly one address
+    # Without these two, many servers treat a message as spam (RFC 5322, section 3.6).
     message["Date"] = format_datetime(utcnow())
     message["Message-ID"] = f"<{number}@{address.rpartition('@')[2]}>"
-    message["Auto-Submitted"] = "auto-generated"  # no "I am on holiday" comes back (RFC 3834)
+    message["Auto-Submitted"] = "auto-generated"  # prevents automatic replies (RFC 3834)
     if letter.unsubscribe:  # mail programs show a button for these two (RFC 8058)
         message["List-Unsubscribe"] = f"<{letter.unsubscribe}>"
         message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
-    # Left to itself it sends some texts as base64, and others as eight bits.
+    # By default, it encodes some texts as base64 and others as 8bit.
     message.set_content(letter.text, cte="quoted-printable")
     return message
 

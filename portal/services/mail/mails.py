@@ -1,4 +1,4 @@
-"""Emails as rows: stored in the transaction of what they tell of, and due until they are sent."""
+"""Store emails as rows, in the transaction that causes them. They are due until sent."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ from portal.queue.notifier import notify_after_commit, notify_mails
 from portal.services.core.unit_of_work import database_time, session
 from portal.services.mail.mailer import Letter, Step
 
-# An email to oneself, tried once, to see whether emails arrive (`own_test.py`).
+# A test email to oneself, attempted once (`own_test.py`).
 TEST: Final = "test"
-# Between the tries; after the last one it is left to System.
+# Between attempts. After the last one, System shows the failure.
 WAITS: Final = (
     timedelta(minutes=1),
     timedelta(minutes=5),
@@ -27,21 +27,21 @@ WAITS: Final = (
     timedelta(hours=2),
 )
 TRIES: Final = len(WAITS) + 1
-# Longer than a conversation may last: after it the process that had claimed it is dead.
+# Longer than an SMTP session can last, so a process that claimed it earlier is dead.
 CLAIMED: Final = timedelta(minutes=1)
 KEPT: Final = timedelta(days=7)
 
-# What an email says to a reader in this zone; None where there is nothing to tell any more.
+# Writes an email for a reader in this time zone, or returns None if it has become obsolete.
 Writer: TypeAlias = Callable[[Session, Mail, ZoneInfo], Letter | None]
 
 
 def is_on() -> bool:
-    """Return whether emails are sent, or shown in place of that."""
+    """Return whether emails are sent, or shown instead."""
     return bool(settings().smtp_url) or is_mailbox()
 
 
 def is_mailbox() -> bool:
-    """Return whether this is a local trial that shows its emails, as it has no mail server."""
+    """Return whether this is a local trial without a mail server, which shows its emails."""
     return settings().local_trial and not settings().smtp_url
 
 
@@ -55,8 +55,10 @@ def write(
     webhook_id: int | None = None,
     address: str | None = None,
 ) -> None:
-    """Store an email in the caller's transaction; it is sent right after the commit. Does nothing
-    where no email is sent."""
+    """Store an email in the caller's transaction. It is sent right after the commit.
+
+    Does nothing if email is off.
+    """
     if is_on():
         now = database_time(current)
         row = Mail(kind=kind, user_id=user_id, staff_id=staff_id, link_id=link_id)
@@ -67,23 +69,23 @@ def write(
 
 
 def forget(current: Session, user: User) -> None:
-    """Delete whatever is for this person, in the transaction that takes their account away."""
+    """Delete all emails to this user, in the transaction that removes the account."""
     current.execute(delete(Mail).where(Mail.user_id == user.id))
 
 
 def forget_addresses(current: Session, addresses: Collection[str]) -> None:
-    """Delete whatever is for these addresses, in the caller's transaction."""
+    """Delete all emails to these addresses, in the caller's transaction."""
     theirs = [address.lower() for address in addresses]
     current.execute(delete(Mail).where(func.lower(Mail.address).in_(theirs)))
 
 
 def is_waiting() -> ColumnElement[bool]:
-    """It is to be tried, now or later."""
+    """Match unsent emails that have attempts left."""
     return and_(Mail.sent_at.is_(None), Mail.tries < TRIES)
 
 
 def has_due(since: timedelta = timedelta()) -> bool:
-    """Return whether an email has been due for so long."""
+    """Return whether an email has been due for at least `since`."""
     if not is_on():
         return False
     current = session()
@@ -94,8 +96,10 @@ def has_due(since: timedelta = timedelta()) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """The emails that were not taken. `count` of them; `step` and `words`: of the latest.
-    `has_given_up`: some are not tried any more."""
+    """Emails that the server didn't accept. `step` and `words` are of the latest.
+
+    `has_given_up` means that some have no attempts left.
+    """
 
     count: int
     step: Step
@@ -104,7 +108,7 @@ class Trouble:
 
 
 def find_trouble() -> Trouble | None:
-    """Return what keeps emails from being sent, if anything does."""
+    """Return a summary of the emails that failed, or None."""
     current = session()
     has_failed = and_(Mail.sent_at.is_(None), Mail.failed_step.is_not(None), Mail.kind != TEST)
     latest = select(Mail).where(has_failed).order_by(Mail.due_at.desc(), Mail.id.desc()).limit(1)

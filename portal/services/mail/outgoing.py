@@ -1,8 +1,8 @@
-"""Send the emails that are due, one after the other.
+"""Send due emails, one after the other.
 
-A row is claimed by moving its time, so that of several processes one sends it. No transaction is
-open while it is being sent. A process that dies in between leaves it due a minute later: it may
-then go twice, with the same Message-ID, and never goes missing.
+A process claims a row by moving its due time, so that only one process sends it. No transaction is
+open during the sending. If the process dies, the email is due again a minute later. It can then be
+sent twice, with the same Message-ID, but it is never lost.
 """
 
 import logging
@@ -31,13 +31,13 @@ from portal.services.mail.mails import CLAIMED, TEST, TRIES, WAITS, Writer, is_w
 
 log = logging.getLogger(__name__)
 
-SECONDS: Final = 25.0  # after these no other email is begun
-UNWRITTEN: Final = timedelta(minutes=30)  # between two tries to write one
+SECONDS: Final = 25.0  # no email starts after this
+UNWRITTEN: Final = timedelta(minutes=30)  # between two attempts to write an email
 
 
 @dataclass(frozen=True, slots=True)
 class _Ready:
-    """An email as it goes out."""
+    """An email that is ready to send."""
 
     to: str
     letter: Letter
@@ -45,9 +45,9 @@ class _Ready:
 
 
 def send_due(kinds: Mapping[str, Writer]) -> int:
-    """Send every email that is due; return how many. May run twice at once.
+    """Send all due emails and return their number. Safe to run concurrently.
 
-    Ends within the time of a job, whatever the mail server does; the next run goes on.
+    Ends within the time limit of a job, even if the mail server is slow. The next run continues.
     """
     mailbox.clear()
     sent, last_start = 0, monotonic() + SECONDS
@@ -57,7 +57,7 @@ def send_due(kinds: Mapping[str, Writer]) -> int:
             break
         try:
             ready = _write(mail_id, kinds)
-        except Exception:  # one email's error must not keep the others from their turn
+        except Exception:  # one email's error must not block the others
             log.exception("An email couldn’t be written. We’ll try again.")
             _postpone(mail_id)
             continue
@@ -91,7 +91,7 @@ def _claim() -> int | None:
 
 
 def _write(mail_id: int, kinds: Mapping[str, Writer]) -> _Ready | None:
-    """None: it is gone, or has nobody to go to, or nothing to tell."""
+    """Return None if the email was deleted, has no recipient, or has become obsolete."""
     current = session()
     try:
         mail = current.get(Mail, mail_id)
@@ -105,8 +105,10 @@ def _write(mail_id: int, kinds: Mapping[str, Writer]) -> _Ready | None:
 
 
 def _reader(current: Session, mail: Mail) -> tuple[str, ZoneInfo]:
-    """Return the address, none for whoever has left or may not sign in any more, and the reader's
-    zone."""
+    """Return the reader's address and time zone.
+
+    The address is "" if the person has left or can no longer sign in.
+    """
     if mail.staff_id is not None:
         staff = current.get(Staff, mail.staff_id)
         return staff.email if staff and staff.is_active else "", settings().timezone
@@ -126,7 +128,7 @@ def _delete(mail_id: int) -> None:
 
 
 def _postpone(mail_id: int) -> None:
-    """It waits for a version that can write it, and spends no try."""
+    """Wait for a version that can write this email, without using up an attempt."""
     with writing() as current:
         later = {"tries": Mail.tries - 1, "due_at": database_time(current) + UNWRITTEN}
         current.execute(update(Mail).where(Mail.id == mail_id).values(later))
@@ -135,18 +137,18 @@ def _postpone(mail_id: int) -> None:
 def _note(mail_id: int, error: MailFailed) -> None:
     with writing() as current:
         mail = current.get(Mail, mail_id, with_for_update=True)
-        if mail is None:  # deleted meanwhile
+        if mail is None:  # deleted in the meantime
             return
         mail.failed_step, mail.failed_with = error.step, error.words
         if mail.kind == TEST:
             mail.tries = TRIES
         elif error.may_have_arrived:
-            mail.tries = max(mail.tries, TRIES - 1)  # once more, and not five times
+            mail.tries = max(mail.tries, TRIES - 1)  # one more attempt, not five
         mail.due_at = database_time(current) + WAITS[min(mail.tries, len(WAITS)) - 1]
 
 
 def _wait() -> None:
-    """The server takes nobody's message: the others wait, and spend no try on it."""
+    """Postpone all due emails without using up attempts, because the server accepts none."""
     with writing() as current:
         now = database_time(current)
         due = update(Mail).where(Mail.due_at <= now, is_waiting())
@@ -154,7 +156,7 @@ def _wait() -> None:
 
 
 def _end(mail_id: int, ready: _Ready) -> None:
-    """It is sent: the row goes, but where somebody is shown it."""
+    """Delete the row of a sent email, unless the portal shows it."""
     with writing() as current:
         now, mail = database_time(current), Mail.id == mail_id
         if mails.is_mailbox():
@@ -162,7 +164,7 @@ def _end(mail_id: int, ready: _Ready) -> None:
             return
         shown = update(Mail).where(mail, Mail.kind == TEST).values(sent_at=now)
         if current.execute(shown.returning(Mail.id)).first():
-            # The server takes messages again: those that were given up are sent too.
+            # The server accepts messages again, so emails without attempts left are retried.
             given_up = (Mail.sent_at.is_(None), Mail.tries >= TRIES, Mail.kind != TEST)
             current.execute(update(Mail).where(*given_up).values(tries=0, due_at=now))
         else:

@@ -1,4 +1,4 @@
-"""A test email to oneself: whether it was sent, or at which step it failed."""
+"""Send a test email to oneself, and report whether it was sent or the step that failed."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,7 +24,7 @@ PERMISSION: Final = "system.read"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The last test's result. While it is being sent, it is neither sent nor failed."""
+    """The last test's result. While it is being sent, `sent_at` and `step` are None."""
 
     sent_at: datetime | None
     step: Step | None
@@ -32,12 +32,11 @@ class Outcome:
 
     @property
     def is_over(self) -> bool:
-        """Whether it was sent, or failed."""
         return bool(self.sent_at or self.step)
 
 
 def start(actor: Actor) -> None:
-    """Have a test sent to this person, in place of the one before."""
+    """Send a test to this person and delete the one before."""
     with writing() as current:
         user = require(current, actor, PERMISSION)
         if user is None or not mails.is_on():
@@ -47,7 +46,7 @@ def start(actor: Actor) -> None:
 
 
 def last(actor: Actor) -> Outcome | None:
-    """The outcome of this person's last test; None where there is none."""
+    """Return the outcome of this person's last test, or None."""
     mail = session().execute(select(Mail).where(_is_of(actor))).scalars().first()
     if mail is None:
         return None
@@ -57,7 +56,6 @@ def last(actor: Actor) -> Outcome | None:
 
 
 def write(_current: Session, _mail: Mail, zone: ZoneInfo) -> Letter:
-    """The test email."""
     at = f"{moment_words(common_now(), zone)} ({zone.key})"
     return Letter(
         "Test email from the asset register",
