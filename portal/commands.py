@@ -399,6 +399,5 @@ def init_migrations(app: Flask) -> None:
 
 
 def init_app(app: Flask) -> None:
-    """Register the commands."""
     for command in COMMANDS:
         app.cli.add_command(command)

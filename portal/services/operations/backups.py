@@ -1,7 +1,7 @@
-"""Back up the database: by hand, each night, and by a command.
+"""Back up the database on request, each night, and by a command.
 
-A copy is written beside, opened again and counted before it has its name, so no file of that name
-is half a backup. The audit trail says when the last one was made.
+A copy gets its name only after it was written, opened again, and counted. A file with that name is
+therefore never half a backup. The audit trail records every backup.
 """
 
 import os
@@ -49,16 +49,16 @@ LOCK: Final = "lock"
 PART: Final = ".part"
 FILE: Final = re.compile(r"portal-(\d{4}-\d{2}-\d{2}-\d{6})\.backup")
 STAMP: Final = "%Y-%m-%d-%H%M%S"
-# The disk is the portal's own: a backup must not be what keeps people from saving.
+# The disk is also the portal's own, so a backup must leave room for people to save.
 SPARE: Final = 200 * 1024**2
 CHUNK: Final = 1024**2
 BEAT_EVERY: Final = 1.0  # seconds
-# What an index of words is made of cannot be counted.
+# Virtual tables, such as an index of words, can't be counted.
 TABLES: Final = (
     "SELECT name FROM sqlite_schema WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%'"
 )
-INSTRUCTIONS: Final = 50_000  # of SQLite's machine, between two looks at the clock
-# What is counted in every table, and told of these.
+INSTRUCTIONS: Final = 50_000  # SQLite instructions between two checks of the clock
+# table → name of one row, for the counts that people see
 TOLD: Final = {
     "assets": "asset",
     "events": "event",
@@ -67,20 +67,20 @@ TOLD: Final = {
     "users": "user",
 }
 VERSIONS: Final = "alembic_version"
-# Nobody removes its rows: a copy that has fewer than there were before lacks something.
+# Rows of this table are never removed, so a copy with fewer of them is incomplete.
 NEVER_FEWER: Final = "audit_entries"
 
-# Called now and then with the bytes written so far; what it raises ends the copying.
+# Called now and then with the bytes written so far. An exception from it ends the copy.
 Beat = Callable[[int], None]
 
 
 class CannotBackUp(Exception):
-    """There is no backup; the message is a sentence."""
+    """No backup was made. The message is a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A finished copy, opened and counted: the rows of each table."""
+    """A finished copy, opened and counted. `rows` has the row count of each table."""
 
     path: Path
     size: int
@@ -88,9 +88,9 @@ class Copy:
 
 
 def copy_to(path: Path, beat: Beat = lambda _bytes: None) -> Copy:
-    """Copy the database to a new file, for this user alone, and count what is in it.
+    """Copy the database to a new file that only this user can read, and count its rows.
 
-    Raises `CannotBackUp`, and whatever `beat` raises; then there is no file.
+    Raises `CannotBackUp` and exceptions from `beat`. In both cases, no file is left.
     """
     if path.exists():
         raise CannotBackUp(f"{path} already exists. Enter another file name.")
@@ -108,14 +108,14 @@ def copy_to(path: Path, beat: Beat = lambda _bytes: None) -> Copy:
     except OSError as error:
         raise CannotBackUp(f"The portal can’t write {path} ({error.strerror}).") from None
     finally:
-        for each in (part, part.with_name(f"{part.name}-journal")):
+        for leftover in (part, part.with_name(f"{part.name}-journal")):
             with suppress(OSError):
-                each.unlink(missing_ok=True)
+                leftover.unlink(missing_ok=True)
     return Copy(path, path.stat().st_size, rows)
 
 
 def record(current: Session, actor: Actor, copy: Copy) -> None:
-    """Write into the audit trail that there is one."""
+    """Record a backup in the audit trail."""
     facts = {
         "size": copy.size,
         "file": str(copy.path),
@@ -127,18 +127,20 @@ def record(current: Session, actor: Actor, copy: Copy) -> None:
 
 
 def counted(rows: Mapping[str, int]) -> str:
-    """Return what was counted: "200 assets, 1 delivery"."""
-    found = ((rows.get(many, 0), one, many) for many, one in TOLD.items())
-    return ", ".join(f"{count:,} {one if count == 1 else many}" for count, one, many in found)
+    """Return row counts in words, such as "200 assets, 1 delivery"."""
+    counts = ((rows.get(many, 0), one, many) for many, one in TOLD.items())
+    return ", ".join(f"{count:,} {one if count == 1 else many}" for count, one, many in counts)
 
 
 def _refuse_what_is_none() -> tuple[set[str], int]:
-    """Refuse to copy an empty database: whoever ran this without the portal's own settings would
-    take the file for a copy of the portal until the day it is needed. Returns what a copy must have
-    at least: these tables, and so many rows of `NEVER_FEWER`."""
+    """Refuse to copy a database that isn't a portal's.
+
+    Otherwise, a person without the portal's own settings could take a useless file for a backup
+    until they need it. Returns a copy's required tables and its minimum of `NEVER_FEWER` rows.
+    """
     where = shown(db.engine.url)
     try:
-        # Of another version of ours, too: people back up before they upgrade.
+        # Another version's tables are fine, because people back up before they upgrade.
         names = set(inspect(db.engine).get_table_names())
         tables = {*Base.metadata.tables.keys(), VERSIONS} & names
         if VERSIONS in names:
@@ -162,7 +164,7 @@ def _refuse_less(rows: Mapping[str, int], tables: set[str], least: int) -> None:
 
 @contextmanager
 def _for_this_user_alone() -> Iterator[None]:
-    """New files are closed to other users: the copy holds what people entered."""
+    """Create files that other users can't read, because a copy has all that people entered."""
     before = os.umask(0o077)
     try:
         yield
@@ -171,7 +173,7 @@ def _for_this_user_alone() -> Iterator[None]:
 
 
 def _keep(part: Path, path: Path) -> None:
-    """Give it its name once the disk has it."""
+    """Give the copy its final name once it is flushed to the disk."""
     with open(part, "rb") as file:
         os.fsync(file.fileno())
     part.replace(path)
@@ -183,7 +185,7 @@ def _keep(part: Path, path: Path) -> None:
 
 
 class _Watched:
-    """Lets a connection of SQLite's be interrupted by what `beat` raises."""
+    """A SQLite connection that is interrupted if `beat` raises."""
 
     def __init__(self, connection: Any, part: Path, beat: Beat) -> None:
         self._connection, self._part, self._beat = connection, part, beat
@@ -200,7 +202,7 @@ class _Watched:
             raise self._raised
 
     def _look(self) -> int:
-        """Return whether to interrupt."""
+        """Return 1 to interrupt the statement, else 0."""
         if monotonic() < self._again_at:
             return 0
         self._again_at = monotonic() + BEAT_EVERY
@@ -220,7 +222,7 @@ def _size(path: Path) -> int:
 
 
 def _copy_sqlite(part: Path, beat: Beat) -> None:
-    # VACUUM runs outside of any transaction, which ours would begin by themselves.
+    # VACUUM can't run in a transaction, which the portal's connections begin automatically.
     with (
         _sqlite_in_words(),
         closing(db.engine.raw_connection()) as connection,
@@ -236,7 +238,7 @@ def _count_sqlite(part: Path, beat: Beat) -> Mapping[str, int]:
         closing(sqlite.connect(part, isolation_level=None)) as opened,
         _Watched(opened, part, beat) as copy,
     ):
-        # None of them runs where it is restored.
+        # None of these processes runs where the copy is restored.
         copy.execute("DELETE FROM processes")
         (answer,) = copy.execute("PRAGMA integrity_check").fetchone()
         if answer != "ok":
@@ -260,7 +262,7 @@ def _sqlite_in_words() -> Iterator[None]:
 def _copy_postgresql(part: Path, beat: Beat) -> None:
     url = db.engine.url
     options = ["--format=custom", "--no-owner", "--exclude-table-data=processes", "--dbname"]
-    # A command line is seen by every user of the machine, the environment by this one alone.
+    # Every user of the machine can see a command line, but only this user its environment.
     environ = {**os.environ, "PGPASSWORD": url.password or str(url.query.get("password", ""))}
     with _running("pg_dump", [*options, _plain(url)], environ) as read, open(part, "wb") as file:
         for chunk in read(beat, file.tell):
@@ -268,7 +270,7 @@ def _copy_postgresql(part: Path, beat: Beat) -> None:
 
 
 def _count_postgresql(part: Path, beat: Beat) -> Mapping[str, int]:
-    """Have all of it read as it would be restored."""
+    """Count the rows of each table by reading the whole copy, as a restore does."""
     rows: Counter[str] = Counter()
     table, rest = "", b""
     size = _size(part)
@@ -283,7 +285,7 @@ def _count_postgresql(part: Path, beat: Beat) -> Mapping[str, int]:
                     table = ""
                 elif table:
                     rows[table] += 1
-    return {"processes": 0, **rows}  # of which nothing is copied
+    return {"processes": 0, **rows}  # these rows aren't copied
 
 
 Chunks = Callable[[Beat, Callable[[], int]], Iterator[bytes]]
@@ -291,7 +293,7 @@ Chunks = Callable[[Beat, Callable[[], int]], Iterator[bytes]]
 
 @contextmanager
 def _running(name: str, words: list[str], environ: Mapping[str, str] | None) -> Iterator[Chunks]:
-    """Run a program of PostgreSQL's and read what it writes. It ends with us: nobody else reads."""
+    """Run a PostgreSQL program and read its output. Kill the program when reading ends."""
     program = shutil.which(name)
     if program is None:
         raise CannotBackUp(f"{name} isn’t installed. Install the PostgreSQL client.")
@@ -331,12 +333,12 @@ def _plain(url: URL) -> str:
     return bare.render_as_string()
 
 
-# --- Those that the portal makes by itself and keeps -------------------------------------------
+# --- Backups that the portal makes and keeps ---------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class BackupFile:
-    """One that this machine keeps."""
+    """A backup that this machine keeps."""
 
     name: str
     at: datetime
@@ -345,7 +347,7 @@ class BackupFile:
 
 @dataclass(frozen=True, slots=True)
 class LastBackup:
-    """The newest one that the audit trail knows, wherever it was written."""
+    """The newest backup in the audit trail, from any machine."""
 
     at: datetime
     by: str
@@ -362,19 +364,19 @@ class LastBackup:
 
 @dataclass(frozen=True, slots=True)
 class BackupState:
-    """When the last backup was made, and since when there is something to back up."""
+    """Times of the last backup and of the first change to back up."""
 
     last_at: datetime | None
     since: datetime | None
 
 
 def folder() -> Path:
-    """Return where this machine keeps its backups."""
+    """Return this machine's folder of backups."""
     return settings().instance_dir / FOLDER
 
 
 def kept() -> list[BackupFile]:
-    """Return the backups of this machine, the newest first."""
+    """Return the backups of this machine, newest first."""
     try:
         entries = [entry for entry in os.scandir(folder()) if FILE.fullmatch(entry.name)]
     except OSError:  # none was ever made
@@ -391,12 +393,12 @@ def _made_at(name: str) -> datetime:
     stamp = name.removeprefix("portal-").removesuffix(".backup")
     try:
         return datetime.strptime(stamp, STAMP).replace(tzinfo=UTC)
-    except ValueError:  # a day that no calendar has
+    except ValueError:  # a day that doesn't exist
         return datetime.min.replace(tzinfo=UTC)
 
 
 def last() -> LastBackup | None:
-    """Return the last one that was made."""
+    """Return the newest backup in the audit trail, or None."""
     entry = session().scalars(_made().order_by(AuditEntry.id.desc()).limit(1)).first()
     if entry is None:
         return None
@@ -411,39 +413,40 @@ def _made() -> Any:
 
 
 def state() -> BackupState:
-    """Return what tells whether there should be a newer one."""
+    """Return the times that tell whether a new backup is due."""
     made = last()
     since = session().scalars(select(AuditEntry.at).order_by(AuditEntry.id).limit(1)).first()
     return BackupState(made.at if made else None, since)
 
 
 def why_not() -> str:
-    """Return why this machine can’t make one; nothing where it can."""
+    """Return why this machine can’t make a backup, or ""."""
     if db.engine.dialect.name == "sqlite" or shutil.which("pg_dump"):
         return ""
     return f"pg_dump isn’t installed on {settings().machine}."
 
 
 def under_way() -> UUID | None:
-    """Return the public id of the task that makes one now."""
-    wanted = select(Task.public_id).where(literal_column(f"({IS_UNDER_WAY})"), Task.kind == NAME)
-    return session().scalars(wanted.limit(1)).first()
+    """Return the public id of the backup task under way, or None."""
+    query = select(Task.public_id).where(literal_column(f"({IS_UNDER_WAY})"), Task.kind == NAME)
+    return session().scalars(query.limit(1)).first()
 
 
 def failed_since(at: datetime | None) -> Task | None:
-    """Return the newest attempt that failed, unless a backup was made after it."""
-    wanted = select(Task).where(Task.kind == NAME).order_by(Task.id.desc()).limit(1)
-    task = session().scalars(wanted).first()
+    """Return the newest backup task if it failed after `at`, the time of the last backup."""
+    query = select(Task).where(Task.kind == NAME).order_by(Task.id.desc()).limit(1)
+    task = session().scalars(query).first()
     if task is None or task.state != TaskState.FAILED or (at and task.created_at < at):
         return None
     return task
 
 
 def start(actor: Actor) -> UUID:
-    """Have one made now; return the public id of its task, or of the one under way."""
+    """Start a backup and return its task's public id, or that of the task under way."""
     with writing() as current:
         require(current, actor, MAKE)
-        alert_settings.locked(current)  # of two at once the second finds the first one's task
+        # If two requests arrive at once, the second finds the task the first one started.
+        alert_settings.locked(current)
         return under_way() or _start(current, actor)
 
 
@@ -459,16 +462,19 @@ def _megabytes(size: int) -> int:
     return max(1, size // CHUNK)
 
 
-# By the organization's clock. What `asset-webhooks-backup.timer` makes a little earlier does.
+# In the organization's time zone. A backup that `asset-webhooks-backup.timer` makes shortly before
+# counts as tonight's.
 NIGHTLY_AT: Final = time(3)
 EARLIER_DOES: Final = timedelta(hours=6)
-# So much may a time be ahead; one that is further ahead is of a clock that was wrong.
+# A time that is further ahead is from a wrong clock.
 AHEAD: Final = timedelta(minutes=5)
 
 
 def start_nightly(now: datetime) -> UUID | None:
-    """Have tonight's made, unless there is one or it was tried; a night that was slept through is
-    made up for. `now`: the database's."""
+    """Start tonight's backup, unless it was made or attempted. `now` is the database's time.
+
+    If the portal wasn't running at night, the backup starts later.
+    """
     if not _is_wanted(now) or why_not():
         return None
     with writing() as current:
@@ -477,7 +483,7 @@ def start_nightly(now: datetime) -> UUID | None:
 
 
 def _is_wanted(now: datetime) -> bool:
-    """Return whether tonight's is still to be made; in a new portal the first night is to come."""
+    """Return whether tonight's backup is due. A new portal waits for its first night."""
     local = now.astimezone(settings().timezone)
     night = datetime.combine(local.date(), NIGHTLY_AT, local.tzinfo).astimezone(UTC)
     known, until = state(), now + AHEAD
@@ -495,7 +501,7 @@ Finish = Callable[[Session, Task], Step]
 
 
 def _make(renew: tasks.Renew) -> Finish:
-    """Make one in the folder of this machine, outside of any transaction."""
+    """Make a backup in this machine's folder, outside of any transaction."""
     try:
         where = folder()
         where.mkdir(mode=0o700, exist_ok=True)
@@ -528,19 +534,21 @@ def _sparing(where: Path, renew: tasks.Renew) -> Beat:
 
 
 def _clear_up(where: Path) -> None:
-    """Delete what was left by a process that was killed: we hold the lock, so nobody writes it."""
+    """Delete leftovers of a killed process. We hold the lock, so no one is writing them."""
     for left in where.glob(f"*{PART}*"):
         left.unlink(missing_ok=True)
 
 
 def _forget_old(where: Path, newest: Path) -> None:
-    """Keep the newest ones, or all where the portal is to make none by itself. Those that claim a
-    time to come are of a clock that was wrong."""
+    """Keep the newest backups, or all of them if nightly backups are off.
+
+    Backups from the future are deleted first, because they come from a wrong clock.
+    """
     keep = settings().backup_keep
     if not keep:
         return
     now = utcnow() + AHEAD
-    others = [each for each in kept() if each.name != newest.name]
+    others = [backup for backup in kept() if backup.name != newest.name]
     others.sort(key=lambda each: (each.at < now, each.name), reverse=True)
     for old in others[keep - 1 :]:
         with suppress(OSError):
@@ -567,24 +575,24 @@ KIND: Final = Kind(name=NAME, permission=MAKE, outside=_make)
 
 def find(name: str) -> BackupFile:
     """Return one of this machine's backups. Raises `NotFound`."""
-    found = next((each for each in kept() if each.name == name), None)
-    if found is None:
+    kept_backup = next((backup for backup in kept() if backup.name == name), None)
+    if kept_backup is None:
         raise NotFound("This machine has no backup with this name.")
-    return found
+    return kept_backup
 
 
 def open_file(actor: Actor, name: str) -> BinaryIO:
     """Open one of this machine's backups for a download, and record that. Raises `NotFound`."""
     with writing() as current:
         require(current, actor, DOWNLOAD)
-        found = find(name)
+        backup = find(name)
         try:
-            # None but a name of the list, and no link that was put in its place since.
+            # Open only a listed name, and no link that replaced the file since.
             flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-            file = os.fdopen(os.open(folder() / found.name, flags), "rb")
+            file = os.fdopen(os.open(folder() / backup.name, flags), "rb")
         except OSError:
             raise NotFound("This machine has no backup with this name.") from None
-        changes = {"size": {"from": None, "to": found.size}}
-        target = (NAME, "file", found.name)
+        changes = {"size": {"from": None, "to": backup.size}}
+        target = (NAME, "file", backup.name)
         audit.record(current, actor, "backup.downloaded", target=target, changes=changes)
         return file

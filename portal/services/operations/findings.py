@@ -1,4 +1,4 @@
-"""Judge the facts: each finding says what is wrong and what to do. Pure."""
+"""Turn facts into findings, each a problem with its fix. Pure."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ from portal.services.outbox.connectivity import NO_RECEIVER, hosts_in_words
 
 
 class Level(StrEnum):
-    """`DANGER`: deliveries do not go out, alerts do not fire, or changes cannot be saved."""
+    """`DANGER` means that deliveries or alerts aren't sent, or that changes can't be saved."""
 
     WARNING = "warning"
     DANGER = "danger"
@@ -36,8 +36,11 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that wants a look. `key`: its name for machines; it never changes. `todo`: what it
-    means for people, and what they can do; `server`: what the server's operator does."""
+    """One problem.
+
+    `key` is its permanent name for machines. `todo` has the effect on people and their next step.
+    `server` has the next step of the server's operator.
+    """
 
     key: str
     level: Level
@@ -49,7 +52,7 @@ class Finding:
 SKEW_IS_LARGE: Final = 5.0  # seconds
 CUT_IS_RECENT: Final = timedelta(minutes=1)
 SAFE: Final = "Saved data is safe."
-# kind → what is the matter, what it means, what to do
+# kind → problem, effect, fix
 TROUBLES: Final = {
     Kind.FULL: (
         "The portal can’t save changes because the database has no space left",
@@ -86,7 +89,7 @@ TROUBLES: Final = {
 
 
 def database_answers(facts: Facts, _now: datetime) -> Iterator[Finding]:
-    """Find a database that is away, or has the tables of another version."""
+    """Find a database that is away or has another version's tables."""
     database, command = facts.database, facts.settings.command
     if database is None and facts.trouble is None:
         yield Finding(
@@ -141,12 +144,15 @@ def _of_tables(database: DatabaseFacts, upgrade: str) -> Finding:
 
 
 def database_takes_changes(facts: Facts, _now: datetime) -> Iterator[Finding]:
-    """Find what the database refuses this process, and others by their heartbeats."""
-    found = {facts.trouble.kind: (facts.trouble, "")} if facts.trouble else {}
+    """Find why the database refuses changes of this process, or of others with heartbeats."""
+    troubles = {facts.trouble.kind: (facts.trouble, "")} if facts.trouble else {}
     for process in facts.processes:
-        if process.is_alive and process.trouble and process.trouble.kind not in found:
-            found[process.trouble.kind] = (process.trouble, f" ({process.kind} on {process.host})")
-    for trouble, where in found.values():
+        if process.is_alive and process.trouble and process.trouble.kind not in troubles:
+            troubles[process.trouble.kind] = (
+                process.trouble,
+                f" ({process.kind} on {process.host})",
+            )
+    for trouble, where in troubles.values():
         yield _of(trouble, where)
 
 
@@ -158,7 +164,7 @@ def _of(trouble: Trouble, where: str) -> Finding:
 
 
 def connections_hold(facts: Facts, now: datetime) -> Iterator[Finding]:
-    """Find connections that were cut without a word, by something between us and the database."""
+    """Find database connections that something on the network cut without notice."""
     for process in facts.processes:
         if process.kind == heartbeats.CUT and now - process.seen_at < CUT_IS_RECENT:
             yield Finding(
@@ -171,7 +177,7 @@ def connections_hold(facts: Facts, now: datetime) -> Iterator[Finding]:
 
 
 def nobody_blocks(facts: Facts, _now: datetime) -> Iterator[Finding]:
-    """Find transactions that hold up whoever wants the same rows."""
+    """Find transactions that block others from the same rows."""
     is_locked = facts.trouble is not None and facts.trouble.kind is Kind.LOCKED
     for blocker in facts.blockers:
         yield Finding(
@@ -202,12 +208,12 @@ def _how_to_end(blocker: Blocker) -> str:
 
 
 def clocks_agree(facts: Facts, _now: datetime) -> Iterator[Finding]:
-    """Compare the clocks of all machines that have signed with the database's."""
-    found = {facts.here: facts.database.skew} if facts.database else {}
+    """Find clocks that differ from the database's, on all machines with heartbeats."""
+    skews = {facts.here: facts.database.skew} if facts.database else {}
     for process in facts.processes:
         if process.is_alive and process.pid is not None:
-            found.setdefault(process.host, process.skew)
-    for host, skew in found.items():
+            skews.setdefault(process.host, process.skew)
+    for host, skew in skews.items():
         if abs(skew) > SKEW_IS_LARGE:
             order = "ahead of" if skew < 0 else "behind"
             yield Finding(
@@ -221,7 +227,7 @@ def clocks_agree(facts: Facts, _now: datetime) -> Iterator[Finding]:
 
 
 def keys_open(facts: Facts, _now: datetime) -> Iterator[Finding]:
-    """Find that what is stored was sealed with other keys than ours."""
+    """Find secrets that were encrypted with other keys than ours."""
     if facts.keys_error:
         yield Finding(
             "keys_differ",
@@ -238,7 +244,7 @@ NAMED: Final = 5
 
 
 def sending_is_on(facts: Facts, now: datetime) -> Iterator[Finding]:
-    """Find that a person has stopped all sending: who, and since when."""
+    """Find that a person paused all sending."""
     if facts.stop is None:
         return
     zone = facts.settings.timezone
@@ -253,7 +259,7 @@ def sending_is_on(facts: Facts, now: datetime) -> Iterator[Finding]:
 
 
 def secrets_open(facts: Facts, now: datetime) -> Iterator[Finding]:
-    """Find senders that cannot open secrets, and webhooks that are off for want of their keys."""
+    """Find senders that can't decrypt secrets, and webhooks that are off for lack of keys."""
     if facts.keys_error:
         return
     if has_met_undecryptable(facts.processes, now):
@@ -287,7 +293,7 @@ PROXY_IS_RECENT: Final = timedelta(days=1)
 
 
 def is_redis_open(facts: Facts, _now: datetime) -> Iterator[Finding]:
-    """Find a Redis that anybody who reaches it may write to."""
+    """Find a Redis that lets anyone who reaches it write."""
     parts = urlsplit(facts.settings.redis_url)
     if parts.scheme == "redis" and not parts.password:
         yield Finding(
@@ -300,7 +306,7 @@ def is_redis_open(facts: Facts, _now: datetime) -> Iterator[Finding]:
 
 
 def is_plain_address(facts: Facts, _now: datetime) -> Iterator[Finding]:
-    """Find passwords that travel in the open."""
+    """Find a URL over which passwords travel unencrypted."""
     if (facts.settings.linked_url or "").startswith("http://"):
         yield Finding(
             "plain_address",
@@ -312,7 +318,7 @@ def is_plain_address(facts: Facts, _now: datetime) -> Iterator[Finding]:
 
 
 def is_proxy_untrusted(facts: Facts, now: datetime) -> Iterator[Finding]:
-    """Find a proxy that passes people on, and is not asked who they are."""
+    """Find a reverse proxy whose forwarded client addresses aren't trusted."""
     seen_at = facts.last_seen(heartbeats.PROXY)
     if facts.settings.trusted_proxies or seen_at is None or now - seen_at > PROXY_IS_RECENT:
         return
@@ -342,7 +348,7 @@ def is_local_trial(facts: Facts, _now: datetime) -> Iterator[Finding]:
 
 
 LATE: Final = "Deliveries start up to a second late. Nothing is lost."
-# fault → what is the matter, what to do. The workers poll for what is due in the meantime.
+# fault → problem, fix. In the meantime, the workers poll for due deliveries.
 REDIS: Final = {
     RedisFault.AWAY: ("Redis isn’t responding.", "Start Redis (or Valkey) and check REDIS_URL."),
     RedisFault.REFUSED: (
@@ -361,7 +367,7 @@ REDIS: Final = {
 
 
 def redis_wakes(facts: Facts, _now: datetime) -> Iterator[Finding]:
-    """Find a Redis that is away, refuses us, or may throw jobs away."""
+    """Find a Redis that is away, refuses us, or can drop jobs."""
     redis, trouble = facts.redis, facts.redis_trouble
     if trouble is not None:
         title, server = REDIS[trouble.fault]
@@ -387,7 +393,7 @@ WHERE_TO_LOOK: Final = "Check its DNS servers, firewall, routes, and open-file l
 
 
 def senders_connect(facts: Facts, now: datetime) -> Iterator[Finding]:
-    """Find machines that cannot connect to receivers through no fault of theirs."""
+    """Find machines that can't connect to receivers for reasons of their own."""
     if facts.reaches_none:
         yield Finding("sender_offline", Level.DANGER, NO_RECEIVER, RESUMES, WHERE_TO_LOOK)
         return
@@ -410,7 +416,7 @@ def senders_connect(facts: Facts, now: datetime) -> Iterator[Finding]:
 
 
 def alerts_are_looked_for(facts: Facts, now: datetime) -> Iterator[Finding]:
-    """Find alerts that are late, or wait for the first answer."""
+    """Find alerts that are late, or wait for an administrator's first decision."""
     status = facts.alerts
     if status is not None and status.is_late and not facts.trouble:
         late = in_words((now - status.last_due_at).total_seconds())
@@ -432,12 +438,12 @@ def alerts_are_looked_for(facts: Facts, now: datetime) -> Iterator[Finding]:
         )
 
 
-# Seconds. Each worker for deliveries looks every two.
+# Seconds. Each delivery worker checks every two.
 MAINTENANCE_IS_LATE: Final = 30.0
 DUE_IS_LATE: Final = 60.0
 DISK_IS_SHORT: Final = 1024**3  # bytes
 DISK_IS_FULL: Final = SPARE
-# Those with heartbeats; what a dispatcher or its maintenance writes beside it ends without a word.
+# Kinds with heartbeats. The other rows of a dispatcher or its maintenance end without notice.
 BEATING: Final = (
     heartbeats.WEB,
     worker_of(DELIVERIES),
@@ -447,12 +453,12 @@ BEATING: Final = (
 
 
 def find(facts: Facts, now: datetime) -> list[Finding]:
-    """Return everything that wants a look, the worst first. `now`: `facts.at`, as every heartbeat.
+    """Return all findings, worst first. `now` is `facts.at`, by the clock of every heartbeat.
 
-    What follows from another finding is not said again.
+    Consequences of another finding are left out.
     """
-    found = [finding for rule in RULES for finding in rule(facts, now)]
-    return sorted(found, key=lambda finding: finding.level is not Level.DANGER)
+    findings = [finding for rule in RULES for finding in rule(facts, now)]
+    return sorted(findings, key=lambda finding: finding.level is not Level.DANGER)
 
 
 def _failed_jobs(facts: Facts, _now: datetime) -> Iterator[Finding]:
@@ -498,8 +504,10 @@ def _workers(facts: Facts, _now: datetime) -> Iterator[Finding]:
 
 
 def _silent(facts: Facts, now: datetime) -> Iterator[Finding]:
-    """Find processes that fell silent: one that ended in peace has no row, and one that was started
-    anew has another."""
+    """Find processes that stopped reporting.
+
+    A process that ended normally has no row, and one that was restarted has a new one.
+    """
     if not is_readable(facts):
         return
     for process in facts.processes:
@@ -572,7 +580,7 @@ BACKUP_IS_OLD: Final = timedelta(days=8)
 
 
 def _backup(facts: Facts, now: datetime) -> Iterator[Finding]:
-    """Find a portal that nobody has backed up for too long, unless its own backups are off."""
+    """Find a portal without a recent backup, unless nightly backups are off."""
     if facts.backup is None or not facts.settings.backup_keep:
         return
     last_at, since = facts.backup.last_at, facts.backup.since
@@ -658,7 +666,7 @@ RULES: Final[tuple[Callable[[Facts, datetime], Iterator[Finding]], ...]] = (
 
 
 def is_readable(facts: Facts) -> bool:
-    """Return whether the database answers and has the tables of this version."""
+    """Return whether the database responds and has this version's tables."""
     return facts.database is not None and facts.database.revision == facts.database.head
 
 
@@ -669,5 +677,5 @@ def processes_of(facts: Facts, *kinds: str) -> list[ProcessStatus]:
 
 
 def last_maintenance(facts: Facts) -> datetime | None:
-    """Return when somebody last looked for what is due."""
+    """Return the time of the last check for due deliveries."""
     return facts.last_seen(heartbeats.MAINTENANCE)

@@ -1,4 +1,4 @@
-"""Tell which of the first steps on the start page are done."""
+"""Find the first steps on the start page that are done."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,13 +13,13 @@ from portal.models.webhooks import Webhook, WebhookState
 from portal.services.core.unit_of_work import session
 from portal.services.webhooks.rows import draft_ids
 
-# For so long a lone user is asked to invite a colleague; after that, being alone is a choice.
+# A lone user is asked to invite a colleague this long. After that, being alone is a choice.
 NEW_FOR: Final = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
 class FirstRun:
-    """The steps done so far. `colleagues`: there is another user, or one was invited."""
+    """The steps done so far. `colleagues` means that another user exists or was invited."""
 
     assets: bool
     webhooks: bool

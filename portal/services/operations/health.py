@@ -1,4 +1,4 @@
-"""Read how the portal is: all the facts that System shows."""
+"""Read the state of the portal, for System."""
 
 import os
 import shutil
@@ -54,7 +54,7 @@ from portal.services.webhooks.keys import lost_names, undecryptable_names
 OPEN_TOO_LONG: Final = 10.0  # seconds
 MOST: Final = 5
 LONGEST_QUERY: Final = 120
-# What is read alone holds nobody up, however long it takes.
+# Transactions that only read are left out, because they block no one.
 OPEN_TRANSACTIONS: Final = text("""
 SELECT a.pid, a.usename, a.application_name, host(a.client_addr) AS client, a.query,
     extract(epoch FROM statement_timestamp() - a.xact_start)::float AS seconds
@@ -68,7 +68,7 @@ WHERE a.datname = current_database() AND a.backend_type = 'client backend'
     ))
 ORDER BY a.xact_start LIMIT :most
 """)
-# https://sqlite.org/walformat.html#wal_locks: whoever writes has locked this byte of the -shm.
+# The writer locks this byte of the -shm file (https://sqlite.org/walformat.html#wal_locks).
 WRITER: Final = 120
 LOCKS: Final = Path("/proc/locks")
 redact: Final = Redactor()
@@ -76,8 +76,11 @@ redact: Final = Redactor()
 
 @dataclass(frozen=True, slots=True)
 class Blocker:
-    """`pid`: at the server, or on this machine; 0: in another container. `seconds`: how long
-    already, None where nobody can tell. `doing`: its statement, or its command."""
+    """A transaction or process that blocks others.
+
+    `pid` is at the server or on this machine, and 0 in another container. `seconds` is its age, or
+    None if unknown. `doing` is its statement or its command.
+    """
 
     pid: int
     who: str
@@ -86,7 +89,7 @@ class Blocker:
 
 
 def open_transactions(connection: Connection) -> Sequence[Blocker]:
-    """PostgreSQL's that have written or locked something, and not ended for `OPEN_TOO_LONG`."""
+    """Return PostgreSQL's transactions with writes or locks, open for `OPEN_TOO_LONG`."""
     rows = connection.execute(OPEN_TRANSACTIONS, {"seconds": OPEN_TOO_LONG, "most": MOST})
     return [
         Blocker(
@@ -100,8 +103,10 @@ def open_transactions(connection: Connection) -> Sequence[Blocker]:
 
 
 def writer_of(url: str) -> Sequence[Blocker]:
-    """Return the process that writes to this SQLite at the moment, found without opening its files:
-    to close one would give up the locks of this process."""
+    """Return the process that writes to this SQLite database now.
+
+    It doesn't open the database's files, because closing one would release this process's locks.
+    """
     try:
         file = os.stat(f"{make_url(url).database}-shm")
         lines = LOCKS.read_text().splitlines()
@@ -120,20 +125,22 @@ def writer_of(url: str) -> Sequence[Blocker]:
 
 def _command_of(pid: int) -> str:
     try:
-        said = Path(f"/proc/{pid}/cmdline").read_bytes()
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return ""
-    return redact(said.replace(b"\0", b" ").decode(errors="replace").strip())[:LONGEST_QUERY]
+    return redact(command.replace(b"\0", b" ").decode(errors="replace").strip())[:LONGEST_QUERY]
 
 
-# Where deliveries go in order, what has to wait for its turn.
+# Priorities that wait for their turn if a webhook sends in order.
 IN_TURN: Final = frozenset({Priority.NORMAL, Priority.BULK})
 
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """`waiting`, `retrying`: counts (`capped`). `oldest_due_at`: of what could be
-    sent this moment and is not, because nobody has picked it up."""
+    """Open deliveries. `waiting` and `retrying` are counts (`capped`).
+
+    `oldest_due_at` is of deliveries that could be sent now, but that no process has claimed.
+    """
 
     waiting: int
     retrying: int
@@ -141,7 +148,7 @@ class Backlog:
 
 
 def read_backlog() -> Backlog:
-    """Return how things stand now. Reads only, and never the whole backlog."""
+    """Read the current backlog, but never all of its rows."""
     current = session()
     return Backlog(
         waiting=_stored(current, DeliveryStatus.QUEUED),
@@ -155,38 +162,40 @@ def _stored(current: Session, status: DeliveryStatus) -> int:
 
 
 def _oldest_due(current: Session, now: datetime) -> datetime | None:
-    """Probe the index for each priority of the webhooks that have something due. What such
-    a webhook has of other priorities rests, however long ago it was due.
+    """Return since when the oldest claimable delivery could have been sent.
 
-    In order, what was due long before its turn came tells nothing, but for the first; nor does it
-    at a chat, before that took its next one.
+    Probes the index for each claimable priority of each webhook with due deliveries. Deliveries of
+    other priorities can't be sent now, so their age doesn't count. If a webhook sends in order,
+    only its first delivery counts. For a chat, time before `next_at` doesn't count.
     """
-    wanted = {due.webhook_id: due for due in find_due(current.connection()).claimable}
+    by_webhook = {due.webhook_id: due for due in find_due(current.connection()).claimable}
     firsts = [_first_due(priority, now) for priority in Priority]
     rows = current.execute(
-        select(Webhook.id, Webhook.in_order, *firsts).where(Webhook.id.in_(wanted))
+        select(Webhook.id, Webhook.in_order, *firsts).where(Webhook.id.in_(by_webhook))
     )
-    found: list[datetime] = []
+    moments: list[datetime] = []
     in_turn: list[Claimable] = []
     for webhook_id, in_order, *dues in rows:
-        claimable = wanted[webhook_id]
+        claimable = by_webhook[webhook_id]
         priorities = {*claimable.priorities, *((Priority.TEST,) if claimable.test_places else ())}
         if in_order and Priority.NORMAL in priorities:
             in_turn.append(claimable)
         priorities = priorities - IN_TURN if in_order else priorities
-        # None: somebody has taken it since the poll.
+        # None if a process has claimed it since the poll.
         pairs = zip(Priority, dues, strict=True)
-        found += [
+        moments += [
             max(due, claimable.next_at or due)
             for priority, due in pairs
             if due and priority in priorities
         ]
-    return min([*found, *_turns(current, in_turn)], default=None)
+    return min([*moments, *_turns(current, in_turn)], default=None)
 
 
 def _turns(current: Session, webhooks: Sequence[Claimable]) -> list[datetime]:
-    """Return since when the first of each of these webhooks, which want them in order, could have
-    gone: it was due, the one before it had ended, and its chat took it."""
+    """Return since when the first delivery of each of these in-order webhooks could be sent.
+
+    By then, it was due, the one before it had ended, and its chat accepted it.
+    """
     if not webhooks:
         return []
     before = aliased(Delivery)
@@ -202,7 +211,7 @@ def _turns(current: Session, webhooks: Sequence[Claimable]) -> list[datetime]:
         .correlate(Delivery)
         .scalar_subquery()
     )
-    since = {each.webhook_id: each.next_at for each in webhooks}
+    since = {webhook.webhook_id: webhook.next_at for webhook in webhooks}
     first = [head for head in heads(current, since).values() if head is not None]
     columns = (Delivery.webhook_id, Delivery.due_at, ended)
     rows = current.execute(select(*columns).where(Delivery.id.in_(first)))
@@ -225,14 +234,17 @@ def _first_due(priority: Priority, now: datetime) -> ScalarSelect[datetime]:
     )
 
 
-UNDECRYPTABLE_IS_RECENT: Final = timedelta(minutes=3)  # a sender tries once a minute
+UNDECRYPTABLE_IS_RECENT: Final = timedelta(minutes=3)  # a sender retries once a minute
 PRODUCTS: Final = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseFacts:
-    """`size` in bytes. `skew`: how many seconds its clock is ahead of ours.
-    `is_newer`: a later version of the portal has changed its tables."""
+    """Facts about the database. `size` is in bytes.
+
+    `skew` is the seconds by which its clock is ahead of ours. `is_newer` means that a later version
+    of the portal changed its tables.
+    """
 
     product: str
     version: str
@@ -246,7 +258,7 @@ class DatabaseFacts:
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """The disk under a folder that we write to; bytes."""
+    """The disk under a folder that we write to, in bytes."""
 
     path: str
     free: int
@@ -255,14 +267,15 @@ class Disk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """Everything at one moment. None: that part does not answer.
+    """All facts at one moment. A part that doesn't respond is None.
 
-    `at`: that moment by the database's clock, which every heartbeat goes by; by ours where it
-    does not answer, for the reason in `database_error`. `trouble`: what it refuses this process.
-    `here`: this machine. `blockers`: who may hold up Saves. `keys_error`: why the keys do not fit
-    what is stored. `stop`: who has stopped all sending. `lost`: the names of webhooks that are off
-    because their secrets did not open; `undecryptable`: of those whose secrets do not, where a
-    sender has met one lately, else none. `reaches_none`: no sender can connect to any receiver.
+    `at` is that moment by the database's clock, which every heartbeat uses. If the database doesn't
+    respond, `at` is by our clock, and `database_error` has the reason. `trouble` is why it refuses
+    this process's changes. `here` is this machine. `blockers` can block Saves. `keys_error` is why
+    the keys don't match the stored secrets. `stop` is a person's pause of all sending. `lost` names
+    webhooks that are off because their secrets couldn't be decrypted. `undecryptable` names
+    webhooks whose secrets can't be decrypted, if a sender met one lately. `reaches_none` means that
+    no sender can connect to any receiver.
     """
 
     settings: Settings
@@ -289,29 +302,29 @@ class Facts:
     here: str = field(default_factory=gethostname)
 
     def last_seen(self, kind: str) -> datetime | None:
-        """Return when somebody of this kind last gave a sign, or did this periodic task."""
+        """Return when a process of this kind last reported, or did this periodic task."""
         return next((process.seen_at for process in self.processes if process.kind == kind), None)
 
 
 def read_facts(*, examines: bool = False) -> Facts:
-    """Return everything that can be found out now. Never raises because a part is down.
+    """Read all facts now. Never raises because a part is down.
 
-    `examines`: try what a Save would meet, for a process that has no heartbeats of its own.
+    `examines` also tests a Save, for a process that has no heartbeats of its own.
     """
-    found = settings()
-    redis = read_state(found.redis_url)
+    config = settings()
+    redis = read_state(config.redis_url)
     rest: dict[str, Any] = {
-        "settings": found,
-        "here": found.machine,
+        "settings": config,
+        "here": config.machine,
         "redis": redis if isinstance(redis, RedisState) else None,
         "redis_trouble": redis if isinstance(redis, RedisTrouble) else None,
-        "disks": read_disks(found),
+        "disks": read_disks(config),
     }
     try:
-        database = _database(session(), found)
-        rest |= {"trouble": _trouble(found) if examines else observed.trouble}
-        rest |= {"blockers": _blockers(session(), found, rest["trouble"])}
-        if database.revision != database.head:  # the tables to be read may not be there
+        database = _database(session(), config)
+        rest |= {"trouble": _trouble(config) if examines else observed.trouble}
+        rest |= {"blockers": _blockers(session(), config, rest["trouble"])}
+        if database.revision != database.head:  # the tables to read might not exist
             return Facts(database=database, **rest)
         now = common_now()
         signs = processes()
@@ -321,7 +334,7 @@ def read_facts(*, examines: bool = False) -> Facts:
             lost=lost_names(),
             undecryptable=undecryptable_names() if has_met_undecryptable(signs, now) else (),
             stop=find_stop(),
-            reaches_none=any(each.is_all for each in find_offline()),
+            reaches_none=any(offline.is_all for offline in find_offline()),
             backlog=read_backlog(),
             alerts=run_status(now),
             mail=find_mail_trouble(),
@@ -339,7 +352,7 @@ def read_facts(*, examines: bool = False) -> Facts:
 
 
 def has_met_undecryptable(signs: Sequence[ProcessStatus], now: datetime) -> bool:
-    """Return whether a sender has lately met a secret that does not open."""
+    """Return whether a sender lately met a secret that it couldn't decrypt."""
     met = (process.seen_at for process in signs if process.kind == heartbeats.UNDECRYPTABLE_SECRET)
     return any(now - at < UNDECRYPTABLE_IS_RECENT for at in met)
 
@@ -355,7 +368,7 @@ def _trouble(found: Settings) -> Trouble | None:
 
 
 def _blockers(current: Session, found: Settings, trouble: Trouble | None) -> Sequence[Blocker]:
-    """On SQLite whoever writes at this moment, if that has held somebody up."""
+    """Return the blockers. On SQLite, this is the current writer, if the database is locked."""
     if current.connection().dialect.name == "postgresql":
         return open_transactions(current.connection())
     is_locked = trouble is not None and trouble.kind is Kind.LOCKED
@@ -369,7 +382,7 @@ BEFORE_THE_RELEASE: Final = (
 
 
 def is_before_the_release(revision: str | None) -> bool:
-    """Tell a database whose tables no migration of today begins with."""
+    """Return whether the tables are older than the first migration of today."""
     return revision is not None and revision < "0100"
 
 
@@ -379,26 +392,26 @@ def newest_revision() -> str | None:
 
 
 def current_revision() -> str | None:
-    """Read which migration the tables are at; None where there are none."""
+    """Read the migration of the tables, or None without tables."""
     return _revision(session())
 
 
 def is_from_the_future(revision: str | None) -> bool:
-    """Tell tables that a later version of the portal has changed: this one may not use them."""
+    """Return whether a later version changed the tables, so that this one can't use them."""
     known = (None, *_known_revisions())
     return revision not in known and not is_before_the_release(revision)
 
 
 @lru_cache(maxsize=1)
 def _known_revisions() -> tuple[str, ...]:
-    """Return all migrations of this version, the newest first."""
+    """Return all migrations of this version, newest first."""
     config = Config()
     config.set_main_option("script_location", str(ROOT / "migrations"))
     return tuple(script.revision for script in ScriptDirectory.from_config(config).walk_revisions())
 
 
 def read_disks(found: Settings) -> list[Disk]:
-    """Return the disk of the instance folder, and of SQLite's file where that is another one."""
+    """Return the disk of the instance folder, and of SQLite's file if that is another one."""
     folders = [found.instance_dir]
     url = make_url(found.database_url)
     if url.get_backend_name() == "sqlite" and url.database:
@@ -450,13 +463,15 @@ def _revision(current: Session) -> str | None:
 
 
 def read_ready() -> Ready:
-    """Return how things stand: from memory, or as it is now where this process has no heartbeats
-    (`flask run`, a command). Never raises."""
+    """Return the readiness from memory. Never raises.
+
+    A process without heartbeats (`flask run`, a command) reads it now instead.
+    """
     return readiness.read() if readiness.has_heartbeats else _read_once()
 
 
 def read_snapshot(engine: Engine) -> HealthSnapshot:
-    """Read tables, heartbeats and Redis, whose schedule is repaired with it."""
+    """Read tables, heartbeats, and Redis, and repair the schedule in Redis."""
     redis = read_state(settings().redis_url)
     if isinstance(redis, RedisState):
         ensure_schedule()
@@ -477,10 +492,10 @@ def _read_once() -> Ready:
     current = Readiness()
     engine = brief_engine(settings().database_url, settings().database_options)
     try:
-        found = examine(engine)
+        trouble = examine(engine)
         current.begin()
-        for _ in range(2 if found else 1):  # it will not be asked again
-            current.note(found)
+        for _ in range(2 if trouble else 1):  # there is no second check, and one miss isn't enough
+            current.note(trouble)
         current.snapshot = read_snapshot(engine)
         return current.read()
     finally:

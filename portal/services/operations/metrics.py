@@ -1,4 +1,4 @@
-"""Numbers for monitoring: what the log holds, and how the latest attempts went."""
+"""Count deliveries and recent attempts for monitoring."""
 
 import math
 from collections import Counter
@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from portal.models.deliveries import Attempt, Delivery, DeliveryStatus
 from portal.services.core.unit_of_work import database_time, session
 
-# Of each status only the newest are counted, or a scrape would cost more with every month.
+# Only the newest of each status are counted. Otherwise, a scrape would cost more every month.
 COUNTED: Final = 20_000
 RECENT: Final = timedelta(minutes=5)
 RECENT_ATTEMPTS: Final = 10_000
@@ -21,25 +21,24 @@ QUANTILES: Final = (0.5, 0.95, 0.99)
 
 @dataclass(frozen=True, slots=True)
 class Recent:
-    """The attempts that ended within `RECENT`: how many by (outcome, reason), seconds sorted."""
+    """Attempts that ended within `RECENT`, as counts by (outcome, reason) and sorted seconds."""
 
     attempts: Counter[tuple[str, str]]
     seconds: Sequence[float]
 
     def quantile(self, share: float) -> float:
-        """So many seconds or fewer were enough for that share of them; 0 without any."""
+        """Return the seconds in which this share of attempts ended, or 0 without attempts."""
         if not self.seconds:
             return 0.0
         return self.seconds[math.ceil(share * len(self.seconds)) - 1]
 
 
 def read_deliveries() -> dict[tuple[str, str], int]:
-    """Return how many deliveries by (status, reason of the last attempt), at most `COUNTED` a
-    status.
+    """Count deliveries by (status, reason of the last attempt), at most `COUNTED` per status.
 
-    Each status stands there without a reason, too, if only with 0: an alarm needs a series.
+    Each status is also listed without a reason, even with 0, because an alarm needs a series.
     """
-    found = {(str(status), ""): 0 for status in DeliveryStatus}
+    totals = {(str(status), ""): 0 for status in DeliveryStatus}
     for status in DeliveryStatus:
         newest = (
             select(Delivery.reason)
@@ -50,12 +49,12 @@ def read_deliveries() -> dict[tuple[str, str], int]:
         )
         counts = select(newest.c.reason, func.count()).group_by(newest.c.reason)
         for reason, count in session().execute(counts):
-            found[status, reason or ""] = count
-    return found
+            totals[status, reason or ""] = count
+    return totals
 
 
 def read_recent() -> Recent:
-    """Return the newest attempts that have ended, tests and people's own included."""
+    """Return the newest attempts that ended, including tests and people's own."""
     current = session()
     since = database_time(current) - RECENT
     newest = (

@@ -1,4 +1,4 @@
-"""Settings → Organization: change the name, the time zone and the currency."""
+"""Change the organization's name, time zone, and currency."""
 
 from dataclasses import asdict, dataclass
 from typing import Final
@@ -24,7 +24,7 @@ NO_CURRENCY: Final = "Enter 3 letters, such as EUR"
 
 @dataclass(frozen=True, slots=True)
 class OrganizationValues:
-    """What a person may change."""
+    """Settings that a person can change."""
 
     name: str
     time_zone: str
@@ -33,7 +33,7 @@ class OrganizationValues:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What is in force. `fixed`: the environment's."""
+    """Settings in force. `fixed` names those that the environment sets."""
 
     values: OrganizationValues
     version: int
@@ -41,7 +41,7 @@ class Stored:
 
 
 def read() -> Stored:
-    """Return what is in force, and put it in force here: a page shows what was just saved."""
+    """Reload the settings and return them, so that a page shows the latest Save."""
     organization.refresh(session().connection())
     now = settings()
     values = OrganizationValues(now.organization, now.timezone.key, now.currency)
@@ -49,7 +49,7 @@ def read() -> Stored:
 
 
 def save(actor: Actor, version: int, values: OrganizationValues) -> bool:
-    """Change them; False when they were that already. What the environment sets stays as it is.
+    """Change the settings, except those set by the environment. Return whether any changed.
 
     Raises `Refusal`, `Stale`.
     """
@@ -76,7 +76,7 @@ def save(actor: Actor, version: int, values: OrganizationValues) -> bool:
 
 
 def _locked(current: Session) -> Organization:
-    """Return the one row for update, made if nobody has needed it yet."""
+    """Lock and return the one row. Create it at first use."""
     values = {"id": ONE_ROW, "version": FIRST, **asdict(read().values)}
     make = insert_or_ignore(current.connection())(Organization).values(values)
     current.execute(make.on_conflict_do_nothing())

@@ -1,4 +1,4 @@
-"""Count what the start page says: how far the portal has come, and what wants a look."""
+"""Count the progress and the problems that the start page shows."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ from portal.services.deliveries import log as log_pages
 from portal.services.deliveries.statuses import StatusFilter
 from portal.services.webhooks.rows import draft_ids
 
-# What a receiver responded to no longer ago shows that this server reaches receivers.
+# A response within this time shows that this server reaches receivers.
 LATELY: Final = timedelta(hours=1)
 MOST_READ: Final = 10_000  # failed attempts, the newest
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """Counts (`capped`), each as its list counts it."""
+    """Counts (`capped`) that equal those of their lists."""
 
     webhooks_on: int
     assets: int
@@ -34,7 +34,6 @@ class Overview:
 
 
 def overview() -> Overview:
-    """Count what there is now."""
     current = session()
     active = Webhook.deleted_at.is_(None), Webhook.state == WebhookState.ACTIVE
     return Overview(
@@ -48,14 +47,14 @@ def overview() -> Overview:
 
 
 def _has_deliveries() -> bool:
-    """Return whether the log has a line; tests before saving are not in it."""
+    """Return whether the log has a row. It has no tests from before a webhook was saved."""
     current = session()
     listed = select(Delivery.id).where(Delivery.webhook_id.not_in(draft_ids(current))).limit(1)
     return current.execute(listed).first() is not None
 
 
 def count_reached(apart: Collection[int]) -> int:
-    """Count the webhooks of receivers at which something arrived lately, without these row ids."""
+    """Count the webhooks of receivers that lately got a delivery, without these row ids."""
     current = session()
     reached = select(Webhook.id).where(
         Webhook.last_delivered_at > database_time(current) - LATELY,
@@ -67,8 +66,7 @@ def count_reached(apart: Collection[int]) -> int:
 
 
 def has_response(apart: Collection[int]) -> bool:
-    """Return whether the receiver of a webhook, these row ids apart, responded with an error
-    lately."""
+    """Return whether a receiver lately responded with an error, except for these row ids."""
     current = session()
     newest = (
         select(Attempt.delivery_id, Attempt.code)

@@ -1,4 +1,4 @@
-"""Keep in memory whether this process is ready, as heartbeats have found the database."""
+"""Keep this process's readiness in memory, as found by its heartbeats."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -27,14 +27,14 @@ from portal.queue.names import DELIVERIES
 from portal.services.core import heartbeats
 from portal.services.core.heartbeats import BROKEN_AFTER, HEARTBEAT_EVERY, ProcessStatus, worker_of
 
-SILENT: Final = 2 * HEARTBEAT_EVERY  # seconds: two heartbeats were missed
-OVERDUE: Final = BROKEN_AFTER.total_seconds()  # one was
+SILENT: Final = 2 * HEARTBEAT_EVERY  # seconds, after two missed heartbeats
+OVERDUE: Final = BROKEN_AFTER.total_seconds()  # after one
 OK: Final = "ok"
 SENDERS: Final = (worker_of(DELIVERIES), heartbeats.DISPATCHER)
 
 
 class Need(StrEnum):
-    """A purpose for which somebody needs the portal."""
+    """A purpose for which a client needs the portal."""
 
     PAGES = "pages"
     SENDING = "sending"
@@ -42,9 +42,11 @@ class Need(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HealthSnapshot:
-    """The state that the web reads with each heartbeat: whether the tables are of this version
-    (None where nobody could look), which processes live, why Redis cannot be used, if so, and since
-    when all sending is stopped."""
+    """The state that a web process reads with each heartbeat.
+
+    `has_tables` tells whether the tables are of this version, or is None if unknown. `redis` is why
+    Redis can't be used, if so. `stopped_at` is the time when all sending was paused.
+    """
 
     has_tables: bool | None = None
     processes: Sequence[ProcessStatus] = ()
@@ -54,7 +56,7 @@ class HealthSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """Each part is `ok`, or why it is not. Redis and a person's stop are told, and not missed."""
+    """`ok` or a problem for each part. Redis and a person's pause don't affect readiness."""
 
     database: str
     migrations: str
@@ -63,7 +65,7 @@ class Ready:
     switch: str
 
     def is_ready(self, purpose: Need | None = None) -> bool:
-        """Return whether nothing is missing for it; without a purpose, for all of them."""
+        """Return whether the portal is ready for this purpose, or without one, for all."""
         parts = [self.database, self.migrations]
         if purpose is not Need.PAGES:
             parts.append(self.sending)
@@ -72,7 +74,7 @@ class Ready:
 
 @dataclass
 class Readiness:
-    """Of one process. `clock`: seconds, also those in which the machine is suspended."""
+    """Readiness of one process. `clock` also counts seconds while the machine is suspended."""
 
     clock: Callable[[], float] = since_boot
     snapshot: HealthSnapshot = field(default_factory=HealthSnapshot)
@@ -83,18 +85,19 @@ class Readiness:
 
     @property
     def has_heartbeats(self) -> bool:
-        """Return whether this process has any at all."""
         return self._began is not None
 
     @property
     def is_overdue(self) -> bool:
-        """Return whether heartbeats are missing: others will soon take this process for gone, or
-        have done so while it stood still."""
+        """Return whether heartbeats are missing.
+
+        Others soon take this process for dead, or did so while it was suspended.
+        """
         return self.has_heartbeats and self._age() > OVERDUE
 
     @property
     def is_known(self) -> bool:
-        """Return whether a heartbeat was good, or two were not."""
+        """Return whether one heartbeat was good, or two failed."""
         return self._good_at is not None or self._missed >= 2
 
     def begin(self) -> None:
@@ -102,11 +105,11 @@ class Readiness:
         self._began = self.clock()
 
     def end(self) -> None:
-        """Expect no further one."""
+        """Expect no more heartbeats."""
         self._began = None
 
     def note(self, trouble: Trouble | None) -> None:
-        """Note what a heartbeat has found; without room it was good itself."""
+        """Note the result of a heartbeat, which counts as good with trouble of `NO_ROOM`."""
         self._last = trouble
         if trouble is None or trouble.kind in NO_ROOM:
             self._good_at, self._missed = self.clock(), 0
@@ -114,7 +117,7 @@ class Readiness:
             self._missed += 1
 
     def read(self) -> Ready:
-        """Return how things stand, from memory."""
+        """Return the readiness from memory."""
         snapshot = self.snapshot
         return Ready(
             database=self._database(),
@@ -129,7 +132,7 @@ class Readiness:
         return SILENT + 1 if since is None else self.clock() - since
 
     def _database(self) -> str:
-        # Others on the same database may have met what does not pass by itself.
+        # Other processes on the database can have met lasting trouble.
         others = (process.trouble for process in self.snapshot.processes if process.is_alive)
         for trouble in (observed.trouble, *others):
             if trouble and trouble.kind in LASTING:
@@ -157,47 +160,51 @@ def _sending(processes: Sequence[ProcessStatus]) -> str:
 
 readiness: Final = Readiness()
 
-# An update of a row of one's own would pass beside whoever locks these, and on a full disk.
+# Updating only an own row would succeed while these tables are locked, and on a full disk.
 LOCK: Final = "LOCK TABLE events, deliveries, webhooks IN ROW EXCLUSIVE MODE NOWAIT"
 WRITE: Final = "UPDATE processes SET kind = kind WHERE false"
 FILL: Final = "CREATE TEMP TABLE room_for_one AS SELECT 1 AS a"
-FILL_EVERY: Final = 60.0  # seconds; while there was no room, with each heartbeat
-ROOM: Final = 1024**2  # bytes; SQLite's next Save may need as much
+FILL_EVERY: Final = 60.0  # seconds; without room, at each heartbeat
+ROOM: Final = 1024**2  # bytes; SQLite's next Save can need as much
 NOT_ALLOWED: Final = "42501"
 
 
 class DatabaseCheck:
-    """Of one process, one of `kind`, with each of its heartbeats."""
+    """Check the database at each heartbeat of a process of `kind`."""
 
     def __init__(self, engine: Engine, kind: str) -> None:
         self._engine, self._kind = engine, kind
         self._fill_at = 0.0
 
     def sign(self, notes: Sequence[str] = ()) -> Trouble | None:
-        """Write into the own row that this process lives, and what would stop a Save; return that.
-        `observed` keeps it, too."""
+        """Write this process's heartbeat with the trouble that would stop a Save, and return that.
+
+        `observed` keeps it, too.
+        """
         if observed.is_cut:
             notes = [*notes, heartbeats.CUT]
         try:
             with self._engine.connect() as connection:
                 writer = connection.execution_options(writing=True)
                 with writer.begin():
-                    found = _lock_of_others(writer)
-                    heartbeats.record_own(writer, self._kind, notes, found or observed.no_room)
+                    trouble = _lock_of_others(writer)
+                    heartbeats.record_own(writer, self._kind, notes, trouble or observed.no_room)
         except DBAPIError as error:
-            found = _trouble_of(error)
+            trouble = _trouble_of(error)
             observed.is_cut |= is_cut(error.orig)
             self._engine.dispose()  # the next heartbeat tries a fresh connection
         else:
             observed.is_cut &= heartbeats.CUT not in notes
-            if found is None:
-                found = self._room()
-        observed.trouble = found
-        return found
+            if trouble is None:
+                trouble = self._room()
+        observed.trouble = trouble
+        return trouble
 
     def deregister(self) -> None:
-        """Take the row out: the process ends in peace. A database that is away learns it by the
-        silence."""
+        """Delete the row, because the process ends normally.
+
+        If the database is away, the missing heartbeats show the end.
+        """
         try:
             with self._engine.connect() as connection:
                 writer = connection.execution_options(writing=True)
@@ -216,23 +223,25 @@ class DatabaseCheck:
 
 
 def examine(engine: Engine) -> Trouble | None:
-    """Return what a Save would meet now, for one who asks once. Nothing is written."""
+    """Return the trouble that a Save would meet now, for a single check. Writes nothing."""
     try:
         with engine.connect() as connection:
             writer = connection.execution_options(writing=True)
             with writer.begin() as transaction:
-                found = _lock_of_others(writer)
+                trouble = _lock_of_others(writer)
                 if engine.dialect.name == "postgresql":
                     writer.execute(text(WRITE))
                 transaction.rollback()
-        return found or find_no_room(engine)
+        return trouble or find_no_room(engine)
     except DBAPIError as error:
         return _trouble_of(error)
 
 
 def _lock_of_others(connection: Connection) -> Trouble | None:
-    """Return which lock keeps a Save from its tables. SQLite's writing transaction has begun: there
-    is none."""
+    """Return the lock that keeps a Save from its tables.
+
+    SQLite has none, because the writing transaction has already begun.
+    """
     if connection.dialect.name == "postgresql":
         try:
             with connection.begin_nested():
@@ -245,7 +254,7 @@ def _lock_of_others(connection: Connection) -> Trouble | None:
 
 
 def find_no_room(engine: Engine) -> Trouble | None:
-    """Return why there is no room for one row more, if so. Nothing of it is kept."""
+    """Return why there is no room for one more row, or None. Leaves nothing behind."""
     if engine.dialect.name == "sqlite":
         folder = Path(engine.url.database or "").parent
         disk = os.statvfs(folder)

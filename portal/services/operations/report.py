@@ -1,4 +1,4 @@
-"""The facts in words: the same lines on Settings → System and on the terminal."""
+"""Put facts into lines of text, for Settings → System and the terminal."""
 
 import platform
 import sys
@@ -19,7 +19,7 @@ Lines = list[tuple[str, str]]
 
 
 def sending_lines(facts: Facts, now: datetime) -> Lines:
-    """Return what waits, and when somebody last looked for it."""
+    """Return the open deliveries and the last check for due ones."""
     backlog, last_at = facts.backlog, last_maintenance(facts)
     if backlog is None:
         return []
@@ -40,7 +40,7 @@ def sending_lines(facts: Facts, now: datetime) -> Lines:
 
 
 def alert_lines(facts: Facts, now: datetime) -> Lines:
-    """Return when alerts were looked for last, and when the clock does it next."""
+    """Return the times of the last and the next alert check."""
     if facts.alerts is None:
         return []
     last = facts.alerts.last.finished_at if facts.alerts.last else None
@@ -55,8 +55,10 @@ def _until(at: datetime, now: datetime) -> str:
 
 
 def queue_lines(facts: Facts) -> Lines:
-    """Return the queues in Redis: notifications and tasks, for the deliveries themselves are in the
-    database."""
+    """Return the queues in Redis, with notifications and tasks.
+
+    Deliveries themselves are in the database.
+    """
     if facts.redis is None:
         return []
     return [
@@ -66,7 +68,7 @@ def queue_lines(facts: Facts) -> Lines:
 
 
 def version_lines(facts: Facts) -> Lines:
-    """Return what runs here, and where its data is."""
+    """Return the versions of all parts and the places of their data."""
     database, redis = facts.database, facts.redis
     lines = [("Portal", facts.settings.version), ("Python", platform.python_version())]
     if database is not None:
@@ -88,21 +90,21 @@ def version_lines(facts: Facts) -> Lines:
 
 
 def setting_lines(facts: Facts) -> Lines:
-    """Return the settings that explain what the portal does; none of them is secret."""
-    found = facts.settings
-    allowed = ", ".join(str(network) for network in found.webhook_allowed_networks)
-    denied = ", ".join(str(network) for network in found.webhook_denied_networks)
-    ports = ", ".join(str(port) for port in found.webhook_allowed_ports)
+    """Return settings that explain the portal's behavior. None of them is secret."""
+    config = facts.settings
+    allowed = ", ".join(str(network) for network in config.webhook_allowed_networks)
+    denied = ", ".join(str(network) for network in config.webhook_denied_networks)
+    ports = ", ".join(str(port) for port in config.webhook_allowed_ports)
     return [
-        ("URL", found.base_url),
-        ("Timeout", in_words(found.webhook_timeout)),
-        ("Attempts per delivery", str(len(found.webhook_retry_schedule))),
-        ("Deliveries kept for", f"{found.retention_days} days"),
-        ("Max simultaneous requests per webhook", str(found.webhook_max_in_flight)),
+        ("URL", config.base_url),
+        ("Timeout", in_words(config.webhook_timeout)),
+        ("Attempts per delivery", str(len(config.webhook_retry_schedule))),
+        ("Deliveries kept for", f"{config.retention_days} days"),
+        ("Max simultaneous requests per webhook", str(config.webhook_max_in_flight)),
         ("Private networks that webhooks can reach", allowed or "None"),
         *([("Networks that webhooks can’t reach", denied)] if denied else []),
         *([("Ports that webhooks can reach", ports)] if ports else []),
-        ("Email", "Set up" if found.smtp_url else "Not set up, so we don’t send email"),
+        ("Email", "Set up" if config.smtp_url else "Not set up, so we don’t send email"),
     ]
 
 
@@ -119,7 +121,7 @@ def _disk(disk: Disk) -> str:
 
 
 class RoleState(StrEnum):
-    """`SILENT`: there was a heartbeat once."""
+    """The state of a role. `SILENT` means that there was a heartbeat once."""
 
     RUNNING = "running"
     SILENT = "silent"
@@ -128,7 +130,7 @@ class RoleState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """One role. `count`: living processes that do it."""
+    """One role. `count` is the number of its living processes."""
 
     name: str
     state: RoleState
@@ -136,7 +138,7 @@ class Role:
     seen_at: datetime | None
 
 
-# name, the kinds of processes that do it
+# name, kinds of its processes
 ROLES: Final = (
     ("Web", (heartbeats.WEB,)),
     ("Sending deliveries", (worker_of(DELIVERIES), heartbeats.DISPATCHER)),

@@ -1,7 +1,7 @@
-"""Remove deliveries `RETENTION_DAYS` after they ended, with all of theirs.
+"""Remove deliveries `RETENTION_DAYS` after they ended, with all their data.
 
-Small transactions; rows that somebody works at are left to the next run. The timeline of an asset
-keeps its lines.
+Transactions are small, and rows in use are left to the next run. The timeline of an asset keeps
+its lines.
 """
 
 import time
@@ -44,10 +44,10 @@ from portal.services.webhooks.secrets import forget_replaced
 BATCH: Final = 200
 FINAL: Final = (DeliveryStatus.DELIVERED, DeliveryStatus.FAILED, DeliveryStatus.DISMISSED)
 HOLD_EXPIRED: Final = "Hold expired"
-WINDOW: Final = 1000  # events that are looked through at once
-# An event that is just being stored may still mean to refer to a webhook that was deleted.
+WINDOW: Final = 1000  # events checked in one step
+# An event that is being stored can still refer to a webhook that was just deleted.
 DELETED_FOR: Final = timedelta(days=1)
-# Charts look back a week, however short the log is kept.
+# Charts show a week, even if the log is kept for less.
 CHARTS: Final = timedelta(days=8)
 LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 DISMISSED: Final = "deliveries on hold dismissed"
@@ -64,10 +64,9 @@ START: Final[Place] = (LONG_AGO, 0)
 
 
 def prune(seconds: float | None = None) -> dict[str, int]:
-    """Let go what has been kept long enough, for at most about `seconds`; may run twice at once.
+    """Remove expired rows, for at most about `seconds`. Safe to run concurrently.
 
-    Returns how many of what. What is left when the time is over is the next run's. Goes by the
-    database's clock. Raises `WrongClock`.
+    Returns counts by name. The next run continues. Uses the database's clock. Raises `WrongClock`.
     """
     trust()
     until = time.monotonic() + seconds if seconds is not None else None
@@ -87,7 +86,7 @@ def prune(seconds: float | None = None) -> dict[str, int]:
 
 
 def count() -> dict[str, int]:
-    """Return what `prune` would let go now, by the same names. Reads only."""
+    """Count rows that `prune` would remove now, by the same names. Reads only."""
     before = _before()
     is_used = exists().where(Delivery.webhook_id == Webhook.id, ~_is_over(before))
     return {
@@ -102,12 +101,12 @@ def count() -> dict[str, int]:
 
 
 def kept_until(finished_at: datetime | None) -> datetime | None:
-    """Return until when a delivery that ended then is kept; None while it has not ended."""
+    """Return until when a delivery that ended then is kept, or None if it hasn't ended."""
     return finished_at + timedelta(days=settings().retention_days) if finished_at else None
 
 
 def _repeat(step: Callable[[T], tuple[int, T | None]], start: T, until: float | None) -> int:
-    """Take steps, each from where the last one ended, until there is none or the time is over."""
+    """Run steps, each from the end of the last one, until none is left or the time is over."""
     total, after = 0, start
     while until is None or time.monotonic() < until:
         count, last = step(after)
@@ -132,40 +131,41 @@ def _let_go(before: datetime, after: Place) -> tuple[int, Place | None]:
     with writing() as current:
         ids, last = _locked(current, before, _is_over(before), after)
         events = current.scalars(select(Delivery.event_id).where(Delivery.id.in_(ids))).all()
-        # Locked first: of two runs that take an event's last two deliveries one sees that.
-        wanted = select(Event.id).where(Event.id.in_(events)).order_by(Event.id)
-        current.execute(wanted.with_for_update())
+        # Lock events first. If two runs remove an event's last two deliveries, one of them sees it.
+        query = select(Event.id).where(Event.id.in_(events)).order_by(Event.id)
+        current.execute(query.with_for_update())
         remove_deliveries(current, ids)
         current.execute(delete(Event).where(Event.id.in_(events), ~_has_deliveries()))
         return len(ids), last
 
 
 def _let_go_unheard(before: datetime, after: int) -> tuple[int, int | None]:
-    """Remove events that nobody subscribed to, or whose deliveries went without them."""
+    """Remove events without subscribers, or whose deliveries were removed without them."""
     with writing() as current:
-        wanted, last = _unheard(current, before, after)
-        ids = current.scalars(wanted.with_for_update(skip_locked=True)).all()
+        query, last = _unheard(current, before, after)
+        ids = current.scalars(query.with_for_update(skip_locked=True)).all()
         current.execute(delete(Event).where(Event.id.in_(ids)))
         return len(ids), last
 
 
 def _count_unheard(before: datetime, after: int) -> tuple[int, int | None]:
-    wanted, last = _unheard(session(), before, after)
-    return _how_many(wanted), last
+    query, last = _unheard(session(), before, after)
+    return _how_many(query), last
 
 
 def _unheard(current: Session, before: datetime, after: int) -> tuple[Select[int], int | None]:
-    """Of the next `WINDOW` events those that may go, and the id behind them; None: none is old.
+    """Return a query for expired events among the next `WINDOW`, and their last id.
 
-    Ids are in the order of time: what follows may be millions that are young.
+    The id is None at the end, or if none is old. Ids are in the order of time, so all that follow
+    are young, and there can be millions.
     """
-    some = select(Event.id, Event.occurred_at).where(Event.id > after).order_by(Event.id)
-    rows = current.execute(some.limit(WINDOW)).all()
+    window = select(Event.id, Event.occurred_at).where(Event.id > after).order_by(Event.id)
+    rows = current.execute(window.limit(WINDOW)).all()
     is_end = len(rows) < WINDOW or not any(row.occurred_at < before for row in rows)
     last = rows[-1].id if rows else after
     inside = and_(Event.id > after, Event.id <= last, Event.occurred_at < before)
-    wanted = select(Event.id).where(inside, ~_has_deliveries()).order_by(Event.id)
-    return wanted, None if is_end else last
+    expired = select(Event.id).where(inside, ~_has_deliveries()).order_by(Event.id)
+    return expired, None if is_end else last
 
 
 def _forget(before: datetime, _after: int) -> tuple[int, int | None]:
@@ -175,10 +175,10 @@ def _forget(before: datetime, _after: int) -> tuple[int, int | None]:
 
 
 def _let_go_webhooks(current: Session) -> int:
-    """Remove deleted webhooks of which no delivery is left."""
+    """Remove deleted webhooks that have no deliveries left."""
     is_used = exists().where(Delivery.webhook_id == Webhook.id)
-    wanted = select(Webhook.id).where(_is_long_deleted(), ~is_used).limit(BATCH)
-    ids = current.scalars(wanted.with_for_update(skip_locked=True)).all()
+    query = select(Webhook.id).where(_is_long_deleted(), ~is_used).limit(BATCH)
+    ids = current.scalars(query.with_for_update(skip_locked=True)).all()
     current.execute(delete(Webhook).where(Webhook.id.in_(ids)))
     return len(ids)
 
@@ -186,13 +186,13 @@ def _let_go_webhooks(current: Session) -> int:
 def _locked(
     current: Session, before: datetime, wanted: ColumnElement[bool], after: Place
 ) -> tuple[Sequence[int], Place | None]:
-    """Return the next that were stored before `before`, locked; somebody else's are passed over.
+    """Lock the next deliveries stored before `before`, and skip rows that others locked.
 
-    They are walked by their times: the millions that are younger are never looked at.
+    Walks by their times, so that millions of younger rows are never read.
     """
     at, last_id = after
     beside = or_(Delivery.created_at > at, Delivery.id > last_id)
-    found = (
+    query = (
         select(Delivery.id, Delivery.created_at)
         .where(Delivery.created_at >= at, Delivery.created_at < before, beside)
         .where(wanted, _is_free())
@@ -200,7 +200,7 @@ def _locked(
         .limit(BATCH)
         .with_for_update(skip_locked=True)
     )
-    rows = current.execute(found).all()
+    rows = current.execute(query).all()
     is_end = len(rows) < BATCH
     free = leases.free_among(current, [row.id for row in rows], database_time(current))
     return free, None if is_end else (rows[-1].created_at, rows[-1].id)
@@ -211,7 +211,10 @@ def _before() -> datetime:
 
 
 def _is_held_too_long(before: datetime) -> ColumnElement[bool]:
-    """It was being tried, perhaps for days, before its webhook was turned off: that is not held."""
+    """Match old deliveries on hold whose webhook has been off for as long.
+
+    Attempts can have taken days before it was turned off, and that time doesn't count as held.
+    """
     off_since = exists().where(Webhook.id == Delivery.webhook_id, Webhook.off_at >= before)
     return and_(_stored() == DeliveryStatus.ON_HOLD, Delivery.created_at < before, ~off_since)
 
@@ -223,7 +226,7 @@ def _is_over(before: datetime) -> ColumnElement[bool]:
 
 
 def _stored() -> ColumnElement[str]:
-    """Return the status, hidden from the planner: its index leads through the whole log."""
+    """Return the status, hidden from the planner, because its index leads through the whole log."""
     return func.coalesce(Delivery.status, "")
 
 
@@ -251,13 +254,16 @@ FORM_KEPT: Final = timedelta(hours=24)
 
 
 def clear(before: datetime, now: datetime) -> None:
-    """Remove forms, failed sign-ins and the inbox after a day, emails after a week, sessions that
-    have ended, links and ended or forgotten work `before`. `now`: the database's."""
+    """Remove all other expired rows. `now` is the database's time.
+
+    Forms, failed sign-ins, and the inbox are kept for a day, and emails for a week. Sessions are
+    removed after they end. Links and ended or forgotten tasks from `before` are removed.
+    """
     remove_in_steps(Submission.id, Submission.created_at < now - FORM_KEPT)
     remove_in_steps(Link.id, Link.expires_at < before)
     sign_in_throttle.remove_old()
     sessions.remove_old()
-    # A file that nobody said how to read was never begun.
+    # An imported file without an answer on how to read it has never started.
     is_forgotten = and_(
         Task.state == TaskState.PAUSED, Task.started_at.is_(None), Task.created_at < before
     )
@@ -270,11 +276,11 @@ DISTRUSTED: Final = timedelta(minutes=5)
 
 
 class WrongClock(Exception):
-    """This machine's clock is too far from the database's; the message is a sentence."""
+    """This machine's clock is too far from the database's. The message is a sentence."""
 
 
 def trust() -> None:
-    """Compare the two clocks. Raises `WrongClock`."""
+    """Compare this machine's clock with the database's. Raises `WrongClock`."""
     session().rollback()
     ahead = note_skew(database_time(session()))
     if frozen_at() is None and abs(ahead) > DISTRUSTED:

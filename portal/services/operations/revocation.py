@@ -1,4 +1,4 @@
-"""Revoke a program's token, and turn off the webhooks that it has made."""
+"""Revoke a program's token, and turn off the webhooks that it made."""
 
 from uuid import UUID
 
@@ -9,8 +9,10 @@ from portal.services.webhooks import queries, turn_on_off
 
 
 def revoke(actor: Actor, public_id: UUID, *, turns_off: bool) -> str:
-    """End the token for good; return its name. `turns_off`: its webhooks, too, in the same
-    transaction."""
+    """Revoke the token and return its name.
+
+    `turns_off` also turns off its webhooks, in the same transaction.
+    """
     with writing():
         row_id = tokens.find(public_id).id
         name = tokens.revoke(actor, public_id)

@@ -1,4 +1,4 @@
-"""Stop all sending, to every webhook at once, and start it again."""
+"""Pause and resume sending to all webhooks."""
 
 from datetime import datetime
 from typing import Final
@@ -21,8 +21,7 @@ TARGET: Final = ("sending", THE_ROW, "All webhooks")
 
 
 def stop(actor: Actor) -> bool:
-    """Send nothing more to any webhook; False: it was stopped already, and stays the earlier
-    person's."""
+    """Pause all sending. Return False if an earlier person's pause remains in force."""
     with writing() as current:
         require(current, actor, PERMISSION)
         make = insert_or_ignore(current.connection())
@@ -40,9 +39,9 @@ def stop(actor: Actor) -> bool:
 
 
 def start(actor: Actor) -> bool:
-    """Send again, at once; False: it was on.
+    """Resume all sending right away. Return False if it was on.
 
-    Webhooks that were failing remember for how long: nobody is turned off for days in which
+    Failing webhooks add the pause to `stopped_for`, so that none is turned off for days in which
     nothing was sent.
     """
     with writing() as current:
@@ -60,10 +59,10 @@ def start(actor: Actor) -> bool:
 
 
 def _remember(current: Session, stopped_at: datetime) -> None:
-    """Of each webhook that fails: how much longer all sending was stopped since it does."""
+    """Add the length of the pause to each failing webhook, counted since it began to fail."""
     now = database_time(current)
-    wanted = select(Webhook.id, Webhook.failing_since, Webhook.stopped_for)
-    failing = wanted.where(Webhook.failing_since.is_not(None)).order_by(Webhook.id)
+    query = select(Webhook.id, Webhook.failing_since, Webhook.stopped_for)
+    failing = query.where(Webhook.failing_since.is_not(None)).order_by(Webhook.id)
     changes = []
     for row_id, since, before in current.execute(failing.with_for_update(key_share=True)):
         stopped = now - max(stopped_at, since or now)

@@ -20,11 +20,11 @@ from portal.services.people.sessions import UNKNOWN_DEVICE
 CHANGED: Final = "password_changed"
 NEW_BROWSER: Final = "new_browser"
 
-# Between the email and the session of one sign-in, whose clocks differ.
+# Limit between the times of an email and a session of one sign-in, whose clocks differ.
 CLOSE: Final = timedelta(seconds=10)
 
-# kind → subject, first and last words, page to go to. {portal} is where it is, {at} when it was,
-# {browser} which.
+# kind → subject, first and last words, page to open. {portal} is the portal's host, {at} the time,
+# and {browser} the browser.
 WORDS: Final = {
     CHANGED: (
         "Your password for the asset register was changed",
@@ -43,7 +43,7 @@ WORDS: Final = {
 
 
 def write(current: Session, mail: Mail, zone: ZoneInfo) -> Letter:
-    """The email about what happened when its row was stored."""
+    """Write the email about an event at the time when its row was stored."""
     subject, begins, ends, page = WORDS[mail.kind]
     at = f"{moment_words(mail.created_at, zone)} ({zone.key})"
     base = settings().base_url
@@ -52,12 +52,11 @@ def write(current: Session, mail: Mail, zone: ZoneInfo) -> Letter:
 
 
 def _browser(current: Session, mail: Mail) -> str:
-    """Return the browser that signed in, in parentheses; blank if it isn’t known, or once it has
-    signed out."""
-    theirs = select(UserSession).where(UserSession.user_id == mail.user_id)
-    found = {abs(each.created_at - mail.created_at): each for each in current.scalars(theirs)}
-    nearest = min(found, default=CLOSE)
-    device = found[nearest].device if nearest < CLOSE else UNKNOWN_DEVICE
+    """Return the browser that signed in, in parentheses, or "" if unknown or signed out."""
+    query = select(UserSession).where(UserSession.user_id == mail.user_id)
+    by_distance = {abs(row.created_at - mail.created_at): row for row in current.scalars(query)}
+    nearest = min(by_distance, default=CLOSE)
+    device = by_distance[nearest].device if nearest < CLOSE else UNKNOWN_DEVICE
     return "" if device.startswith(UNKNOWN_DEVICE) else f" ({device})"
 
 

@@ -1,4 +1,4 @@
-"""The people of the portal: who there is, their roles, and whether they may sign in."""
+"""Manage users, their roles, and their access."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -59,14 +59,14 @@ class Person:
 
 
 def listing() -> list[Person]:
-    """List everybody who ever had an account, by name; who was erased comes last."""
-    wanted = select(User).order_by(func.lower(User.name), User.id)
-    people = _persons(session().execute(wanted).scalars().all())
+    """List everyone who ever had an account, by name, with erased people last."""
+    query = select(User).order_by(func.lower(User.name), User.id)
+    people = _persons(session().execute(query).scalars().all())
     return sorted(people, key=lambda person: person.is_erased)
 
 
 def person(public_id: UUID) -> Person:
-    """Return one of them. Raises `NotFound`."""
+    """Return one user. Raises `NotFound`."""
     return _persons([find(session(), public_id)])[0]
 
 
@@ -82,7 +82,7 @@ def find(current: Session, public_id: UUID, *, lock: bool = False) -> User:
 
 
 def change_role(actor: Actor, public_id: UUID, role: Role, version: int) -> None:
-    """Give somebody another role, and end their sessions. `version`: as the form showed them.
+    """Change a user's role and end their sessions. `version` is the one that the form showed.
 
     Refused for the last administrator and for oneself.
     """
@@ -97,19 +97,21 @@ def change_role(actor: Actor, public_id: UUID, role: Role, version: int) -> None
 
 
 def disable(actor: Actor, public_id: UUID) -> None:
-    """Keep somebody out from now on. Refused for the last administrator and for oneself."""
+    """Block a user from signing in. Refused for the last administrator and for oneself."""
     _change(actor, public_id, "person.disabled", _set_active(False))
 
 
 def enable(actor: Actor, public_id: UUID) -> None:
-    """Let somebody in again, with the password they had."""
+    """Let a user sign in again, with the same password."""
     _change(actor, public_id, "person.enabled", _set_active(True))
 
 
 def close(current: Session, actor: Actor, public_id: UUID) -> User:
-    """Take an account away for good, in the caller's transaction: sessions, links and counted
-    attempts are forgotten. Refused for the last administrator and for oneself, and a second
-    time."""
+    """Close an account permanently, in the caller's transaction.
+
+    Deletes sessions, links, and counted attempts. Refused for the last administrator, for oneself,
+    and a second time.
+    """
     admins = _locked_admins(current)
     require(current, actor, "people.erase")
     user = find(current, public_id, lock=True)
@@ -136,7 +138,7 @@ def _set_active(is_active: bool) -> Callable[[User], Changes]:
 
 
 def _change(actor: Actor, public_id: UUID, action: str, change: Callable[[User], Changes]) -> None:
-    """Change one user's access; sessions and links end with it. No change: nothing written."""
+    """Change a user's access, and end their sessions and links. Without a change, write nothing."""
     with writing() as current:
         admins = _locked_admins(current)
         require(current, actor, "people.manage")
@@ -157,15 +159,17 @@ def _change(actor: Actor, public_id: UUID, action: str, change: Callable[[User],
 
 
 def _locked_admins(current: Session) -> set[int]:
-    """The ids of all active administrators, locked in one order before anything else: two of
-    them who demote each other at once wait here, and the second finds itself alone."""
-    wanted = (
+    """Lock all active administrators, in one order and before anything else. Return their ids.
+
+    If two of them demote each other at once, the second waits here and finds itself alone.
+    """
+    query = (
         select(User.id)
         .where(User.role == Role.ADMIN, User.is_active)
         .order_by(User.id)
         .with_for_update(key_share=True)
     )
-    return set(current.execute(wanted).scalars())
+    return set(current.execute(query).scalars())
 
 
 def _keep_an_admin(user: User, admins: set[int]) -> None:
@@ -198,18 +202,20 @@ MOST_NAMED: Final = 2
 
 
 class Contacts(NamedTuple):
-    """The names of some who may; `has_more`: there are others. None where there is nobody."""
+    """Names of a few people with a permission. `has_more` means that there are others."""
 
     names: tuple[str, ...]
     has_more: bool
 
 
 def who_may(permission: str, webhook: UUID | None = None) -> Contacts:
-    """Those who have `permission` and can sign in: the webhook's owner first, then whoever looks
-    after less than everything, then by how long they are here."""
+    """Return people who have `permission` and can sign in.
+
+    The webhook's owner comes first, then non-administrators, then the oldest accounts.
+    """
     owner = select(Webhook.owner_id).where(Webhook.public_id == webhook).scalar_subquery()
     roles = PERMISSIONS.get(permission, frozenset())
-    wanted = (
+    query = (
         select(User.name)
         .where(User.is_active.is_(True), User.role.in_(sorted(roles)))
         .order_by(
@@ -219,8 +225,8 @@ def who_may(permission: str, webhook: UUID | None = None) -> Contacts:
         )
         .limit(MOST_NAMED + 1)
     )
-    found = tuple(session().scalars(wanted))
-    return Contacts(found[:MOST_NAMED], len(found) > MOST_NAMED)
+    names = tuple(session().scalars(query))
+    return Contacts(names[:MOST_NAMED], len(names) > MOST_NAMED)
 
 
 def add_user(
@@ -233,7 +239,7 @@ def add_user(
     by: Actor | None,
     time_zone: str | None = None,
 ) -> User:
-    """Store a new user and the audit entry; without `by` people made their account themselves."""
+    """Store a new user and the audit entry. Without `by`, they created the account themselves."""
     if find_user(current, email) is not None:
         raise _taken(email)
     user = User(
@@ -246,7 +252,7 @@ def add_user(
     current.add(user)
     try:
         current.flush()
-    except IntegrityError:  # another transaction was quicker
+    except IntegrityError:  # another transaction was faster
         raise _taken(email) from None
     actor = by or Actor(ActorKind.USER, user.id, user.name, Origin.UI)
     audit.record_person(current, actor, "person.joined", user, role=(None, role))
@@ -254,9 +260,9 @@ def add_user(
 
 
 def find_user(current: Session, email: str) -> User | None:
-    """The user with this address, however it is written."""
-    wanted = select(User).where(func.lower(User.email) == tidy_email(email))
-    return current.execute(wanted).scalar_one_or_none()
+    """Return the user with this email address, tidied and ignoring case."""
+    query = select(User).where(func.lower(User.email) == tidy_email(email))
+    return current.execute(query).scalar_one_or_none()
 
 
 def _taken(email: str) -> Refusal:
@@ -264,7 +270,7 @@ def _taken(email: str) -> Refusal:
     return Refusal(sentence, field="email")
 
 
-# Choosable zones: a region and a city. The rest of the data are older names and offsets.
+# Zones to choose from have a region and a city. The rest are older names and offsets.
 REGIONS = (
     "Africa",
     "America",
@@ -281,14 +287,14 @@ REGIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """`time_zone`: None is the portal's own."""
+    """A user's own settings. `time_zone` is None for the portal's."""
 
     name: str
     time_zone: str | None
 
 
 def time_zones() -> list[str]:
-    """The zones that a person may choose, in order: "UTC", "Africa/Abidjan", …"""
+    """Return the zones to choose from, in order: "UTC", "Africa/Abidjan", …"""
     known = available_timezones()
     return ["UTC", *sorted(zone for zone in known if zone.partition("/")[0] in REGIONS)]
 
@@ -302,7 +308,7 @@ def own_details(actor: Actor) -> Details:
 
 
 def change_details(actor: Actor, details: Details) -> bool:
-    """Save name and time zone; whether anything changed."""
+    """Save name and time zone. Return whether anything changed."""
     refuse_unknown_zone(details.time_zone)
     with writing() as current:
         user = _own(current, actor)
@@ -318,11 +324,10 @@ def change_details(actor: Actor, details: Details) -> bool:
 
 
 def change_password(actor: Actor, old: str, new: str, device: str = UNKNOWN_DEVICE) -> Admission:
-    """Save a new password, end every session that was opened with the old one, and know no
-    browser any more.
+    """Save a new password, and end every session and known browser of the old one.
 
-    Guesses at the old one are throttled. Begins the session to go on with in this browser, whose
-    own may have been copied.
+    Guesses at the old password are throttled. Begins a new session for this browser, because its
+    own might have been copied.
     """
     proof = _prove(actor, old, "current_password")
     passwords.check(new, proof.email)
@@ -342,9 +347,9 @@ def change_password(actor: Actor, old: str, new: str, device: str = UNKNOWN_DEVI
 
 
 def confirm(actor: Actor, session_id: UUID, password: str) -> None:
-    """Take the password as the proof that it is still the person who signed in.
+    """Confirm by the password that this is still the person who signed in.
 
-    Guesses are throttled, together with those of `change_password`. Raises `Refusal`.
+    Guesses are throttled together with those of `change_password`. Raises `Refusal`.
     """
     proof = _prove(actor, password, "own_password")
     with writing() as current:
@@ -356,8 +361,10 @@ def confirm(actor: Actor, session_id: UUID, password: str) -> None:
 
 
 def sign_out_elsewhere(actor: Actor, session_id: UUID) -> tuple[User, int]:
-    """End every session of the person but this one, and know no browser any more. Returns the
-    user, to know this browser by, and how many sessions there were."""
+    """End every other session of the person, and forget all known browsers.
+
+    Returns the user, to recognize this browser again, and the number of ended sessions.
+    """
     with writing() as current:
         user = _own(current, actor)
         ended = sessions.cut_off(current, user, session_id)
@@ -378,14 +385,14 @@ def _prove(actor: Actor, password: str, field: str) -> _Proof:
     _count(actor, key)
     user = session().get_one(User, actor.user_id)
     stored, email = user.password_hash, user.email
-    session().rollback()  # the database does not wait while we hash
+    session().rollback()  # hold no transaction while hashing
     if not passwords.matches(password, stored):
         raise Refusal("Enter your current password. This one is wrong", field=field)
     return _Proof(stored, email, sign_in_throttle.forgive(key)[0])
 
 
 def _count(actor: Actor, key: sign_in_throttle.Key) -> None:
-    """Count the attempt; where many wrong ones begin to cost a pause, the audit trail says so."""
+    """Count the attempt, and record in the audit trail when wrong ones begin to cost a pause."""
     sign_in_throttle.check([key])
     with writing() as current:
         if sign_in_throttle.count([key]):
@@ -394,7 +401,7 @@ def _count(actor: Actor, key: sign_in_throttle.Key) -> None:
 
 
 def _own(current: Session, actor: Actor) -> User:
-    """The actor's row, locked for a change before `require` shares it: no deadlock with itself."""
+    """Lock the actor's row for a change before `require` shares the lock, to avoid a deadlock."""
     current.get(User, actor.user_id, with_for_update={"key_share": True})
     user = require(current, actor, "account.edit")
     if user is None:

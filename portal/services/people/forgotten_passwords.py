@@ -1,7 +1,7 @@
-"""*Forgot your password?*: a link by email to whoever has an account with the address typed.
+"""Email a link for *Forgot your password?*, if the typed address has an account.
 
-The request only stores a row, with the same work for every address: nobody learns from it who has
-an account. The job that sends emails looks for the account.
+The request only stores a row, with the same work for every address, so no one can learn who has an
+account. The job that sends emails looks for the account.
 """
 
 from collections.abc import Mapping
@@ -29,8 +29,10 @@ ASKED: Final = "forgotten"
 
 
 def ask(email: str, address: str | None) -> None:
-    """Have a link sent to this address, if there is such an account. `address`: where the request
-    comes from. Raises `sign_in_throttle.Throttled`."""
+    """Send a link to this email address, if it has an account.
+
+    `address` is the client's IP address. Raises `sign_in_throttle.Throttled`.
+    """
     email, network = tidy_email(email), sign_in_throttle.network_of(address)
     keys = sign_in_throttle.for_forgotten(email, network)
     sign_in_throttle.check(keys)
@@ -40,31 +42,31 @@ def ask(email: str, address: str | None) -> None:
 
 
 def look(_current: Session, mail: Mail, _zone: ZoneInfo) -> None:
-    """Store the email with the link where there is such an account; this row tells of nothing.
+    """Store the email with the link, if there is such an account. This row itself is never sent.
 
-    Nobody's link ends: one that still works is sent again.
+    No link is replaced, and one that still works is sent again.
     """
     email = mail.address or ""
     with writing() as current:
-        wanted = select(User).where(func.lower(User.email) == email.lower())
-        locked = wanted.with_for_update(key_share=True)
+        query = select(User).where(func.lower(User.email) == email.lower())
+        locked = query.with_for_update(key_share=True)
         user = current.execute(locked).scalar_one_or_none()
         if user is None or not user.is_active or not user.password_hash:
             return
         link = _live(current, user) or _new(current, user)
         mails.write(current, link_mails.FORGOTTEN, link_id=link.id)
-        found = one_time_links.address_of(link)
-    if mails.is_mailbox():  # whoever runs the trial may be the one who can't sign in
-        click.echo(f"{email} can choose a new password: {found}")
+        url = one_time_links.address_of(link)
+    if mails.is_mailbox():  # the person who runs the trial might be the one who can't sign in
+        click.echo(f"{email} can choose a new password: {url}")
 
 
 WRITERS: Final[Mapping[str, Writer]] = {ASKED: look}
 
 
 def _live(current: Session, user: User) -> Link | None:
-    """The link that this person asked for, as long as it works."""
-    wanted = select(Link).where(Link.email == user.email, one_time_links.is_asked_for())
-    links = current.scalars(wanted.order_by(Link.id.desc()))
+    """Return the link that this person requested, or None if it no longer works."""
+    query = select(Link).where(Link.email == user.email, one_time_links.is_asked_for())
+    links = current.scalars(query.order_by(Link.id.desc()))
     return next((link for link in links if link_mails.is_live(current, link)), None)
 
 

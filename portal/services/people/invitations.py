@@ -1,4 +1,4 @@
-"""Invitations: a role for somebody who is not here yet, behind a one-time link."""
+"""Invite people to a role, by a one-time link."""
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -28,8 +28,10 @@ EMAILED: Final = "person.invitation_emailed"
 
 @dataclass(frozen=True, slots=True)
 class Invitation:
-    """An invitation that nobody has accepted yet. `address` is there for its maker only.
-    `emailed_at`: when somebody had the link emailed; `is_on_its_way`: it is not sent so far."""
+    """An invitation that no one has accepted yet. `address` is set for its maker only.
+
+    `emailed_at` is when a person had the link emailed. `is_on_its_way` means it isn't sent yet.
+    """
 
     public_id: UUID
     email: str
@@ -42,40 +44,40 @@ class Invitation:
 
 
 class InvitationOver(NotFound):
-    """It was accepted or canceled."""
+    """The invitation was accepted or canceled."""
 
 
 def invite(actor: Actor, email: str, role: Role) -> UUID:
-    """Store an invitation for 7 days; returns its public id, whose page shows the link."""
+    """Store an invitation for 7 days. Return its public id, whose page shows the link."""
     return _invite(actor, email, role).public_id
 
 
 def invitation_link(actor: Actor, email: str, role: Role) -> str:
-    """Store an invitation for 7 days; returns the link itself, to be printed once."""
+    """Store an invitation for 7 days. Return the link itself, to be printed once."""
     return one_time_links.address_of(_invite(actor, email, role))
 
 
 def open_invitations() -> list[Invitation]:
-    """Every invitation that was not accepted, the newest first."""
+    """Return every invitation that wasn't accepted, newest first."""
     current = session()
-    wanted = select(Link).where(Link.kind == LinkKind.INVITE, Link.used_at.is_(None))
-    found = current.execute(wanted.order_by(Link.id.desc())).scalars()
-    return [_invitation(current, link) for link in found]
+    query = select(Link).where(Link.kind == LinkKind.INVITE, Link.used_at.is_(None))
+    links = current.execute(query.order_by(Link.id.desc())).scalars()
+    return [_invitation(current, link) for link in links]
 
 
 def invitation(actor: Actor, public_id: UUID) -> Invitation:
-    """One of them, with the link if this is its maker's first look. Raises `NotFound`."""
+    """Return an invitation, with the link while its maker can see it. Raises `NotFound`."""
     current = session()
     link = _open(current, public_id, lock=False)
     now = database_now(current.connection())
-    found = _invitation(current, link, one_time_links.shown_address(link, actor, now))
+    shown = _invitation(current, link, one_time_links.shown_address(link, actor, now))
     unsent = select(Mail.id).where(Mail.link_id == link.id, Mail.sent_at.is_(None))
     is_on_its_way = current.execute(unsent.limit(1)).first() is not None
-    return replace(found, emailed_at=_emailed_at(current, link), is_on_its_way=is_on_its_way)
+    return replace(shown, emailed_at=_emailed_at(current, link), is_on_its_way=is_on_its_way)
 
 
 def hide(actor: Actor, public_id: UUID) -> None:
-    """The link was copied: show it no more."""
+    """Hide the link, because it was copied."""
     with writing() as current:
         require(current, actor, "people.manage")
         link = _open(current, public_id)
@@ -84,7 +86,7 @@ def hide(actor: Actor, public_id: UUID) -> None:
 
 
 def send(actor: Actor, public_id: UUID) -> str:
-    """Have the link sent to the invited person; return the address."""
+    """Email the link to the invited person, and return the address."""
     with writing() as current:
         require(current, actor, "people.manage")
         link = _open(current, public_id)
@@ -95,7 +97,7 @@ def send(actor: Actor, public_id: UUID) -> str:
 
 
 def renew(actor: Actor, public_id: UUID) -> None:
-    """Replace the link by a new one with 7 days of its own; the one before is dead."""
+    """Replace the link with a new one for 7 days. The one before stops working."""
     with writing() as current:
         require(current, actor, "people.manage")
         link = _open(current, public_id)
@@ -105,7 +107,7 @@ def renew(actor: Actor, public_id: UUID) -> None:
 
 
 def cancel(actor: Actor, public_id: UUID) -> None:
-    """Take the invitation back: its link is dead."""
+    """Cancel the invitation, so that its link stops working."""
     with writing() as current:
         require(current, actor, "people.manage")
         link = _open(current, public_id)
@@ -132,10 +134,10 @@ def _refuse_known(current: Session, email: str) -> None:
     user = find_user(current, email)
     if user is not None:
         raise Refusal(f"{user.name} already has an account with this email address.", field="email")
-    wanted = select(Link.id).where(
+    query = select(Link.id).where(
         Link.kind == LinkKind.INVITE, Link.email == email, Link.used_at.is_(None)
     )
-    if current.execute(wanted).first() is not None:
+    if current.execute(query).first() is not None:
         raise Refusal(
             "This email address is already invited. Open the invitation to create a new link.",
             field="email",
@@ -143,9 +145,9 @@ def _refuse_known(current: Session, email: str) -> None:
 
 
 def _open(current: Session, public_id: UUID, *, lock: bool = True) -> Link:
-    wanted = select(Link).where(Link.public_id == public_id, Link.kind == LinkKind.INVITE)
-    wanted = wanted.with_for_update() if lock else wanted
-    link = current.execute(wanted).scalar_one_or_none()
+    query = select(Link).where(Link.public_id == public_id, Link.kind == LinkKind.INVITE)
+    query = query.with_for_update() if lock else query
+    link = current.execute(query).scalar_one_or_none()
     if link is None and _last_entry(current, public_id):
         raise InvitationOver("This invitation was canceled.")
     if link is None:
@@ -156,16 +158,16 @@ def _open(current: Session, public_id: UUID, *, lock: bool = True) -> Link:
 
 
 def _emailed_at(current: Session, link: Link) -> datetime | None:
-    """Return when it was emailed last; None for a link that was made after that."""
+    """Return when the current link was last emailed, or None."""
     last = _last_entry(current, link.public_id)
     return last.at if last and last.action == EMAILED else None
 
 
 def _last_entry(current: Session, public_id: UUID) -> AuditEntry | None:
-    wanted = select(AuditEntry).where(
+    query = select(AuditEntry).where(
         AuditEntry.target_kind == "invitation", AuditEntry.target_id == str(public_id)
     )
-    return current.scalars(wanted.order_by(AuditEntry.id.desc()).limit(1)).one_or_none()
+    return current.scalars(query.order_by(AuditEntry.id.desc()).limit(1)).one_or_none()
 
 
 def _invitation(current: Session, link: Link, address: str | None = None) -> Invitation:
@@ -177,9 +179,9 @@ def _invitation(current: Session, link: Link, address: str | None = None) -> Inv
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewPerson:
-    """A person's details on joining. The e-mail address of an invitation is its own.
+    """A person's details on joining. For an invitation, `email` must be the invited address.
 
-    `time_zone`: None is the portal's.
+    `time_zone` is None for the portal's.
     """
 
     name: str
@@ -191,10 +193,9 @@ class NewPerson:
 def set_up(
     token: str, once: UUID, values: NewPerson, device: str = UNKNOWN_DEVICE
 ) -> Admission | None:
-    """Make the first administrator, sign them in, and use the set-up link up.
+    """Create the first administrator, sign them in, and consume the setup link.
 
-    Sent twice, the second gets None: it is told nothing, and is nobody's way in. Raises
-    `links.DeadLink`.
+    A form that is sent twice gets None the second time, and no session. Raises `DeadLink`.
     """
     return _join(LinkKind.SETUP, token, once, values, device)
 
@@ -202,9 +203,9 @@ def set_up(
 def accept(
     token: str, once: UUID, values: NewPerson, device: str = UNKNOWN_DEVICE
 ) -> Admission | None:
-    """Make the invited person a user, sign them in, and use the invitation up.
+    """Make the invited person a user, sign them in, and consume the invitation.
 
-    Sent twice, the second gets None. Raises `links.DeadLink`.
+    A form that is sent twice gets None the second time. Raises `DeadLink`.
     """
     return _join(LinkKind.INVITE, token, once, values, device)
 

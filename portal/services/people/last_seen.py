@@ -1,6 +1,6 @@
-"""The day on which a session or a token was last used: noted in memory, written by the heartbeat.
+"""Note in memory the day a session or token was last used, for the heartbeat to write.
 
-Once a day and row, for a GET writes nothing. Days are of the portal's time zone.
+A row is written once a day, because a GET writes nothing. Days are in the portal's time zone.
 """
 
 from datetime import date
@@ -19,7 +19,7 @@ Column = InstrumentedAttribute[Any]
 
 
 class LastSeen:
-    """The rows that this process saw today for the first time. `key`: of one; `day`: to write."""
+    """Rows to mark as used today. `key` is their id column, and `day` the column to write."""
 
     def __init__(self, key: Column, day: Column) -> None:
         self._key, self._day = key, day
@@ -27,13 +27,13 @@ class LastSeen:
         self._lock = Lock()
 
     def note(self, key: object, known: date | None) -> None:
-        """Note that it is being used, unless `known`, its day, says so."""
+        """Note that a row is in use, unless `known`, its stored day, says so."""
         if known is None or known < today():
             with self._lock:
                 self._seen.add(key)
 
     def write(self) -> None:
-        """Write what was noted. What fails is written the next time."""
+        """Write the noted rows. After a failure, they are written the next time."""
         with self._lock:
             seen = sorted(self._seen)[:AT_ONCE]
         if not seen:
@@ -41,9 +41,9 @@ class LastSeen:
         with writing() as current:
             now = today()
             is_older = or_(self._day.is_(None), self._day < now)
-            wanted = select(self._key.class_).where(self._key.in_(seen), is_older)
-            # Another process may write the same ones: neither waits.
-            for row in current.scalars(wanted.with_for_update(skip_locked=True)):
+            query = select(self._key.class_).where(self._key.in_(seen), is_older)
+            # Another process can write the same rows, and neither waits.
+            for row in current.scalars(query.with_for_update(skip_locked=True)):
                 setattr(row, self._day.key, now)
         with self._lock:
             self._seen.difference_update(seen)

@@ -1,4 +1,4 @@
-"""One-time links by email. The link is derived when the email is sent; its row holds none."""
+"""Email one-time links. A link is derived when its email is sent, and never stored."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -19,8 +19,8 @@ from portal.services.people import one_time_links
 from portal.services.people.accounts import ROLE_NAMES
 
 FORGOTTEN: Final = "link_forgotten"
-# kind → subject, first and last words. {portal} is where it is, {by} who made the link,
-# {role} the invited person’s.
+# kind → subject, first and last words. {portal} is the portal’s host, {by} the link’s maker,
+# and {role} the invited person’s role.
 WORDS: Final = {
     f"link_{LinkKind.INVITE}": (
         "You’re invited to the asset register at {portal}",
@@ -44,7 +44,7 @@ WORDS: Final = {
 
 
 def send(current: Session, link: Link) -> None:
-    """Have a link sent to the person whom it is for, in the caller's transaction."""
+    """Email a link to its person, in the caller's transaction. Raises `Refusal`."""
     if not mails.is_on():
         raise Refusal("Email isn’t set up. Copy the link instead.")
     if not is_live(current, link):
@@ -53,7 +53,7 @@ def send(current: Session, link: Link) -> None:
 
 
 def write(current: Session, mail: Mail, zone: ZoneInfo) -> Letter | None:
-    """The email with the link; None where that opens nothing any more."""
+    """Write the email with the link. Return None if the link no longer works."""
     link = current.get(Link, mail.link_id)
     if link is None or not is_live(current, link):
         return None
@@ -74,7 +74,7 @@ WRITERS: Final[Mapping[str, Writer]] = dict.fromkeys(WORDS, write)
 
 
 def is_live(current: Session, link: Link) -> bool:
-    """Return whether its address lets somebody in."""
-    # A changed secret key brings back another token, which would open nothing.
+    """Return whether the link still works."""
+    # With a changed secret key, the derived token differs from the stored hash and doesn't work.
     is_ours = one_time_links.digest(one_time_links.token_of(link)) == link.token_hash
     return link.used_at is None and is_ours and not one_time_links.is_over(current, link)

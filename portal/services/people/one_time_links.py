@@ -1,8 +1,7 @@
-"""One-time links: for the first set-up, invitations, new passwords. The database keeps hashes.
+"""Make one-time links for setup, invitations, and new passwords. The database stores hashes.
 
-The token of a link for somebody follows from the installation's secret key, the link's id and its
-end, so that its page can show it without storing it: not in a table, a session, a flash or a
-redirect.
+The token of a personal link is derived from the installation's secret key, the link's id, and its
+end. Its page can therefore show it, and no table, session, flash, or redirect stores it.
 """
 
 import hashlib
@@ -28,15 +27,15 @@ from portal.services.people import passwords
 from portal.services.people.sessions import Admission
 
 LASTS: Final = timedelta(days=7)
-# How long its maker may look at a link; after that, a new one is made.
+# Time in which its maker can see a link. After that, they create a new one.
 SHOWN: Final = timedelta(minutes=15)
 HOME: Final = "/"
-# What a link for somebody leads to.
+# kind → page of a personal link
 PAGES: Final = {LinkKind.INVITE: "invitation", LinkKind.RESET: "new-password"}
 
 
 class DeadLink(Refusal):
-    """The link was used, has run out, was replaced, or never was one."""
+    """The link was used, expired, was replaced, or never existed."""
 
     status = 410
 
@@ -45,19 +44,19 @@ class DeadLink(Refusal):
 
 
 def digest(token: str) -> str:
-    """Return what is stored of a token."""
+    """Return the hash of a token, for the database."""
     return hashlib.sha256(token.encode(errors="replace")).hexdigest()
 
 
 def owner(token: str) -> str:
-    """Return the owner of the `once` tokens of the form that a link leads to."""
+    """Return the owner of `once` tokens in the form behind a link."""
     return f"link:{digest(token)}"
 
 
 def setup_link() -> str | None:
-    """A new address that makes the first administrator; None once there is anybody.
+    """Return a new link to create the first administrator, or None if there are users.
 
-    Earlier ones work until then: several machines may start at once.
+    Earlier links work until then, because several machines can start at once.
     """
     token = secrets.token_urlsafe(32)
     with writing() as current:
@@ -77,13 +76,13 @@ def setup_link() -> str | None:
 
 
 def address_of(link: Link) -> str:
-    """The address that a person opens who was given this link."""
+    """Return the URL of a personal link."""
     page = PAGES[LinkKind(link.kind)]
     return f"{settings().base_url}/{page}?token={token_of(link)}"
 
 
 def token_of(link: Link) -> str:
-    """The token of a link for somebody: 256 bits that only the secret key can bring back."""
+    """Derive the token of a personal link, 256 bits that require the secret key."""
     page = PAGES[LinkKind(link.kind)]
     text = f"{page}:{link.public_id}:{link.expires_at.isoformat()}"
     mac = hmac.new(settings().secret_key.encode(), text.encode(), hashlib.sha256)
@@ -91,41 +90,41 @@ def token_of(link: Link) -> str:
 
 
 def start(link: Link, maker_id: int | None, now: datetime, lasts: timedelta = LASTS) -> None:
-    """Give the link a token of its own, from `now` on; the one before is dead."""
+    """Give the link a new token from `now` on. The one before stops working."""
     link.created_by_id = maker_id
     link.expires_at, link.shown_until = now + lasts, now + SHOWN
     link.token_hash = digest(token_of(link))
 
 
 def shown_address(link: Link, actor: Actor, now: datetime) -> str | None:
-    """The address, for its maker and for a quarter of an hour."""
+    """Return the URL for its maker, for 15 minutes."""
     is_shown = link.shown_until is not None and now < link.shown_until
     mine = is_shown and link.created_by_id == actor.user_id
-    # A changed secret key brings back another token, which would open nothing.
+    # With a changed secret key, the derived token differs from the stored hash and doesn't work.
     return address_of(link) if mine and digest(token_of(link)) == link.token_hash else None
 
 
 def is_asked_for() -> ColumnElement[bool]:
-    """It is a link for a new password that a person asked for: nobody made it, nor is shown it."""
+    """Match links for a new password that have no maker, because the person requested them."""
     nobodys = and_(Link.created_by_id.is_(None), Link.shown_until.is_(None))
     return and_(Link.kind == LinkKind.RESET, nobodys)
 
 
 def forget_resets(current: Session, email: str) -> None:
-    """Links for a new password that nobody has used: whoever has found the old one needs none."""
-    wanted = (Link.kind == LinkKind.RESET, Link.email == email, Link.used_at.is_(None))
-    current.execute(delete(Link).where(*wanted))
+    """Delete unused links for a new password, because a person with the old one needs none."""
+    conditions = (Link.kind == LinkKind.RESET, Link.email == email, Link.used_at.is_(None))
+    current.execute(delete(Link).where(*conditions))
 
 
 def revoke(current: Session, actor: Actor, user: User) -> None:
-    """Delete what this person made and nobody has used, and what would let this person in.
+    """Delete unused links that this person made, and those that would let this person in.
 
-    In the transaction that ends the sessions, after the user's row was locked: a link that was kept
-    would open again when the account is enabled, or has its role again.
+    Runs in the transaction that ends the sessions, after the user's row was locked. A link that is
+    kept would work again when the account is enabled, or gets its role back.
     """
     forget_resets(current, user.email)
-    wanted = select(Link).where(Link.created_by_id == user.id, Link.used_at.is_(None))
-    for link in current.scalars(wanted.order_by(Link.id).with_for_update()).all():
+    query = select(Link).where(Link.created_by_id == user.id, Link.used_at.is_(None))
+    for link in current.scalars(query.order_by(Link.id).with_for_update()).all():
         if link.kind == LinkKind.INVITE:
             target = ("invitation", link.public_id, link.email or "")
             audit.record(current, actor, "person.invitation_cancelled", target=target)
@@ -133,17 +132,17 @@ def revoke(current: Session, actor: Actor, user: User) -> None:
 
 
 def forget_links(current: Session, user: User) -> None:
-    """Every link that was for this person's address, also those that were used."""
+    """Delete every link for this person's address, including used ones."""
     current.execute(delete(Link).where(func.lower(Link.email) == user.email.lower()))
 
 
 def has_people(current: Session) -> bool:
-    """Return whether anybody was ever made a user."""
+    """Return whether there was ever a user."""
     return current.execute(select(User.id).limit(1)).first() is not None
 
 
 def read(kind: LinkKind, token: str) -> Link:
-    """The link behind a token that still works. Raises `DeadLink`. Consumes nothing."""
+    """Return the link behind a token that still works. Raises `DeadLink`. Consumes nothing."""
     current = session()
     link = _find(current, kind, token)
     is_late = link is not None and kind is LinkKind.SETUP and has_people(current)
@@ -153,8 +152,7 @@ def read(kind: LinkKind, token: str) -> Link:
 
 
 def is_over(current: Session, link: Link) -> bool:
-    """Return whether it opens nothing any more: its time has passed, or its maker may no longer let
-    people in."""
+    """Return whether the link has expired, or its maker can no longer let people in."""
     if link.expires_at <= database_now(current.connection()):
         return True
     maker = current.get(User, link.created_by_id) if link.created_by_id else None
@@ -162,7 +160,7 @@ def is_over(current: Session, link: Link) -> bool:
 
 
 def issued(kind: LinkKind, token: str) -> Link:
-    """The link behind a token, used or not: nobody else makes us work. Raises `DeadLink`."""
+    """Return the link behind a token, used or not. Raises `DeadLink`, so strangers cost no work."""
     link = _find(session(), kind, token)
     if link is None:
         raise DeadLink
@@ -170,8 +168,11 @@ def issued(kind: LinkKind, token: str) -> Link:
 
 
 def hash_for(kind: LinkKind, token: str, password: str, email: str) -> str:
-    """The hash of the password that a link is used with; empty for one that was used, so that it
-    makes us work no more. Raises `DeadLink`, or a `Refusal` of the password."""
+    """Return the hash of the password that is sent with a link.
+
+    It is "" for a used link, which must cost no more work. Raises `DeadLink`, or a `Refusal` of the
+    password.
+    """
     if issued(kind, token).used_at is not None:
         return ""
     passwords.check(password, email)
@@ -179,31 +180,31 @@ def hash_for(kind: LinkKind, token: str, password: str, email: str) -> str:
 
 
 def use_once(token: str, once: UUID, verb: Callable[[], Admission]) -> Admission | None:
-    """Let in by `verb`, which uses the link up; None where this form was sent before."""
+    """Run `verb`, which consumes the link. Return None if this form was sent before."""
     made: list[Admission] = []
     once_only(owner(token), once, lambda: made.append(verb()), lambda _: HOME)
     return made[0] if made else None
 
 
 def consume(current: Session, kind: LinkKind, token: str) -> Link:
-    """Use the link up, in the transaction of what it is for. Raises `DeadLink`.
+    """Consume the link, in the caller's transaction. Raises `DeadLink`.
 
-    All set-up links are locked, in one order, so that of two of them only one makes an admin.
+    All setup links are locked in one order, so that only one of two creates an administrator.
     """
-    wanted = select(Link).where(Link.kind == kind).order_by(Link.id).with_for_update()
+    query = select(Link).where(Link.kind == kind).order_by(Link.id).with_for_update()
     if kind is not LinkKind.SETUP:
-        wanted = wanted.where(Link.token_hash == digest(token))
-    found = [link for link in current.execute(wanted).scalars() if link.token_hash == digest(token)]
+        query = query.where(Link.token_hash == digest(token))
+    links = [link for link in current.execute(query).scalars() if link.token_hash == digest(token)]
     is_late = kind is LinkKind.SETUP and has_people(current)
-    if not found or is_late or not _is_live(current, found[0]):
+    if not links or is_late or not _is_live(current, links[0]):
         raise DeadLink
-    found[0].used_at = database_time(current)
-    return found[0]
+    links[0].used_at = database_time(current)
+    return links[0]
 
 
 def _find(current: Session, kind: LinkKind, token: str) -> Link | None:
-    wanted = select(Link).where(Link.kind == kind, Link.token_hash == digest(token))
-    return current.execute(wanted).scalar_one_or_none()
+    query = select(Link).where(Link.kind == kind, Link.token_hash == digest(token))
+    return current.execute(query).scalar_one_or_none()
 
 
 def _is_live(current: Session, link: Link) -> bool:

@@ -1,4 +1,4 @@
-"""A new password for somebody who lost theirs, behind a one-time link from an administrator."""
+"""Let a user choose a new password, by a one-time link from an administrator."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -32,16 +32,16 @@ LASTS: Final = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A link that was made and not used yet. `address` is there for its maker only."""
+    """An unused link. `address` is set for its maker only."""
 
     expires_at: datetime
     address: str | None
 
 
 def offer(actor: Actor, public_id: UUID) -> None:
-    """Make a link for this person, good for one new password within 24 hours.
+    """Create a link for this person, for one new password within 24 hours.
 
-    One made before is dead; the present password works until the link is used. Raises `Refusal`.
+    It replaces an earlier one. The current password works until it is used. Raises `Refusal`.
     """
     with writing() as current:
         require(current, actor, "people.manage")
@@ -52,7 +52,7 @@ def offer(actor: Actor, public_id: UUID) -> None:
 
 
 def offer_by_email(actor: Actor, email: str) -> str:
-    """The same for the command line; returns the link itself, to be printed once."""
+    """Create a link for the command line. Return the link itself, to be printed once."""
     with writing() as current:
         require(current, actor, "people.manage")
         user = accounts.find_user(current, email)
@@ -62,17 +62,17 @@ def offer_by_email(actor: Actor, email: str) -> str:
 
 
 def offered(actor: Actor, public_id: UUID) -> Offer | None:
-    """The link that works for this person now. Raises `NotFound`."""
+    """Return the link that works for this person now, or None. Raises `NotFound`."""
     current = session()
     user = accounts.find(current, public_id)
     now = database_now(current.connection())
-    wanted = _made(user).where(Link.expires_at > now)
-    link = current.execute(wanted.order_by(Link.id.desc()).limit(1)).scalar_one_or_none()
+    query = _made(user).where(Link.expires_at > now)
+    link = current.execute(query.order_by(Link.id.desc()).limit(1)).scalar_one_or_none()
     return Offer(link.expires_at, one_time_links.shown_address(link, actor, now)) if link else None
 
 
 def hide(actor: Actor, public_id: UUID) -> None:
-    """The link was copied: show it no more."""
+    """Hide the link, because it was copied."""
     with writing() as current:
         require(current, actor, "people.manage")
         for link in current.execute(_unused(accounts.find(current, public_id))).scalars():
@@ -81,7 +81,7 @@ def hide(actor: Actor, public_id: UUID) -> None:
 
 
 def send(actor: Actor, public_id: UUID) -> str:
-    """Have the link that works for this person sent to them; return the address."""
+    """Email this person's working link to them, and return the address."""
     with writing() as current:
         require(current, actor, "people.manage")
         user = accounts.find(current, public_id)
@@ -100,11 +100,11 @@ def use(
     address: str | None = None,
     device: str = UNKNOWN_DEVICE,
 ) -> Admission | None:
-    """Store the new password, end the person's sessions, know no browser of theirs any more, and
-    use the link up. What they tried before from their network (`address`) is forgotten.
+    """Store the new password, end the person's sessions and known browsers, and consume the link.
 
-    Begins a session for the person; None to the second of two equal forms, which tries nothing
-    out. Raises `links.DeadLink`, or a `Refusal` of the password.
+    Forgives their attempts from this network (`address`). Begins a session, or returns None to the
+    second of two equal forms, which has no effect. Raises `DeadLink`, or a `Refusal` of the
+    password.
     """
     email = one_time_links.issued(LinkKind.RESET, token).email or ""
     password_hash = one_time_links.hash_for(LinkKind.RESET, token, password, email)
@@ -126,9 +126,9 @@ def _offer(current: Session, actor: Actor, user: User) -> Link:
 
 def _use(token: str, email: str, password_hash: str, address: str | None, device: str) -> Admission:
     with writing() as current:
-        # The person before the link, as whoever disables them locks the two.
-        wanted = select(User).where(User.email == email).with_for_update(key_share=True)
-        user = current.execute(wanted).scalar_one_or_none()
+        # Lock the person before the link, in the same order as disabling does.
+        query = select(User).where(User.email == email).with_for_update(key_share=True)
+        user = current.execute(query).scalar_one_or_none()
         one_time_links.consume(current, LinkKind.RESET, token)
         if user is None or not user.is_active:
             raise one_time_links.DeadLink
@@ -145,7 +145,7 @@ def _use(token: str, email: str, password_hash: str, address: str | None, device
 
 
 def _made(user: User) -> Select[Link]:
-    """What somebody made for them; they may have asked for a link themselves."""
+    """Select unused links that others made for them, without those they requested themselves."""
     return _unused(user).where(~one_time_links.is_asked_for())
 
 

@@ -1,4 +1,4 @@
-"""Passwords: which we accept, and Argon2id. Hashing is slow, so never inside a transaction."""
+"""Check and hash passwords (Argon2id). Hashing is slow, so never do it in a transaction."""
 
 import unicodedata
 from typing import Final
@@ -11,17 +11,17 @@ from portal.services.core.refusals import Refusal
 SHORTEST: Final = 12  # characters
 LONGEST: Final = 1024  # bytes of UTF-8
 
-# OWASP's Password Storage Cheat Sheet asks for at least 19 MiB, 2 passes and 1 lane. Every web
-# thread may hash at once, so memory is what bounds us.
+# OWASP's Password Storage Cheat Sheet asks for at least 19 MiB, 2 passes, and 1 lane. All web
+# threads can hash at once, so memory is the limit.
 HASHER: Final = PasswordHasher(time_cost=3, memory_cost=32 * 1024, parallelism=1)
-# Of random bytes that nobody kept. Written out, so that a process that has just begun does not
-# give away its first unknown account by making one.
+# A hash of discarded random bytes. It is a constant, because making one would slow down a new
+# process's first attempt for an unknown account, and so reveal it.
 NOBODYS_HASH: Final = (
     "$argon2id$v=19$m=32768,t=3,p=1$h1hHjai5zO6uqgQDV/qpJA"
     "$hE9XoR7qpv0kYKwulrJ3PRkUeILjwrK6K0e9nVCsRvo"
 )
 
-# The most guessed of those that are long enough. More rules make people write passwords down.
+# The most guessed passwords that are long enough. More rules make people write passwords down.
 GUESSED_FIRST: Final = """
 123456789012 1234567890123 12345678901234 123456789123 123123123123 1234567891011 121212121212
 111111111111 000000000000 987654321098 qwertyuiopas qwertyuiop12 qwertyuiop123 qwerty123456
@@ -34,7 +34,7 @@ COMMON: Final = frozenset(GUESSED_FIRST.split())
 
 
 def check(password: str, email: str) -> None:
-    """Refuse a password that is too short, too long or soon guessed. Nothing else is asked."""
+    """Refuse a password that is too short, too long, or easily guessed. No other rules apply."""
     if len(password) < SHORTEST:
         raise _refusal(f"Enter at least {SHORTEST} characters, such as 3 or 4 random words")
     if _is_too_long(password):
@@ -47,26 +47,26 @@ def check(password: str, email: str) -> None:
 
 
 def hashed(password: str) -> str:
-    """The Argon2id hash to store, its parameters and salt included. Takes tens of milliseconds."""
+    """Return the Argon2id hash with its parameters and salt. Takes tens of milliseconds."""
     return HASHER.hash(_normal(password))
 
 
 def matches(password: str, stored: str | None) -> bool:
-    """Return whether the password is the one behind `stored`.
+    """Return whether the password matches the `stored` hash.
 
-    Without a stored hash the work is the same, so that nobody can tell by the clock whether
-    there is such an account.
+    Without a stored hash, the work is the same, so that timing doesn't reveal whether there is such
+    an account.
     """
-    given = "" if _is_too_long(password) else _normal(password)
+    typed = "" if _is_too_long(password) else _normal(password)
     try:
-        HASHER.verify(stored or NOBODYS_HASH, given)
+        HASHER.verify(stored or NOBODYS_HASH, typed)
     except (VerificationError, InvalidHashError):
         return False
     return stored is not None
 
 
 def is_outdated(stored: str) -> bool:
-    """Return whether the hash was made with other parameters than we use now."""
+    """Return whether the hash was made with other parameters than the current ones."""
     return HASHER.check_needs_rehash(stored)
 
 
@@ -79,5 +79,5 @@ def _is_too_long(password: str) -> bool:
 
 
 def _normal(password: str) -> str:
-    """The same password from every keyboard (NIST SP 800-63B, 5.1.1.2)."""
+    """Normalize a password, to be equal from every keyboard (NIST SP 800-63B, 5.1.1.2)."""
     return unicodedata.normalize("NFKC", password)

@@ -1,7 +1,7 @@
-"""Sessions: a row for each browser in which somebody is signed in.
+"""Keep a row for each browser in which a user is signed in.
 
-What ends a session deletes its row, in the transaction of what ends it; a cookie without its row
-is worth nothing. Times are by the clock of the web machine, by which cookies end as well.
+A session ends when its row is deleted, in the transaction of the cause. A cookie without a row is
+worthless. Times are by the web machine's clock, by which cookies end as well.
 """
 
 import hmac
@@ -29,12 +29,12 @@ from portal.services.core.time_zones import today
 from portal.services.core.unit_of_work import session, writing
 from portal.services.people.last_seen import LastSeen
 
-BY_PASSWORD: Final = "password"  # noqa: S105 - the way in, not one
+BY_PASSWORD: Final = "password"  # noqa: S105 - a way to sign in, not a password
 UNKNOWN_DEVICE: Final = "Unknown browser"
-# How long a proof of who one is does for people, keys, tokens and secrets.
+# Time for which a confirmed identity is enough for people, keys, tokens, and secrets.
 CONFIRMED_FOR: Final = timedelta(minutes=15)
-# Nobody is idle for longer than a day (`SESSION_IDLE_MINUTES`): who was last seen on the 1st, even
-# at its end, is out before the 3rd begins. A day more, for one that was written late.
+# A session is idle for at most a day (`SESSION_IDLE_MINUTES`). One last seen at the end of the 1st
+# is over before the 3rd begins. One more day covers a day that was written late.
 SEEN_WITHIN: Final = timedelta(days=2)
 MOST_LISTED: Final = 50
 
@@ -42,7 +42,7 @@ last_seen: Final = LastSeen(UserSession.id, UserSession.last_seen_on)
 
 
 class Admission(NamedTuple):
-    """A person who was let in, and the session that began with it."""
+    """A person who was let in, and their new session."""
 
     user: User
     session_id: UUID
@@ -50,7 +50,7 @@ class Admission(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class OpenSession:
-    """A session as its owner sees it. `last_seen_on`: a day of the portal's time zone."""
+    """A session as its owner sees it. `last_seen_on` is a day in the portal's time zone."""
 
     id: UUID
     device: str
@@ -60,11 +60,10 @@ class OpenSession:
 
 
 def begin(current: Session, user: User, device: str) -> Admission:
-    """Begin a session for whoever was just asked for the password, or has just chosen one behind
-    a link that nobody had used. Sessions begin here alone.
+    """Begin a session for a person who just entered their password, or chose one by an unused link.
 
-    In the transaction that proves it, with the user's row locked: whoever ends all sessions at
-    this moment ends this one too.
+    Sessions begin only here. Call it in the transaction of that proof, with the user's row locked,
+    so that ending all sessions at this moment ends this one too.
     """
     now = common_now()
     made = UserSession(
@@ -81,13 +80,13 @@ def begin(current: Session, user: User, device: str) -> Admission:
 
 
 def find(session_id: UUID) -> tuple[User, UserSession] | None:
-    """Find a session and its person; None when it ended, or the person may not sign in."""
-    wanted = (
+    """Find a session and its user. Return None if it has ended or the user can't sign in."""
+    query = (
         select(User, UserSession, organization.STORED_VERSION)
         .join(UserSession, UserSession.user_id == User.id)
         .where(UserSession.id == session_id, UserSession.created_at > _oldest(), User.is_active)
     )
-    found = session().execute(wanted).one_or_none()
+    found = session().execute(query).one_or_none()
     if found is None:
         return None
     user, row, version = found
@@ -98,9 +97,8 @@ def find(session_id: UUID) -> tuple[User, UserSession] | None:
 
 
 def open_sessions(actor: Actor, this: UUID) -> list[OpenSession]:
-    """List where the person is signed in: `this` browser first, then the newest, `MOST_LISTED` at
-    most."""
-    wanted = (
+    """List the person's sessions, `this` browser first, then the newest, at most `MOST_LISTED`."""
+    query = (
         select(UserSession)
         .where(UserSession.user_id == actor.user_id, ~_is_over())
         .order_by(
@@ -112,13 +110,15 @@ def open_sessions(actor: Actor, this: UUID) -> list[OpenSession]:
     )
     return [
         OpenSession(row.id, row.device, row.created_at, row.last_seen_on, row.id == this)
-        for row in session().scalars(wanted)
+        for row in session().scalars(query)
     ]
 
 
 def end(actor: Actor, session_id: UUID) -> None:
-    """Sign out one of the person's own browsers. Whoever kept a copy of its cookie cannot use it
-    any more. One that has ended, or is somebody else's, changes nothing."""
+    """Sign out one of the person's own browsers, so that copies of its cookie stop working.
+
+    Does nothing for a session that has ended or is another person's.
+    """
     with writing() as current:
         own = (UserSession.id == session_id, UserSession.user_id == actor.user_id)
         ended = delete(UserSession).where(*own).returning(UserSession.device)
@@ -130,35 +130,37 @@ def end(actor: Actor, session_id: UUID) -> None:
 
 
 def end_all(current: Session, user: User, but: UUID | None = None) -> int:
-    """End every session of the user, `but` this one; how many there were.
+    """End every session of the user, `but` this one, and return their number.
 
-    In the transaction that makes them end, after the user's row was locked.
+    Call it in the transaction of the cause, after the user's row was locked.
     """
-    wanted = delete(UserSession).where(UserSession.user_id == user.id, UserSession.id != but)
-    return len(current.execute(wanted.returning(UserSession.id)).all())
+    statement = delete(UserSession).where(UserSession.user_id == user.id, UserSession.id != but)
+    return len(current.execute(statement.returning(UserSession.id)).all())
 
 
 def cut_off(current: Session, user: User, but: UUID | None = None) -> int:
-    """End the user's sessions as `end_all` does, and know none of their browsers any more: for one
-    whose password others may have."""
+    """End the user's sessions as `end_all` does, and forget their browsers.
+
+    For a user whose password others might have.
+    """
     forget_devices(current, user)
     return end_all(current, user, but)
 
 
 def confirm(current: Session, actor: Actor, session_id: UUID) -> bool:
-    """Note that the person has just proved who they are; False where the session has ended."""
+    """Note that the person just proved their identity. Return False if the session has ended."""
     own = (UserSession.id == session_id, UserSession.user_id == actor.user_id)
     proved = update(UserSession).where(*own).values(confirmed_at=common_now())
     return bool(current.execute(proved.returning(UserSession.id)).all())
 
 
 def is_confirmed(confirmed_at: datetime) -> bool:
-    """Return whether a proof from then still does."""
+    """Return whether a proof of identity from then is still enough."""
     return common_now() - confirmed_at < CONFIRMED_FOR
 
 
 def remove_old() -> None:
-    """Forget the sessions that ended by time."""
+    """Delete expired sessions."""
     remove_in_steps(UserSession.id, _is_over())
 
 
@@ -179,31 +181,31 @@ LONGEST: Final = MOST * (32 + 1 + 32 + 1 + 64) + MOST - 1
 
 
 def recognized(cookie: str, user: User) -> UUID | None:
-    """The device of the entry for this user; None where no entry is ours, or none is good still.
+    """Return the device of this user's entry, or None if no entry is genuine and still valid.
 
-    Whatever else stands in the cookie is passed over: anybody may write one.
+    Everything else in the cookie is ignored, because anyone can write one.
     """
     for entry in _entries(cookie):
         owner, device, _ = entry.split(".")
         if owner != user.public_id.hex:
             continue
-        found = UUID(hex=device)
-        if hmac.compare_digest(entry, _entry(user, found)) and not _is_old(found):
-            return found
+        device_id = UUID(hex=device)
+        if hmac.compare_digest(entry, _entry(user, device_id)) and not _is_old(device_id):
+            return device_id
     return None
 
 
 def with_new(cookie: str, user: User) -> str:
-    """The cookie with a new device for this user. Those of others stay, the latest four of them.
+    """Return the cookie with a new device for this user. Keeps the latest four of other users.
 
-    New at every sign-in: who has a copy of the old one uses up the attempts of that one alone.
+    The device is new at every sign-in, so a copy of the old one only uses up that one's attempts.
     """
     others = [entry for entry in _entries(cookie) if not entry.startswith(user.public_id.hex)]
     return BETWEEN.join([_entry(user, public_id()), *others[: MOST - 1]])
 
 
 def forget_devices(current: Session, user: User) -> None:
-    """No browser is known as this user's any more. In the transaction of what it belongs to."""
+    """Forget all known browsers of this user, in the caller's transaction."""
     moved = update(User).where(User.id == user.id)
     current.execute(moved.values(devices_version=User.devices_version + 1))
 
@@ -222,7 +224,7 @@ def _entry(user: User, device: UUID) -> str:
 
 
 def _is_old(device: UUID) -> bool:
-    """Its id is of version 7: it begins with the milliseconds since 1970 when it was made."""
+    """Return whether a device is too old. Its UUID v7 begins with milliseconds since 1970."""
     made_at = datetime.fromtimestamp((device.int >> 80) / 1000, UTC)
     return common_now() - made_at > LASTS
 

@@ -1,4 +1,4 @@
-"""Signing in: the password is checked, and attempts are counted."""
+"""Sign users in by password, and count their attempts."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ from portal.services.people.sign_in_throttle import SLOWED, Key
 
 
 class WrongPassword(Refusal):
-    """It does not say which of the two is wrong, nor whether there is such an account."""
+    """A refusal that reveals neither the wrong part nor whether the account exists."""
 
     status = 400
 
@@ -29,8 +29,11 @@ class WrongPassword(Refusal):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt: the network that it comes from, and what it counts for. `own` is forgotten when
-    it was right; `shared` with others, and empty for a browser that is known."""
+    """One attempt, with its network and the keys that count it.
+
+    `own` is forgotten after a correct attempt. `shared` keys also count others' attempts, and are
+    empty for a known browser.
+    """
 
     network: str
     own: Key
@@ -38,12 +41,12 @@ class Attempt:
 
     @property
     def keys(self) -> tuple[Key, ...]:
-        """Everything that it counts for, its own first."""
+        """Return all keys, its own first."""
         return (self.own, *self.shared)
 
     @property
     def is_new_browser(self) -> bool:
-        """Return whether the account was never signed in to from here, as far as we can tell."""
+        """Return whether the browser is new to the account, as far as we can tell."""
         return bool(self.shared)
 
 
@@ -54,18 +57,18 @@ def sign_in(
     known: str = "",
     device: str = UNKNOWN_DEVICE,
 ) -> Admission:
-    """Let in the user whose password this is. `address`: where the request comes from. `known`:
-    the device cookie that it brought (`devices`). `device`: the browser in words.
+    """Let in the user with this password.
 
-    Raises `WrongPassword`, or `sign_in_throttle.Throttled` while attempts have to wait.
+    `address` is the client's IP address, `known` its device cookie, and `device` its browser in
+    words. Raises `WrongPassword`, or `sign_in_throttle.Throttled` while attempts have to wait.
     """
     attempt = _attempt(email, address, known)
     _count(attempt, email)
     user = find_user(session(), email)
     stored = user.password_hash if user and user.is_active else None
     user_id = user.id if user else 0
-    session().rollback()  # the database does not wait while we hash
-    is_right = passwords.matches(password, stored)  # first, so that nobody is refused sooner
+    session().rollback()  # hold no transaction while hashing
+    is_right = passwords.matches(password, stored)  # first, so that no refusal is faster
     if stored is None or not is_right:
         raise WrongPassword
     admission = _let_in(user_id, stored, attempt, device)
@@ -75,9 +78,11 @@ def sign_in(
 
 
 def _attempt(email: str, address: str | None, known: str) -> Attempt:
-    """From a browser that the account was signed in to before its own attempts alone count: nobody
-    else can use them up. A stranger's, and every attempt for nobody's account, count for the
-    rest."""
+    """Choose the keys that count an attempt.
+
+    A browser known to the account only counts its own, so that no one else can use them up. A
+    stranger's attempts, and all for an unknown account, count for the network and the account.
+    """
     email, network = tidy_email(email), sign_in_throttle.network_of(address)
     user = find_user(session(), email) if known else None
     device = sessions.recognized(known, user) if user else None
@@ -88,9 +93,9 @@ def _attempt(email: str, address: str | None, known: str) -> Attempt:
 
 
 def _count(attempt: Attempt, email: str) -> None:
-    """Count the attempt; where many wrong ones begin to cost a pause, the audit trail says so.
+    """Count the attempt, and record in the audit trail when wrong ones begin to cost a pause.
 
-    Once for each series of attempts, and never what was typed where there is no such account.
+    Records once per series of attempts, and never the typed address of an unknown account.
     """
     sign_in_throttle.check(attempt.keys)
     with writing() as current:
@@ -108,13 +113,13 @@ def _count(attempt: Attempt, email: str) -> None:
 
 
 def _let_in(user_id: int, stored: str, attempt: Attempt, device: str) -> Admission:
-    """Begin the session, unless the person was disabled or the password changed meanwhile."""
+    """Begin the session, unless the person was disabled or the password changed since."""
     with writing() as current:
         user = current.get_one(User, user_id, with_for_update={"read": True})
         if not user.is_active or user.password_hash != stored:
             raise WrongPassword
         before = sign_in_throttle.forgive(*attempt.keys)
-        wrong = max(before[0], before[-1])  # from here, and (the account's key is last) in all
+        wrong = max(before[0], before[-1])  # from here, and in total (the account's key is last)
         changes: dict[str, tuple[object, object]] = {"network_address": (None, attempt.network)}
         if wrong:
             changes["wrong_tries_before"] = (None, wrong)

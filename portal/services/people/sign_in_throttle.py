@@ -1,8 +1,8 @@
-"""Failed sign-ins are slowed down, and so is asking for a link for a new password, in the database:
-it works while Redis is away.
+"""Slow down failed sign-ins, and requests for a link for a new password.
 
-An attempt is counted before the password is looked at and forgiven when it was right, so that
-many attempts at once do not slip past the limit together. Whoever has to wait is told so by a read.
+The counts are in the database, so they work while Redis is away. An attempt is counted before the
+password is checked, and forgiven if it was right. Many simultaneous attempts therefore can't slip
+past the limit together. A client that has to wait costs only a read.
 """
 
 import hashlib
@@ -32,13 +32,13 @@ SLOWED: Final = "person.sign_in_slowed_down"  # in the audit trail
 
 
 class Throttled(Refusal):
-    """There were too many attempts; `seconds` until the next may be made."""
+    """There were too many attempts. `seconds` is the wait until the next one."""
 
     status = 429
 
     def __init__(self, seconds: float) -> None:
         self.seconds = max(1, ceil(seconds))
-        # In whole minutes, and never one too few: who waits as told is not told so again.
+        # Rounded up to whole minutes, so that a person who waits that long isn't refused again.
         step = MINUTE if self.seconds > MINUTE else 1
         length = in_words(ceil(self.seconds / step) * step)
         super().__init__(f"Too many attempts. Wait {length}, then try again.")
@@ -46,12 +46,11 @@ class Throttled(Refusal):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Key:
-    """A name that attempts are counted for. From the `limit`-th failure on, each one costs a pause,
-    until `forgotten_after` has passed: since the last failure, or since the first where it
-    `is_rate`.
+    """A name under which attempts are counted.
 
-    `first_pause`: seconds. It doubles with each further failure, to a quarter of an hour; one that
-    is longer stays as it is.
+    From the `limit`-th failure on, each one costs a pause. Failures are forgotten `forgotten_after`
+    the last one, or after the first one if `is_rate`. `first_pause` is in seconds. It doubles with
+    each further failure, up to 15 minutes. A longer one stays the same.
     """
 
     name: str
@@ -62,11 +61,11 @@ class Key:
 
     @property
     def digest(self) -> str:
-        """Return what the table keeps of the name, which says who or where somebody is."""
+        """Return the hash for the table, because the name reveals a person or a place."""
         return hashlib.sha256(self.name.encode(errors="replace")).hexdigest()
 
     def pause(self, failures: int) -> int:
-        """Seconds to wait after so many failures."""
+        """Return the seconds to wait after this many failures."""
         if failures < self.limit:
             return 0
         longest = max(LONGEST_PAUSE, self.first_pause)
@@ -79,36 +78,34 @@ class Key:
 
 
 def for_device(user_id: int, device: UUID) -> Key:
-    """Return the key of the attempts for one account from a browser that it was signed in to
-    before."""
+    """Return the key of attempts for one account from a browser known to it."""
     return Key(f"device:{user_id}:{device}", 5)
 
 
 def for_pair(email: str, network: str) -> Key:
-    """Return the key of the attempts for one account from one network, whether or not the account
-    exists."""
+    """Return the key of attempts for one account, which might not exist, from one network."""
     return Key(f"pair:{network} {email}", 5)
 
 
 def for_network(network: str) -> Key:
-    """Return the key of the attempts from one network. An office shares one, so the limit is
-    higher."""
+    """Return the key of attempts from one network. Its limit is higher, as an office shares it."""
     return Key(f"network:{network}", 20)
 
 
 def for_account(email: str) -> Key:
-    """Return the key of the attempts for one account from everywhere in an hour, whether or not it
-    exists.
+    """Return the key of attempts per hour for one account, which might not exist, from everywhere.
 
-    By the hour and not until it is quiet: a stranger who is slowed down, and goes on, comes to
-    four attempts an hour, and would keep the account shut with them for ever.
+    It counts per hour, not until a quiet time. A stranger who continues after being slowed down
+    makes four attempts an hour, and could otherwise lock the account forever.
     """
     return Key(f"email:{email}", 100, first_pause=LONGEST_PAUSE, is_rate=True)
 
 
 def for_forgotten(email: str, network: str) -> tuple[Key, Key]:
-    """Return the keys of the links asked for in an hour: for one address, whether or not it has an
-    account, and from one network."""
+    """Return the keys of links requested per hour, for one address and from one network.
+
+    The address might not have an account.
+    """
     hour = int(FORGOTTEN_AFTER.total_seconds())
     return (
         Key(f"forgotten:{email}", 3, first_pause=hour, is_rate=True),
@@ -117,10 +114,10 @@ def for_forgotten(email: str, network: str) -> tuple[Key, Key]:
 
 
 def network_of(address: str | None) -> str:
-    """The network that counts as one: an IPv4 address, or the /64 that an IPv6 customer owns.
+    """Return the network that counts as one: an IPv4 address, or an IPv6 customer's /64.
 
-    A socket for both kinds gives IPv4 addresses as IPv6 ones (`::ffff:192.0.2.7`), all of them in
-    one /64; they are told apart.
+    A socket for both kinds gives IPv4 addresses as IPv6 ones (`::ffff:192.0.2.7`), all in one /64,
+    so they are converted back.
     """
     try:
         parsed = ip_address(address or "")
@@ -132,20 +129,23 @@ def network_of(address: str | None) -> str:
 
 
 def check(keys: Sequence[Key]) -> None:
-    """Raises `Throttled` while one of the keys has to wait. A read: who only waits holds up nobody
-    and writes nothing."""
+    """Raise `Throttled` while one of the keys has to wait.
+
+    It only reads, so that waiting clients block no one and write nothing.
+    """
     current = session()
-    wanted = select(func.max(SignInThrottle.blocked_until)).where(
+    query = select(func.max(SignInThrottle.blocked_until)).where(
         SignInThrottle.key.in_([key.digest for key in keys])
     )
-    until = current.execute(wanted).scalar_one()
+    until = current.execute(query).scalar_one()
     if until is not None:
         _refuse(until, database_time(current))
 
 
 def count(keys: Sequence[Key]) -> list[Key]:
-    """Count an attempt for every key; return those that begin to wait with it. Raises `Throttled`
-    while one of them has to wait: looked at once more under the locks.
+    """Count an attempt for every key, and return the keys that begin to wait with it.
+
+    Raises `Throttled` while one has to wait, which is checked again under the locks.
     """
     reached = []
     with writing() as current:
@@ -167,11 +167,10 @@ def count(keys: Sequence[Key]) -> list[Key]:
 
 
 def forgive(own: Key, *shared: Key) -> list[int]:
-    """Forgive an attempt that was right: the failures of `own` are forgotten, what is `shared`
-    loses this one only, so that signing in to an account of one's own does not clear the way to
-    others.
+    """Forgive a correct attempt, and return the number of wrong attempts before it for each key.
 
-    All of them have just been counted. Returns how many wrong attempts each had before it.
+    All failures of `own` are forgotten. `shared` keys lose only this attempt, so that signing in to
+    one's own account doesn't clear the way to others. All keys have just been counted.
     """
     with writing() as current:
         keys = (own, *shared)
@@ -184,8 +183,10 @@ def forgive(own: Key, *shared: Key) -> list[int]:
 
 
 def forget(current: Session, user: User) -> None:
-    """Whoever is erased leaves no count behind that is the account's alone. The names of all keys
-    are hashes, and go within a day."""
+    """Delete the counts that are an erased account's alone.
+
+    All other keys are hashes, and are removed within a day.
+    """
     asked, _ = for_forgotten(user.email, UNKNOWN)
     keys = (for_account(user.email), Key(f"account:{user.id}", 5), asked)
     mine = SignInThrottle.key.in_([key.digest for key in keys])
@@ -193,7 +194,7 @@ def forget(current: Session, user: User) -> None:
 
 
 def remove_old() -> None:
-    """Forget the keys for which nobody has failed in a day."""
+    """Delete keys without a failure in the last day."""
     old = database_time(session()) - KEPT_FOR
     remove_in_steps(SignInThrottle.key, SignInThrottle.last_failed_at < old)
 

@@ -1,4 +1,4 @@
-"""Tokens of programs: made, moved, revoked, and read. The database keeps hashes."""
+"""Create, move, revoke, and read programs' tokens. The database stores hashes."""
 
 import hashlib
 import re
@@ -37,11 +37,11 @@ PERMISSION: Final = "api.manage"
 MOST: Final = 100
 LONGEST_NAME: Final = 80
 LONGEST_DAYS: Final = 3650
-# Who gives up a token may leave the program running for a while.
+# A person who gives up a token can leave the program running for a while.
 ENDS_SOON: Final = timedelta(days=14)
 IN_USE: Final = timedelta(days=30)
 
-# Secret scanners know tokens by their beginning (docs/security.md).
+# Secret scanners recognize tokens by this prefix (docs/security.md).
 PREFIX: Final = "awt_"
 _TOKEN: Final = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}")
 _OWN: Final = frozenset(each.name.lower() for each in (SYSTEM, COMMAND_LINE, NOBODY, DEMO))
@@ -59,15 +59,17 @@ class Program:
     ends_at: datetime | None
 
     def may(self, permission: str) -> bool:
-        """Return whether its token has `permission`."""
+        """Return whether the token has `permission`."""
         return token_allows(self.role, permission, read_only=self.read_only)
 
 
 def create(
     actor: Actor, name: str, role: Role, *, read_only: bool, days: int | None
 ) -> tuple[UUID, str]:
-    """Store a token that ends in so many days, or never. Return its public id and the token, which
-    nobody can read again."""
+    """Store a token that ends after `days`, or never. Return its public id and the token.
+
+    No one can read the token again.
+    """
     made = PREFIX + secrets.token_urlsafe(32)
     name = _checked(name)
     with writing() as current:
@@ -94,33 +96,35 @@ def create(
 
 
 def listing() -> Sequence[Token]:
-    """List the tokens that nobody has revoked, by name."""
-    wanted = select(Token).where(Token.revoked_at.is_(None))
-    return session().scalars(wanted.order_by(func.lower(Token.name))).all()
+    """List the tokens that weren't revoked, by name."""
+    query = select(Token).where(Token.revoked_at.is_(None))
+    return session().scalars(query.order_by(func.lower(Token.name))).all()
 
 
 def find(public_id: UUID) -> Token:
-    """Return one of them, or one that was revoked. Raises `NotFound`."""
+    """Return a token, even if it was revoked. Raises `NotFound`."""
     return _find(session(), public_id)
 
 
 def state_of(token: Token) -> str:
-    """Return whether it is active, ended, or revoked."""
+    """Return "active", "ended", or "revoked"."""
     if token.revoked_at is not None:
         return "revoked"
     return "active" if is_live(token, common_now()) else "ended"
 
 
 def made_by(public_id: UUID) -> Sequence[str]:
-    """Return the names of the tokens that this person made and nobody has revoked: whoever has
-    copied them can go on using them."""
+    """Return the names of unrevoked tokens that this person made.
+
+    Anyone who copied them can still use them.
+    """
     theirs = select(Token.name).join(User, User.id == Token.made_by_id)
-    wanted = theirs.where(User.public_id == public_id, Token.revoked_at.is_(None))
-    return session().scalars(wanted.order_by(func.lower(Token.name))).all()
+    query = theirs.where(User.public_id == public_id, Token.revoked_at.is_(None))
+    return session().scalars(query.order_by(func.lower(Token.name))).all()
 
 
 def move_end(actor: Actor, public_id: UUID, days: int | None) -> None:
-    """Have it end in so many days from now, or never; one that has ended works again."""
+    """Let the token end `days` from now, or never. An ended one works again."""
     with writing() as current:
         require(current, actor, PERMISSION)
         token = _find(current, public_id, lock=True)
@@ -130,7 +134,7 @@ def move_end(actor: Actor, public_id: UUID, days: int | None) -> None:
 
 
 def revoke(actor: Actor, public_id: UUID) -> str:
-    """End it at once, for good; return its name. What a program has begun with it stops, too."""
+    """Revoke the token right away and return its name. Work that it started stops, too."""
     with writing() as current:
         require(current, actor, PERMISSION)
         token = _find(current, public_id, lock=True)
@@ -140,7 +144,7 @@ def revoke(actor: Actor, public_id: UUID) -> str:
 
 
 def program_of(given: str) -> Program | None:
-    """Return the program that shows this token; None where it works no more, or is none."""
+    """Return the program with this token, or None if the token doesn't work."""
     if not _TOKEN.fullmatch(given):
         return None
     current = session()
@@ -153,21 +157,21 @@ def program_of(given: str) -> Program | None:
 
 
 def ending(now: datetime) -> Sequence[tuple[str, datetime]]:
-    """Return name and end of the tokens that are in use and end soon, or have ended."""
-    wanted = select(Token.name, Token.ends_at).where(
+    """Return (name, end) of tokens in use that end soon or have ended."""
+    query = select(Token.name, Token.ends_at).where(
         Token.revoked_at.is_(None),
         Token.ends_at <= now + ENDS_SOON,
         Token.last_used_on >= today() - IN_USE,
     )
-    rows = session().execute(wanted.order_by(Token.ends_at))
+    rows = session().execute(query.order_by(Token.ends_at))
     return [(name, ends_at) for name, ends_at in rows if ends_at is not None]
 
 
 def _find(current: Session, public_id: UUID, *, lock: bool = False) -> Token:
-    wanted = select(Token).where(Token.public_id == public_id)
+    query = select(Token).where(Token.public_id == public_id)
     if lock:
-        wanted = wanted.with_for_update().execution_options(populate_existing=True)
-    token = current.scalars(wanted).one_or_none()
+        query = query.with_for_update().execution_options(populate_existing=True)
+    token = current.scalars(query).one_or_none()
     if token is None:
         raise NotFound("There’s no token at this URL.")
     if lock and token.revoked_at is not None:
@@ -187,7 +191,7 @@ def _checked(name: str) -> str:
 
 
 def _refuse_taken(current: Session, name: str) -> None:
-    """Refuse a name that is or was another's, by which the audit trail tells them apart."""
+    """Refuse a name that another token has or had. The audit trail tells tokens apart by name."""
     if current.execute(select(Token.id).where(func.lower(Token.name) == name.lower())).first():
         raise Refusal("Another token has or had this name. Choose another one", field="name")
     alive = select(func.count()).where(Token.revoked_at.is_(None))
@@ -212,7 +216,7 @@ def _digest(token: str) -> str:
 def _record(
     current: Session, actor: Actor, action: str, token: Token, **changes: tuple[object, object]
 ) -> None:
-    told = {name: {"from": before, "to": now} for name, (before, now) in changes.items()}
+    from_to = {name: {"from": before, "to": now} for name, (before, now) in changes.items()}
     audit.record(
-        current, actor, action, target=("token", token.public_id, token.name), changes=told
+        current, actor, action, target=("token", token.public_id, token.name), changes=from_to
     )
