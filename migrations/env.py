@@ -1,7 +1,7 @@
-"""How migrations run: on the portal's own engine, in one transaction each.
+"""Run migrations on the portal's own engine, in one transaction each.
 
-SQLite: foreign keys are off while tables are rebuilt (the pragma works only outside of a
-transaction), and checked before the commit; otherwise a rebuild would delete by cascade.
+On SQLite, foreign keys are off while tables are rebuilt, because a rebuild would delete by cascade.
+They are checked before the commit. The pragma only works outside of a transaction.
 """
 
 from alembic import context
@@ -14,7 +14,7 @@ from portal.services.operations.health import BEFORE_THE_RELEASE, is_before_the_
 
 
 def run_migrations() -> None:
-    """Bring the database to the wanted revision, or print the SQL (offline)."""
+    """Migrate the database to the requested revision, or print the SQL (offline)."""
     if context.is_offline_mode():
         context.configure(
             dialect_name=db.engine.dialect.name, target_metadata=Base.metadata, literal_binds=True
@@ -27,7 +27,7 @@ def run_migrations() -> None:
         if on_sqlite:
             _set_foreign_keys(connection, on=False)
         else:
-            # Long rebuilds are wanted here; the portal's own limits are for requests.
+            # Long rebuilds are fine here. The portal's own limits are for requests.
             connection.execute(text("SET statement_timeout = 0"))
             connection.execute(text("SET lock_timeout = '30s'"))
             connection.commit()
@@ -47,7 +47,7 @@ def _migrate(connection: Connection, *, on_sqlite: bool) -> None:
     )
     with context.begin_transaction():
         if not on_sqlite:
-            # Two machines that start at once migrate one after the other.
+            # Two machines that start at the same time migrate one after the other.
             connection.execute(text("SELECT pg_advisory_xact_lock(7226154001)"))
         if is_before_the_release(context.get_context().get_current_revision()):
             raise CommandError(BEFORE_THE_RELEASE)

@@ -1,8 +1,7 @@
-"""Make the tables of the first release: what every later migration builds on.
+"""Create the tables of the first release, on which all later migrations build.
 
-The models say what each column is for. Of each database its own are the triggers that keep records
-append-only, the indexes for searches, and two foreign keys that PostgreSQL does without
-(docs/adr/0017).
+The models document each column. The databases differ in the triggers that keep records append-only,
+in the indexes for searches, and in two foreign keys that PostgreSQL does without (docs/adr/0017).
 """
 
 import logging
@@ -14,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from portal.database.engine import UtcDateTime
 
-# Numbers below 0100 were taken before the first release.
+# Numbers below 0100 were used before the first release.
 revision = "0100"
 down_revision = None
 branch_labels = None
@@ -23,7 +22,7 @@ depends_on = None
 # SQLite's own row ids need the plain type.
 BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
-# In the order in which they are made.
+# In the order of their creation.
 TABLES = (
     "sign_in_throttles",
     "users",
@@ -67,12 +66,12 @@ TABLES = (
     "sending_switch",
 )
 
-# table -> what an error calls its rows, its unique columns, the columns that never change, those in
-# which an erasure may put its words as the whole text, and those in which they may stand in a text.
-# While a row of `erasures` has no `finished_at`, these may change, and only into a text with that
-# erasure's own words ("Erased person 17"); who acted, only in the rows of the user who is erased.
-# Of a timeline the event may go when it was kept long enough, and its time is the demonstration's
-# to put into the past.
+# table -> name of its rows in an error, unique columns, columns that never change, columns that an
+# erasure can overwrite as a whole, and columns in which it can put its words inside a text.
+# These can change only while a row of `erasures` has no `finished_at`, and only into a text with
+# that erasure's own words ("Erased person 17"). `actor_name` can change only in rows of the erased
+# user. A timeline's event can be removed after it was kept long enough, and the demonstration can
+# move its time into the past.
 APPEND_ONLY = {
     "audit_entries": (
         "audit entries",
@@ -97,7 +96,7 @@ APPEND_ONLY = {
     ),
 }
 HAS_FREE_COLUMNS = ("activities",)
-# Whether the words of an unfinished erasure stand in a text, are all of it, or name this user.
+# Test whether an unfinished erasure's words are in a text, are all of it, or name this user.
 POSTGRESQL_FUNCTIONS = {
     "erasure_in(said text)": "said ~ ('Erased person ' || id || '([^0-9]|$)')",
     "erasure_is(said text)": "'Erased person ' || id = said",
@@ -111,12 +110,12 @@ SQLITE_CONDITIONS = {
     "erasure_of": "'Erased person ' || id = {0} AND kind = 'user' AND person_id = {1}",
 }
 
-# (which condition, its arguments) -> SQL
+# (condition, its arguments) -> SQL
 Condition = Callable[[str, tuple[str, ...]], str]
 
-# What searches look into: SQLite keeps trigrams in a table of its own, which triggers keep in step,
-# whoever writes. PostgreSQL needs its extension pg_trgm; where the role may not make it, or the
-# server does not have it, searches read every row, and the log says so.
+# Searched columns. SQLite keeps trigrams in a table of its own, which triggers update with every
+# writer. PostgreSQL needs its extension pg_trgm. If the role can't create it, or the server doesn't
+# have it, searches read every row, and the log says so.
 SEARCHED = {
     "asset_words": ("assets", ("asset_tag", "name", "serial_number")),
     "staff_words": ("staff", ("name", "email")),
@@ -151,7 +150,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Remove everything. The extension pg_trgm stays: it may be somebody else's."""
+    """Remove everything but the extension pg_trgm, which others might use."""
     if _is_sqlite():
         for words in SEARCHED:
             op.execute(f"DROP TABLE {words}")
@@ -697,8 +696,8 @@ def _make_deliveries() -> None:
     op.create_index(
         "ix_deliveries_webhook_id_status_id", "deliveries", ["webhook_id", "status", "id"]
     )
-    # After the others: of two that serve a query alike SQLite takes the younger, and these hold
-    # the rows that are open, or failed, alone.
+    # Created last, because SQLite takes the newest of two indexes that serve a query equally well.
+    # These contain only open or failed rows.
     _partial_index(
         "ix_deliveries_due",
         "deliveries",
@@ -1099,7 +1098,7 @@ def _keep_append_only_on_sqlite() -> None:
         for name, when, verb in (
             ("update", f"UPDATE{_watched(table)} ON {table} WHEN NOT ({allowed})", "changed"),
             ("delete", f"DELETE ON {table}", "removed"),
-            # `INSERT OR REPLACE` removes a row without asking the trigger above.
+            # `INSERT OR REPLACE` removes a row without firing the trigger above.
             ("replace", f"INSERT ON {table} WHEN EXISTS ({there})", "replaced"),
         ):
             op.execute(
@@ -1130,7 +1129,7 @@ def _keep_append_only_on_postgresql() -> None:
 
 
 def _watched(table: str) -> str:
-    """Name the columns that the trigger is asked about, where some may change freely."""
+    """Return the columns that the trigger watches, if others can change freely."""
     if table not in HAS_FREE_COLUMNS:
         return ""
     _, _, kept, whole, parts = APPEND_ONLY[table]
@@ -1138,7 +1137,7 @@ def _watched(table: str) -> str:
 
 
 def _allowed(table: str, same: str, text: str, condition: Condition) -> str:
-    """Say what has to be true of a changed row."""
+    """Return the SQL condition that a changed row must meet."""
     _, _, kept, whole, parts = APPEND_ONLY[table]
     conditions = [f"NEW.{name} {same} OLD.{name}" for name in kept]
     words = {name: ("erasure_is", (f"NEW.{name}",)) for name in whole}
@@ -1160,7 +1159,7 @@ def _written_out(question: str, arguments: tuple[str, ...]) -> str:
 
 
 def _make_words(words: str, table: str, columns: tuple[str, ...]) -> None:
-    """A table without a copy of the texts, and the triggers that keep it in step."""
+    """Create a search table without a copy of the texts, and triggers that keep it up to date."""
     old, new, known = (_joined(columns, "char", side) for side in ("OLD.", "NEW.", ""))
     take = f"INSERT INTO {words} ({words}, rowid, words) VALUES ('delete', OLD.id, {old});"  # noqa: S608 - our own names
     put = f"INSERT INTO {words} (rowid, words) VALUES (NEW.id, {new});"  # noqa: S608
@@ -1168,7 +1167,7 @@ def _make_words(words: str, table: str, columns: tuple[str, ...]) -> None:
     for statement in (
         f"CREATE VIRTUAL TABLE {words}"
         " USING fts5(words, content='', columnsize=0, tokenize='trigram')",
-        # What a person's name was is gone from the file's table with the name.
+        # Removes a person's former name from the file, along with the name itself.
         f"INSERT INTO {words} ({words}, rank) VALUES ('secure-delete', 1)",  # noqa: S608
         f"INSERT INTO {words} (rowid, words) SELECT id, {known} FROM {table}",  # noqa: S608
         f"CREATE TRIGGER {words}_insert AFTER INSERT ON {table} BEGIN {put} END",
@@ -1194,25 +1193,24 @@ def _make_search_indexes() -> None:
 
 def _make_them(connection: sa.Connection) -> None:
     connection.execute(sa.text("CREATE EXTENSION IF NOT EXISTS pg_trgm"))
-    # It may stand in a schema that this role does not look into.
+    # The extension can be in a schema outside of this role's search path.
     where = (
         "SELECT quote_ident(nspname) FROM pg_extension"
         " JOIN pg_namespace ON pg_namespace.oid = extnamespace WHERE extname = 'pg_trgm'"
     )
     schema = connection.execute(sa.text(where)).scalar_one()
     for words, (table, columns) in SEARCHED.items():
-        # New entries wait in a list that each search reads as well: a short one.
+        # Each search also reads the list of pending entries, so it must be short.
         op.execute(
             f"CREATE INDEX ix_{words} ON {table}"
             f" USING gin (({_joined(columns, 'chr')}) {schema}.gin_trgm_ops)"
             " WITH (gin_pending_list_limit = 256)"
         )
-        # How seldom a text is: by the usual hundred samples, all below a hundredth are the same.
+        # The default of 100 samples can't tell apart texts that are rarer than one in a hundred.
         op.execute(f"ALTER INDEX ix_{words} ALTER COLUMN 1 SET STATISTICS 1000")
 
 
 def _joined(columns: tuple[str, ...], sign: str, side: str = "") -> str:
-    """The texts as one. What nobody can type stands between them, so that no search finds the end
-    of one and the beginning of the next."""
+    """Join the texts by a character that no one can type, so that no match spans two of them."""
     texts = (f"coalesce({side}{c}, '')" if c in OPTIONAL else f"{side}{c}" for c in columns)
     return f" || {sign}(31) || ".join(texts)

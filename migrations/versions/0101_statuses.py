@@ -1,7 +1,7 @@
-"""Call the statuses of a delivery what people see: queued, on_hold, dismissed.
+"""Rename the statuses of a delivery to the words that people see: queued, on_hold, dismissed.
 
-An open delivery is retrying once an attempt of it has failed, also while a person's Retry of it is
-open; until now that was waiting. Entries of the audit trail stay as they were written.
+An open delivery is retrying once an attempt of it has failed. During a person's retry, it was
+waiting until now, and is also retrying from now on. Audit entries stay as they were written.
 """
 
 import sqlalchemy as sa
@@ -36,7 +36,7 @@ def downgrade() -> None:
 
 
 def _rename(words: dict[str, str]) -> None:
-    # Without the indexes of the open rows, which are made anew: they name the words.
+    # Drop the indexes that name the old words. They are created again.
     for name in ("ix_deliveries_due", "ix_deliveries_order", "ix_deliveries_failures"):
         op.drop_index(name, "deliveries")
     for column in ("status", "prior_status"):
@@ -49,8 +49,8 @@ def _rename(words: dict[str, str]) -> None:
 
 
 def _index_open(is_open: str) -> None:
-    # In the order in which they were made first, after the others: of two that serve a query alike
-    # SQLite takes the younger.
+    # In their first order, and after the other indexes, because SQLite takes the newest of two that
+    # serve a query equally well.
     for name, columns, where in (
         ("ix_deliveries_due", ["webhook_id", "priority", "due_at", "id"], is_open),
         (

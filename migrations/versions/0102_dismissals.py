@@ -1,7 +1,7 @@
-"""Keep at each delivery who dismissed it, when, why and by which act.
+"""Store with each delivery who dismissed it, when, why, and by which action.
 
-The way down makes rows of the earlier tables of what had failed; of what had not, the name alone
-stays. Why it was dismissed, and by which act, is lost.
+The downgrade creates rows of the earlier tables for failed deliveries. Other deliveries keep only
+the name. Reasons and actions of dismissals are lost.
 """
 
 from uuid import uuid4
@@ -62,7 +62,7 @@ its = deliveries.c
 
 
 def upgrade() -> None:
-    """What was stopped, and what was dismissed after it had failed, become one."""
+    """Merge stopped deliveries and dismissed failed deliveries into one status."""
     for name, kind in NEW.items():
         op.add_column("deliveries", sa.Column(name, kind, nullable=True))
     bind = op.get_bind()
@@ -101,7 +101,7 @@ def _take_stopped(bind: sa.Connection) -> None:
             ),
         )
     )
-    # A retry of what was stopped restores it.
+    # A retry of a stopped delivery restores it.
     bind.execute(
         sa.update(deliveries).where(its.prior_status == "dismissed").values(prior_status=_opened())
     )
@@ -139,7 +139,7 @@ def _take_problems(bind: sa.Connection) -> None:
 
 
 def _take_marks(bind: sa.Connection) -> None:
-    """Those of one moment and one person were one act."""
+    """Treat the marks of one moment and one person as one action."""
     for row in bind.execute(sa.select(marks.c.at, marks.c.actor_id).distinct()).all():
         mine = sa.select(marks.c.delivery_id).where(
             marks.c.at == row.at, marks.c.actor_id.is_not_distinct_from(row.actor_id)
@@ -149,7 +149,7 @@ def _take_marks(bind: sa.Connection) -> None:
 
 
 def downgrade() -> None:
-    """What had failed is failed again, and marked; everything else dismissed is stopped."""
+    """Mark dismissed failed deliveries and set them to failed. Set all others to stopped."""
     op.drop_index("ix_deliveries_dismissal", "deliveries")
     op.create_table(
         "dismissals",
@@ -183,12 +183,12 @@ def downgrade() -> None:
     op.add_column("deliveries", sa.Column("stopped_by", sa.String(length=120), nullable=True))
     bind = op.get_bind()
     had_failed = sa.and_(its.status == "dismissed", its.prior_status == "failed")
-    # An attempt that was under way may have ended later.
+    # An attempt that was under way can have ended after the dismissal.
     ended = sa.func.coalesce(its.finished_at, its.created_at)
     at = sa.case((its.dismissed_at > ended, its.dismissed_at), else_=ended)
     who = sa.select(sa.func.min(users.c.id)).where(users.c.name == its.dismissed_by)
-    found = sa.select(its.id, at, who.scalar_subquery()).where(had_failed)
-    bind.execute(sa.insert(marks).from_select(["delivery_id", "at", "actor_id"], found))
+    marked = sa.select(its.id, at, who.scalar_subquery()).where(had_failed)
+    bind.execute(sa.insert(marks).from_select(["delivery_id", "at", "actor_id"], marked))
     bind.execute(sa.update(deliveries).where(had_failed).values(status="failed", prior_status=None))
     stopped = {"stopped_by": its.dismissed_by, "prior_status": None}
     bind.execute(sa.update(deliveries).where(its.status == "dismissed").values(**stopped))

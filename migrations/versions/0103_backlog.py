@@ -1,7 +1,7 @@
-"""Keep since when a delivery fails, and an index of those that do in place of those that failed.
+"""Store since when a delivery fails, and index failing deliveries instead of failed ones.
 
-What failed at least twice counts, or once with the next attempt more than a minute away or none
-left. It is filled from the attempts; what failed and has none counts from its end.
+A delivery counts after two failed attempts. One is enough if the next attempt is more than a minute
+away or none is left. Values come from the attempts, or without any from a failed delivery's end.
 """
 
 import sqlalchemy as sa
@@ -50,7 +50,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_index("ix_deliveries_failing", "deliveries")
     op.drop_column("deliveries", "failing_since")
-    # The others of open rows after it, as before: of two that serve alike SQLite takes the younger.
+    # Create the other index again, as SQLite takes the newest of two that serve equally well.
     op.drop_index("ix_deliveries_order", "deliveries")
     columns = ["webhook_id", "reason", "finished_at", "id", "code"]
     _make("ix_deliveries_failures", columns, "status = 'failed' AND priority <> 0")

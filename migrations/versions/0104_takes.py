@@ -1,4 +1,4 @@
-"""Keep at each webhook who is looking into its failures, since when, and their note."""
+"""Store with each webhook who is looking into its failures, since when, and their note."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ down_revision = "0103"
 branch_labels = None
 depends_on = None
 
-# The person's row is named without a constraint: SQLite would make the whole table anew.
+# The person's id has no foreign key, because SQLite would have to rebuild the whole table.
 NEW = {
     "taken_by": sa.String(length=120),
     "taken_by_id": sa.Integer(),

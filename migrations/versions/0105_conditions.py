@@ -1,4 +1,4 @@
-"""Keep the conditions under which a webhook is sent an event."""
+"""Store the conditions under which a webhook gets an event."""
 
 import sqlalchemy as sa
 from alembic import op

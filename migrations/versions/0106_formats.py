@@ -1,4 +1,4 @@
-"""Keep a webhook's format and its pace, and the body of an attempt that was sent in a format."""
+"""Store a webhook's format and its pace, and the body of an attempt sent in a format."""
 
 import sqlalchemy as sa
 from alembic import op

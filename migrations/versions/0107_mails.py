@@ -1,4 +1,4 @@
-"""Emails that are to be sent are rows."""
+"""Store emails to send as rows."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Keep when a webhook was last changed so that what failed before may arrive."""
+"""Store the time of a webhook's last change that could make failed deliveries succeed."""
 
 import sqlalchemy as sa
 from alembic import op

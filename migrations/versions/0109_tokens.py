@@ -1,4 +1,4 @@
-"""Tokens of programs, and the work that they have begun."""
+"""Store tokens of programs, and the work that they started."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -32,7 +32,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("token_hash", name=op.f("uq_tokens_token_hash")),
     )
     op.create_index("uq_tokens_name", "tokens", [sa.text("lower(name)")], unique=True)
-    # The token's row is named without a constraint: SQLite would make the whole table anew.
+    # The token's id has no foreign key, because SQLite would have to rebuild the whole table.
     op.add_column("tasks", sa.Column("token_id", sa.Integer(), nullable=True))
 
 

@@ -1,4 +1,4 @@
-"""Alerts are emailed to addresses, and to whoever holds an overdue asset."""
+"""Email alerts to addresses, and to the holder of an overdue asset."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -18,7 +18,7 @@ def upgrade() -> None:
     op.add_column(
         "alerts", sa.Column("mailed_to", sa.Integer(), server_default="0", nullable=False)
     )
-    # What fired before there were emails is no news.
+    # Alerts that fired before there were emails aren't emailed.
     op.execute("UPDATE alerts SET mailed_at = fired_at")
     op.create_index("ix_alerts_mailed_at", "alerts", ["mailed_at", "id"])
     for name in ADDRESSES:

@@ -1,4 +1,4 @@
-"""Keep until when a webhook is turned off."""
+"""Store until when a webhook is turned off."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Keep a hash of what a program sent with its key, so that the key fits nothing else."""
+"""Store a hash of a program's request with its key, so that the key fits no other request."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Keep whom emails tell of each webhook's troubles, and what they were told last."""
+"""Store who gets emails about each webhook's problems, and the news in their last one."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,8 +10,8 @@ down_revision = "0112"
 branch_labels = None
 depends_on = None
 
-# The owner, or where none can sign in every administrator, as they were told until now. Whoever
-# heard that it needs attention knows of what fails since before that.
+# The owner, or every administrator if no owner can sign in, as they got emails until now. A person
+# who got the email about attention knows of failures that began before it.
 CARRY_OVER = """
 INSERT INTO watches (webhook_id, user_id, is_on, told, told_at)
 SELECT webhooks.id, users.id, :yes, CASE
@@ -24,7 +24,7 @@ JOIN users ON users.is_active = :yes
   AND (users.id = owners.id OR (owners.id IS NULL AND users.role = 'admin'))
 WHERE webhooks.deleted_at IS NULL AND webhooks.state <> 'draft'
 """
-# One row a webhook: what anyone was told last.
+# One row per webhook, with the news of the last email to anyone.
 TAKE_BACK = """
 INSERT INTO notices (webhook_id, told, told_at)
 SELECT webhook_id, CASE

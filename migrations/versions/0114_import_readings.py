@@ -1,4 +1,4 @@
-"""Remember how the dates and amounts of an imported file are read."""
+"""Store how to read the dates and amounts of an imported file."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Keep the organization's own name, time zone and currency."""
+"""Store the organization's own name, time zone, and currency."""
 
 import sqlalchemy as sa
 from alembic import op

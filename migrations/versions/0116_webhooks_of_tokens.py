@@ -1,4 +1,4 @@
-"""Keep which program has made a webhook."""
+"""Store which program created a webhook."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    # The token's row is named without a constraint: SQLite would make the whole table anew.
+    # The token's id has no foreign key, because SQLite would have to rebuild the whole table.
     op.add_column("webhooks", sa.Column("token_id", sa.Integer(), nullable=True))
 
 

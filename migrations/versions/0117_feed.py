@@ -1,7 +1,7 @@
 """Number the events in the order of their commits, for programs that read them one after another.
 
-An event gets its id when it is stored, and another transaction may commit a later id first: whoever
-reads by id would pass over the first for good.
+An event gets its id when it is stored, and another transaction can commit a later id first. A
+program that reads by id would then miss the earlier id forever.
 """
 
 import sqlalchemy as sa
@@ -12,8 +12,8 @@ down_revision = "0116"
 branch_labels = None
 depends_on = None
 
-# Nobody else takes this lock. PostgreSQL numbers inside the commit itself, so that no client, cut
-# off in the middle, holds it up. On SQLite one transaction writes at a time.
+# Nothing else takes this lock. PostgreSQL numbers inside the commit itself, so that no client that
+# is cut off can hold the lock. On SQLite, one transaction writes at a time.
 POSTGRESQL = (
     "CREATE FUNCTION events_feed() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
     "PERFORM pg_advisory_xact_lock(7305813101); "

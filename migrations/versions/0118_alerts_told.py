@@ -1,4 +1,4 @@
-"""Keep whom an alert was emailed to, and how many a check had emailed."""
+"""Store the recipients of an alert's email, and the number of recipients per check."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    # Until now this was a number, which names no one.
+    # Until now, this was a number, without the addresses.
     op.drop_column("alerts", "mailed_to")
     addresses = sa.Column("mailed_to", sa.JSON(), server_default="[]", nullable=False)
     op.add_column("alerts", addresses)

@@ -1,4 +1,4 @@
-"""Tell those who stand in for a webhook's owner from those who asked for its emails."""
+"""Tell users who stand in for a webhook's owner from users who requested its emails."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = "0118"
 branch_labels = None
 depends_on = None
 
-# Whoever gets them where no owner can sign in stood in for them.
+# Administrators who get emails while no owner can sign in are stand-ins.
 STOOD_IN = """
 UPDATE watches SET stands_in = :yes WHERE is_on = :yes
 AND user_id IN (SELECT id FROM users WHERE role = 'admin')
@@ -24,6 +24,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    # Nothing before this writes an email about several webhooks.
+    # Earlier versions can't write an email about several webhooks.
     op.execute("DELETE FROM mails WHERE kind = 'webhooks'")
     op.drop_column("watches", "stands_in")

@@ -1,9 +1,8 @@
-"""Add what a choice lacks inside the form that asks: nothing that was typed is lost.
+"""Add a missing option to a choice inside a form, without losing typed values.
 
 A form has a part for each kind of thing (`new_category`, `new_location`, `new_person`) beside the
-choice that gets it. Its button sends the whole form; the page that comes back has everything that
-was typed, and the new thing chosen. What is typed there and not added is added when the form is
-saved: it was meant.
+choice that gets it. The part's button submits the whole form. The response has all typed values,
+with the new thing selected. A thing that was typed but not added is added when the form is saved.
 """
 
 from collections.abc import Callable
@@ -25,7 +24,7 @@ from portal.web.forms.base import PortalForm, tidy
 STAYS: Final = Markup(
     '“{}” is selected and saved under <a href="{}">{}</a>. If you cancel this form, it stays there'
 )
-PRESSED: Final = "add"  # the name of their buttons
+PRESSED: Final = "add"  # the name of the parts' buttons
 
 
 def _limited(length: int) -> dict[str, Any]:
@@ -36,13 +35,13 @@ def _limited(length: int) -> dict[str, Any]:
 
 
 class NewName(Form):
-    """The name of a category or location that is not there yet."""
+    """The name of a new category or location."""
 
     name = StringField("New name", **_limited(named_lists.LONGEST_NAME))
 
 
 class NewPerson(Form):
-    """Somebody who is not on the staff list yet."""
+    """A person who isn't on the staff list yet."""
 
     name = StringField("Name", **_limited(LENGTHS["name"]))
     email = EmailField("Email address", **_limited(LENGTHS["email"]))
@@ -50,9 +49,11 @@ class NewPerson(Form):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Addition:
-    """One kind of thing. `part`: the form's part for it; `choice`: the field that gets it; `add`
-    stores it, or finds it where it is there already, and gives its row id. `list_label`, and
-    `list_route`: where all of them are."""
+    """One kind of thing.
+
+    `part` is the form's part for it, and `choice` the field that gets it. `add` stores it, or finds
+    an existing one, and returns its row id. `list_label` and `list_route` are of the full list.
+    """
 
     kind: str
     part: str
@@ -63,12 +64,12 @@ class Addition:
     list_route: str
 
     def shown(self, part: Any) -> str:
-        """Return the new thing as the choice names it."""
+        """Return the new thing's label in the choice."""
         email = f" ({part.email.data})" if "email" in part else ""
         return f"{part['name'].data}{email}"
 
     def saved(self, name: str) -> Markup:
-        """That it is there, whatever becomes of the form in which it was added."""
+        """Return a hint that the new thing stays, even if its form is canceled."""
         url = url_for(self.list_route)
         return STAYS.format(name, url, self.list_label)
 
@@ -125,7 +126,7 @@ def new_person() -> "FormField[NewPerson]":
 
 
 class AddingForm(PortalForm):
-    """A form with such parts, each only beside the choice that gets what is added."""
+    """A form with such parts, each only beside the choice that gets the new thing."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -134,7 +135,7 @@ class AddingForm(PortalForm):
                 del self[addition.part]
 
     def addition_of(self, choice: str) -> Addition | None:
-        """Return what can be added to this choice."""
+        """Return the kind of thing that can be added to this choice, or None."""
         fit = (
             addition
             for addition in ADDITIONS
@@ -144,8 +145,11 @@ class AddingForm(PortalForm):
 
 
 def add_typed(form: AddingForm, actor: Actor) -> bool:
-    """Add what was typed into the parts, and choose it. Whether the form is to be shown again
-    rather than saved: the button of a part was pressed, or something could not be added."""
+    """Add the things typed into the parts, and select them.
+
+    Return whether to show the form again instead of saving it, because a part's button was selected
+    or a thing couldn't be added.
+    """
     is_over = False
     for addition in ADDITIONS:
         if addition.part not in form:

@@ -1,4 +1,4 @@
-"""The base of every form of the portal: tidy text, a `once` token, room for a refusal."""
+"""The base of all forms, with tidied text, a `once` token, and room for a refusal."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,27 +18,30 @@ from portal.lib import typed_text
 from portal.services.core.refusals import Fault, NotAllowed, NotFound, Refusal, Stale
 from portal.web.frame.layout import problems
 
-LONGEST_NAME: Final = 100  # characters, of a field
-MOST_NAMES: Final = 1_000  # of a form's fields; an import of 200 columns asks about 500 things
-LONGEST_TEXT: Final = 10_000  # characters, in a field that says no other limit
-SLACK: Final = 1_000  # characters over the limit that tidying may take away
+LONGEST_NAME: Final = 100  # characters, of a field's name
+MOST_NAMES: Final = 1_000  # of a form's fields; an import of 200 columns has about 500
+LONGEST_TEXT: Final = 10_000  # characters, in a field without another limit
+SLACK: Final = 1_000  # characters over the limit that tidying can remove
 
 
 def tidy(text: Any, longest: int = LONGEST_TEXT) -> Any:
-    """Text without what nobody can see. What is no text stays as it is, and so does a text that is
-    far too long, for whoever judges its length to refuse."""
+    """Remove invisible characters from a text.
+
+    Other values stay as they are. So does a text that is far too long, because the check of its
+    length refuses it.
+    """
     if not isinstance(text, str) or len(text) > longest + SLACK:
         return text
     return typed_text.tidy(text)
 
 
 def typed(field: Field) -> str:
-    """Return what was typed into a text field; nothing where it was not sent."""
+    """Return the text typed into a field, or "" if it wasn't sent."""
     return str(field.data or "")
 
 
 def as_uuid(text: str | None) -> UUID:
-    """Return the uuid that this is; a new one where it is none."""
+    """Parse a UUID. Return a new one if it isn't valid."""
     try:
         return UUID(text or "")
     except ValueError:
@@ -50,7 +53,7 @@ def _is_name(name: str) -> bool:
 
 
 def _limit(options: dict[str, Any]) -> int:
-    """Return the most characters that a field made with these options takes."""
+    """Return the maximum number of characters of a field with these options."""
     lengths = [
         validator.max
         for validator in options.get("validators", ())
@@ -60,10 +63,10 @@ def _limit(options: dict[str, Any]) -> int:
 
 
 class PortalForm(FlaskForm):  # type: ignore[misc]  # flask-wtf publishes no types
-    """A form whose fields are tidied, passwords apart, and to which a refusal can be added.
+    """A form that tidies its fields, except passwords, and that can show a refusal.
 
-    `once_value` goes to `once_only()`: a form that is refused keeps its token. `lengths`: the most
-    characters of fields whose limits the services check, and no attribute of the page says.
+    `once_value` goes to `once_only()`. A refused form keeps its token. `lengths` has the maximum
+    characters of fields whose limits only the services check, and no attribute of the page.
     """
 
     lengths: ClassVar[dict[str, int]] = {}
@@ -71,12 +74,14 @@ class PortalForm(FlaskForm):  # type: ignore[misc]  # flask-wtf publishes no typ
     once = HiddenField(default=lambda: str(uuid4()))
 
     class Meta(FlaskForm.Meta):  # type: ignore[misc]  # flask-wtf publishes no types
-        """Make fields that tidy what is typed."""
+        """Create fields that tidy typed text."""
 
         def wrap_formdata(self, form: Any, formdata: Any) -> Any:
-            """Leave out what no field of ours is called: rows are counted by their names, and
-            WTForms takes any digit of Unicode for a number. Raises `RequestEntityTooLarge` where
-            there are too many."""
+            """Drop values with names that none of our fields has.
+
+            Rows are counted by their names, and WTForms takes any Unicode digit for a number.
+            Raises `RequestEntityTooLarge` for too many values.
+            """
             sent = super().wrap_formdata(form, formdata)
             if sent is not None and len(sent) > MOST_NAMES:
                 raise RequestEntityTooLarge
@@ -87,7 +92,7 @@ class PortalForm(FlaskForm):  # type: ignore[misc]  # flask-wtf publishes no typ
         def bind_field(
             self, form: Any, unbound_field: "UnboundField[Any]", options: dict[str, Any]
         ) -> Field:
-            """Tidy what is typed into text fields."""
+            """Add a filter that tidies text, except for passwords."""
             kind = unbound_field.field_class
             if issubclass(kind, StringField) and not issubclass(kind, PasswordField):
                 limit = form.lengths.get(options["name"]) or _limit(unbound_field.kwargs)
@@ -100,12 +105,12 @@ class PortalForm(FlaskForm):  # type: ignore[misc]  # flask-wtf publishes no typ
 
     @property
     def once_value(self) -> UUID:
-        """The form's token; a new one where a script sent none, or none that is a uuid."""
+        """Return the form's token, or a new one if a script sent no valid UUID."""
         self.once.data = str(as_uuid(self.once.data))
         return UUID(self.once.data)
 
     def refuse(self, refusal: Refusal) -> None:
-        """Show a service's sentences at the fields they are about, else above the form."""
+        """Show a service's sentences at their fields, or else above the form."""
         for fault in refusal.faults or [Fault("", refusal.sentence)]:
             field = self._fields.get(fault.field)
             if field is None:
@@ -119,9 +124,9 @@ HAS_A_PAGE: Final = (NotFound, NotAllowed, Stale)
 
 @contextmanager
 def refusals_in(form: PortalForm) -> Iterator[None]:
-    """Put a refusal into the form, so that the page comes back with what was typed.
+    """Put a refusal into the form, so that the response keeps the typed values.
 
-    What has a page of its own passes through: not found, not allowed, stale.
+    Refusals with a page of their own pass through: not found, not allowed, stale.
     """
     try:
         yield
@@ -133,7 +138,7 @@ def refusals_in(form: PortalForm) -> Iterator[None]:
 
 @contextmanager
 def refusals_flashed(kind: str = "info") -> Iterator[None]:
-    """Tell a refusal above the page that comes next; the same passes through."""
+    """Show a refusal on the next page. The same ones as in `refusals_in` pass through."""
     try:
         yield
     except HAS_A_PAGE:
@@ -143,16 +148,16 @@ def refusals_flashed(kind: str = "info") -> Iterator[None]:
 
 
 def status_of(form: Form) -> int:
-    """Return 400 for a form that comes back with something to change, else 200."""
+    """Return 400 for a form with problems, else 200."""
     return 400 if problems(form) else 200
 
 
-# Of what webhooks tell.
+# For changes that webhooks send.
 UNHEARD: Final = "No changes made. We didn’t notify any webhook."
 
 
 def say_whether_changed(
     changed: object, saved: str = "Saved.", unchanged: str = "No changes made."
 ) -> None:
-    """Have the next page say `saved`; where nothing was changed that, which is no success."""
+    """Show `saved` on the next page, or `unchanged`, which isn't a success."""
     flash(saved if changed else unchanged, "success" if changed else "info")

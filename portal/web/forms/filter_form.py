@@ -1,8 +1,7 @@
-"""Filters, orders and lists that live in the address.
+"""Keep filters, orders, and lists in the URL.
 
-A filter that cannot be read is refused at its field and shows no rows: whoever is shown all of them
-under a filter takes them for what it leaves. `?list=` carries the address of the list from which
-one came to a thing, filters and all.
+A filter that can't be read is refused at its field and shows no rows, because people would take all
+rows for filtered ones. `?list=` has the URL of the list that led to a thing, including its filters.
 """
 
 from collections.abc import Collection, Mapping
@@ -24,60 +23,61 @@ LONGEST_SEARCH: Final = 120
 
 
 class FilterForm(Form):
-    """Made of the address; `validate` says whether all of it could be read."""
+    """A form filled from the URL. `validate` returns whether all of it could be read."""
 
 
 class ChosenField(SelectField):
     """One value of a list, or none."""
 
     def pre_validate(self, form: Any) -> None:
-        """Refuse what is not on the list."""
+        """Refuse a value that isn't on the list."""
         if self.data and all(self.data != value for value, *_ in self.iter_choices()):
             raise ValidationError(f"Choose “{self.label.text}” from the list")
 
 
 class LinkedField(HiddenField):
-    """One value of a few, set by tabs and links, or none."""
+    """One of a few values, set by tabs and links, or none."""
 
     def __init__(self, label: str, *, among: Collection[str], **options: Any) -> None:
         super().__init__(label, **options)
         self.among = among
 
     def pre_validate(self, form: Any) -> None:
-        """Refuse what no link of ours says."""
+        """Refuse a value that none of our links has."""
         if self.data and self.data not in self.among:
             raise ValidationError(f"{self.label.text} “{self.data[:40]}” isn’t known")
 
 
 class RowField(HiddenField):
-    """The number of one thing, set by links, or none."""
+    """The row id of one thing, set by links, or none."""
 
     @property
     def row_id(self) -> int | None:
-        """The number; None for none."""
+        """Return the row id, 0 for an impossible one, or None."""
         return row_id(self.data)
 
     def pre_validate(self, form: Any) -> None:
-        """Refuse what cannot be a number of ours."""
+        """Refuse a value that can't be a row id."""
         if self.row_id == 0:
             raise ValidationError(f"{self.label.text} “{str(self.data)[:40]}” isn’t known")
 
 
 class SearchField(StringField):
-    """Words to look for."""
+    """Words to search for."""
 
     def __init__(self, label: str, **options: Any) -> None:
         super().__init__(label, filters=[partial(tidy, longest=LONGEST_SEARCH)], **options)
 
     def pre_validate(self, form: Any) -> None:
-        """Refuse what nobody can have meant."""
+        """Refuse a text that is too long to be intended."""
         if len(self.data or "") > LONGEST_SEARCH:
             raise ValidationError(f"Enter at most {LONGEST_SEARCH} characters")
 
 
 def answer_as(endpoint: str) -> None:
-    """Let links that only change the address lead to `endpoint`: a file or a question whose filter
-    could not be read is answered with the list that the filter stands above.
+    """Let links that only change the query lead to `endpoint`.
+
+    A file or a question with an unreadable filter responds with the list of that filter.
     """
     g.page_endpoint = endpoint
 
@@ -87,8 +87,11 @@ SORT: Final = "sort"
 
 @dataclass(frozen=True, slots=True)
 class ListOrder:
-    """By which column, and whether its values fall. `columns`: of each that can be chosen, whether
-    it falls when it is chosen first; `otherwise`: by which, while none is, if by a column."""
+    """The order of a list, by a column, descending if `falls`.
+
+    `columns` has each sortable column, and whether it is descending when first selected.
+    `otherwise` is the column of the default order, if that is by a column.
+    """
 
     columns: Mapping[str, bool]
     otherwise: str
@@ -97,16 +100,16 @@ class ListOrder:
 
     @property
     def is_reversed(self) -> bool:
-        """Return whether it is the other way round than the column's own."""
+        """Return whether it is the reverse of the column's own order."""
         return bool(self.by) and self.falls is not self.columns[self.by]
 
     @property
     def value(self) -> str:
-        """Return what the address says; nothing of the usual order."""
+        """Return the value for the URL, or "" for the default order."""
         return "" if self._is_usual(self.by, falls=self.falls) else _value(self.by, self.falls)
 
     def heading(self, name: str) -> dict[str, str]:
-        """Return the address and the present order of a column, for its heading."""
+        """Return the URL and the current order of a column, for its heading."""
         is_here = name == self.by
         falls = not self.falls if is_here else self.columns[name]
         is_usual = self._is_usual(name, falls=falls)
@@ -121,8 +124,10 @@ class ListOrder:
 def order_in(
     columns: Mapping[str, bool], otherwise: str = "", text: str | None = None
 ) -> ListOrder:
-    """Return the order that the address asks for, or this `text`; the usual one where it says
-    nothing that is known. `columns`, `otherwise`: as in `ListOrder`."""
+    """Return the order in the URL, or in `text`. If it isn't known, return the default order.
+
+    `columns` and `otherwise` are as in `ListOrder`.
+    """
     text = request.args.get(SORT, "") if text is None else text
     name = text.removeprefix("-")
     if name in columns:
@@ -135,20 +140,20 @@ def _value(name: str, falls: bool) -> str:
 
 
 LIST: Final = "list"
-# What is found in a list: how its routes name it, and how their own names begin.
+# Things in lists, by the argument of their routes and the beginning of their endpoints.
 THINGS: Final = {"asset_id": "", "public_id": "webhook"}
-# Characters; a longer address, such as of a pasted log, is not carried.
+# Characters. A longer URL, such as with a pasted log, isn't kept.
 LONGEST_ADDRESS: Final = 500
 
 
 def list_here() -> str | None:
-    """Return the address of this list, for its links; None where it asks for nothing."""
+    """Return the URL of this list for its links, or None without a query."""
     address = request.script_root + request.full_path
     return address if request.query_string and len(address) <= LONGEST_ADDRESS else None
 
 
 def list_back(endpoint: str, anchor: str) -> str:
-    """Return the way back to the list of this endpoint, as it was, at the line `anchor`."""
+    """Return the URL of this endpoint's list as it was left, at the row `anchor`."""
     usual, address = url_for(endpoint), local_path(request.args.get(LIST))
     parts = urlsplit(address)
     is_it = parts.path == usual and not parts.fragment
@@ -156,8 +161,7 @@ def list_back(endpoint: str, anchor: str) -> str:
 
 
 def init_app(app: Flask) -> None:
-    """Have every address of the thing whose page is open carry its list on: what is done with it
-    leads back to the place where it was found."""
+    """Add the list to every URL of the open page's thing, so that actions lead back to it."""
     app.url_defaults(_carry_on)
 
 

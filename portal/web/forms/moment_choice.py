@@ -1,4 +1,4 @@
-"""Choose a time: from a few, as chips (`due_chips`), or any other that is typed."""
+"""Choose a time from a few chips (`due_chips`), or type any other."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -15,8 +15,10 @@ OTHER: Final = "other"
 
 
 def offer(choice: RadioField, times: Mapping[str, datetime], now: datetime) -> None:
-    """Offer these times by their names, after what the choice has, and any other. Each value is
-    its time, so that a page that stays open over night means what it says."""
+    """Add these times to the choice by their names, and then an option for any other.
+
+    Each value is its time, so that a page left open overnight stays correct.
+    """
     choice.choices = [
         *(choice.choices or ()),
         *(
@@ -30,9 +32,11 @@ def offer(choice: RadioField, times: Mapping[str, datetime], now: datetime) -> N
 def chosen(
     choice: RadioField, typed: MomentField, untouched: datetime | None = None
 ) -> datetime | None:
-    """Return the time that was chosen or typed; None for neither. `untouched`: what stood in
-    `typed` before, which a browser without scripts sends beside a choice. Raises `Refusal` for
-    both, where they differ."""
+    """Return the selected or typed time, or None. Raises `Refusal` if both differ.
+
+    `untouched` is the earlier value of `typed`, which a browser without scripts sends beside a
+    choice.
+    """
     picked, at = _moment(choice.raw_data), typed.data
     if not choice.raw_data or choice.raw_data[0] == OTHER:
         return at if isinstance(at, datetime) else None
@@ -44,7 +48,7 @@ def chosen(
 
 
 def _moment(sent: list[Any] | None) -> datetime | None:
-    """Return the time that was chosen; None where none was, or the one for others."""
+    """Return the selected time, or None for no option or the one for other times."""
     try:
         return read_moment(str(sent[0])) if sent else None
     except ValueError:

@@ -1,4 +1,4 @@
-"""Read values out of typed text and addresses, and say in words what they expect."""
+"""Parse typed text and URLs, and name the expected format in errors."""
 
 import re
 from collections.abc import Callable
@@ -21,10 +21,10 @@ LARGEST_ROW_ID: Final = 2**31 - 1
 
 
 class TypedField(Field):
-    """One line of text that `read` turns into a value; blank is None. What was typed stays.
+    """One line of text that `read` turns into a value. Blank is None. The typed text stays.
 
-    `read` raises ValueError with the form it expects ("in digits"), to follow "Enter the" and what
-    the value is called.
+    `read` raises ValueError with the expected format ("in digits"), to follow "Enter the" and
+    `called`.
     """
 
     widget = TextInput()
@@ -37,7 +37,7 @@ class TypedField(Field):
         self.called = called or label.lower()
 
     def process_formdata(self, valuelist: list[Any]) -> None:
-        """Read what was sent. A line of spaces is as good as an empty one, for validators too."""
+        """Read the submitted text. A line of spaces counts as empty, for validators too."""
         text = tidy(valuelist[0]) if valuelist else ""
         self.raw_data = [text] if valuelist else []
         self.data = None
@@ -57,14 +57,14 @@ class TypedField(Field):
 
 
 def read_months(text: str) -> int:
-    """Return a length of time in months, up to fifty years."""
+    """Parse a length of time in months, up to 50 years."""
     if not (text.isascii() and text.isdigit() and len(text) <= 3 and 1 <= int(text) <= 600):
         raise ValueError("in digits, from 1 to 600")
     return int(text)
 
 
 def row_id(value: Any) -> int | None:
-    """Return a choice from a list of rows: None for none of them, 0 for what cannot be one."""
+    """Parse a row id from a choice. Return None for no choice, and 0 for an impossible id."""
     text = str(value or "")
     if not text:
         return None
@@ -72,12 +72,12 @@ def row_id(value: Any) -> int | None:
     return int(text) if fits else 0
 
 
-# What browsers send, to the minute.
+# The browsers' format, to the minute.
 AS_TYPED = "%Y-%m-%dT%H:%M"
 
 
 class MomentField(TypedField):
-    """A time: aware, in UTC. The hint names the zone in which it is typed."""
+    """A time, aware and in UTC. The hint names the zone in which it is typed."""
 
     def __init__(self, label: str, *, called: str = "", **options: Any) -> None:
         options.setdefault("widget", DateTimeLocalInput())
@@ -91,10 +91,10 @@ class MomentField(TypedField):
 
 
 def read_moment(text: str) -> datetime:
-    """Return a local date and time (ISO 8601, or 03.05.2026 09:00 with the day first); of an hour
-    that the clocks repeat, the first.
+    """Parse a local date and time (ISO 8601, or 03.05.2026 09:00 with the day first).
 
-    An hour that they skip is no time at all: taken for another one, it would be wrong unsaid.
+    An hour that the clocks repeat means the first one. An hour that they skip is refused, because
+    taking it for another one would be silently wrong.
     """
     try:
         typed = _as_typed(text)
@@ -111,7 +111,7 @@ def read_moment(text: str) -> datetime:
 
 
 def _as_typed(text: str) -> datetime:
-    """Raises `TypedValueError` for a day that no calendar has, ValueError for what is no time."""
+    """Parse a typed time. Raises `TypedValueError` for an impossible day, else ValueError."""
     day, _, clock = text.replace("T", " ").partition(" ")
     if missing := impossible_day(day):
         raise TypedValueError("as a date that exists", f"There is no {missing}")
@@ -123,13 +123,13 @@ def _as_typed(text: str) -> datetime:
 Choice = TypeVar("Choice", bound=StrEnum)
 Default = TypeVar("Default")
 
-# What both databases and every time zone can hold.
+# The range that both databases and every time zone can hold.
 FIRST_DAY, LAST_DAY = date(1970, 1, 2), date(9998, 12, 31)
 LONGEST_NUMBER: Final = 9  # digits
 A_DAY: Final = timedelta(days=1)
 MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-# As browsers send it, as it is written in much of Europe, and as our own pages print it, of this
-# year without the year.
+# As browsers send it, as much of Europe writes it, and as our own pages print it, without the year
+# if it is the current one.
 _DAY: Final = (
     r"(?P<year>\d{4})-(?P<month>\d{1,2})-(?P<day>\d{1,2})",
     r"(?P<day>\d{1,2})\.(?P<month>\d{1,2})\.(?P<year>\d{4})",
@@ -142,7 +142,7 @@ EXPECTED: Final = "as a day, with or without a time, such as 2026-05-03 18:00"
 
 
 def uuid_or_none(text: str | None) -> UUID | None:
-    """Return the uuid that the text is."""
+    """Parse a UUID, or return None."""
     try:
         return UUID(text or "")
     except ValueError:
@@ -150,7 +150,7 @@ def uuid_or_none(text: str | None) -> UUID | None:
 
 
 class UnreadableAddress(Refusal):
-    """An address that was cut off or typed over: what it asks for cannot be told."""
+    """A URL that was cut off or changed, so that it can't be understood."""
 
     status = 400
 
@@ -159,7 +159,7 @@ class UnreadableAddress(Refusal):
 
 
 def linked(name: str, among: type[Choice], otherwise: Default) -> Choice | Default:
-    """Return what a tab or a link of ours narrows the list to. Raises `UnreadableAddress`."""
+    """Return the choice in the URL, set by a tab or a link. Raises `UnreadableAddress`."""
     text = request.args.get(name)
     if not text:
         return otherwise
@@ -169,24 +169,24 @@ def linked(name: str, among: type[Choice], otherwise: Default) -> Choice | Defau
 
 
 def number_or_none(text: str | None) -> int | None:
-    """Return the number that the text is, if a column can hold it."""
+    """Parse a number that a column can hold, or return None."""
     if not text or not text.isascii() or not text.isdigit() or len(text) > LONGEST_NUMBER:
         return None
     return int(text)
 
 
 def read_begin(text: str) -> datetime:
-    """Return when the day begins for the person who looks, or that time of it."""
+    """Return the beginning of a typed day in the reader's zone, or the typed time of it."""
     return _read(text)[0]
 
 
 def read_end(text: str) -> datetime:
-    """Return when the day is over, or that time of it. ValueError: not a time."""
+    """Return the end of a typed day, or the typed time of it. Raises ValueError."""
     return _read(text)[1]
 
 
 def day_begins(day: date) -> datetime:
-    """Return when the day begins for the person who looks."""
+    """Return the beginning of a day in the reader's time zone."""
     return datetime.combine(day, time(), zone()).astimezone(UTC)
 
 
@@ -196,22 +196,22 @@ def _read(text: str) -> tuple[datetime, datetime]:
     if parsed is None:
         missing = impossible_day(text.partition(" ")[0])
         raise ValueError(f"with a day that exists. There is no {missing}" if missing else EXPECTED)
-    given = parsed.groupdict()
-    name = (given.get("name") or "").lower()[:3]
+    groups = parsed.groupdict()
+    name = (groups.get("name") or "").lower()[:3]
     if name and name not in MONTHS:
         raise ValueError(EXPECTED)
-    month = MONTHS.index(name) + 1 if name else int(given["month"])
+    month = MONTHS.index(name) + 1 if name else int(groups["month"])
     try:
-        year = int(given["year"] or utcnow().astimezone(zone()).year)
-        day = date(year, month, int(given["day"]))
+        year = int(groups["year"] or utcnow().astimezone(zone()).year)
+        day = date(year, month, int(groups["day"]))
     except ValueError:
         raise ValueError(f"with a day that exists. There is no {text[:40]}") from None
     if not FIRST_DAY <= day <= LAST_DAY:
         raise ValueError(f"with a year from {FIRST_DAY.year} to {LAST_DAY.year}")
-    if given["hour"] is None:
+    if groups["hour"] is None:
         return day_begins(day), day_begins(day + A_DAY)
     try:
-        clock = time(int(given["hour"]), int(given["minute"]), int(given["second"] or 0))
+        clock = time(int(groups["hour"]), int(groups["minute"]), int(groups["second"] or 0))
     except ValueError:
         raise ValueError("with a time of day from 00:00 to 23:59") from None
     at = datetime.combine(day, clock, zone()).astimezone(UTC)

@@ -1,4 +1,4 @@
-"""Versions of a form: the page for one that came too late shows both, and nothing is lost."""
+"""Show both versions of a form that was submitted too late, so that nothing is lost."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ from portal.web.forms.parsing import row_id
 from portal.web.frame.layout import is_hidden
 from portal.web.frame.wording import near_time, zone
 
-# Sent with every form and made anew by the page.
+# Sent with every form, and created again by the page.
 OUR_OWN: Final = frozenset({"csrf_token", "version"})
-# The second button of the page: back to the form, with what was typed.
+# The page's second button, which goes back to the form with the typed values.
 KEEP_EDITING: Final = "keep_editing"
 
 
@@ -39,12 +39,12 @@ def stale_page(
     withheld: Sequence[str] = (),
     kept: Sequence[tuple[str, str]] | None = None,
 ) -> tuple[str, int]:
-    """Show what stands now beside what was typed, ready to be saved again over it.
+    """Show the stored values beside the typed ones, which are ready to be saved over them.
 
-    `theirs` is the same form filled with what is stored; `target` is (kind, id, name) as in the
-    audit trail; `version` is the stored one. Fields whose names begin with one of `withheld` are
-    neither shown nor kept: secrets. `kept`, if given, are the hidden values in place of what was
-    sent, for a form that seals its secrets.
+    `theirs` is the same form with the stored values. `target` is (kind, id, name) as in the audit
+    trail. `version` is the stored one. Fields whose names begin with one of `withheld` are secrets,
+    so they are neither shown nor kept. `kept`, if given, replaces the submitted values as hidden
+    values, for a form that seals its secrets.
     """
     page = render_template(
         "_partials/stale.html",
@@ -62,12 +62,12 @@ def stale_page(
 
 
 def goes_on_editing() -> bool:
-    """Tell whether a person came back to edit further: show the form, save nothing."""
+    """Return whether a person came back to edit, so the form is shown and not saved."""
     return request.method == "POST" and KEEP_EDITING in request.form
 
 
 def clock_words(at: datetime) -> str:
-    """Return when, by the person's clock: "at 10:42", with the day where it was not today."""
+    """Return a time in the person's zone: "at 10:42", or with the day if it isn't today."""
     is_today = at.astimezone(zone()).date() == utcnow().astimezone(zone()).date()
     return f"{'at' if is_today else 'on'} {near_time(at)}"
 
@@ -75,7 +75,7 @@ def clock_words(at: datetime) -> str:
 def _differences(form: Form, theirs: Form, withheld: tuple[str, ...]) -> Iterator[ConflictingField]:
     stored = {field.name: field for field in theirs}
     for field in form:
-        is_part = isinstance(field, FormField)  # for something that a choice lacks: no value
+        is_part = isinstance(field, FormField)  # for a new option of a choice, so it has no value
         if is_hidden(field) or is_part or field.name.startswith(withheld or ("\0",)):
             continue
         before, now = shown(stored[field.name]), shown(field)
@@ -102,13 +102,13 @@ def shown(field: Field) -> str:
 
 
 class VersionField(HiddenField):
-    """The version that a form was opened with: nobody saves over what others have saved since."""
+    """The version that a form was opened with, so that no one overwrites later changes."""
 
     def process_formdata(self, valuelist: list[Any]) -> None:
-        """Read what was sent. WTForms would take what is stored for what was left out."""
+        """Read the submitted version. WTForms would replace a missing one with the stored one."""
         self.data = valuelist[0] if valuelist else None
 
     @property
     def seen(self) -> int:
-        """The version; 0, which none has, where it was left out or is no number."""
+        """Return the version, or 0, which no row has, if it is missing or not a number."""
         return row_id(self.data) or 0

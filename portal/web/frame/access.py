@@ -1,6 +1,6 @@
-"""Check who may open a page: every view declares its permission; one that declares none is closed.
+"""Check access to pages. Every view declares its permission, and a view without one is closed.
 
-What is about people, keys, tokens and secrets declares, too, that the password is asked again.
+Views about people, keys, tokens, and secrets also declare that they ask for the password again.
 """
 
 from collections.abc import Callable
@@ -33,9 +33,9 @@ from portal.services.people import sessions
 from portal.services.people.sessions import Admission
 from portal.web.frame.problems import is_for_program
 
-# A view that needs no sign-in says so with this in the place of a permission.
+# Declared in place of a permission by a view that needs no sign-in.
 PUBLIC: Final = "public"
-# Where a view keeps what it declared.
+# Attributes of a view with its declarations.
 MARK: Final = "permission"
 AGAIN: Final = "asks_again"
 PUBLIC_ENDPOINTS: Final = frozenset({"static"})
@@ -45,7 +45,7 @@ Condition = Callable[[], bool]
 
 
 class SignedIn(UserMixin):  # type: ignore[misc]  # flask-login publishes no types
-    """The signed-in person as of this request: a plain copy, so that no row is held open."""
+    """The signed-in person as of this request, in a plain copy that holds no row open."""
 
     def __init__(self, user: User, session_id: UUID, confirmed_at: datetime) -> None:
         self.session_id = session_id
@@ -59,28 +59,28 @@ class SignedIn(UserMixin):  # type: ignore[misc]  # flask-login publishes no typ
 
     @property
     def is_confirmed(self) -> bool:
-        """Return whether they proved a short time ago who they are."""
+        """Return whether the person confirmed their identity a short time ago."""
         return sessions.is_confirmed(self.confirmed_at)
 
     def get_id(self) -> str:
-        """Return what the cookie keeps: the session's id, which is worth as much as its row."""
+        """Return the session's id for the cookie. It is worthless without its row."""
         return str(self.session_id)
 
 
 def always() -> bool:
-    """Return the condition of a view that asks for the password whatever is sent."""
+    """Require the password for every request."""
     return True
 
 
 def posted() -> bool:
-    """Return the condition of a view that asks for the password before it changes something."""
+    """Require the password only before a change."""
     return request.method == "POST"
 
 
 def requires(permission: str, *, again: Condition | None = None) -> Callable[[V], V]:
     """Declare the permission that a view needs (one of `core/permissions.py`, or PUBLIC).
 
-    `again`: when the password is asked for again, unless that was a short time ago.
+    `again` is the condition to ask for the password again, unless that was a short time ago.
     """
 
     def mark(view: V) -> V:
@@ -99,7 +99,7 @@ def init_app(app: Flask) -> None:
 
 
 def permission_of(endpoint: str) -> str | None:
-    """Return the permission that an endpoint declared, None where it declared none."""
+    """Return the permission that an endpoint declared, or None."""
     if endpoint in PUBLIC_ENDPOINTS:
         return PUBLIC
     view = current_app.view_functions[endpoint]
@@ -107,7 +107,7 @@ def permission_of(endpoint: str) -> str | None:
 
 
 def condition_of(endpoint: str) -> Condition | None:
-    """Return when an endpoint asks for the password again; None where it never does."""
+    """Return the condition under which an endpoint asks for the password again, or None."""
     return getattr(current_app.view_functions.get(endpoint), AGAIN, None)
 
 
@@ -117,18 +117,20 @@ def can(permission: str) -> bool:
 
 
 def actor() -> Actor:
-    """Return the signed-in person as the actor of a service's verb."""
+    """Return the signed-in person as the actor for services."""
     return Actor(ActorKind.USER, current_user.user_id, current_user.name, Origin.UI)
 
 
 def owner() -> str:
-    """Return whose forms are being sent: the owner of `once` tokens."""
+    """Return the owner of `once` tokens in the person's forms."""
     return f"user:{current_user.user_id}"
 
 
 def local_path(target: str | None) -> str:
-    """Return `target` if it is a path on this portal, else the start page: no open redirects, and
-    nothing that a header cannot carry."""
+    """Return `target` if it is a path on this portal, else the start page.
+
+    This prevents open redirects, and characters that a header can't contain.
+    """
     path = (target or "").partition("#")[0].partition("?")[0]
     is_here = path.startswith("/") and not path.startswith("//") and "\\" not in path
     return target if target and is_here and target.isprintable() else "/"
@@ -136,7 +138,7 @@ def local_path(target: str | None) -> str:
 
 def _check() -> Response | None:
     if request.endpoint is None:
-        return None  # 404 and 405 speak for themselves
+        return None  # 404 and 405 need no permission
     permission = permission_of(request.endpoint)
     if permission == PUBLIC:
         return None
@@ -157,12 +159,12 @@ def _load(kept: str) -> SignedIn | None:
     return SignedIn(known[0], this, known[1].confirmed_at) if known else None
 
 
-# So much may the clocks of two machines differ, as for what is sealed (Fernet allows as much).
+# Allowed difference between two machines' clocks, the same as for sealed values (Fernet's).
 TOLERATED: Final = timedelta(seconds=60)
 
 
 class Signer(TimestampSigner):
-    """Takes what a machine whose clock is a little ahead has dated."""
+    """A signer that accepts dates of a machine whose clock is a little ahead."""
 
     def unsign(
         self,
@@ -170,7 +172,7 @@ class Signer(TimestampSigner):
         max_age: int | None = None,
         return_timestamp: bool = False,
     ) -> Any:
-        """Return what was signed, with its date where that is asked for. Raises `BadSignature`."""
+        """Return the signed value, with its date if requested. Raises `BadSignature`."""
         try:
             return super().unsign(signed_value, max_age, return_timestamp)  # type: ignore[call-overload]
         except SignatureExpired as expired:
@@ -181,17 +183,19 @@ class Signer(TimestampSigner):
 
 
 class SessionCookies(SecureCookieSessionInterface):
-    """Flask's own, signed by `Signer`. Programs have none: what they send is neither read nor
-    answered."""
+    """Flask's session cookies, signed by `Signer`.
+
+    Programs have none, so their cookies are neither read nor set.
+    """
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
-        """Return what the request's cookie holds; an empty session for a program."""
+        """Return the session in the request's cookie, or an empty one for a program."""
         if is_for_program(request):
             return self.session_class()
         return super().open_session(app, request)
 
     def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
-        """Return what signs and reads the cookie."""
+        """Return the serializer that signs and reads the cookie."""
         serializer = super().get_signing_serializer(app)
         if serializer is not None:
             serializer.signer = Signer
@@ -206,8 +210,11 @@ def init_sessions(app: Flask) -> None:
 
 
 def begin(admission: Admission) -> None:
-    """Sign the person in. Whatever the browser's session held before is gone, so it cannot be
-    prepared by others (session fixation), and whoever was signed in with it is out."""
+    """Sign the person in.
+
+    Clears the browser's previous session, so that others can't prepare it (session fixation), and
+    signs out the person of that session.
+    """
     if current_user.is_authenticated:
         sessions.end(actor(), current_user.session_id)
     session.clear()
@@ -217,19 +224,19 @@ def begin(admission: Admission) -> None:
 
 
 def end() -> None:
-    """Sign out: the cookie is emptied, and copies of it are refused."""
+    """Sign out, empty the cookie, and make copies of it invalid."""
     sessions.end(actor(), current_user.session_id)
     logout_user()
     session.clear()
 
 
 def known_devices() -> str:
-    """Return the device cookie that this request brought; anybody may have written it."""
+    """Return the request's device cookie, which anyone could have written."""
     return request.cookies.get(_device_cookie(), "")
 
 
 def remember_device(user: User) -> None:
-    """Give this browser a device cookie for the user, with the answer to this request."""
+    """Set a device cookie for the user in the response to this request."""
     value = sessions.with_new(known_devices(), user)
 
     @after_this_request
@@ -247,7 +254,7 @@ def remember_device(user: User) -> None:
 
 
 def _device_cookie() -> str:
-    # With this beginning a browser takes it from nobody else: no other host, nor http://.
+    # With this prefix, a browser accepts the cookie from no other host and not over http://.
     return "__Host-device" if _is_https() else "device"
 
 

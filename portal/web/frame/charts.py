@@ -1,6 +1,6 @@
-"""Bars as SVG, made here, with their numbers in words. No script draws anything.
+"""Draw bar charts as SVG without scripts, with their numbers in words.
 
-All are attempts, stacked: those that delivered, those that delivered late, those that failed.
+Bars are stacked attempts, which delivered, delivered late, or failed.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,20 +13,23 @@ from portal.services.deliveries.trends import Span, Trend
 from portal.web.frame.wording import number, zone
 
 Label = Callable[[datetime], str]
-# Where the deliveries of a span are listed.
+# Returns the URL of the list of a span's deliveries.
 Place = Callable[[Span], str]
 
 HOURS: Final = 24
 DAYS: Final = 7
-LEAST: Final = 2.0  # one that failed among ten thousand is still to be seen
+LEAST: Final = 2.0  # keeps one failure among ten thousand visible
 STEPS: Final = (1, 2, 4, 6, 10)  # the ends of the axis, each times a power of ten
-LETTER, GAP = 7, 6  # one of a number, and what stands between it and its line
+LETTER, GAP = 7, 6  # width of a digit, and space between a number and its line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """Width and height, in the units of the drawing; `left` and `below`: what the numbers and
-    the labels of the axes take of it. `every`: each so-many-th bar has its label; 0: none has."""
+    """The size of a drawing, in its own units.
+
+    `left` and `below` are the space for numbers and labels of the axes. One bar in `every` has a
+    label, and none if it is 0.
+    """
 
     css: str
     width: int
@@ -40,8 +43,11 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One span: `parts` are (kind, y, height) of those there are, delivered, late and failed;
-    `words` say the same. `url`: where its deliveries are listed; blank where there are none."""
+    """One span. `parts` are (kind, y, height) of its delivered, late, and failed attempts.
+
+    Parts without attempts are left out. `words` say the same. `url` leads to the list of its
+    deliveries, and is "" if there are none.
+    """
 
     x: float
     width: float
@@ -52,8 +58,11 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """The chart at one width. `axis`: the y of the line on which bars stand; `lines`: (y, number)
-    of all lines with a number; `labels`: (x, words) below, of the middle of their bars."""
+    """The chart at one width.
+
+    `axis` is the y of the line on which bars stand. `lines` are (y, number) of all lines with a
+    number. `labels` are (x, words) below the bars, with the x of their middle.
+    """
 
     frame: Frame
     axis: float
@@ -63,13 +72,13 @@ class Drawing:
 
     @property
     def right(self) -> int:
-        """Return where the lines end."""
+        """Return the x of the lines' end."""
         return self.frame.width - self.frame.right
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A chart as the template draws it: how many attempts there were of each kind."""
+    """A chart as the template draws it, with the number of attempts of each kind."""
 
     title: str
     delivered: int
@@ -84,7 +93,7 @@ class Chart:
 
     @property
     def numbers(self) -> list[Bar]:
-        """Return each span, for its words."""
+        """Return the bars of one drawing, for their words."""
         return self.drawings[0].bars
 
 
@@ -100,13 +109,13 @@ def _large(every: int, every_on_phones: int) -> tuple[Frame, ...]:
 
 
 def last_hours() -> list[datetime]:
-    """Return the edges of the last 24 hours, the present one included."""
+    """Return the edges of the last 24 hours, including the current one."""
     end = utcnow().replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
     return [end - timedelta(hours=HOURS - hour) for hour in range(HOURS + 1)]
 
 
 def last_days() -> list[datetime]:
-    """Return the edges of the last 7 days, today included, as days are for the person who looks."""
+    """Return the edges of the last 7 days in the reader's time zone, including today."""
     today = utcnow().astimezone(zone()).date()
     first = today - timedelta(days=DAYS - 1)
     days = [first + timedelta(days=day) for day in range(DAYS + 1)]
@@ -114,7 +123,7 @@ def last_days() -> list[datetime]:
 
 
 def hours_chart(trend: Trend, place: Place | None = None) -> Chart:
-    """Return the last 24 hours. `place`: where the bars lead."""
+    """Draw the last 24 hours. `place` returns the URLs of bars."""
     words = _hour, _hour
     return _chart("last 24 hours", trend, _large(4, 8), words, place)
 
@@ -122,7 +131,7 @@ def hours_chart(trend: Trend, place: Place | None = None) -> Chart:
 def days_chart(
     trend: Trend | None, frames: Sequence[Frame] | None = None, place: Place | None = None
 ) -> Chart:
-    """Return the last 7 days; None: nothing happened in them."""
+    """Draw the last 7 days. `trend` is None if nothing happened in them."""
     frames, words = frames or _large(1, 1), (_day, _weekday)
     return _chart("last 7 days", trend or Trend(()), frames, words, place)
 
@@ -179,7 +188,7 @@ def _drawing(
 
 
 def _end(most: int) -> int:
-    """Return where the axis ends: a round number that nothing is above."""
+    """Return the end of the axis, a round number that no bar exceeds."""
     power = 1
     while most > STEPS[-1] * power:
         power *= 10
@@ -187,8 +196,11 @@ def _end(most: int) -> int:
 
 
 def _parts(span: Span, axis: float, unit: float) -> list[tuple[str, float, float]]:
-    """Stack the parts from the axis up. All together are as high as they count: where small ones
-    were made longer, so that they are seen, the largest gives it."""
+    """Stack the parts from the axis up.
+
+    Small parts are made longer to be visible. The largest part gives up that length, so that the
+    height of the stack matches the count.
+    """
     counts = {
         "delivered": span.delivered - span.late,
         "late": span.late,

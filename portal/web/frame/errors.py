@@ -1,4 +1,4 @@
-"""Show what a person sees when something goes wrong: one layout, plain words, the right code.
+"""Show error pages in one layout, with plain words and the right status code.
 
 Programs get the same sentence and code as a problem (`problems.py`).
 """
@@ -20,7 +20,7 @@ from portal.web.frame.problems import FieldError, is_for_program, problem
 log = logging.getLogger(__name__)
 
 OPEN_TOO_LONG = "This page has expired. Go back, reload it, and submit again."
-# Secure cookies do not come back to an http:// address, and some browsers keep none at all.
+# Browsers don't return secure cookies to an http:// URL, and some keep none at all.
 NO_COOKIE = (
     "Your browser sent no cookie, so we couldn’t verify this form. Reload the page. If that "
     "doesn’t help, open the portal at {address} and allow cookies."
@@ -32,9 +32,9 @@ FROM_ELSEWHERE = (
 )
 CUT_OFF = "This link is incomplete."
 BAD_CURSOR = "“after” can’t be read. Send “next” of an answer as it is, or start without it."
-# SQLite's code for a statement that it does not understand (https://sqlite.org/rescode.html).
+# SQLite's code for a statement that it doesn't understand (https://sqlite.org/rescode.html).
 OUR_MISTAKE = 1
-AWAY_SECONDS = 5  # until a program tries again
+AWAY_SECONDS = 5  # until a program retries
 PAGES = {400, 403, 404, 405, 409, 413, 429, 500, 503}
 
 
@@ -51,15 +51,15 @@ Answer = tuple[str, int] | Response
 
 
 def _page(code: int, sentence: str = "") -> Answer:
-    # The session may stand in a broken transaction; the page's own reads begin a fresh one.
+    # The session can be in a broken transaction. The page's own reads begin a new one.
     db.session.rollback()
     if is_for_program(request):
         return problem(code, sentence, headers=_wait(code))
     name = code if code in PAGES else (500 if code >= 500 else 400)
     words = {"message": sentence} if sentence else {}
     if code >= 500:
-        # Whatever failed may fail again. These pages read nothing from the database, and context
-        # processors, of which Flask-Login's reads the person, do not run for them.
+        # The same part can fail again. These pages read nothing from the database, and skip context
+        # processors, because Flask-Login's reads the person.
         words["reference"] = request_id.current()
         return current_app.jinja_env.get_template(f"errors/{name}.html").render(**words), code
     return render_template(f"errors/{name}.html", **words), code
@@ -81,13 +81,13 @@ def _http(error: HTTPException) -> Response | HTTPException:
 
 
 def _allow(error: HTTPException) -> dict[str, str]:
-    """Return what a 405 has to say (RFC 9110, 15.5.6)."""
+    """Return the header that a 405 requires (RFC 9110, 15.5.6)."""
     methods = error.valid_methods if isinstance(error, MethodNotAllowed) else None
     return {"Allow": ", ".join(sorted(methods))} if methods else {}
 
 
 def _csrf(error: CSRFError) -> Answer:
-    # Flask-WTF has no other mark for a form that was sent from another address over https.
+    # Flask-WTF has no other sign of a form that was sent from another site over https.
     is_foreign = "referrer" in str(error.description)
     if is_foreign:
         return _page(400, FROM_ELSEWHERE)
@@ -113,10 +113,10 @@ def _cursor(_error: UnreadableCursor) -> Answer:
 
 def _database(error: DBAPIError) -> Answer:
     """Return the page of an outage. The transaction was rolled back, so nothing is half-written."""
-    # A database that takes no changes at all says so by an error of another class.
+    # A database that refuses all changes raises an error of another class.
     is_away = isinstance(error, OperationalError) or of_error(error.orig) is not None
     if is_away and getattr(error.orig, "sqlite_errorcode", None) != OUR_MISTAKE:
-        # An outage: each request would else leave a page of traces.
+        # In an outage, each request would otherwise log a long traceback.
         log.error("The database refused a request: %s", words_of(error.orig))
     else:
         log.error("The database refused a request", exc_info=error)

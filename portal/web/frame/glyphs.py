@@ -1,8 +1,8 @@
-"""Icons that we have drawn ourselves, for products and the like; no product’s own sign."""
+"""Icons that we drew ourselves, for products and similar things. None is a product’s logo."""
 
 from typing import Final
 
-# Lines in a square of 16.
+# Lines in a square of 16 units.
 _LINES: Final = {
     "to-teams": (
         '<circle cx="5.5" cy="5.5" r="2"/><circle cx="11" cy="6.5" r="1.6"/>'

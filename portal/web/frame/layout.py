@@ -1,4 +1,4 @@
-"""The frame of every page: our template helpers, navigation and security headers."""
+"""The frame of every page, with template helpers, navigation, and security headers."""
 
 import hashlib
 import re
@@ -20,23 +20,23 @@ from portal.web.frame import status_tags
 from portal.web.frame.glyphs import GLYPHS
 from portal.web.frame.wording import WORDS
 
-# What an address says of a person's last press alone: links on the page do not carry it on.
+# A query value about a person's last action only, which links on the page don't keep.
 RETRIED: Final = "retried"
-# The browser's own choice; without one the system decides (portal/web/people/account_views.py).
+# The browser's choice. Without one, the system decides (portal/web/people/account_views.py).
 THEME_COOKIE: Final = "theme"
 THEMES: Final = ("light", "dark")
 
 
 class PageResponse(Response):
-    """A response that can be encoded whatever text stands in it."""
+    """A response that can encode any text."""
 
     def set_data(self, value: bytes | str) -> None:
-        """Put a question mark where a character has no UTF-8."""
+        """Replace characters without UTF-8 by question marks."""
         super().set_data(value.encode(errors="replace") if isinstance(value, str) else value)
 
 
 def init_app(app: Flask) -> None:
-    """Give the application its frame. Until told, `can` denies all, and all is well."""
+    """Set up the frame. By default, `can` denies everything, and there are no problems."""
     app.response_class = PageResponse
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
@@ -73,10 +73,10 @@ def init_app(app: Flask) -> None:
 
 
 def page_url(**changes: Any) -> str:
-    """This page's address with some query values changed; None takes one out.
+    """Return this page's URL with some query values changed. None removes a value.
 
-    A file or a question whose filter could not be read shows the list in its place, and says by
-    `g.page_endpoint` whose address that is.
+    A file or a question with an unreadable filter shows a list instead, and `g.page_endpoint` is
+    the endpoint of that list.
     """
     kept = {name: request.args.getlist(name) for name in request.args if name != RETRIED}
     values = {**kept, **(request.view_args or {}), **changes}
@@ -84,19 +84,19 @@ def page_url(**changes: Any) -> str:
 
 
 def theme_chosen() -> str:
-    """Return what this browser\'s reader chose, light or dark; nothing where the system decides."""
+    """Return the reader's choice in this browser, light or dark, or "" if the system decides."""
     chosen = request.cookies.get(THEME_COOKIE)
     return chosen if chosen in THEMES else ""
 
 
 def organization() -> str:
-    """Return what the organization calls its register."""
+    """Return the organization's name."""
     settings: Settings = current_app.extensions["settings"]
     return settings.organization
 
 
 def local_trial() -> str:
-    """Return what every page says of a local trial; nothing where this is none."""
+    """Return the notice of a local trial for every page, or "" outside of one."""
     settings: Settings = current_app.extensions["settings"]
     if not settings.local_trial:
         return ""
@@ -104,13 +104,13 @@ def local_trial() -> str:
     return f"This is a local trial{opens}. Don’t use it for real work."
 
 
-# Where a new row's number goes; static/js/rows.js puts the number there.
+# Placeholder of a new row's number. static/js/rows.js puts the number there.
 ROW_NUMBER: Final = "__row__"
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One line of the error summary; `target` is the id of the control it links to, if any."""
+    """One line of the error summary. `target` is the id of the control it links to, if any."""
 
     message: str
     target: str
@@ -126,18 +126,18 @@ def problems(form: Form | None) -> list[Problem]:
 
 def messages(field: Field) -> list[str]:
     """Return the field's own messages, without those of fields inside it."""
-    errors: Sequence[object] = field.errors  # of a list of fields: also what its entries found
+    errors: Sequence[object] = field.errors  # a list of fields also has its entries' errors
     own = (error for error in errors if error and not isinstance(error, dict | list | tuple))
     return [as_hint(str(error)) for error in own]
 
 
 def as_hint(sentence: str) -> str:
-    """Hints and errors at a field end without a full stop (docs/words.md)."""
+    """Remove the period, because hints and errors at a field have none (docs/words.md)."""
     return sentence.removesuffix(".")
 
 
 def target_id(field: Field) -> str:
-    """Return the id of the control that a link to this field goes to: a group's first."""
+    """Return the id of the control that a link to this field opens, the first one of a group."""
     if isinstance(field, RadioField | SelectMultipleField):
         return f"{field.id}-0" if field.choices else field.id
     if isinstance(field, FieldList):
@@ -178,12 +178,12 @@ def _of_field(field: Field) -> Iterator[Problem]:
     target = "" if is_hidden(field) else target_id(field)
     yield from (Problem(message, target) for message in messages(field))
     if isinstance(field, FieldList):
-        of_row = getattr(field, "of_row", "")  # of a list whose rows look alike
+        of_row = getattr(field, "of_row", "")  # set for a list whose rows look alike
         for number, entry in enumerate(field.entries, 1):
-            for found in _of_field(entry):
-                text = found.message
+            for problem in _of_field(entry):
+                text = problem.message
                 row = f"{of_row} {number}: {text[:1].lower()}{text[1:]}" if of_row else text
-                yield Problem(row, found.target)
+                yield Problem(row, problem.target)
 
 
 SPRITE: Final = "static/bootstrap5/icons/bootstrap-icons.svg"
@@ -198,10 +198,9 @@ def _shapes() -> dict[str, str]:
 
 @lru_cache(maxsize=512)
 def icon(name: str, label: str = "") -> Markup:
-    """Return the icon as an inline `<svg>`: hidden from screen readers unless it has a label.
+    """Return the icon as an inline `<svg>`, hidden from screen readers unless it has a label.
 
-    `name` is a Bootstrap icon's name ("check-circle") or one of `GLYPHS`; an unknown one raises
-    `KeyError`.
+    `name` is a Bootstrap icon's name ("check-circle") or one of `GLYPHS`. Raises `KeyError`.
     """
     shape = _shapes()[name]
     voice = f'role="img" aria-label="{escape(label)}"' if label else 'aria-hidden="true"'
@@ -212,7 +211,7 @@ def icon(name: str, label: str = "") -> Markup:
 
 
 KEEP: Final = "public, max-age=31536000, immutable"
-# The modules that main.js imports have plain addresses: kept, but asked about each time (ETag).
+# Modules that main.js imports have plain URLs. Browsers keep and revalidate them (ETag).
 ASK: Final = "no-cache"
 
 
@@ -222,7 +221,7 @@ def _version(path: Path, changed_ns: int) -> str:
 
 
 def static_url(filename: str) -> str:
-    """Return the address of one of our static files, with its content's hash as version."""
+    """Return the URL of a static file, with its content's hash as version."""
     path = Path(current_app.static_folder or "static") / filename
     return url_for("static", filename=filename, v=_version(path, path.stat().st_mtime_ns))
 
@@ -253,9 +252,9 @@ HEADERS: Final = {
 
 
 def add_security_headers(response: Response) -> Response:
-    """Add the headers that a view did not set itself; pages are never stored by anyone.
+    """Add the security headers that a view didn't set itself, and forbid storing pages.
 
-    Browsers keep a static file for ever when its address names its version.
+    Browsers keep a static file forever if its URL has its version.
     """
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
@@ -269,9 +268,9 @@ def add_security_headers(response: Response) -> Response:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One page to go to: its label, its stable address and the permission it needs.
+    """One page of the navigation, with its label, its stable path, and its permission.
 
-    `also`: addresses outside its own that belong to it.
+    `also` has paths outside its own that belong to it.
     """
 
     label: str
@@ -281,12 +280,12 @@ class Place:
 
     @property
     def url(self) -> str:
-        """The address as the browser must ask for it, also below a prefix."""
+        """Return the path for the browser, including a prefix."""
         return request.script_root + self.path
 
     @property
     def is_here(self) -> bool:
-        """Tell whether the page shown is this one or lies under it, and under no nearer one."""
+        """Return whether the current page is this one or below it, and below no nearer one."""
         return _nearest(g.get("stands_under", request.path)) in (self.path, *self.also)
 
 
@@ -299,7 +298,7 @@ class Section:
 
     @property
     def url(self) -> str:
-        """The address of its first page."""
+        """Return the URL of its first page."""
         return self.places[0].url
 
     @property
@@ -308,7 +307,7 @@ class Section:
         return any(place.is_here for place in self.places)
 
 
-# Only where a local trial shows its emails.
+# Only in a local trial that shows its emails.
 MAILBOX: Final = "Email"
 SECTIONS: Final = (
     Section("Overview", (Place("Overview", "/", "home.read"),)),
@@ -352,12 +351,12 @@ SECTIONS: Final = (
 
 
 def stand_under(path: str) -> None:
-    """Show the page in the navigation as if it stood at this path."""
+    """Show the page in the navigation as if it had this path."""
     g.stands_under = path
 
 
 def navigation() -> list[Section]:
-    """Return the sections, with the tabs that the signed-in person may read."""
+    """Return the sections, with the tabs that the signed-in person can read."""
     can = cast(Callable[[str], bool], current_app.jinja_env.globals["can"])
     sections = (
         Section(
@@ -374,7 +373,7 @@ def navigation() -> list[Section]:
 
 
 def section_here() -> Section | None:
-    """Return the section that the page being shown belongs to."""
+    """Return the section of the current page."""
     return next((section for section in navigation() if section.is_here), None)
 
 

@@ -1,4 +1,4 @@
-"""What a program is answered when something goes wrong (RFC 9457)."""
+"""Build error responses for programs (RFC 9457)."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from flask import Request, Response
 
-# Below it, answers are for programs.
+# Responses below this path are for programs.
 API_PREFIX: Final = "/api/"
 CONTENT_TYPE: Final = "application/problem+json"
-# What is said where nobody says more.
+# Default sentences.
 SENTENCES: Final[Mapping[int, str]] = {
     400: "The body isn’t JSON. Without fields, send {}.",
     401: "The token is missing, wrong, ended, or revoked. Send it as Authorization: Bearer.",
@@ -31,14 +31,14 @@ SENTENCES: Final[Mapping[int, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One thing that is wrong with a request. `field`: its name, or its path in the body."""
+    """One error in a request. `field` is the field's name, or its path in the body."""
 
     field: str
     detail: str
 
 
 def is_for_program(asked: Request) -> bool:
-    """Return whether a program asks, and not a browser."""
+    """Return whether the request is from a program, not a browser."""
     return asked.path.startswith(API_PREFIX)
 
 
@@ -48,10 +48,10 @@ def problem(
     errors: Sequence[FieldError] = (),
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """Return the answer with this status, a sentence, and what is wrong with each field."""
+    """Return a response with this status, a sentence, and the errors of fields."""
     body: dict[str, Any] = {"title": HTTPStatus(code).phrase, "status": code}
     if sentence := detail or SENTENCES.get(code):
         body["detail"] = sentence
     if errors:
-        body["errors"] = [asdict(each) for each in errors]
+        body["errors"] = [asdict(error) for error in errors]
     return Response(json.dumps(body), code, headers, content_type=CONTENT_TYPE)

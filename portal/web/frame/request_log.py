@@ -1,4 +1,4 @@
-"""Each request under an id of its own, and one line about it in the log."""
+"""Give each request an id, and write one line about it to the log."""
 
 import logging
 from time import monotonic
@@ -11,17 +11,17 @@ from portal.lib import request_id
 from portal.logs import TRAFFIC
 
 HEADER: Final = "X-Request-Id"
-# Asked for every few seconds by machines; files by every page.
+# Machines request these every few seconds, and every page requests static files.
 QUIET: Final = frozenset(
     {"operations.healthz", "operations.readyz", "operations.metrics", "static"}
 )
-LONGEST_PATH: Final = 300  # characters; none of ours has half of it
+LONGEST_PATH: Final = 300  # characters; none of our own is half as long
 
 log = logging.getLogger(TRAFFIC)
 
 
 def init_app(app: Flask) -> None:
-    """Register before everything that may log."""
+    """Register the log of requests, before everything else that can log."""
     app.before_request(_begin)
     app.after_request(_end)
 
@@ -46,6 +46,6 @@ def _end(answer: Response) -> Response:
 
 
 def _person() -> int | None:
-    """Return the signed-in person's number, if the request has read it already."""
+    """Return the signed-in person's id, if the request has already read it."""
     person = g.get("_login_user")
     return getattr(person, "user_id", None)

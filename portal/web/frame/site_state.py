@@ -1,4 +1,4 @@
-"""What every page tells of the portal: what needs attention, and what is not sent at all now."""
+"""Read the state that every page shows: problems, and pauses of sending."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,14 +19,14 @@ NOUNS: Final = {"Deliveries": "undelivered", "Webhooks": "with problems"}
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """A number in the navigation; `noun` tells it to whoever does not see where it stands."""
+    """A number in the navigation. `noun` explains it to people who can't see its place."""
 
     number: str
     noun: str
 
 
 def init_app(app: Flask) -> None:
-    """Give templates what the frame of all pages calls."""
+    """Register the functions that the frame of all pages calls."""
     app.jinja_env.globals["attention"] = attention
     app.jinja_env.globals["patience"] = PATIENCE_IN_WORDS
     app.jinja_env.globals["sending_stop"] = sending_stop
@@ -36,7 +36,7 @@ def init_app(app: Flask) -> None:
 
 
 def sending_stop() -> SendingStop | None:
-    """Return the stop of all sending, asked once a page."""
+    """Return the pause of all sending, read once per page."""
     if "sending_stop" not in g:
         g.sending_stop = find_stop()
     stop: SendingStop | None = g.sending_stop
@@ -44,26 +44,27 @@ def sending_stop() -> SendingStop | None:
 
 
 def offline_senders() -> Sequence[OfflineSender]:
-    """Return the machines that cannot connect to receivers, asked once a page."""
+    """Return the machines that can't connect to receivers, read once per page."""
     if "offline_senders" not in g:
         g.offline_senders = find_offline()
-    found: Sequence[OfflineSender] = g.offline_senders
-    return found
+    senders: Sequence[OfflineSender] = g.offline_senders
+    return senders
 
 
 def may_send(permission: str) -> bool:
-    """Tell whether the reader has a permission to send, and sending is not stopped."""
+    """Return whether the reader has a permission to send, and sending isn't paused."""
     return can(permission) and not sending_stop()
 
 
 def is_own(taken: Taken | None) -> bool:
-    """Tell whether it is the reader who took a webhook."""
+    """Return whether the reader is the person who took a webhook."""
     return taken is not None and taken.by_id == actor().user_id
 
 
 def attention() -> Mapping[str, Count]:
-    """Return by the labels of the navigation how many need attention, where any do, as the lists
-    that they lead to count them.
+    """Return nonzero counts of problems, by the labels of the navigation.
+
+    They equal the counts of the lists behind those labels.
     """
     numbers = {}
     if can("deliveries.read") or can("webhooks.read"):
@@ -74,7 +75,7 @@ def attention() -> Mapping[str, Count]:
 
 
 def trouble_totals() -> Totals:
-    """Return what the webhooks in trouble come to, asked once a page."""
+    """Return the totals of the webhooks in trouble, read once per page."""
     if "trouble_totals" not in g:
         known = "in_trouble" in g
         g.trouble_totals = backlog.count_of(g.in_trouble) if known else backlog.count()
@@ -83,7 +84,7 @@ def trouble_totals() -> Totals:
 
 
 def in_trouble() -> Sequence[Backlog]:
-    """Return the webhooks in trouble, asked once a page."""
+    """Return the webhooks in trouble, read once per page."""
     if "in_trouble" not in g:
         g.in_trouble = backlog.find()
     known: Sequence[Backlog] = g.in_trouble

@@ -1,4 +1,4 @@
-"""Statuses as people see them: a word, an icon and a colour. The only place that pairs them."""
+"""Define the word, icon, and color of each status, all in this place."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from portal.models.deliveries import DeliveryStatus
 class Tag(NamedTuple):
     """A status as `status_tag(*tag)` prints it. Tones: success, danger, warning, info, neutral.
 
-    Without an icon it gets a dot: a webhook's and an asset's, beside the icons of deliveries.
+    Without an icon, it gets a dot. Webhooks and assets have dots beside the icons of deliveries.
     """
 
     word: str
@@ -55,10 +55,10 @@ TASK: Final[Mapping[str, Tag]] = {
     "failed": Tag("Failed", "x-octagon-fill", "danger"),
 }
 
-# Of a bulk retry that was stopped, while requests are still in progress.
+# A stopped bulk retry while requests are still in progress.
 STOPPING: Final = Tag("Stopping", "slash-circle", "info")
 
-# What has ended, and left something undone.
+# A task that ended with something undone.
 PARTLY: Final = Tag("Finished", "exclamation-triangle-fill", "warning")
 
 PERSON: Final[Mapping[str, Tag]] = {
@@ -127,9 +127,9 @@ def webhook_tag(status: str, backlog: object = None) -> Tag:
 
 @dataclass(frozen=True, slots=True)
 class Tab:
-    """One part; the other filters stay as they are. `count`: what it holds, in words.
+    """One tab of a list, which keeps the other filters. `count` is its number of rows, in words.
 
-    `is_bad`: whatever it holds waits for a person.
+    `is_bad` means that its rows wait for a person.
     """
 
     label: str

@@ -1,4 +1,4 @@
-"""Times and numbers as people read them."""
+"""Write times and numbers for people."""
 
 import re
 from collections.abc import Callable
@@ -22,14 +22,14 @@ from portal.services.outbox.claimable import SendingStop
 from portal.services.outbox.connectivity import NO_RECEIVER, OfflineSender, hosts_in_words
 
 MINUS: Final = "\u2212"
-# As people type it: what ends a sentence is no part of it.
+# A typed URL, without punctuation that ends a sentence.
 LINK: Final = re.compile(r"(https?://[^\s<>\"]*[^\s<>\".,;:!?)\]])")
 A_DAY: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A time in three ways: for people, exact with its zone, and for machines."""
+    """A time in three forms: for people, exact with its zone, and for machines."""
 
     text: str
     exact: str
@@ -42,7 +42,7 @@ def zone() -> ZoneInfo:
     fallback: ZoneInfo = current_app.extensions["settings"].timezone
     try:
         return ZoneInfo(own) if own else fallback
-    except (ZoneInfoNotFoundError, ValueError):  # a zone that newer data no longer knows
+    except (ZoneInfoNotFoundError, ValueError):  # a zone that newer data no longer has
         return fallback
 
 
@@ -52,7 +52,7 @@ def zone_name() -> str:
 
 
 def moment(at: datetime, now: datetime | None = None) -> Moment:
-    """Describe `at` (aware): relative within a day of `now`, else date and time in `zone()`."""
+    """Describe `at` (aware), relative within a day of `now`, else as date and time in `zone()`."""
     now, here = now or utcnow(), zone()
     local = at.astimezone(here)
     near = abs(now - at) < A_DAY
@@ -64,17 +64,17 @@ def moment(at: datetime, now: datetime | None = None) -> Moment:
 
 
 def near_time(at: datetime, now: datetime | None = None) -> str:
-    """Return a time in `zone()`: "13:11", on another day than today "Nov 29, 13:11"."""
+    """Return a time in `zone()`: "13:11", or if it isn't today, "Nov 29, 13:11"."""
     return time_words(*_here(at, now))
 
 
 def to_the_second(at: datetime, now: datetime | None = None) -> str:
-    """Return the same with its seconds: "18:40:11"."""
+    """Return `near_time` with seconds: "18:40:11"."""
     return time_words(*_here(at, now), to="seconds")
 
 
 def exact_day(at: datetime, now: datetime | None = None) -> str:
-    """Return a time in `zone()` with its day, also where that is today: "Nov 27, 14:10"."""
+    """Return a time in `zone()` with its day, even if that is today: "Nov 27, 14:10"."""
     return time_words(*_here(at, now), dated=True)
 
 
@@ -88,7 +88,7 @@ def in_both_zones(at: datetime) -> str:
 
 
 def day_of(at: date | None, now: datetime | None = None) -> str:
-    """Return a date, or the day of a time in `zone()`: "Dec 24", "Dec 24, 2027"; blank for none."""
+    """Return a date, or a time's day in `zone()`: "Dec 24", "Dec 24, 2027", or "" for None."""
     if at is None:
         return ""
     local, today = _here(at if isinstance(at, datetime) else now or utcnow(), now)
@@ -96,29 +96,31 @@ def day_of(at: date | None, now: datetime | None = None) -> str:
 
 
 def near_day(at: datetime, now: datetime | None = None) -> str:
-    """Return a time in a narrow column: "17:00", or its day alone: "Dec 24"."""
+    """Return a time for a narrow column: "17:00", or if it isn't today, only "Dec 24"."""
     local, today = _here(at, now)
     is_today = local.date() == today.date()
     return time_words(local, today) if is_today else day_words(local.date(), today.date())
 
 
 def due_words(at: datetime, now: datetime | None = None) -> str:
-    """Return a time that something is due, with its weekday: "Fri, Dec 4, 17:00", today "17:00"."""
+    """Return a due time with its weekday: "Fri, Dec 4, 17:00", or today "17:00"."""
     local, today = _here(at, now)
     words = time_words(local, today)
     return words if local.date() == today.date() else f"{local:%a}, {words}"
 
 
 def time_tag(at: datetime, now: datetime | None = None, words: str = "") -> Markup:
-    """Return `near_time`, or these `words`, as an element of a page, exact for machines and on
-    hover."""
+    """Return `near_time`, or these `words`, as a `<time>` element.
+
+    The element has the exact time for machines and on hover.
+    """
     local, today = _here(at, now)
     tag = Markup('<time datetime="{}" title="{}">{}</time>')
     return tag.format(_iso(at), _exact(local), words or time_words(local, today))
 
 
 def _here(at: datetime, now: datetime | None) -> tuple[datetime, datetime]:
-    """Return both in the reader's zone."""
+    """Return both times in the reader's zone."""
     here = zone()
     return at.astimezone(here), (now or utcnow()).astimezone(here)
 
@@ -132,12 +134,12 @@ def _iso(at: datetime) -> str:
 
 
 def stop_sentence(stop: SendingStop) -> str:
-    """Since when nothing is sent to any webhook, and by whom."""
+    """Say who paused all sending, and when."""
     return f"{stop.by} paused all sending on {exact_day(stop.since)}."
 
 
 def offline_sentence(sender: OfflineSender) -> str:
-    """Say that a machine cannot connect, to which hosts, and since when."""
+    """Say which machine can't connect, to which hosts, and since when."""
     since = exact_day(sender.since)
     if sender.is_all:
         return f"{NO_RECEIVER} This started on {since}."
@@ -148,7 +150,7 @@ def offline_sentence(sender: OfflineSender) -> str:
 
 
 def linked(text: str) -> Markup:
-    """Return what somebody typed, with its http and https addresses as links."""
+    """Return typed text with its http and https URLs as links."""
     parts = LINK.split(text)
     link = Markup('<a href="{0}" rel="noreferrer nofollow">{0}</a>')
     return Markup().join(
@@ -157,18 +159,18 @@ def linked(text: str) -> Markup:
 
 
 def number(value: int) -> str:
-    """Digits in groups of three: 12,345."""
+    """Write a number with its digits in groups of three: 12,345."""
     return f"{value:,}".replace("-", MINUS)
 
 
 def counted(count: int, limit: int | None = None) -> str:
-    """Write a count that stops at its limit: "312", "10,000+" where there are more."""
+    """Write a count that stops at its limit: "312", or "10,000+" if there are more."""
     most = queries.COUNT_LIMIT if limit is None else limit
     return f"{number(most)}+" if count > most else number(count)
 
 
 def money(amount: Decimal | None) -> str:
-    """Write an amount in the installation’s currency: EUR 1,250.00; nothing where there is none."""
+    """Write an amount in the installation’s currency: EUR 1,250.00, or "" for None."""
     return "" if amount is None else f"{settings().currency} {amount:,.2f}"
 
 
@@ -178,8 +180,10 @@ def plural(count: int, one: str, many: str | None = None) -> str:
 
 
 def time_left(task: Task, spacing: timedelta = timedelta()) -> str:
-    """Say "About 3 minutes left." at a spacing, or else as fast as so far; nothing before it has a
-    pace."""
+    """Say "About 3 minutes left.", or "" before the task has a pace.
+
+    The pace is one row per `spacing`, or else the average so far.
+    """
     if task.state != TaskState.RUNNING or not task.done or task.started_at is None:
         return ""
     one = spacing or (utcnow() - task.started_at) / task.done
@@ -188,7 +192,7 @@ def time_left(task: Task, spacing: timedelta = timedelta()) -> str:
 
 
 def days_kept() -> int:
-    """Return how long a delivery is kept after it has ended, and a held one while it waits."""
+    """Return the days that a delivery is kept after its end, or while it is on hold."""
     return settings().retention_days
 
 
