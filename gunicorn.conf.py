@@ -1,4 +1,4 @@
-"""Configure gunicorn: two quiet processes of waitress threads, which end with their parent."""
+"""Run two quiet web processes of waitress threads, which end with their parent."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ with gc_freeze():
 
     from jobs.heartbeat import DEREGISTER_SECONDS, Heartbeat
     from jobs.supervisor import dies_with
-    from portal import app as _pages  # noqa: F401 - read once, here: each process begins with it
+    from portal import app as _pages  # noqa: F401 - imported once here, so each process starts with it
     from portal import logs
     from portal.base_app import create_base_app
     from portal.config.settings import SettingsError, load_settings

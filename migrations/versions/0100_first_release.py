@@ -19,7 +19,7 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-# SQLite's own row ids need the plain type.
+# SQLite's row ids require the plain integer type.
 BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 # In the order of their creation.

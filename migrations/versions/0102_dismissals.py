@@ -1,4 +1,4 @@
-"""Store with each delivery who dismissed it, when, why, and by which action.
+"""Store the person, time, reason, and action of each delivery's dismissal.
 
 The downgrade creates rows of the earlier tables for failed deliveries. Other deliveries keep only
 the name. Reasons and actions of dismissals are lost.
@@ -16,7 +16,7 @@ down_revision = "0101"
 branch_labels = None
 depends_on = None
 
-# SQLite's own row ids need the plain type.
+# SQLite's row ids require the plain integer type.
 BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 SYSTEM = "Asset register"
 NEW = {

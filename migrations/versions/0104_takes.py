@@ -1,4 +1,4 @@
-"""Store with each webhook who is looking into its failures, since when, and their note."""
+"""Store the person who looks into a webhook's failures, since when, and their note."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -14,7 +14,7 @@ depends_on = None
 def upgrade() -> None:
     op.create_table(
         "mails",
-        # SQLite's own row ids need the plain type.
+        # SQLite's row ids require the plain integer type.
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("public_id", sa.Uuid(), nullable=False),
         sa.Column("kind", sa.String(20), nullable=False),

@@ -1,4 +1,4 @@
-"""Store who gets emails about each webhook's problems, and the news in their last one."""
+"""Store the recipients of emails about each webhook's problems, and the last news to each."""
 
 import sqlalchemy as sa
 from alembic import op

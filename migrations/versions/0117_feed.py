@@ -30,7 +30,7 @@ SQLITE = (
 
 
 def upgrade() -> None:
-    # SQLite's own row ids need the plain type.
+    # SQLite's row ids require the plain integer type.
     big = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
     op.create_table(
         "feed",

@@ -14,8 +14,10 @@ def upgrade() -> None:
     op.drop_column("alerts", "mailed_to")
     addresses = sa.Column("mailed_to", sa.JSON(), server_default="[]", nullable=False)
     op.add_column("alerts", addresses)
-    told = sa.Column("is_holder_told", sa.Boolean(), server_default=sa.false(), nullable=False)
-    op.add_column("alerts", told)
+    holder_told = sa.Column(
+        "is_holder_told", sa.Boolean(), server_default=sa.false(), nullable=False
+    )
+    op.add_column("alerts", holder_told)
     for name in ("mailed_to", "holders_told"):
         number = sa.Column(name, sa.Integer(), server_default="0", nullable=False)
         op.add_column("alert_runs", number)

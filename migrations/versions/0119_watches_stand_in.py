@@ -1,4 +1,4 @@
-"""Tell users who stand in for a webhook's owner from users who requested its emails."""
+"""Distinguish stand-ins for a webhook's owner from users who requested its emails."""
 
 import sqlalchemy as sa
 from alembic import op

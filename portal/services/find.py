@@ -101,7 +101,7 @@ SHORTEST_END: Final = 4  # digits
 MOST_SAID_SO: Final = 2_000
 MOST_READ: Final = 2_000  # characters of a response
 MOST_TELLING: Final = 4
-LONGEST_WORDS: Final = 120  # characters; longer texts aren't searched as one phrase
+LONGEST_WORDS: Final = 120  # characters. Longer texts aren't searched as one phrase.
 
 T = TypeVar("T")
 May = Callable[[str], bool]
@@ -192,11 +192,11 @@ def _by_words(text: str, may: May) -> EverythingFound:
         page = asset_queries.list_assets(chosen)
         total = asset_queries.count(chosen) if page.rows else 0
         few = _first(page.rows[:FEW], total, COUNTED_BESIDE) if page.rows else exact.assets
-        here, left = (staff.listing(text, left=has_left).rows for has_left in (False, True))
+        current, former = (staff.listing(text, left=has_left).rows for has_left in (False, True))
         results = replace(
             results,
             assets=few,
-            people=Hits([*here, *left][:FEW], staff.count(text) if here else 0),
+            people=Hits([*current, *former][:FEW], staff.count(text) if current else 0),
         )
         # With very many assets, this would read the whole log.
         if 0 < total <= FOLLOWED and may("deliveries.read"):
@@ -261,8 +261,8 @@ def _by_error(text: str, may: May) -> EverythingFound:
     rows = rows or (_said(telling[:MOST_TELLING]) if telling else ())
     if not rows:
         return EverythingFound()
-    if said := _said_by(rows[0], line[:MOST_READ]):
-        log_filter = LogFilter(answer=said)
+    if shared := _said_by(rows[0], line[:MOST_READ]):
+        log_filter = LogFilter(answer=shared)
     elif rows[0].reason:
         reason, webhook = Reason(rows[0].reason), rows[0].webhook_id
         codes = _codes(rows[0].code)
@@ -296,15 +296,15 @@ def shared_words(line: str, text: str) -> str:
 
     It has at most `LONGEST_WORDS` characters, as the log can't be searched for more.
     """
-    lower, said = line.lower(), text.lower()
-    if len(line) <= LONGEST_WORDS and lower in said:
+    lower, lower_text = line.lower(), text.lower()
+    if len(line) <= LONGEST_WORDS and lower in lower_text:
         return line
     words = [match.span() for match in _WORD.finditer(line)]
     longest, first = "", 0
     for _, end in words:
         # A shared run stays shared without its first word, so `first` never moves back.
         while (begin := words[first][0]) < end and (
-            end - begin > LONGEST_WORDS or lower[begin:end] not in said
+            end - begin > LONGEST_WORDS or lower[begin:end] not in lower_text
         ):
             first += 1
             if first == len(words):
@@ -342,8 +342,10 @@ def _said(words: Sequence[str]) -> Sequence[LogRow]:
         .limit(MOST_SAID_SO)
         .subquery()
     )
-    said = newest.c.said
-    matches = [case((said.contains(word.lower(), autoescape=True), 1), else_=0) for word in words]
+    lowered = newest.c.said
+    matches = [
+        case((lowered.contains(word.lower(), autoescape=True), 1), else_=0) for word in words
+    ]
     count = sum(matches[1:], start=matches[0])
     rows = session().execute(
         select(newest.c.delivery_id)
@@ -390,8 +392,10 @@ def _deliveries(pasted: Pasted) -> Hits[LogRow]:
     """Find deliveries by their ids, by ids of their events, and by beginnings of ids."""
     filters = [LogFilter(delivery=public_id) for public_id in pasted.ids]
     if pasted.ids:
-        theirs = select(Delivery.public_id).join(Event, Event.id == Delivery.event_id)
-        of_events = theirs.where(Event.public_id.in_(pasted.ids)).order_by(Delivery.id.desc())
+        event_deliveries = select(Delivery.public_id).join(Event, Event.id == Delivery.event_id)
+        of_events = event_deliveries.where(Event.public_id.in_(pasted.ids)).order_by(
+            Delivery.id.desc()
+        )
         their_ids = session().scalars(of_events.limit(MOST_IDS + 1))
         filters += [LogFilter(delivery=public_id) for public_id in their_ids]
     begun_so = {beginning: begun(session(), beginning) for beginning in pasted.beginnings}

@@ -220,8 +220,8 @@ def _refuse_crossing(current: Session, merge: Merge) -> None:
     under_way = select(Task).where(Task.kind == NAME, literal_column(f"({IS_UNDER_WAY})"))
     for task in current.scalars(under_way):
         other = of_task(task)
-        theirs = (other.source, other.target)
-        if other.field == merge.field and (merge.source in theirs or merge.target == other.source):
+        others = (other.source, other.target)
+        if other.field == merge.field and (merge.source in others or merge.target == other.source):
             raise Refusal(
                 f"{task.actor_name} is merging “{other.source_name}” into “{other.target_name}”. "
                 "Wait until this finishes, then try again."

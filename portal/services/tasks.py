@@ -43,7 +43,7 @@ PAUSED: Final = Step(TaskState.PAUSED)
 
 
 def later(wait: timedelta) -> Step:
-    """Have nothing to do at the moment, and check again after `wait`."""
+    """Return a step that had nothing to do, for the task to continue after `wait`."""
     return Step(TaskState.RUNNING, wait)
 
 
@@ -57,7 +57,7 @@ def _one_step(_current: Session, _task: Task) -> Step:
 
 
 class LeaseOver(Exception):
-    """The lease of the work outside has ended: a person stopped it, or this process must end."""
+    """The lease of the work outside ended. A person stopped it, or this process must end."""
 
 
 # Renews the lease and saves the number done so far. Raises `LeaseOver`.

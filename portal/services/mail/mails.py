@@ -75,8 +75,8 @@ def forget(current: Session, user: User) -> None:
 
 def forget_addresses(current: Session, addresses: Collection[str]) -> None:
     """Delete all emails to these addresses, in the caller's transaction."""
-    theirs = [address.lower() for address in addresses]
-    current.execute(delete(Mail).where(func.lower(Mail.address).in_(theirs)))
+    lowered = [address.lower() for address in addresses]
+    current.execute(delete(Mail).where(func.lower(Mail.address).in_(lowered)))
 
 
 def is_waiting() -> ColumnElement[bool]:

@@ -297,14 +297,14 @@ def _running(name: str, words: list[str], environ: Mapping[str, str] | None) -> 
     program = shutil.which(name)
     if program is None:
         raise CannotBackUp(f"{name} isn’t installed. Install the PostgreSQL client.")
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as stderr:
         command = [program, *words]
-        process = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=said)  # noqa: S603 - fixed arguments
+        process = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=stderr)  # noqa: S603 - fixed arguments
         try:
             yield lambda beat, size: _chunks(process.stdout, beat, size)  # type: ignore[arg-type]  # it is a pipe
             if process.wait():
-                said.seek(0)
-                words_of = said.read(4096).decode(errors="replace").strip()
+                stderr.seek(0)
+                words_of = stderr.read(4096).decode(errors="replace").strip()
                 raise CannotBackUp(f"{name} failed. {words_of}")
         finally:
             process.kill()
@@ -413,10 +413,10 @@ def _made() -> Any:
 
 
 def state() -> BackupState:
-    """Return the times that tell whether a new backup is due."""
-    made = last()
+    """Return the times that decide whether a new backup is due."""
+    newest = last()
     since = session().scalars(select(AuditEntry.at).order_by(AuditEntry.id).limit(1)).first()
-    return BackupState(made.at if made else None, since)
+    return BackupState(newest.at if newest else None, since)
 
 
 def why_not() -> str:
@@ -535,8 +535,8 @@ def _sparing(where: Path, renew: tasks.Renew) -> Beat:
 
 def _clear_up(where: Path) -> None:
     """Delete leftovers of a killed process. We hold the lock, so no one is writing them."""
-    for left in where.glob(f"*{PART}*"):
-        left.unlink(missing_ok=True)
+    for leftover in where.glob(f"*{PART}*"):
+        leftover.unlink(missing_ok=True)
 
 
 def _forget_old(where: Path, newest: Path) -> None:

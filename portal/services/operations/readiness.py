@@ -44,7 +44,7 @@ class Need(StrEnum):
 class HealthSnapshot:
     """The state that a web process reads with each heartbeat.
 
-    `has_tables` tells whether the tables are of this version, or is None if unknown. `redis` is why
+    `has_tables` is True if the tables are of this version, and None if unknown. `redis` is why
     Redis can't be used, if so. `stopped_at` is the time when all sending was paused.
     """
 
@@ -164,8 +164,8 @@ readiness: Final = Readiness()
 LOCK: Final = "LOCK TABLE events, deliveries, webhooks IN ROW EXCLUSIVE MODE NOWAIT"
 WRITE: Final = "UPDATE processes SET kind = kind WHERE false"
 FILL: Final = "CREATE TEMP TABLE room_for_one AS SELECT 1 AS a"
-FILL_EVERY: Final = 60.0  # seconds; without room, at each heartbeat
-ROOM: Final = 1024**2  # bytes; SQLite's next Save can need as much
+FILL_EVERY: Final = 60.0  # seconds, or each heartbeat while there is no room
+ROOM: Final = 1024**2  # bytes that SQLite's next Save can need
 NOT_ALLOWED: Final = "42501"
 
 
@@ -192,7 +192,7 @@ class DatabaseCheck:
         except DBAPIError as error:
             trouble = _trouble_of(error)
             observed.is_cut |= is_cut(error.orig)
-            self._engine.dispose()  # the next heartbeat tries a fresh connection
+            self._engine.dispose()  # the next heartbeat opens a new connection
         else:
             observed.is_cut &= heartbeats.CUT not in notes
             if trouble is None:

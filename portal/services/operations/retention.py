@@ -263,7 +263,7 @@ def clear(before: datetime, now: datetime) -> None:
     remove_in_steps(Link.id, Link.expires_at < before)
     sign_in_throttle.remove_old()
     sessions.remove_old()
-    # An imported file without an answer on how to read it has never started.
+    # An import that still waits for a person's choice of how to read the file has never started.
     is_forgotten = and_(
         Task.state == TaskState.PAUSED, Task.started_at.is_(None), Task.created_at < before
     )

@@ -31,8 +31,8 @@ def stop(actor: Actor) -> bool:
             stopped_by=actor.name,
             stopped_by_id=actor.user_id,
         )
-        made = current.execute(row.on_conflict_do_nothing().returning(SendingSwitch.id))
-        if made.scalar_one_or_none() is None:
+        inserted = current.execute(row.on_conflict_do_nothing().returning(SendingSwitch.id))
+        if inserted.scalar_one_or_none() is None:
             return False
         audit.record(current, actor, "sending.stopped", target=TARGET)
         return True

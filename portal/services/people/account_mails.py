@@ -1,4 +1,4 @@
-"""Email people about changes to their account that they may not have made."""
+"""Email people about changes to their account that they might not have made."""
 
 from collections.abc import Mapping
 from datetime import timedelta

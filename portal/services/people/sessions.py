@@ -66,7 +66,7 @@ def begin(current: Session, user: User, device: str) -> Admission:
     so that ending all sessions at this moment ends this one too.
     """
     now = common_now()
-    made = UserSession(
+    row = UserSession(
         id=uuid4(),
         user_id=user.id,
         way=BY_PASSWORD,
@@ -75,8 +75,8 @@ def begin(current: Session, user: User, device: str) -> Admission:
         confirmed_at=now,
         last_seen_on=today(),
     )
-    current.add(made)
-    return Admission(user, made.id)
+    current.add(row)
+    return Admission(user, row.id)
 
 
 def find(session_id: UUID) -> tuple[User, UserSession] | None:
@@ -86,10 +86,10 @@ def find(session_id: UUID) -> tuple[User, UserSession] | None:
         .join(UserSession, UserSession.user_id == User.id)
         .where(UserSession.id == session_id, UserSession.created_at > _oldest(), User.is_active)
     )
-    found = session().execute(query).one_or_none()
-    if found is None:
+    match = session().execute(query).one_or_none()
+    if match is None:
         return None
-    user, row, version = found
+    user, row, version = match
     if not organization.is_in_force(version):
         organization.refresh(session().connection())
     last_seen.note(session_id, row.last_seen_on)

@@ -187,10 +187,10 @@ def forget(current: Session, user: User) -> None:
 
     All other keys are hashes, and are removed within a day.
     """
-    asked, _ = for_forgotten(user.email, UNKNOWN)
-    keys = (for_account(user.email), Key(f"account:{user.id}", 5), asked)
-    mine = SignInThrottle.key.in_([key.digest for key in keys])
-    current.execute(delete(SignInThrottle).where(mine))
+    forgotten, _ = for_forgotten(user.email, UNKNOWN)
+    keys = (for_account(user.email), Key(f"account:{user.id}", 5), forgotten)
+    is_own = SignInThrottle.key.in_([key.digest for key in keys])
+    current.execute(delete(SignInThrottle).where(is_own))
 
 
 def remove_old() -> None:

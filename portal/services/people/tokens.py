@@ -90,8 +90,10 @@ def create(
             return token
 
         token = keep_unique(current, lambda: _refuse_taken(current, name), store)
-        told = {"role": role, "read_only": read_only, "ends": _day(token)}
-        _record(current, actor, "token.created", token, **{key: (None, told[key]) for key in told})
+        values = {"role": role, "read_only": read_only, "ends": _day(token)}
+        _record(
+            current, actor, "token.created", token, **{key: (None, values[key]) for key in values}
+        )
         return token.public_id, made
 
 
@@ -118,8 +120,8 @@ def made_by(public_id: UUID) -> Sequence[str]:
 
     Anyone who copied them can still use them.
     """
-    theirs = select(Token.name).join(User, User.id == Token.made_by_id)
-    query = theirs.where(User.public_id == public_id, Token.revoked_at.is_(None))
+    own_tokens = select(Token.name).join(User, User.id == Token.made_by_id)
+    query = own_tokens.where(User.public_id == public_id, Token.revoked_at.is_(None))
     return session().scalars(query.order_by(func.lower(Token.name))).all()
 
 

@@ -19,7 +19,7 @@ from portal.services.core.refusals import Fault, NotAllowed, NotFound, Refusal, 
 from portal.web.frame.layout import problems
 
 LONGEST_NAME: Final = 100  # characters, of a field's name
-MOST_NAMES: Final = 1_000  # of a form's fields; an import of 200 columns has about 500
+MOST_NAMES: Final = 1_000  # of a form's fields. An import of 200 columns has about 500.
 LONGEST_TEXT: Final = 10_000  # characters, in a field without another limit
 SLACK: Final = 1_000  # characters over the limit that tidying can remove
 

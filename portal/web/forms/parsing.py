@@ -100,12 +100,12 @@ def read_moment(text: str) -> datetime:
         typed = _as_typed(text)
         local = typed.replace(tzinfo=typed.tzinfo or zone())
         moment = local.astimezone(UTC)
-        there = moment.astimezone(local.tzinfo)
+        round_trip = moment.astimezone(local.tzinfo)
     except TypedValueError:
         raise
     except (ValueError, OverflowError):
         raise ValueError("as date and time, such as 2026-05-03 09:00") from None
-    if there.replace(tzinfo=None) != typed.replace(tzinfo=None):
+    if round_trip.replace(tzinfo=None) != typed.replace(tzinfo=None):
         raise ValueError("outside the hour that the clocks skip that night")
     return moment
 

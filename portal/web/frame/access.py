@@ -155,8 +155,8 @@ def _load(kept: str) -> SignedIn | None:
         this = UUID(kept)
     except ValueError:
         return None
-    known = sessions.find(this)
-    return SignedIn(known[0], this, known[1].confirmed_at) if known else None
+    match = sessions.find(this)
+    return SignedIn(match[0], this, match[1].confirmed_at) if match else None
 
 
 # Allowed difference between two machines' clocks, the same as for sealed values (Fernet's).

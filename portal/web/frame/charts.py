@@ -88,7 +88,6 @@ class Chart:
 
     @property
     def is_empty(self) -> bool:
-        """Return whether no attempt was made."""
         return not (self.delivered or self.failed)
 
     @property

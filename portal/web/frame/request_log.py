@@ -15,7 +15,7 @@ HEADER: Final = "X-Request-Id"
 QUIET: Final = frozenset(
     {"operations.healthz", "operations.readyz", "operations.metrics", "static"}
 )
-LONGEST_PATH: Final = 300  # characters; none of our own is half as long
+LONGEST_PATH: Final = 300  # characters. None of our own paths is half as long.
 
 log = logging.getLogger(TRAFFIC)
 

@@ -1,4 +1,4 @@
-"""Read the state that every page shows: problems, and pauses of sending."""
+"""Read the problems and pauses of sending that every page shows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

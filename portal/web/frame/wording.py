@@ -79,10 +79,12 @@ def exact_day(at: datetime, now: datetime | None = None) -> str:
 
 
 def in_both_zones(at: datetime) -> str:
-    """Return a time for a text that leaves the portal: "Nov 29, 2026, 13:56:24 (Europe/Vienna),
-    12:56:24 UTC"."""
+    """Return a time for a text that leaves the portal.
+
+    An example is "Nov 29, 2026, 13:56:24 (Europe/Vienna), 12:56:24 UTC".
+    """
     local, utc = at.astimezone(zone()), at.astimezone(UTC)
-    if not local.utcoffset():  # it would be the same time twice
+    if not local.utcoffset():  # no offset from UTC, so it would be the same time twice
         return _exact(utc)
     return f"{_exact(local)}, {time_words(utc, local, to='seconds')} UTC"
 
@@ -134,12 +136,12 @@ def _iso(at: datetime) -> str:
 
 
 def stop_sentence(stop: SendingStop) -> str:
-    """Say who paused all sending, and when."""
+    """Return a sentence with the person and the time of the pause of all sending."""
     return f"{stop.by} paused all sending on {exact_day(stop.since)}."
 
 
 def offline_sentence(sender: OfflineSender) -> str:
-    """Say which machine can't connect, to which hosts, and since when."""
+    """Return a sentence about a machine that can't connect, with its hosts and the start."""
     since = exact_day(sender.since)
     if sender.is_all:
         return f"{NO_RECEIVER} This started on {since}."
@@ -165,8 +167,8 @@ def number(value: int) -> str:
 
 def counted(count: int, limit: int | None = None) -> str:
     """Write a count that stops at its limit: "312", or "10,000+" if there are more."""
-    most = queries.COUNT_LIMIT if limit is None else limit
-    return f"{number(most)}+" if count > most else number(count)
+    maximum = queries.COUNT_LIMIT if limit is None else limit
+    return f"{number(maximum)}+" if count > maximum else number(count)
 
 
 def money(amount: Decimal | None) -> str:
@@ -180,7 +182,7 @@ def plural(count: int, one: str, many: str | None = None) -> str:
 
 
 def time_left(task: Task, spacing: timedelta = timedelta()) -> str:
-    """Say "About 3 minutes left.", or "" before the task has a pace.
+    """Return "About 3 minutes left.", or "" before the task has a pace.
 
     The pace is one row per `spacing`, or else the average so far.
     """
