@@ -132,7 +132,8 @@ class EverythingFound:
     """All results of a search.
 
     `sure` is the one thing named by its id, tag, or serial number. `deleted` has the names and ids
-    of deleted webhooks. `listed_by` is the log filter that finds deliveries like these.
+    of deleted webhooks with deliveries left. `listed_by` is the log filter that finds deliveries
+    like these.
     """
 
     assets: Hits[Asset] = field(default_factory=Hits)
@@ -192,11 +193,11 @@ def _by_words(text: str, may: May) -> EverythingFound:
         page = asset_queries.list_assets(chosen)
         total = asset_queries.count(chosen) if page.rows else 0
         few = _first(page.rows[:FEW], total, COUNTED_BESIDE) if page.rows else exact.assets
-        current, former = (staff.listing(text, left=has_left).rows for has_left in (False, True))
+        present, former = (staff.listing(text, left=has_left).rows for has_left in (False, True))
         results = replace(
             results,
             assets=few,
-            people=Hits([*current, *former][:FEW], staff.count(text) if current else 0),
+            people=Hits([*present, *former][:FEW], staff.count(text) if present else 0),
         )
         # With very many assets, this would read the whole log.
         if 0 < total <= FOLLOWED and may("deliveries.read"):
@@ -242,7 +243,7 @@ def _by_ends(text: str, pasted: Pasted) -> EverythingFound:
 def _by_error(text: str, may: May) -> EverythingFound:
     """Find failed deliveries by their displayed result, their response, or their connection error.
 
-    Return all deliveries that the log lists for the first match.
+    Returns all deliveries that the log lists for the first match.
     """
     line = " ".join(text.split())
     lower = line.lower()

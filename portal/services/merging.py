@@ -220,8 +220,10 @@ def _refuse_crossing(current: Session, merge: Merge) -> None:
     under_way = select(Task).where(Task.kind == NAME, literal_column(f"({IS_UNDER_WAY})"))
     for task in current.scalars(under_way):
         other = of_task(task)
-        others = (other.source, other.target)
-        if other.field == merge.field and (merge.source in others or merge.target == other.source):
+        other_values = (other.source, other.target)
+        if other.field == merge.field and (
+            merge.source in other_values or merge.target == other.source
+        ):
             raise Refusal(
                 f"{task.actor_name} is merging “{other.source_name}” into “{other.target_name}”. "
                 "Wait until this finishes, then try again."

@@ -122,7 +122,7 @@ def find(public_id: UUID) -> Task:
 
 
 def actor_of(task: Task, origin: Origin | None = None) -> Actor:
-    """Return the actor who started the task. Its rows are done with this actor's rights."""
+    """Return the actor who started the task. Its rows use this actor's name and rights."""
     by = ActorKind(task.actor_kind), task.actor_id, task.actor_name
     return Actor(*by, origin or Origin(task.origin), token_id=task.token_id)
 
@@ -265,7 +265,7 @@ def release(lease: TaskLease, wait: timedelta = timedelta()) -> None:
 
 
 def give_up(lease: TaskLease, kind: Kind | None) -> None:
-    """End the task as failed. `kind` is None if this version doesn't know it."""
+    """End the task as failed. Without `kind`, unknown to this version, nothing is cleaned up."""
     with writing() as current:
         task = _own(current, lease)
         if task is not None:
