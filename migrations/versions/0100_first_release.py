@@ -68,8 +68,8 @@ TABLES = (
 
 # table -> name of its rows in an error, unique columns, columns that never change, columns that an
 # erasure can overwrite as a whole, and columns in which it can put its words inside a text.
-# These can change only while a row of `erasures` has no `finished_at`, and only into a text with
-# that erasure's own words ("Erased person 17"). `actor_name` can change only in rows of the erased
+# The last two change only while a row of `erasures` has no `finished_at`, and only into a text with
+# that erasure's own words ("Erased person 17"). `actor_name` changes only in rows of the erased
 # user. A timeline's event can be removed after it was kept long enough, and the demonstration can
 # move its time into the past.
 APPEND_ONLY = {

@@ -1,7 +1,7 @@
 """Rename the statuses of a delivery to the words that people see: queued, on_hold, dismissed.
 
-An open delivery is retrying once an attempt of it has failed. During a person's retry, it was
-waiting until now, and is also retrying from now on. Audit entries stay as they were written.
+An open delivery is retrying once an attempt of it has failed, even during a person's retry. Until
+now, it was waiting during such a retry. Audit entries stay as they were written.
 """
 
 import sqlalchemy as sa

@@ -331,7 +331,7 @@ def _first(rows: Sequence[T], count: int, most: int) -> Hits[T]:
 def _said(words: Sequence[str]) -> Sequence[LogRow]:
     """Find deliveries by the responses and errors of the newest failed attempts.
 
-    One must contain two of the words, or the only word. Most matches come first.
+    A response or error must contain two of the words, or the only word. Most matches come first.
     """
     text = func.substr(AttemptBody.response_text, 1, MOST_READ) + " " + AttemptBody.detail
     # The limit makes the database lowercase each text once, not once per word.

@@ -257,7 +257,8 @@ def clear(before: datetime, now: datetime) -> None:
     """Remove all other expired rows. `now` is the database's time.
 
     Forms, failed sign-ins, and the inbox are kept for a day, and emails for a week. Sessions are
-    removed after they end. Links and ended or forgotten tasks from `before` are removed.
+    removed after they end. Links and tasks are removed if they ended `before`, as are imports from
+    then that no one began.
     """
     remove_in_steps(Submission.id, Submission.created_at < now - FORM_KEPT)
     remove_in_steps(Link.id, Link.expires_at < before)

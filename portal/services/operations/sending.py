@@ -21,7 +21,7 @@ TARGET: Final = ("sending", THE_ROW, "All webhooks")
 
 
 def stop(actor: Actor) -> bool:
-    """Pause all sending. Return False if an earlier person's pause remains in force."""
+    """Pause all sending. Return False if it was already paused, and keep that pause unchanged."""
     with writing() as current:
         require(current, actor, PERMISSION)
         make = insert_or_ignore(current.connection())

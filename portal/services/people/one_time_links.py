@@ -111,7 +111,7 @@ def is_asked_for() -> ColumnElement[bool]:
 
 
 def forget_resets(current: Session, email: str) -> None:
-    """Delete unused links for a new password, because a person with the old one needs none."""
+    """Delete unused links for a new password. A person who found the old one needs none."""
     conditions = (Link.kind == LinkKind.RESET, Link.email == email, Link.used_at.is_(None))
     current.execute(delete(Link).where(*conditions))
 
@@ -160,7 +160,7 @@ def is_over(current: Session, link: Link) -> bool:
 
 
 def issued(kind: LinkKind, token: str) -> Link:
-    """Return the link behind a token, used or not. Raises `DeadLink`, so strangers cost no work."""
+    """Return the link behind a token, used or not. Raises `DeadLink` before slow work."""
     link = _find(session(), kind, token)
     if link is None:
         raise DeadLink

@@ -48,9 +48,10 @@ class Throttled(Refusal):
 class Key:
     """A name under which attempts are counted.
 
-    From the `limit`-th failure on, each one costs a pause. Failures are forgotten `forgotten_after`
-    the last one, or after the first one if `is_rate`. `first_pause` is in seconds. It doubles with
-    each further failure, up to 15 minutes. A longer one stays the same.
+    From the `limit`-th failure on, each one costs a pause. Failures are forgotten when the time
+    `forgotten_after` has passed since the last one, or since the first one if `is_rate`.
+    `first_pause` is in seconds. It doubles with each further failure, up to 15 minutes. A longer
+    one stays the same.
     """
 
     name: str
@@ -185,7 +186,7 @@ def forgive(own: Key, *shared: Key) -> list[int]:
 def forget(current: Session, user: User) -> None:
     """Delete the counts that are an erased account's alone.
 
-    All other keys are hashes, and are removed within a day.
+    All keys are hashes, and the other counts are removed within a day.
     """
     forgotten, _ = for_forgotten(user.email, UNKNOWN)
     keys = (for_account(user.email), Key(f"account:{user.id}", 5), forgotten)
