@@ -23,6 +23,8 @@ class DayOrder(StrEnum):
     DAY_FIRST = "day_first"
     MONTH_FIRST = "month_first"
     YEAR_FIRST = "year_first"
+    # Day first in dates with dots, as in Europe, and month first in others, as in the US.
+    DOTS_DAY_FIRST = "dots_day_first"
 
 
 class DecimalSign(StrEnum):
@@ -227,6 +229,9 @@ def _days_in(text: str) -> Mapping[str, date]:
         return dict.fromkeys(DayOrder, day) if day else {}
     year = _form_of_year(last)
     forms = {order: form.format(sign, year) for order, form in ORDERS.items()}
+    forms[DayOrder.DOTS_DAY_FIRST] = forms[
+        DayOrder.DAY_FIRST if sign == "." else DayOrder.MONTH_FIRST
+    ]
     if sign == "-" and year == "%y":
         forms[DayOrder.YEAR_FIRST] = SHORT_YEAR_FIRST
     return {order: day for order, form in forms.items() if (day := _by(form, text))}

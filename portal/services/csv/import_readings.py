@@ -37,11 +37,15 @@ def reading_of(ours: str, texts: Iterable[str], currency: str, *, is_workbook: b
     Numbers from a workbook (`is_workbook`) arrive as texts with a decimal point, whatever people
     typed around them. So a person is asked about a point before three digits.
     """
-    by_text = {text: values for text in set(texts) if (values := values_in(ours, text, currency))}
+    by_text = _without_same(
+        {text: values for text in set(texts) if (values := values_in(ours, text, currency))}
+    )
     doubtful = sorted(text for text, values in by_text.items() if len(set(values.values())) > 1)
     if not doubtful:
         return Reading()
     common = set.intersection(*map(set, by_text.values()))
+    if common == {DayOrder.DAY_FIRST, DayOrder.DOTS_DAY_FIRST}:
+        common = {DayOrder.DAY_FIRST}
     is_money = READ[ours] is FieldType.MONEY
     is_found = len(common) == 1 and not (is_money and is_workbook)
     offered = common if len(common) > 1 else {way for text in doubtful for way in by_text[text]}
@@ -49,6 +53,18 @@ def reading_of(ours: str, texts: Iterable[str], currency: str, *, is_workbook: b
     is_dotted = all("." in text for text in doubtful) and not is_money
     leans = next(iter(common)) if len(common) == 1 else DayOrder.DAY_FIRST if is_dotted else ""
     return Reading(next(iter(common)) if is_found else "", choices, leans)
+
+
+def _without_same(by_text: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
+    """Leave out `DOTS_DAY_FIRST` if another order gives the same days."""
+    mixed = DayOrder.DOTS_DAY_FIRST
+    for order in (DayOrder.DAY_FIRST, DayOrder.MONTH_FIRST):
+        if all(values.get(mixed) == values.get(order) for values in by_text.values()):
+            return {
+                text: {way: value for way, value in values.items() if way != mixed}
+                for text, values in by_text.items()
+            }
+    return by_text
 
 
 def values_in(ours: str, text: str, currency: str) -> Mapping[str, Any]:
@@ -86,5 +102,8 @@ def _in_order(ways: Collection[str]) -> list[str]:
 def _example(
     way: str, doubtful: Iterable[str], each: Mapping[str, Mapping[str, Any]]
 ) -> tuple[str, Any]:
-    text = next(text for text in doubtful if way in each[text])
+    texts = [text for text in doubtful if way in each[text]]
+    if way == DayOrder.DOTS_DAY_FIRST:  # only a dotted date shows the difference
+        texts.sort(key=lambda text: "." not in text)
+    text = texts[0]
     return text, each[text][way]

@@ -58,6 +58,7 @@ READINGS: Final[Mapping[str, str]] = {
     DayOrder.DAY_FIRST: "Day/month",
     DayOrder.MONTH_FIRST: "Month/day",
     DayOrder.YEAR_FIRST: "Year-month-day",
+    DayOrder.DOTS_DAY_FIRST: "Month/day (day.month with dots)",
     DecimalSign.POINT: "Point before decimals",
     DecimalSign.COMMA: "Comma before decimals",
 }

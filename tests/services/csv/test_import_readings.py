@@ -77,6 +77,19 @@ def test_dates_with_dots_are_likely_to_have_the_day_first_and_asked_about() -> N
     assert (reading.found, reading.leans) == ("", "day_first")
 
 
+def test_dates_with_dots_can_keep_their_day_first_beside_months_first() -> None:
+    reading = of(DATES, "03/04/2026", "4.3.2026")
+    assert (reading.found, reading.leans) == ("", "")
+    assert reading.choices == {
+        "day_first": ("03/04/2026", date(2026, 4, 3)),
+        "month_first": ("03/04/2026", date(2026, 3, 4)),
+        "dots_day_first": ("4.3.2026", date(2026, 3, 4)),
+    }
+    assert set(of(DATES, "4/13/2026", "4.3.2026").choices) == {"month_first", "dots_day_first"}
+    for text, day in (("03/04/2026", date(2026, 3, 4)), ("4.3.2026", date(2026, 3, 4))):
+        assert read_day(text, "dots_day_first") == day
+
+
 def test_what_can_be_read_in_one_way_only_needs_no_choice() -> None:
     for ours, texts in (
         (DATES, ("2023-04-03", "May 3, 2023", "13/04/2023", "4/13/2023", "5/5/2023", "soon")),
