@@ -209,13 +209,17 @@ def new_password(email: str) -> None:
 @click.option("--read-only", is_flag=True, help="Let the program read but not change anything.")
 @click.option(
     "--days",
-    type=click.IntRange(1, tokens.LONGEST_DAYS),
-    help="Days until the token ends. Without this, it has no end.",
+    type=click.IntRange(0, tokens.LONGEST_DAYS),
+    default=tokens.USUAL_DAYS,
+    show_default=True,
+    help="Days until the token ends. With 0, it has no end.",
 )
-def create_token(name: str, role: str, read_only: bool, days: int | None) -> None:
+def create_token(name: str, role: str, read_only: bool, days: int) -> None:
     """Create an API token for the program NAME and print it once."""
     try:
-        _, token = tokens.create(COMMAND_LINE, name, Role(role), read_only=read_only, days=days)
+        _, token = tokens.create(
+            COMMAND_LINE, name, Role(role), read_only=read_only, days=days or None
+        )
     except Refusal as refusal:
         raise click.ClickException(refusal.sentence) from None
     click.echo(token)

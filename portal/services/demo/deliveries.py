@@ -27,6 +27,7 @@ from portal.models.tasks import Task, TaskState
 from portal.models.webhooks import Webhook, WebhookKind
 from portal.services.alerts import ledger, runs
 from portal.services.alerts import settings as alert_settings
+from portal.services.alerts.rules import AlertRules
 from portal.services.core.permissions import Actor
 from portal.services.deliveries import bulk_retry
 from portal.services.deliveries import retry as delivery_retry
@@ -49,6 +50,7 @@ NOWHERE: Final = "https://receiver.invalid"
 LONGEST: Final = 29  # maximum days of deliveries
 PLACES: Final = 64
 PICKED_UP_AFTER: Final = timedelta(milliseconds=35)
+CHECKED_AFTER: Final = timedelta(seconds=20)  # the daily check of alerts, after its time
 
 
 class Answer(NamedTuple):
@@ -294,8 +296,11 @@ def note_deliveries(story: Story, sender: Sender) -> None:
     for number, receiver in enumerate(RECEIVERS):
         at(24 * days - number / 60, partial(add, receiver))
         at(24 * days - 1 - number / 60, partial(test, receiver.name))
+    zone = settings().timezone
     for day in range(days):
-        at(24 * day + 0.1, lambda _: runs.start_due(utcnow()))
+        slot = alert_settings.last_slot(story.now - timedelta(days=day), AlertRules().at, zone)
+        since = max(story.now - slot.due_at - CHECKED_AFTER, timedelta())
+        at(since / timedelta(hours=1), lambda _: runs.start_due(utcnow()))
         if day % 4 == 2:
             at(24 * day - 2, acknowledge)
     at(FINANCE_WELL_AGAIN - 2, partial(retry_all, 4))  # leaves up to 4 that nobody retried

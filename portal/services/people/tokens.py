@@ -37,6 +37,7 @@ PERMISSION: Final = "api.manage"
 MOST: Final = 100
 LONGEST_NAME: Final = 80
 LONGEST_DAYS: Final = 3650
+USUAL_DAYS: Final = 365
 # A person who gives up a token can leave the program running for a while.
 ENDS_SOON: Final = timedelta(days=14)
 IN_USE: Final = timedelta(days=30)

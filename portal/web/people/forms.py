@@ -199,7 +199,7 @@ class TokenForm(MoveEndForm):
     read_only = BooleanField(
         "Read only", description="The program can see what its role sees, but can’t change anything"
     )
-    lasts = _lasts(default="365")
+    lasts = _lasts(default=str(tokens.USUAL_DAYS))
 
 
 class ConfirmationForm(PortalForm):

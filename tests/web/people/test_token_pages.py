@@ -108,6 +108,10 @@ def test_a_command_prints_one(app: Flask) -> None:
     program = program_of(answer.stdout.strip())
     assert program is not None
     assert (program.role, program.read_only) == (Role.SUPPORT, True)
+    usual = app.test_cli_runner().invoke(args=["create-token", "ERP", "--role", "viewer"])
+    ends_at = program_of(usual.stdout.strip()).ends_at  # type: ignore[union-attr]  # it exists
+    assert ends_at is not None
+    assert ends_at - utcnow() > timedelta(days=364)
     again = app.test_cli_runner().invoke(args=list(words))
     assert again.exit_code == 1
     assert "Another token has or had this name" in again.stderr
