@@ -45,6 +45,7 @@ from portal.config.values import (
     web_address,
 )
 from portal.database.engine import CHOICES, FULL
+from portal.engine.retry_policy import SCHEDULE
 from portal.engine.signing.weak_keys import weakness
 
 __all__ = ["ROOT", "Settings", "SettingsError", "load_settings", "valkey_socket"]
@@ -59,8 +60,7 @@ LOOPBACK: Final = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 NAME: Final = "Asset register"
 ZONE: Final = "UTC"
 CURRENCY: Final = "EUR"
-# Right away, then after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h, and 24 h.
-RETRY_SCHEDULE: Final = "0,5,300,1800,7200,18000,36000,50400,72000,86400"
+RETRY_SCHEDULE: Final = ",".join(map(str, SCHEDULE))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -294,7 +294,7 @@ def in_words(command: click.Command) -> click.Command:
         raise TypeError(f"{command.name} does nothing by itself")
 
     @functools.wraps(run)
-    def frozen_at(*args: Any, **kwargs: Any) -> Any:
+    def reporting(*args: Any, **kwargs: Any) -> Any:
         try:
             return run(*args, **kwargs)
         except DBAPIError as error:
@@ -304,7 +304,7 @@ def in_words(command: click.Command) -> click.Command:
                 f"{settings.command('doctor')}."
             ) from None
 
-    command.callback = frozen_at
+    command.callback = reporting
     return command
 
 

@@ -26,7 +26,8 @@ __all__ = [
     "wait",
 ]
 
-# Seconds before each attempt, counted from the end of the previous one, 75 h 35 min in total.
+# Seconds before each attempt, counted from the end of the previous one: right away, then after 5 s,
+# 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h, and 24 h, 75 h 35 min in total.
 SCHEDULE: Final = (0, 5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
 JITTER: Final = 0.1
 MOST_INTERRUPTIONS: Final = 3  # of a person's Retry or Test

@@ -206,9 +206,19 @@ def record(
     )
 
 
+def added(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return {field: value} as changes from nothing."""
+    return {name: {"from": None, "to": value} for name, value in values.items()}
+
+
+def from_to(**changes: tuple[object, object]) -> dict[str, Any]:
+    """Return field=(before, now) as changes."""
+    return {name: {"from": before, "to": now} for name, (before, now) in changes.items()}
+
+
 def record_person(
     current: Session, actor: Actor, action: str, user: User, **changes: tuple[object, object]
 ) -> None:
     """Add an entry about a user's account. `changes` is {field: (before, now)}."""
-    values = {name: {"from": before, "to": now} for name, (before, now) in changes.items()}
-    record(current, actor, action, target=("person", user.public_id, user.name), changes=values)
+    target = ("person", user.public_id, user.name)
+    record(current, actor, action, target=target, changes=from_to(**changes))

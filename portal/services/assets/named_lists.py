@@ -107,7 +107,7 @@ def create(kind: NamedList, actor: Actor, name: str) -> UUID:
         row = kind.model(name=name)
         current.add(row)
         _flush(kind, current, name)
-        _audit(kind, current, actor, row, "created", {"name": {"from": None, "to": name}})
+        _audit(kind, current, actor, row, "created", audit.added({"name": name}))
         return row.public_id
 
 

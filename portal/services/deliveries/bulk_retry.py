@@ -207,9 +207,8 @@ def _audited(params: dict[str, Any]) -> dict[str, Any]:
 def _record(
     current: Session, actor: Actor, task: Task, action: str, values: dict[str, Any]
 ) -> None:
-    changes = {name: {"from": None, "to": value} for name, value in values.items()}
     target = ("batch", task.public_id, "Bulk retry")
-    audit.record(current, actor, action, target=target, changes=changes)
+    audit.record(current, actor, action, target=target, changes=audit.added(values))
 
 
 def step(current: Session, task: Task) -> Step:

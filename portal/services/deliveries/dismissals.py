@@ -307,7 +307,7 @@ def _record(
 ) -> None:
     """Audit a single delivery by itself, and several as a count for each webhook."""
     changed = [row for row in rows if outcomes[row.id] in CHANGES]
-    why = {"why": {"from": None, "to": reason}} if reason else {}
+    why = audit.added({"why": reason} if reason else {})
     if len(changed) == 1:
         (row,) = changed
         target: tuple[str, UUID, str] = audited(row.public_id, row.event, row.asset_tag)
@@ -316,7 +316,7 @@ def _record(
     for (public_id, name), many in Counter(
         (row.webhook_id, row.webhook_name) for row in changed
     ).items():
-        changes = {"deliveries": {"from": None, "to": many}, **why}
+        changes = {**audit.added({"deliveries": many}), **why}
         target = ("webhook", public_id, name)
         audit.record(current, actor, f"webhook.deliveries_{verb}", target=target, changes=changes)
 
@@ -326,9 +326,8 @@ def _start(current: Session, actor: Actor, kind: Kind, total: int, params: dict[
     details = {
         name: value for name, value in params.items() if name in ("filter", "reason") and value
     }
-    values = {"deliveries": total, **details}
-    changes = {name: {"from": None, "to": value} for name, value in values.items()}
     target = (kind.name, task.public_id, "Deliveries")
+    changes = audit.added({"deliveries": total, **details})
     audit.record(current, actor, f"{kind.name}.started", target=target, changes=changes)
     return task.public_id
 

@@ -145,7 +145,7 @@ def step(current: Session, task: Task) -> Step:
             return tasks.MORE
         number, after = number + 1, 0
     erasure.finished_at, erasure.known_as = common_now(), None
-    changes = {"rows": {"from": None, "to": sum(erasure.counts.values())}}
+    changes = audit.added({"rows": sum(erasure.counts.values())})
     target = (TARGETS[kind], row.public_id, row.name)
     action = f"{TARGETS[kind]}.erased"
     audit.record(current, tasks.actor_of(task), action, target=target, changes=changes)

@@ -122,8 +122,8 @@ def record(current: Session, actor: Actor, copy: Copy) -> None:
         "machine": settings().machine,
         "rows": {name: copy.rows.get(name, 0) for name in TOLD},
     }
-    changes = {name: {"from": None, "to": value} for name, value in facts.items()}
-    audit.record(current, actor, MADE, target=(NAME, MADE, copy.path.name), changes=changes)
+    target = (NAME, MADE, copy.path.name)
+    audit.record(current, actor, MADE, target=target, changes=audit.added(facts))
 
 
 def counted(rows: Mapping[str, int]) -> str:
@@ -592,7 +592,7 @@ def open_file(actor: Actor, name: str) -> BinaryIO:
             file = os.fdopen(os.open(folder() / backup.name, flags), "rb")
         except OSError:
             raise NotFound("This machine has no backup with this name.") from None
-        changes = {"size": {"from": None, "to": backup.size}}
+        changes = audit.added({"size": backup.size})
         target = (NAME, "file", backup.name)
         audit.record(current, actor, "backup.downloaded", target=target, changes=changes)
         return file

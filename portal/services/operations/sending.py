@@ -52,7 +52,7 @@ def start(actor: Actor) -> bool:
             return False
         _remember(current, stopped_at)
         stopped = in_words((database_time(current) - stopped_at).total_seconds())
-        changes = {"stopped_for": {"from": None, "to": stopped}}
+        changes = audit.added({"stopped_for": stopped})
         audit.record(current, actor, "sending.started", target=TARGET, changes=changes)
         notify(current)
         return True

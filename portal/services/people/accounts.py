@@ -381,7 +381,7 @@ class _Proof(NamedTuple):
 
 def _prove(actor: Actor, password: str, field: str) -> _Proof:
     """Check the person's own password. Raises a `Refusal` at `field`, or `Throttled`."""
-    key = sign_in_throttle.Key(f"account:{actor.user_id}", 5)
+    key = sign_in_throttle.for_password(actor.user_id)
     _count(actor, key)
     user = session().get_one(User, actor.user_id)
     stored, email = user.password_hash, user.email

@@ -83,6 +83,11 @@ def for_device(user_id: int, device: UUID) -> Key:
     return Key(f"device:{user_id}:{device}", 5)
 
 
+def for_password(user_id: int | None) -> Key:
+    """Return the key of attempts to confirm the password of a signed-in user."""
+    return Key(f"account:{user_id}", 5)
+
+
 def for_pair(email: str, network: str) -> Key:
     """Return the key of attempts for one account, which might not exist, from one network."""
     return Key(f"pair:{network} {email}", 5)
@@ -189,7 +194,7 @@ def forget(current: Session, user: User) -> None:
     All keys are hashes, and the other counts are removed within a day.
     """
     forgotten, _ = for_forgotten(user.email, UNKNOWN)
-    keys = (for_account(user.email), Key(f"account:{user.id}", 5), forgotten)
+    keys = (for_account(user.email), for_password(user.id), forgotten)
     is_own = SignInThrottle.key.in_([key.digest for key in keys])
     current.execute(delete(SignInThrottle).where(is_own))
 

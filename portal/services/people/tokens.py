@@ -219,7 +219,5 @@ def _digest(token: str) -> str:
 def _record(
     current: Session, actor: Actor, action: str, token: Token, **changes: tuple[object, object]
 ) -> None:
-    from_to = {name: {"from": before, "to": now} for name, (before, now) in changes.items()}
-    audit.record(
-        current, actor, action, target=("token", token.public_id, token.name), changes=from_to
-    )
+    target = ("token", token.public_id, token.name)
+    audit.record(current, actor, action, target=target, changes=audit.from_to(**changes))

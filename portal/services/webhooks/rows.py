@@ -23,6 +23,7 @@ from portal.extensions import settings
 from portal.lib.clock import common_now
 from portal.models.deliveries import Delivery, DeliveryStatus, Event, Lease, is_open
 from portal.models.webhooks import ALL_EVENTS, Webhook, WebhookKind, WebhookState
+from portal.services import audit
 from portal.services.core import vault
 from portal.services.core.permissions import Actor
 from portal.services.core.queries import any_holds, capped
@@ -113,7 +114,7 @@ def as_made(webhook: Webhook) -> Facts:
     facts = facts_of(webhook)
     if webhook.format is None:
         del facts["format"]
-    return {name: {"from": None, "to": value} for name, value in facts.items()}
+    return audit.added(facts)
 
 
 def stored_headers(webhook: Webhook) -> Headers:
