@@ -1,4 +1,5 @@
-"""One running portal for each database, shared by files of tests: it has to get well by itself."""
+"""Running portals shared by test files, one for each database. Each test waits until its portal is
+healthy again."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,13 +26,14 @@ NOBODY = "http://127.0.0.1:9/"
 
 @pytest.fixture(scope="module")
 def portal_settings() -> dict[str, str]:
-    """What a file's portal has set differently: then one of its own, which has no pages."""
+    """Return the settings that differ in a file's portal. Such a file gets a portal of its own
+    without pages."""
     return {}
 
 
 @pytest.fixture(scope="package")
 def sqlite_portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPortal]:
-    """The portal on SQLite that files share: to start one costs more than most faults."""
+    """Share one portal on SQLite between files, because a start costs more than most faults."""
     with new_portal(tmp_path_factory.mktemp("portal"), {}) as portal:
         yield portal
 
@@ -40,7 +42,7 @@ def sqlite_portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningP
 def postgres_portal(
     postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningPortal]:
-    """The portal on PostgreSQL that files share."""
+    """Share one portal on PostgreSQL between files."""
     places = {"DATABASE_URL": postgres_server.new_database()}
     with new_portal(tmp_path_factory.mktemp("portal"), places) as portal:
         yield portal
@@ -52,7 +54,7 @@ def running_portal(
     portal_settings: dict[str, str],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[RunningPortal]:
-    """The portal on each database, or on the one that a test's mark names."""
+    """Yield the portal on each database, or on the one named by the test's mark."""
     if not portal_settings:
         yield request.getfixturevalue(f"{request.param}_portal")
         return
@@ -65,13 +67,13 @@ def running_portal(
 def new_portal(
     folder: Path, settings: dict[str, str], parts: Sequence[str] = ()
 ) -> Iterator[RunningPortal]:
-    """A portal that runs meanwhile, or these parts of it."""
+    """Run a portal, or only the given parts of it."""
     environment = {
         **ENVIRONMENT,
         "LOCAL_TRIAL": "1",
         "INSTANCE_DIR": str(folder / "instance"),
         "PORT": str(free_port()),
-        # Ten tries within half a minute.
+        # Ten attempts within half a minute.
         "WEBHOOK_RETRY_SCHEDULE": "0,1,1,2,2,3,3,4,4,5",
         **settings,
     }
@@ -85,7 +87,7 @@ def new_portal(
 
 @pytest.fixture
 def portal(running_portal: RunningPortal) -> Iterator[RunningPortal]:
-    """The portal, well again after whatever the test before did to it."""
+    """Yield the portal once it has recovered from the previous test."""
     assert until(running_portal.is_whole, 20), running_portal.process.output.read_text()
     with running_portal.app.app_context():
         yield running_portal
@@ -95,7 +97,7 @@ def portal(running_portal: RunningPortal) -> Iterator[RunningPortal]:
 
 @pytest.fixture
 def receiver(portal: RunningPortal) -> Iterator[Receiver]:
-    """A healthy receiver on loopback; nobody sends to it any more afterwards."""
+    """Yield a healthy receiver on loopback and retire its webhooks afterwards."""
     del portal
     with Receiver() as running:
         yield running
@@ -103,8 +105,8 @@ def receiver(portal: RunningPortal) -> Iterator[Receiver]:
 
 
 def retire_webhooks() -> None:
-    """What the next test publishes is for its own webhooks alone, and theirs alone are counted as
-    those of its receiver, which may get the port of an earlier one."""
+    """Retire all webhooks, so that the next test's events reach only its own. A later receiver can
+    get the same port, and its deliveries are counted by URL."""
     db.session.rollback()
     with writing() as current:
         current.execute(update(Webhook).values(deleted_at=utcnow(), url=NOBODY))
@@ -114,5 +116,5 @@ def retire_webhooks() -> None:
 
 
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Run tests marked `netns` in namespaces of their own, and nowhere else."""
+    """Run tests marked `netns` only in their own namespaces."""
     return netns.run_apart(pyfuncitem)

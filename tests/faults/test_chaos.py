@@ -1,6 +1,6 @@
-"""Minutes of random kills among people at work; in the end the books balance.
+"""Minutes of random kills under load. In the end, every delivery is accounted for.
 
-`make chaos` runs it for five minutes on each database. CHAOS_SEED=… runs the same faults again.
+`make chaos` runs it for five minutes on each database. `CHAOS_SEED=…` repeats the same faults.
 """
 
 import logging
@@ -63,7 +63,7 @@ def chaos(
     running.close()
 
 
-def test_in_the_end_the_books_balance(
+def test_random_kills_lose_no_delivery_and_no_save(
     portal: RunningPortal, receiver: Receiver, chaos: Chaos, seed: int
 ) -> None:
     receiver.answer(delay=0.05)
@@ -105,10 +105,10 @@ def assert_everything_answered_is_stored(crew: Crew) -> None:
 
 
 def assert_in_order(receiver: Receiver, hook: Hook) -> None:
-    """What went without a person's Retry reached the webhook of this kind oldest first.
+    """Assert that deliveries without a manual retry arrived oldest first.
 
-    What a person stopped, or what failed for good, lets the others pass; a worker that stood still
-    with it in hand may send it later.
+    A delivery that a person stopped or that failed for good lets later ones pass. A worker that
+    paused while holding a delivery can send it late.
     """
     look_again()
     by_people = set(db.session.scalars(select(Attempt.delivery_id).where(Attempt.kind == "manual")))
@@ -129,5 +129,5 @@ def assert_in_order(receiver: Receiver, hook: Hook) -> None:
 
 def attempts_of(deliveries: set[int]) -> list[str]:
     columns = (Attempt.delivery_id, Attempt.outcome, Attempt.reason, Attempt.started_at)
-    wanted = select(*columns, Attempt.finished_at).where(Attempt.delivery_id.in_(deliveries))
-    return [str(row) for row in db.session.execute(wanted.order_by(Attempt.id))]
+    query = select(*columns, Attempt.finished_at).where(Attempt.delivery_id.in_(deliveries))
+    return [str(row) for row in db.session.execute(query.order_by(Attempt.id))]

@@ -1,4 +1,5 @@
-"""The processes' clocks may be hours wrong, or weeks: what is due is said by the database alone."""
+"""Process clocks can be wrong by hours or weeks. Only the database's clock decides which deliveries
+are due."""
 
 from datetime import timedelta
 
@@ -42,7 +43,7 @@ def test_a_retry_is_neither_early_nor_hours_late(portal: RunningPortal, receiver
     assert abs(shown - utcnow() - shift) < timedelta(minutes=2), "the clock was not wrong"
 
 
-def test_a_lease_lasts_as_long_as_ever(portal: RunningPortal, receiver: Receiver) -> None:
+def test_a_wrong_clock_does_not_prolong_leases(portal: RunningPortal, receiver: Receiver) -> None:
     accepted = burst(receiver, 40)
     assert has_received(receiver)
     portal.kill(WORKER)

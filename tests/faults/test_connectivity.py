@@ -1,5 +1,5 @@
-"""Whose fault it is that nobody can be connected to: a sender that is cut off spends no attempt and
-holds up nobody, and a receiver that is down fails as ever."""
+"""A sender that is cut off spends no attempt and delays no other sender. A receiver that is down
+fails as usual."""
 
 import logging
 import os
@@ -25,20 +25,20 @@ from tests.support.receiver import Receiver
 log = logging.getLogger(__name__)
 
 AWAY = float(os.environ.get("AWAY_SECONDS") or (60 if IS_FULL else 12))
-SECONDS = 30.0 if IS_FULL else 12.0  # that one machine of two is cut off
+SECONDS = 30.0 if IS_FULL else 12.0  # during which one of two machines is cut off
 NAMED_WITHIN = 10.0 * PATIENCE
 BACK_WITHIN = 5.0 * PATIENCE
-SOON = 1.0 * PATIENCE  # for those whom it does not concern
-TAKEN_OVER = 10.0  # seconds from the cut until another machine has brought what the cut one had
-# From the end of an attempt of one machine to the next of another, by the rules: two seconds until
-# it is known whose failure it is, a pause, and a poll.
+SOON = 1.0 * PATIENCE  # for deliveries that the fault doesn't affect
+TAKEN_OVER = 10.0  # seconds until another machine has delivered the cut one's share
+# From the end of one machine's attempt to the next attempt by another one. The rules allow two
+# seconds to find out whose failure it is, a pause, and a poll.
 PAUSE = 5.0
 AGAIN = 2.0 + PAUSE + 0.5
 NAMES = {f"r{number}.example.com": [host] for number, host in enumerate(HOSTS[:3])}
 SHARED = {"a.example.com": [HOSTS[1]], "b.example.com": [HOSTS[1]]}
 
 pytestmark = [
-    # A resolver that is silent is asked again, and then the next.
+    # A silent resolver is asked again, and then the next one.
     pytest.mark.netns(addresses=HOSTS, resolvers=[RECEIVERS] * 3),
     pytest.mark.timeout(300 + AWAY),
     needs_tun,
@@ -56,7 +56,7 @@ def urls(receivers: list[Receiver]) -> list[str]:
 
 
 def assert_back(site: Site, back_at: float) -> None:
-    """All is sent soon after the return, and nobody is said to be offline any more."""
+    """Assert that everything is sent soon after the return and no machine is named as offline."""
     assert settled(BACK_WITHIN), site.failures()
     log.warning("all sent %.1f s after the return", monotonic() - back_at)
     assert until(lambda: not site.look(), BACK_WITHIN), site.look()
@@ -88,8 +88,8 @@ def two_processes_are_cut_from_two_hosts(site: Site) -> None:
 
 
 def names_are_not_resolved_for_a_while(site: Site) -> None:
-    """One webhook has an address in figures; the others were well when they were last sent to,
-    which is longer ago than a name is remembered."""
+    """Use one webhook with an IP address and three with names. Their last deliveries succeeded
+    longer ago than names are cached."""
     site.connect([site.receivers[3].url])
     with NameServer(NAMES, host=RECEIVERS) as resolver:
         resolver.silent_to.add(site.cables[0].far)
@@ -130,7 +130,7 @@ def three_of_four_receivers_are_down(site: Site) -> None:
 
 
 def the_only_host_is_down(site: Site) -> None:
-    """Nothing can be told apart, as where two names lead to one address."""
+    """Check that a single host can't show whose fault it is, even with two names."""
     with NameServer(SHARED, host=RECEIVERS):
         port = site.receivers[1].port
         for shared in ([site.receivers[1].url], [f"http://{name}:{port}/" for name in SHARED]):
@@ -175,7 +175,7 @@ def one_of_two_machines_is_cut_from_all(site: Site) -> None:
 
 
 def one_of_two_machines_is_cut_from_one_receiver(site: Site) -> None:
-    """How long it takes is read from the attempts, which do not wait for the test's processor."""
+    """Read durations from the attempts, which don't wait for the test's processor."""
     site.connect(urls(site.receivers))
     site.warm_up()
     lost = site.first_of_own("m1")
@@ -184,8 +184,8 @@ def one_of_two_machines_is_cut_from_one_receiver(site: Site) -> None:
     site.save_for(SECONDS)
     while not settled(0.5):
         assert monotonic() < cut_at + 5 * SECONDS, site.failures()
-        site.save()  # without it, the other machine may look as seldom as its polls are slow
-    others = site.waits(*(each for each in site.receivers if each is not lost))
+        site.save()  # or the other machine would only look at the pace of its slow polls
+    others = site.waits(*(receiver for receiver in site.receivers if receiver is not lost))
     assert max(wait for (number, _), wait in others.items() if site.saved[number] > cut_at) < SOON
     assert not site.offline
     assert set(site.failures()) == {1}
@@ -197,12 +197,12 @@ def one_of_two_machines_is_cut_from_one_receiver(site: Site) -> None:
     log.warning("%s tried twice, again after %.2f s, the slowest %s", len(tried), again, slowest)
     assert all(first.started_at < known_at + timedelta(seconds=SOON) for first, _ in tried)
     assert again < AGAIN + SOON
-    # A failure of those under way with it may begin another pause.
+    # A failure of a request in flight at the same time can begin another pause.
     assert slowest.total_seconds() < AGAIN + PAUSE + SOON
 
 
 def names_are_not_resolved_for_one_of_two_machines(site: Site) -> None:
-    """Names that neither has asked for before."""
+    """Use names that neither machine has looked up before."""
     site.connect([site.receivers[3].url])
     with NameServer(NAMES, host=RECEIVERS) as resolver:
         resolver.silent_to.add(site.cables[0].far)
@@ -228,7 +228,7 @@ ALONE = (
     three_of_four_receivers_are_down,
     the_only_host_is_down,
     a_captive_portal_answers_for_everybody,
-    two_processes_are_cut_from_two_hosts,  # the last: the second one stays
+    two_processes_are_cut_from_two_hosts,  # must be last, because the second process stays
 )
 TWO = (
     one_of_two_machines_is_cut_from_all,
@@ -238,12 +238,12 @@ TWO = (
 
 
 @pytest.mark.parametrize(("machines", "cases"), [(1, ALONE), (2, TWO)], ids=["alone", "two"])
-def test_no_attempt_is_spent_for_a_fault_of_the_sender(
+def test_a_fault_of_the_sender_spends_no_attempt(
     tmp_path: Path, machines: int, cases: tuple[Case, ...]
 ) -> None:
     with connected_site(tmp_path, machines) as site:
         for case in cases:
             began = monotonic()
             case(site)
-            look_again()  # or a transaction would stand open until the next
+            look_again()  # end the transaction before the next case
             log.warning("%s took %.1f s", case.__name__, monotonic() - began)

@@ -1,4 +1,4 @@
-"""After kill -9, what was under way goes again in seconds, however long leases are."""
+"""After kill -9, interrupted requests are sent again within seconds, however long leases are."""
 
 import signal
 from collections import Counter
@@ -19,7 +19,7 @@ from tests.faults.support.running_portal import SENDERS, WORKER, RunningPortal
 from tests.support.processes import children_of, is_alive, until
 from tests.support.receiver import Received, Receiver
 
-# Leases of a minute and a half, as they are by default; a busy machine starts a worker in ten.
+# Leases of 90 seconds, the default. A busy machine needs ten seconds to start a worker.
 LEASE = {"WEBHOOK_TIMEOUT": "30", "LEASE_MARGIN": "60"}
 PATIENCE = 30.0
 AGAIN = 5.0  # seconds from a worker that is ready to the first request
@@ -34,21 +34,21 @@ def portal_settings() -> dict[str, str]:
 
 
 def begin(receiver: Receiver) -> int:
-    """Some deliveries are under way, to receivers that take three seconds, and some wait; how many
-    there are."""
+    """Start slow requests and leave other deliveries waiting. Return the number of deliveries."""
     accepted = burst(receiver, 12, webhooks=5, delay=DELAY)
     assert has_received(receiver, 20)
     return accepted
 
 
 def ids(received: Iterable[Received]) -> list[str | None]:
-    return [each.header("X-Asset-Webhook-Id") for each in received]
+    return [request.header("X-Asset-Webhook-Id") for request in received]
 
 
 def assert_nothing_else_came_twice(receiver: Receiver, killed_at: float) -> None:
-    """Than what was under way: begun by whoever died, and not answered long before.
+    """Assert that only requests in flight at the kill were repeated. They began before it and
+    weren't answered long before it.
 
-    What the receiver had read by then says less: a busy one reads later what was handed over.
+    The database decides, because a busy receiver reads requests late.
     """
     killed = utcnow() - timedelta(seconds=monotonic() - killed_at)
     begun = select(Delivery.public_id).join(Attempt, Attempt.delivery_id == Delivery.id)
@@ -60,7 +60,7 @@ def assert_nothing_else_came_twice(receiver: Receiver, killed_at: float) -> None
     assert max(counts.values()) <= 2
 
 
-def test_what_a_killed_worker_was_sending_goes_again_at_once(
+def test_requests_of_a_killed_worker_are_sent_again_soon(
     portal: RunningPortal, receiver: Receiver
 ) -> None:
     accepted = begin(receiver)
@@ -73,7 +73,7 @@ def test_what_a_killed_worker_was_sending_goes_again_at_once(
     assert_nothing_else_came_twice(receiver, killed_at)
 
 
-def test_so_it_does_after_everything_was_killed_and_started_again(
+def test_requests_are_sent_again_soon_after_a_restart_of_everything(
     portal: RunningPortal, receiver: Receiver, tmp_path: Path
 ) -> None:
     accepted = begin(receiver)

@@ -1,4 +1,4 @@
-"""A database that is locked or restarted keeps nobody's message from arriving."""
+"""A locked or restarted database loses no delivery."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -18,10 +18,11 @@ from tests.support.servers import PostgresServer
 POSTGRES = pytest.mark.parametrize("running_portal", ["postgres"], indirect=True)
 
 
-def test_what_has_arrived_while_the_database_was_locked_is_not_sent_again(
+def test_deliveries_that_arrived_during_a_lock_are_not_sent_again(
     portal: RunningPortal, receiver: Receiver
 ) -> None:
-    """The lock outlasts the leases: the results, still in memory, are written before a claim."""
+    """Results in memory are written before the next claim, although the lock outlasts the
+    leases."""
     assert portal.settings.lease_seconds < DATABASE_LOCKED
     accepted = burst(receiver, 10, webhooks=40, delay=1)
     assert has_received(receiver, 300)  # more than go into one transaction
@@ -50,10 +51,10 @@ def test_a_save_waits_for_a_locked_database_and_is_stored(
 
 @POSTGRES
 @pytest.mark.parametrize("mode", ["fast", "immediate"])
-def test_postgresql_may_be_restarted_in_the_middle_of_a_burst(
+def test_a_postgresql_restart_during_a_burst_loses_nothing(
     portal: RunningPortal, receiver: Receiver, postgres_server: PostgresServer, mode: str
 ) -> None:
-    """`immediate` is a crash: it recovers from its log."""
+    """`immediate` is a crash, after which PostgreSQL recovers from its log."""
     accepted = burst(receiver, 60)
     visitor = Visitor(portal)
     draft = visitor.draft(f"Restarted, {mode}")

@@ -1,4 +1,5 @@
-"""On a disk that is really full nothing is half-written, the page says so, and room is enough."""
+"""A full disk leaves nothing half-written, the page names it, and free space is the only cure
+needed."""
 
 import time
 from collections.abc import Iterator
@@ -23,9 +24,9 @@ DISK = Path("/mnt")
 
 @contextmanager
 def no_room_left() -> Iterator[None]:
-    """The disk is full meanwhile, to the last byte."""
+    """Fill the disk to the last byte."""
     look_again()
-    with db.engine.connect() as connection:  # or the log would go on where it has been before
+    with db.engine.connect() as connection:  # or the log would reuse its own space
         connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
     with filled(DISK):
         yield
@@ -34,11 +35,11 @@ def no_room_left() -> Iterator[None]:
 def counts() -> list[int]:
     look_again()
     tables = (Asset, Event, Delivery)
-    return [db.session.execute(select(func.count(each.id))).scalar_one() for each in tables]
+    return [db.session.execute(select(func.count(table.id))).scalar_one() for table in tables]
 
 
 @pytest.mark.netns(disks={str(DISK): 8})
-def test_a_full_disk_loses_nothing_and_the_page_says_so(tmp_path: Path) -> None:
+def test_a_full_disk_loses_nothing_and_is_named_on_the_page(tmp_path: Path) -> None:
     places = {"INSTANCE_DIR": str(DISK / "instance")}
     with new_portal(tmp_path, places) as portal, portal.app.app_context(), Receiver() as receiver:
         visitor = Visitor(portal)

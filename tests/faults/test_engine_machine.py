@@ -1,8 +1,8 @@
-"""Whatever happens in whatever order, nothing is lost, nothing is stuck, nothing is sent unasked.
+"""In any order of steps, no delivery is lost, stuck, or sent without a reason.
 
-Hypothesis makes up histories of two webhooks: events, tests, claims by several workers, workers
-that die or sleep and come back late, retries one by one and in bulk, stops, webhooks turned off and
-on and deleted, keys replaced. What is done to one of the two changes nothing of the other.
+Hypothesis generates histories of two webhooks. Steps are events, tests, claims by several workers,
+workers that die or pause and return late, single and bulk retries, stops, webhooks turned off, on,
+or deleted, and replaced keys. A step on one webhook changes nothing of the other.
 """
 
 from contextlib import suppress
@@ -50,33 +50,33 @@ pytestmark = pytest.mark.both_databases
 WHICH = st.sampled_from([0, 1])
 PICK = st.integers(0, 50)
 PLACES = st.integers(1, 12)
-# The same histories each time, of which both databases see the first.
+# The same histories each time. PostgreSQL gets only the first ones.
 EXAMPLES = {"sqlite": 25, "postgresql": 10}
-# More arrives than not, or every history would be one of trouble.
+# Most requests succeed, or every history would only be about failures.
 ANSWER = st.sampled_from(
     [None] * 4 + [Reason.SERVER, Reason.UNAVAILABLE, Reason.BAD_REQUEST, Reason.GONE]
 )
 
 
 class Flight(NamedTuple):
-    """A claim that somebody has. `has_arrived`: its receiver got it, unknown to whoever sent it."""
+    """A claim held by a worker. `has_arrived`: the receiver got it, but its sender doesn't know."""
 
     claim: Claim
     has_arrived: bool = False
 
 
 def any_in_flight(engine: "Engine") -> bool:
-    """Whether an awake worker has something."""
+    """Return whether an awake worker holds a claim."""
     return bool(engine.in_flight)
 
 
 def any_asleep(engine: "Engine") -> bool:
-    """Whether a worker may come back late."""
+    """Return whether a worker can still return late."""
     return bool(engine.asleep)
 
 
 class Engine(RuleBasedStateMachine):
-    """The engine without sockets: the machine itself decides what receivers answer."""
+    """The engine without sockets. The state machine decides the receivers' answers."""
 
     @initialize(first=st.booleans(), second=st.booleans())
     def connect(self, first: bool, second: bool) -> None:
@@ -91,7 +91,7 @@ class Engine(RuleBasedStateMachine):
 
     @rule(which=WHICH, count=st.integers(0, 3))
     def publish(self, which: int, count: int) -> None:
-        """Events; instead of none a test."""
+        """Publish events, or send a test if `count` is 0."""
         with self.world.only(which):
             for _ in range(count):
                 self.world.happen(which)
@@ -107,7 +107,8 @@ class Engine(RuleBasedStateMachine):
 
     @rule(places=PLACES, leases=st.booleans())
     def claim_later(self, places: int, leases: bool) -> None:
-        """What has failed is due again, receivers may be probed, leases may have run out."""
+        """Claim after failed deliveries are due again and pauses are over. `leases`: they have
+        expired, too."""
         self.world.let_time_pass(leases=leases)
         self._maintenance()
         self.claim(places)
@@ -121,21 +122,21 @@ class Engine(RuleBasedStateMachine):
     @rule(pick=PICK, reason=ANSWER)
     @precondition(any_in_flight)
     def finish(self, pick: int, reason: Reason | None) -> None:
-        """The receiver answers, and the worker writes it down."""
+        """Record a receiver's answer."""
         self._record([self._taken(self.in_flight, pick)], [reason])
 
     @rule(reasons=st.lists(ANSWER, min_size=2, max_size=9))
     @precondition(any_in_flight)
     def finish_together(self, reasons: list[Reason | None]) -> None:
-        """Several end at once and are written down at once."""
-        some = self.in_flight[: len(reasons)]
-        self.in_flight = self.in_flight[len(some) :]
-        self._record(some[::-1], reasons[: len(some)])
+        """Record several results in one transaction."""
+        flights = self.in_flight[: len(reasons)]
+        self.in_flight = self.in_flight[len(flights) :]
+        self._record(flights[::-1], reasons[: len(flights)])
 
     @rule(pick=PICK, arrived=st.booleans())
     @precondition(any_in_flight)
     def fall_asleep(self, pick: int, arrived: bool) -> None:
-        """The worker dies, or its machine stops, before or after the receiver got the message."""
+        """Let a worker die or pause, before or after the receiver got the request."""
         flight = self._taken(self.in_flight, pick)
         self.world.received[flight.claim.delivery_id] += int(arrived)
         self.world.succeeded[flight.claim.delivery_id] += int(arrived)
@@ -144,7 +145,8 @@ class Engine(RuleBasedStateMachine):
     @rule(pick=PICK, reason=ANSWER, was_sent=st.booleans())
     @precondition(any_asleep)
     def wake_up(self, pick: int, reason: Reason | None, was_sent: bool) -> None:
-        """It comes back late, and records or gives back: its lease may be another's."""
+        """Let a worker return late, with a lease that can belong to another one, and record or
+        release its claim."""
         flight = self._taken(self.asleep, pick)
         if was_sent or flight.has_arrived:
             self._record([flight], [None if flight.has_arrived else reason])
@@ -154,7 +156,7 @@ class Engine(RuleBasedStateMachine):
     @rule(sent=st.booleans(), arrived=st.booleans())
     @precondition(any_in_flight)
     def shut_down(self, sent: bool, arrived: bool) -> None:
-        """A worker stops in peace and gives back what it has not begun, or what has not ended."""
+        """Stop a worker gracefully. It releases unsent (or unfinished) deliveries."""
         in_flight, self.in_flight = self.in_flight, []
         for flight in in_flight if sent else ():
             self.world.received[flight.claim.delivery_id] += int(arrived)
@@ -164,7 +166,7 @@ class Engine(RuleBasedStateMachine):
     @rule(picks=st.sets(PICK, min_size=1, max_size=4))
     @precondition(any_in_flight)
     def lose_claims(self, picks: set[int]) -> None:
-        """The database crashes and has forgotten the latest claims; their senders go on."""
+        """Crash the database, which forgets the latest claims. Their senders continue."""
         chosen = {self.in_flight[each % len(self.in_flight)].claim.delivery_id for each in picks}
         leased = look().leases
         held = [each for each in chosen if each in leased]
@@ -176,7 +178,7 @@ class Engine(RuleBasedStateMachine):
         button=st.sampled_from(["retry", "send again", "dismiss", "restore"]),
     )
     def press(self, which: int, pick: int, button: str) -> None:
-        """A person at the log."""
+        """Press a button in the delivery log."""
         row = self._some(which, pick)
         with self.world.only(which):
             if button == "dismiss":
@@ -199,8 +201,8 @@ class Engine(RuleBasedStateMachine):
     @rule(steps=st.integers(0, 4), pick=PICK)
     @precondition(lambda self: self.batches)
     def work_at_bulk_retries(self, steps: int, pick: int) -> None:
-        """A few steps: what is chosen is handed over later, and what is under way ends between.
-        Instead of none, somebody stops one."""
+        """Run a few steps of a bulk retry, or stop one if `steps` is 0. Deliveries are handed over
+        in steps, so requests can end in between."""
         if not steps:
             with suppress(Refusal):
                 bulk_retry.stop(self.world.admin, self.batches[pick % len(self.batches)])
@@ -213,7 +215,8 @@ class Engine(RuleBasedStateMachine):
 
     @rule(which=WHICH, choice=st.sampled_from(["off", "send", "send", "dismiss", "delete"]))
     def switch(self, which: int, choice: str) -> None:
-        """Off; on, with what becomes of what was held; gone, once there has been some life."""
+        """Turn the webhook off, on with a choice for held deliveries, or delete it late in the
+        history."""
         admin, hook = self.world.admin, self._hook(which)
         with self.world.only(which):
             if choice == "off":
@@ -227,8 +230,8 @@ class Engine(RuleBasedStateMachine):
 
     @rule(which=WHICH, is_told=st.booleans())
     def replace_key(self, which: int, is_told: bool) -> None:
-        """Its receiver goes on with the one that it knows, until it is told, and is left alone no
-        longer; it fails until something arrives."""
+        """Replace the key. The receiver keeps its old one until it is told. The webhook counts as
+        failing until a delivery succeeds."""
         hook = self.world.hooks[which]
         now = look().hooks[hook.id]
         self.keys += 1
@@ -253,10 +256,10 @@ class Engine(RuleBasedStateMachine):
         self.world.check()
 
     def teardown(self) -> None:
-        """Whatever the history, it can be brought to an end: nothing is stuck.
+        """Bring every history to an end, so that nothing is stuck.
 
-        Before it gets better, it gets worse: workers come back late, one of the two webhooks is
-        turned off while its receiver fails, and the other gets a new key.
+        First it gets worse. Workers return late, one webhook is turned off while its receiver
+        fails, and the other gets a new key.
         """
         if not hasattr(self, "world"):
             return
@@ -298,12 +301,12 @@ class Engine(RuleBasedStateMachine):
             self._record(in_flight, [reason] * len(in_flight))
 
     def _maintenance(self) -> None:
-        """It touches what rests, and what is well again."""
+        """Check that maintenance leaves an active webhook without leases as it was."""
         before = look()
         dispatch_maintenance.maintain()
         after = look()
         for hook in before.hooks.values():
-            is_left = any(each.webhook_id == hook.id for each in before.leases.values())
+            is_left = any(lease.webhook_id == hook.id for lease in before.leases.values())
             if hook.state == "active" and not (hook.deleted_at or hook.reopened_at or is_left):
                 assert after.of(hook.id) == before.of(hook.id)
 
@@ -313,12 +316,14 @@ class Engine(RuleBasedStateMachine):
             if not flight.has_arrived:
                 self.world.received[flight.claim.delivery_id] += 1
                 self.world.succeeded[flight.claim.delivery_id] += reason is None
-        write_down(*(ended(each.claim, why) for each, why in zip(in_flight, reasons, strict=True)))
+        write_down(
+            *(ended(flight.claim, why) for flight, why in zip(in_flight, reasons, strict=True))
+        )
         self.world.check_recorded([each.claim for each in in_flight], reasons, before)
 
     def _give_back(self, in_flight: list[Flight], *, sent: bool) -> None:
-        """Due at once, counted as nothing; and nothing at all where the lease is another's."""
-        claims = [each.claim for each in in_flight]
+        """Release claims. They are due at once and uncounted, and leases of others stay."""
+        claims = [flight.claim for flight in in_flight]
         before = look()
         given = {"sent": claims, "unsent": []} if sent else {"sent": [], "unsent": claims}
         with writing() as current:
@@ -332,7 +337,7 @@ class Engine(RuleBasedStateMachine):
         return self.world.hooks[which].public_id
 
     def _some(self, which: int, pick: int) -> Any:
-        """The row of one of its deliveries; it had one at the start."""
+        """Return a delivery's row. Each webhook has one from the start."""
         rows = look().rows_of(self.world.hooks[which].id)
         return rows[pick % len(rows)]
 
@@ -342,7 +347,7 @@ class Engine(RuleBasedStateMachine):
 
 @pytest.mark.timeout(7200 if IS_FULL else 300)
 def test_no_history_loses_or_repeats_a_message(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    # No lease runs out by itself, however slow the machine is.
+    # No lease expires by itself, however slow the machine is.
     slow = replace(portal_settings(), lease_margin=3600)
     monkeypatch.setitem(app.extensions, "settings", slow)
     run_state_machine_as_test(

@@ -1,6 +1,6 @@
-"""A worker killed in the middle of an import: it goes on by itself, each row is done once.
+"""An import whose worker is killed continues by itself and handles each row once.
 
-400 rows in `make test`; 10,000 with FAULTS=full (`make chaos`).
+It has 400 rows in `make test` and 10,000 with FAULTS=full (`make chaos`).
 """
 
 import csv
@@ -34,7 +34,8 @@ pytestmark = pytest.mark.timeout(4 * IMPORT_SECONDS + 60)
 
 
 def sheet_of(mark: str) -> bytes:
-    """Chairs with unique tags; every hundredth cannot be imported, and one is a formula."""
+    """Return a CSV of chairs with unique tags. Each hundredth row is invalid, and one name is a
+    formula."""
     lines = [
         f"{mark}-{number},{'=cmd|calc' if number == 1 else 'Chair'},"
         f"{'many' if number % BAD_EVERY == 0 else '12.50'}"
@@ -49,7 +50,8 @@ def now(public_id: UUID) -> Task:
 
 
 def killed_half_way(portal: RunningPortal, public_id: UUID) -> list[int]:
-    """Let it work, kill its worker at the half, let it end; how far it was at each look."""
+    """Kill the task's worker halfway and wait for the end. Return the progress seen at each
+    look."""
     seen = [0]
 
     def reached(part: float) -> bool:
@@ -76,14 +78,14 @@ def killed_half_way(portal: RunningPortal, public_id: UUID) -> list[int]:
 
 def count(kind: type[Asset] | type[Event], mark: str) -> int:
     look_again()
-    wanted = select(func.count(kind.id)).where(kind.asset_tag.startswith(f"{mark}-"))
-    return db.session.execute(wanted).scalar_one()
+    query = select(func.count(kind.id)).where(kind.asset_tag.startswith(f"{mark}-"))
+    return db.session.execute(query).scalar_one()
 
 
 @pytest.mark.parametrize(
     "running_portal", ["sqlite", "postgres"] if IS_FULL else ["sqlite"], indirect=True
 )
-def test_a_killed_worker_costs_no_row_and_doubles_none(portal: RunningPortal) -> None:
+def test_a_killed_worker_loses_no_row_and_repeats_none(portal: RunningPortal) -> None:
     mark, actor = f"C{uuid4().hex[:6]}", make_user().actor
     check = import_task.upload(actor, read_csv(sheet_of(mark)))
     bad = IMPORT_ROWS // BAD_EVERY

@@ -1,4 +1,4 @@
-"""Whatever is killed in the middle of a burst, every message still arrives."""
+"""Every delivery arrives, whichever process is killed during a burst."""
 
 import os
 import signal
@@ -34,7 +34,7 @@ def live_leases() -> int:
     return db.session.execute(select(func.count(Lease.delivery_id))).scalar_one()
 
 
-def test_what_a_killed_worker_held_is_sent_within_its_lease_and_a_round_of_maintenance(
+def test_deliveries_of_a_killed_worker_are_sent_after_lease_and_maintenance(
     portal: RunningPortal, receiver: Receiver
 ) -> None:
     accepted = burst(receiver, 10, webhooks=40, delay=1.5)
@@ -49,10 +49,10 @@ def test_what_a_killed_worker_held_is_sent_within_its_lease_and_a_round_of_maint
     assert db.session.execute(interrupted).scalar_one() >= 50
 
 
-def test_a_worker_that_stood_still_beyond_its_leases_meets_another_one(
+def test_a_worker_that_paused_beyond_its_leases_records_its_late_results(
     portal: RunningPortal, receiver: Receiver, tmp_path: Path
 ) -> None:
-    """It wakes up with answers to what the other one has sent meanwhile, and writes them down."""
+    """Another worker has sent its deliveries in the meantime."""
     accepted = burst(receiver, 150, webhooks=4, delay=1)
     assert has_received(receiver, 10)
     with hanging_without_locks(portal, WORKER):
@@ -63,11 +63,11 @@ def test_a_worker_that_stood_still_beyond_its_leases_meets_another_one(
             assert settled(40)
         finally:
             assert second.stop() == 0
-    assert {each.status for each in deliveries_to(receiver)} == {"delivered"}
-    ids = [each.id for each in deliveries_to(receiver)]
+    assert {delivery.status for delivery in deliveries_to(receiver)} == {"delivered"}
+    ids = [delivery.id for delivery in deliveries_to(receiver)]
     assert until(lambda: not unfinished_attempts(ids))
     assert_ledger(receiver, accepted, Excuses(stands_still=lease_of(portal)))
-    assert {each.status for each in deliveries_to(receiver)} == {"delivered"}
+    assert {delivery.status for delivery in deliveries_to(receiver)} == {"delivered"}
 
 
 def unfinished_attempts(deliveries: Sequence[int]) -> int:
@@ -78,7 +78,7 @@ def unfinished_attempts(deliveries: Sequence[int]) -> int:
     return db.session.execute(unfinished).scalar_one()
 
 
-def test_neither_the_web_nor_the_scheduler_is_needed_to_send(
+def test_sending_needs_neither_the_web_server_nor_the_scheduler(
     portal: RunningPortal, receiver: Receiver
 ) -> None:
     accepted = burst(receiver)
@@ -89,14 +89,14 @@ def test_neither_the_web_nor_the_scheduler_is_needed_to_send(
     assert_ledger(receiver, accepted)
 
 
-def test_a_notification_that_dies_with_the_worker_it_woke_is_made_up_for(
+def test_a_notification_lost_with_its_worker_delays_but_loses_nothing(
     portal: RunningPortal, receiver: Receiver
 ) -> None:
-    """The kill comes between RQ's pop and the claim: Redis no longer knows of the job."""
+    """The kill comes between RQ's pop and the claim, so Redis no longer has the job."""
     make_webhook(receiver.url)
-    with hanging_without_locks(portal, SCHEDULER):  # no maintenance comes in between
+    with hanging_without_locks(portal, SCHEDULER):  # or a maintenance job would come in between
         assert until(lambda: workers_wait(portal))
-        # It waits for the queue, so Valkey hands it the job.
+        # The worker is blocked on the queue, so Valkey hands it the job.
         with hanging_without_locks(portal, WORKER) as pid:
             publish()
             assert until(lambda: queued(portal) == 0)
@@ -108,7 +108,7 @@ def test_a_notification_that_dies_with_the_worker_it_woke_is_made_up_for(
 
 
 def workers_wait(portal: RunningPortal) -> bool:
-    """Whether both workers wait for a job that is not there."""
+    """Return whether both workers are blocked on empty queues."""
     with portal.redis() as redis:
         return redis.info("clients")["blocked_clients"] == 2 and not redis.llen(
             f"rq:queue:{DELIVERIES}"
@@ -120,10 +120,10 @@ def queued(portal: RunningPortal) -> int:
         return int(redis.llen(f"rq:queue:{DELIVERIES}"))
 
 
-def test_a_success_that_nobody_wrote_down_is_sent_again_under_the_same_id(
+def test_an_unrecorded_success_is_sent_again_under_the_same_id(
     portal: RunningPortal, receiver: Receiver
 ) -> None:
-    """Worker and Valkey are killed after the receiver's 200 and before it is recorded."""
+    """Worker and Valkey are killed after the receiver's 200 and before its record."""
     receiver.answer(delay=0.5)
     make_webhook(receiver.url)
     publish()
@@ -138,9 +138,7 @@ def test_a_success_that_nobody_wrote_down_is_sent_again_under_the_same_id(
     assert (delivery.status, delivery.tries, len(receiver.received)) == ("delivered", 2, 2)
 
 
-def test_a_receiver_that_is_restarted_gets_everything(
-    portal: RunningPortal, receiver: Receiver
-) -> None:
+def test_a_restarted_receiver_gets_everything(portal: RunningPortal, receiver: Receiver) -> None:
     del portal
     accepted = burst(receiver, 40)
     assert has_received(receiver, 10)

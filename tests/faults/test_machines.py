@@ -1,4 +1,4 @@
-"""Two machines share the work, whatever their clocks say, and one does without the other."""
+"""Two machines share the work whatever their clocks say, and one can work without the other."""
 
 from collections.abc import Iterator
 
@@ -16,7 +16,7 @@ from tests.support.receiver import Receiver
 from tests.support.servers import PostgresServer
 from tests.support.valkey import PrivateValkey
 
-# Hours apart is the harder case; in full, they are in step as well.
+# The case with clocks hours apart is the harder one.
 SHIFTS = {"four_hours_apart": 7200, "in_step": 0} if IS_FULL else {"four_hours_apart": 7200}
 Machines = tuple[RunningPortal, RunningPortal]
 
@@ -69,11 +69,11 @@ def test_two_machines_share_the_work_and_send_nothing_twice(
     assert_ledger(receiver, accepted)
     late = given_up_on(receiver)
     assert len(receiver.received) == accepted + late
-    assert sum(each.attempts for each in deliveries_to(receiver)) == accepted + late
+    assert sum(delivery.attempts for delivery in deliveries_to(receiver)) == accepted + late
 
 
 @pytest.mark.usefixtures("machines")
-def test_a_retry_comes_when_the_database_says_that_it_is_due(receiver: Receiver) -> None:
+def test_a_retry_comes_at_the_due_time_on_the_database_clock(receiver: Receiver) -> None:
     receiver.answer_next(500)
     make_webhook(receiver.url)
     publish()
@@ -83,10 +83,10 @@ def test_a_retry_comes_when_the_database_says_that_it_is_due(receiver: Receiver)
     assert_ledger(receiver, 1)
 
 
-def test_when_a_machine_is_gone_the_other_sends_what_it_held(
+def test_deliveries_of_a_dead_machine_are_sent_by_the_other_one(
     machines: Machines, receiver: Receiver
 ) -> None:
-    """The last one for these machines: nobody starts a killed supervisor again."""
+    """This test must be last, because nothing restarts a killed supervisor."""
     accepted = burst(receiver, 25, webhooks=10, delay=0.2)
     assert has_received(receiver, 60)
     machines[1].process.process.kill()  # its processes die with it

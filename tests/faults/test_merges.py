@@ -1,4 +1,4 @@
-"""A worker killed in the middle of a merge, while someone edits the same assets."""
+"""A worker is killed during a merge while a person edits the same assets."""
 
 import json
 from collections import Counter
@@ -29,8 +29,7 @@ pytestmark = pytest.mark.timeout(4 * IMPORT_SECONDS + 60)
 
 
 class Editor(Thread):
-    """Someone who goes on editing these assets, one after the other; `saved`: how many times
-    each."""
+    """A person who edits these assets in turn. `saved`: the number of edits by asset ID."""
 
     def __init__(self, portal: RunningPortal, ids: list[int]) -> None:
         super().__init__(daemon=True)
@@ -39,16 +38,15 @@ class Editor(Thread):
         self.saved = Counter[int]()
 
     def run(self) -> None:
-        """Edit."""
         with self._app.app_context():
             while not self.home_time.wait(0.02):
                 asset_id = self._ids[sum(self.saved.values()) * 7 % len(self._ids)]
-                said = f"Looked at {self.saved[asset_id] + 1}"
-                lifecycle.edit_fields(SYSTEM, asset_id, {"model": said})
+                model = f"Looked at {self.saved[asset_id] + 1}"
+                lifecycle.edit_fields(SYSTEM, asset_id, {"model": model})
                 self.saved[asset_id] += 1
 
 
-def test_each_asset_is_moved_and_told_of_once_and_no_edit_is_lost(portal: RunningPortal) -> None:
+def test_a_killed_merge_moves_each_asset_once_and_loses_no_edit(portal: RunningPortal) -> None:
     names = [f"{name} {uuid4().hex[:6]}" for name in ("Notebooks", "Laptops")]
     source, target = (named_lists.create(CATEGORIES, SYSTEM, name) for name in names)
     row_id = named_lists.find(CATEGORIES, source).id
@@ -58,8 +56,8 @@ def test_each_asset_is_moved_and_told_of_once_and_no_edit_is_lost(portal: Runnin
         ids = [make_asset(chair, category_id=row_id) for _ in range(IMPORT_ROWS)]
     editor = Editor(portal, ids)
     editor.start()
-    what = FIELDS["category"]
-    public_id = merging.start(make_user().actor, what, str(source), str(target))
+    kind = FIELDS["category"]
+    public_id = merging.start(make_user().actor, kind, str(source), str(target))
     killed_half_way(portal, public_id)
     editor.home_time.set()
     editor.join(10)

@@ -1,5 +1,4 @@
-"""Every process is restarted, one after the other, while people save: no page fails, nothing is
-lost, and nothing comes twice."""
+"""A rolling restart under load fails no page, loses nothing, and repeats nothing."""
 
 import os
 import signal
@@ -31,7 +30,7 @@ pytestmark = pytest.mark.parametrize(
 
 
 class Saver(threading.Thread):
-    """Adds one asset after the other, and notes what did not go as it should."""
+    """A thread that adds assets in turn and collects failures."""
 
     def __init__(self, portal: RunningPortal, name: str) -> None:
         super().__init__(daemon=True)
@@ -67,19 +66,19 @@ def people_at_work(portal: RunningPortal) -> Iterator[list[Saver]]:
 
 
 def restart(portal: RunningPortal, words: str) -> None:
-    """Ask the process to end; whoever started it starts it again."""
+    """Send SIGTERM to the process and wait until its supervisor has restarted it."""
     pid = portal.kill(words, signal.SIGTERM)
     assert until(lambda: not is_alive(pid) and portal.is_whole(), 30), words
 
 
 def reload_web(portal: RunningPortal) -> None:
-    """As `systemctl reload`: new processes answer before the old ones end."""
+    """Reload as `systemctl reload` does. New processes answer before the old ones end."""
     master, *old = portal.pids_of(WEB)
     os.kill(master, signal.SIGHUP)
     assert until(lambda: not any(map(is_alive, old)) and portal.is_whole(), 40)
 
 
-def test_a_rolling_restart_of_everything_fails_no_page_and_repeats_nothing(
+def test_a_rolling_restart_fails_no_page_and_repeats_nothing(
     portal: RunningPortal, receiver: Receiver
 ) -> None:
     receiver.answer(delay=0.1)

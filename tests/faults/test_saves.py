@@ -1,4 +1,4 @@
-"""A Save that was answered is stored; one that was not is there whole, or not at all."""
+"""A Save that was answered is stored. An unanswered one is stored whole or not at all."""
 
 import threading
 import time
@@ -31,7 +31,7 @@ def visitor(portal: RunningPortal) -> Iterator[Visitor]:
 
 
 def stored(name: str) -> tuple[int, int]:
-    """How many assets of this name there are, and how many events of them."""
+    """Return the numbers of assets and of events with this name."""
     look_again()
     assets = select(func.count(Asset.id)).where(Asset.name == name)
     events = select(func.count(Event.id)).where(Event.asset_name == name)
@@ -39,7 +39,7 @@ def stored(name: str) -> tuple[int, int]:
 
 
 def is_hung_up_on(visitor: Visitor, draft: Draft) -> bool:
-    """Whether the portal closed the connection without an answer."""
+    """Return whether the portal closed the connection without an answer."""
     try:
         visitor.send(draft)
     except requests.ConnectionError:
@@ -47,7 +47,7 @@ def is_hung_up_on(visitor: Visitor, draft: Draft) -> bool:
     return False
 
 
-def test_a_save_that_is_killed_before_its_commit_leaves_nothing(
+def test_a_save_killed_before_its_commit_leaves_nothing(
     portal: RunningPortal, receiver: Receiver, visitor: Visitor
 ) -> None:
     make_webhook(receiver.url)
@@ -67,7 +67,7 @@ def test_a_save_that_is_killed_before_its_commit_leaves_nothing(
     assert_ledger(receiver, 1)
 
 
-def test_a_save_that_is_killed_after_its_commit_is_there_whole(
+def test_a_save_killed_after_its_commit_is_stored_whole(
     portal: RunningPortal, receiver: Receiver, visitor: Visitor
 ) -> None:
     make_webhook(receiver.url)
@@ -79,10 +79,11 @@ def test_a_save_that_is_killed_after_its_commit_is_there_whole(
 
 
 def killed_in_time(portal: RunningPortal, visitor: Visitor, name: str) -> bool:
-    """Save, kill, send the same form again; whether the kill came between commit and answer."""
+    """Save, kill the web server, and send the same form again. Return whether the kill came between
+    commit and answer."""
     draft = visitor.draft(name)
     with ThreadPoolExecutor(1) as pool, portal.hanging(VALKEY):
-        # Its notification waits for half a second, after the commit and before the answer.
+        # The notification waits half a second between the commit and the answer.
         pressed = pool.submit(is_hung_up_on, visitor, draft)
         assert until(lambda: stored(name) == (1, 1), 20)
         portal.kill(WEB)
@@ -94,7 +95,7 @@ def killed_in_time(portal: RunningPortal, visitor: Visitor, name: str) -> bool:
 
 
 @pytest.mark.parametrize("running_portal", ["sqlite"], indirect=True)
-def test_whoever_insists_gets_everything_stored_once_through_all_restarts_of_the_web(
+def test_repeated_saves_are_stored_once_while_the_web_server_restarts(
     portal: RunningPortal, receiver: Receiver, visitor: Visitor
 ) -> None:
     make_webhook(receiver.url)

@@ -1,4 +1,4 @@
-"""A worker that is told to stop gives back what it cannot finish, and it counts as nothing."""
+"""A stopping worker releases deliveries that it can't finish, and these attempts don't count."""
 
 import os
 import signal
@@ -19,23 +19,23 @@ from tests.support.processes import is_alive, until
 from tests.support.receiver import Receiver
 
 CAP = 8
-# How leases are given back is tested on both databases by the dispatcher's own tests.
+# The dispatcher's own tests check the release of leases on both databases.
 pytestmark = pytest.mark.parametrize("running_portal", ["sqlite"], indirect=True)
 
 
 @pytest.fixture(scope="module")
 def portal_settings() -> dict[str, str]:
-    """A request may last longer than a worker waits for it at its end."""
+    """Let a request last longer than a stopping worker waits for it."""
     return {"WEBHOOK_TIMEOUT": "30"}
 
 
 def end_worker(portal: RunningPortal, seconds: float) -> None:
-    """Ask once, and see it end in time."""
+    """Send one SIGTERM and assert that the worker ends in time."""
     pid = portal.kill(WORKER, 15)
     assert until(lambda: not is_alive(pid), seconds)
 
 
-def test_what_can_be_finished_is_finished_and_the_rest_goes_on(
+def test_a_stopping_worker_finishes_its_requests_and_releases_the_rest(
     portal: RunningPortal, receiver: Receiver
 ) -> None:
     accepted = burst(receiver, 40, webhooks=4, delay=0.2)
@@ -44,26 +44,26 @@ def test_what_can_be_finished_is_finished_and_the_rest_goes_on(
     assert settled(15)
     assert_ledger(receiver, accepted)
     assert len(receiver.received) == accepted
-    assert all(each.attempts == each.tries == 1 for each in deliveries_to(receiver))
+    assert all(row.attempts == row.tries == 1 for row in deliveries_to(receiver))
 
 
-def test_asked_a_second_time_it_still_finishes_what_it_has_begun(
+def test_a_second_sigterm_still_lets_requests_in_flight_finish(
     portal: RunningPortal, receiver: Receiver
 ) -> None:
     accepted = burst(receiver, CAP, delay=3)
     assert has_received(receiver, CAP)
     pid = portal.kill(WORKER, signal.SIGTERM)
-    time.sleep(1.2)  # what comes sooner RQ takes for the same wish
-    with suppress(ProcessLookupError):  # it has ended, on a busy machine
+    time.sleep(1.2)  # RQ ignores a second signal that comes sooner
+    with suppress(ProcessLookupError):  # on a busy machine, it has already ended
         os.kill(pid, signal.SIGTERM)
     assert until(lambda: not is_alive(pid), 12)
     assert settled(15)
     assert len(receiver.received) == accepted
-    assert all(each.attempts == each.tries == 1 for each in deliveries_to(receiver))
+    assert all(row.attempts == row.tries == 1 for row in deliveries_to(receiver))
 
 
 @pytest.mark.skipif(not IS_FULL, reason="waits for all of it: FAULTS=full")
-def test_what_takes_twelve_seconds_is_waited_for_and_repeated_by_nobody(
+def test_a_stopping_worker_waits_for_requests_of_twelve_seconds(
     portal: RunningPortal, receiver: Receiver
 ) -> None:
     accepted = burst(receiver, CAP, delay=12)
@@ -75,7 +75,7 @@ def test_what_takes_twelve_seconds_is_waited_for_and_repeated_by_nobody(
 
 
 @pytest.mark.skipif(not IS_FULL, reason="waits for all of it: FAULTS=full")
-def test_what_takes_too_long_is_released_at_once_and_counted_as_nothing(
+def test_a_stopping_worker_releases_slow_requests_without_counting_them(
     portal: RunningPortal, receiver: Receiver
 ) -> None:
     for _ in range(CAP):
@@ -83,10 +83,10 @@ def test_what_takes_too_long_is_released_at_once_and_counted_as_nothing(
     accepted = burst(receiver, 20, delay=0.05)
     assert has_received(receiver, CAP)
     end_worker(portal, 15)
-    with within(25):  # the leases would have lasted for half a minute more
+    with within(25):  # the leases would last half a minute longer
         assert settled(25)
     assert_ledger(receiver, accepted)
-    assert all(each.tries == 1 for each in deliveries_to(receiver))
+    assert all(row.tries == 1 for row in deliveries_to(receiver))
     look_again()
     cut_off = select(Attempt.finished_at).where(Attempt.outcome == "interrupted")
     assert len([at for at in db.session.scalars(cut_off) if at is not None]) == CAP

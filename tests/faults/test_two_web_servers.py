@@ -1,4 +1,4 @@
-"""Two machines that serve pages of one PostgreSQL, each at the end of a cable of its own."""
+"""Two machines serve pages from one PostgreSQL, each behind its own cable."""
 
 import logging
 import re
@@ -32,8 +32,8 @@ Machines = list[tuple[RunningPortal, Cable]]
 
 @contextmanager
 def two_web_servers(folder: Path, ahead: int = 0) -> Iterator[Machines]:
-    """They run meanwhile, in the application context of the first; the clock of the second is
-    ahead by some seconds."""
+    """Run both machines in the application context of the first. The second one's clock is `ahead`
+    by so many seconds."""
     machines: Machines = []
     with (
         memory_folder("webs") as place,
@@ -58,7 +58,7 @@ def two_web_servers(folder: Path, ahead: int = 0) -> Iterator[Machines]:
 
 
 class Browser:
-    """Comes to either machine by one name, as behind a proxy."""
+    """A browser that reaches either machine under one name, as behind a proxy."""
 
     def __init__(self, machines: Machines) -> None:
         self._urls = [portal.url for portal, _ in machines]
@@ -70,7 +70,7 @@ class Browser:
         return self._web.get(self._urls[machine] + path, timeout=20).text
 
     def send(self, machine: int, path: str, page: str, **typed: str) -> requests.Response:
-        """Send the form of a page that the other machine may have made."""
+        """Send a form from a page that the other machine can have rendered."""
         token = re.search(r'name="csrf_token" value="([^"]+)"', page)
         assert token, page
         form = {"csrf_token": token[1], **typed}
@@ -98,7 +98,7 @@ def a_minute_between_clocks_signs_nobody_out_and_refuses_no_form(machines: Machi
 def a_machine_cut_off_in_the_middle_of_a_save_holds_up_no_save_of_the_other(
     machines: Machines,
 ) -> None:
-    """It has taken a tag, and its transaction is open."""
+    """Cut the machine off after it has taken a tag, while its transaction is open."""
     with ThreadPoolExecutor(1) as pool:
         (cut_off, cable), (whole, _) = machines
         lost, visitor = Visitor(cut_off), Visitor(whole)
@@ -119,7 +119,7 @@ def a_machine_cut_off_in_the_middle_of_a_save_holds_up_no_save_of_the_other(
         visitor.close()
 
 
-def test_either_machine_serves_whatever_the_clock_of_the_other_and_when_it_is_cut_off(
+def test_a_wrong_clock_or_a_cut_does_not_disturb_the_other_web_server(
     tmp_path: Path,
 ) -> None:
     with two_web_servers(tmp_path, ahead=APART) as machines:

@@ -1,4 +1,5 @@
-"""Valkey only wakes: emptied, gone, hanging or full, it delays a message and never loses one."""
+"""Valkey only wakes senders. An empty, dead, hanging, or full Valkey delays deliveries and loses
+none."""
 
 import signal
 import time
@@ -15,12 +16,12 @@ from tests.support.processes import until
 from tests.support.receiver import Receiver
 
 pytestmark = pytest.mark.timeout(240)
-# What Valkey does hardly depends on the database: all of it with one, the hardest with both.
+# Valkey hardly depends on the database. Only the hardest fault runs with both.
 SQLITE = pytest.mark.parametrize("running_portal", ["sqlite"], indirect=True)
 
 
 @SQLITE
-def test_it_may_be_emptied_in_the_middle_of_a_burst(
+def test_emptying_valkey_during_a_burst_loses_nothing(
     portal: RunningPortal, receiver: Receiver
 ) -> None:
     accepted = burst(receiver)
@@ -33,9 +34,7 @@ def test_it_may_be_emptied_in_the_middle_of_a_burst(
 
 
 @SQLITE
-def test_it_may_be_emptied_when_everything_is_quiet(
-    portal: RunningPortal, receiver: Receiver
-) -> None:
+def test_emptying_an_idle_valkey_loses_nothing(portal: RunningPortal, receiver: Receiver) -> None:
     make_webhook(receiver.url)
     with portal.redis() as redis:
         redis.flushall()
@@ -45,7 +44,7 @@ def test_it_may_be_emptied_when_everything_is_quiet(
 
 
 @SQLITE
-def test_a_save_does_not_wait_for_one_that_hangs(portal: RunningPortal, receiver: Receiver) -> None:
+def test_a_save_does_not_wait_for_hanging_valkey(portal: RunningPortal, receiver: Receiver) -> None:
     make_webhook(receiver.url)
     with portal.hanging(VALKEY), within(10):
         publish()
@@ -54,10 +53,10 @@ def test_a_save_does_not_wait_for_one_that_hangs(portal: RunningPortal, receiver
 
 
 @SQLITE
-def test_what_is_saved_while_it_is_down_is_sent_when_it_is_back(
+def test_events_saved_while_valkey_hangs_are_sent_when_it_is_back(
     portal: RunningPortal, receiver: Receiver
 ) -> None:
-    """It hangs, which is as good as down, and the supervisor cannot start it again."""
+    """Valkey hangs because the supervisor would restart a dead one."""
     accepted = burst(receiver, 60)
     assert has_received(receiver)
     until_back = time.monotonic() + VALKEY_DOWN
@@ -70,9 +69,7 @@ def test_what_is_saved_while_it_is_down_is_sent_when_it_is_back(
     assert_ledger(receiver, accepted)
 
 
-def test_one_that_is_killed_again_and_again_loses_nothing(
-    portal: RunningPortal, receiver: Receiver
-) -> None:
+def test_killing_valkey_repeatedly_loses_nothing(portal: RunningPortal, receiver: Receiver) -> None:
     accepted = burst(receiver)
     for arrived in (10, 30, 50):
         assert has_received(receiver, arrived)
@@ -83,9 +80,7 @@ def test_one_that_is_killed_again_and_again_loses_nothing(
 
 
 @SQLITE
-def test_one_without_memory_costs_nothing_but_time(
-    portal: RunningPortal, receiver: Receiver
-) -> None:
+def test_a_valkey_without_memory_loses_nothing(portal: RunningPortal, receiver: Receiver) -> None:
     accepted = burst(receiver, 60)
     assert has_received(receiver)
     with portal.redis() as redis:

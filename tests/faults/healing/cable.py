@@ -1,10 +1,9 @@
-"""A cable from this network namespace to one of its own for a machine, which may lose everything.
+"""A lossy cable between this network namespace and a machine's own namespace.
 
-Two TUN devices, one at each end, and a thread that carries packets between them. The machine's end
-is made by `python -m tests.faults.healing.cable SOCKET NUMBER WORDS…`, which hands its device over
-and becomes `python WORDS…` in a namespace where nothing but the cable leads anywhere; with `beside
-PID WORDS…` it becomes them in the namespace of that process. What listens on a unix socket is
-reached as before.
+Two TUN devices, one at each end, and a thread that copies packets between them. `python -m
+tests.faults.healing.cable SOCKET NUMBER WORDS…` creates the machine's end. It hands its device over
+and becomes `python WORDS…` in a namespace where only the cable leads anywhere. With `beside PID
+WORDS…` it becomes them in the namespace of that process. Unix sockets stay reachable.
 """
 
 import array
@@ -28,9 +27,9 @@ CLONE_NEWNET: Final = 0x40000000
 
 
 class Cable:
-    """Number 1 to 250. `is_cut`: nothing is carried, and nobody is told. `cut_after`: it is cut
-    after the first packet with these bytes. `lost`: addresses to and from which nothing is carried.
-    `far`: the address of the machine's end."""
+    """Cable number 1 to 250. `is_cut`: all packets are dropped silently. `cut_after`: cut the cable
+    after the first packet with these bytes. `lost`: addresses whose packets are dropped. `far`: the
+    address of the machine's end."""
 
     def __init__(self, folder: Path, number: int) -> None:
         self.is_cut = False
@@ -50,11 +49,11 @@ class Cable:
 
     @property
     def words(self) -> list[str]:
-        """What Python is started with for a machine at the other end; its own words follow."""
+        """Return Python's arguments for a machine at the other end, before its own arguments."""
         return ["-m", "tests.faults.healing.cable", str(self._path), str(self._number)]
 
     def close(self) -> None:
-        """Carry nothing any more."""
+        """Stop carrying packets."""
         self._ended.set()
         self._thread.join(5)
         self._listener.close()
@@ -75,7 +74,7 @@ class Cable:
                         os.write(ways[handle], packet)
                         if self.cut_after and self.cut_after in packet:
                             self.is_cut = True
-        except OSError:  # the machine is gone, and its end with it
+        except OSError:  # the machine has ended and closed its end
             pass
         finally:
             for handle in ways:
@@ -87,19 +86,19 @@ class Cable:
 
 
 def device(name: str) -> int:
-    """A TUN device of this namespace; its file number."""
+    """Open a TUN device in this namespace and return its file descriptor."""
     handle = os.open("/dev/net/tun", os.O_RDWR)
     fcntl.ioctl(handle, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TUN_NO_PI))
     return handle
 
 
 def beside(pid: int) -> list[str]:
-    """Return what Python is started with on the machine of a process; its own words follow."""
+    """Return Python's arguments for a process on the machine of process `pid`, before its own."""
     return ["-m", "tests.faults.healing.cable", "beside", str(pid)]
 
 
 def main(path: str, number: str, *words: str) -> None:
-    """The machine's end."""
+    """Create the machine's end and become its program."""
     if path == "beside":
         os.setns(os.open(f"/proc/{number}/ns/net", os.O_RDONLY), CLONE_NEWNET)
         os.execv(sys.executable, [sys.executable, *words])  # noqa: S606 - as a machine starts
@@ -113,7 +112,7 @@ def main(path: str, number: str, *words: str) -> None:
         rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [handle]))
         host.sendmsg([b"1"], [rights])
         host.recv(1)
-    os.close(handle)  # it lives on at the other end
+    os.close(handle)  # the other end holds a copy
     os.execv(sys.executable, [sys.executable, *words])  # noqa: S606 - as a machine starts
 
 

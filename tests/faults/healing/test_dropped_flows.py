@@ -1,5 +1,5 @@
-"""A path to PostgreSQL that is cut without a word (a firewall that forgot the connections, a cable)
-holds no Save up for longer than ten seconds, and nobody for longer than half a minute."""
+"""A silently cut path to PostgreSQL delays a Save by at most 10 seconds and anything else by at
+most 30. Firewalls that forget connections and unplugged cables cause such cuts."""
 
 import logging
 import threading
@@ -47,7 +47,7 @@ each_way = pytest.mark.parametrize("way", WAYS if IS_FULL else SHORT)
 
 @contextmanager
 def far_database() -> Iterator[tuple[str, LossyWire]]:
-    """The URL of a database at the other end of a wire, and the wire."""
+    """Yield the URL of a database at the other end of a wire, and the wire."""
     port = free_port()
     with (
         memory_folder("wire") as folder,
@@ -58,7 +58,8 @@ def far_database() -> Iterator[tuple[str, LossyWire]]:
 
 
 def lose(wire: LossyWire, ways: dict[str, bool]) -> None:
-    """From now on what goes these ways on the present connections; for a while everything."""
+    """Drop packets in these directions on established connections, or, if none is given, drop
+    everything for a while."""
     if ways:
         assert wire.lose_established(**ways)
         return
@@ -67,7 +68,8 @@ def lose(wire: LossyWire, ways: dict[str, bool]) -> None:
 
 
 def save(visitor: Visitor, draft: Draft) -> list[float]:
-    """Press Save until it is saved; how long each answer took. The others say that it was not."""
+    """Press Save until it succeeds, and return how long each response took. All others must say
+    that it failed."""
     took: list[float] = []
     while sum(took) < LONGEST:
         began = monotonic()
@@ -81,10 +83,10 @@ def save(visitor: Visitor, draft: Draft) -> list[float]:
 
 @pytest.mark.netns
 @each_way
-def test_each_save_ends_soon_the_cut_is_named_and_no_answer_is_missed(
+def test_a_cut_path_is_named_and_delays_no_save_and_loses_no_result(
     tmp_path: Path, way: str
 ) -> None:
-    """Requests are under way meanwhile, to a receiver that takes half of the time it may."""
+    """Requests are in flight during the cut. Each takes half the timeout."""
     with (
         far_database() as (url, wire),
         new_portal(tmp_path, {"DATABASE_URL": url}) as portal,
@@ -110,11 +112,11 @@ def test_each_save_ends_soon_the_cut_is_named_and_no_answer_is_missed(
         recorded = monotonic() - began
         log.warning("saved after %s s, all recorded after %.1f s", took, recorded)
         assert max(took) < SAVE_ENDS
-        # Where nobody is connected to any more, it does not answer at all.
+        # If new connections fail as well, the portal doesn't answer at all.
         assert named.result() == [] or not WAYS[way]
         visitor.close()
         other.close()
-        # The first webhook hears of everything else as well.
+        # The first webhook also gets all other events.
         assert given_up_on(receiver) == 0
         assert_ledger(receiver, 2 * accepted + 3)
         assert len(receiver.received) == 2 * accepted + 3
@@ -123,7 +125,7 @@ def test_each_save_ends_soon_the_cut_is_named_and_no_answer_is_missed(
 
 
 def hold_the_row(url: str, locked: list[float], statement: str) -> None:
-    """Lock the one row, and be in the middle of a transaction for as long as it lasts."""
+    """Lock the only row in a transaction that runs `statement`."""
     engine = create_engine(url, **engine_options(url))
     try:
         with engine.connect() as connection:
@@ -138,8 +140,8 @@ def hold_the_row(url: str, locked: list[float], statement: str) -> None:
 
 @pytest.mark.netns
 @pytest.mark.skipif(not IS_FULL, reason="waits for half a minute: FAULTS=full")
-def test_the_server_lets_go_of_what_a_vanished_client_had_locked() -> None:
-    """A client that computes, in a transaction of a minute, and is cut off both ways."""
+def test_postgresql_releases_the_locks_of_a_vanished_client() -> None:
+    """The client is cut off in both directions while its one-minute transaction runs."""
     with far_database() as (url, wire):
         patient = "?options=-c%20statement_timeout%3D0"
         near = create_engine(url.replace(FAR, NEAR))

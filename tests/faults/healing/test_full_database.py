@@ -1,4 +1,4 @@
-"""A PostgreSQL without room is named within ten seconds of the first Save that it refuses."""
+"""A PostgreSQL without disk space is named within ten seconds of the first refused Save."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from tests.support.database.own_postgres import own_postgres
 from tests.support.processes import until
 
 DISK = Path("/mnt")
-# A server that writes something for each connection, as those that keep an account of them.
+# A server that writes for each connection, as audited servers do.
 ACCOUNT = """
 CREATE TABLE connections (words text);
 CREATE FUNCTION enter() RETURNS event_trigger LANGUAGE plpgsql
@@ -41,7 +41,7 @@ def test_a_full_disk_of_postgresql_is_named(tmp_path: Path) -> None:
         with filled(DISK):
             assert until(lambda: not visitor.is_saved(visitor.draft("More")), 20)
             assert watch.all_name("database_full", "No space left on device") == []
-            # Between two beats it may have stored something in what was left.
+            # Between two heartbeats, the remaining space can still take a row.
             assert until(lambda: not watch.readyz()["ready"], 15)
         assert visitor.insist(draft)
         assert until(watch.is_well, 15)
@@ -51,7 +51,7 @@ def test_a_full_disk_of_postgresql_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.netns(disks={str(DISK): 100})
-def test_a_full_disk_that_lets_nobody_connect_is_named_and_the_address_is_not_doubted(
+def test_a_full_disk_that_blocks_connections_is_named_without_blaming_the_url(
     tmp_path: Path,
 ) -> None:
     with own_postgres(DISK, has_log_elsewhere=True) as url:
@@ -62,8 +62,8 @@ def test_a_full_disk_that_lets_nobody_connect_is_named_and_the_address_is_not_do
         places = {"DATABASE_URL": url, "INSTANCE_DIR": str(tmp_path)}
         app = create_app(load_settings({**ENVIRONMENT, **places}))
         with filled(DISK):
-            said = app.test_cli_runner().invoke(args=["doctor", "--quiet"]).output
-        assert "FATAL" in said
-        assert "No space left on device" in said
-        assert said.count("DANGER") == said.count("the database has no space left") == 1
-        assert "DATABASE_URL" not in said
+            output = app.test_cli_runner().invoke(args=["doctor", "--quiet"]).output
+        assert "FATAL" in output
+        assert "No space left on device" in output
+        assert output.count("DANGER") == output.count("the database has no space left") == 1
+        assert "DATABASE_URL" not in output

@@ -1,4 +1,4 @@
-"""A webhook whose row somebody has locked for long: everybody else's deliveries go as ever."""
+"""While one webhook's row is locked for long, all others get their deliveries as usual."""
 
 import json
 import logging
@@ -36,7 +36,9 @@ def locked(portal: RunningPortal, hook: Hook) -> Iterator[None]:
     engine.dispose()
 
 
-def test_the_others_get_theirs_within_a_second(portal: RunningPortal, receiver: Receiver) -> None:
+def test_other_webhooks_get_deliveries_within_a_second(
+    portal: RunningPortal, receiver: Receiver
+) -> None:
     receiver.answer(delay=0.05)
     hooks = [make_webhook(f"{receiver.url}{number}") for number in range(WEBHOOKS)]
     saved: list[float] = []
@@ -54,7 +56,8 @@ def test_the_others_get_theirs_within_a_second(portal: RunningPortal, receiver: 
         others = (WEBHOOKS - 1) * len(saved)
         assert until(lambda: len(of_others(receiver)) >= others), len(of_others(receiver))
     waits = sorted(
-        each.at - saved[json.loads(each.body)["asset_id"] - 1] for each in of_others(receiver)
+        request.at - saved[json.loads(request.body)["asset_id"] - 1]
+        for request in of_others(receiver)
     )
     slowest = waits[int(len(waits) * 0.99)]
     log.warning("p99 %.2f s, slowest %.2f s of %s", slowest, waits[-1], len(waits))
@@ -64,5 +67,5 @@ def test_the_others_get_theirs_within_a_second(portal: RunningPortal, receiver: 
 
 
 def of_others(receiver: Receiver) -> list[Received]:
-    """What is not the locked one's."""
-    return [each for each in list(receiver.received) if each.path != "/0"]
+    """Return the requests to webhooks whose rows aren't locked."""
+    return [request for request in list(receiver.received) if request.path != "/0"]

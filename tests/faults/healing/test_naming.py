@@ -1,4 +1,4 @@
-"""What keeps Saves from being stored is named within ten seconds, by everybody who can be asked."""
+"""Each cause of failing Saves is named within ten seconds in every place that reports faults."""
 
 import os
 from collections.abc import Iterator
@@ -49,7 +49,7 @@ def everything_is_read_only(url: str) -> Iterator[None]:
 
 
 @POSTGRES
-def test_a_database_that_takes_no_changes_is_named(
+def test_a_read_only_database_is_named(
     portal: RunningPortal, visitor: Visitor, watch: Watch
 ) -> None:
     draft = visitor.draft("Not yet")
@@ -62,16 +62,16 @@ def test_a_database_that_takes_no_changes_is_named(
 
 
 @POSTGRES
-def test_a_forgotten_lock_is_named_with_who_holds_it(portal: RunningPortal, watch: Watch) -> None:
+def test_a_forgotten_lock_is_named_with_its_holder(portal: RunningPortal, watch: Watch) -> None:
     other = create_engine(portal.settings.database_url)
     with other.connect() as connection, connection.begin() as transaction:
         connection.execute(text("LOCK TABLE webhooks IN SHARE MODE"))
         named = watch.all_name("database_locked", "could not obtain lock on relation")
         assert named == []
         assert until(lambda: "database_blocked" in watch.findings(), 10)
-        for said in (watch.system(), watch.doctor()):
-            assert "LOCK TABLE webhooks IN SHARE MODE" in said
-            assert "pg_terminate_backend(" in said
+        for report in (watch.system(), watch.doctor()):
+            assert "LOCK TABLE webhooks IN SHARE MODE" in report
+            assert "pg_terminate_backend(" in report
         transaction.rollback()
     other.dispose()
     assert until(watch.is_well, 15)
@@ -81,17 +81,15 @@ def test_a_forgotten_lock_is_named_with_who_holds_it(portal: RunningPortal, watc
 def test_a_program_that_writes_to_sqlite_is_named(portal: RunningPortal, watch: Watch) -> None:
     with database_locked(portal):
         assert watch.all_name("database_locked", "database is locked") == []
-        said = watch.doctor()
-        assert "A program is writing to the database while all others wait." in said
-        assert f"process {os.getpid()}" in said
+        output = watch.doctor()
+        assert "A program is writing to the database while all others wait." in output
+        assert f"process {os.getpid()}" in output
     assert until(watch.is_well, 15)
 
 
 @SQLITE
-def test_a_process_that_hangs_is_named_and_nothing_else(
-    portal: RunningPortal, watch: Watch
-) -> None:
-    # Those who had to wait for the database in the test before have been silent too.
+def test_only_the_hanging_process_is_named(portal: RunningPortal, watch: Watch) -> None:
+    # In the previous test, processes that waited for the database were silent, too.
     assert until(lambda: "process_silent" not in watch.findings(), 20)
     with hanging_without_locks(portal, BACKGROUND) as pid:
         assert until(lambda: f"(process {pid}) hasn’t reported for" in watch.system(), 25)

@@ -1,5 +1,5 @@
-"""A sender that falls silent holds up what it has for 20 seconds, however long its leases are; a
-database that falls silent makes nobody send anything twice."""
+"""A silent sender delays its deliveries by at most 20 seconds, however long its leases are. A
+silent database causes no repeated request."""
 
 import logging
 from collections import Counter
@@ -22,7 +22,7 @@ from tests.support.servers import PostgresServer
 
 log = logging.getLogger(__name__)
 
-# As they are by default.
+# The defaults.
 LEASE = {"WEBHOOK_TIMEOUT": "30", "LEASE_MARGIN": "60", "WORKER_MAX_IN_FLIGHT": "64"}
 GONE_WITHIN = 20.0 * PATIENCE
 AWAY = 30.0
@@ -32,13 +32,14 @@ pytestmark = pytest.mark.timeout(240)
 
 
 def repeats(receiver: Receiver) -> Counter[int]:
-    """How many deliveries came so many times."""
-    came = Counter(each.header("X-Asset-Webhook-Id") for each in receiver.received)
-    return Counter(came.values())
+    """Count deliveries by their number of requests."""
+    arrivals = Counter(request.header("X-Asset-Webhook-Id") for request in receiver.received)
+    return Counter(arrivals.values())
 
 
 def both_send(machines: tuple[RunningPortal, RunningPortal], receiver: Receiver) -> int:
-    """Both have sent something, and may judge each other; how many deliveries that took."""
+    """Wait until both machines have sent something and are allowed to judge each other. Return the
+    number of deliveries."""
     accepted = burst(receiver, 20, webhooks=WEBHOOKS, delay=0.2)
 
     def have() -> bool:
@@ -54,7 +55,7 @@ def both_send(machines: tuple[RunningPortal, RunningPortal], receiver: Receiver)
 
 
 @pytest.mark.parametrize("seconds", [20.0, 90.0] if IS_FULL else [18.0])
-def test_what_a_sleeping_machine_holds_goes_within_20_seconds_and_once_more_at_most(
+def test_deliveries_of_a_sleeping_machine_go_soon_and_twice_at_most(
     tmp_path: Path, postgres_server: PostgresServer, seconds: float
 ) -> None:
     with (
@@ -74,9 +75,9 @@ def test_what_a_sleeping_machine_holds_goes_within_20_seconds_and_once_more_at_m
             took = monotonic() - asleep_at
             log.warning("all of it had gone %.1f s later", took)
             assert took < GONE_WITHIN
-            look_again()  # or our own transaction would stand still as well
+            look_again()  # or our own transaction would stay open
             sleep(max(0.0, seconds - took))
-        sleep(5)  # it writes down what it finds
+        sleep(5)  # time to record late results
         assert settled(20)
         assert set(repeats(receiver)) <= {1, 2}
         stood_still = SILENT_AFTER - BROKEN_AFTER - timedelta(seconds=1)
@@ -84,7 +85,7 @@ def test_what_a_sleeping_machine_holds_goes_within_20_seconds_and_once_more_at_m
 
 
 @pytest.mark.skipif(not IS_FULL, reason="waits for a minute: FAULTS=full")
-def test_a_database_that_was_away_has_nothing_sent_twice(
+def test_a_database_outage_repeats_no_request(
     tmp_path: Path, postgres_server: PostgresServer
 ) -> None:
     with (

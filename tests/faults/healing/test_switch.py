@@ -1,4 +1,4 @@
-"""All sending is stopped under load: what is under way ends, and nothing else goes until it is on.
+"""Sending is stopped under load. Requests in flight end, and nothing else is sent until it is on.
 
 The short form, within one process, is `tests/jobs/dispatcher/test_sending_switch.py`.
 """
@@ -21,7 +21,9 @@ QUIET = 5.0
 
 
 @pytest.mark.skipif(not IS_FULL, reason="the short form is enough for every day")
-def test_off_under_load_and_on_again(portal: RunningPortal, receiver: Receiver) -> None:
+def test_sending_stops_under_load_and_starts_again(
+    portal: RunningPortal, receiver: Receiver
+) -> None:
     del portal
     stored = burst(receiver, delay=0.8)  # to one webhook, eight at a time
     assert has_received(receiver)

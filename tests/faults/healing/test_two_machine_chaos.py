@@ -1,6 +1,6 @@
-"""Minutes of random faults on two machines that send; in the end the books balance.
+"""Minutes of random faults on two senders. In the end, every delivery is accounted for.
 
-`make chaos` runs it for five minutes. CHAOS_SEED=… runs the same faults again.
+`make chaos` runs it for five minutes. `CHAOS_SEED=…` repeats the same faults.
 """
 
 import logging
@@ -39,7 +39,7 @@ pytestmark = [
 ]
 
 
-def test_in_the_end_the_books_balance(tmp_path: Path) -> None:
+def test_random_faults_on_two_machines_lose_no_delivery(tmp_path: Path) -> None:
     seed = int(os.environ.get("CHAOS_SEED") or random.SystemRandom().randrange(1_000_000))
     log.warning("CHAOS_SEED=%s", seed)
     with two_senders(tmp_path) as senders, receiver_of_both() as receiver:

@@ -1,5 +1,5 @@
-"""Whatever becomes of Redis, what is saved is sent within a second, work begins, and processes end
-in peace and start again."""
+"""Deliveries go within a second, tasks start, and processes end gracefully and restart, whatever
+happens to Redis."""
 
 import os
 import signal
@@ -33,8 +33,7 @@ from tests.support.servers import PostgresServer
 from tests.support.valkey import PrivateValkey
 
 SOON = 1.0  # seconds from a save to the request
-# … where this machine was busy with something else; once in a while. Many tests run beside the
-# short form.
+# The limit for the few deliveries that a busy machine delays. Many tests run beside the short form.
 LATE = 3.0 if IS_FULL else 8.0
 ONE_OF = 10 if IS_FULL else 3
 EVERY = 0.25
@@ -45,7 +44,7 @@ pytestmark = pytest.mark.timeout(240)
 
 @pytest.fixture(scope="module")
 def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateValkey]:
-    """One that nobody starts again."""
+    """Yield a Valkey that no supervisor restarts."""
     server = PrivateValkey(tmp_path_factory.mktemp("v"))
     server.start()
     yield server
@@ -59,7 +58,7 @@ def running_portal(
     postgres_server: PostgresServer,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[RunningPortal]:
-    """Its workers alone: nobody starts anything by the clock, even while Redis is well."""
+    """Run only the workers, so nothing starts tasks on a schedule even with a healthy Redis."""
     places = {"REDIS_URL": valkey.url}
     if request.param == "postgres":
         places["DATABASE_URL"] = postgres_server.new_database()
@@ -118,7 +117,7 @@ def with_another_password(valkey: PrivateValkey) -> Iterator[None]:
 
 
 def throw_out(redis: Redis) -> None:
-    """Who is connected stays so, whatever the password is."""
+    """Close all client connections, because connected clients survive a password change."""
     for kind in ("normal", "pubsub"):
         redis.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
 
@@ -130,7 +129,7 @@ def emptied(valkey: PrivateValkey) -> Iterator[None]:
 
 
 FAULTS = (gone, hanging, a_replica, without_memory, with_another_password, emptied)
-# Which fault it is hardly depends on the database.
+# The faults hardly depend on the database.
 SHORT = {"sqlite": (gone, a_replica, with_another_password), "postgres": (hanging,)}
 CASES = [
     pytest.param(database, fault, id=f"{database}-{fault.__name__}")
@@ -141,7 +140,7 @@ Fault = Callable[[PrivateValkey], AbstractContextManager[None]]
 
 
 def assert_sent_soon(receiver: Receiver, saves: int) -> None:
-    """What is saved now arrives within a second."""
+    """Assert that events published now arrive within a second."""
     delays = []
     for _ in range(saves):
         before = len(receiver.received)
@@ -156,11 +155,12 @@ def assert_sent_soon(receiver: Receiver, saves: int) -> None:
 
 
 def assert_ends_in_peace(portal: RunningPortal, words: str, name: str) -> None:
-    """One SIGTERM, and the supervisor starts another, which has never seen Redis."""
+    """Send one SIGTERM and assert a clean exit. The supervisor starts a replacement, which has
+    never seen Redis."""
 
     def counts() -> tuple[int, int]:
-        said = portal.process.output.read_text()
-        return said.count(f"{name} ended (code 0)"), said.count(f"Ready for {name}.")
+        output = portal.process.output.read_text()
+        return output.count(f"{name} ended (code 0)"), output.count(f"Ready for {name}.")
 
     ended, ready = counts()
     pid = portal.kill(words, signal.SIGTERM)
@@ -174,7 +174,7 @@ def has_begun(task: UUID) -> bool:
 
 
 def assert_work_begins(portal: RunningPortal) -> None:
-    """A bulk retry, and what should have been started by the clock long ago."""
+    """Assert that a bulk retry and an overdue periodic task start."""
     begin_periodic_task("alerts", 200)
     with Receiver() as other:
         failed = make_delivery(make_webhook(other.url, events=[EventName.LOST]), status="failed")
@@ -191,7 +191,7 @@ def assert_work_begins(portal: RunningPortal) -> None:
 
 
 @pytest.mark.parametrize(("running_portal", "fault"), CASES, indirect=["running_portal"])
-def test_deliveries_and_work_go_on(
+def test_sending_and_tasks_continue_during_a_redis_fault(
     portal: RunningPortal, valkey: PrivateValkey, receiver: Receiver, fault: Fault
 ) -> None:
     make_webhook(receiver.url)
@@ -207,8 +207,8 @@ def test_deliveries_and_work_go_on(
     assert_ledger(receiver, saves + 6)
 
 
-def test_a_portal_that_never_had_one_sends(tmp_path: Path) -> None:
-    """Where it should be is nobody."""
+def test_a_portal_that_never_had_redis_sends(tmp_path: Path) -> None:
+    """Nothing listens on the socket."""
     places = {"REDIS_URL": f"unix://{tmp_path}/nobody.sock"}
     with (
         new_portal(tmp_path, places, PARTS) as portal,

@@ -1,4 +1,4 @@
-"""Random faults on two machines that send, the same again by their seed."""
+"""Random faults on two senders, repeatable by seed."""
 
 import logging
 import os
@@ -26,11 +26,11 @@ from tests.faults.support.running_portal import SCHEDULER, WORKER, RunningPortal
 log = logging.getLogger(__name__)
 
 Fault = Callable[[], None]
-LONGEST_SLEEP: Final = 18.0  # seconds; after 15 it is taken for gone
+LONGEST_SLEEP: Final = 18.0  # seconds, because after 15 it is presumed dead
 
 
 class TwoMachineChaos:
-    """Hurts them. `done` counts what was done; `crashes`: when PostgreSQL was gone."""
+    """Random faults. `done` counts them. `crashes`: when PostgreSQL was down."""
 
     def __init__(self, senders: Senders, seed: int) -> None:
         self._senders = senders
@@ -40,27 +40,27 @@ class TwoMachineChaos:
         self.crashes: list[tuple[datetime, datetime]] = []
 
     def go_on(self, seconds: float) -> None:
-        """One fault after the other, with a little time between them; a cut lasts beside others."""
+        """Cause one fault after another with short breaks. Cuts overlap with other faults."""
         until = time.monotonic() + seconds
         faults, weights = zip(*self._faults().items(), strict=True)
         while time.monotonic() < until:
             (fault,) = self._random.choices(faults, weights)
             log.info("%s", fault.__name__)
-            # Whatever was to be hurt may just be starting again.
+            # The victim can be in the middle of a restart.
             with suppress(IndexError, OSError, AssertionError, RedisError, DBAPIError):
                 fault()
                 self.done[fault.__name__] += 1
             time.sleep(self._random.uniform(0.2, 3))
 
     def heal(self) -> None:
-        """No cable is cut any more."""
-        for each in self._healing:
-            each.cancel()
+        """Restore all cables."""
+        for timer in self._healing:
+            timer.cancel()
         for cable in self._senders.cables:
             cable.is_cut = False
 
     def _faults(self) -> dict[Fault, int]:
-        """What may happen, and how often compared with the rest."""
+        """Return the faults with their weights."""
         return {
             self.cut_a_cable: 5,
             self.kill_a_sender: 4,
@@ -81,7 +81,7 @@ class TwoMachineChaos:
         return self._random.choice(self._senders.portals)
 
     def cut_a_cable(self) -> None:
-        """Its machine reaches no receiver for a while."""
+        """Keep one machine from all receivers for a while."""
         cable: Cable = self._random.choice(self._senders.cables)
         cable.is_cut = True
         mended = threading.Timer(self._random.uniform(1, 20), setattr, (cable, "is_cut", False))
@@ -89,24 +89,24 @@ class TwoMachineChaos:
         self._healing.append(mended)
 
     def kill_a_sender(self) -> None:
-        """kill -9; its supervisor starts another."""
+        """kill -9 a sender. Its supervisor starts another."""
         self._portal.kill(WORKER)
 
     def stop_a_sender(self) -> None:
-        """SIGTERM."""
+        """Send SIGTERM to a sender."""
         self._portal.kill(WORKER, signal.SIGTERM)
 
     def let_a_sender_sleep(self) -> None:
-        """It may have been taken for gone when it wakes up."""
+        """Pause a sender, for long enough to be presumed dead when it wakes up."""
         with self._portal.hanging(WORKER):
             time.sleep(self._random.uniform(1, LONGEST_SLEEP))
 
     def kill_the_scheduler(self) -> None:
-        """kill -9 of the only one."""
+        """kill -9 the only scheduler."""
         self._senders.portals[0].kill(SCHEDULER)
 
     def kill_valkey(self) -> None:
-        """Nobody starts it for a while."""
+        """Kill Valkey and start it after a while."""
         self._senders.valkey.kill()
         try:
             time.sleep(self._random.uniform(0, 5))
@@ -114,7 +114,7 @@ class TwoMachineChaos:
             self._senders.valkey.start()
 
     def let_valkey_hang(self) -> None:
-        """Nobody gets an answer."""
+        """Pause Valkey, so that no client gets a response."""
         pid = int(self._senders.valkey.client().info()["process_id"])
         os.kill(pid, signal.SIGSTOP)
         try:
@@ -123,11 +123,11 @@ class TwoMachineChaos:
             os.kill(pid, signal.SIGCONT)
 
     def empty_valkey(self) -> None:
-        """FLUSHALL."""
+        """Send FLUSHALL."""
         self._senders.valkey.client().flushall()
 
     def crash_postgresql(self) -> None:
-        """It recovers from its log."""
+        """Crash PostgreSQL, which recovers from its log."""
         began = utcnow()
         try:
             with self._senders.server.stopped("immediate"):
@@ -136,17 +136,17 @@ class TwoMachineChaos:
             self.crashes.append((began, utcnow()))
 
     def have_postgresql_away(self) -> None:
-        """For longer than two beats."""
+        """Stop PostgreSQL for up to 12 seconds, which is more than two heartbeats."""
         with self._senders.server.stopped("fast"):
             time.sleep(self._random.uniform(1, 12))
 
     def lock_the_database(self) -> None:
-        """Nobody can write."""
+        """Block all writes."""
         with database_locked(self._portal, 1.5):
             pass
 
     def lock_a_webhook(self) -> None:
-        """Somebody forgets a transaction for a while."""
+        """Hold a lock on a webhook's row in a forgotten transaction."""
         engine = create_engine(self._portal.settings.database_url)
         with ExitStack() as stack:
             stack.callback(engine.dispose)

@@ -1,5 +1,4 @@
-"""Two machines that send, each at the end of a cable to the receivers; PostgreSQL and Valkey they
-reach in any case."""
+"""Two senders, each behind its own cable to the receivers. PostgreSQL and Valkey stay reachable."""
 
 import json
 import tempfile
@@ -28,8 +27,8 @@ OWN: Final = {
 
 
 class Senders:
-    """`cables[0]` is the one of the machine m1. `saved`: when each event was stored, by its asset;
-    `named`: when each finding was first seen, by its key. Monotonic."""
+    """Two senders. `cables[0]` belongs to machine m1. `saved`: when each event was stored, by asset
+    ID. `named`: when each finding was first seen, by key. Times are monotonic."""
 
     def __init__(
         self,
@@ -43,13 +42,13 @@ class Senders:
         self.named: dict[str, float] = {}
 
     def save(self) -> None:
-        """Something happens to an asset of its own."""
+        """Publish an event of a new asset."""
         number = len(self.saved) + 1
         publish(asset_id=number)
         self.saved[number] = monotonic()
 
     def save_for(self, seconds: float, a_second: float = 2.0) -> None:
-        """Go on saving, and look what System says."""
+        """Publish events for this long and read the findings of System."""
         until = monotonic() + seconds
         while monotonic() < until:
             began = monotonic()
@@ -58,26 +57,26 @@ class Senders:
             sleep(max(0.0, began + 1 / a_second - monotonic()))
 
     def look(self) -> set[str]:
-        """What System names now."""
+        """Return the keys of the current findings of System."""
         db.session.rollback()
         facts = read_facts()
-        keys = {each.key for each in find(facts, facts.at)}
+        keys = {finding.key for finding in find(facts, facts.at)}
         for key in keys:
             self.named.setdefault(key, monotonic())
         return keys
 
     def waits(self, receiver: Receiver) -> dict[tuple[int, str], float]:
-        """How long each event took to its first arrival at each path."""
-        found: dict[tuple[int, str], float] = {}
-        for each in receiver.received:
-            number = json.loads(each.body)["asset_id"]
-            found.setdefault((number, each.path), each.at - self.saved[number])
-        return found
+        """Return the seconds from each event to its first arrival at each path."""
+        first: dict[tuple[int, str], float] = {}
+        for request in receiver.received:
+            number = json.loads(request.body)["asset_id"]
+            first.setdefault((number, request.path), request.at - self.saved[number])
+        return first
 
 
 @contextmanager
 def two_senders(folder: Path) -> Iterator[Senders]:
-    """They run meanwhile, in the application context of the first; inside a network namespace."""
+    """Run two senders in the application context of the first, inside a network namespace."""
     with ExitStack() as stack:
         server = stack.enter_context(PostgresServer())
         database = server.new_database()
@@ -108,6 +107,6 @@ def two_senders(folder: Path) -> Iterator[Senders]:
 
 @contextmanager
 def receiver_of_both() -> Iterator[Receiver]:
-    """A healthy receiver that both machines reach by their cables."""
+    """Yield a healthy receiver that both machines reach through their cables."""
     with Receiver(host=RECEIVERS) as receiver:
         yield receiver

@@ -1,4 +1,4 @@
-"""People and programs that go on working while everything around them is being killed."""
+"""People and programs that work while processes around them are killed."""
 
 import random
 import threading
@@ -23,10 +23,10 @@ from tests.support.receiver import Receiver
 
 
 class Crew:
-    """Four threads: events, Saves in a browser (if there are pages), a person at the log, a moody
-    receiver.
+    """Up to four threads: events, Saves in a browser (if there are pages), a person at the delivery
+    log, and a moody receiver.
 
-    `published`: the events whose commit was answered. `saved`: the assets whose Save was.
+    `published`: the events whose commit succeeded. `saved`: the assets whose Save succeeded.
     """
 
     def __init__(
@@ -51,12 +51,12 @@ class Crew:
         self._threads = [threading.Thread(target=self._work, args=(action,)) for action in actions]
 
     def start(self) -> None:
-        """Everybody begins."""
+        """Start all threads."""
         for thread in self._threads:
             thread.start()
 
     def go_home(self) -> None:
-        """Everybody ends what they are at. Raises what nobody should have met."""
+        """End all threads and raise the first unexpected error."""
         self._home_time.set()
         for thread in self._threads:
             thread.join(timeout=60)
@@ -75,21 +75,21 @@ class Crew:
                 db.session.remove()
 
     def _publish(self) -> float:
-        with suppress(DBAPIError):  # not answered: it may be stored or not
+        with suppress(DBAPIError):  # no answer: the event is stored or isn't
             self.published.append(publish(asset_id=1_000_000 + len(self.published)))
         return self._random.uniform(0, 0.2)
 
     def _save(self) -> float:
         assert self._visitor is not None
         name = f"Saved in chaos {len(self.saved)}"
-        with suppress(AssertionError, OSError):  # the form could not be had: nothing was sent
+        with suppress(AssertionError, OSError):  # the form didn't load, so nothing was sent
             draft = self._visitor.draft(name)
             assert self._visitor.insist(draft), f"{name} was never answered"
             self.saved.append(name)
         return self._random.uniform(0.2, 1)
 
     def _press(self) -> float:
-        """Retry, Resend, Dismiss; off and on again with a choice."""
+        """Retry, resend, dismiss, or turn a webhook off and on."""
         with suppress(DBAPIError, Refusal):
             self._random.choice((self._retry, self._retry, self._dismiss, self._switch))()
         return self._random.uniform(0.1, 1)

@@ -1,4 +1,4 @@
-"""Random kills of random processes, the same again by their seed."""
+"""Random kills of random processes, repeatable by seed."""
 
 import contextlib
 import logging
@@ -33,8 +33,8 @@ Fault = Callable[[], None]
 
 
 class Chaos:
-    """Hurts a portal and a second worker beside it. `done` counts what was done; `crashes`: when
-    PostgreSQL was gone."""
+    """Random faults of a portal and of a second worker beside it. `done` counts them. `crashes`:
+    when PostgreSQL was down."""
 
     def __init__(
         self, portal: RunningPortal, folder: Path, seed: int, postgres: PostgresServer | None
@@ -46,13 +46,13 @@ class Chaos:
         self._second = self._start_second()
 
     def go_on(self, seconds: float) -> None:
-        """One fault after the other, with a little time between them."""
+        """Cause one fault after another with short breaks."""
         until = time.monotonic() + seconds
         faults, weights = zip(*self._faults().items(), strict=True)
         while time.monotonic() < until:
             (fault,) = self._random.choices(faults, weights)
             log.info("%s", fault.__name__)
-            # Whatever was to be hurt may just be starting again; a lock may meet a deadlock.
+            # The victim can be in the middle of a restart, and a lock can cause a deadlock.
             with contextlib.suppress(IndexError, OSError, AssertionError, RedisError, DBAPIError):
                 fault()
                 self.done[fault.__name__] += 1
@@ -63,7 +63,7 @@ class Chaos:
         self._second.close()
 
     def _faults(self) -> dict[Fault, int]:
-        """What may happen, and how often compared with the rest."""
+        """Return the faults with their weights."""
         faults: dict[Fault, int] = {
             self.kill_a_worker: 4,
             self.kill_the_second_worker: 3,
@@ -82,59 +82,59 @@ class Chaos:
         return faults
 
     def kill_a_worker(self) -> None:
-        """kill -9."""
+        """kill -9 a worker."""
         self._portal.kill(WORKER)
 
     def kill_the_second_worker(self) -> None:
-        """kill -9; another one takes its place."""
+        """kill -9 the second worker and start another."""
         self._second.close()
         self._second = self._start_second()
 
     def stop_a_worker(self) -> None:
-        """SIGTERM."""
+        """Send SIGTERM to a worker."""
         self._portal.kill(WORKER, signal.SIGTERM)
 
     def let_a_worker_hang(self) -> None:
-        """For as long as a long pause of a busy machine."""
+        """Pause a worker for as long as a busy machine does."""
         with self._portal.hanging(WORKER):
             time.sleep(1)
 
     def let_a_worker_hang_beyond_its_lease(self) -> None:
-        """The second one takes over what it holds; then it wakes up."""
-        if self._second.process.poll() is not None:  # it left when Valkey was killed
+        """Pause a worker until the second one has taken over its deliveries."""
+        if self._second.process.poll() is not None:  # it ended when Valkey was killed
             self.kill_the_second_worker()
         with self._portal.hanging(WORKER):
             time.sleep(self._portal.settings.lease_seconds + 1)
 
     def kill_the_web(self) -> None:
-        """The master or one of its processes."""
+        """Kill the web server's master or one of its processes."""
         os.kill(self._random.choice(self._portal.pids_of(WEB)), signal.SIGKILL)
 
     def kill_something_else(self) -> None:
-        """kill -9 of the scheduler or of the background worker."""
+        """kill -9 the scheduler or the background worker."""
         self._portal.kill(self._random.choice([SCHEDULER, BACKGROUND]))
 
     def kill_valkey(self) -> None:
-        """kill -9."""
+        """kill -9 Valkey."""
         self._portal.kill(VALKEY)
 
     def empty_valkey(self) -> None:
-        """FLUSHALL."""
+        """Send FLUSHALL."""
         with self._portal.redis() as redis:
             redis.flushall()
 
     def let_valkey_hang(self) -> None:
-        """Nobody gets an answer."""
+        """Pause Valkey, so that no client gets a response."""
         with self._portal.hanging(VALKEY):
             time.sleep(1)
 
     def lock_the_database(self) -> None:
-        """Nobody can write."""
+        """Block all writes."""
         with database_locked(self._portal, 1.5):
             pass
 
     def restart_postgresql(self) -> None:
-        """As after a crash."""
+        """Restart PostgreSQL as after a crash."""
         if self._postgres is not None:
             began = utcnow()
             try:

@@ -1,5 +1,5 @@
-"""Machines that send, each at the end of a cable, to several receivers with addresses of their own;
-PostgreSQL and Valkey they reach in any case."""
+"""Senders, each behind its own cable, and several receivers with addresses of their own. PostgreSQL
+and Valkey stay reachable."""
 
 import json
 import tempfile
@@ -41,8 +41,9 @@ OWN: Final = {
 
 
 class Site:
-    """`receivers`: one at each of `HOSTS`. `saved`: when each event was stored, by its asset;
-    monotonic. `offline`: when it was first said which machine cannot connect, by the sentence."""
+    """The receivers, one at each of `HOSTS`, and the senders. `saved`: when each event was stored,
+    by asset ID. `offline`: when System first named an offline machine, by its sentence. Times are
+    monotonic."""
 
     def __init__(self, folder: Path, place: Path, stack: ExitStack) -> None:
         self._folder, self._place, self._stack = folder, place, stack
@@ -57,7 +58,7 @@ class Site:
         self.offline: dict[str, float] = {}
 
     def add_machine(self) -> None:
-        """Start another machine that sends: m1, m2."""
+        """Start another sending machine: m1, m2."""
         number = len(self.cables) + 1
         cable = Cable(self._place, number)
         self._stack.callback(cable.close)
@@ -65,7 +66,7 @@ class Site:
         self._start(f"m{number}", cable.words)
 
     def add_process(self) -> None:
-        """Start another process that sends on the first machine."""
+        """Start another sender process on the first machine."""
         self._start("m1", beside(self.portals[0].process.pid))
 
     def _start(self, machine: str, within: Sequence[str]) -> None:
@@ -81,7 +82,7 @@ class Site:
         self.portals.append(portal)
 
     def connect(self, urls: Sequence[str]) -> None:
-        """Have a webhook at each of these, and something arrive there; nobody is hurt any more."""
+        """Restore everything, create a webhook for each URL, and deliver one event to each."""
         for cable in self.cables:
             cable.is_cut, cable.lost = False, set()
         retire_webhooks()
@@ -99,9 +100,9 @@ class Site:
         assert settled(10)
 
     def warm_up(self) -> None:
-        """Have each machine send something, over connections that stay open."""
+        """Have each machine send over connections that stay open."""
         for receiver in self.receivers:
-            receiver.answer(delay=0.3)  # one alone has not enough places
+            receiver.answer(delay=0.3)  # slow enough that one sender runs out of slots
 
         def all_have() -> bool:
             for _ in range(5):
@@ -114,13 +115,13 @@ class Site:
         assert settled(20)
 
     def save(self) -> None:
-        """Store an event of an asset of its own, for each webhook."""
+        """Publish an event of a new asset to each webhook."""
         number = len(self.saved) + 1
         publish(asset_id=number)
         self.saved[number] = monotonic()
 
     def save_for(self, seconds: float, a_second: float = 2.0) -> None:
-        """Go on saving, and look who is said to be offline."""
+        """Publish events for this long and read System's findings."""
         ends_at = monotonic() + seconds
         while monotonic() < ends_at:
             began = monotonic()
@@ -129,23 +130,23 @@ class Site:
             sleep(max(0.0, began + 1 / a_second - monotonic()))
 
     def look(self) -> list[str]:
-        """Return what System says of machines that cannot connect."""
+        """Return System's findings about machines that can't connect."""
         db.session.rollback()
         facts = read_facts()
-        titles = [each.title for each in find(facts, facts.at) if each.key == OFFLINE]
+        titles = [finding.title for finding in find(facts, facts.at) if finding.key == OFFLINE]
         db.session.rollback()
         for title in titles:
             self.offline.setdefault(title, monotonic())
         return titles
 
     def waits(self, *receivers: Receiver) -> dict[tuple[int, str], float]:
-        """Return how long each event took to its first arrival at each of these addresses."""
+        """Return the seconds from each event to its first arrival at each of these addresses."""
         first: dict[tuple[int, str], float] = {}
         for receiver in receivers or self.receivers:
-            for each in list(receiver.received):
-                number = json.loads(each.body)["asset_id"]
-                name = f"{each.header('Host')}{each.path}"
-                first.setdefault((number, name), each.at - self.saved[number])
+            for request in list(receiver.received):
+                number = json.loads(request.body)["asset_id"]
+                name = f"{request.header('Host')}{request.path}"
+                first.setdefault((number, name), request.at - self.saved[number])
         return first
 
     def first_of_own(self, machine: str) -> Receiver:
@@ -159,14 +160,14 @@ class Site:
         return next(each for each in self.receivers if each.url in urls)
 
     def attempts(self, receiver: Receiver) -> list[list[Attempt]]:
-        """The attempts of each delivery to this receiver, in their order."""
-        mine = [each.id for each in deliveries_to(receiver)]
-        made = select(Attempt).where(Attempt.delivery_id.in_(mine))
-        in_order = db.session.scalars(made.order_by(Attempt.delivery_id, Attempt.number))
-        return [list(found) for _, found in groupby(in_order, lambda each: each.delivery_id)]
+        """Return the attempts of each delivery to this receiver, in order."""
+        delivery_ids = [each.id for each in deliveries_to(receiver)]
+        query = select(Attempt).where(Attempt.delivery_id.in_(delivery_ids))
+        in_order = db.session.scalars(query.order_by(Attempt.delivery_id, Attempt.number))
+        return [list(rows) for _, rows in groupby(in_order, lambda each: each.delivery_id)]
 
     def failures(self) -> list[int]:
-        """Return how many attempts have failed for each delivery for which one has."""
+        """Return the number of failed attempts of each delivery that has any."""
         db.session.rollback()
         counts = (
             select(func.count(Attempt.id))
@@ -180,8 +181,8 @@ class Site:
 
 @contextmanager
 def connected_site(folder: Path, machines: int = 1) -> Iterator[Site]:
-    """So many machines, which run meanwhile, in the application context of the first; inside a
-    network namespace that has `HOSTS`."""
+    """Run this many machines in the application context of the first, inside a network namespace
+    that has `HOSTS`."""
     with ExitStack() as stack:
         # A socket's path has to be short.
         place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="v-")))

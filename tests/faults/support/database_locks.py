@@ -1,4 +1,4 @@
-"""Standing in the database's way."""
+"""Locks that block a portal's database."""
 
 import time
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from tests.support.processes import until
 
 @contextmanager
 def database_locked(portal: RunningPortal, seconds: float = 0) -> Iterator[None]:
-    """Nobody else can write a delivery meanwhile, nor until `seconds` have passed in all."""
+    """Block all writes of deliveries during the block, and for at least `seconds`."""
     url = portal.settings.database_url
     engine = create_engine(url, **engine_options(url))
     prepare_engine(engine)
@@ -31,14 +31,14 @@ def database_locked(portal: RunningPortal, seconds: float = 0) -> Iterator[None]
 
 
 def lock(writer: Connection) -> None:
-    """Let nobody else write. On SQLite the transaction itself does."""
+    """Block all other writers. On SQLite, the transaction already does."""
     if writer.dialect.name == "postgresql":
-        # One table that everybody needs: two locks could meet in a deadlock.
+        # One table that all writers need, because two locks could cause a deadlock.
         writer.execute(text("LOCK TABLE deliveries IN EXCLUSIVE MODE"))
 
 
 def is_free(portal: RunningPortal) -> bool:
-    """Whether nobody else is writing now."""
+    """Return whether no other program is writing."""
     engine = impatient_engine(portal.settings.database_url)
     try:
         with engine.connect() as connection:
@@ -54,7 +54,7 @@ def is_free(portal: RunningPortal) -> bool:
 
 @contextmanager
 def hanging_without_locks(portal: RunningPortal, words: str) -> Iterator[int]:
-    """The process stands still, and not in a transaction: SQLite would wait for it for ever."""
+    """Pause the process outside a transaction, because SQLite would wait for it forever."""
     for _ in range(100):
         with portal.hanging(words) as pid:
             if until(lambda: is_free(portal), 0.3):

@@ -1,4 +1,4 @@
-"""The rule that every fault ends with: what was accepted was received, or is visibly not."""
+"""The final check of each fault: every accepted delivery was received or visibly wasn't."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -20,40 +20,41 @@ AttemptRow = Row[int, str, str, str | None, datetime, dict[str, float] | None]
 
 
 def settled(seconds: float) -> bool:
-    """Whether nothing is open any more, in time."""
+    """Return whether no delivery is open any more within this time."""
 
     def nothing_open() -> bool:
         db.session.rollback()
-        wanted = select(Delivery.id).where(Delivery.status.in_(OPEN)).limit(1)
-        return db.session.execute(wanted).first() is None
+        query = select(Delivery.id).where(Delivery.status.in_(OPEN)).limit(1)
+        return db.session.execute(query).first() is None
 
     return until(nothing_open, seconds)
 
 
 def lease_of(portal: RunningPortal) -> timedelta:
-    """How long a claimed delivery is one worker's; the attempt begins a little later."""
+    """Return the shortest time from an attempt's start to its lease's end."""
     return timedelta(seconds=portal.settings.lease_seconds - 0.2)
 
 
 def deliveries_to(receiver: Receiver) -> Sequence[Delivery]:
-    """Every delivery of the webhooks that point to the receiver, as it is now."""
+    """Return all deliveries of the webhooks that point to the receiver."""
     db.session.rollback()
     return db.session.scalars(_to(receiver).order_by(Delivery.id)).all()
 
 
 def given_up_on(receiver: Receiver) -> int:
-    """How many requests it answered too late, on a machine that was too busy: they come again."""
-    attempts = [each for found in _attempts(receiver).values() for each in found]
-    return sum(each.reason == Reason.READ_TIMEOUT for each in attempts)
+    """Count timed-out requests. On a busy machine, the receiver can answer too late, and they are
+    sent again."""
+    attempts = [attempt for rows in _attempts(receiver).values() for attempt in rows]
+    return sum(attempt.reason == Reason.READ_TIMEOUT for attempt in attempts)
 
 
 @dataclass(frozen=True, slots=True)
 class Excuses:
-    """What else than a crash or a person may bring a message twice.
+    """Reasons for a repeated delivery other than a crashed worker or a person.
 
-    `stands_still`: a worker does not run for longer than its lease, and writes down late that its
-    attempt arrived, when a newer one has been begun. `crashes`: of PostgreSQL, (when, until when),
-    which took the newest claims with them: a claim does not wait for the disk.
+    `stands_still`: a worker pauses for longer than this and records its success after a newer
+    attempt began. `crashes`: PostgreSQL's crashes (start, end). They lose the newest claims, which
+    are committed without waiting for the disk.
     """
 
     stands_still: timedelta | None = None
@@ -61,13 +62,14 @@ class Excuses:
 
 
 NONE = Excuses()
-# Three times wal_writer_delay (https://www.postgresql.org/docs/current/wal-async-commit.html), and
-# what a busy machine adds.
+# Three times wal_writer_delay (https://www.postgresql.org/docs/current/wal-async-commit.html) and
+# slack for a busy machine.
 UNFLUSHED = timedelta(seconds=1)
 
 
 def assert_ledger(receiver: Receiver, accepted: int, excuses: Excuses = NONE) -> None:
-    """Accepted is received, or visibly failed, stopped or held; a repeat has its explanation."""
+    """Assert that each accepted delivery was received or is visibly failed, dismissed, or on hold,
+    and that each repeat has an excuse."""
     deliveries = deliveries_to(receiver)
     assert len(deliveries) == accepted
     arrived, attempts = _arrivals(receiver), _attempts(receiver)
@@ -83,7 +85,7 @@ def assert_ledger(receiver: Receiver, accepted: int, excuses: Excuses = NONE) ->
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One delivery: what it says, what the receiver answered (0: nobody heard it), its attempts."""
+    """One delivery with its attempts and the receiver's status codes (0: the response was lost)."""
 
     delivery: Delivery
     codes: list[int]
@@ -91,7 +93,7 @@ class Account:
     excuses: Excuses = field(default=NONE)
 
     def assert_visible(self) -> None:
-        """Delivered has arrived; everything else says what became of it."""
+        """Assert that a delivered one has arrived and any other shows its status."""
         status = self.delivery.status
         if status == "delivered":
             assert any(200 <= code <= 299 for code in self.codes), self
@@ -100,21 +102,21 @@ class Account:
         assert status != "failed" or self.delivery.reason, self
 
     def assert_explained(self) -> None:
-        """Each request belongs to an attempt, or to one that says that it was sent once more; and
-        each success but one has its explanation."""
+        """Assert that each request belongs to an attempt (or to its second request), and that each
+        success but one has an excuse."""
         assert self.delivery.attempts == len(self.attempts), self
-        again = sum("again" in (each.phases or {}) for each in self.attempts)
-        assert len(self.codes) <= len(self.attempts) + again, self
+        resent = sum("again" in (attempt.phases or {}) for attempt in self.attempts)
+        assert len(self.codes) <= len(self.attempts) + resent, self
         good = sum(200 <= code <= 299 for code in self.codes)
         outlived = [pair for pair in combinations(self.attempts, 2) if self._is_outlived(*pair)]
-        explained = sum(_may_come_again(each) for each in self.attempts) + again
+        explained = sum(_may_come_again(attempt) for attempt in self.attempts) + resent
         assert good <= 1 + explained + len(outlived), self
         for earlier, later in combinations(self.attempts, 2):
             if (earlier.outcome, later.kind) == ("delivered", "scheduled"):
                 assert (earlier, later) in outlived, self
 
     def _is_outlived(self, earlier: AttemptRow, later: AttemptRow) -> bool:
-        """Whether one was still under way, though standing still, when the other began."""
+        """Return whether a paused attempt was still unfinished when the other began."""
         lease = self.excuses.stands_still
         if earlier.outcome == "interrupted":
             return False
@@ -122,8 +124,9 @@ class Account:
         return is_late or self._was_forgotten(earlier, later)
 
     def _was_forgotten(self, earlier: AttemptRow, later: AttemptRow) -> bool:
-        """Whether a crash of the database may have taken the claim, though the result came."""
-        # What came late is stored behind the one that was begun since.
+        """Return whether a database crash can have lost the claim of an attempt whose result was
+        recorded."""
+        # A late result is stored after an attempt that began in the meantime.
         first, second = sorted((earlier.started_at, later.started_at))
         return any(
             began - UNFLUSHED <= first <= ended and second >= began
@@ -132,14 +135,14 @@ class Account:
 
     def __str__(self) -> str:
         attempts = [
-            (each.outcome, each.kind, each.reason, f"{each.started_at:%T.%f}")
-            for each in self.attempts
+            (attempt.outcome, attempt.kind, attempt.reason, f"{attempt.started_at:%T.%f}")
+            for attempt in self.attempts
         ]
         return f"delivery {self.delivery.id}, {self.delivery.status}: {self.codes}, {attempts}"
 
 
 def _may_come_again(attempt: AttemptRow) -> bool:
-    """Cut off, wanted by a person, or answered when we had given up waiting."""
+    """Return whether the attempt was interrupted, manual, or timed out."""
     return (
         attempt.outcome == "interrupted"
         or attempt.kind == "manual"
@@ -148,7 +151,7 @@ def _may_come_again(attempt: AttemptRow) -> bool:
 
 
 def _arrivals(receiver: Receiver) -> dict[str, list[int]]:
-    """The codes that each delivery was answered with, in order; 0: nobody heard an answer."""
+    """Return each delivery's status codes in order (0: the response was lost)."""
     heard = {id(received): code for received, code in receiver.answered}
     arrived: dict[str, list[int]] = defaultdict(list)
     for received in receiver.received:
@@ -158,7 +161,7 @@ def _arrivals(receiver: Receiver) -> dict[str, list[int]]:
 
 
 def _attempts(receiver: Receiver) -> dict[int, list[AttemptRow]]:
-    mine = _to(receiver).with_only_columns(Delivery.id)
+    delivery_ids = _to(receiver).with_only_columns(Delivery.id)
     columns = (
         Attempt.outcome,
         Attempt.kind,
@@ -168,15 +171,15 @@ def _attempts(receiver: Receiver) -> dict[int, list[AttemptRow]]:
     )
     statement = (
         select(Attempt.delivery_id, *columns)
-        .where(Attempt.delivery_id.in_(mine))
+        .where(Attempt.delivery_id.in_(delivery_ids))
         .order_by(Attempt.id)
     )
-    found: dict[int, list[AttemptRow]] = defaultdict(list)
+    attempts: dict[int, list[AttemptRow]] = defaultdict(list)
     for row in db.session.execute(statement):
-        found[row.delivery_id].append(row)
-    return found
+        attempts[row.delivery_id].append(row)
+    return attempts
 
 
 def _to(receiver: Receiver) -> Select[Delivery]:
-    mine = select(Webhook.id).where(Webhook.url.startswith(receiver.url))
-    return select(Delivery).where(Delivery.webhook_id.in_(mine))
+    webhook_ids = select(Webhook.id).where(Webhook.url.startswith(receiver.url))
+    return select(Delivery).where(Delivery.webhook_id.in_(webhook_ids))

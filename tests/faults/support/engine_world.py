@@ -1,6 +1,6 @@
-"""Two webhooks in a database of their own, as a history finds them, and what always holds of them.
+"""Two webhooks in their own database, and the invariants of any history.
 
-`look` takes a picture; what a step has done is the difference of two.
+`look` takes a snapshot. The effect of a step is the difference of two snapshots.
 """
 
 from collections import Counter
@@ -45,37 +45,40 @@ SECOND = timedelta(seconds=1)
 
 
 class Picture(NamedTuple):
-    """All webhooks and deliveries as they are stored, by their row ids. `cut_off`: the numbers of
-    the attempts that a crash cut off, by their delivery and when they began."""
+    """All stored webhooks, deliveries, and leases by row ID. `cut_off`: the numbers of interrupted
+    attempts by delivery and start."""
 
     hooks: dict[int, Any]
     deliveries: dict[int, Any]
     leases: dict[int, Any]
     cut_off: dict[tuple[int, datetime], int]
-    failed: frozenset[int]  # of which an attempt failed
+    failed: frozenset[int]  # deliveries with a failed attempt
 
     def of(self, hook_id: int) -> tuple[Any, list[Any], list[Any]]:
-        """Everything of one webhook."""
-        leases = [each for each in self.leases.values() if each.webhook_id == hook_id]
+        """Return the webhook's row, deliveries, and leases."""
+        leases = [lease for lease in self.leases.values() if lease.webhook_id == hook_id]
         return self.hooks[hook_id], self.rows_of(hook_id), leases
 
     def rows_of(self, hook_id: int) -> list[Any]:
-        """The deliveries of one webhook, oldest first."""
+        """Return the webhook's deliveries, oldest first."""
         return [row for row in self.deliveries.values() if row.webhook_id == hook_id]
 
     def live(self, hook_id: int, *, tests: bool) -> int:
-        """How many are being sent to it now."""
+        """Count the webhook's leased deliveries (tests or others)."""
         now = utcnow()
-        live = [r for r in self.rows_of(hook_id) if self.until(r.id, now) > now]
-        return sum((row.priority == Priority.TEST) is tests for row in live)
+        leased = [r for r in self.rows_of(hook_id) if self.until(r.id, now) > now]
+        return sum((row.priority == Priority.TEST) is tests for row in leased)
 
     def until(self, delivery_id: int, now: datetime) -> datetime:
-        """The end of its lease; one that it has not is over."""
+        """Return when the delivery's lease ends, or `now` without a lease."""
         return self.leases[delivery_id].until if delivery_id in self.leases else now
 
     def decides(self, claim: Claim, reason: Reason | None) -> bool:
-        """Whether what comes of this claim decides about its delivery: it has the lease; or that
-        was lost, or ran out and this is a success, and nothing has happened since."""
+        """Return whether this claim's result decides about its delivery.
+
+        It does if it still has the lease. It also does if the lease is lost, or expired and this is
+        a success, and nothing has happened since.
+        """
         row = self.deliveries[claim.delivery_id]
         if lease := self.leases.get(row.id):
             return bool(lease.token == claim.token)
@@ -89,12 +92,12 @@ class Picture(NamedTuple):
         return (row.status in OPEN or is_taken) and is_last and is_same
 
     def cut_off_number(self, claim: Claim) -> int | None:
-        """The number of its attempt, where that is stored as cut off."""
+        """Return the number of the claim's attempt if it is stored as interrupted."""
         return self.cut_off.get((claim.delivery_id, claim.started_at))
 
 
 def look() -> Picture:
-    """How everything is stored now."""
+    """Return a snapshot of everything stored."""
     with db.engine.connect() as connection:
         hooks = connection.execute(select(Webhook.__table__)).all()
         rows = connection.execute(select(Delivery.__table__).order_by(Delivery.id)).all()
@@ -115,16 +118,16 @@ def look() -> Picture:
 
 
 def health_of(hook: Any) -> tuple[Any, ...]:
-    """What is known of a receiver's trouble."""
+    """Return the columns about a receiver's failures."""
     return tuple(getattr(hook, name) for name in HEALTH)
 
 
 def uncounted(everything: tuple[Any, list[Any], list[Any]]) -> Any:
-    """Without what an attempt that comes late and is nobody's changes: it is counted still, and may
-    be the first that failed."""
+    """Drop the columns that a late attempt without a lease changes. It is still counted and can be
+    the first failure."""
     hook, rows, leases = everything
-    bare = {"attempts": None, "failing_since": None}
-    return hook, [{**row._mapping, **bare, "status": _openness(row)} for row in rows], leases
+    dropped = {"attempts": None, "failing_since": None}
+    return hook, [{**row._mapping, **dropped, "status": _openness(row)} for row in rows], leases
 
 
 def _openness(row: Any) -> str:
@@ -132,11 +135,11 @@ def _openness(row: Any) -> str:
 
 
 class World:
-    """Two webhooks that hear of different things, and what their receivers got.
+    """Two webhooks with different events, and the requests their receivers got.
 
-    `known`: the secret key that each receiver knows. `lost`: how many leases of each delivery went
-    with a crash of the database. `wanted_again`: the deliveries that a person
-    has sent although they may have arrived.
+    `known`: the secret key each receiver knows. `lost`: the number of each delivery's leases lost
+    in database crashes. `wanted_again`: the deliveries a person resent although they can have
+    arrived.
     """
 
     def __init__(self, in_order: Sequence[bool]) -> None:
@@ -155,12 +158,12 @@ class World:
         self.lost: Counter[int] = Counter()
 
     def happen(self, which: int) -> None:
-        """Something that one of the two has asked for."""
+        """Publish an event for one of the two webhooks."""
         publish(EVENTS[which])
 
     @contextmanager
     def only(self, which: int) -> Iterator[None]:
-        """What is done to one of them, or refused in words, changes nothing of the other."""
+        """Assert that the block, even if refused, changes nothing of the other webhook."""
         other = self.hooks[1 - which].id
         before = look().of(other)
         with suppress(Refusal):
@@ -168,7 +171,7 @@ class World:
         assert look().of(other) == before
 
     def let_time_pass(self, *, leases: bool) -> None:
-        """Everything is due and every pause over; leases may have run out."""
+        """Make everything due and end all pauses and, if `leases`, all leases."""
         with writing() as current:
             past = database_now(current.connection()) - SECOND
             current.execute(update(Delivery).where(Delivery.due_at > past).values(due_at=past))
@@ -179,13 +182,13 @@ class World:
             current.execute(update(Task).where(under_way).values(due_at=Task.created_at))
 
     def lose_leases(self, delivery_ids: Sequence[int]) -> None:
-        """The database crashes, and has forgotten these claims."""
+        """Crash the database, which forgets these claims."""
         with writing() as current:
             current.execute(delete(Lease).where(Lease.delivery_id.in_(delivery_ids)))
         self.lost.update(delivery_ids)
 
     def check_claims(self, claims: Sequence[Claim], before: Picture, places: int) -> None:
-        """Nobody gets more than it may have, nor what is not due, nor out of its turn."""
+        """Assert that claims are due, in turn, unleased, and within `places`."""
         after, now = look(), utcnow()
         ids = {claim.delivery_id for claim in claims}
         assert len(claims) == len(ids) <= places
@@ -200,7 +203,7 @@ class World:
             self._check_places(hook_id, before, after)
             self._check_order([each for each in claims if each.webhook.id == hook_id], before)
         for row in before.deliveries.values():
-            # What was cut off is counted now, and may end here; of others nothing is written.
+            # Only interrupted deliveries change. They are counted now and can end here.
             assert row.id in before.leases or after.deliveries[row.id] == row
 
     def _check_kind(self, claim: Claim, row: Any, hook: Any, now: datetime) -> None:
@@ -216,30 +219,31 @@ class World:
             assert waits_for_nobody or (hook.in_order and row.priority == Priority.NORMAL)
 
     def _check_signature(self, claim: Claim) -> None:
-        """A receiver that nobody has touched goes on working."""
-        given = Composer("1").compose(claim).headers["X-Asset-Webhook-Signature"]
-        assert given == legacy_signature(claim.body, self.known[claim.webhook.id])
+        """Assert that the signature uses the key the receiver knows."""
+        signature = Composer("1").compose(claim).headers["X-Asset-Webhook-Signature"]
+        assert signature == legacy_signature(claim.body, self.known[claim.webhook.id])
 
     def _check_places(self, hook_id: int, before: Picture, after: Picture) -> None:
         hook = before.hooks[hook_id]
         cap = 1 if hook.in_order or hook.throttled else CAP
-        had, has = (each.live(hook_id, tests=False) for each in (before, after))
+        had, has = (picture.live(hook_id, tests=False) for picture in (before, after))
         assert has == had or has <= cap
         assert after.live(hook_id, tests=True) <= 1
 
     def _check_order(self, claims: Sequence[Claim], before: Picture) -> None:
-        """Nobody overtakes in order: what is older has ended, or had when a person asked for it."""
+        """Assert that no delivery overtakes an older one of an ordered webhook. The older one must
+        have ended, or had ended before a person retried it."""
         for claim in claims:
             hook_id = claim.webhook.id
             if claim.kind is AttemptKind.SCHEDULED and before.hooks[hook_id].in_order:
                 older = [row for row in before.rows_of(hook_id) if row.id < claim.delivery_id]
                 usual = [row for row in older if row.priority != Priority.TEST]
-                left = [row for row in usual if row.status != "dismissed"]
-                assert not [row.id for row in left if (row.prior_status or row.status) in OPEN]
+                earlier = [row for row in usual if row.status != "dismissed"]
+                assert not [row.id for row in earlier if (row.prior_status or row.status) in OPEN]
 
     def check_given_back(self, claims: Sequence[Claim], before: Picture, *, sent: bool) -> None:
-        """Due at once, counted as nothing, and what was sent has an attempt; nothing at all where
-        the lease is another's."""
+        """Assert that our claims are released and uncounted, that sent ones have an attempt, and
+        that others' leases stay."""
         after = look()
         held = {each.delivery_id for each in claims if before.leases.get(each.delivery_id)}
         ours = {
@@ -252,37 +256,39 @@ class World:
             if sent and row.id in ours:
                 expected["attempts"] = max(ours[row.id], row.attempts + 1)
             assert dict(after.deliveries[row.id]._mapping) == expected
-        left = {id_: each for id_, each in before.leases.items() if id_ not in ours}
-        assert after.leases == left
+        remaining = {id_: each for id_, each in before.leases.items() if id_ not in ours}
+        assert after.leases == remaining
         assert after.hooks == before.hooks
 
     def check_recorded(
         self, claims: Sequence[Claim], reasons: Sequence[Reason | None], before: Picture
     ) -> None:
-        """Whoever still had the lease decided; a late one left everything as it was. Of a delivery
-        of which two attempts end together the second follows from the first: `check` looks at it.
+        """Assert that results with a lease decided and late ones changed nothing.
+
+        It skips deliveries with two results at once, because the second depends on the first.
+        `check` covers them.
         """
         after = look()
         times = Counter(claim.delivery_id for claim in claims)
         repeated = {claim.webhook.id for claim in claims if times[claim.delivery_id] > 1}
-        told = [
+        unrepeated = [
             (claim, reason)
             for claim, reason in zip(claims, reasons, strict=True)
             if claim.webhook.id not in repeated
         ]
-        ours = [(claim, reason) for claim, reason in told if before.decides(claim, reason)]
+        ours = [(claim, reason) for claim, reason in unrepeated if before.decides(claim, reason)]
         for claim, reason in ours:
             self._check_end(claim, reason, before, after)
         for hook_id, hook in before.hooks.items():
             if hook_id in repeated:
                 continue
-            mine = [each for each in ours if each[0].webhook.id == hook_id]
-            is_told_of = any(claim.webhook.id == hook_id for claim in claims)
-            rests = is_told_of and (hook.state != "active" or hook.deleted_at is not None)
+            mine = [pair for pair in ours if pair[0].webhook.id == hook_id]
+            has_result = any(claim.webhook.id == hook_id for claim in claims)
+            rests = has_result and (hook.state != "active" or hook.deleted_at is not None)
             if not mine and not rests:
                 assert uncounted(after.of(hook_id)) == uncounted(before.of(hook_id))
             if mine and all(claim.webhook.version != hook.version for claim, _ in mine):
-                # Begun under an earlier key: it says nothing about this one.
+                # The attempt used an earlier key, so its result doesn't count for this one.
                 assert health_of(after.hooks[hook_id]) == health_of(hook)
             elif len(mine) == 1:
                 self._check_health(*mine[0], hook, after.hooks[hook_id])
@@ -293,7 +299,7 @@ class World:
         was, row = before.deliveries[claim.delivery_id], after.deliveries[claim.delivery_id]
         hook = after.hooks[row.webhook_id]
         tries, attempts = was.tries, was.attempts
-        if before.cut_off_number(claim) is None:  # else it is counted already
+        if before.cut_off_number(claim) is None:  # otherwise it is already counted
             tries += claim.kind is AttemptKind.SCHEDULED
             attempts = max(claim.number, attempts + 1)
         assert (row.attempts, row.tries) == (attempts, tries)
@@ -310,7 +316,7 @@ class World:
         elif hook.state == "active" and hook.deleted_at is None:
             end = "failed" if tries >= 10 else "retrying"
             if claim.kind is AttemptKind.MANUAL:
-                # Without an earlier status it was dismissed and restored in the meantime.
+                # Without a prior status, it was dismissed and restored in the meantime.
                 earlier = was.prior_status or was.status
                 end = earlier if earlier in ("failed", "delivered") else "retrying"
             assert row.status == end
@@ -318,7 +324,7 @@ class World:
             assert row.status in ("on_hold", "dismissed", "failed", "delivered")
 
     def _check_health(self, claim: Claim, reason: Reason | None, was: Any, now: Any) -> None:
-        """After one attempt of a webhook."""
+        """Check the webhook's health after one attempt."""
         if reason is None:
             assert health_of(now) == WELL
         elif claim.kind is AttemptKind.TEST:
@@ -328,21 +334,21 @@ class World:
             assert now.state == "off" or reason is not Reason.GONE
 
     def note_skew(self, hook_id: int) -> None:
-        """Its receiver is given the newest key."""
+        """Give the newest key to the receiver."""
         sealed = look().hooks[hook_id].secret_enc
         self.known[hook_id] = vault.open_secret(hook_id, sealed)
 
     def check(self) -> None:
-        """What holds of every delivery at every moment."""
+        """Assert the invariants of every delivery."""
         now = look()
         for row in now.deliveries.values():
             assert 0 <= row.tries <= 10
-            # Beyond one success, a receiver gets it by a failure, a cut-off, or a person.
+            # Each request belongs to a counted attempt, a live lease, or a lost one.
             known = row.attempts + (row.id in now.leases) + self.lost[row.id]
             assert self.received[row.id] <= known
             if row.status == "delivered":
                 assert self.succeeded[row.id] >= 1
-                # Sent again in vain, it stays delivered, and says how that went.
+                # After a failed resend, it stays delivered and keeps the failure's reason.
                 assert (row.reason, row.code) == (None, 200) or row.id in self.wanted_again
             if row.status in ("delivered", "failed", "dismissed"):
                 assert row.finished_at is not None
@@ -354,7 +360,7 @@ class World:
             elif row.status not in OPEN:
                 assert row.prior_status is None
             else:
-                # What was cut off in its last attempt is Failed as well.
+                # A delivery interrupted in its last attempt also counts as failed.
                 has_failed = row.id in now.failed or row.prior_status == "failed"
                 is_resent = row.prior_status == "delivered"
                 assert row.status == ("retrying" if has_failed and not is_resent else "queued")

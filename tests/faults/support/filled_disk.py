@@ -1,4 +1,4 @@
-"""A disk that is really full, to the last byte."""
+"""A disk that is full to the last byte."""
 
 import os
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @contextmanager
 def filled(disk: Path) -> Iterator[None]:
-    """Meanwhile."""
+    """Fill the disk during the block."""
     filler = disk / "filler"
     try:
         with filler.open("wb", buffering=0) as file, suppress(OSError):

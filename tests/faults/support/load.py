@@ -1,4 +1,4 @@
-"""Work for a portal that is about to be hurt."""
+"""Load for a portal under test."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,8 +13,8 @@ BURST = 120
 
 
 def burst(receiver: Receiver, count: int = BURST, *, webhooks: int = 1, delay: float = 0.1) -> int:
-    """Store `count` events for each of some webhooks of a receiver that takes its time; how many
-    deliveries that makes."""
+    """Publish `count` events to each of several webhooks of a slow receiver. Return the number of
+    deliveries."""
     receiver.answer(delay=delay)
     for number in range(webhooks):
         make_webhook(f"{receiver.url}{number}", secret="a secret of twelve")
@@ -24,13 +24,13 @@ def burst(receiver: Receiver, count: int = BURST, *, webhooks: int = 1, delay: f
 
 
 def has_received(receiver: Receiver, count: int = 20) -> bool:
-    """Whether that many requests have arrived in time."""
+    """Return whether this many requests arrive in time."""
     return until(lambda: len(receiver.received) >= count, 15)
 
 
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """What is done inside takes no longer."""
+    """Assert that the block takes less than `seconds`."""
     began = monotonic()
     yield
     took = monotonic() - began
@@ -38,5 +38,5 @@ def within(seconds: float) -> Iterator[None]:
 
 
 def look_again() -> None:
-    """Read from the database what others have written since."""
+    """Start a new transaction to see others' writes."""
     db.session.rollback()

@@ -1,8 +1,8 @@
-"""A wire between clients and servers of this network namespace, which may lose what it carries.
+"""A lossy wire between clients and servers in this network namespace.
 
-A TUN device with `NEAR`. What is sent to `FAR` comes back to `NEAR` as if `FAR` had sent it, so
-that a server that listens at `NEAR` is reached at `FAR` by way of this process. Swapping the two
-addresses leaves every checksum right.
+A TUN device with `NEAR`. Packets to `FAR` return to `NEAR` as if `FAR` had sent them, so a server
+that listens at `NEAR` is reachable at `FAR` through this process. Swapping the two addresses leaves
+every checksum right.
 """
 
 import fcntl
@@ -19,7 +19,7 @@ from tests.support.netns import own_address
 NEAR: Final = "10.99.0.1"
 FAR: Final = "10.99.0.2"
 DEVICE: Final = "wire"
-CLIENTS: Final = "10.99.0.0/24"  # both ends of it
+CLIENTS: Final = "10.99.0.0/24"  # both ends
 TUNSETIFF: Final = 0x400454CA
 IFF_TUN_NO_PI: Final = 0x1001
 LONGEST: Final = 65_536
@@ -27,11 +27,11 @@ TCP: Final = 6
 
 
 class LossyWire:
-    """Carries TCP of clients to a server's `port`, and back. `is_cut`: nothing is carried."""
+    """A carrier of TCP between clients and a server's `port`. `is_cut`: all packets are dropped."""
 
     def __init__(self, handle: int, port: int) -> None:
         self._handle, self._port = handle, port
-        self._known: set[int] = set()  # the clients' ports that were ever seen
+        self._known: set[int] = set()  # all client ports seen so far
         self._lost_to_server: set[int] = set()
         self._lost_to_client: set[int] = set()
         self.is_cut = False
@@ -40,8 +40,8 @@ class LossyWire:
         self._thread.start()
 
     def lose_established(self, *, to_server: bool = False, to_client: bool = False) -> int:
-        """From now on what goes that way on the present connections is lost silently; how many
-        there are. New ones are carried."""
+        """Silently drop packets in this direction on established connections. New connections work.
+        Return the number of known connections."""
         known = set(self._known)
         if to_server:
             self._lost_to_server |= known
@@ -50,7 +50,7 @@ class LossyWire:
         return len(known)
 
     def close(self) -> None:
-        """Carry nothing any more."""
+        """Stop carrying packets."""
         self._ended.set()
         self._thread.join()
         os.close(self._handle)
@@ -75,10 +75,10 @@ class LossyWire:
 
 @contextmanager
 def lossy_wire(port: int) -> Iterator[LossyWire]:
-    """A wire to the server at `NEAR` and `port`, meanwhile; inside a network namespace."""
+    """Run a wire to the server at `NEAR` and `port`, inside a network namespace."""
     handle = os.open("/dev/net/tun", os.O_RDWR)
     fcntl.ioctl(handle, TUNSETIFF, struct.pack("16sH22x", DEVICE.encode(), IFF_TUN_NO_PI))
-    own_address(DEVICE, NEAR, "255.255.255.0")  # and all of its network lies behind it
+    own_address(DEVICE, NEAR, "255.255.255.0")  # and routes its whole network through the wire
     wire = LossyWire(handle, port)
     try:
         yield wire

@@ -1,4 +1,4 @@
-"""Two machines: two process trees with folders and clocks of their own on one PostgreSQL and one
+"""Two machines: two process trees with their own folders and clocks on one PostgreSQL and one
 Valkey."""
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ from tests.support.valkey import PrivateValkey
 def environment_of_machine(
     folder: Path, database_url: str, redis_url: str, clock_shift: int
 ) -> dict[str, str]:
-    """The settings of one machine; its clock is wrong by `clock_shift` seconds."""
+    """Return one machine's settings. Its clock is wrong by `clock_shift` seconds."""
     return {
         **ENVIRONMENT,
         "LOCAL_TRIAL": "1",
@@ -31,7 +31,7 @@ def environment_of_machine(
         "PORT": str(free_port()),
         "DATABASE_URL": database_url,
         "REDIS_URL": redis_url,
-        # So few that one machine cannot send all of it.
+        # So few that one machine can't send everything.
         "WORKER_MAX_IN_FLIGHT": "16",
         "WEBHOOK_RETRY_SCHEDULE": "0,2,2,2,2",
         **wrong_clock(clock_shift),
@@ -42,8 +42,7 @@ def environment_of_machine(
 def two_machines(
     folder: Path, server: PostgresServer, settings: dict[str, str]
 ) -> Iterator[tuple[RunningPortal, RunningPortal]]:
-    """The workers for deliveries of m1 and m2, which run meanwhile; in the application context of
-    the first."""
+    """Run the delivery workers of m1 and m2 in the application context of the first."""
     valkey = PrivateValkey(folder / "valkey")
     valkey.start()
     database = server.new_database()
@@ -66,17 +65,17 @@ def two_machines(
 
 
 def are_steady() -> bool:
-    """Whether either may tell by now that the other is silent."""
+    """Return whether each sender is old enough to judge the others' silence."""
     look_again()
     now = database_now(db.session.connection())
     rows = db.session.execute(
         select(SignOfLife.steady_since).where(SignOfLife.run.is_not(None))
     ).scalars()
-    return all(each and now - each > heartbeats.SILENT_AFTER for each in rows)
+    return all(since and now - since > heartbeats.SILENT_AFTER for since in rows)
 
 
 def have_pumped(*portals: RunningPortal) -> bool:
-    """Whether the workers of all of them have sent something, by their heartbeats."""
+    """Return whether the workers of all of them have sent something, by their heartbeats."""
     look_again()
     dispatchers = select(SignOfLife.pid).where(SignOfLife.kind == heartbeats.DISPATCHER)
     return {portal.pid_of(WORKER) for portal in portals} <= set(db.session.scalars(dispatchers))

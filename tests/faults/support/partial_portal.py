@@ -1,6 +1,6 @@
-"""Some parts of a portal under the supervisor, for faults that need no pages: quicker to start.
+"""Some parts of a portal under the supervisor, which start faster, for faults that need no pages.
 
-`python -m tests.faults.support.partial_portal deliveries scheduler`; its own Valkey comes along.
+`python -m tests.faults.support.partial_portal deliveries scheduler` also starts its own Valkey.
 """
 
 import os
@@ -14,14 +14,14 @@ from portal.config.settings import load_settings
 
 
 def main() -> None:
-    """Bring the database up to date, then become the supervisor of the named programs."""
+    """Migrate the database, then become the supervisor of the named programs."""
     settings = load_settings()
     app = create_base_app(settings)
     commands.init_migrations(app)
     with app.app_context():
         migrate(settings)
-    wanted = {"valkey", *sys.argv[1:]}
-    programs = [program for program in all_programs(settings) if program.name in wanted]
+    names = {"valkey", *sys.argv[1:]}
+    programs = [program for program in all_programs(settings) if program.name in names]
     environ = {"TZ": "UTC", "PYTHONUNBUFFERED": "1"}
     become(Plan(programs, settings.host, settings.port, []), os.environ | environ)
 

@@ -1,4 +1,4 @@
-"""A whole portal in processes of its own, as `make run` starts it, to be hurt."""
+"""A whole portal in its own processes, as `make run` starts it, for faults."""
 
 import contextlib
 import os
@@ -21,16 +21,16 @@ BACKGROUND = "worker background"
 SCHEDULER = "jobs scheduler"
 WEB = "gunicorn"
 VALKEY = "valkey-server"
-# The supervisor's names of what runs, and how each is known by its command line.
+# The supervisor's program names, and the part of the command line that identifies each.
 WORDS = {"web": WEB, "deliveries": WORKER, "background": BACKGROUND, "scheduler": SCHEDULER}
 SENDERS = ("deliveries", "scheduler")
 
 
 class RunningPortal:
-    """The running portal, and an application on the same database and Valkey to look inside.
+    """The running portal, and an application on the same database and Valkey for checks.
 
-    `parts`: only these of the supervisor's programs, and nobody who greets. `within`: what Python
-    is started with for a place of their own, in which it becomes them.
+    `parts`: run only these of the supervisor's programs, without a greeting. `within`: Python's
+    arguments for a wrapper that becomes the programs in a namespace of their own.
     """
 
     def __init__(
@@ -51,11 +51,10 @@ class RunningPortal:
 
     @property
     def url(self) -> str:
-        """Where its pages are."""
         return f"http://{self.settings.host}:{self.settings.port}"
 
     def starts(self) -> bool:
-        """Whether all of it ran in time."""
+        """Return whether all programs started in time."""
         if self._parts == tuple(WORDS):
             return self.process.says("Press Ctrl-C to stop", 100)
         if "deliveries" in self._parts and not self.process.says("Ready for deliveries.", 100):
@@ -63,17 +62,18 @@ class RunningPortal:
         return until(self.is_whole, 30)
 
     def pids_of(self, words: str) -> list[int]:
-        """The processes whose command line contains `words`; the oldest is the first."""
+        """Return the IDs of the processes whose command line contains `words`, oldest first."""
         return [pid for pid, line in children_of(self.process.pid).items() if words in line]
 
     def pid_of(self, words: str) -> int:
-        """The one process whose command line contains `words`."""
-        found = self.pids_of(words)
-        assert len(found) == 1, f"{words}: {children_of(self.process.pid)}"
-        return found[0]
+        """Return the ID of the only process whose command line contains `words`."""
+        pids = self.pids_of(words)
+        assert len(pids) == 1, f"{words}: {children_of(self.process.pid)}"
+        return pids[0]
 
     def kill(self, words: str, number: int = signal.SIGKILL) -> int:
-        """Send a signal to the process; the web's is its master, with which the others die."""
+        """Send a signal to the oldest such process. The web server's is its master, whose workers
+        die with it."""
         pid = self.pids_of(words)[0]
         os.kill(pid, number)
         if number == signal.SIGKILL:
@@ -81,25 +81,25 @@ class RunningPortal:
         return pid
 
     def is_whole(self) -> bool:
-        """Whether every process runs and the pages are served."""
-        wanted = {WORDS[part]: 3 if part == "web" else 1 for part in self._parts}
+        """Return whether every process runs and the pages are served."""
+        counts = {WORDS[part]: 3 if part == "web" else 1 for part in self._parts}
         if self.settings.uses_embedded_valkey:
-            wanted[VALKEY] = 1
+            counts[VALKEY] = 1
         lines = children_of(self.process.pid).values()
         is_there = all(
-            sum(words in line for line in lines) == count for words, count in wanted.items()
+            sum(words in line for line in lines) == count for words, count in counts.items()
         )
         return is_there and ("web" not in self._parts or self.serves())
 
     def serves(self) -> bool:
-        """Whether somebody accepts connections at the pages' address."""
+        """Return whether the pages' address accepts connections."""
         with socket.socket() as probe:
             probe.settimeout(1)
             return probe.connect_ex((self.settings.host, self.settings.port)) == 0
 
     @contextlib.contextmanager
     def hanging(self, words: str) -> Iterator[int]:
-        """The process stands still meanwhile; gives its id."""
+        """Pause the process during the block. Yields its ID."""
         pid = self.pid_of(words)
         os.kill(pid, signal.SIGSTOP)
         try:
@@ -111,18 +111,18 @@ class RunningPortal:
 
     @contextlib.contextmanager
     def redis(self) -> Iterator[Redis]:
-        """A client of its Valkey."""
+        """Yield a client of its Valkey."""
         client = Redis.from_url(self.settings.redis_url, protocol=2, socket_timeout=2)
         with client:
             yield client
 
     def close(self) -> None:
-        """End all of it, and the connections of the application beside it."""
+        """End all processes and close the application's connections."""
         with self.app.app_context():
             db.session.remove()
             db.engine.dispose()
             notifier().close()
         children = children_of(self.process.pid)
-        # Not in peace, which takes seconds: how it ends in peace is tested elsewhere.
+        # A graceful end takes seconds and is tested elsewhere.
         self.process.close()
         assert until(lambda: not any(map(is_alive, children)), 10)

@@ -1,4 +1,4 @@
-"""Connections that send or read a byte now and then, as one that means harm does."""
+"""Connections that send or read one byte at a time, as an attacker's do."""
 
 import contextlib
 import selectors
@@ -16,7 +16,7 @@ BIG: Final = b"GET /static/css/pages.css HTTP/1.1\r\nHost: x\r\n\r\n"
 
 @dataclass(frozen=True)
 class Kind:
-    """What is sent at once, and what then comes byte by byte; `reads`: one byte at a time."""
+    """The bytes sent at once, and the bytes repeated slowly. `reads`: read one byte at a time."""
 
     first: bytes = b""
     then: bytes = b""
@@ -39,19 +39,19 @@ KINDS: Final = {
 
 @dataclass
 class SlowSocket:
-    """One connection of a kind."""
+    """One slow connection."""
 
     kind: str
     connection: socket.socket
     began: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
-        what = KINDS[self.kind]
-        self._then = cycle(what.then) if what.then else None
-        self.connection.sendall(what.first)
+        kind = KINDS[self.kind]
+        self._then = cycle(kind.then) if kind.then else None
+        self.connection.sendall(kind.first)
 
     def step(self) -> bool:
-        """Send or read one byte; whether the connection still stands."""
+        """Send or read one byte. Return whether the connection is still open."""
         with contextlib.suppress(BlockingIOError):
             try:
                 self.connection.setblocking(False)
@@ -71,17 +71,19 @@ class SlowSocket:
 
 
 class SlowSockets(threading.Thread):
-    """So many of each of these kinds at a time: one that is closed is replaced at once."""
+    """A thread that keeps `each` connections of each kind open and replaces closed ones at once."""
 
     def __init__(self, port: int, each: int, kinds: tuple[str, ...] = tuple(KINDS)) -> None:
         super().__init__(daemon=True)
         self._port, self._each, self._kinds = port, each, kinds
         self._ended = threading.Event()
-        self.lived: dict[str, list[float]] = defaultdict(list)  # seconds of those that were closed
-        self.oldest: dict[str, float] = {}  # seconds of the oldest that stands
+        self.lived: dict[str, list[float]] = defaultdict(
+            list
+        )  # lifetimes of closed connections in seconds
+        self.oldest: dict[str, float] = {}  # age of the oldest open connection in seconds
 
     def run(self) -> None:
-        """Until the end of the block."""
+        """Step all connections until the end of the block."""
         sockets = [self._new(kind) for kind in self._kinds for _ in range(self._each)]
         while not self._ended.wait(PAUSE):
             for number, one in enumerate(sockets):
@@ -101,7 +103,7 @@ class SlowSockets(threading.Thread):
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close them all."""
+        """Close all connections."""
         self._ended.set()
         self.join(10)
 

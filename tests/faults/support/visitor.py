@@ -1,4 +1,4 @@
-"""A person at a browser, as seen from the network: real pages, real cookies, real time-outs."""
+"""A person at a browser, seen from the network, with real pages, cookies, and timeouts."""
 
 from dataclasses import dataclass
 from urllib.parse import urljoin
@@ -17,48 +17,46 @@ NEW_ASSET = "/assets/new"
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A form filled in and not yet answered; sent again, it is the same submission."""
+    """A filled-in form. Sending it again is the same submission."""
 
     name: str
     fields: dict[str, list[str]]
 
 
 class Visitor:
-    """Signed in, and ready to add assets."""
+    """A signed-in person who adds assets."""
 
     def __init__(self, portal: RunningPortal, person: Person | None = None) -> None:
         self._portal = portal
         self._web = requests.Session()
         self._web.trust_env = False
-        who = person or make_user()
-        signed_in = self._send("/sign-in", email=who.email, password=who.password)
+        account = person or make_user()
+        signed_in = self._send("/sign-in", email=account.email, password=account.password)
         assert signed_in.status_code == 302, signed_in.text
 
     def draft(self, name: str) -> Draft:
-        """Open the form of a new asset and type its name."""
+        """Open the form for a new asset and type its name."""
         return Draft(name, self._form(NEW_ASSET).fields | {"name": [name]})
 
     def send(self, draft: Draft) -> requests.Response:
-        """Press Save. Raises `requests.RequestException` when the portal hangs up."""
+        """Press Save. Raise `requests.RequestException` if the portal hangs up."""
         return self._post(NEW_ASSET, draft.fields)
 
     def insist(self, draft: Draft) -> bool:
-        """Press Save until the portal says that it is saved; whether that came in time."""
+        """Press Save until it succeeds. Return whether it did in time."""
         return until(lambda: self.is_saved(draft), 20)
 
     def is_saved(self, draft: Draft) -> bool:
-        """Press Save; whether the portal says that it is saved."""
+        """Press Save. Return whether it succeeded."""
         try:
             return self.send(draft).status_code == 302
         except requests.RequestException:
             return False
 
     def read(self, path: str) -> str:
-        """Open a page."""
         return self._web.get(self._portal.url + path, timeout=PATIENCE).text
 
     def close(self) -> None:
-        """Leave."""
         self._web.close()
 
     def _send(self, path: str, **typed: str) -> requests.Response:
