@@ -1,4 +1,4 @@
-"""What the tests of jobs share."""
+"""Fixtures shared by the tests of jobs."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,14 +15,14 @@ from tests.support.valkey import PrivateValkey
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    """A healthy receiver on loopback."""
+    """Yield a healthy receiver on loopback."""
     with Receiver() as running:
         yield running
 
 
 @pytest.fixture
 def valkey(tmp_path: Path) -> Iterator[PrivateValkey]:
-    """A Valkey that this test may kill."""
+    """Yield a Valkey that the test can kill."""
     server = PrivateValkey(tmp_path / "valkey")
     server.start()
     yield server
@@ -31,7 +31,7 @@ def valkey(tmp_path: Path) -> Iterator[PrivateValkey]:
 
 @pytest.fixture
 def database(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[DatabaseExecutor]:
-    """One that tries again at once, and does all in the thread of the test."""
+    """Yield an executor that retries at once and works in the test's thread."""
     del app
     monkeypatch.setattr(database_module, "PAUSE", 0.0)
     made = DatabaseExecutor(equip().engine, has_background=False)

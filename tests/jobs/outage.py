@@ -1,4 +1,4 @@
-"""A database that takes nothing for a while, and a clock that a test turns."""
+"""A simulated database outage and a clock that tests set."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,16 +11,15 @@ from jobs.deliver import equip
 
 @contextmanager
 def refused(engine: Engine | None = None) -> Iterator[None]:
-    """The database takes nothing for a while. `engine`: from whom; the dispatcher's, if not
-    said."""
-    asked = engine or equip().engine
+    """Refuse every commit of `engine`, or of the dispatcher's engine."""
+    target = engine or equip().engine
 
     def refuse(_connection: Connection) -> None:
         raise OperationalError("COMMIT", {}, OSError("cut"), connection_invalidated=True)
 
-    event.listen(asked, "commit", refuse)
+    event.listen(target, "commit", refuse)
     yield
-    event.remove(asked, "commit", refuse)
+    event.remove(target, "commit", refuse)
 
 
 class Clock:

@@ -1,4 +1,4 @@
-"""Moving the clock of deliveries and webhooks, and looking at them, for tests of the dispatcher."""
+"""Helpers that move the clock of deliveries and webhooks and read their rows."""
 
 from datetime import timedelta
 
@@ -22,37 +22,36 @@ SECOND = timedelta(seconds=1)
 
 
 def deliveries() -> list[Delivery]:
-    """All deliveries, oldest first, as they are now."""
+    """Return all deliveries, oldest first."""
     db.session.rollback()
     return db.session.query(Delivery).order_by(Delivery.id).all()
 
 
 def only_delivery() -> Delivery:
-    """The one delivery there is."""
     (delivery,) = deliveries()
     return delivery
 
 
 def attempts() -> list[Attempt]:
-    """All attempts, oldest first."""
+    """Return all attempts, oldest first."""
     db.session.rollback()
     return db.session.query(Attempt).order_by(Attempt.id).all()
 
 
 def leases() -> list[Lease]:
-    """All leases, by their deliveries."""
+    """Return all leases by delivery ID."""
     db.session.rollback()
     return db.session.query(Lease).order_by(Lease.delivery_id).all()
 
 
 def webhook(row_id: int) -> Webhook:
-    """The webhook as it is now."""
+    """Return the webhook's current row."""
     db.session.rollback()
     return db.session.get_one(Webhook, row_id)
 
 
 def make_due() -> None:
-    """The clock moves on until everything open is due and every lease has run out."""
+    """Make every open delivery due and end every lease."""
     with writing() as current:
         past = database_now(current.connection()) - SECOND
         current.execute(update(Delivery).values(due_at=past))
@@ -60,7 +59,7 @@ def make_due() -> None:
 
 
 def end_pause() -> None:
-    """The clock moves on until every throttled webhook may be probed."""
+    """End the pause of every throttled webhook."""
     with writing() as current:
         past = database_now(current.connection()) - SECOND
         current.execute(update(Webhook).where(Webhook.throttled).values(backoff_until=past))
@@ -69,7 +68,7 @@ def end_pause() -> None:
 def ask_for_retry(
     delivery_id: int, name: str = "Ana", priority: Priority = Priority.INTERACTIVE
 ) -> None:
-    """A person presses Retry, or a bulk retry hands it over."""
+    """Request a manual retry, or a bulk retry's hand-over."""
     with writing() as current:
         delivery = current.get_one(Delivery, delivery_id)
         delivery.prior_status, delivery.prior_due_at = delivery.status, delivery.due_at
@@ -78,7 +77,7 @@ def ask_for_retry(
 
 
 def crash_after_claim() -> None:
-    """A worker claims and is killed before it records anything."""
+    """Claim as a worker that is killed before it records anything."""
     with equip().engine.connect() as connection:
         writer = connection.execution_options(writing=True)
         with writer.begin():
@@ -86,13 +85,13 @@ def crash_after_claim() -> None:
 
 
 def claim(places: int = 512) -> list[Claim]:
-    """A worker claims what is due."""
+    """Claim due deliveries as a worker does."""
     with writing() as current:
         return dispatch_claim.claim(current.connection(), places)
 
 
 def ended(claim: Claim, reason: Reason | None = None) -> Result:
-    """What a worker has to write down of a claim: a success, or a failure for this reason."""
+    """Return a worker's result for a claim: a success, or a failure for this reason."""
     return Result(
         claim=claim,
         outcome=Outcome(reason, None if reason else 200),
@@ -110,6 +109,6 @@ def ended(claim: Claim, reason: Reason | None = None) -> Result:
 
 
 def write_down(*results: Result) -> None:
-    """A worker records them, in one transaction."""
+    """Record results in one transaction."""
     with writing() as current:
         assert not record_results.record(current.connection(), results, lambda: 0.0)

@@ -1,4 +1,4 @@
-"""A sender in a thread beside the test, as a worker has one."""
+"""A sender in a thread beside the test, as in a worker."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from jobs.stop_flag import stop
 
 @contextmanager
 def running_sender(app: Flask, sender: Sender | None = None) -> Iterator[Sender]:
-    """It sends meanwhile, and is stopped at the end. `sender`: another than a worker's own."""
+    """Run the given sender, or a worker's own, during the block."""
     sender = sender or new_sender(app)
     sender.start()
     try:

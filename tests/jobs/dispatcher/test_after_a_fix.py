@@ -1,5 +1,5 @@
-"""After a fix: it is attempted at once, and what waits can be sent now; it fails until something
-arrives."""
+"""After a fix, the webhook gets attempts at once and its waiting deliveries can be sent. It counts
+as failing until a delivery succeeds."""
 
 from datetime import timedelta
 from typing import Any
@@ -32,21 +32,21 @@ from tests.support.factories import Hook, make_user, make_webhook, publish
 
 pytestmark = pytest.mark.usefixtures("app")
 
-AUTH = Reason.AUTH  # their own answer: no receiver in trouble, so nothing opens it by itself
+AUTH = Reason.AUTH  # an explicit refusal causes no pause, so nothing resumes by itself
 
 
 @pytest.fixture
 def ana() -> Actor:
-    """An administrator."""
+    """Return an administrator."""
     return make_user().actor
 
 
 def failing(count: int = 3, reason: Reason = AUTH) -> Hook:
-    """A webhook whose receiver turns everything away; what it turned away waits for hours."""
+    """Return a webhook that fails for this reason. Its failed deliveries wait for hours."""
     hook = make_webhook("https://erp.example.com/hook", events=("asset.created",))
     for number in range(count):
         publish(asset_id=number + 1)
-    write_down(*(ended(each, reason) for each in claim()))
+    write_down(*(ended(claimed, reason) for claimed in claim()))
     with writing() as current:
         later = database_now(current.connection()) + timedelta(hours=5)
         current.execute(update(Delivery).values(due_at=later))
@@ -78,11 +78,11 @@ def waits(hook: Hook) -> int:
     ],
 )
 @pytest.mark.parametrize("reason", [AUTH, Reason.REFUSED, Reason.SERVER])
-def test_a_changed_address_key_or_header_ends_the_pause_and_a_success_the_failing(
+def test_changed_settings_end_the_pause_and_a_success_ends_the_failing(
     ana: Actor, changes: dict[str, Any], reason: Reason
 ) -> None:
     hook = failing(reason=reason)
-    assert waits(hook) == (3 if reason is Reason.REFUSED else 0)  # in a pause it can be resumed
+    assert waits(hook) == (3 if reason is Reason.REFUSED else 0)  # a person can end a pause
     since = webhook(hook.id).failing_since
     edit(hook, ana, **changes)
     now = webhook(hook.id)
@@ -95,7 +95,7 @@ def test_a_changed_address_key_or_header_ends_the_pause_and_a_success_the_failin
     assert webhook(hook.id).failing_since is None
 
 
-def test_after_days_of_failing_the_new_settings_have_five_attempts_of_their_own(ana: Actor) -> None:
+def test_new_settings_get_five_attempts_after_days_of_failing(ana: Actor) -> None:
     hook = failing(reason=Reason.SERVER)
     with writing() as current:
         current.get_one(Webhook, hook.id).failing_since = utcnow() - timedelta(days=6)
@@ -107,7 +107,7 @@ def test_after_days_of_failing_the_new_settings_have_five_attempts_of_their_own(
         assert (now.failures_in_row, now.state) == (number, "active" if number < 5 else "off")
 
 
-def test_the_switch_to_the_new_key_counts_failures_anew(ana: Actor) -> None:
+def test_the_switch_to_the_new_key_resets_the_failure_count(ana: Actor) -> None:
     hook = failing()
     with writing() as current:
         current.get_one(Webhook, hook.id).old_secret_enc = b"sealed"
@@ -118,7 +118,7 @@ def test_the_switch_to_the_new_key_counts_failures_anew(ana: Actor) -> None:
     assert webhook(hook.id).version == before + 1
 
 
-def test_a_person_has_what_waits_sent_within_a_minute(ana: Actor) -> None:
+def test_resume_sends_waiting_deliveries_within_a_minute(ana: Actor) -> None:
     hook = failing(4)
     edit(hook, ana, url="https://new.example.com/hook")
     support = make_user("support").actor
@@ -127,12 +127,12 @@ def test_a_person_has_what_waits_sent_within_a_minute(ana: Actor) -> None:
     dispatch_maintenance.maintain()
     with writing() as current:
         soon = database_now(current.connection()) + timedelta(minutes=1)
-    assert all(each.due_at <= soon for each in deliveries())
+    assert all(delivery.due_at <= soon for delivery in deliveries())
     entry = session().query(AuditEntry).filter_by(action="webhook.waiting_sent").one()
     assert (entry.actor_name, entry.changes["deliveries"]["to"]) == (support.name, 4)
 
 
-def test_only_whoever_may_retry_has_them_sent_and_never_while_it_is_off(ana: Actor) -> None:
+def test_resume_needs_the_retry_permission_and_an_active_webhook(ana: Actor) -> None:
     hook = failing()
     with pytest.raises(NotAllowed):
         resume(make_user("manager").actor, hook.public_id)
@@ -142,7 +142,7 @@ def test_only_whoever_may_retry_has_them_sent_and_never_while_it_is_off(ana: Act
         resume(ana, hook.public_id)
 
 
-def test_a_pause_that_a_person_ends_lets_one_go_first_and_then_the_others(ana: Actor) -> None:
+def test_resume_in_a_pause_sends_one_probe_before_the_others(ana: Actor) -> None:
     hook = failing(reason=Reason.REFUSED)
     length, since = webhook(hook.id).backoff_seconds, webhook(hook.id).failing_since
     assert (waits(hook), claim()) == (3, [])

@@ -1,5 +1,5 @@
-"""Bulk retry with a real dispatcher and a real receiver: each once, and new events go before
-them."""
+"""Bulk retry with a real dispatcher and a real receiver sends each delivery once, after new
+events."""
 
 from uuid import UUID
 
@@ -36,7 +36,7 @@ def finish_all(batch: UUID, rounds: int = 12) -> Task:
     return fresh(batch)
 
 
-def test_it_delivers_each_once_a_few_at_a_time(
+def test_a_bulk_retry_delivers_each_once_in_small_steps(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bulk_retry, "MOST_UNDER_WAY", 5)
@@ -44,14 +44,14 @@ def test_it_delivers_each_once_a_few_at_a_time(
     task = finish_all(start())
     assert (task.state, task.counts) == (TaskState.DONE, {"delivered": 12})
     assert len(receiver.received) == 12
-    assert {stored(each)["status"] for each in made} == {"delivered"}
+    assert {stored(public_id)["status"] for public_id in made} == {"delivered"}
 
 
-def test_a_receiver_that_breaks_keeps_the_rest_as_it_was(receiver: Receiver) -> None:
+def test_a_bulk_retry_to_a_broken_receiver_pauses_and_changes_nothing(receiver: Receiver) -> None:
     made = some(30, make_webhook(receiver.url))
     receiver.answer(status=500)
     task = finish_all(start())
     assert task.state == TaskState.PAUSED
-    assert {stored(each)["status"] for each in made} == {"failed"}
-    assert {stored(each)["prior_status"] for each in made} == {None}
+    assert {stored(public_id)["status"] for public_id in made} == {"failed"}
+    assert {stored(public_id)["prior_status"] for public_id in made} == {None}
     assert session().execute(select(Task.done)).scalar_one() >= 10

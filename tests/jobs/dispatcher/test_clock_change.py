@@ -1,4 +1,4 @@
-"""The night in which clocks go back or forward: nothing that is due asks what time people have."""
+"""A change to or from daylight saving time moves no due time."""
 
 import os
 import time
@@ -22,14 +22,14 @@ from tests.support.receiver import Receiver
 from tests.support.servers import ValkeyServer
 
 IN = 1.5  # seconds from now
-A_WHILE = 60.0  # seconds, on a machine that may be busy; whoever asks the clocks is an hour wrong
-# What POSIX writes for one hour east and west of Greenwich.
+A_WHILE = 60.0  # seconds, with slack for a busy machine, because a fault would cost an hour
+# POSIX notation for one hour east and west of Greenwich.
 JUMPS = {"forward": ("BBB-1", 3600), "back": ("BBB1", -3600)}
 
 
 @pytest.fixture
 def _own_zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Whatever zone a test gives this process ends with it."""
+    """Restore the time zone after the test."""
     monkeypatch.setenv("TZ", "UTC")
     yield
     monkeypatch.undo()
@@ -37,7 +37,7 @@ def _own_zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def let_clocks_jump(zone: str) -> None:
-    """From now on this process lives where that happens in a moment."""
+    """Set a time zone whose clocks change in a moment."""
     at = datetime.now(UTC) + timedelta(seconds=IN)
     day, half_a_year_later = at.timetuple().tm_yday - 1, (at.timetuple().tm_yday + 181) % 365
     os.environ["TZ"] = f"AAA0{zone},{day}/{at:%H:%M:%S},{half_a_year_later}/0"
@@ -50,7 +50,7 @@ def has_jumped(seconds: int) -> bool:
 
 @pytest.mark.usefixtures("_own_zone")
 @pytest.mark.parametrize(("zone", "jump"), JUMPS.values(), ids=JUMPS.keys())
-def test_a_retry_and_the_schedule_go_on_as_if_nothing_had_happened(
+def test_a_clock_change_delays_neither_retries_nor_the_schedule(
     app: Flask, valkey_server: ValkeyServer, receiver: Receiver, zone: str, jump: int
 ) -> None:
     app.extensions["settings"] = replace(usual := settings(), webhook_retry_schedule=(0, 2))

@@ -1,4 +1,4 @@
-"""What a sender alone cannot connect to spends no attempt; what only one receiver refuses does.
+"""A host that only this sender can't reach costs no attempt. A single receiver's refusal does.
 
 Each address of 127.0.0.0/8 is a host.
 """
@@ -37,13 +37,13 @@ HOSTS = [f"127.0.0.{number}" for number in range(2, 6)]
 
 @pytest.fixture
 def receivers(app: Flask) -> Iterator[list[Receiver]]:
-    """Four hosts; something has arrived at each."""
+    """Yield four hosts, each with a delivered event."""
     del app
     with ExitStack() as stack:
         made = [stack.enter_context(Receiver(host=host)) for host in HOSTS]
-        for each in made:
-            make_webhook(each.url)
-            each.answer(headers=[("Connection", "close")])
+        for receiver in made:
+            make_webhook(receiver.url)
+            receiver.answer(headers=[("Connection", "close")])
         publish()
         deliver_due()
         assert len(attempts()) == len(HOSTS)
@@ -52,32 +52,32 @@ def receivers(app: Flask) -> Iterator[list[Receiver]]:
 
 @pytest.fixture
 def signed(app: Flask) -> None:
-    """This process has a heartbeat."""
+    """Write a heartbeat of this process."""
     del app
     with writing() as current:
         heartbeats.record_own(current.connection(), heartbeats.worker_of(DELIVERIES))
 
 
 def outcomes() -> list[str]:
-    return [each.outcome for each in attempts()][len(HOSTS) :]
+    return [attempt.outcome for attempt in attempts()][len(HOSTS) :]
 
 
 def statuses() -> list[str]:
-    return [each.status for each in deliveries()][len(HOSTS) :]
+    return [delivery.status for delivery in deliveries()][len(HOSTS) :]
 
 
 def offline() -> list[str]:
     db.session.rollback()
-    return [host for each in find_offline() for host in each.hosts]
+    return [host for finding in find_offline() for host in finding.hosts]
 
 
 def failures() -> set[int]:
     db.session.rollback()
-    return {each.failures_in_row for each in db.session.query(Webhook)}
+    return {webhook.failures_in_row for webhook in db.session.query(Webhook)}
 
 
 @pytest.mark.usefixtures("signed")
-def test_a_sender_that_cannot_connect_to_most_hosts_spends_no_attempt(
+def test_a_sender_that_is_cut_off_from_most_hosts_spends_no_attempt(
     app: Flask, receivers: list[Receiver], caplog: pytest.LogCaptureFixture
 ) -> None:
     with running_sender(app):
@@ -89,8 +89,8 @@ def test_a_sender_that_cannot_connect_to_most_hosts_spends_no_attempt(
         assert until(lambda: statuses().count("delivered") == 2, 5), "one host goes on"
         assert (outcomes(), leases()) == (["delivered"] * 2, [])
         assert set(statuses()) == {"queued", "delivered"}
-        said = [each for each in caplog.messages if "connect" in each]
-        assert said == ["Cannot connect to 127.0.0.3, 127.0.0.4, 127.0.0.5. No attempt is spent."]
+        lines = [each for each in caplog.messages if "connect" in each]
+        assert lines == ["Cannot connect to 127.0.0.3, 127.0.0.4, 127.0.0.5. No attempt is spent."]
         for each in receivers[1:]:
             each.start()
         assert until(lambda: set(statuses()) == {"delivered"}, 5)
@@ -101,7 +101,7 @@ def test_a_sender_that_cannot_connect_to_most_hosts_spends_no_attempt(
     assert caplog.messages[-1] == "Sending to 127.0.0.3, 127.0.0.4, 127.0.0.5 again."
 
 
-def test_what_one_receiver_refuses_is_its_failure(receivers: list[Receiver]) -> None:
+def test_a_refusal_by_one_receiver_is_its_failure(receivers: list[Receiver]) -> None:
     receivers[0].stop()
     publish()
     deliver_due()
@@ -110,11 +110,11 @@ def test_what_one_receiver_refuses_is_its_failure(receivers: list[Receiver]) -> 
 
 
 @pytest.mark.parametrize("is_well", [True, False])
-def test_what_fails_while_other_hosts_are_checked_waits_for_no_later_check(
+def test_a_failure_during_a_check_waits_for_no_later_check(
     app: Flask, receivers: list[Receiver], monkeypatch: pytest.MonkeyPatch, is_well: bool
 ) -> None:
-    """That one tells, or at a host at which nothing has arrived yet, the next, which comes at
-    once."""
+    """The running check decides. For a host without a success so far, the next one does, and it
+    follows at once."""
     monkeypatch.setattr(connectivity_module, "PROBE_EVERY", 60.0)
     first, second = db.session.query(Webhook).order_by(Webhook.id)[:2]
     if not is_well:
@@ -138,8 +138,8 @@ def test_what_fails_while_other_hosts_are_checked_waits_for_no_later_check(
         assert until(lambda: statuses() == ["retrying"] * 2, 4), statuses()
 
 
-def test_of_one_host_nothing_can_be_told(app: Flask) -> None:
-    """Two names, or two ports, of one address are one host."""
+def test_a_single_host_does_not_show_whose_fault_it_is(app: Flask) -> None:
+    """Two names or ports of one address count as one host."""
     del app
     port = free_port()
     with Receiver() as first, Receiver() as second:
@@ -156,10 +156,10 @@ def test_of_one_host_nothing_can_be_told(app: Flask) -> None:
     assert len(ended) == 3
 
 
-def test_tests_and_the_inbox_are_apart(receivers: list[Receiver]) -> None:
+def test_a_failed_inbox_delivery_counts_as_failed(receivers: list[Receiver]) -> None:
     inbox = make_webhook("", kind="inbox").id
-    for each in receivers:
-        each.stop()
+    for receiver in receivers:
+        receiver.stop()
     with writing() as current:
         others = update(Webhook).where(Webhook.id != inbox)
         current.execute(others.values(state="off"))
@@ -169,10 +169,10 @@ def test_tests_and_the_inbox_are_apart(receivers: list[Receiver]) -> None:
 
 
 @pytest.mark.usefixtures("signed")
-def test_what_may_have_been_read_is_interrupted(
+def test_a_request_that_can_have_been_read_counts_as_interrupted(
     app: Flask, receivers: list[Receiver], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its connection was open and has ended, and a new one fails."""
+    """Its open connection has ended, and a new one fails."""
     for each in receivers:
         each.answer()
     publish()
@@ -197,13 +197,13 @@ def test_what_may_have_been_read_is_interrupted(
 
 
 @pytest.mark.usefixtures("signed")
-def test_at_the_end_what_is_not_judged_yet_is_released(
+def test_a_stopping_sender_releases_unjudged_deliveries(
     app: Flask, receivers: list[Receiver], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with running_sender(app):
         monkeypatch.setattr(Connectivity, "check", lambda *_: None)
-        for each in receivers:
-            each.stop()
+        for receiver in receivers:
+            receiver.stop()
         publish()
         connectivity = equip().connectivity
         assert until(lambda: len(connectivity._pending) == len(HOSTS), 10)
@@ -216,7 +216,7 @@ def raise_error(_connection: Connection) -> None:
 
 
 @pytest.mark.usefixtures("signed")
-def test_while_the_database_does_not_say_which_hosts_there_are_nothing_is_judged(
+def test_no_failure_is_judged_while_the_list_of_hosts_is_unavailable(
     app: Flask, receivers: list[Receiver], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connectivity_module, "PROBE_EVERY", 0.1)
@@ -224,8 +224,8 @@ def test_while_the_database_does_not_say_which_hosts_there_are_nothing_is_judged
     with running_sender(app):
         with monkeypatch.context() as patch:
             patch.setattr(connectivity_module, "find_targets", raise_error)
-            for each in receivers:
-                each.stop()
+            for receiver in receivers:
+                receiver.stop()
             publish()
             assert until(lambda: len(connectivity._pending) == len(HOSTS), 10)
             assert not until(lambda: not connectivity.tokens, 0.5)
@@ -233,7 +233,7 @@ def test_while_the_database_does_not_say_which_hosts_there_are_nothing_is_judged
     assert outcomes() == []
 
 
-def test_what_it_cannot_connect_to_is_written_where_it_has_changed(app: Flask) -> None:
+def test_an_unchanged_connectivity_status_is_not_written(app: Flask) -> None:
     del app
     connectivity = Connectivity(settings(), lambda: None)
     connectivity.write_status(db.engine)
@@ -244,7 +244,7 @@ def test_what_it_cannot_connect_to_is_written_where_it_has_changed(app: Flask) -
 
 
 @pytest.mark.parametrize(("host", "status"), [("localhost", "retrying"), ("127.0.0.1", "failed")])
-def test_only_a_closed_address_in_figures_is_final_at_once(
+def test_only_a_blocked_ip_address_fails_without_a_retry(
     app: Flask, monkeypatch: pytest.MonkeyPatch, host: str, status: str
 ) -> None:
     nothing_open = replace(settings(), webhook_allowed_networks=())

@@ -1,5 +1,4 @@
-"""A dispatcher's way to the database: who does the work, and what it makes of one that is locked or
-down."""
+"""A dispatcher's executor for database work: its threads, and locked or unavailable databases."""
 
 import threading
 import time
@@ -18,7 +17,7 @@ from tests.jobs.outage import Clock, refused
 from tests.support.processes import until
 
 SAID = ContextVar("said", default=0.0)
-LONG = 20.0  # seconds, however slow the machine is
+LONG = 20.0  # seconds, enough for a slow machine
 
 
 @contextmanager
@@ -32,7 +31,7 @@ def an_executor(woken: threading.Event, *, has_background: bool) -> Iterator[Dat
 
 @pytest.mark.parametrize("has_background", [True, False])
 @pytest.mark.parametrize("in_background", [True, False])
-def test_in_the_background_works_only_who_may_and_is_asked_to(
+def test_only_background_work_on_a_background_executor_leaves_the_thread(
     app: Flask, has_background: bool, in_background: bool
 ) -> None:
     del app
@@ -60,7 +59,7 @@ def test_in_the_background_works_only_who_may_and_is_asked_to(
     assert (doing != noting) is is_elsewhere
 
 
-def test_what_has_not_ended_is_not_waited_for(app: Flask) -> None:
+def test_poll_does_not_wait_for_unfinished_work(app: Flask) -> None:
     del app
     woken, may_end, ended = threading.Event(), threading.Event(), list[threading.Thread]()
     answers = list[float]()
@@ -73,7 +72,7 @@ def test_what_has_not_ended_is_not_waited_for(app: Flask) -> None:
     with an_executor(woken, has_background=True) as executor:
         executor.submit(hang, answers.append, in_background=True)
         waits = []
-        for _ in range(3):  # one of them may meet a busy machine
+        for _ in range(3):  # a busy machine can delay one of them
             before = time.monotonic()
             executor.poll()
             waits.append(time.monotonic() - before)
@@ -87,7 +86,7 @@ def test_what_has_not_ended_is_not_waited_for(app: Flask) -> None:
 
 
 @pytest.mark.both_databases
-def test_beginning_and_end_of_a_long_outage_are_logged_once_each(
+def test_start_and_end_of_a_long_outage_are_logged_once_each(
     app: Flask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     del app
@@ -110,11 +109,11 @@ def test_beginning_and_end_of_a_long_outage_are_logged_once_each(
     began, ended = caplog.messages
     assert began.startswith("The database has taken nothing for 5 seconds. It keeps the results: ")
     assert ended == "The database takes results again."
-    assert {each.levelname for each in caplog.records} == {"WARNING"}
+    assert {record.levelname for record in caplog.records} == {"WARNING"}
 
 
 @pytest.mark.both_databases
-def test_for_half_a_minute_after_a_lost_answer_it_is_unsure_what_was_committed(
+def test_commits_are_uncertain_for_half_a_minute_after_a_lost_answer(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del app

@@ -1,5 +1,5 @@
-"""A PostgreSQL server that has become a standby keeps its connections, and takes no changes: they
-are left for those to whichever server does."""
+"""A PostgreSQL server that became a standby keeps its connections but takes no changes, so the
+dispatcher drops them and connects to the current primary."""
 
 import pytest
 from flask import Flask
@@ -21,14 +21,14 @@ def _on_postgresql(app: Flask) -> None:
 
 
 def demote(engine: Engine) -> None:
-    """The one connection there is takes no more changes."""
+    """Make the only connection read-only."""
     engine.dispose()
     with engine.connect() as connection:
         connection.execute(text("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"))
         connection.commit()
 
 
-def test_a_dispatcher_goes_on_by_itself(app: Flask) -> None:
+def test_a_dispatcher_recovers_from_a_read_only_connection(app: Flask) -> None:
     engine = impatient_engine(settings().database_url)
     writer = DatabaseExecutor(engine)
     demote(engine)

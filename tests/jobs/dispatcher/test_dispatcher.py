@@ -1,4 +1,4 @@
-"""The dispatcher delivers what is due, records what came of it, and loses nothing."""
+"""The dispatcher delivers due deliveries and records the results."""
 
 import hmac
 import json
@@ -32,7 +32,7 @@ SECRET = "whsec_c2VjcmV0IGZvciB0aGUgdGVzdHMgb2YgdGhlIHB1bXA="
 pytestmark = pytest.mark.usefixtures("app")
 
 
-def test_it_delivers_an_event_with_its_headers_and_signature(receiver: Receiver) -> None:
+def test_an_event_is_delivered_with_its_headers_and_signature(receiver: Receiver) -> None:
     make_webhook(f"{receiver.url}/in", secret=SECRET, headers=[("X-Api-Key", "tell nobody")])
     publish()
     deliver_due()
@@ -55,18 +55,18 @@ def test_it_delivers_an_event_with_its_headers_and_signature(receiver: Receiver)
     assert received.header("X-Api-Key") == "tell nobody"
 
 
-def test_what_a_worker_runs_finds_an_application_by_itself(
+def test_a_job_finds_the_application_by_itself(
     app: Flask, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(context, "application", lambda: app)
     make_webhook(receiver.url)
     publish()
-    with ThreadPoolExecutor(1) as worker:  # where no application is at work
+    with ThreadPoolExecutor(1) as worker:  # a thread without an application context
         worker.submit(deliver_due).result()
     assert only_delivery().status == "delivered"
 
 
-def test_it_tries_again_later_and_says_why(receiver: Receiver) -> None:
+def test_a_failed_delivery_is_retried_later_with_its_reason(receiver: Receiver) -> None:
     make_webhook(receiver.url)
     receiver.answer(status=500)
     publish()
@@ -80,13 +80,13 @@ def test_it_tries_again_later_and_says_why(receiver: Receiver) -> None:
     make_due()
     deliver_due()
     assert only_delivery().status == "delivered"
-    again = receiver.received[1]
-    assert again.body == first.body
-    assert again.header("X-Asset-Webhook-Id") == first.header("X-Asset-Webhook-Id")
-    assert [each.outcome for each in attempts()] == ["failed", "delivered"]
+    retried = receiver.received[1]
+    assert retried.body == first.body
+    assert retried.header("X-Asset-Webhook-Id") == first.header("X-Asset-Webhook-Id")
+    assert [attempt.outcome for attempt in attempts()] == ["failed", "delivered"]
 
 
-def test_a_header_that_may_not_be_sent_fails_at_once_without_a_request(
+def test_a_forbidden_header_fails_at_once_without_a_request(
     receiver: Receiver,
 ) -> None:
     make_webhook(receiver.url, headers=[("Host", "elsewhere.example.com")])
@@ -99,10 +99,10 @@ def test_a_header_that_may_not_be_sent_fails_at_once_without_a_request(
 
 
 @pytest.mark.both_databases
-def test_what_a_dispatcher_left_open_when_it_broke_is_nothing_to_the_next(
+def test_requests_left_by_a_broken_dispatcher_do_not_disturb_the_next(
     receiver: Receiver,
 ) -> None:
-    """RQ's fuse is an exception in the middle of whatever runs."""
+    """RQ's job timeout is an exception at any point."""
     make_webhook(receiver.url)
     receiver.answer(delay=0.2)
     publish()
@@ -127,11 +127,11 @@ def test_what_a_dispatcher_left_open_when_it_broke_is_nothing_to_the_next(
     make_due()
     deliver_due()
     assert only_delivery().status == "delivered"
-    assert [each.outcome for each in attempts()] == ["interrupted", "delivered"]
+    assert [attempt.outcome for attempt in attempts()] == ["interrupted", "delivered"]
 
 
-def test_one_that_has_nothing_to_do_waits_until_it_is_woken() -> None:
-    """It asks whether it is to stop a few times in each of its turns."""
+def test_an_idle_dispatcher_waits_until_it_is_woken() -> None:
+    """It checks for a stop a few times in each round."""
     asked, began = 0, monotonic()
 
     def is_over() -> bool:

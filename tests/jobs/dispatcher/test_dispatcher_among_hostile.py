@@ -1,5 +1,4 @@
-"""One dispatcher among hostile receivers: each ends with its own reason, and healthy ones do not
-wait."""
+"""Among hostile receivers, each delivery ends with its own reason, and healthy ones don't wait."""
 
 import pytest
 from sqlalchemy import select
@@ -20,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("app")
 
 
 def ends() -> dict[str, tuple[str, str | None, int | None]]:
-    """(status, reason, code) of the only delivery of each webhook, by its name."""
+    """Return (status, reason, code) of each webhook's only delivery by webhook name."""
     db.session.rollback()
     rows = select(Webhook.name, Delivery.status, Delivery.reason, Delivery.code).join(
         Delivery, Delivery.webhook_id == Webhook.id
@@ -40,7 +39,7 @@ def test_healthy_deliveries_do_not_wait_for_hanging_ones(receiver: Receiver) -> 
     assert first.name == "healthy"
 
 
-def test_what_no_database_takes_is_written_down_all_the_same() -> None:
+def test_responses_with_bytes_that_databases_refuse_are_recorded() -> None:
     nasty = b"\0<script>alert(1)</script>\xff\xfe\xed\xa0\x80"
     head = b"HTTP/1.1 302 \xff\x01\r\nLocation: /\xed\xa0\x80<b>\r\nX-Odd: \xff\x01\r\n"
     with HostileServer(answering(head + b"Content-Length: %d\r\n\r\n" % len(nasty), nasty)) as odd:

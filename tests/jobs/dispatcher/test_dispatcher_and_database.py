@@ -1,4 +1,4 @@
-"""While the database is locked or gone, the sockets are driven on and no result is lost."""
+"""While the database is locked or gone, requests continue and no result is lost."""
 
 import threading
 import time
@@ -26,19 +26,19 @@ pytestmark = pytest.mark.both_databases
 
 @pytest.fixture
 def locked(app: Flask) -> "Locker":
-    """Something that holds the deliveries' locks for a while, from another connection."""
+    """Return a thread that locks the deliveries from another connection."""
     return Locker(settings().database_url)
 
 
 class Locker(threading.Thread):
-    """Holds the write lock (SQLite) or the tables (PostgreSQL) until `seconds` have passed."""
+    """A thread that holds the write lock (SQLite) or the tables (PostgreSQL) for `seconds`."""
 
     def __init__(self, url: str) -> None:
         super().__init__(daemon=True)
         self.url, self.seconds, self.is_locked = url, 1.5, threading.Event()
 
     def work(self, _writer: Connection) -> None:
-        """What happens meanwhile."""
+        """Wait while the lock is held."""
         time.sleep(self.seconds)
 
     def run(self) -> None:
@@ -55,14 +55,14 @@ class Locker(threading.Thread):
 
 
 class Outage(Locker):
-    """One that lasts `until` something has come about, and outlasts every lease."""
+    """A lock that lasts until `is_over` returns true and outlasts every lease."""
 
     def __init__(self, url: str, is_over: Callable[[], bool]) -> None:
         super().__init__(url)
         self.is_over = is_over
 
     def work(self, writer: Connection) -> None:
-        """Leases run out."""
+        """End all leases."""
         assert until(self.is_over)
         past = database_now(writer) - timedelta(seconds=1)
         writer.execute(update(Lease).values(until=past))
@@ -81,7 +81,7 @@ def test_results_wait_for_a_locked_database(
     (delivery,) = db.session.query(Delivery)
     assert (delivery.status, delivery.attempts) == ("delivered", 1)
     assert len(receiver.received) == 1
-    assert [each.outcome for each in db.session.query(Attempt)] == ["delivered"]
+    assert [attempt.outcome for attempt in db.session.query(Attempt)] == ["delivered"]
     assert "takes results again" not in caplog.text, "that is said of long outages"
 
 
@@ -95,13 +95,13 @@ def test_a_wake_up_is_not_lost_on_a_locked_database(receiver: Receiver, locked: 
     assert len(receiver.received) == 1
 
 
-def test_a_claim_that_took_too_long_is_released_unsent(
+def test_a_slow_claim_is_released_unsent(
     app: Flask,
     receiver: Receiver,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Others may have taken this process for dead: somebody else would send it meanwhile."""
+    """Other senders can have presumed this process dead and sent its deliveries."""
     del app
     assert heartbeats.SILENT_AFTER.total_seconds() >= 3 * loop.FRESH
     monkeypatch.setattr(loop, "FRESH", fresh := 2.0)
@@ -129,19 +129,19 @@ def test_a_claim_that_took_too_long_is_released_unsent(
     assert arrived - only.started_at < timedelta(seconds=fresh)
 
 
-def test_a_look_that_hangs_makes_no_timeout_of_an_answer(app: Flask, receiver: Receiver) -> None:
-    """On PostgreSQL a cut path may hang for a quarter of a minute; the sockets go on."""
+def test_a_hanging_poll_does_not_time_out_a_response(app: Flask, receiver: Receiver) -> None:
+    """On PostgreSQL, a cut path can hang for 15 seconds. Requests continue meanwhile."""
     if db.engine.dialect.name == "sqlite":
         pytest.skip("there nothing hangs for longer than 100 ms")
     engine, transport = equip().engine, equip().transport
-    hangs = iter([3.0])  # longer than a request may take
+    hangs = iter([3.0])  # longer than the request timeout
 
     def hang(_connection: object, _cursor: object, statement: str, *_: object) -> None:
         if "due_1" in statement and transport.in_flight:
             time.sleep(next(hangs, 0))
 
     make_webhook(receiver.url)
-    receiver.answer(delay=1.0)  # the next look comes before the answer
+    receiver.answer(delay=1.0)  # the next poll comes before the response
     publish()
     event.listen(engine, "before_cursor_execute", hang)
     try:
@@ -150,19 +150,19 @@ def test_a_look_that_hangs_makes_no_timeout_of_an_answer(app: Flask, receiver: R
         event.remove(engine, "before_cursor_execute", hang)
     assert next(hangs, None) is None
     db.session.rollback()
-    assert [each.outcome for each in db.session.query(Attempt)] == ["delivered"]
+    assert [attempt.outcome for attempt in db.session.query(Attempt)] == ["delivered"]
     assert len(receiver.received) == 1
 
 
-def test_what_has_arrived_is_not_sent_again_when_its_lease_ran_out_during_an_outage(
+def test_results_outlast_leases_that_expire_during_an_outage(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever a dispatcher keeps is written down before it claims anything."""
+    """A dispatcher records its pending results before it claims, so no delivery is sent again."""
     monkeypatch.setattr(result_batches, "RESULTS_A_WRITE", 1)
     monkeypatch.setitem(app.extensions, "settings", replace(settings(), webhook_timeout=10))
     refused: list[object] = []
     engine, transport = equip().engine, equip().transport
-    # Three answers have come, and the database would not have any of them.
+    # Lasts until three responses have come and the database has refused their results.
     outage = Outage(settings().database_url, lambda: bool(refused) and not transport.in_flight)
 
     def begin_outage(_received: Received) -> None:
@@ -187,5 +187,5 @@ def test_what_has_arrived_is_not_sent_again_when_its_lease_ran_out_during_an_out
         event.remove(engine, "handle_error", note)
     assert refused
     db.session.rollback()
-    ends = {(each.status, each.attempts, each.tries) for each in db.session.query(Delivery)}
+    ends = {(row.status, row.attempts, row.tries) for row in db.session.query(Delivery)}
     assert ends == {("delivered", 1, 1)}

@@ -1,5 +1,4 @@
-"""A dispatcher from its first look to its end: what wakes it, what else it does, and how it
-goes."""
+"""A dispatcher from its first poll to its end, with its side tasks."""
 
 import threading
 from collections.abc import Callable
@@ -34,14 +33,14 @@ from tests.support.factories import make_user, make_webhook, publish
 from tests.support.receiver import Answer, Received, Receiver
 from tests.support.servers import ValkeyServer
 
-LONG = 10  # seconds that a receiver may take, however slow the machine is
+LONG = 10  # seconds for a receiver's response, enough for a slow machine
 
 Set = Callable[..., None]
 
 
 @pytest.fixture
 def having(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Set:
-    """Other settings than usual, for this test."""
+    """Return a function that changes settings for this test."""
 
     def change(**changes: Any) -> None:
         monkeypatch.setitem(app.extensions, "settings", replace(settings(), **changes))
@@ -51,17 +50,17 @@ def having(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Set:
 
 @pytest.fixture
 def redis(app: Flask, valkey_server: ValkeyServer) -> Redis:
-    """The Valkey that the notifier of this test notifies in."""
+    """Return a client of this test's Valkey."""
     return valkey_server.client()
 
 
 def queued(redis: Redis) -> list[str]:
-    """What the workers for deliveries are to run, the next first."""
+    """Return the job names in the queue for deliveries, next first."""
     queue = Queue(names.DELIVERIES, connection=redis, job_class=PortalJob)
     return [job.func_name for job in queue.get_jobs() if job.func_name is not None]
 
 
-def test_those_that_failed_together_come_back_one_after_the_other(
+def test_deliveries_that_failed_together_are_retried_at_different_times(
     having: Set, receiver: Receiver
 ) -> None:
     having(webhook_retry_schedule=(0, 1000))
@@ -71,19 +70,17 @@ def test_those_that_failed_together_come_back_one_after_the_other(
         publish(asset_id=number + 1)
     before = database_now(db.session.connection())
     deliver_due()
-    waits = [(each.due_at - before).total_seconds() for each in deliveries()]
-    assert max(waits) - min(waits) > 20  # of two hundred
+    waits = [(delivery.due_at - before).total_seconds() for delivery in deliveries()]
+    assert max(waits) - min(waits) > 20  # seconds out of 200
     assert min(waits) >= 900
     assert max(waits) < 1100 + 60
 
 
-def test_one_that_is_told_to_stop_claims_no_more_and_calls_another(
-    having: Set, redis: Redis
-) -> None:
+def test_a_stopping_dispatcher_claims_no_more_and_queues_a_job(having: Set, redis: Redis) -> None:
     having(webhook_timeout=LONG)
 
     def tell_it_to_stop(_received: Received) -> None:
-        redis.flushall()  # the second of the job that called it is over
+        redis.flushall()  # lifts the limit of one job a second
         stop.set()
 
     with Receiver(answerer=tell_it_to_stop) as receiver:
@@ -91,12 +88,12 @@ def test_one_that_is_told_to_stop_claims_no_more_and_calls_another(
         for number in range(3):
             publish(asset_id=number + 1)
         deliver_due()
-    assert [each.status for each in deliveries()] == ["delivered", "queued", "queued"]
-    assert [each.tries for each in deliveries()] == [1, 0, 0]
+    assert [delivery.status for delivery in deliveries()] == ["delivered", "queued", "queued"]
+    assert [delivery.tries for delivery in deliveries()] == [1, 0, 0]
     assert queued(redis) == [names.DELIVER_DUE]
 
 
-def test_what_takes_too_long_at_the_end_is_released_and_counts_as_nothing(
+def test_a_slow_request_at_the_end_is_released_without_counting(
     having: Set, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     having(webhook_timeout=60)
@@ -120,7 +117,7 @@ def test_what_takes_too_long_at_the_end_is_released_and_counts_as_nothing(
 
 
 @pytest.mark.both_databases
-def test_what_is_claimed_after_it_has_aborted_is_released_as_it_was(
+def test_deliveries_claimed_during_the_shutdown_are_released_unchanged(
     app: Flask, having: Set, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if db.engine.dialect.name == "sqlite":
@@ -155,13 +152,13 @@ def test_what_is_claimed_after_it_has_aborted_is_released_as_it_was(
             event.remove(engine, "checkin", keep_the_answer)
     assert has_hung_up.is_set()
     assert (receiver.received, leases()) == ([], [])
-    assert [(each.status, each.attempts) for each in deliveries()] == [
+    assert [(delivery.status, delivery.attempts) for delivery in deliveries()] == [
         ("queued", 1),
         ("queued", 0),
     ]
 
 
-def test_what_an_error_leaves_in_flight_is_no_answer_to_what_the_next_sends(having: Set) -> None:
+def test_responses_left_by_an_error_are_not_taken_for_later_requests(having: Set) -> None:
     having(webhook_timeout=LONG)
     has_come, may_end = threading.Event(), threading.Event()
 
@@ -186,12 +183,10 @@ def test_what_an_error_leaves_in_flight_is_no_answer_to_what_the_next_sends(havi
         may_end.set()
         publish(asset_id=2)
         deliver_due()
-    assert [each.status for each in deliveries()] == ["queued", "delivered"]
+    assert [delivery.status for delivery in deliveries()] == ["queued", "delivered"]
 
 
-def test_a_test_goes_through_every_phase_and_an_event_over_what_is_open(
-    app: Flask, receiver: Receiver
-) -> None:
+def test_a_test_opens_a_connection_and_an_event_reuses_one(app: Flask, receiver: Receiver) -> None:
     hook, ana = make_webhook(receiver.url), make_user().actor
     for _ in range(2):
         publish()
@@ -205,7 +200,7 @@ def test_a_test_goes_through_every_phase_and_an_event_over_what_is_open(
     assert (test.kind, test.phases["connect"] is None) == ("test", False)
 
 
-def test_while_a_dispatcher_runs_it_does_the_maintenance(
+def test_a_running_dispatcher_does_the_maintenance(
     app: Flask, redis: Redis, receiver: Receiver
 ) -> None:
     ana = make_user().actor
@@ -224,7 +219,7 @@ def test_while_a_dispatcher_runs_it_does_the_maintenance(
     assert db.session.get_one(Webhook, recovered.id).reopened_at is None
     assert redis.exists(notifier.TASKS_QUEUED)
     db.session.rollback()
-    assert {each.kind for each in heartbeats.processes()} == {
+    assert {process.kind for process in heartbeats.processes()} == {
         heartbeats.MAINTENANCE,
         heartbeats.DISPATCHER,
     }

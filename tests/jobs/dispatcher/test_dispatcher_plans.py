@@ -1,5 +1,4 @@
-"""What the dispatcher asks of its database walks indexes, whatever that one believes of its tables,
-and is asked once."""
+"""The dispatcher's statements use indexes even without table statistics."""
 
 import re
 from datetime import timedelta
@@ -30,7 +29,7 @@ BIG = ("deliveries", "attempts", "attempt_bodies", "events")
 
 @pytest.fixture
 def a_day_of_messages(app: Flask) -> None:
-    """Thousands that have come to their end, some that wait; no statistics of any of them."""
+    """Create thousands of finished deliveries and some waiting ones, without statistics."""
     make_many([make_webhook() for _ in range(3)], 3000, utcnow() - timedelta(days=1))
     with writing() as current:
         current.execute(update(Delivery).values(status="delivered", due_at=utcnow()))
@@ -38,10 +37,10 @@ def a_day_of_messages(app: Flask) -> None:
 
 
 def explain(cursor: Any, statement: str, values: Any) -> list[str]:
-    """The plan of a statement that is about to be made, line by line."""
+    """Return the lines of the statement's query plan."""
     other = cursor.connection.cursor()
-    how = "EXPLAIN" if hasattr(cursor.connection, "pgconn") else "EXPLAIN QUERY PLAN"
-    other.execute(f"{how} {statement}", values)
+    keyword = "EXPLAIN" if hasattr(cursor.connection, "pgconn") else "EXPLAIN QUERY PLAN"
+    other.execute(f"{keyword} {statement}", values)
     return [str(row[-1]) for row in other.fetchall()]
 
 
@@ -50,7 +49,8 @@ def reads_all(line: str) -> bool:
 
 
 def compares_each_with_each(line: str) -> bool:
-    """Parts of one statement with each other: PostgreSQL takes each of them for one row."""
+    """Return whether the plan line joins two parts of one statement in a nested loop. PostgreSQL
+    expects one row from each part."""
     sides = re.findall(r"(\w+?)(?:_\d+)?\.\w+", line.partition("Join Filter:")[2])
     return bool(sides) and all(side not in Base.metadata.tables for side in sides)
 
@@ -70,7 +70,7 @@ def test_no_statement_reads_a_whole_table() -> None:
         event.listen(writer, "before_cursor_execute", note)
         with writer.begin():
             claims = dispatch_claim.claim(writer, 30)
-        ends = [ended(each, Reason.SERVER if n % 3 else None) for n, each in enumerate(claims)]
+        ends = [ended(claim, Reason.SERVER if n % 3 else None) for n, claim in enumerate(claims)]
         with writer.begin():
             record_results.record(writer, ends, lambda: 0.0)
             dispatch_claim.claim(writer, 30)
@@ -83,6 +83,6 @@ def test_no_statement_reads_a_whole_table() -> None:
         bad = {said: plan for said, plan in plans.items() if any(map(is_bad, plan))}
         assert not bad, "\n\n".join("\n".join([said, *plan]) for said, plan in bad.items())
     counted = [line for said, plan in plans.items() if "portions" in said for line in plan]
-    # On PostgreSQL a webhook's leases are counted once, and not for each of its deliveries.
+    # On PostgreSQL, a webhook's leases are counted once, not for each of its deliveries.
     is_postgres = equip().engine.dialect.name == "postgresql"
     assert any("CTE portions" in line for line in counted) is is_postgres

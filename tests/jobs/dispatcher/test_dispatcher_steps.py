@@ -1,4 +1,4 @@
-"""The steps of a dispatcher one by one: what it sends, releases and keeps, and when it polls."""
+"""The steps of a dispatcher: what it sends, releases, and keeps, and when it polls."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
@@ -32,16 +32,17 @@ pytestmark = pytest.mark.both_databases
 
 
 def claims(number: int) -> list[Claim]:
-    """So many, each of which was claimed alone."""
+    """Return this many claims, each made alone."""
     make_webhook("http://127.0.0.1:9/")
     for _ in range(number):
         publish()
-    return [each for _ in range(number) for each in claim(places=1)]
+    return [claimed for _ in range(number) for claimed in claim(places=1)]
 
 
 @contextmanager
 def a_dispatcher(places: int = 20, **changed: Any) -> Iterator[Dispatcher]:
-    """One that nobody drives: what it begins goes nowhere, and its maintenance is never due."""
+    """Yield a dispatcher that nothing drives. Its requests aren't sent, and its maintenance is
+    never due."""
     with closing(Transport(request.guard(settings()), max_in_flight=places)) as transport:
         dispatcher = Dispatcher(
             settings=replace(settings(), **changed),
@@ -67,18 +68,19 @@ def send(dispatcher: Dispatcher, made: list[Claim], began: float) -> None:
 
 
 def tokens(made: list[Claim]) -> set[object]:
-    return {each.token for each in made}
+    return {claimed.token for claimed in made}
 
 
 @pytest.mark.parametrize(("margin", "fresh"), [(60, 5.0), (2, 2.0)])
-def test_what_was_claimed_too_long_ago_is_released_unsent(
+def test_an_old_claim_is_released_unsent(
     app: Flask,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     margin: int,
     fresh: float,
 ) -> None:
-    """Its lease may have ended, and others send it. Sending is a heartbeat; polling is none."""
+    """Its lease can have ended, so others send it. Sending counts as a heartbeat and polling
+    doesn't."""
     del app
     clock = Clock()
     monkeypatch.setattr(loop, "since_boot", clock.monotonic)
@@ -95,7 +97,7 @@ def test_what_was_claimed_too_long_ago_is_released_unsent(
     assert caplog.messages == ["Claiming took too long. Released 2 deliveries."]
 
 
-def test_what_it_has_released_it_polls_for_at_once(app: Flask) -> None:
+def test_a_release_is_followed_by_a_poll(app: Flask) -> None:
     del app
     unsent, interrupted = claims(2)
     with a_dispatcher() as dispatcher:
@@ -116,7 +118,7 @@ def test_what_it_has_released_it_polls_for_at_once(app: Flask) -> None:
         assert (dispatcher._poll_at, dispatcher._is_idle) == (inf, True)
 
 
-def test_results_are_recorded_also_while_a_lease_can_not_be_released(app: Flask) -> None:
+def test_results_are_recorded_while_a_lease_cannot_be_released(app: Flask) -> None:
     del app
     if db.engine.dialect.name == "sqlite":
         pytest.skip("there a lock keeps everything out")
@@ -136,7 +138,7 @@ def test_results_are_recorded_also_while_a_lease_can_not_be_released(app: Flask)
         assert dispatcher._interrupted == [stuck]
 
 
-def test_with_what_it_records_it_claims_for_the_places_that_will_be_left(app: Flask) -> None:
+def test_recording_claims_only_for_the_remaining_slots(app: Flask) -> None:
     del app
     first, second, third = claims(3)
     for number in range(3):
@@ -144,14 +146,14 @@ def test_with_what_it_records_it_claims_for_the_places_that_will_be_left(app: Fl
     with a_dispatcher(places=3, worker_max_in_flight=3) as dispatcher:
         dispatcher._claimed = [second, third]
         dispatcher._batches.add(ended(first))
-        dispatcher._batches._pending_since = 0.0  # for long enough
+        dispatcher._batches._pending_since = 0.0  # long enough ago to be written
         dispatcher._record_and_claim()
         dispatcher._database.poll(20)
         assert (len(dispatcher._claimed), dispatcher._batches.is_empty) == (3, True)
 
 
-def test_every_lease_that_a_claim_returned_is_sent_or_released(app: Flask) -> None:
-    """Also where a poll follows a record in the same step, and claims for another webhook."""
+def test_every_claimed_lease_is_sent_or_released(app: Flask) -> None:
+    """Even if a poll follows a record in the same step and claims for another webhook."""
     del app
     (first,) = claims(1)
     publish()
@@ -170,19 +172,19 @@ def test_every_lease_that_a_claim_returned_is_sent_or_released(app: Flask) -> No
         assert (len(recorded), len(taken)) == (1, 3)
         dispatcher._send_claimed()
         assert dispatcher._in_flight.count == 3
-        assert {each.token for each in leases()} == tokens(taken)
+        assert {lease.token for lease in leases()} == tokens(taken)
         publish()
         dispatcher._poll_at = 0.0
         dispatcher._poll()
         dispatcher._database.poll(20)
-        dispatcher._claimed_at = 0.0  # too long ago
+        dispatcher._claimed_at = 0.0  # too old to be sent
         dispatcher._send_claimed()
         dispatcher._release()
         dispatcher._database.poll(20)
-        assert {each.token for each in leases()} == dispatcher._in_flight.tokens
+        assert {lease.token for lease in leases()} == dispatcher._in_flight.tokens
 
 
-def test_what_it_knows_of_is_not_released_when_an_answer_was_lost(app: Flask) -> None:
+def test_known_claims_are_not_released_after_a_lost_answer(app: Flask) -> None:
     del app
     flying, unsent, interrupted, arrived, new, _unknown = made = claims(6)
     with a_dispatcher() as dispatcher:
@@ -193,10 +195,10 @@ def test_what_it_knows_of_is_not_released_when_an_answer_was_lost(app: Flask) ->
         dispatcher._database._unsure_until = inf
         dispatcher._maintain()
         dispatcher._database.poll(20)
-        assert {each.token for each in leases()} == tokens(made[:5])
+        assert {lease.token for lease in leases()} == tokens(made[:5])
 
 
-def test_its_maintenance_leaves_alone_what_it_has_still_to_write(app: Flask) -> None:
+def test_maintenance_leaves_deliveries_with_pending_results(app: Flask) -> None:
     del app
     kept, other = make_webhook(), make_webhook()
     for each in (kept, other):
@@ -211,7 +213,7 @@ def test_its_maintenance_leaves_alone_what_it_has_still_to_write(app: Flask) -> 
     assert seen == [[kept.id, other.id], [kept.id]]
 
 
-def test_a_claim_is_for_the_places_that_are_free_less_those_about_to_be_taken(app: Flask) -> None:
+def test_a_claim_counts_pending_claims_as_taken_slots(app: Flask) -> None:
     del app
     (held,) = claims(1)
     for _ in range(2):
@@ -225,7 +227,7 @@ def test_a_claim_is_for_the_places_that_are_free_less_those_about_to_be_taken(ap
             assert len(made) == (3 if places == 15 else 15), why
 
 
-def test_nothing_is_claimed_while_results_wait_to_be_written(app: Flask) -> None:
+def test_no_delivery_is_claimed_while_results_are_behind(app: Flask) -> None:
     del app
     (first,) = claims(1)
     publish()
@@ -239,7 +241,7 @@ def test_nothing_is_claimed_while_results_wait_to_be_written(app: Flask) -> None
         dispatcher._record_and_claim()
         assert dispatcher._claimed == [], "it was behind"
         dispatcher._poll()
-        assert [each.delivery_id for each in dispatcher._claimed] == [deliveries()[1].id]
+        assert [claimed.delivery_id for claimed in dispatcher._claimed] == [deliveries()[1].id]
 
 
 @pytest.mark.parametrize(
@@ -250,7 +252,7 @@ def test_nothing_is_claimed_while_results_wait_to_be_written(app: Flask) -> None
         (False, True, 2.0, 0.05),
     ],
 )
-def test_when_it_polls_again_follows_from_what_a_poll_found(
+def test_the_result_of_a_poll_sets_the_time_of_the_next(
     app: Flask,
     monkeypatch: pytest.MonkeyPatch,
     finds: bool,
@@ -276,7 +278,7 @@ def test_when_it_polls_again_follows_from_what_a_poll_found(
         assert dispatcher._next_poll == sooner
 
 
-def test_a_claim_waits_for_the_disk_with_results_and_not_alone(app: Flask) -> None:
+def test_a_claim_waits_for_the_disk_only_with_results(app: Flask) -> None:
     del app
     if db.engine.dialect.name == "sqlite":
         pytest.skip("SQLite writes down each commit")

@@ -1,4 +1,4 @@
-"""Each attempt that fails leaves one line in the log, each pause another; no secret is in them."""
+"""Each failed attempt and each pause leaves one log line without secrets."""
 
 import json
 import logging
@@ -24,7 +24,7 @@ SECRET = "the secret key of it"
 
 
 class Lines(logging.Handler):
-    """What the log says of deliveries, as it is written for machines and for people."""
+    """Collects the log lines about deliveries as JSON and as plain text."""
 
     def __init__(self, app: Flask) -> None:
         super().__init__()
@@ -47,10 +47,10 @@ def lines(app: Flask) -> Iterator[Lines]:
     request_id.carry_on("")
 
 
-def test_a_failure_names_delivery_webhook_reason_time_and_the_request_behind_it(
+def test_a_failure_line_names_delivery_webhook_reason_time_and_request(
     lines: Lines, receiver: Receiver
 ) -> None:
-    asked = request_id.begin()
+    request_key = request_id.begin()
     hook = make_webhook(
         f"{receiver.url}?key=in-the-address", secret=SECRET, headers=[("X-Key", "in-a-header")]
     )
@@ -60,28 +60,28 @@ def test_a_failure_names_delivery_webhook_reason_time_and_the_request_behind_it(
     deliver_due()
     delivery = deliveries()[0].public_id
     (line,) = lines.machines
-    told = {name: line[name] for name in ("level", "webhook", "delivery", "attempt", "reason")}
-    assert told == {
+    fields = {name: line[name] for name in ("level", "webhook", "delivery", "attempt", "reason")}
+    assert fields == {
         "level": "warning",
         "webhook": str(hook.public_id),
         "delivery": str(delivery),
         "attempt": 1,
         "reason": "server",
     }
-    assert (line["code"], line["request_id"]) == (500, asked)
+    assert (line["code"], line["request_id"]) == (500, request_key)
     assert line["took_ms"] >= 0
     (text,) = lines.people
     assert f"Attempt 1 of delivery {delivery} to webhook {hook.public_id} failed: server (500)" in (
         text
     )
-    assert not any(each in text for each in ("in-the-address", "in-a-header", SECRET, "\n"))
+    assert not any(word in text for word in ("in-the-address", "in-a-header", SECRET, "\n"))
     receiver.answer(status=200)
     make_due()
     deliver_due()
     assert len(lines.machines) == 1
 
 
-def test_a_pause_has_its_line_and_so_has_a_longer_one(lines: Lines) -> None:
+def test_each_pause_has_its_own_line(lines: Lines) -> None:
     hook = make_webhook(f"http://127.0.0.1:{free_port()}/")
     publish()
     for _ in range(2):
@@ -97,12 +97,12 @@ def test_a_pause_has_its_line_and_so_has_a_longer_one(lines: Lines) -> None:
     assert len(lines.machines) == 4
 
 
-def test_a_strangers_words_stay_on_one_line(lines: Lines) -> None:
-    said = "bad reply\r\nERROR all is lost\x1b[2J größe"
+def test_foreign_text_stays_on_one_line(lines: Lines) -> None:
+    detail = "bad reply\r\nERROR all is lost\x1b[2J größe"
     hook = make_webhook()
     publish()
     (sent,) = claim()
-    failed = ended(sent, Reason.BAD_REPLY)._replace(detail=said)
+    failed = ended(sent, Reason.BAD_REPLY)._replace(detail=detail)
     journal = Journal()
     with writing() as current:
         journal.note(current.connection(), [failed], {})

@@ -1,4 +1,4 @@
-"""A dispatcher whose places are all taken claims no more than it can start."""
+"""A dispatcher with full slots claims no more than it can start."""
 
 from dataclasses import replace
 
@@ -17,12 +17,12 @@ from tests.support.receiver import Receiver
 
 @pytest.fixture(autouse=True)
 def no_lease_runs_out(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However slow the machine is."""
+    """Keep leases longer than a slow machine needs."""
     monkeypatch.setitem(app.extensions, "settings", replace(settings(), lease_margin=60))
 
 
 @pytest.mark.parametrize("places", [1, 2, 5])
-def test_no_more_is_claimed_than_there_are_places(app: Flask, places: int) -> None:
+def test_a_claim_never_exceeds_its_slots(app: Flask, places: int) -> None:
     actor = make_user().actor
     for hook in [make_webhook() for _ in range(3)]:
         sample_deliveries.send_test(actor, hook.public_id)
@@ -35,7 +35,7 @@ def test_no_more_is_claimed_than_there_are_places(app: Flask, places: int) -> No
     assert sorted(seen) == [each.id for each in deliveries()]
 
 
-def test_while_it_is_full_it_waits_for_answers_alone(
+def test_a_full_dispatcher_waits_only_for_responses(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop, "POLL_EVERY", 0.01)

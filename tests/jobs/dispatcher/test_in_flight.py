@@ -1,5 +1,4 @@
-"""What a dispatcher asks of the transport for each claim, and what it says of those that never
-leave."""
+"""The dispatcher's requests to the transport, and claims whose requests are never sent."""
 
 from collections.abc import Iterator
 
@@ -28,7 +27,7 @@ from tests.support.factories import make_webhook, publish
 
 @pytest.fixture
 def transport(app: Flask) -> Iterator[Transport]:
-    """One that nobody drives: what is begun goes nowhere."""
+    """Yield a transport that nothing drives, so its requests aren't sent."""
     del app
     made = Transport(request.guard(settings()), max_in_flight=32)
     yield made
@@ -46,13 +45,13 @@ def in_flight(transport: Transport) -> InFlight:
 
 
 def claims_of(*urls: str, secret: str | None = None) -> list[Claim]:
-    for each in urls:
-        make_webhook(each, secret=secret)
+    for url in urls:
+        make_webhook(url, secret=secret)
     publish()
     return claim()
 
 
-def test_how_long_a_request_may_take_and_over_what_it_goes(
+def test_requests_have_their_timeouts_and_connections(
     transport: Transport, in_flight: InFlight, kept: ResultBatches
 ) -> None:
     (usual,) = claims_of("http://127.0.0.1:9/")
@@ -71,33 +70,33 @@ def test_how_long_a_request_may_take_and_over_what_it_goes(
 
 
 @pytest.mark.parametrize(("is_in_trouble", "waiting"), [(True, 1), (False, 0)])
-def test_the_name_of_a_receiver_in_trouble_stands_behind_others(
+def test_the_name_lookup_of_a_failing_receiver_queues_behind_others(
     transport: Transport,
     in_flight: InFlight,
     kept: ResultBatches,
     is_in_trouble: bool,
     waiting: int,
 ) -> None:
-    for each in claims_of(*(f"http://n{number}.example.com/" for number in range(6))):
-        throttled = each.webhook._replace(throttled=is_in_trouble)
-        assert in_flight.start(each._replace(webhook=throttled), kept.add)
+    for claimed in claims_of(*(f"http://n{number}.example.com/" for number in range(6))):
+        throttled = claimed.webhook._replace(throttled=is_in_trouble)
+        assert in_flight.start(claimed._replace(webhook=throttled), kept.add)
     assert transport._lookups.waiting == waiting
 
 
-def test_a_request_is_unheard_that_has_had_no_connection_for_a_second(
+def test_a_request_without_a_connection_for_a_second_is_unheard(
     in_flight: InFlight, kept: ResultBatches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """But for tests, the inbox, and receivers that are in trouble already."""
+    """Except for tests, the inbox, and receivers that already fail."""
     clock = Clock()
     monkeypatch.setattr(transport_module, "monotonic", clock.monotonic)
     early, late = claims_of("http://127.0.0.1:9/", "http://127.0.0.1:9/")
     seen = []
-    for each in (early, late):
+    for claimed in (early, late):
         for other in (
-            each,
-            each._replace(kind=AttemptKind.TEST),
-            each._replace(webhook=each.webhook._replace(kind="inbox")),
-            each._replace(webhook=each.webhook._replace(throttled=True)),
+            claimed,
+            claimed._replace(kind=AttemptKind.TEST),
+            claimed._replace(webhook=claimed.webhook._replace(kind="inbox")),
+            claimed._replace(webhook=claimed.webhook._replace(throttled=True)),
         ):
             assert in_flight.start(other, kept.add)
         for later in (0.49, 0.49):
@@ -110,7 +109,7 @@ def test_a_request_is_unheard_that_has_had_no_connection_for_a_second(
     assert in_flight.unheard() == {5: late}
 
 
-def test_nothing_is_claimed_for_a_minute_for_a_webhook_whose_secret_does_not_open(
+def test_a_webhook_with_an_unreadable_secret_is_skipped_for_a_minute(
     app: Flask,
     in_flight: InFlight,
     kept: ResultBatches,
@@ -135,12 +134,12 @@ def test_nothing_is_claimed_for_a_minute_for_a_webhook_whose_secret_does_not_ope
     assert seen == [(own, 1), (own, 1), (set(), 1)]
     assert not in_flight.start(closed, kept.add)
     heartbeats.take_notes()
-    said = f"Nothing is sent to webhook {closed.webhook.public_id} for a minute: "
-    assert [each.startswith(said) for each in caplog.messages] == [True, True]
+    start = f"Nothing is sent to webhook {closed.webhook.public_id} for a minute: "
+    assert [line.startswith(start) for line in caplog.messages] == [True, True]
     assert in_flight.count == 0
 
 
-def test_what_cannot_be_signed_is_an_attempt_that_says_why(
+def test_a_failed_signature_is_recorded_as_an_attempt_with_its_reason(
     in_flight: InFlight, kept: ResultBatches, caplog: pytest.LogCaptureFixture
 ) -> None:
     (unsigned,) = claims_of("http://127.0.0.1:9/", secret="whsec_no base64")
@@ -151,5 +150,5 @@ def test_what_cannot_be_signed_is_an_attempt_that_says_why(
     why = db.session.get_one(AttemptBody, attempt.id).detail
     assert (delivery.status, delivery.reason, attempt.outcome) == ("retrying", "internal", "failed")
     assert why.startswith("Copy the whole secret key again")
-    said = f"Delivery {delivery.public_id} cannot be signed: {why}"
-    assert [each for each in caplog.messages if "signed" in each] == [said]
+    message = f"Delivery {delivery.public_id} cannot be signed: {why}"
+    assert [line for line in caplog.messages if "signed" in line] == [message]

@@ -1,6 +1,6 @@
-"""A webhook whose row somebody has locked for long holds up nobody but itself.
+"""A webhook whose row is locked for long delays only its own deliveries.
 
-PostgreSQL alone: SQLite has one lock for all.
+PostgreSQL only, because SQLite has one lock for all rows.
 """
 
 import time
@@ -37,7 +37,7 @@ def rows_can_be_locked(database_kind: str) -> None:
 
 @contextmanager
 def locked(hook: Hook) -> Iterator[Connection]:
-    """Somebody's transaction has the webhook's row, and does not end."""
+    """Hold a lock on the webhook's row in another transaction."""
     engine = create_engine(settings().database_url, **engine_options(settings().database_url))
     with engine.connect() as connection, connection.begin():
         row = select(Webhook.id).where(Webhook.id == hook.id)
@@ -48,7 +48,7 @@ def locked(hook: Hook) -> Iterator[Connection]:
 
 @contextmanager
 def pumping(app: Flask) -> Iterator[Thread]:
-    """A dispatcher at work beside us."""
+    """Run a dispatcher in another thread."""
 
     def run() -> None:
         with app.app_context():
@@ -70,14 +70,14 @@ def delivered(hook: Hook) -> int:
     ).scalar_one()
 
 
-def test_others_are_recorded_and_claimed_for_meanwhile(app: Flask, receiver: Receiver) -> None:
+def test_other_webhooks_are_claimed_and_recorded_meanwhile(app: Flask, receiver: Receiver) -> None:
     receiver.answer(delay=0.3)
     first, second = make_webhook(f"{receiver.url}1"), make_webhook(f"{receiver.url}2")
     publish()
     with pumping(app):
         assert until(lambda: len(receiver.received) == 2)
         with locked(first):
-            for number in range(30):  # more than the second webhook has places
+            for number in range(30):  # more than the second webhook has slots
                 publish(asset_id=number + 2)
             assert until(lambda: delivered(second) == 31)
             assert delivered(first) == 0
@@ -85,10 +85,10 @@ def test_others_are_recorded_and_claimed_for_meanwhile(app: Flask, receiver: Rec
     assert len(receiver.received) == 62
 
 
-def test_what_arrived_does_not_go_again_though_its_lease_ran_out_meanwhile(
+def test_an_arrived_delivery_is_not_sent_again_after_its_lease_expired(
     app: Flask, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also when the dispatcher looks for new work before it records what it keeps."""
+    """Even if the dispatcher polls before it records its pending results."""
     monkeypatch.setattr(result_batches, "FLUSH_AFTER", 2.0)
     receiver.answer(delay=0.3)
     first, second = make_webhook(f"{receiver.url}1"), make_webhook(f"{receiver.url}2")
@@ -105,7 +105,7 @@ def test_what_arrived_does_not_go_again_though_its_lease_ran_out_meanwhile(
     assert len(receiver.received) == 2
 
 
-def test_a_worker_that_stops_does_not_wait_for_it_for_ever(
+def test_a_stopping_worker_does_not_wait_forever_for_a_lock(
     app: Flask, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop, "LAST_RECORD", 0.5)
@@ -125,10 +125,10 @@ def test_a_worker_that_stops_does_not_wait_for_it_for_ever(
         stop.clear()
 
 
-MOST = 60  # rounds in a second, in which it looks twenty times at most
+MOST = 60  # rounds in a second, in which it polls 20 times at most
 
 
-def test_while_the_database_takes_nothing_it_goes_round_as_often_as_it_looks(
+def test_the_loop_does_not_spin_while_the_database_is_down(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop, "POLL_EVERY", 0.05)
@@ -141,7 +141,7 @@ def test_while_the_database_takes_nothing_it_goes_round_as_often_as_it_looks(
         return drive(patience)
 
     with running_sender(app):
-        deliver_due()  # it has begun
+        deliver_due()  # wait until it has begun
         with refused():
             time.sleep(0.3)
             monkeypatch.setattr(transport, "drive", count)

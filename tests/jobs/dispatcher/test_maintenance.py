@@ -1,4 +1,4 @@
-"""What a dispatcher does now and then beside sending: when, and what is left alone meanwhile."""
+"""A dispatcher's periodic maintenance: its times, and rows that it leaves alone."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -60,7 +60,7 @@ def has_signed() -> bool:
     return heartbeats.age(heartbeats.DISPATCHER) is not None
 
 
-def test_who_has_sent_something_gives_a_sign_of_it_with_its_maintenance(
+def test_maintenance_writes_a_heartbeat_after_a_send(
     maintenance: Maintenance,
 ) -> None:
     do(maintenance)
@@ -71,11 +71,13 @@ def test_who_has_sent_something_gives_a_sign_of_it_with_its_maintenance(
     assert not has_signed()
     do(maintenance)
     assert has_signed()
-    signed = [each.name for each in heartbeats.processes() if each.kind == heartbeats.DISPATCHER]
+    signed = [
+        process.name for process in heartbeats.processes() if process.kind == heartbeats.DISPATCHER
+    ]
     assert signed == [heartbeats.own_name(heartbeats.DISPATCHER)], "its goodbye takes it away"
 
 
-def test_maintenance_wait_for_their_time_and_for_what_the_database_is_at(
+def test_maintenance_waits_for_its_time_and_for_other_database_work(
     app: Flask,
 ) -> None:
     del app
@@ -98,7 +100,7 @@ def test_maintenance_wait_for_their_time_and_for_what_the_database_is_at(
     executor.close()
 
 
-def test_what_one_dispatcher_has_looked_at_no_other_does_so_soon(
+def test_maintenance_by_one_dispatcher_satisfies_all_others(
     database: DatabaseExecutor,
 ) -> None:
     first, second = (Maintenance(notifier.notifier(), database, every=3600.0) for _ in range(2))
@@ -111,7 +113,7 @@ def test_what_one_dispatcher_has_looked_at_no_other_does_so_soon(
     assert seen == ["queued", "on_hold"]
 
 
-def test_when_they_are_due_again_follows_from_what_they_have_done(
+def test_the_result_of_maintenance_sets_its_next_time(
     database: DatabaseExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock()
@@ -126,15 +128,15 @@ def test_when_they_are_due_again_follows_from_what_they_have_done(
     for is_refused in (False, True, False, False, False):
         with refused() if is_refused else nullcontext():
             do(maintenance)
-        held = sum(stored(each)["status"] == "on_hold" for each in made)
+        held = sum(stored(public_id)["status"] == "on_hold" for public_id in made)
         seen.append((held, maintenance.at - clock.now))
     assert seen == [(2, 0.25), (2, 0.5), (4, 0.25), (5, 60.0), (5, 60.0)]
 
 
-def test_what_was_sent_while_the_database_was_at_it_is_a_heartbeat_that_counts(
+def test_a_send_during_maintenance_counts_for_the_next_heartbeat(
     database: DatabaseExecutor,
 ) -> None:
-    del database  # with it nobody pauses
+    del database  # only for its fixture, which sets the pause to zero
     executor = DatabaseExecutor(equip().engine, has_background=True)
     maintenance = Maintenance(notifier.notifier(), executor, every=0.0)
     for is_refused in (True, False):
@@ -147,7 +149,7 @@ def test_what_was_sent_while_the_database_was_at_it_is_a_heartbeat_that_counts(
     executor.close()
 
 
-def test_nothing_is_put_right_while_results_are_not_written(maintenance: Maintenance) -> None:
+def test_maintenance_repairs_nothing_while_results_are_behind(maintenance: Maintenance) -> None:
     later = utcnow() + timedelta(hours=5)
     open_one, cut_off = make_delivery(make_webhook(state="off")), make_delivery()
     lease(cut_off, -1)
@@ -167,7 +169,7 @@ def test_nothing_is_put_right_while_results_are_not_written(maintenance: Mainten
     assert standing() == ("on_hold", 1, False)
 
 
-def test_leases_of_webhooks_with_results_to_be_recorded_are_not_reclaimed(
+def test_leases_of_webhooks_with_pending_results_are_not_reclaimed(
     maintenance: Maintenance,
 ) -> None:
     kept, other = make_webhook(), make_webhook()
@@ -181,9 +183,9 @@ def test_leases_of_webhooks_with_results_to_be_recorded_are_not_reclaimed(
 
 @pytest.fixture
 def locked(app: Flask) -> Iterator[None]:
-    """Somebody writes for longer than anybody waits, which is not long here."""
+    """Hold the database's lock for longer than the lock timeout, which is short here."""
     is_postgres = db.engine.dialect.name == "postgresql"
-    db.engine.dispose()  # so that the connection below is the only one there is
+    db.engine.dispose()  # so that the connection below is the only one
     shorter = "SET lock_timeout = '50ms'" if is_postgres else "PRAGMA busy_timeout=50"
     with db.engine.connect() as connection:
         connection.execute(text(shorter))
@@ -198,7 +200,7 @@ def locked(app: Flask) -> Iterator[None]:
     db.engine.dispose()
 
 
-def test_it_leaves_a_busy_database_to_the_next_poll(
+def test_maintenance_on_a_busy_database_is_left_to_the_next_run(
     locked: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     maintain()
@@ -211,10 +213,10 @@ def test_it_leaves_a_busy_database_to_the_next_poll(
     "each",
     [maintain, look_for_alerts, expire_reservations, turn_on_webhooks, prune, run_tasks],
 )
-def test_no_job_fails_because_the_database_is_away(
+def test_no_job_fails_while_the_database_is_down(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, each: Callable[[], None]
 ) -> None:
-    """Or System would warn of failed jobs for a day after every restart of the database."""
+    """Otherwise, System would warn of failed jobs for a day after each database restart."""
     away = "postgresql+psycopg://portal:hush@127.0.0.1:9/portal"
     places = {"DATABASE_URL": away, "INSTANCE_DIR": str(tmp_path)}
     app = create_base_app(load_settings({**ENVIRONMENT, **places}))
@@ -224,7 +226,7 @@ def test_no_job_fails_because_the_database_is_away(
     assert f"The next {each.__name__} does this one's work" in caplog.text
 
 
-def test_what_will_fail_again_is_a_failure(app: Flask) -> None:
+def test_a_permanent_database_error_fails_the_job(app: Flask) -> None:
     @job
     def ask_for_what_is_not_there() -> None:
         session().execute(text("SELECT * FROM nowhere"))
@@ -234,7 +236,7 @@ def test_what_will_fail_again_is_a_failure(app: Flask) -> None:
     session().rollback()
 
 
-def test_what_a_claim_took_whose_answer_was_lost_is_released_and_what_is_held_is_not(
+def test_only_deliveries_of_a_claim_with_a_lost_answer_are_released(
     app: Flask, caplog: pytest.LogCaptureFixture
 ) -> None:
     engine, writer = equip().engine, DatabaseExecutor(equip().engine, has_background=False)
@@ -255,7 +257,7 @@ def test_what_a_claim_took_whose_answer_was_lost_is_released_and_what_is_held_is
     finally:
         event.remove(engine, "commit", lose)
     assert leased() == {held, lost}
-    maintenance.at = monotonic() + 3600.0  # they are not due for an hour, but for that
+    maintenance.at = monotonic() + 3600.0  # so only the lost answer makes it due
     assert until(lambda: has_given_back(maintenance, kept))
     assert leased() == {held}
     assert stored(lost)["attempts"] == 0
@@ -267,9 +269,10 @@ def claim_one(connection: Connection) -> list[Claim]:
 
 
 def has_given_back(maintenance: Maintenance, kept: list[Claim]) -> bool:
-    """The writer waits for a moment once the database did not take something."""
+    """Run maintenance if it is due, because the writer pauses after a refusal. Return whether it
+    released the lost claim."""
     if maintenance.is_due:
-        held = {each.token for each in kept}
+        held = {claimed.token for claimed in kept}
         maintenance.do(held, set(), is_behind=False, in_background=False)
     return len(leased()) == 1
 

@@ -1,4 +1,4 @@
-"""Many dispatchers at once: each delivery is sent by one of them, and the caps hold over all."""
+"""Concurrent dispatchers send each delivery once and share the caps."""
 
 import threading
 from collections import Counter
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.both_databases
 
 
 def claim_on_its_own_connection(app: Flask, places: int, start: threading.Barrier) -> list[Claim]:
-    """What one dispatcher claims when all begin at the same moment."""
+    """Claim as one of several dispatchers that start at the same moment."""
     with app.app_context():
         engine = impatient_engine(settings().database_url)
         writer = DatabaseExecutor(engine)
@@ -89,7 +89,7 @@ def see() -> None:
 
 @pytest.fixture
 def other(app: Flask, database_kind: str) -> Iterator[None]:
-    """Another process that sends; this one knows of it by its own beat."""
+    """Add another sender, which this process knows through its own heartbeat."""
     if database_kind == "sqlite":
         pytest.skip("on SQLite nothing is sharded")
     with writing() as current:
@@ -104,15 +104,15 @@ def other(app: Flask, database_kind: str) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("other")
-def test_it_polls_again_in_time_for_what_the_other_leaves_lying(
+def test_a_sender_polls_in_time_for_deliveries_the_other_leaves(
     app: Flask, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert own_sharding.shard.senders == 2
-    slow = replace(settings(), webhook_timeout=60, lease_margin=60)  # however slow the machine is
+    slow = replace(settings(), webhook_timeout=60, lease_margin=60)  # enough for a slow machine
     monkeypatch.setitem(app.extensions, "settings", slow)
-    monkeypatch.setattr(loop, "POLL_EVERY", 3600.0)  # nothing else has it look
+    monkeypatch.setattr(loop, "POLL_EVERY", 3600.0)  # no other poll
     hooks = {number: make_webhook(f"{receiver.url}{number}") for number in range(2)}
-    own = next(path for path, each in hooks.items() if own_sharding.shard.has(each.id))
+    own = next(path for path, hook in hooks.items() if own_sharding.shard.has(hook.id))
     receiver.answer_next(delay=4.0)
     publish()
     with running_sender(app):

@@ -1,4 +1,4 @@
-"""One at a time, in order: the receiver sees what happened in the order in which it happened."""
+"""With ordered delivery, the receiver gets events one at a time in the order they happened."""
 
 import json
 import threading
@@ -42,12 +42,12 @@ def publish_many(count: int) -> None:
 
 
 def arrived(receiver: Receiver) -> list[int]:
-    """The assets whose messages the receiver got, in its own order."""
-    return [json.loads(each.body)["asset_id"] for each in receiver.received]
+    """Return the asset IDs in the receiver's order of arrival."""
+    return [json.loads(message.body)["asset_id"] for message in receiver.received]
 
 
 @pytest.mark.usefixtures("app")
-def test_they_arrive_one_after_the_other(receiver: Receiver) -> None:
+def test_ordered_deliveries_arrive_one_after_the_other(receiver: Receiver) -> None:
     make_webhook(receiver.url, in_order=True)
     receiver.answer(delay=0.02)
     publish_many(10)
@@ -57,7 +57,7 @@ def test_they_arrive_one_after_the_other(receiver: Receiver) -> None:
 
 
 @pytest.mark.usefixtures("app")
-def test_the_next_waits_until_the_one_before_is_through(receiver: Receiver) -> None:
+def test_a_delivery_waits_until_the_previous_one_succeeds(receiver: Receiver) -> None:
     make_webhook(receiver.url, in_order=True)
     receiver.answer(status=500)
     publish_many(3)
@@ -73,7 +73,7 @@ def test_the_next_waits_until_the_one_before_is_through(receiver: Receiver) -> N
 
 
 @pytest.mark.usefixtures("app")
-def test_a_head_whose_retry_was_cut_off_is_not_overtaken(receiver: Receiver) -> None:
+def test_a_head_with_an_interrupted_retry_is_not_overtaken(receiver: Receiver) -> None:
     make_webhook(receiver.url, in_order=True)
     receiver.answer(status=500)
     publish_many(3)
@@ -90,8 +90,8 @@ def test_a_head_whose_retry_was_cut_off_is_not_overtaken(receiver: Receiver) -> 
 
 @pytest.mark.usefixtures("app")
 @pytest.mark.parametrize("is_being_sent", [True, False])
-def test_a_test_is_never_the_head_of_the_queue(is_being_sent: bool) -> None:
-    """Neither one that a receiver takes long to answer, nor one that waits for a free place."""
+def test_a_test_delivery_is_never_the_head_of_the_queue(is_being_sent: bool) -> None:
+    """Neither a slow one in flight nor one that waits for a slot."""
     hook = make_webhook(in_order=True)
     sample_deliveries.send_test(make_user().actor, hook.public_id)
     if is_being_sent:
@@ -108,16 +108,16 @@ def test_a_test_is_never_the_head_of_the_queue(is_being_sent: bool) -> None:
     assert (head.kind, head.delivery_id) == ("scheduled", deliveries()[1].id)
 
 
-def test_several_dispatchers_keep_the_order(app: Flask, receiver: Receiver) -> None:
+def test_concurrent_dispatchers_keep_the_order(app: Flask, receiver: Receiver) -> None:
     make_webhook(receiver.url, in_order=True)
     make_webhook(receiver.url + "other", in_order=True)
     receiver.answer(delay=0.005)
     publish_many(15)
     dispatchers = [threading.Thread(target=dispatcher_alone, args=[app]) for _ in range(3)]
-    for each in dispatchers:
-        each.start()
-    for each in dispatchers:
-        each.join(timeout=20)
+    for thread in dispatchers:
+        thread.start()
+    for thread in dispatchers:
+        thread.join(timeout=20)
     deliver_due()
     for path in ("/", "/other"):
         seen = [json.loads(r.body)["asset_id"] for r in receiver.received if r.path == path]
@@ -125,7 +125,7 @@ def test_several_dispatchers_keep_the_order(app: Flask, receiver: Receiver) -> N
 
 
 def dispatcher_alone(app: Flask) -> None:
-    """A dispatcher with its own connections, as another process has."""
+    """Run a dispatcher with its own connections, as another process does."""
     with app.app_context():
         engine = impatient_engine(settings().database_url)
         transport = Transport(request.guard(settings()))

@@ -1,4 +1,4 @@
-"""A chat is sent one delivery at a time, no sooner than it takes it."""
+"""Chats get one delivery at a time, at the pace they accept."""
 
 import threading
 from collections.abc import Sequence
@@ -47,7 +47,7 @@ HOUR: Final = timedelta(hours=1)
 
 
 class OneASecond:
-    """A receiver's limit: one a second over time, and two in a row where it was idle before."""
+    """A receiver's limit of one request a second, with two in a row after a pause."""
 
     def __init__(self) -> None:
         self.refused = 0
@@ -64,7 +64,7 @@ class OneASecond:
 
 
 @pytest.mark.parametrize("senders", [1, 2])
-def test_a_receiver_that_takes_one_a_second_refuses_none_of_thirty(
+def test_a_receiver_limited_to_one_a_second_refuses_none_of_thirty(
     app: Flask, senders: int
 ) -> None:
     if (db.engine.dialect.name == "sqlite") is (senders > 1):
@@ -76,12 +76,12 @@ def test_a_receiver_that_takes_one_a_second_refuses_none_of_thirty(
         for number in range(MANY):
             publish(asset_id=number + 1)
         threads = [threading.Thread(target=dispatcher_alone, args=[app]) for _ in range(senders)]
-        for each in threads:
-            each.start()
+        for thread in threads:
+            thread.start()
         other.wait_for(MANY, 20)
         assert len(slack.received) < MANY / 2, "the other waits for no chat"
-        for each in threads:
-            each.join(timeout=40)
+        for thread in threads:
+            thread.join(timeout=40)
         assert (limit.refused, len(slack.received)) == (0, MANY)
         took = slack.received[-1].at - slack.received[0].at
     assert took <= MOST_EACH * MANY
@@ -94,13 +94,13 @@ def slack(app: Flask) -> Hook:
 
 
 def go_on() -> None:
-    """The clock moves on until each chat takes its next one."""
+    """Move the clock until each chat accepts its next delivery."""
     with writing() as current:
         current.execute(update(Webhook).values(next_at=database_now(current.connection()) - SECOND))
 
 
 def sent_next() -> Sequence[Claim]:
-    """What is claimed once the pace allows it, and has then arrived."""
+    """Claim once the pace allows it and record successes. Return the claims."""
     go_on()
     claims = claim()
     write_down(*map(ended, claims))
@@ -109,7 +109,7 @@ def sent_next() -> Sequence[Claim]:
 
 @pytest.mark.usefixtures("app")
 @pytest.mark.parametrize("chat", ["slack", "discord"])
-def test_the_next_is_claimed_once_the_one_before_has_ended_and_its_time_has_come(
+def test_a_chat_is_claimed_for_after_its_previous_delivery_and_its_pace(
     chat: str,
 ) -> None:
     hook = make_webhook(format=chat)
@@ -129,7 +129,7 @@ def test_the_next_is_claimed_once_the_one_before_has_ended_and_its_time_has_come
     assert len({first.delivery_id, second.delivery_id}) == 2
 
 
-def test_who_claims_is_told_when_the_first_chat_takes_its_next_one(slack: Hook) -> None:
+def test_a_claim_tells_when_the_first_chat_accepts_its_next_delivery(slack: Hook) -> None:
     make_webhook(format="discord")  # with nothing to send
     for _ in range(2):
         make_delivery(slack)
@@ -141,25 +141,25 @@ def test_who_claims_is_told_when_the_first_chat_takes_its_next_one(slack: Hook) 
     assert find_due(session().connection()).next_at is None
 
 
-def test_a_clock_that_was_set_back_holds_a_chat_up_no_longer_than_its_pace(slack: Hook) -> None:
+def test_a_clock_set_back_delays_a_chat_no_longer_than_its_pace(slack: Hook) -> None:
     waiting = [make_delivery(slack) for _ in range(2)][1]
     write_down(*map(ended, claim()))
     with writing() as current:
         current.execute(update(Webhook).values(next_at=utcnow() + HOUR))
     assert claim() == []
-    assert [each.public_id for each in claim()] == [str(waiting)]
+    assert [claimed.public_id for claimed in claim()] == [str(waiting)]
 
 
-def test_a_persons_retry_waits_for_the_pace_and_goes_next(slack: Hook) -> None:
+def test_a_manual_retry_waits_for_the_pace_and_goes_next(slack: Hook) -> None:
     made = [make_delivery(slack, due_at=utcnow() - HOUR) for _ in range(4)]
     write_down(*map(ended, claim()))
     retry.retry(make_user().actor, made[-1])
     assert claim() == []
-    assert [each.kind for each in sent_next()] == ["manual"]
-    assert [each.kind for each in sent_next()] == ["scheduled"]
+    assert [claimed.kind for claimed in sent_next()] == ["manual"]
+    assert [claimed.kind for claimed in sent_next()] == ["scheduled"]
 
 
-def test_a_test_goes_at_once_and_the_others_wait_for_it(slack: Hook) -> None:
+def test_a_test_delivery_goes_at_once_and_others_wait_for_it(slack: Hook) -> None:
     make_delivery(slack)
     with writing() as current:
         soon = database_now(current.connection()) + SECOND / 2
@@ -171,26 +171,26 @@ def test_a_test_goes_at_once_and_the_others_wait_for_it(slack: Hook) -> None:
     make_delivery(slack, priority=Priority.TEST)
     write_down(ended(test))
     go_on()
-    assert [each.kind for each in claim()] == ["test"], "with it goes one that has waited"
+    assert [claimed.kind for claimed in claim()] == ["test"], "with it goes one that has waited"
 
 
-def test_what_is_sent_again_in_bulk_goes_after_all_others(slack: Hook) -> None:
+def test_bulk_retries_go_after_all_other_deliveries(slack: Hook) -> None:
     make_delivery(slack, priority=Priority.BULK, prior_status="failed", due_at=utcnow() - HOUR)
     make_delivery(slack)
     assert [sent_next()[0].kind for _ in range(2)] == ["scheduled", "manual"]
 
 
 @pytest.mark.usefixtures("app")
-def test_in_order_the_oldest_waits_for_the_pace() -> None:
+def test_with_ordered_delivery_the_oldest_waits_for_the_pace() -> None:
     hook = make_webhook(format="slack", in_order=True)
     made = [make_delivery(hook) for _ in range(2)]
     write_down(*map(ended, claim()))
     assert claim() == []
-    assert [each.public_id for each in sent_next()] == [str(made[1])]
+    assert [claimed.public_id for claimed in sent_next()] == [str(made[1])]
 
 
 @pytest.mark.usefixtures("app")
-def test_what_was_on_hold_goes_at_the_pace_once_its_webhook_is_on() -> None:
+def test_held_deliveries_go_at_the_pace_once_the_webhook_is_on() -> None:
     hook = make_webhook(format="slack", state="off", off_reason="person", off_at=utcnow())
     for _ in range(20):
         make_delivery(hook, status="on_hold")
@@ -199,7 +199,7 @@ def test_what_was_on_hold_goes_at_the_pace_once_its_webhook_is_on() -> None:
 
 
 @pytest.mark.usefixtures("app")
-def test_a_webhook_that_is_no_chat_any_more_keeps_no_pace() -> None:
+def test_a_webhook_that_is_no_longer_a_chat_has_no_pace() -> None:
     hook = make_webhook()
     for _ in range(3):
         make_delivery(hook)
@@ -209,7 +209,7 @@ def test_a_webhook_that_is_no_chat_any_more_keeps_no_pace() -> None:
     assert (webhook(hook.id).next_at or utcnow()) < utcnow()
 
 
-def test_a_chat_that_is_sent_too_much_all_the_same_is_left_alone_as_long_as_it_asks(
+def test_a_chat_that_still_refuses_is_paused_for_its_retry_after(
     app: Flask, receiver: Receiver
 ) -> None:
     hook = make_webhook(receiver.url, format="slack")

@@ -1,4 +1,4 @@
-"""A sender hears of new work by a subscription, whose socket it waits for."""
+"""A sender learns of new events through a Redis subscription, and waits on its socket."""
 
 import socketserver
 import threading
@@ -27,13 +27,13 @@ LONG = 60.0
 
 @pytest.fixture
 def only_the_notifier(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The table is not looked at by itself."""
+    """Disable polling of the table."""
     monkeypatch.setattr(loop, "POLL_EVERY", LONG)
 
 
 @pytest.fixture
 def redis(app: Flask, valkey_server: ValkeyServer) -> Redis:
-    """The Valkey in which the notifier notifies."""
+    """Return a client of the notifier's Valkey."""
     return valkey_server.client()
 
 
@@ -45,7 +45,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def is_subscribed(redis: Redis) -> bool:
-    """Whether somebody hears the notifier."""
+    """Return whether a client is subscribed to the notifier."""
     return len(redis.client_list(_type="pubsub")) == 1
 
 
@@ -75,7 +75,7 @@ def taken_twice(notifications: Notifications) -> list[bool]:
 
 
 @pytest.mark.usefixtures("only_the_notifier")
-def test_a_message_needs_no_poll_of_the_table(app: Flask, redis: Redis) -> None:
+def test_a_notified_event_needs_no_poll(app: Flask, redis: Redis) -> None:
     with Receiver() as receiver, running_sender(app):
         make_webhook(receiver.url)
         assert until(lambda: is_subscribed(redis))
@@ -85,7 +85,7 @@ def test_a_message_needs_no_poll_of_the_table(app: Flask, redis: Redis) -> None:
 
 
 @pytest.mark.usefixtures("only_the_notifier")
-def test_a_subscription_that_is_lost_is_made_again(app: Flask, redis: Redis) -> None:
+def test_a_lost_subscription_is_renewed(app: Flask, redis: Redis) -> None:
     with Receiver() as receiver:
         make_webhook(receiver.url)
         with running_sender(app):
@@ -96,7 +96,7 @@ def test_a_subscription_that_is_lost_is_made_again(app: Flask, redis: Redis) -> 
                 assert until(lambda count=count: len(receiver.received) == count)
 
 
-def test_what_was_published_before_it_is_read_is_one_notification(app: Flask, clock: Clock) -> None:
+def test_unread_notifications_count_as_one(app: Flask, clock: Clock) -> None:
     del app
     with subscribed(notifier.notifier()) as notifications:
         drive(notifications)
@@ -107,7 +107,7 @@ def test_what_was_published_before_it_is_read_is_one_notification(app: Flask, cl
         assert (notifications.patience, taken_twice(notifications)) == (0.0, [True, False])
 
 
-def test_many_notifications_in_a_moment_are_one(app: Flask, clock: Clock) -> None:
+def test_notifications_within_a_moment_count_as_one(app: Flask, clock: Clock) -> None:
     del app
     with subscribed(notifier.notifier()) as notifications:
         notifier.notify()
@@ -121,10 +121,10 @@ def test_many_notifications_in_a_moment_are_one(app: Flask, clock: Clock) -> Non
         assert taken_twice(notifications) == [True, False]
 
 
-def test_a_lost_subscription_counts_as_a_notification_and_so_does_the_next_one(
+def test_a_lost_subscription_and_a_new_one_each_count_as_a_notification(
     app: Flask, redis: Redis, clock: Clock
 ) -> None:
-    """Nobody knows what was published meanwhile."""
+    """Notifications in between would be missed."""
     del app
     with subscribed(notifier.notifier()) as notifications:
         clock.now += 0.5
@@ -141,7 +141,7 @@ def test_a_lost_subscription_counts_as_a_notification_and_so_does_the_next_one(
     assert until(lambda: not is_subscribed(redis))
 
 
-def test_without_redis_it_is_tried_twice_a_second(app: Flask, clock: Clock) -> None:
+def test_without_redis_a_subscription_is_attempted_twice_a_second(app: Flask, clock: Clock) -> None:
     del app
     with subscribed(Notifier("unix:///nowhere/valkey.sock")) as notifications:
         for _ in range(2):
@@ -152,15 +152,15 @@ def test_without_redis_it_is_tried_twice_a_second(app: Flask, clock: Clock) -> N
 
 
 class Hesitant(socketserver.BaseRequestHandler):
-    """A Redis that greets everybody, and says nothing to who subscribes."""
+    """A Redis that greets all clients but doesn't answer subscriptions."""
 
     def handle(self) -> None:
-        """Until the other one hangs up."""
+        """Answer until the client hangs up."""
         while data := self.request.recv(4096):
             self.request.sendall(b"+OK\r\n" * data.count(b"\r\nCLIENT\r\n"))
 
 
-def test_a_subscription_that_nobody_confirms_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unconfirmed_subscription_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(notifier, "ANSWER_TIMEOUT", 0.05)
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Hesitant) as server:
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()

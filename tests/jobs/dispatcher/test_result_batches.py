@@ -1,4 +1,4 @@
-"""Results are gathered, written in batches, and kept while the database does not take them."""
+"""Results are collected, written in batches, and kept while the database refuses them."""
 
 import pytest
 from flask import Flask
@@ -27,7 +27,7 @@ def claims(count: int) -> list[Claim]:
 
 
 class Asked:
-    """A claim that finds nothing. `without`: what it was asked with."""
+    """A claim that finds no delivery. `without`: the webhooks it was told to skip, call by call."""
 
     def __init__(self) -> None:
         self.without = list[set[int]]()
@@ -37,7 +37,7 @@ class Asked:
         return []
 
 
-def test_after_an_outage_results_are_written_in_parts_and_nothing_is_claimed_before_the_end(
+def test_after_an_outage_all_results_are_written_in_parts_before_a_claim(
     database: DatabaseExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(result_batches, "RESULTS_A_WRITE", 2)
@@ -60,8 +60,7 @@ def test_after_an_outage_results_are_written_in_parts_and_nothing_is_claimed_bef
     assert (kept.is_empty, len(look.without)) == (True, 2)
 
 
-def test_what_was_claimed_with_results_is_told_with_them(database: DatabaseExecutor) -> None:
-    """Also where that is nothing."""
+def test_claims_made_with_results_are_reported_even_if_empty(database: DatabaseExecutor) -> None:
     kept, look = ResultBatches(database), Asked()
     kept.add(ended(*claims(1)))
     assert write(kept, look) == [[]]
@@ -69,7 +68,7 @@ def test_what_was_claimed_with_results_is_told_with_them(database: DatabaseExecu
     assert write(kept, look) == [], "there is no batch"
 
 
-def test_where_the_database_works_in_the_background_a_quarter_of_what_is_in_flight_is_enough(
+def test_in_the_background_results_for_a_quarter_of_requests_are_due(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del app
@@ -81,7 +80,7 @@ def test_where_the_database_works_in_the_background_a_quarter_of_what_is_in_flig
     executor.close()
 
 
-def test_what_waits_for_anothers_lock_is_written_after_all_the_others(
+def test_results_blocked_by_a_lock_are_written_after_all_others(
     database: DatabaseExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if db.engine.dialect.name == "sqlite":
@@ -104,7 +103,7 @@ def test_what_waits_for_anothers_lock_is_written_after_all_the_others(
         arrived = [each.webhook_id for each in deliveries() if each.status == "delivered"]
         assert arrived == [other.claim.webhook.id]
     assert {each.id for each in hooks} == {*arrived, waiting.claim.webhook.id}
-    # Nor does it make a part larger now that nobody has the lock.
+    # Nor does it make a batch larger once the lock is gone.
     publish()
     kept.add(*(ended(each) for each in claim() if each.webhook.id == other.claim.webhook.id))
     assert write(kept)
@@ -112,7 +111,7 @@ def test_what_waits_for_anothers_lock_is_written_after_all_the_others(
     assert arrived == 2 * [other.claim.webhook.id]
 
 
-def test_results_are_written_once_there_are_two_hundred_or_some_have_waited_a_moment(
+def test_two_hundred_results_or_a_short_wait_make_a_batch_due(
     database: DatabaseExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock()
@@ -132,7 +131,7 @@ def test_results_are_written_once_there_are_two_hundred_or_some_have_waited_a_mo
     assert kept.is_due(in_flight=500)
 
 
-def test_what_a_batch_has_left_is_gathered_anew_from_when_it_was_begun(
+def test_results_left_by_a_batch_wait_again_from_its_start(
     database: DatabaseExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock()
@@ -150,7 +149,7 @@ def test_what_a_batch_has_left_is_gathered_anew_from_when_it_was_begun(
     assert seen == [False, True]
 
 
-def test_what_failed_together_is_spread_evenly() -> None:
+def test_retries_of_simultaneous_failures_are_spread_evenly() -> None:
     drawn = [result_batches._jitter() for _ in range(2000)]
     for low, high in ((-1, -0.5), (-0.5, 0), (0, 0.5), (0.5, 1)):
-        assert 350 < sum(low <= each < high for each in drawn) < 650
+        assert 350 < sum(low <= jitter < high for jitter in drawn) < 650

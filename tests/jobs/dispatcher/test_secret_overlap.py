@@ -1,4 +1,4 @@
-"""While a replaced secret overlaps, receivers that know either key go on working."""
+"""While a replaced secret overlaps, receivers with either key keep working."""
 
 import hmac
 from datetime import timedelta
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("app")
 
 
 def replaced(receiver: Receiver, until: timedelta = timedelta(hours=24)) -> int:
-    """A webhook whose secret was replaced a moment ago."""
+    """Return the ID of a webhook whose secret was just replaced."""
     hook = make_webhook(receiver.url, secret=NEW)
     with writing() as current:
         webhook = current.get_one(Webhook, hook.id)
@@ -42,7 +42,7 @@ def house(body: bytes, secret: str) -> str:
     return hmac.new(secret.encode(), body, "sha256").hexdigest()
 
 
-def test_the_old_key_stays_where_an_unmodified_receiver_looks(receiver: Receiver) -> None:
+def test_the_old_key_stays_in_the_usual_signature_header(receiver: Receiver) -> None:
     replaced(receiver)
     received = deliver(receiver)
     assert received.header("X-Asset-Webhook-Signature") == house(received.body, OLD)
@@ -59,19 +59,23 @@ def test_each_webhook_has_its_own_key_and_headers_in_one_claim(receiver: Receive
     for number in range(2):
         publish(asset_id=number + 1)
     deliver_due()
-    assert sorted(each.path for each in receiver.received) == ["/first"] * 2 + ["/second"] * 2
+    assert sorted(got.path for got in receiver.received) == ["/first"] * 2 + ["/second"] * 2
     for received in receiver.received:
         name = received.path.removeprefix("/")
         assert received.header("X-Name") == name
         assert received.header("X-Asset-Webhook-Signature") == house(received.body, keys[name])
 
 
-def test_replaced_twice_a_receiver_that_nobody_touched_goes_on_working(receiver: Receiver) -> None:
+def test_after_two_replacements_a_receiver_with_the_first_key_still_works(
+    receiver: Receiver,
+) -> None:
     hook = make_webhook(receiver.url, secret=OLD, name="ERP")
     ana = make_user().actor
     for version, secret in ((1, "one that lasted for one hour"), (2, NEW)):
-        mine = {"secret_mode": SecretMode.OWN, "secret": secret}
-        typed = WebhookValues(name="ERP", url=receiver.url, events=("asset.created",), **mine)
+        secret_values = {"secret_mode": SecretMode.OWN, "secret": secret}
+        typed = WebhookValues(
+            name="ERP", url=receiver.url, events=("asset.created",), **secret_values
+        )
         crud.edit(ana, hook.public_id, version, typed)
     received = deliver(receiver)
     assert received.header("X-Asset-Webhook-Signature") == house(received.body, OLD)

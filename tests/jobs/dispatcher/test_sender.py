@@ -1,4 +1,4 @@
-"""The thread in which everything is sent: who wakes it, what it does alone, and how it goes on."""
+"""The sender thread: its wake-ups, its own tasks, and its recovery."""
 
 import threading
 import time
@@ -26,28 +26,28 @@ from tests.support.processes import until
 from tests.support.receiver import Received, Receiver
 from tests.support.servers import ValkeyServer
 
-LONG = 10.0  # seconds that something may take, however slow the machine is
+LONG = 10.0  # seconds, enough for a slow machine
 
 
 @pytest.fixture
 def redis(app: Flask, valkey_server: ValkeyServer) -> Redis:
-    """The Valkey in which the notifier notifies."""
+    """Return a client of the notifier's Valkey."""
     return valkey_server.client()
 
 
 def silence(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From now on nobody has a Redis."""
+    """Disconnect the notifier from Redis."""
     monkeypatch.setitem(
         app.extensions, "notifier", notifier.Notifier("unix:///nowhere/valkey.sock")
     )
 
 
 def all_delivered() -> bool:
-    """Whether nothing else is left."""
-    return {each.status for each in deliveries()} == {"delivered"}
+    """Return whether every delivery has succeeded."""
+    return {delivery.status for delivery in deliveries()} == {"delivered"}
 
 
-def test_without_a_notifier_it_polls_the_table(
+def test_without_a_notifier_the_sender_polls_the_table(
     app: Flask, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     silence(app, monkeypatch)
@@ -58,10 +58,10 @@ def test_without_a_notifier_it_polls_the_table(
             assert until(lambda count=count: len(receiver.received) == count)
 
 
-def test_the_job_wakes_it_and_returns_when_it_has_polled(
+def test_the_job_wakes_the_sender_and_returns_after_its_poll(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a notification, and long before all is sent."""
+    """It needs no notification and doesn't wait for the requests."""
     monkeypatch.setattr(loop, "POLL_EVERY", 3600.0)
     monkeypatch.setattr(thread, "POLL_SECONDS", LONG)
     job_has_ended = threading.Event()
@@ -71,7 +71,7 @@ def test_the_job_wakes_it_and_returns_when_it_has_polled(
         seen.append(job_has_ended.wait(LONG))
 
     with Receiver(answerer=hang) as receiver, running_sender(app):
-        deliver_due()  # it has begun
+        deliver_due()  # wait until it has begun
         silence(app, monkeypatch)
         make_webhook(receiver.url)
         publish()
@@ -82,7 +82,7 @@ def test_the_job_wakes_it_and_returns_when_it_has_polled(
     assert seen == [True]
 
 
-def test_the_job_waits_for_a_full_sender_no_longer_than_half_a_second(
+def test_the_job_waits_half_a_second_at_most_for_a_full_sender(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = replace(settings(), worker_max_in_flight=1, webhook_timeout=60)
@@ -102,15 +102,14 @@ def test_the_job_waits_for_a_full_sender_no_longer_than_half_a_second(
     assert seen == [True]
 
 
-def test_it_ends_at_once_when_it_is_told_to(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Though it would sleep for an hour."""
+def test_a_sleeping_sender_stops_at_once(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "POLL_EVERY", 3600.0)
     monkeypatch.setitem(app.extensions, "settings", replace(settings(), maintenance_seconds=3600))
     with running_sender(app) as sender:
         assert "sender" in {thread.name for thread in threading.enumerate()}
         for _ in range(2):
             deliver_due()
-        time.sleep(0.3)  # it waits
+        time.sleep(0.3)  # time to fall asleep
         stop.set()
         sender.join(LONG)
         assert not sender.is_alive
@@ -118,8 +117,8 @@ def test_it_ends_at_once_when_it_is_told_to(app: Flask, monkeypatch: pytest.Monk
 
 @contextmanager
 def looks_that_take(seconds: Iterator[float]) -> Iterator[list[float]]:
-    """From now on each look takes so long, and as long as usual when there are no more. When each
-    has ended, by the monotonic clock."""
+    """Delay each poll by the next of these seconds, and later polls not at all. Yield the monotonic
+    times at which polls ended."""
     ended: list[float] = []
     engine = equip().engine
 
@@ -135,20 +134,18 @@ def looks_that_take(seconds: Iterator[float]) -> Iterator[list[float]]:
         event.remove(engine, "after_cursor_execute", be_slow)
 
 
-def test_one_that_has_nothing_to_do_polls_twice_a_second(
-    app: Flask, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(loop, "POLL_SHARE", 0)  # a busy machine looks more seldom
+def test_an_idle_sender_polls_twice_a_second(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "POLL_SHARE", 0)  # a busy machine polls less often
     with running_sender(app):
-        for _ in range(2):  # the first look takes long
+        for _ in range(2):  # the first poll takes long
             deliver_due()
         with looks_that_take(repeat(0)) as ended:
             assert until(lambda: len(ended) >= 4, LONG)
-    # The first may still be of the notifications above.
+    # The first poll can still belong to the notifications above.
     assert ended[3] - ended[1] >= 1.0
 
 
-def test_an_error_of_ours_ends_one_dispatcher_and_what_it_was_sending_goes_again(
+def test_after_an_internal_error_the_next_dispatcher_sends_again(
     app: Flask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(thread, "FIRST_PAUSE", 0.1)
@@ -171,13 +168,13 @@ def test_an_error_of_ours_ends_one_dispatcher_and_what_it_was_sending_goes_again
         with running_sender(app):
             assert until(lambda: len(receiver.received) == 2, LONG)
             assert until(all_delivered, LONG)
-    assert [each.outcome for each in attempts()] == ["interrupted", "delivered"]
+    assert [attempt.outcome for attempt in attempts()] == ["interrupted", "delivered"]
     assert "the lamp is broken" in caplog.text
 
 
 @contextmanager
 def losing_the_answer(leases: int) -> Iterator[list[str]]:
-    """The first commit that leaves so many leases is carried out, and nobody is told."""
+    """Carry out the first commit that leaves this many leases, but raise a connection error."""
     engine = equip().engine
     lost: list[str] = []
 
@@ -196,13 +193,15 @@ def losing_the_answer(leases: int) -> Iterator[list[str]]:
 
 @pytest.fixture
 def long_leases(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A minute and a half, as usual."""
+    """Set leases of 90 seconds, the default."""
     usual = replace(settings(), webhook_timeout=30, lease_margin=60)
     monkeypatch.setitem(app.extensions, "settings", usual)
 
 
 @pytest.mark.usefixtures("long_leases")
-def test_what_is_being_sent_is_not_released_with_it(app: Flask, receiver: Receiver) -> None:
+def test_requests_in_flight_are_not_released_after_a_lost_answer(
+    app: Flask, receiver: Receiver
+) -> None:
     receiver.answer_next(delay=3)
     make_webhook(receiver.url)
     publish(asset_id=1)
@@ -211,11 +210,11 @@ def test_what_is_being_sent_is_not_released_with_it(app: Flask, receiver: Receiv
         publish(asset_id=2)
         assert until(all_delivered, LONG)
     assert len(receiver.received) == 2
-    assert [each.outcome for each in attempts()] == ["delivered"] * 2
+    assert [attempt.outcome for attempt in attempts()] == ["delivered"] * 2
 
 
-def test_it_has_signed_before_it_claims(app: Flask, receiver: Receiver) -> None:
-    """What is held by one that has no sign is nobody's."""
+def test_a_sender_writes_a_heartbeat_before_it_claims(app: Flask, receiver: Receiver) -> None:
+    """Leases of a process without a heartbeat have no owner."""
     make_webhook(receiver.url)
     publish()
     signed: list[list[str]] = []
@@ -233,10 +232,10 @@ def test_it_has_signed_before_it_claims(app: Flask, receiver: Receiver) -> None:
     finally:
         event.remove(engine, "after_cursor_execute", look)
     assert signed
-    assert all(each == ["worker deliveries"] for each in signed)
+    assert all(kinds == ["worker deliveries"] for kinds in signed)
 
 
-def test_the_maintenance_job_leaves_everything_to_it(app: Flask) -> None:
+def test_the_maintenance_job_leaves_everything_to_the_sender(app: Flask) -> None:
     asked: list[str] = []
 
     def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:

@@ -1,4 +1,4 @@
-"""A sender whose dispatcher fails, or whose database takes nothing, rests and begins anew."""
+"""A sender with a failing dispatcher or database pauses and starts again."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -28,7 +28,7 @@ from tests.support.receiver import Receiver
 
 pytestmark = pytest.mark.both_databases
 
-LONG = 10.0  # seconds that something may take, however slow the machine is
+LONG = 10.0  # seconds, enough for a slow machine
 IsStopping = Callable[[], bool]
 
 
@@ -38,7 +38,7 @@ def sender_of(app: Flask, work: Callable[[IsStopping], Dispatcher]) -> Sender:
 
 @contextmanager
 def tried() -> Iterator[list[None]]:
-    """How often the database was asked to take something."""
+    """Yield a list with an item for each transaction begun."""
     engine, found = equip().engine, list[None]()
 
     def note(_connection: Connection) -> None:
@@ -51,7 +51,7 @@ def tried() -> Iterator[list[None]]:
         event.remove(engine, "begin", note)
 
 
-def test_after_each_further_error_of_ours_it_rests_twice_as_long(
+def test_the_pause_doubles_after_each_further_internal_error(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(thread, "FIRST_PAUSE", 0.2)
@@ -68,7 +68,7 @@ def test_after_each_further_error_of_ours_it_rests_twice_as_long(
     assert all(rest >= least for rest, least in zip(rests, (0.2, 0.4, 0.4), strict=False))
 
 
-def test_after_an_error_of_the_database_that_is_no_outage_nothing_is_lost(
+def test_a_database_error_other_than_an_outage_loses_nothing(
     app: Flask, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(thread, "FIRST_PAUSE", 0.01)
@@ -89,10 +89,10 @@ def test_after_an_error_of_the_database_that_is_no_outage_nothing_is_lost(
         event.remove(engine, "before_cursor_execute", refuse)
     assert refusals == []
     assert len(receiver.received) == 2
-    assert [each.outcome for each in attempts()] == ["interrupted", "delivered"]
+    assert [attempt.outcome for attempt in attempts()] == ["interrupted", "delivered"]
 
 
-def test_nothing_is_claimed_before_the_database_has_its_heartbeat(app: Flask) -> None:
+def test_no_dispatcher_starts_before_the_heartbeat_is_stored(app: Flask) -> None:
     begun = list[None]()
 
     def work(_is_stopping: IsStopping) -> Dispatcher:
@@ -105,14 +105,14 @@ def test_nothing_is_claimed_before_the_database_has_its_heartbeat(app: Flask) ->
         with running_sender(app, sender_of(app, work)) as sender:
             assert until(lambda: len(tries) >= 2 and sender.progress.last is None, LONG), "it rests"
             assert begun == []
-        begun.clear()  # who is told to stop waits for no database
+        begun.clear()  # a stopping sender doesn't wait for the database
         with running_sender(app, sender_of(app, work)):
             assert until(lambda: len(tries) >= 4, LONG)
             outage.close()
             assert until(lambda: len(begun) == 1, LONG)
 
 
-def test_what_a_dispatcher_has_left_goes_again_as_soon_as_the_database_lets_it(
+def test_leases_of_a_failed_dispatcher_end_once_the_database_is_back(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(thread, "FIRST_PAUSE", 0.01)

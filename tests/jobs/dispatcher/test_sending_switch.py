@@ -1,4 +1,5 @@
-"""While all sending is stopped nothing goes out; what was under way ends, and nothing is lost."""
+"""While all sending is stopped, requests in flight end, nothing else is sent, and nothing is
+lost."""
 
 import threading
 
@@ -13,7 +14,7 @@ from tests.support.factories import make_webhook, publish
 from tests.support.receiver import Receiver
 
 
-def test_it_is_stopped_under_load_and_goes_on_where_it_was(app: Flask, receiver: Receiver) -> None:
+def test_sending_stopped_under_load_continues_where_it_was(app: Flask, receiver: Receiver) -> None:
     make_webhook(receiver.url, secret="so that each has its id")
     receiver.answer(delay=0.4)
     for number in range(20):
@@ -25,7 +26,7 @@ def test_it_is_stopped_under_load_and_goes_on_where_it_was(app: Flask, receiver:
 
     running = threading.Thread(target=dispatcher)
     running.start()
-    receiver.wait_for(8)  # as many as one webhook gets at once
+    receiver.wait_for(8)  # one webhook's cap
     sending.stop(SYSTEM)
     running.join(timeout=10)
     assert not running.is_alive()

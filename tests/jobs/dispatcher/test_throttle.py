@@ -1,4 +1,4 @@
-"""A receiver in trouble is left alone, probed, and caught up with; a person may always try."""
+"""A failing receiver is paused, probed, and caught up with. Manual retries are always allowed."""
 
 from datetime import timedelta
 
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
 
 
 def nobody_there() -> str:
-    """An address on loopback that refuses connections."""
+    """Return a loopback URL that refuses connections."""
     return f"http://127.0.0.1:{free_port()}/"
 
 
@@ -33,29 +33,29 @@ def publish_many(count: int) -> None:
         publish(asset_id=number + 1)
 
 
-def test_those_that_wait_behind_an_outage_spend_no_tries(receiver: Receiver) -> None:
+def test_deliveries_waiting_for_a_paused_receiver_spend_no_attempts(receiver: Receiver) -> None:
     hook = make_webhook(receiver.url)
     receiver.answer(status=503)
     publish_many(12)
     deliver_due()
     assert webhook(hook.id).throttled
-    assert len(receiver.received) == 8  # what was under way when it broke
-    waiting = [each for each in deliveries() if each.status == "queued"]
+    assert len(receiver.received) == 8  # the requests in flight when it broke
+    waiting = [delivery for delivery in deliveries() if delivery.status == "queued"]
     assert len(waiting) == 4
-    assert {each.tries for each in waiting} == {0}
+    assert {delivery.tries for delivery in waiting} == {0}
     assert not claimable.has_claimable()
 
 
-def test_a_success_opens_it_and_the_rest_follows_within_a_minute(receiver: Receiver) -> None:
+def test_a_success_ends_the_pause_and_the_rest_follows_within_a_minute(receiver: Receiver) -> None:
     hook = make_webhook(receiver.url)
     receiver.answer(status=503)
     publish_many(12)
     deliver_due()
-    with writing() as current:  # those that failed have long schedules ahead
+    with writing() as current:  # the failed deliveries wait for a late retry
         far = database_now(current.connection()) + timedelta(hours=5)
-        for each in deliveries():
-            if each.status == "retrying":
-                current.merge(each).due_at = far
+        for delivery in deliveries():
+            if delivery.status == "retrying":
+                current.merge(delivery).due_at = far
     receiver.answer(status=200)
     end_pause()
     deliver_due()
@@ -63,16 +63,16 @@ def test_a_success_opens_it_and_the_rest_follows_within_a_minute(receiver: Recei
     dispatch_maintenance.maintain()
     with writing() as current:
         soon = database_now(current.connection()) + timedelta(seconds=61)
-    rest = [each for each in deliveries() if each.status == "retrying"]
+    rest = [delivery for delivery in deliveries() if delivery.status == "retrying"]
     assert len(rest) == 8
-    assert all(each.due_at <= soon for each in rest)
+    assert all(delivery.due_at <= soon for delivery in rest)
     assert webhook(hook.id).reopened_at is None
     make_due()
     deliver_due()
-    assert {each.status for each in deliveries()} == {"delivered"}
+    assert {delivery.status for delivery in deliveries()} == {"delivered"}
 
 
-def test_a_day_off_is_asked_for_and_granted(receiver: Receiver) -> None:
+def test_a_retry_after_header_sets_the_pause(receiver: Receiver) -> None:
     hook = make_webhook(receiver.url)
     receiver.answer(status=429, headers=[("Retry-After", "120")])
     publish()
@@ -84,7 +84,7 @@ def test_a_day_off_is_asked_for_and_granted(receiver: Receiver) -> None:
     assert only_delivery().due_at - now > timedelta(seconds=110)
 
 
-def test_other_webhooks_are_not_held_up(receiver: Receiver) -> None:
+def test_a_broken_receiver_does_not_delay_other_webhooks(receiver: Receiver) -> None:
     broken = make_webhook(nobody_there())
     make_webhook(receiver.url)
     publish_many(3)

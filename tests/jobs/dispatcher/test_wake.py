@@ -1,4 +1,4 @@
-"""What ends a dispatcher's waiting, and who learns that it has polled."""
+"""The end of a dispatcher's wait, and the answer to requested polls."""
 
 import os
 import select
@@ -10,7 +10,7 @@ from jobs.dispatcher.redis_notifications import Wake
 from tests.support.processes import until
 
 
-def test_whoever_wakes_it_or_has_it_poll_ends_its_waiting_once() -> None:
+def test_a_wake_or_a_poll_request_ends_the_wait_once() -> None:
     wake = Wake()
 
     def is_awake() -> bool:
@@ -25,7 +25,7 @@ def test_whoever_wakes_it_or_has_it_poll_ends_its_waiting_once() -> None:
     assert not is_awake()
 
 
-def test_who_asked_for_a_poll_waits_for_the_answer_to_one_that_began_after_it() -> None:
+def test_a_poll_request_waits_for_a_poll_that_starts_later() -> None:
     wake, polled = Wake(), list[bool]()
     waiting = [
         threading.Thread(target=lambda: polled.append(wake.poll(120)), daemon=True)
@@ -43,11 +43,11 @@ def test_who_asked_for_a_poll_waits_for_the_answer_to_one_that_began_after_it() 
     assert polled == [True, True]
 
 
-def test_nobody_waits_longer_than_they_said() -> None:
+def test_a_poll_request_times_out() -> None:
     assert not Wake().poll(0.01)
 
 
-def test_its_file_is_for_its_own_process_and_goes_with_it() -> None:
+def test_the_wake_file_is_not_inherited_and_is_closed_with_its_owner() -> None:
     wake = Wake()
     number = wake.fileno
     assert not os.get_inheritable(number)

@@ -1,5 +1,5 @@
-"""A sender that stood still may have been taken for gone; what it claims when it wakes up is its
-own all the same."""
+"""A sender that paused can have been presumed dead. Claims that it makes when it wakes up are its
+own nevertheless."""
 
 from collections.abc import Callable
 from uuid import uuid4
@@ -33,7 +33,7 @@ MISSED = BROKEN_AFTER.total_seconds()
 
 @pytest.fixture
 def stand_still(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """This process has beaten, and no beat has come for so long since."""
+    """Return a function that writes a heartbeat and lets this many seconds pass without another."""
     clock = Clock()
     readiness = Readiness(clock)
     readiness.begin()
@@ -49,13 +49,13 @@ def stand_still(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
 
 def own_age() -> float:
-    """Seconds since this process was heard of."""
+    """Return the age of this process's heartbeat in seconds."""
     db.session.rollback()
     own = db.session.query(Process).filter_by(run=heartbeats.own_process()).one()
     return (database_now(db.session.connection()) - own.seen_at).total_seconds()
 
 
-def test_whoever_missed_a_heartbeat_writes_one_with_what_it_claims_and_nobody_else_does(
+def test_only_a_late_process_writes_a_heartbeat_with_its_claims(
     app: Flask, receiver: Receiver, stand_still: Callable[[float], None]
 ) -> None:
     del app
@@ -65,7 +65,7 @@ def test_whoever_missed_a_heartbeat_writes_one_with_what_it_claims_and_nobody_el
     deliver_due()
     assert own_age() >= MISSED - 1
     stand_still(MISSED + 1)
-    deliver_due()  # nothing is due: there is nothing that somebody might take
+    deliver_due()  # nothing is due, so no claim needs protection
     assert own_age() >= MISSED
     publish()
     deliver_due()
@@ -75,7 +75,7 @@ def test_whoever_missed_a_heartbeat_writes_one_with_what_it_claims_and_nobody_el
 
 @pytest.fixture
 def others_judge(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """From now on this process has the say of another one, which has been heard of all the time."""
+    """Return a function that makes this process act as another one with regular heartbeats."""
 
     def judge() -> None:
         other = uuid4()
@@ -86,12 +86,12 @@ def others_judge(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
 
 def under_way() -> int:
-    """Leases that have not ended."""
+    """Count live leases."""
     now = database_now(db.session.connection())
-    return sum(each.until > now for each in leases())
+    return sum(lease.until > now for lease in leases())
 
 
-def test_nobody_takes_what_it_claims_before_its_next_heartbeat(
+def test_claims_after_a_pause_stay_until_the_next_heartbeat(
     app: Flask,
     database: DatabaseExecutor,
     stand_still: Callable[[float], None],
@@ -107,7 +107,7 @@ def test_nobody_takes_what_it_claims_before_its_next_heartbeat(
     assert under_way() == 1
 
 
-def test_whoever_is_heard_of_between_the_look_and_the_end_keeps_what_it_has(
+def test_a_heartbeat_between_check_and_reclaim_keeps_the_leases(
     app: Flask, stand_still: Callable[[float], None], others_judge: Callable[[], None]
 ) -> None:
     make_webhook()
