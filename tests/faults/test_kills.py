@@ -34,7 +34,7 @@ def live_leases() -> int:
     return db.session.execute(select(func.count(Lease.delivery_id))).scalar_one()
 
 
-def test_deliveries_of_a_killed_worker_are_sent_after_lease_and_maintenance(
+def test_deliveries_of_a_killed_worker_are_sent_after_their_leases(
     portal: RunningPortal, receiver: Receiver
 ) -> None:
     accepted = burst(receiver, 10, webhooks=40, delay=1.5)

@@ -1,5 +1,5 @@
-"""A program that dies is started again, at once the first time, then after growing pauses; what it
-says is passed on, whatever it says."""
+"""A program that dies is restarted, at first at once, then after growing pauses. Its output is
+passed on unchanged."""
 
 import os
 import time
@@ -13,7 +13,7 @@ from tests.support.processes import is_alive, until
 
 @pytest.fixture
 def dying() -> Child:
-    """A program that has been started."""
+    """Return a started program that has ended."""
     made = Child(Program("a", ["true"], 0))
     made.start()
     assert made.process is not None
@@ -21,8 +21,8 @@ def dying() -> Child:
     return made
 
 
-def test_its_pauses_grow_up_to_five_seconds_and_are_kept(dying: Child) -> None:
-    assert dying.has_died()  # and nobody is left in its session
+def test_restart_pauses_grow_up_to_five_seconds(dying: Child) -> None:
+    assert dying.has_died()  # and its session is empty
     before = time.monotonic()
     pauses = [dying.plan_restart() for _ in range(7)]
     assert pauses == [0.0, 0.5, 1.0, 2.0, 5.0, 5.0, 5.0]
@@ -30,7 +30,7 @@ def test_its_pauses_grow_up_to_five_seconds_and_are_kept(dying: Child) -> None:
     assert before + 5 <= dying.start_at <= time.monotonic() + 5
 
 
-def test_one_that_was_well_for_a_while_is_started_at_once_again(
+def test_a_program_that_ran_well_for_a_while_restarts_at_once(
     dying: Child, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert [dying.plan_restart() for _ in range(3)] == [0.0, 0.5, 1.0]
@@ -40,11 +40,11 @@ def test_one_that_was_well_for_a_while_is_started_at_once_again(
     assert dying.plan_restart() == 0.5
 
 
-def test_it_ends_when_it_is_asked_and_what_it_leaves_in_its_session_with_it() -> None:
+def test_terminate_ends_the_program_and_its_session() -> None:
     code = "trap 'exit 3' TERM; sleep 60 & echo $!; echo wrong >&2; wait"
     made = Child(Program("a", ["sh", "-c", code], 0))
     assert not made.has_died()
-    made.terminate()  # there is nobody yet
+    made.terminate()  # no process yet
     made.start()
     process = made.process
     assert process is not None
@@ -57,11 +57,11 @@ def test_it_ends_when_it_is_asked_and_what_it_leaves_in_its_session_with_it() ->
     assert is_alive(left)
     assert made.has_died()
     assert until(lambda: not is_alive(left), 10)
-    made.terminate()  # there is nobody any more
+    made.terminate()  # no process any more
     made.kill()
 
 
-def test_it_hears_nothing_of_what_is_typed_where_the_portal_was_started() -> None:
+def test_programs_do_not_read_the_terminal_of_the_portal() -> None:
     made = Child(Program("a", ["sh", "-c", "read line; echo heard: $line"], 0))
     own, (reading, writing) = os.dup(0), os.pipe()
     os.write(writing, b"secret\n")
@@ -70,13 +70,13 @@ def test_it_hears_nothing_of_what_is_typed_where_the_portal_was_started() -> Non
         made.start()
     finally:
         os.dup2(own, 0)
-        for each in (own, reading, writing):
-            os.close(each)
+        for descriptor in (own, reading, writing):
+            os.close(descriptor)
     assert made.process is not None
     assert made.process.communicate(timeout=10) == (b"heard:\n", None)
 
 
-def test_what_it_says_is_passed_on_line_by_line_whatever_it_says() -> None:
+def test_any_output_is_passed_on_line_by_line() -> None:
     heard: list[tuple[str, str]] = []
     reading, writing = os.pipe()
     os.set_blocking(reading, False)

@@ -1,4 +1,4 @@
-"""What is shipped for servers works: units, Procfile, rolling restart, documented commands."""
+"""The shipped systemd units, Procfile, wrapper, and documented commands work."""
 
 import os
 import re
@@ -21,12 +21,12 @@ UNITS = sorted(path for path in SHIPPED.iterdir() if path.is_file())
 SERVICES = [path for path in UNITS if path.suffix == ".service"]
 NIGHTLY = SHIPPED / "asset-webhooks-backup.service"
 HAS_SYSTEMD = shutil.which("systemd-analyze") is not None
-MOST_EXPOSED = 4.0  # of ten, by systemd's own count
+MOST_EXPOSED = 4.0  # out of 10 on systemd's scale
 GUIDE = ROOT / "docs" / "deployment.md"
 
 
 def commands_of(tmp_path: Path) -> set[tuple[str, ...]]:
-    """What the supervisor starts, without the Python that runs it."""
+    """Return the supervisor's commands without their Python."""
     settings = load_settings(
         {**ENVIRONMENT, "INSTANCE_DIR": str(tmp_path), "REDIS_URL": "redis://:x@cache"}
     )
@@ -34,7 +34,7 @@ def commands_of(tmp_path: Path) -> set[tuple[str, ...]]:
 
 
 @pytest.mark.skipif(not HAS_SYSTEMD, reason="there is no systemd here")
-def test_systemd_understands_the_units(tmp_path: Path) -> None:
+def test_systemd_accepts_the_units(tmp_path: Path) -> None:
     for drop_in in SHIPPED.glob("*.d/*.conf"):
         (folder := tmp_path / drop_in.parent.name).mkdir()
         whole = re.sub(r"^#(?=IPAddress)", "", drop_in.read_text(), flags=re.MULTILINE)
@@ -55,16 +55,16 @@ def test_systemd_understands_the_units(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not HAS_SYSTEMD, reason="there is no systemd here")
-def test_systemd_finds_little_that_the_units_leave_open() -> None:
+def test_systemd_rates_the_units_as_hardly_exposed() -> None:
     command = ["systemd-analyze", "security", "--offline=yes", "--no-pager"]
     for service in SERVICES:
         done = subprocess.run([*command, service], capture_output=True, text=True, timeout=60)
-        found = re.search(r"Overall exposure level for .*: ([0-9.]+)", done.stdout)
-        assert found, done.stderr
-        assert float(found[1]) <= MOST_EXPOSED, service.name
+        rating = re.search(r"Overall exposure level for .*: ([0-9.]+)", done.stdout)
+        assert rating, done.stderr
+        assert float(rating[1]) <= MOST_EXPOSED, service.name
 
 
-def test_the_nightly_copy_is_made_and_copies_older_than_two_weeks_go(tmp_path: Path) -> None:
+def test_the_nightly_backup_is_made_and_old_ones_are_deleted(tmp_path: Path) -> None:
     state, kept = tmp_path / "state", tmp_path / "copies"
     migrate_to_head(f"sqlite:///{state}/portal.sqlite", state)
     kept.mkdir()
@@ -89,20 +89,20 @@ def test_the_nightly_copy_is_made_and_copies_older_than_two_weeks_go(tmp_path: P
     assert made[0].stat().st_mode & 0o077 == 0
 
 
-def test_the_units_start_what_the_supervisor_starts(tmp_path: Path) -> None:
+def test_the_units_start_the_same_programs_as_the_supervisor(tmp_path: Path) -> None:
     texts = [unit.read_text() for unit in UNITS if unit != NIGHTLY]
-    found = re.findall(r"^ExecStart=(.*)$", "\n".join(texts), re.MULTILINE)
-    started = {tuple(shlex.split(line)[1:]) for line in found}
+    lines = re.findall(r"^ExecStart=(.*)$", "\n".join(texts), re.MULTILINE)
+    started = {tuple(shlex.split(line)[1:]) for line in lines}
     assert started == {*commands_of(tmp_path), ("-m", "flask", "--app", "wsgi", "up")}
 
 
-def test_the_socket_of_the_pages_is_where_they_listen_without_it(tmp_path: Path) -> None:
+def test_the_socket_unit_listens_at_the_default_address(tmp_path: Path) -> None:
     usual = load_settings({**ENVIRONMENT, "INSTANCE_DIR": str(tmp_path), "PORT": ""})
     unit = (SHIPPED / "asset-webhooks-web.socket").read_text()
     assert f"\nListenStream={usual.host}:{usual.port}\n" in unit
 
 
-def test_the_procfile_starts_what_the_supervisor_starts(tmp_path: Path) -> None:
+def test_the_procfile_starts_the_same_programs_as_the_supervisor(tmp_path: Path) -> None:
     lines = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
     release = shlex.split(lines.pop("release"))
     assert release[1:] == ["--app", "wsgi", "db", "upgrade"]
@@ -110,7 +110,7 @@ def test_the_procfile_starts_what_the_supervisor_starts(tmp_path: Path) -> None:
     assert {tuple(shlex.split(line)) for line in words} == commands_of(tmp_path)
 
 
-def test_every_command_of_the_guide_exists_and_explains_itself(tmp_path: Path) -> None:
+def test_every_command_in_the_guide_exists_and_has_help(tmp_path: Path) -> None:
     whole = create_app(load_settings({**ENVIRONMENT, "INSTANCE_DIR": str(tmp_path)}))
     jobs.cli.register(whole)
     guide = re.compile(r"(?:flask --app wsgi|(?m:^asset-webhooks)|`asset-webhooks) ([a-z][a-z-]*)")
@@ -120,7 +120,7 @@ def test_every_command_of_the_guide_exists_and_explains_itself(tmp_path: Path) -
         assert whole.cli.commands[name].help, name
 
 
-def test_commands_by_the_wrapper_see_the_database_of_the_units(tmp_path: Path) -> None:
+def test_the_wrapper_uses_the_database_of_the_units(tmp_path: Path) -> None:
     state = tmp_path / "state"
     migrate_to_head(f"sqlite:///{state}/portal.sqlite", state)
     values = {**ENVIRONMENT, "SMTP_URL": "smtp://u:a$b&c@mail?from=a@example.com&x=1"}
@@ -142,7 +142,7 @@ def test_commands_by_the_wrapper_see_the_database_of_the_units(tmp_path: Path) -
     assert "Try 'asset-webhooks backup --help'" in done.stderr
 
 
-def test_every_setting_of_the_guide_exists() -> None:
+def test_every_setting_in_the_guide_exists() -> None:
     tables = (ROOT / "README.md").read_text() + GUIDE.read_text()
     known = set(re.findall(r"^\| `([A-Z_]+)` \|", tables, re.MULTILINE))
     named = set(re.findall(r"^([A-Z_]{4,})=", GUIDE.read_text(), re.MULTILINE))

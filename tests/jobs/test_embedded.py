@@ -1,4 +1,4 @@
-"""The embedded Valkey: a private socket, no port, nothing on disk."""
+"""The embedded Valkey has a private socket, no port, and no data on disk."""
 
 import os
 import shutil
@@ -63,7 +63,7 @@ def long_instance(tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(valkey_socket(instance_dir).parent, ignore_errors=True)
 
 
-def test_it_listens_on_a_private_socket_and_on_no_port(tmp_path: Path) -> None:
+def test_the_embedded_valkey_listens_on_a_private_socket_and_no_port(tmp_path: Path) -> None:
     with running(tmp_path / "instance with spaces") as (process, client):
         assert client.ping()
         mode = valkey_socket(tmp_path / "instance with spaces").stat().st_mode
@@ -72,14 +72,14 @@ def test_it_listens_on_a_private_socket_and_on_no_port(tmp_path: Path) -> None:
         assert not sockets_of(process.pid) & tcp_sockets()
 
 
-def test_a_killed_one_starts_again_over_its_old_socket(tmp_path: Path) -> None:
+def test_a_killed_valkey_starts_again_over_its_old_socket(tmp_path: Path) -> None:
     with running(tmp_path / "instance") as (process, _):
         process.kill()
     with running(tmp_path / "instance") as (_, client):
         assert client.ping()
 
 
-def test_a_long_path_moves_the_socket_into_a_private_folder_and_says_where(
+def test_a_long_path_moves_the_socket_to_a_private_folder(
     long_instance: Path,
 ) -> None:
     with running(long_instance) as (_, client):

@@ -1,4 +1,4 @@
-"""A background worker whom nobody calls looks for its work itself."""
+"""A background worker without notifications looks for work by itself."""
 
 import time
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ from tests.support.processes import until
 
 @pytest.fixture(autouse=True)
 def no_redis(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing wakes anybody."""
+    """Disable notifications."""
     monkeypatch.setitem(
         app.extensions, "notifier", notifier.Notifier("unix:///nowhere/valkey.sock")
     )
@@ -35,7 +35,7 @@ def no_redis(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def running(app: Flask) -> Iterator[FallbackScheduler]:
-    """A background worker's thread beside us."""
+    """Run a background worker's thread during the block."""
     beside = FallbackScheduler(app)
     beside.start()
     try:
@@ -44,7 +44,7 @@ def running(app: Flask) -> Iterator[FallbackScheduler]:
         stop.set()
         beside.join(20)
         stop.clear()
-    assert at_work.acquire(timeout=10)  # it keeps nobody from working
+    assert at_work.acquire(timeout=10)  # it has released the lock
     at_work.release()
 
 
@@ -58,7 +58,7 @@ def states() -> set[str]:
     return set(db.session.scalars(select(Task.state)))
 
 
-def test_a_task_begins_within_seconds_also_after_an_error_of_ours(
+def test_a_task_starts_within_seconds_even_after_an_internal_error(
     app: Flask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(periodic, "LOOK_EVERY", 0.1)
@@ -80,12 +80,12 @@ def test_a_task_begins_within_seconds_also_after_an_error_of_ours(
             assert until(lambda: states() != {TaskState.WAITING}, 10)
     finally:
         event.remove(db.engine, "before_cursor_execute", fail)
-    failed = [each.message for each in caplog.records if each.levelname == "ERROR"]
+    failed = [record.message for record in caplog.records if record.levelname == "ERROR"]
     assert failed == ["Work that was started without the schedule failed. It comes again."]
     assert has_turn == [True]
 
 
-def test_what_nobody_has_ever_done_is_done_at_last_and_maintenance_is_not(
+def test_tasks_that_never_ran_are_started_except_maintenance(
     app: Flask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     for name, less in (
@@ -101,7 +101,7 @@ def test_what_nobody_has_ever_done_is_done_at_last_and_maintenance_is_not(
     with running(app):
         assert until(lambda: said <= set(caplog.messages), 20)
     db.session.rollback()
-    assert sorted(each.kind for each in heartbeats.processes()) == sorted(tasks)
+    assert sorted(process.kind for process in heartbeats.processes()) == sorted(tasks)
 
 
 def test_without_redis_an_email_is_sent_within_seconds(
@@ -115,7 +115,7 @@ def test_without_redis_an_email_is_sent_within_seconds(
             assert until(lambda: len(server.messages) == 1, 10)
 
 
-def test_while_the_main_thread_works_it_waits(app: Flask) -> None:
+def test_the_fallback_waits_while_the_main_thread_works(app: Flask) -> None:
     begin_task()
     with running(app):
         with at_work:

@@ -1,4 +1,4 @@
-"""No process of the portal writes the keys of its connections into a file."""
+"""No process of the portal writes its TLS keys to a file."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ CONNECT = "import ssl, pycurl; ssl.create_default_context(); pycurl.Curl(); prin
         (("-c", f"import jobs.supervisor; {CONNECT}"), "Ready."),
     ],
 )
-def test_sslkeylogfile_is_not_obeyed(
+def test_sslkeylogfile_is_ignored(
     valkey: PrivateValkey, tmp_path: Path, arguments: tuple[str, ...], ready: str
 ) -> None:
     kept = tmp_path / "keys.log"

@@ -1,4 +1,4 @@
-"""A periodic task is done by one process for all, whoever starts it, and once in its time."""
+"""A periodic task runs in one process for all, and once per interval."""
 
 import threading
 from collections.abc import Callable
@@ -37,7 +37,7 @@ DUTIES = {
 
 
 def age(name: str) -> float:
-    """Seconds since it was begun."""
+    """Return the seconds since the task last began."""
     db.session.rollback()
     found = heartbeats.age(name)
     assert found is not None
@@ -45,7 +45,7 @@ def age(name: str) -> float:
 
 
 @pytest.mark.parametrize("name", DUTIES)
-def test_it_is_done_again_when_its_time_has_come(app: Flask, name: str) -> None:
+def test_a_task_runs_again_when_it_is_due(app: Flask, name: str) -> None:
     DUTIES[name]()
     assert age(name) < 20
     begin_periodic_task(name, 5000)
@@ -54,7 +54,7 @@ def test_it_is_done_again_when_its_time_has_come(app: Flask, name: str) -> None:
 
 
 @pytest.mark.usefixtures("app")
-def test_what_comes_early_is_done_and_what_comes_in_the_first_half_of_its_minute_is_not() -> None:
+def test_a_task_runs_early_only_in_the_second_half_of_its_minute() -> None:
     done = []
     for seconds in (24, 36):
         begin_periodic_task("alerts", seconds)
@@ -64,7 +64,7 @@ def test_what_comes_early_is_done_and_what_comes_in_the_first_half_of_its_minute
 
 
 @pytest.mark.usefixtures("app")
-def test_nobody_waits_for_whoever_takes_it() -> None:
+def test_a_task_taken_by_another_process_is_not_waited_for() -> None:
     if db.engine.dialect.name == "sqlite":
         pytest.skip("there everybody waits for everybody")
     begin_periodic_task("maintenance", 60)
@@ -76,7 +76,7 @@ def test_nobody_waits_for_whoever_takes_it() -> None:
         assert heartbeats.take_periodic_task(current.connection(), "maintenance", 0)
 
 
-def test_two_threads_of_a_process_do_not_work_together(app: Flask) -> None:
+def test_two_threads_of_a_process_do_not_work_at_once(app: Flask) -> None:
     def in_another_thread(work: Callable[[], None]) -> threading.Thread:
         def run() -> None:
             with app.app_context():
@@ -87,7 +87,7 @@ def test_two_threads_of_a_process_do_not_work_together(app: Flask) -> None:
         return thread
 
     with at_work:
-        threads = [in_another_thread(each) for each in (run_tasks, look_for_alerts)]
+        threads = [in_another_thread(work) for work in (run_tasks, look_for_alerts)]
         for thread in threads:
             thread.join(0.2)
         assert all(thread.is_alive() for thread in threads)

@@ -1,4 +1,4 @@
-"""A worker whose main thread hangs in a job no longer says that it is well."""
+"""A worker whose main thread hangs in a job no longer reports itself as healthy."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +22,7 @@ class Clock:
         return self.now
 
 
-def test_whoever_waits_for_the_stop_waits_as_long_as_it_is_not_asked_for() -> None:
+def test_a_wait_for_the_stop_flag_lasts_until_the_flag_is_set() -> None:
     flag, began = StopFlag(), monotonic()
     assert not flag.wait(0.05)
     assert monotonic() - began >= 0.05
@@ -39,7 +39,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return made
 
 
-def test_in_a_job_it_has_to_come_round(clock: Clock) -> None:
+def test_a_job_must_report_progress_in_time(clock: Clock) -> None:
     progress = Progress()
     progress.begin()
     clock.now += STUCK_AFTER - 1
@@ -53,7 +53,7 @@ def test_in_a_job_it_has_to_come_round(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_a_job_has_its_turn_until_it_ends_however_it_does(
+def test_a_job_is_in_progress_until_it_returns_or_fails(
     app: Flask, monkeypatch: pytest.MonkeyPatch, fails: bool
 ) -> None:
     monkeypatch.setattr(context, "application", lambda: app)
@@ -65,12 +65,12 @@ def test_a_job_has_its_turn_until_it_ends_however_it_does(
         if fails:
             raise RuntimeError("the lamp is broken")
 
-    with ThreadPoolExecutor(1) as beside:  # where no application is at work
+    with ThreadPoolExecutor(1) as beside:  # a thread without an application context
         error = beside.submit(work).exception()
     assert (seen, module.progress.last, error is not None) == ([True], None, fails)
 
 
-def test_of_a_thread_that_hangs_no_other_says_that_it_comes_round(clock: Clock) -> None:
+def test_another_thread_cannot_report_progress_for_a_hanging_one(clock: Clock) -> None:
     progress = Progress()
     progress.begin()
     clock.now += STUCK_AFTER + 1

@@ -1,4 +1,4 @@
-"""The schedule heals: whatever happened to its entries in Redis, the next look finds them right."""
+"""The schedule repairs itself after any damage to its entries in Redis."""
 
 import logging
 import time
@@ -38,11 +38,11 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def entries(settings: Settings) -> tuple[Entry, ...]:
-    """Maintenance alone, for what is the same for every entry."""
-    return tuple(each for each in table(settings) if each.id == "maintenance")
+    """Return only the maintenance entry, for checks that hold for every entry."""
+    return tuple(entry for entry in table(settings) if entry.id == "maintenance")
 
 
-def test_a_scheduler_is_well_as_long_as_it_looks(
+def test_a_scheduler_is_healthy_while_it_polls(
     valkey: PrivateValkey, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1000.0
@@ -107,7 +107,7 @@ DAMAGES: dict[str, Callable[[Redis], object]] = {
 }
 
 
-def test_it_repairs(redis: Redis, entries: tuple[Entry, ...]) -> None:
+def test_each_damage_to_the_schedule_is_repaired(redis: Redis, entries: tuple[Entry, ...]) -> None:
     for name, damage in DAMAGES.items():
         redis.flushall()
         reconcile(redis, entries)
@@ -119,7 +119,7 @@ def test_it_repairs(redis: Redis, entries: tuple[Entry, ...]) -> None:
         assert reconcile(redis, entries) == [], name
 
 
-def test_a_duplicate_of_ours_and_another_programs_entry_go_with_a_line_in_the_log(
+def test_duplicate_and_foreign_entries_are_removed_and_logged(
     redis: Redis, entries: tuple[Entry, ...], caplog: pytest.LogCaptureFixture
 ) -> None:
     scheduler = Scheduler(connection=redis, queue_name="deliveries")
@@ -130,15 +130,17 @@ def test_a_duplicate_of_ours_and_another_programs_entry_go_with_a_line_in_the_lo
     assert sorted(reconcile(redis, entries)) == sorted([*strange, "maintenance"])
     assert sorted(ids(redis)) == [b"maintenance"]
     assert not redis.exists(*(f"rq:job:{id_}" for id_ in strange))
-    told = ", ".join(f"'{number}-{'x' * 38}'" for number in range(5))
-    assert caplog.messages == [f"Took off the schedule what this portal did not put there: {told}."]
+    logged_ids = ", ".join(f"'{number}-{'x' * 38}'" for number in range(5))
+    assert caplog.messages == [
+        f"Took off the schedule what this portal did not put there: {logged_ids}."
+    ]
     redis.zadd(ENTRIES, {"copy": 1.0, "theirs": 1.0})
     caplog.clear()
     assert reconcile(redis, entries) == ["copy", "theirs"]
     assert caplog.messages[0].endswith(" there: 'copy', 'theirs'.")
 
 
-def test_what_a_stranger_calls_an_entry_makes_no_line_of_its_own(
+def test_the_name_of_a_foreign_entry_stays_on_one_log_line(
     app: Flask,
     valkey_server: ValkeyServer,
     caplog: pytest.LogCaptureFixture,
@@ -154,10 +156,10 @@ def test_what_a_stranger_calls_an_entry_makes_no_line_of_its_own(
     assert caplog.messages == [strange, repaired, strange]
     monkeypatch.setitem(app.extensions, "notifier", Notifier("unix:///nowhere/valkey.sock"))
     ensure_schedule()
-    assert ["Redis wakes nobody" in each for each in caplog.messages[3:]] == [True]
+    assert ["Redis wakes nobody" in message for message in caplog.messages[3:]] == [True]
 
 
-def test_the_entry_outlives_its_runs(redis: Redis, entries: tuple[Entry, ...]) -> None:
+def test_an_entry_stays_after_its_runs(redis: Redis, entries: tuple[Entry, ...]) -> None:
     reconcile(redis, entries)
     for _ in range(3):
         redis.zadd(ENTRIES, {"maintenance": time.time() - 1})
@@ -166,11 +168,13 @@ def test_the_entry_outlives_its_runs(redis: Redis, entries: tuple[Entry, ...]) -
     assert is_right(redis)
 
 
-def test_what_comes_by_the_clock_and_how_often(redis: Redis, settings: Settings) -> None:
+def test_the_schedule_has_every_periodic_task_with_its_interval(
+    redis: Redis, settings: Settings
+) -> None:
     reconcile(redis, table(settings))
-    jobs = (PortalJob.fetch(each.decode(), connection=redis) for each in ids(redis))
-    found = {job.id: (job.func_name, job.origin, job.meta["interval"]) for job in jobs}
-    assert found == {
+    jobs = (PortalJob.fetch(id_.decode(), connection=redis) for id_ in ids(redis))
+    schedule = {job.id: (job.func_name, job.origin, job.meta["interval"]) for job in jobs}
+    assert schedule == {
         "maintenance": ("jobs.periodic.maintain", "deliveries", 2),
         "expire-reservations": ("jobs.periodic.expire_reservations", "background", 60),
         "prune": ("jobs.periodic.prune", "background", 3600),

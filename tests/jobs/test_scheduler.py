@@ -1,4 +1,4 @@
-"""The scheduler process: it queues by the clock, and heals its own schedule."""
+"""The scheduler process queues jobs by the clock and repairs its own schedule."""
 
 import os
 import signal
@@ -27,7 +27,7 @@ def scheduler(valkey: PrivateValkey, tmp_path: Path) -> Iterator[Process]:
 
 
 def signs(url: str) -> list[str]:
-    """Of which kinds a process has signed."""
+    """Return the kinds of processes with a heartbeat."""
     engine = create_engine(url, **engine_options(url))
     with engine.connect() as connection:
         kinds = list(connection.execute(text("SELECT kind FROM processes")).scalars())
@@ -35,7 +35,7 @@ def signs(url: str) -> list[str]:
     return kinds
 
 
-def test_who_ends_in_peace_is_missed_by_nobody(valkey: PrivateValkey, tmp_path: Path) -> None:
+def test_a_stopped_scheduler_removes_its_heartbeat(valkey: PrivateValkey, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/portal.sqlite"
     migrate_to_head(url, tmp_path)
     places = {"DATABASE_URL": url, "REDIS_URL": valkey.url, "INSTANCE_DIR": str(tmp_path)}
@@ -49,14 +49,16 @@ def test_who_ends_in_peace_is_missed_by_nobody(valkey: PrivateValkey, tmp_path: 
     assert signs(url) == []
 
 
-def test_it_queues_maintenance_again_and_again(scheduler: Process, valkey: PrivateValkey) -> None:
+def test_the_scheduler_queues_maintenance_repeatedly(
+    scheduler: Process, valkey: PrivateValkey
+) -> None:
     redis = valkey.client()
     assert until(lambda: redis.llen(QUEUE) >= 3)
     assert set(redis.lrange(QUEUE, 0, -1)) == {b"maintenance"}
     assert scheduler.stop() == 0
 
 
-def test_it_ends_with_a_sentence_when_redis_is_gone(
+def test_the_scheduler_ends_with_one_sentence_when_redis_is_gone(
     scheduler: Process, valkey: PrivateValkey
 ) -> None:
     assert scheduler.says("Ready.")
@@ -66,24 +68,26 @@ def test_it_ends_with_a_sentence_when_redis_is_gone(
     assert "Traceback" not in scheduler.output.read_text()
 
 
-def test_a_setting_that_is_none_is_one_sentence_and_another_end(tmp_path: Path) -> None:
+def test_an_invalid_setting_gives_one_sentence_and_exit_code_2(tmp_path: Path) -> None:
     places = {"PORT": "the second", "INSTANCE_DIR": str(tmp_path / "instance")}
     arguments = ("-m", "jobs", "scheduler")
     process = Process(tmp_path / "output.txt", arguments, ENVIRONMENT | places)
     try:
         assert process.wait() == 2
-        (said,) = process.output.read_text().splitlines()
-        assert "PORT" in said
+        (line,) = process.output.read_text().splitlines()
+        assert "PORT" in line
     finally:
         process.close()
 
 
-def test_it_ends_in_peace_while_redis_hangs(scheduler: Process, valkey: PrivateValkey) -> None:
+def test_the_scheduler_ends_gracefully_while_redis_hangs(
+    scheduler: Process, valkey: PrivateValkey
+) -> None:
     assert scheduler.says("Ready.")
     pid = int(valkey.client().info()["process_id"])
     os.kill(pid, signal.SIGSTOP)
     try:
-        time.sleep(1.5)  # it hangs in its next look
+        time.sleep(1.5)  # it hangs in its next poll
         asked = time.monotonic()
         assert scheduler.stop() == 0
         assert time.monotonic() - asked < 12

@@ -1,4 +1,4 @@
-"""Whichever step a scheduler dies at, and however often: the next one has the whole schedule."""
+"""After a scheduler dies at any step, the next one has the whole schedule."""
 
 import signal
 from collections import Counter
@@ -25,11 +25,11 @@ QUEUE = "rq:queue:deliveries"
 
 
 class Death(BaseException):
-    """The process was killed: nothing that it had left to do is done."""
+    """A kill, after which the process does nothing more."""
 
 
 class MortalConnection(UnixDomainSocketConnection):
-    """Dies when it has sent as much as its life allows; nothing is sent afterwards."""
+    """A connection that dies after `left` commands."""
 
     left = 0
 
@@ -44,7 +44,7 @@ class MortalConnection(UnixDomainSocketConnection):
 
 
 class EndingConnection(MortalConnection):
-    """Has its process asked to stop then, once, and sends on."""
+    """A connection that sends SIGTERM to its process once, after `left` commands, and continues."""
 
     def end(self) -> None:
         if self.left == -1:
@@ -64,7 +64,7 @@ def settings(valkey: PrivateValkey, tmp_path: Path) -> Settings:
 
 @pytest.fixture(autouse=True)
 def _signals() -> Iterator[None]:
-    """A scheduler listens to signals; the test's own process shall again do so afterwards."""
+    """Restore the test process's signal handlers, which a scheduler replaces."""
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = [signal.getsignal(number) for number in numbers]
     yield
@@ -79,7 +79,7 @@ def scheduler_living(
     commands: int,
     ends: type[MortalConnection] = MortalConnection,
 ) -> Iterator[RepairingScheduler]:
-    """A scheduler that dies, or is asked to stop, after so many commands."""
+    """Yield a scheduler that dies, or is asked to stop, after this many commands."""
     ends.left = commands
     pool = ConnectionPool(ends, path=str(socket), protocol=2)
     scheduler = RepairingScheduler(settings)
@@ -90,15 +90,17 @@ def scheduler_living(
 
 
 def queued(redis: Redis) -> Counter[bytes]:
-    """How often each job is queued."""
+    """Count each job in the queues."""
     return Counter(id_ for name in QUEUES for id_ in redis.lrange(f"rq:queue:{name}", 0, -1))
 
 
 @pytest.mark.parametrize("is_new", [True, False], ids=["nothing there yet", "all due"])
-def test_whichever_step_it_dies_at_the_next_one_has_it_all(
+def test_a_death_at_any_step_leaves_the_next_scheduler_every_job(
     settings: Settings, valkey: PrivateValkey, redis: Redis, is_new: bool
 ) -> None:
-    settings = replace(settings, maintenance_seconds=3600)  # due once in a round, however slow
+    settings = replace(
+        settings, maintenance_seconds=3600
+    )  # due once per round, even on a slow machine
     entries = table(settings)
     ids = {entry.id.encode() for entry in entries}
     twice = 0
@@ -116,12 +118,12 @@ def test_whichever_step_it_dies_at_the_next_one_has_it_all(
         RepairingScheduler(settings).run(burst=True)
         assert reconcile(redis, entries) == []
         assert set(redis.zrange(ENTRIES, 0, -1)) == ids
-        found = queued(redis)
-        # What dies between putting a job into its queue and writing down when it is due next has
-        # it put there twice. Jobs may run twice; a second one for the same minute finds no work.
-        assert set(found) == ids
-        assert found.total() <= len(ids) + 1, found
-        twice += found.total() - len(ids)
+        counts = queued(redis)
+        # A death between queueing a job and storing its next due time queues it twice. Jobs are
+        # safe to run twice, and the second one in a minute finds no work.
+        assert set(counts) == ids
+        assert counts.total() <= len(ids) + 1, counts
+        twice += counts.total() - len(ids)
         if has_lived:
             break
     assert has_lived, "it has more steps than were tried"
@@ -129,10 +131,10 @@ def test_whichever_step_it_dies_at_the_next_one_has_it_all(
     assert twice < commands / 2
 
 
-def test_whichever_step_it_is_asked_to_stop_at_it_leaves_the_schedule_whole(
+def test_a_stop_at_any_step_leaves_the_schedule_whole(
     settings: Settings, valkey: PrivateValkey, redis: Redis
 ) -> None:
-    """What it has queued is due again later, and what it has not is still due."""
+    """Queued jobs are due again later, and all others are still due."""
     settings = replace(settings, maintenance_seconds=3600)
     entries = table(settings)
     some_queued = 0
@@ -170,7 +172,9 @@ def start(settings: Settings, tmp_path: Path) -> Iterator[Any]:
         process.close()
 
 
-def test_two_queue_no_more_than_one_and_the_second_takes_over(start: Any, redis: Redis) -> None:
+def test_two_schedulers_queue_no_more_than_one_and_the_second_takes_over(
+    start: Any, redis: Redis
+) -> None:
     first, second = start(), start()
     assert first.says("Ready.")
     assert second.says("Ready.")

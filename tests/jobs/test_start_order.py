@@ -1,4 +1,5 @@
-"""Everything may start before what it stands on: once that is there, all is well without hands."""
+"""Every process can start before its dependencies, and recovers without help once they are
+there."""
 
 import urllib.request
 from collections.abc import Iterator
@@ -27,7 +28,7 @@ from tests.support.valkey import PrivateValkey
 def environ(
     postgres_server: PostgresServer, valkey: PrivateValkey, tmp_path: Path
 ) -> dict[str, str]:
-    """The settings of every part; Valkey does not run, and the database has no tables yet."""
+    """Return the settings of all parts. Valkey doesn't run, and the database has no tables yet."""
     valkey.kill()
     return {
         **ENVIRONMENT,
@@ -41,7 +42,7 @@ def environ(
 
 @pytest.fixture
 def parts(environ: dict[str, str], tmp_path: Path) -> Iterator[Process]:
-    """Every process of one machine, started by hand and kept alive by a supervisor alone."""
+    """Start every process of one machine under a supervisor only."""
     programs = all_programs(load_settings(environ))
     plan = tmp_path / "plan"
     plan.write_text(Plan(programs, "127.0.0.1", int(environ["PORT"]), ["Hello."]).to_json())
@@ -69,7 +70,7 @@ def looking_inside(environ: dict[str, str]) -> Flask:
     return app
 
 
-def test_database_tables_and_valkey_may_come_last(
+def test_database_tables_and_valkey_can_come_last(
     environ: dict[str, str],
     valkey: PrivateValkey,
     postgres_server: PostgresServer,

@@ -1,4 +1,4 @@
-"""Who can write to Redis can wake the workers, and cannot have them do anything of his own."""
+"""A stranger with write access to Redis can wake the workers but can't make them run code."""
 
 import json
 import os
@@ -32,7 +32,7 @@ HOOKS: Final = ("on_success", "on_failure", "on_stopped")
 
 
 class Pickled:
-    """What calls a function of its writer's choice when it is read."""
+    """A pickle that creates a folder when it is read."""
 
     def __init__(self, note: Path) -> None:
         self._note = note
@@ -42,19 +42,19 @@ class Pickled:
 
 
 class Attack:
-    """Where a stranger writes, under an id of his own; at `note` is what would be there then."""
+    """A stranger's access to Redis, with a job ID. `note` exists if the attack succeeds."""
 
     def __init__(self, redis: Redis, note: Path, receiver: Receiver, name: str) -> None:
         self.redis, self.note, self.receiver = redis, note, receiver
         self.id = name
 
     def queue(self, fields: dict[str, object], id_: str = "") -> None:
-        """A job as the portal writes it, with these fields."""
+        """Queue a job as the portal writes it, with these fields."""
         self.store(fields, id_ or self.id)
         self.redis.rpush(QUEUE, id_ or self.id)
 
     def store(self, fields: dict[str, object], id_: str = "") -> None:
-        """The same, in no queue."""
+        """Store the job without queueing it."""
         job = PortalJob.create(
             MAINTAIN, id=id_ or self.id, connection=self.redis, origin=DELIVERIES
         )
@@ -174,7 +174,7 @@ def start(database: str, valkey: PrivateValkey, tmp_path: Path) -> Iterator[Call
         process.close()
 
 
-def test_each_does_nothing_and_is_told_of_in_one_line(
+def test_each_attack_does_nothing_and_is_logged_in_one_line(
     start: Callable[..., Process], valkey: PrivateValkey, receiver: Receiver, tmp_path: Path
 ) -> None:
     redis, note = valkey.client(), tmp_path / "note"
@@ -184,7 +184,7 @@ def test_each_does_nothing_and_is_told_of_in_one_line(
     said = [process.output for process in (scheduler, worker)]
     names = {f"strange-{attack.__name__}" for attack in ATTACKS}
     assert until(lambda: not untold(names, said)), untold(names, said)
-    # What was there before has had its turn once maintenance of the schedule has had its own.
+    # Earlier jobs have had their turn once the scheduled maintenance has run.
     redis.delete("rq:results:maintenance")
     assert until(lambda: redis.exists("rq:results:maintenance") == 1), said[1].read_text()
     assert until(lambda: not names & {id_.decode() for id_ in redis.lrange(QUEUE, 0, -1)})
@@ -202,12 +202,12 @@ def test_each_does_nothing_and_is_told_of_in_one_line(
 
 
 def untold(names: set[str], said: list[Path]) -> set[str]:
-    """Those of which nobody has said anything yet."""
+    """Return the names that no output mentions yet."""
     words = "".join(each.read_text() for each in said)
     return {name for name in names if name not in words}
 
 
-def test_an_id_that_is_no_text_is_left_out_and_the_worker_goes_on(
+def test_a_job_id_that_is_not_text_is_skipped_and_the_worker_goes_on(
     start: Callable[..., Process], valkey: PrivateValkey
 ) -> None:
     redis = valkey.client()
@@ -218,15 +218,15 @@ def test_an_id_that_is_no_text_is_left_out_and_the_worker_goes_on(
     assert worker.says("Left out a job with an odd id"), worker.output.read_text()
     redis.delete("rq:results:maintenance")
     assert until(lambda: redis.exists("rq:results:maintenance") == 1), worker.output.read_text()
-    left = redis.lrange(QUEUE, 0, -1) + redis.lrange(f"{QUEUE}:intermediate", 0, -1)
-    assert not {b"\xff", b"\xfe"} & set(left)
+    remaining = redis.lrange(QUEUE, 0, -1) + redis.lrange(f"{QUEUE}:intermediate", 0, -1)
+    assert not {b"\xff", b"\xfe"} & set(remaining)
     assert worker.stop() == 0
 
 
-def test_what_the_version_before_left_in_redis_is_notified_of_again(
+def test_jobs_of_the_previous_version_are_replaced(
     start: Callable[..., Process], valkey: PrivateValkey
 ) -> None:
-    """Its jobs are pickles: they are passed over, and its schedule is written anew."""
+    """They are pickles, so they are skipped and the schedule is rewritten."""
     redis = valkey.client()
     Queue(DELIVERIES, connection=redis).enqueue_call("jobs.deliver.deliver_due", ttl=900)
     Scheduler(DELIVERIES, connection=redis).schedule(

@@ -1,4 +1,4 @@
-"""The supervisor restarts what dies and leaves nothing behind, however it ends itself."""
+"""The supervisor restarts dead programs and leaves no process behind, however it ends."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ from jobs.supervisor import Plan, Program
 from tests.support.ports import free_port
 from tests.support.processes import ROOT, end_whatever_knows, is_alive, until
 
-# Writes its pid, then sleeps; on SIGTERM it writes that down and leaves.
+# Writes its pid, then sleeps. On SIGTERM, it writes a line and exits.
 POLITE = """
 import os, signal, sys, time
 log = open(sys.argv[1], "a", buffering=1)
@@ -31,7 +31,7 @@ signal.signal(signal.SIGTERM, signal.SIG_IGN)
 open(sys.argv[1], "a").write(f"start {os.getpid()} 0\\n")
 while True: time.sleep(60)
 """
-# A master with a child of its own in the same session, as gunicorn is.
+# A master with a child in the same session, like gunicorn.
 FAMILY = """
 import os, sys, time
 log = open(sys.argv[1], "a", buffering=1)
@@ -39,7 +39,7 @@ child = os.fork()
 log.write(f"{'start' if child else 'kin'} {os.getpid()} 0\\n")
 while True: time.sleep(60)
 """
-# Answers a while after it has started.
+# Answers some time after its start.
 SLOW = """
 import os, socket, sys, time
 time.sleep(0.5)
@@ -47,7 +47,7 @@ open(sys.argv[1], "a").write(f"start {os.getpid()} {time.monotonic()}\\n")
 server = socket.socket(socket.AF_UNIX); server.bind(sys.argv[1] + ".sock"); server.listen()
 while True: time.sleep(60)
 """
-# Dies the first time, before it answers.
+# On its first start, dies before it answers.
 FRAIL = SLOW.replace(
     "time.sleep(0.5)",
     """
@@ -57,7 +57,7 @@ if not os.path.exists(sys.argv[1]):
 )
 
 
-# Dies a moment after it has said why, with no end of the line.
+# Writes the reason without a newline, then dies.
 LAST_WORDS = """
 import os, sys
 open(sys.argv[1], "a").write(f"start {os.getpid()} 0\\n")
@@ -67,7 +67,7 @@ os._exit(3)
 
 
 class Running:
-    """A supervisor in a process of its own, and what its programs wrote down."""
+    """A supervisor in its own process, and the files written by its programs."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -78,7 +78,7 @@ class Running:
         return Program(name, [sys.executable, "-c", code, str(self.folder / name)], stage)
 
     def start(self, *programs: Program, port: int = 0) -> None:
-        """`port`: where somebody answers already."""
+        """Start the programs. If `port` is given, another server already answers there."""
         port = port or free_port()
         plan = self.folder / "plan"
         plan.write_text(Plan(list(programs), "127.0.0.1", port, ["hello"]).to_json())
@@ -108,7 +108,7 @@ class Running:
 
 @pytest.fixture(autouse=True)
 def hears_a_hangup() -> Iterator[None]:
-    """Tests that were themselves started with nohup hand its deafness down."""
+    """Restore SIGHUP, which tests started with nohup would otherwise ignore."""
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGHUP, before)
@@ -120,7 +120,7 @@ def supervisor(tmp_path: Path) -> Iterator[Running]:
     yield running
     try:
         if running.process is not None and running.process.poll() is None:
-            # In peace: what its programs started in their sessions ends with them.
+            # A graceful end also ends the processes in its programs' sessions.
             running.process.terminate()
             running.process.wait(timeout=20)
     finally:
@@ -131,7 +131,7 @@ def supervisor(tmp_path: Path) -> Iterator[Running]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_it_ends_everything_with_exactly_one_signal_each(
+def test_each_program_is_ended_with_exactly_one_signal(
     supervisor: Running, number: signal.Signals
 ) -> None:
     supervisor.start(supervisor.program("a", POLITE), supervisor.program("b", POLITE, 1))
@@ -143,7 +143,7 @@ def test_it_ends_everything_with_exactly_one_signal_each(
     assert not any(map(is_alive, supervisor.pids("a") + supervisor.pids("b")))
 
 
-def test_it_stops_the_lower_stage_first_and_waits_for_its_end(supervisor: Running) -> None:
+def test_the_lower_stage_ends_before_the_next_is_stopped(supervisor: Running) -> None:
     slow = POLITE.replace("leave(*_):\n", "leave(*_):\n    time.sleep(0.3)\n")
     supervisor.start(supervisor.program("last", POLITE, 8), supervisor.program("first", slow, 1))
     assert until(lambda: len(supervisor.pids("last") + supervisor.pids("first")) == 2)
@@ -152,14 +152,14 @@ def test_it_stops_the_lower_stage_first_and_waits_for_its_end(supervisor: Runnin
     assert supervisor.times("first", "term") < supervisor.times("last", "term")
 
 
-def test_a_program_starts_once_the_one_before_it_answers(supervisor: Running) -> None:
+def test_a_program_starts_once_the_previous_one_answers(supervisor: Running) -> None:
     before = replace(supervisor.program("a", SLOW), socket=str(supervisor.folder / "a.sock"))
     supervisor.start(before, supervisor.program("b", POLITE))
     assert until(lambda: len(supervisor.pids("b")) == 1)
     assert supervisor.times("a", "start") < supervisor.times("b", "start")
 
 
-def test_one_that_dies_before_it_answers_is_started_again_before_the_next(
+def test_a_program_that_dies_early_is_restarted_before_the_next_starts(
     supervisor: Running,
 ) -> None:
     before = replace(supervisor.program("a", FRAIL), socket=str(supervisor.folder / "a.sock"))
@@ -169,7 +169,7 @@ def test_one_that_dies_before_it_answers_is_started_again_before_the_next(
     assert len(supervisor.pids("a")) == 2
 
 
-def test_under_nohup_it_outlives_its_terminal(supervisor: Running) -> None:
+def test_under_nohup_the_supervisor_outlives_its_terminal(supervisor: Running) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     supervisor.start(supervisor.program("a", POLITE))
     assert until(lambda: len(supervisor.pids("a")) == 1)
@@ -178,11 +178,11 @@ def test_under_nohup_it_outlives_its_terminal(supervisor: Running) -> None:
     assert until(lambda: len(supervisor.pids("a")) == 2)
 
 
-def test_asked_to_stop_while_it_starts_it_starts_no_further_program(
+def test_a_stop_during_the_start_prevents_further_starts(
     supervisor: Running, tmp_path: Path
 ) -> None:
     first = replace(supervisor.program("first", POLITE), socket=str(tmp_path / "nobody"))
-    # To start this one would be its end.
+    # A start of this program would crash the supervisor.
     supervisor.start(first, Program("second", [str(tmp_path / "is not there")], 0))
     assert until(lambda: len(supervisor.pids("first")) == 1)
     supervisor.send(signal.SIGTERM)
@@ -190,7 +190,7 @@ def test_asked_to_stop_while_it_starts_it_starts_no_further_program(
     assert len(supervisor.pids("first", "term")) == 1
 
 
-def test_nothing_survives_a_killed_supervisor(supervisor: Running) -> None:
+def test_no_program_survives_a_killed_supervisor(supervisor: Running) -> None:
     supervisor.start(supervisor.program("a", POLITE), supervisor.program("b", STUBBORN))
     assert until(lambda: len(supervisor.pids("a") + supervisor.pids("b")) == 2)
     supervisor.send(signal.SIGKILL)
@@ -199,7 +199,7 @@ def test_nothing_survives_a_killed_supervisor(supervisor: Running) -> None:
     assert until(lambda: not any(map(is_alive, pids)), 5)
 
 
-def test_what_a_dead_program_left_in_its_session_is_ended(supervisor: Running) -> None:
+def test_processes_left_by_a_dead_program_are_ended(supervisor: Running) -> None:
     with socket.create_server(("127.0.0.1", 0)) as portal:
         supervisor.start(supervisor.program("a", FAMILY), port=portal.getsockname()[1])
         assert until(lambda: len(supervisor.pids("a", "kin")) == 1)
@@ -213,9 +213,7 @@ def test_what_a_dead_program_left_in_its_session_is_ended(supervisor: Running) -
     assert until(lambda: not is_alive(supervisor.pids("a", "kin")[1]), 5)
 
 
-def test_a_program_that_ignores_the_signal_is_killed_in_the_end(
-    supervisor: Running, tmp_path: Path
-) -> None:
+def test_a_program_that_ignores_sigterm_is_killed(supervisor: Running, tmp_path: Path) -> None:
     code = "from jobs import supervisor; supervisor.STOP_SECONDS = 0.5; supervisor.main()"
     plan = tmp_path / "plan"
     plan.write_text(Plan([supervisor.program("a", STUBBORN)], "127.0.0.1", 9, []).to_json())
@@ -227,12 +225,12 @@ def test_a_program_that_ignores_the_signal_is_killed_in_the_end(
     supervisor.send(signal.SIGTERM)
     assert supervisor.wait(5) == 0
     assert not is_alive(supervisor.pids("a")[0])
-    said = supervisor.output.read_text().splitlines()
-    assert said == ["Stopping.", "a did not end in time and was killed."]
+    lines = supervisor.output.read_text().splitlines()
+    assert lines == ["Stopping.", "a did not end in time and was killed."]
 
 
 @pytest.mark.parametrize(("host", "family"), [("127.0.0.1", "AF_INET"), ("::1", "AF_INET6")])
-def test_it_says_hello_once_somebody_answers(
+def test_the_greeting_comes_once_the_pages_answer(
     supervisor: Running, tmp_path: Path, host: str, family: str
 ) -> None:
     if host == "::1" and not socket.has_dualstack_ipv6():
@@ -253,12 +251,12 @@ def test_it_says_hello_once_somebody_answers(
     assert supervisor.output.read_bytes().splitlines() == [b"hello", b"Stopping."]
 
 
-def test_why_a_program_ended_is_told_before_its_end(supervisor: Running) -> None:
+def test_the_last_output_of_a_program_precedes_its_end(supervisor: Running) -> None:
     supervisor.start(supervisor.program("a", LAST_WORDS))
     assert until(lambda: len(supervisor.pids("a")) >= 3, 20)
     supervisor.send(signal.SIGTERM)
     assert supervisor.wait() == 0
-    said = supervisor.output.read_text().splitlines()
-    ends = [at for at, line in enumerate(said) if "ended (code 3)" in line]
+    lines = supervisor.output.read_text().splitlines()
+    ends = [at for at, line in enumerate(lines) if "ended (code 3)" in line]
     assert len(ends) >= 2
-    assert {said[at - 1] for at in ends} == {"a          no room left"}
+    assert {lines[at - 1] for at in ends} == {"a          no room left"}

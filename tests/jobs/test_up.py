@@ -1,4 +1,4 @@
-"""The whole portal on one machine: it starts with one command and ends without a trace."""
+"""The whole portal on one machine starts with one command and leaves no process behind."""
 
 import os
 import shutil
@@ -66,9 +66,9 @@ def status_of(port: int) -> int:
 
 
 def only(children: dict[int, str], words: str) -> int:
-    found = [pid for pid, line in children.items() if words in line]
-    assert len(found) == 1, children
-    return found[0]
+    pids = [pid for pid, line in children.items() if words in line]
+    assert len(pids) == 1, children
+    return pids[0]
 
 
 def parts(children: dict[int, str]) -> list[str]:
@@ -81,7 +81,7 @@ ALL = sorted(
 )
 
 
-def test_it_starts_everything_heals_ends_without_a_trace_and_starts_again(
+def test_flask_up_starts_heals_ends_cleanly_and_starts_again(
     up: Up, port: int, tmp_path: Path
 ) -> None:
     portal = up()
@@ -111,7 +111,7 @@ def test_it_starts_everything_heals_ends_without_a_trace_and_starts_again(
 
 
 def assert_nothing_survives_when_the_supervisor_is_killed(portal: Process) -> None:
-    """It starts whole a second time, and is not asked to end in peace."""
+    """Kill the supervisor once everything runs again, and assert that all programs end."""
     assert until(lambda: parts(children_of(portal.pid)) == ALL)
     children = children_of(portal.pid)
     portal.stop(signal.SIGKILL)
@@ -120,7 +120,7 @@ def assert_nothing_survives_when_the_supervisor_is_killed(portal: Process) -> No
     ]
 
 
-def test_paths_that_begin_in_this_folder_are_found_from_every_other(
+def test_relative_paths_are_resolved_against_the_current_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -133,12 +133,12 @@ def test_paths_that_begin_in_this_folder_are_found_from_every_other(
     assert there.webhook_ca_bundle == str(tmp_path / "ca.pem")
 
 
-def test_every_process_counts_in_utc_and_writes_its_lines_at_once(tmp_path: Path) -> None:
-    found = environment(load_settings({**ENVIRONMENT, "INSTANCE_DIR": str(tmp_path)}))
-    assert (found["TZ"], found["PYTHONUNBUFFERED"]) == ("UTC", "1")
+def test_every_process_uses_utc_and_unbuffered_output(tmp_path: Path) -> None:
+    variables = environment(load_settings({**ENVIRONMENT, "INSTANCE_DIR": str(tmp_path)}))
+    assert (variables["TZ"], variables["PYTHONUNBUFFERED"]) == ("UTC", "1")
 
 
-def test_a_taken_port_is_one_sentence(up: Up, port: int) -> None:
+def test_a_port_in_use_gives_one_sentence(up: Up, port: int) -> None:
     with socket.create_server(("127.0.0.1", port)):
         portal = up()
         assert portal.wait() == 2
@@ -147,7 +147,7 @@ def test_a_taken_port_is_one_sentence(up: Up, port: int) -> None:
     )
 
 
-def test_a_database_that_does_not_answer_is_one_sentence_without_its_password(up: Up) -> None:
+def test_an_unreachable_database_gives_one_sentence_without_its_password(up: Up) -> None:
     portal = up(DATABASE_URL="postgresql://portal:hush@127.0.0.1:9/portal")
     assert portal.wait() == 2
     text = portal.output.read_text()
@@ -165,7 +165,7 @@ def test_a_database_that_does_not_answer_is_one_sentence_without_its_password(up
         ("0040", "This database is older than the first release"),
     ],
 )
-def test_a_database_of_another_version_is_not_touched(
+def test_a_database_of_another_version_is_refused(
     up: Up, tmp_path: Path, revision: str, sentence: str
 ) -> None:
     path = tmp_path / "other.sqlite"
@@ -178,7 +178,7 @@ def test_a_database_of_another_version_is_not_touched(
     assert portal.output.read_text().startswith(sentence)
 
 
-def test_a_folder_serves_one_portal_at_a_time_and_its_own_keys_alone(up: Up) -> None:
+def test_a_second_portal_or_other_keys_are_refused_in_a_used_folder(up: Up) -> None:
     first = up()
     assert first.says("Press Ctrl-C to stop."), first.output.read_text()
     second = up(PORT=str(free_port()))

@@ -1,4 +1,4 @@
-"""A thread that hangs ends its process, which says where; one that stands still does not."""
+"""A hanging thread ends its process with a stack trace. A paused process doesn't end."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def progress() -> Progress:
     return Progress()
 
 
-def test_it_waits_for_two_minutes_of_its_own_ticks(progress: Progress) -> None:
+def test_the_watchdog_waits_for_two_minutes_of_its_own_ticks(progress: Progress) -> None:
     dog = Watchdog([progress])
     progress.begin()
     assert MOST * TICK == 120
@@ -39,13 +39,13 @@ def test_it_waits_for_two_minutes_of_its_own_ticks(progress: Progress) -> None:
     assert dog.is_stuck()
 
 
-def test_it_says_what_each_thread_was_doing_and_ends_the_process(tmp_path: Path) -> None:
+def test_the_watchdog_prints_all_stacks_and_ends_the_process(tmp_path: Path) -> None:
     process = Process(tmp_path / "output.txt", ("-c", HANGING), ENVIRONMENT)
     try:
         assert process.wait(20) == 1
-        said = process.output.read_text()
-        assert "This process hangs" in said
-        for each in ("wait_for_ever", "<module>", "_run"):  # the one that hangs, and the others
-            assert f" in {each}" in said
+        output = process.output.read_text()
+        assert "This process hangs" in output
+        for function in ("wait_for_ever", "<module>", "_run"):  # the hanging thread and the others
+            assert f" in {function}" in output
     finally:
         process.close()

@@ -1,4 +1,4 @@
-"""What `flask up` starts and says, in which form, and how long a process waits for Redis."""
+"""The greeting and refusals of `flask up`, its plan, file limits, and the wait for Redis."""
 
 import errno
 import logging
@@ -23,7 +23,7 @@ def settings(tmp_path: Path) -> Settings:
     return load_settings({**ENVIRONMENT, "INSTANCE_DIR": str(tmp_path)})
 
 
-def test_it_greets_with_the_address_the_first_link_and_what_a_trial_opens(
+def test_the_greeting_has_the_address_the_setup_link_and_the_trial(
     settings: Settings,
 ) -> None:
     served = replace(settings, local_trial=False, base_url="https://portal.example.com")
@@ -38,7 +38,7 @@ def test_it_greets_with_the_address_the_first_link_and_what_a_trial_opens(
     assert greet(closed, None)[2:4] == ["", "This is a local trial."]
 
 
-def test_a_plan_comes_through_the_pipe_as_it_was() -> None:
+def test_a_plan_survives_its_json_form() -> None:
     program = Program("web", ["python", "-m", "x"], WEB, socket="/run/x")
     plan = Plan([program], "127.0.0.1", 8000, ["", "Hello"])
     assert Plan.from_json(plan.to_json()) == plan
@@ -58,7 +58,7 @@ def test_a_plan_comes_through_the_pipe_as_it_was() -> None:
         (OSError(errno.EACCES, ""), "Port 8000 needs more rights. Choose a PORT above 1023."),
     ],
 )
-def test_why_it_cannot_listen_is_one_sentence(
+def test_each_reason_not_to_listen_is_one_sentence(
     monkeypatch: pytest.MonkeyPatch, error: Exception, says: str
 ) -> None:
     def refuse(*_args: object, **_more: object) -> None:
@@ -70,7 +70,7 @@ def test_why_it_cannot_listen_is_one_sentence(
     assert raised.value.message.startswith(says)
 
 
-def test_a_process_may_have_many_files_open_and_no_more_than_it_is_allowed(
+def test_the_limit_of_open_files_is_raised_up_to_the_hard_limit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -92,7 +92,7 @@ def test_a_process_may_have_many_files_open_and_no_more_than_it_is_allowed(
 
 
 class Time:
-    """One in which nobody sleeps."""
+    """A clock whose sleep returns at once."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -106,7 +106,7 @@ class Time:
         self.now += seconds
 
 
-def test_it_waits_for_redis_a_minute_and_asks_at_least_every_two_seconds(
+def test_the_wait_for_redis_lasts_a_minute_with_pauses_up_to_2_seconds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     time = Time()
@@ -120,7 +120,7 @@ def test_it_waits_for_redis_a_minute_and_asks_at_least_every_two_seconds(
     assert len(caplog.records) == len(time.pauses) - 6
 
 
-def test_of_trouble_with_redis_a_worker_says_one_line_a_minute_and_all_of_others(
+def test_redis_errors_are_logged_once_a_minute_and_all_others_in_full(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     time, quiet = Time(), worker.QuietFilter()

@@ -1,4 +1,4 @@
-"""The notifier: after the commit, once, never in the way of a Save."""
+"""The notifier wakes workers once after a commit and never delays a Save."""
 
 import socket
 import threading
@@ -65,12 +65,12 @@ def touch() -> None:
     db.session.execute(text("SELECT 1"))
 
 
-def test_every_job_name_imports_what_opens_a_context_where_there_is_none() -> None:
+def test_every_job_name_imports_a_function_decorated_with_job() -> None:
     for name in names.JOB_NAMES:
         assert import_attribute(name).__code__ is job(lambda: None).__code__, name
 
 
-def test_it_queues_the_job_that_delivers_at_the_front_with_the_agreed_life(
+def test_the_delivering_job_is_queued_at_the_front_with_its_timeouts(
     app: Flask, redis: Redis
 ) -> None:
     redis.rpush("rq:queue:deliveries", "something-else")
@@ -86,9 +86,7 @@ def test_it_queues_the_job_that_delivers_at_the_front_with_the_agreed_life(
     assert 800 < redis.ttl(job.key) <= 900
 
 
-def test_long_work_is_queued_behind_all_others_with_the_agreed_life(
-    app: Flask, redis: Redis
-) -> None:
+def test_the_task_job_is_queued_at_the_end_with_its_timeouts(app: Flask, redis: Redis) -> None:
     redis.rpush("rq:queue:background", "other")
     asked = request_id.begin()
     notifier.notify_tasks()
@@ -100,9 +98,7 @@ def test_long_work_is_queued_behind_all_others_with_the_agreed_life(
     assert 800 < redis.ttl(job.key) <= 900
 
 
-def test_a_burst_of_a_thousand_publishes_each_and_queues_one_job_a_second(
-    app: Flask, redis: Redis
-) -> None:
+def test_a_thousand_notifications_queue_one_job_a_second(app: Flask, redis: Redis) -> None:
     began, before = time.monotonic(), notifications()
     for _ in range(1000):
         notifier.notify()
@@ -110,9 +106,9 @@ def test_a_burst_of_a_thousand_publishes_each_and_queues_one_job_a_second(
     assert 1 <= len(queued(redis)) <= 1 + (time.monotonic() - began) / notifier.QUEUED_SECONDS
 
 
-def test_the_second_ends_by_itself_whatever_the_job_does(app: Flask, redis: Redis) -> None:
+def test_the_limit_of_one_job_a_second_expires_by_itself(app: Flask, redis: Redis) -> None:
     notifier.notify()
-    redis.delete("rq:queue:deliveries")  # a worker has taken it, and is done
+    redis.delete("rq:queue:deliveries")  # a worker has taken and finished it
     notifier.notify()
     assert queued(redis) == []
     assert 0 < redis.pttl(notifier.QUEUED) <= 1000
@@ -121,16 +117,16 @@ def test_the_second_ends_by_itself_whatever_the_job_does(app: Flask, redis: Redi
     assert len(queued(redis)) == 1
 
 
-def test_who_may_not_publish_queues_the_job_all_the_same(app: Flask, redis: Redis) -> None:
+def test_without_the_right_to_publish_the_job_is_queued(app: Flask, redis: Redis) -> None:
     redis.execute_command("ACL", "SETUSER", "default", "resetchannels")
     notifier.notify()
     assert len(queued(redis)) == 1
 
 
-def test_one_that_can_only_be_read_does_not_answer_again(
+def test_a_read_only_redis_does_not_count_as_back(
     app: Flask, redis: Redis, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A replica lets us subscribe: nobody is woken by that."""
+    """A replica accepts subscriptions, but these wake no worker."""
     monkeypatch.setattr(notifier, "BACKOFF_SECONDS", 0.0)
     redis.replicaof("127.0.0.1", 9)
     notifier.notify()
@@ -147,9 +143,7 @@ def test_one_that_can_only_be_read_does_not_answer_again(
     assert "read only replica" in caplog.messages[-1]
 
 
-def test_one_that_is_closed_has_no_connection_until_it_is_asked_again(
-    app: Flask, redis: Redis
-) -> None:
+def test_a_closed_notifier_has_no_connection_until_its_next_use(app: Flask, redis: Redis) -> None:
     del app
     alone = len(redis.client_list())
     for _ in range(2):
@@ -159,7 +153,7 @@ def test_one_that_is_closed_has_no_connection_until_it_is_asked_again(
         assert until(lambda: len(redis.client_list()) == alone)
 
 
-def test_it_notifies_once_after_the_commit_and_not_before(app: Flask, redis: Redis) -> None:
+def test_a_notification_comes_once_after_the_commit(app: Flask, redis: Redis) -> None:
     before = notifications()
     touch()
     notifier.notify_after_commit(db.session)
@@ -183,7 +177,7 @@ def test_a_released_savepoint_does_not_notify(app: Flask) -> None:
     assert notifications() == before + 1
 
 
-def test_a_rolled_back_savepoint_does_not_silence_what_was_asked_outside_it(app: Flask) -> None:
+def test_a_rolled_back_savepoint_keeps_notifications_from_outside(app: Flask) -> None:
     before = notifications()
     touch()
     notifier.notify_after_commit(db.session)
@@ -194,7 +188,7 @@ def test_a_rolled_back_savepoint_does_not_silence_what_was_asked_outside_it(app:
     assert notifications() == before + 1
 
 
-def test_whatever_is_not_committed_does_not_notify(app: Flask) -> None:
+def test_an_uncommitted_transaction_does_not_notify(app: Flask) -> None:
     for end in ("rollback", "close", "remove"):
         before = notifications()
         touch()
@@ -205,7 +199,7 @@ def test_whatever_is_not_committed_does_not_notify(app: Flask) -> None:
         assert notifications() == before, end
 
 
-def test_two_applications_in_one_process_notification_their_own_notifier_once(
+def test_two_applications_in_one_process_notify_once(
     app: Flask, valkey: PrivateValkey, tmp_path: Path
 ) -> None:
     before = notifications()
@@ -218,7 +212,8 @@ def test_two_applications_in_one_process_notification_their_own_notifier_once(
 
 @contextmanager
 def hanging_server(path: Path) -> Iterator[list[float]]:
-    """A Redis that accepts and never answers; yields when it was connected to."""
+    """Run a Redis that accepts connections and never answers. Yields the times of the
+    connections."""
     connected: list[float] = []
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
         server.bind(str(path))
@@ -244,7 +239,7 @@ def hanging_server(path: Path) -> Iterator[list[float]]:
         thread.join(timeout=5)
 
 
-def test_a_hanging_redis_holds_one_notification_for_less_than_a_second_and_then_none(
+def test_a_hanging_redis_delays_only_the_first_notification(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with hanging_server(tmp_path / "redis.sock") as connected:
@@ -264,7 +259,7 @@ def test_a_hanging_redis_holds_one_notification_for_less_than_a_second_and_then_
     assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
-def test_a_redis_that_is_down_lets_the_commit_through(app: Flask, valkey: PrivateValkey) -> None:
+def test_a_commit_succeeds_while_redis_is_down(app: Flask, valkey: PrivateValkey) -> None:
     valkey.kill()
     touch()
     notifier.notify_after_commit(db.session)
@@ -274,7 +269,7 @@ def test_a_redis_that_is_down_lets_the_commit_through(app: Flask, valkey: Privat
     assert notifier.notifier().ask(Redis.ping) is None
 
 
-def test_the_notifier_works_again_after_its_rest(
+def test_the_notifier_works_again_after_its_backoff(
     app: Flask, valkey: PrivateValkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seconds = 100
@@ -290,11 +285,12 @@ def test_the_notifier_works_again_after_its_rest(
     assert len(queued(valkey.client())) == 1
 
 
-def test_each_gives_up_in_its_time_and_asks_once() -> None:
+def test_each_client_has_its_timeouts_and_does_not_retry() -> None:
     for client, connect, answer in ((quick_client, 0.25, 0.5), (patient_client, 5, 5)):
         made = client("redis://127.0.0.1:9/0")
-        asked = made.get_connection_kwargs()
-        assert (asked["socket_connect_timeout"], asked["socket_timeout"]) == (connect, answer), (
-            client
-        )
-        assert (asked["retry"].get_retries(), asked["protocol"]) == (0, 2), client
+        arguments = made.get_connection_kwargs()
+        assert (arguments["socket_connect_timeout"], arguments["socket_timeout"]) == (
+            connect,
+            answer,
+        ), client
+        assert (arguments["retry"].get_retries(), arguments["protocol"]) == (0, 2), client

@@ -1,4 +1,4 @@
-"""The stored form of a job: a name of ours, a request's id, an interval."""
+"""The stored form of a job: one of the portal's names, a request ID, and an interval."""
 
 import json
 import logging
@@ -30,7 +30,7 @@ def redis(tmp_path: Path) -> Iterator[Redis]:
 
 
 def stored(redis: Redis, **fields: Any) -> str:
-    """One of ours with these fields, and nothing of another."""
+    """Store one of the portal's jobs with these fields in an empty Redis. Return its ID."""
     redis.flushall()
     job = PortalJob.create(MAINTAIN, connection=redis, origin=DELIVERIES, id="one")
     job.save()
@@ -38,7 +38,7 @@ def stored(redis: Redis, **fields: Any) -> str:
     return job.id
 
 
-def test_a_job_of_ours_comes_back_as_it_was(redis: Redis) -> None:
+def test_a_portal_job_survives_its_stored_form(redis: Redis) -> None:
     for name in JOB_NAMES:
         meta = {"request_id": "4f2a" * 8, "interval": 2}
         PortalJob.create(name, connection=redis, origin=DELIVERIES, id="one", meta=meta).save()
@@ -48,7 +48,7 @@ def test_a_job_of_ours_comes_back_as_it_was(redis: Redis) -> None:
         assert job.meta == meta, name
 
 
-def test_what_rq_writes_into_a_job_of_ours_is_kept(redis: Redis) -> None:
+def test_fields_written_by_rq_are_kept(redis: Redis) -> None:
     job = PortalJob.create(
         MAINTAIN, connection=redis, origin=DELIVERIES, id="one", description="why"
     )
@@ -81,7 +81,7 @@ STRANGE = {
 }
 
 
-def test_what_is_not_one_of_ours_is_no_job_and_one_line_in_the_log(
+def test_a_foreign_job_is_refused_with_one_log_line(
     redis: Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     for name, fields in STRANGE.items():
@@ -95,9 +95,7 @@ def test_what_is_not_one_of_ours_is_no_job_and_one_line_in_the_log(
         assert PortalJob.fetch_many(["one", "two"], connection=redis) == [None, None], name
 
 
-def test_what_stands_in_the_place_of_a_job_is_none(
-    redis: Redis, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_key_of_another_type_is_no_job(redis: Redis, caplog: pytest.LogCaptureFixture) -> None:
     redis.rpush("rq:job:one", "a list")
     with pytest.raises(NoSuchJobError):
         PortalJob.fetch("one", connection=redis)
@@ -106,7 +104,7 @@ def test_what_stands_in_the_place_of_a_job_is_none(
     assert "WRONGTYPE" in line.upper() or "wrong kind of value" in line
 
 
-def test_an_id_that_no_job_has_is_no_job(redis: Redis, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_invalid_id_is_no_job(redis: Redis, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(NoSuchJobError):
         PortalJob.fetch("a b\n" * 300, connection=redis)
     (line,) = caplog.messages
@@ -114,7 +112,7 @@ def test_an_id_that_no_job_has_is_no_job(redis: Redis, caplog: pytest.LogCapture
     assert line.startswith(f"Left out job {shown!r}, none of this portal's: ")
 
 
-def test_one_with_what_no_job_of_ours_carries_is_none_of_ours(
+def test_a_job_with_a_foreign_field_is_refused(
     redis: Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     for name in ("a\nb", "x" * 3000, "success_callback_name", "webhooks"):
@@ -126,12 +124,12 @@ def test_one_with_what_no_job_of_ours_carries_is_none_of_ours(
         assert caplog.messages == [f"Left out job 'one', none of this portal's: {words}"], name
 
 
-def test_what_rq_leaves_in_one_that_failed_is_not_read(redis: Redis) -> None:
+def test_fields_of_a_failed_job_are_ignored(redis: Redis) -> None:
     stored(redis, exc_info="x" * 5000, group_id="")
     assert PortalJob.fetch("one", connection=redis).func_name == MAINTAIN
 
 
-def test_one_with_other_meta_than_we_write_is_none_of_ours(redis: Redis) -> None:
+def test_a_job_with_foreign_meta_is_refused(redis: Redis) -> None:
     for meta in (
         {"queue_class_name": "os.system"},
         {"request_id": "a line\nof my own"},
@@ -150,7 +148,7 @@ def test_one_with_other_meta_than_we_write_is_none_of_ours(redis: Redis) -> None
             PortalJob.fetch("one", connection=redis)
 
 
-def test_nor_is_one_whose_meta_cannot_be_read(redis: Redis) -> None:
+def test_a_job_with_unreadable_meta_is_refused(redis: Redis) -> None:
     for meta in (b"{" * 3000, b'{"a":' + b"[" * 3000, b"\x80\x04N.", b"{}x"):
         stored(redis, meta=meta)
         with pytest.raises(NoSuchJobError):

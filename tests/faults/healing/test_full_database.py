@@ -51,7 +51,7 @@ def test_a_full_disk_of_postgresql_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.netns(disks={str(DISK): 100})
-def test_a_full_disk_that_blocks_connections_is_named_without_blaming_the_url(
+def test_a_full_disk_that_blocks_connections_is_named_as_the_cause(
     tmp_path: Path,
 ) -> None:
     with own_postgres(DISK, has_log_elsewhere=True) as url:

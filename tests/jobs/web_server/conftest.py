@@ -1,4 +1,4 @@
-"""A web server for each file of tests."""
+"""A web server for each test file."""
 
 from collections.abc import Iterator
 
@@ -9,6 +9,6 @@ from tests.support.web_server import WebServer, web_server
 
 @pytest.fixture(scope="module")
 def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServer]:
-    """A web server that a file's tests share, and leave well."""
+    """Share a web server between a file's tests, which leave it healthy."""
     with web_server(tmp_path_factory.mktemp("web")) as server:
         yield server

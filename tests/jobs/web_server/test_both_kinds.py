@@ -1,4 +1,4 @@
-"""One socket that listens for IPv6 and IPv4: an IPv4 address counts as itself, not as IPv6."""
+"""On one socket for IPv6 and IPv4, an IPv4 address counts as itself, not as IPv6."""
 
 import http.client
 import re
@@ -16,7 +16,7 @@ ACCOUNT = "nobody@example.com"
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServer]:
-    """A web server at `[::]`."""
+    """Yield a web server at `[::]`."""
     if not socket.has_dualstack_ipv6():
         pytest.skip("this machine has no IPv6")
     folder = tmp_path_factory.mktemp("both")
@@ -25,7 +25,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServer]:
 
 
 def guess(web: WebServer, source: str, email: str, host: str = "127.0.0.1") -> int:
-    """A wrong password from this address; the status of the answer."""
+    """Send a wrong password from this address and return the response's status."""
     connection = http.client.HTTPConnection(host, web.port, 20, source_address=(source, 0))
     connection.request("GET", "/sign-in")
     page = connection.getresponse()
@@ -41,15 +41,15 @@ def guess(web: WebServer, source: str, email: str, host: str = "127.0.0.1") -> i
     return answer.status
 
 
-def test_who_guesses_from_one_ipv4_address_slows_down_no_other(both: WebServer) -> None:
+def test_wrong_passwords_from_one_ipv4_address_slow_down_no_other(both: WebServer) -> None:
     assert [guess(both, STRANGER, ACCOUNT) for _ in range(6)] == [400] * 5 + [429]
     assert guess(both, OTHER, ACCOUNT) == 400
     assert guess(both, "::1", ACCOUNT, "::1") == 400
     assert guess(both, STRANGER, ACCOUNT) == 429
 
 
-def test_a_trial_still_knows_this_machine(both: WebServer) -> None:
-    """It tells its figures to this machine, over IPv4 and IPv6."""
+def test_a_trial_shows_metrics_to_this_machine(both: WebServer) -> None:
+    """Over IPv4 and IPv6."""
     for host in ("127.0.0.1", "::1"):
         connection = http.client.HTTPConnection(host, both.port, 20)
         connection.request("GET", "/metrics")

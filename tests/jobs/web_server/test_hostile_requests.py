@@ -1,4 +1,4 @@
-"""What cannot be read as one request in one way alone is refused, and the server stays well."""
+"""Requests that can be read in more than one way are refused, and the server stays healthy."""
 
 import re
 import time
@@ -70,11 +70,11 @@ REFUSED = {
 }
 
 
-def test_it_is_refused_once_and_what_follows_is_no_request(web: WebServer) -> None:
+def test_a_bad_request_is_refused_once_and_ends_the_connection(web: WebServer) -> None:
     for case in REFUSED:
         answer = web.exchange(REFUSED[case] + SMUGGLED)
         codes = re.findall(rb"^HTTP/1\.[01] (\d+)", answer, re.MULTILINE)
-        # Where it refuses before all has come, the connection may break before the answer is read.
+        # After an early refusal, the connection can break before the response is read.
         assert codes in ([b"400"], [b"431"], [b"501"]) or (
             not codes and len(REFUSED[case]) > 8192
         ), case
@@ -86,8 +86,9 @@ def test_it_is_refused_once_and_what_follows_is_no_request(web: WebServer) -> No
     assert "uncaptured" not in web.said
 
 
-def test_a_head_takes_no_seconds_to_be_refused(web: WebServer) -> None:
-    """The loop reads for everybody; waitress's own pattern takes four seconds for each of these."""
+def test_a_header_full_of_spaces_is_refused_quickly(web: WebServer) -> None:
+    """The loop reads for all connections. Waitress's own pattern takes four seconds for each of
+    these."""
     began = time.monotonic()
     for _ in range(6):
         web.exchange(REFUSED["spaces without end"])
@@ -106,19 +107,19 @@ FINE = {
 }
 
 
-def test_what_is_unusual_and_clear_is_answered(web: WebServer) -> None:
+def test_unusual_but_clear_requests_are_answered(web: WebServer) -> None:
     for case in FINE:
         answer = web.exchange(FINE[case] + b"Connection: close\r\n\r\n" + b"abcd")
         assert re.findall(rb"^HTTP/1\.[01] (\d+)", answer, re.MULTILINE)[-1] == b"200", answer[:300]
         assert b"\r\nServer:" not in answer, case
 
 
-def test_requests_that_do_not_wait_for_answers_are_answered_in_turn_while_they_are_few(
+def test_a_few_pipelined_requests_are_answered_in_turn(
     web: WebServer,
 ) -> None:
     last = SMUGGLED.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
     assert web.exchange(SMUGGLED * 4 + last).count(b"HTTP/1.1 200 OK") == 5
-    # How many are answered before there are too many depends on how quick the threads are.
+    # The number of answered requests depends on the speed of the threads.
     assert web.exchange(SMUGGLED * 100 + last).count(b"HTTP/1.1 200 OK") < 100
     assert web.answers()
 
@@ -126,7 +127,7 @@ def test_requests_that_do_not_wait_for_answers_are_answered_in_turn_while_they_a
 NAMES = (b"SCRIPT_NAME", b"Script-Name", b"X-Forwarded-Prefix", b"X-Script-Name", b"PATH_INFO")
 
 
-def test_nobody_says_where_the_portal_begins(tmp_path: Path) -> None:
+def test_no_request_or_variable_can_set_the_root_path(tmp_path: Path) -> None:
     with web_server(tmp_path, SCRIPT_NAME="/elsewhere") as web:
         plain = GET.replace(b"/sign-in", b"/") + b"Connection: close\r\n"
         for more in (b"", *(name + b": /elsewhere\r\n" for name in NAMES)):

@@ -1,4 +1,4 @@
-"""What one process takes at a time, connections and bodies that are under way, and for how long."""
+"""Limits of one web process on connections, pending bodies, and their durations."""
 
 import logging
 import os
@@ -26,12 +26,12 @@ HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 HEAD = b"POST /sign-in HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n"
 PART = b"x" * 60_000
 PLAIN = HEALTH.replace(b"Connection: close\r\n", b"")
-LONG = b"x" * 32 * 1024 * 1024  # more than fits into what the kernel keeps
+LONG = b"x" * 32 * 1024 * 1024  # more than the kernel's buffers hold
 CHUNK = b"ffff\r\n" + b"x" * 0xFFFF + b"\r\n"
 
 
 def answers_within(web: WebServer, seconds: float) -> bool:
-    """Whether one more connection gets an answer in that time."""
+    """Return whether one more connection gets a response in time."""
     with web.connect(seconds) as connection:
         connection.sendall(HEALTH)
         try:
@@ -40,7 +40,7 @@ def answers_within(web: WebServer, seconds: float) -> bool:
             return False
 
 
-def test_at_eight_hundred_connections_new_ones_take_the_place_of_those_idle_longest(
+def test_beyond_800_connections_new_ones_replace_the_longest_idle(
     tmp_path: Path,
 ) -> None:
     raise_limit_of_open_files()
@@ -54,13 +54,13 @@ def test_at_eight_hundred_connections_new_ones_take_the_place_of_those_idle_long
         assert "connection limit" not in web.said
 
 
-def test_a_request_has_half_a_minute_and_a_second_for_each_64_kb() -> None:
+def test_a_request_gets_half_a_minute_and_a_second_per_64_kb() -> None:
     for rest, more in (
         (b"\r\n", 0.0),
         (b"Content-Length: 6553600\r\n\r\n" + PART, 100.0),
-        # No longer than for the longest that is read.
+        # No longer than for the longest accepted body.
         (b"Content-Length: 99999999\r\n\r\n" + PART, 272.0),
-        # Nobody knows how long it will be: what has come of it counts, its chunks' lines too.
+        # The length is unknown, so the received bytes count, including the chunks' size lines.
         (b"Transfer-Encoding: chunked\r\n\r\n" + CHUNK * 16, 16.0),
     ):
         data = HEAD.partition(b"Content")[0] + rest
@@ -73,7 +73,7 @@ def test_a_request_has_half_a_minute_and_a_second_for_each_64_kb() -> None:
             assert request.is_late
 
 
-def test_more_than_64_kb_beside_what_is_sent_is_not_sensible() -> None:
+def test_more_than_64_kb_of_chunk_overhead_is_refused() -> None:
     for chunks, is_fine in (
         (b"4;" + b"a" * 8190, True),
         (b"4;" + b"a" * 8191, False),
@@ -87,8 +87,8 @@ def test_more_than_64_kb_beside_what_is_sent_is_not_sensible() -> None:
             assert (request.error is None) is is_fine
 
 
-def test_what_is_not_sensible_behind_what_is_too_long_is_no_request() -> None:
-    """Else what follows would be the next one."""
+def test_a_malformed_chunk_after_too_long_a_body_is_no_request() -> None:
+    """Otherwise, the bytes after it would count as the next request."""
     chunks = b"7d0\r\n" + b"x" * 2000 + b"\r\nx\r\n"
     data = HEAD.partition(b"Content")[0] + b"Transfer-Encoding: chunked\r\n\r\n" + chunks
     with closing(IncomingRequest(Rules(max_request_body_size=1000))) as request:
@@ -98,7 +98,7 @@ def test_what_is_not_sensible_behind_what_is_too_long_is_no_request() -> None:
 
 
 class Reader:
-    """A listener as a web process has it, whose loop a test turns."""
+    """A listener as in a web process. The test drives its loop."""
 
     def __init__(self) -> None:
         self.socket = socket.create_server(("127.0.0.1", 0))
@@ -109,19 +109,19 @@ class Reader:
         self.listener = Listener(*parts, sockinfo=info, bind_socket=False)
 
     def turn(self) -> bool:
-        """Read what has come; true, for `until`."""
+        """Read pending data and return true, for `until`."""
         wasyncore.loop(timeout=0.01, use_poll=True, map=self.map, count=1)
         return True
 
     @property
     def kept(self) -> list[int]:
-        """Bytes that are held of each body, the one that began first at the beginning."""
+        """Return the bytes held of each body, the oldest connection first."""
         connections = sorted(self.listener.connections(), key=lambda each: each.began)
-        return [each.kept for each in connections]
+        return [connection.kept for connection in connections]
 
     @contextmanager
     def connection(self, data: bytes = b"") -> Iterator[tuple[socket.socket, Connection]]:
-        """One of which this much has been read; its other end, and ours."""
+        """Yield a connection from which this much has been read: its other end and ours."""
         with socket.create_connection(self.socket.getsockname(), timeout=10) as client:
             client.sendall(data)
             assert until(lambda: self.turn() and len(self.listener.connections()) == 1, 10)
@@ -133,8 +133,8 @@ class Reader:
 
     @property
     def waiting(self) -> int:
-        """Requests that wait for a thread, which none takes."""
-        return sum(len(each.requests) for each in self.listener.connections())
+        """Count the requests that wait for a thread."""
+        return sum(len(connection.requests) for connection in self.listener.connections())
 
 
 @pytest.fixture
@@ -145,7 +145,7 @@ def reader() -> Iterator[Reader]:
     wasyncore.close_all(made.map)
 
 
-def test_of_too_many_bodies_under_way_those_that_began_first_are_given_up(
+def test_among_too_many_pending_bodies_the_oldest_are_dropped(
     reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert web_server_module.MOST_KEPT == 512 * 1024 * 1024
@@ -172,7 +172,7 @@ def test_of_too_many_bodies_under_way_those_that_began_first_are_given_up(
         assert until(lambda: reader.turn() and reader.kept == [0, len(PART) + 1, len(PART)], 10)
 
 
-def test_what_has_come_of_a_body_counts_until_its_request_is_read(reader: Reader) -> None:
+def test_a_body_counts_until_it_is_complete(reader: Reader) -> None:
     with reader.connection(HEAD.replace(b"900000", b"130000") + PART) as (client, _):
         assert until(lambda: reader.turn() and reader.kept == [len(PART)], 10)
         client.sendall(b"x" * (130_000 - len(PART)))
@@ -180,7 +180,7 @@ def test_what_has_come_of_a_body_counts_until_its_request_is_read(reader: Reader
         assert reader.kept == [0]
 
 
-def test_of_what_is_too_long_nothing_is_kept(reader: Reader) -> None:
+def test_no_byte_of_too_long_a_body_is_kept(reader: Reader) -> None:
     with reader.connection(HEAD.replace(b"900000", b"18874368")) as (client, connection):
         client.sendall(PART)
         request = connection.request
@@ -190,7 +190,7 @@ def test_of_what_is_too_long_nothing_is_kept(reader: Reader) -> None:
 
 
 @pytest.mark.parametrize(("many", "is_ended"), [(8, False), (9, True)])
-def test_eight_requests_may_wait_for_their_answers_and_the_ninth_ends_the_connection(
+def test_the_ninth_pipelined_request_ends_the_connection(
     reader: Reader, many: int, *, is_ended: bool
 ) -> None:
     with socket.create_connection(reader.socket.getsockname(), timeout=5) as impatient:
@@ -204,12 +204,12 @@ def test_eight_requests_may_wait_for_their_answers_and_the_ninth_ends_the_connec
     ("data", "answer", "is_kept"),
     [
         (b"", b"", False),
-        (HEAD, b"", False),  # it has come too slowly for long
-        (PLAIN, b"", True),  # a thread is at work, and may be for long
-        (PLAIN, LONG, False),  # nobody takes the answer
+        (HEAD, b"", False),  # the request comes too slowly
+        (PLAIN, b"", True),  # a thread is at work and can take long
+        (PLAIN, LONG, False),  # the client doesn't read the response
     ],
 )
-def test_where_nothing_moves_for_130_seconds_it_is_closed_unless_we_are_to_answer(
+def test_a_connection_idle_for_130_seconds_is_closed_unless_it_waits(
     reader: Reader, data: bytes, answer: bytes, *, is_kept: bool
 ) -> None:
     with reader.connection(data) as (_, connection):
@@ -220,10 +220,10 @@ def test_where_nothing_moves_for_130_seconds_it_is_closed_unless_we_are_to_answe
 
 
 @pytest.mark.parametrize("answer", [b"", LONG], ids=["idle", "nobody takes what is written"])
-def test_where_there_is_no_room_the_one_idle_longest_goes_and_one_that_waits_for_us_stays(
+def test_a_full_server_closes_the_longest_idle_connection_only(
     reader: Reader, answer: bytes
 ) -> None:
-    reader.listener.adj.connection_limit = 8  # without the listener and its trigger: 6
+    reader.listener.adj.connection_limit = 8  # 6 without the listener and its trigger
     with reader.connection(PLAIN) as (_, waiting), ExitStack() as others:
         taken = [waiting]
         for _ in range(5):
@@ -233,10 +233,17 @@ def test_where_there_is_no_room_the_one_idle_longest_goes_and_one_that_waits_for
             others.callback(taken[-1].handle_close)
             taken[-1].write_soon(answer)
         assert until(lambda: reader.turn() and not taken[2].connected)
-        assert [each.connected for each in taken] == [True, False, False, True, True, True]
+        assert [connection.connected for connection in taken] == [
+            True,
+            False,
+            False,
+            True,
+            True,
+            True,
+        ]
 
 
-def test_what_comes_too_slowly_is_overdue_although_it_moves(reader: Reader) -> None:
+def test_a_request_that_comes_too_slowly_is_overdue(reader: Reader) -> None:
     with reader.connection(HEAD) as (_, connection):
         assert connection.request is not None
         connection.request.began -= 60
@@ -247,7 +254,7 @@ def test_what_comes_too_slowly_is_overdue_although_it_moves(reader: Reader) -> N
     ("data", "answer", "is_closed"),
     [(b"", b"", True), (HEAD, b"", False), (PLAIN, b"", False), (b"", LONG, False)],
 )
-def test_at_the_end_of_a_process_only_what_rests_is_closed(
+def test_at_the_end_of_a_process_only_idle_connections_are_closed(
     reader: Reader, data: bytes, answer: bytes, *, is_closed: bool
 ) -> None:
     with reader.connection(data) as (_, connection):
@@ -257,12 +264,12 @@ def test_at_the_end_of_a_process_only_what_rests_is_closed(
 
 
 def say_ok(_: Any, start: Any) -> list[bytes]:
-    """Answer with two letters."""
+    """Respond with two letters."""
     start("200 OK", [("Content-Length", "2")])
     return [b"ok"]
 
 
-def test_what_waits_for_its_answer_when_the_process_ends_is_answered_and_is_the_last(
+def test_requests_waiting_at_the_end_of_a_process_are_answered(
     reader: Reader,
 ) -> None:
     reader.listener.application = say_ok
@@ -271,10 +278,10 @@ def test_what_waits_for_its_answer_when_the_process_ends_is_answered_and_is_the_
         reader.threads.set_thread_count(1)
         assert until(lambda: reader.turn() and not reader.listener.connections(), 10)
         first, second, last = client.makefile("rb").read().split(b"HTTP/1.1 200 OK")[1:]
-    assert [b"Connection: close" in each for each in (first, second, last)] == [False, False, True]
+    assert [b"Connection: close" in part for part in (first, second, last)] == [False, False, True]
 
 
-def test_a_request_that_comes_in_while_the_process_ends_is_the_last_of_its_connection(
+def test_a_request_during_the_end_of_a_process_is_its_connections_last(
     reader: Reader,
 ) -> None:
     reader.listener.application = say_ok
@@ -286,30 +293,34 @@ def test_a_request_that_comes_in_while_the_process_ends_is_the_last_of_its_conne
         assert b"\r\nConnection: close\r\n" in client.recv(1000)
 
 
-def test_what_the_application_could_not_answer_is_not_told_as_refused(
+def test_an_application_error_is_not_logged_as_a_refusal(
     reader: Reader, caplog: pytest.LogCaptureFixture
 ) -> None:
     reader.threads.set_thread_count(1)
     codes = []
-    for asked in (PLAIN, PLAIN.replace(b"1.1", b"2.0")):
-        # The application of this listener begins no answer.
+    for request in (PLAIN, PLAIN.replace(b"1.1", b"2.0")):
+        # The application of this listener starts no response.
         with reader.connection() as (client, _):
-            client.sendall(asked)
+            client.sendall(request)
             assert until(lambda: reader.turn() and not reader.listener.connections(), 10)
             codes.append(client.recv(100).partition(b"\r\n")[0])
     assert codes == [b"HTTP/1.1 500 Internal Server Error", b"HTTP/1.0 400 Bad Request"]
-    told = [each.getMessage() for each in caplog.records if each.name == web_server_module.log.name]
-    assert told == ["Refused from 127.0.0.1: 400 Bad Request"]
+    messages = [
+        record.getMessage()
+        for record in caplog.records
+        if record.name == web_server_module.log.name
+    ]
+    assert messages == ["Refused from 127.0.0.1: 400 Bad Request"]
 
 
 @contextmanager
 def web_process(application: Any) -> Iterator[tuple[web_server_module.WebWorker, Any]]:
-    """One in a thread, and its address."""
+    """Run a web process's worker in a thread. Yield it and its address."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         log, sockets = logging.getLogger(__name__), [SimpleNamespace(sock=server)]
         made = web_server_module.WebWorker(1, os.getppid(), sockets, None, 30, Config(), log)
         made.wsgi = application
-        assert made.is_turning()  # its first beat may come before its first turn
+        assert made.is_turning()  # its first heartbeat can come before its first turn
         thread = threading.Thread(target=made.run, daemon=True)
         thread.start()
         try:
@@ -323,7 +334,7 @@ def web_process(application: Any) -> Iterator[tuple[web_server_module.WebWorker,
     assert not thread.is_alive()
 
 
-def test_who_says_nothing_for_long_is_looked_for_and_closed(
+def test_the_process_itself_closes_idle_connections(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert web_server_module.IDLE == 130.0
@@ -336,7 +347,7 @@ def test_who_says_nothing_for_long_is_looked_for_and_closed(
         assert silent.recv(1) == b""
 
 
-def test_a_process_that_ends_says_in_an_answer_under_way_that_it_is_the_last(
+def test_an_ending_process_marks_its_pending_response_as_the_last(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(web_server_module, "LOOK_EVERY", 0.02)
@@ -353,7 +364,7 @@ def test_a_process_that_ends_says_in_an_answer_under_way_that_it_is_the_last(
     ):
         client.sendall(PLAIN)
         assert has_begun.wait(10)
-        ((request,),) = [each.requests for each in process._connections()]
+        ((request,),) = [connection.requests for connection in process._connections()]
         process.alive = False
         assert until(lambda: request.headers.get("CONNECTION") == "close", 10)
         may_end.set()

@@ -1,4 +1,4 @@
-"""A body that is too long is refused in our words, however it comes, and never cut."""
+"""A body that is too long is refused with the portal's own page, never truncated."""
 
 import pytest
 
@@ -18,13 +18,13 @@ TOO_LONG = "It’s larger than the portal accepts. Nothing was saved.".encode()
 
 
 def whole(kind: str, length: int) -> bytes:
-    """As browsers send it: with its length."""
+    """Return a request with a length, as browsers send it."""
     head = HEAD % KINDS[kind] + b"Content-Length: %d\r\n\r\n" % length
     return head + b"x" * length
 
 
 def in_chunks(kind: str, length: int) -> bytes:
-    """As programs do that do not know how long it will be."""
+    """Return a chunked request, as programs send it that don't know the length."""
     head = HEAD % KINDS[kind] + b"Transfer-Encoding: chunked\r\n\r\n"
     chunks, rest = divmod(length, len(PIECE))
     chunk = b"%x\r\n%s\r\n" % (len(PIECE), PIECE)
@@ -32,8 +32,8 @@ def in_chunks(kind: str, length: int) -> bytes:
     return head + chunk * chunks + last + b"0\r\n\r\n"
 
 
-# Flask reads forms and files each in its own way. At 17 MB the server stops keeping what comes, and
-# does not yet ask for its kind.
+# Flask reads forms and files in different ways. From 17 MB on, the server discards the body without
+# looking at its type.
 CASES = [(kind, LARGEST + 1) for kind in KINDS] + [("a form", MB + 1)]
 CASES += [("neither", length) for length in (17 * MB - 1, 17 * MB, 40 * MB)]
 CASES += [(kind, 17 * MB + 1) for kind in KINDS if kind != "a file" or IS_FULL]
@@ -41,7 +41,7 @@ CASES += [(kind, 17 * MB + 1) for kind in KINDS if kind != "a file" or IS_FULL]
 
 @pytest.mark.parametrize(("kind", "length"), CASES)
 @pytest.mark.parametrize("way", [whole, in_chunks])
-def test_what_is_too_long_is_refused_on_a_page_of_ours(
+def test_too_long_a_body_is_refused_on_a_page_of_the_portal(
     web: WebServer, way: type[whole] | type[in_chunks], kind: str, length: int
 ) -> None:
     answer = web.exchange(way(kind, length))
@@ -51,7 +51,7 @@ def test_what_is_too_long_is_refused_on_a_page_of_ours(
     assert answer.count(b"HTTP/1.1 ") == 1
 
 
-def test_one_that_asks_first_is_told_as_well(web: WebServer) -> None:
+def test_too_long_a_body_announced_with_expect_is_refused(web: WebServer) -> None:
     head = HEAD % KINDS["a file"] + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n"
     with web.connect() as connection:
         connection.sendall(head % (20 * MB))

@@ -1,4 +1,4 @@
-"""Those who watch the portal get their answer whatever its pages wait for."""
+"""Probes get their response whatever the pages wait for."""
 
 import os
 import select
@@ -33,7 +33,7 @@ def test_probes_are_answered_while_every_page_waits_for_a_locked_table(
     ):
         other.execute(text("LOCK TABLE links"))
         pages = [connections.enter_context(web.connect()) for _ in range(40)]
-        for page in pages:  # there are sixteen threads
+        for page in pages:  # more than the 16 threads
             page.sendall(GET % b"/setup?token=unknown")
         for probe, status in PROBES.items():
             took = []
@@ -47,16 +47,16 @@ def test_probes_are_answered_while_every_page_waits_for_a_locked_table(
     engine.dispose()
 
 
-def test_no_process_answers_before_it_knows_whether_it_is_ready(tmp_path: Path) -> None:
+def test_no_process_answers_before_its_readiness_is_known(tmp_path: Path) -> None:
     hangs = str(tmp_path / "hangs.sock")
     with socket.socket(socket.AF_UNIX) as redis:
         redis.bind(hangs)
-        redis.listen()  # each look takes its time
+        redis.listen()  # each readiness check takes long
         with web_server(tmp_path, REDIS_URL=f"unix://{hangs}") as web:
-            said = [web.exchange(GET % b"/readyz?for=pages") for _ in range(20)]
+            answers = [web.exchange(GET % b"/readyz?for=pages") for _ in range(20)]
             old = children_of(web.process.pid)
             os.kill(web.process.pid, signal.SIGHUP)
             while any(map(is_alive, old)):
-                said.append(web.exchange(GET % b"/readyz?for=pages"))
-            said += [web.exchange(GET % b"/readyz?for=pages") for _ in range(20)]
-    assert {each.partition(b"\r\n")[0] for each in said} == {b"HTTP/1.1 200 OK"}
+                answers.append(web.exchange(GET % b"/readyz?for=pages"))
+            answers += [web.exchange(GET % b"/readyz?for=pages") for _ in range(20)]
+    assert {answer.partition(b"\r\n")[0] for answer in answers} == {b"HTTP/1.1 200 OK"}

@@ -1,4 +1,4 @@
-"""gunicorn stays the master: reload, end, wrong keys and its timeout are as they were."""
+"""gunicorn stays the master: reload, end, wrong keys, and its timeout work as usual."""
 
 import base64
 import http.client
@@ -19,9 +19,9 @@ HALF = b"POST /sign-in HTTP/1.1\r\nHost: x\r\nContent-Length: 8\r\n\r\nhalf"
 
 
 class Visitor(threading.Thread):
-    """Opens a page again and again, and notes what went wrong.
+    """A person who opens a page repeatedly and collects failures.
 
-    `keeps`: on one connection, as long as the server does not say that it will close it.
+    `keeps`: stay on one connection until the server announces its close.
     """
 
     def __init__(self, port: int, *, keeps: bool) -> None:
@@ -35,7 +35,7 @@ class Visitor(threading.Thread):
         headers = {} if self.keeps else {"Connection": "close"}
         while not self.ended.wait(0.01):
             try:
-                # It connects anew by itself where the answer said “Connection: close”.
+                # It reconnects by itself after a response with “Connection: close”.
                 connection.request("GET", "/sign-in", headers=headers)
                 answer = connection.getresponse()
                 assert (answer.status, len(answer.read()) > 1000) == (200, True)
@@ -48,7 +48,7 @@ class Visitor(threading.Thread):
 
 @contextmanager
 def visitors(web: WebServer) -> Iterator[list[Visitor]]:
-    """Four people at work, of whom none may see a failure."""
+    """Run four people at work and assert that none saw a failure."""
     people = [Visitor(web.port, keeps=keeps) for keeps in (True, True, False, False)]
     for person in people:
         person.start()
@@ -62,26 +62,26 @@ def visitors(web: WebServer) -> Iterator[list[Visitor]]:
 
 
 def answer_on(connection: socket.socket, end: bytes) -> bytes:
-    """What comes until these bytes, or until the end of the connection."""
-    found = b""
-    while end not in found and (more := connection.recv(4096)):
-        found += more
-    return found
+    """Return the data up to these bytes or the end of the connection."""
+    data = b""
+    while end not in data and (more := connection.recv(4096)):
+        data += more
+    return data
 
 
 def have_answers(people: list[Visitor], enough: list[int]) -> bool:
-    """Whether each has seen as many pages as that."""
+    """Return whether each person has seen this many pages."""
     return all(person.answers >= many for person, many in zip(people, enough, strict=True))
 
 
 def reload(web: WebServer) -> None:
-    """As `systemctl reload` does, until the old processes are gone."""
+    """Reload as `systemctl reload` does and wait until the old processes are gone."""
     old = set(children_of(web.process.pid))
     web.process.process.send_signal(signal.SIGHUP)
     assert until(lambda: not old & set(children_of(web.process.pid)), 40)
 
 
-def test_a_restart_fails_no_page_where_a_socket_waits(tmp_path: Path) -> None:
+def test_a_restart_with_a_waiting_socket_fails_no_page(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as waiting:
         web = WebServer(tmp_path, waiting)
         try:
@@ -104,7 +104,7 @@ def test_a_request_on_a_kept_connection_is_answered_while_the_process_ends(
         assert b"Connection: close" not in answer_on(connection, b"\r\n\r\nok\n")
         os.kill(web.process.pid, signal.SIGHUP)
         answer, end = b"", time.monotonic() + 30
-        # The new processes start first; the old one says in its next answer that it ends.
+        # The new processes start first. The old one announces its end in its next response.
         while b"\r\nConnection: close\r\n" not in answer and time.monotonic() < end:
             connection.sendall(HEALTH)
             answer = answer_on(connection, b"\r\n\r\nok\n")
@@ -114,7 +114,7 @@ def test_a_request_on_a_kept_connection_is_answered_while_the_process_ends(
         assert connection.recv(4096) == b""
 
 
-def test_what_has_begun_is_finished_and_what_rests_does_not_hold_it_up(tmp_path: Path) -> None:
+def test_a_stopping_server_finishes_requests_and_closes_idle_connections(tmp_path: Path) -> None:
     with web_server(tmp_path) as web, web.connect() as resting, web.connect() as begun:
         resting.sendall(HEALTH)
         assert answer_on(resting, b"\r\n\r\nok\n").startswith(b"HTTP/1.1 200")
@@ -128,7 +128,7 @@ def test_what_has_begun_is_finished_and_what_rests_does_not_hold_it_up(tmp_path:
         assert resting.recv(4096) == b""
 
 
-def test_nobody_holds_up_the_end_for_longer_than_gunicorn_waits(tmp_path: Path) -> None:
+def test_an_unfinished_request_delays_the_end_only_for_gunicorns_timeout(tmp_path: Path) -> None:
     with web_server(tmp_path) as web, web.connect() as begun:
         begun.sendall(HALF)
         time.sleep(0.3)
@@ -136,7 +136,7 @@ def test_nobody_holds_up_the_end_for_longer_than_gunicorn_waits(tmp_path: Path) 
         assert web.process.wait(14) == 0
 
 
-def test_wrong_keys_end_the_server_and_not_one_process_of_it(tmp_path: Path) -> None:
+def test_wrong_keys_end_the_whole_server(tmp_path: Path) -> None:
     with web_server(tmp_path):
         pass
     other = base64.urlsafe_b64encode(b"another key of thirty-two bytes!").decode()
@@ -148,9 +148,9 @@ def test_wrong_keys_end_the_server_and_not_one_process_of_it(tmp_path: Path) -> 
         web.process.close()
 
 
-def test_a_process_that_hangs_is_replaced_and_one_that_rests_is_not(tmp_path: Path) -> None:
+def test_a_hanging_process_is_replaced_and_an_idle_one_is_not(tmp_path: Path) -> None:
     with web_server(tmp_path, GUNICORN_CMD_ARGS="--timeout 2") as web:
-        # The first of the two may answer before the second has begun.
+        # The first of the two can answer before the second has started.
         assert until(lambda: len(children_of(web.process.pid)) == 2, 20)
         before = set(children_of(web.process.pid))
         time.sleep(3.5)

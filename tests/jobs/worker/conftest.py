@@ -1,4 +1,4 @@
-"""Workers that a test may start, with a Valkey of their own."""
+"""Workers that tests start, with their own Valkey."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -53,11 +53,11 @@ def start(environ: dict[str, str], tmp_path: Path) -> Iterator[Start]:
 
 @pytest.fixture(autouse=True)
 def _known_samples(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What these tests queue is known here as it is to the worker that they start."""
+    """Allow the sample jobs in the test's process, as the started worker does."""
     monkeypatch.setattr(names, "JOB_NAMES", (*JOB_NAMES, *SAMPLES))
 
 
 def enqueue(redis: Redis, name: str, queue_name: str = DELIVERIES, **meta: str) -> None:
-    """One of the sample jobs, as a worker finds it."""
+    """Queue a sample job."""
     queue = Queue(queue_name, connection=redis, job_class=PortalJob)
     queue.enqueue_call(f"{FOLDER}.{name}", meta=meta)

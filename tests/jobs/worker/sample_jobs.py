@@ -1,4 +1,4 @@
-"""Jobs for the worker's tests. Each writes down what it saw, where NOTE says."""
+"""Jobs for the worker's tests. Each writes its observation to the file NOTE."""
 
 import os
 import time
@@ -12,13 +12,13 @@ from jobs.stop_flag import stop
 
 @job
 def note() -> None:
-    """Write the name of the application that it runs in."""
+    """Write the name of the job's application."""
     _write(current_app.name)
 
 
 @job
 def until_stopped() -> None:
-    """Work until the process is asked to stop, and hang then."""
+    """Work until the process is asked to stop, then hang."""
     _write("started")
     deadline = time.monotonic() + 20
     while not stop.is_set() and time.monotonic() < deadline:
@@ -29,27 +29,27 @@ def until_stopped() -> None:
 
 @job
 def end_late() -> None:
-    """Work on for a while after the process was asked to stop."""
+    """Work for a while after the process was asked to stop."""
     _write("started")
     stop.wait(20)
-    time.sleep(1.5)  # longer than the farewell to Redis may take
+    time.sleep(1.5)  # longer than the timeout for signing off in Redis
     _write("ended")
 
 
 @job
 def hang() -> None:
-    """Never come round."""
+    """Sleep for too long."""
     time.sleep(60)
 
 
 @job
 def fail() -> None:
-    """Fail with words that a log can be searched for."""
+    """Raise an error with words to find in a log."""
     raise RuntimeError("the lamp is broken")
 
 
 def called(*_arguments: object) -> None:
-    """No job of anybody: what a stranger would like to have called."""
+    """Record a call. This isn't a job but a stranger's target."""
     _write("called")
 
 

@@ -1,4 +1,4 @@
-"""A worker that knows the sample jobs as well: `python -m … worker deliveries`."""
+"""A worker that also knows the sample jobs: `python -m … worker deliveries`."""
 
 from typing import Final
 
@@ -11,7 +11,7 @@ COMMAND: Final = ("-m", "tests.jobs.worker.sample_worker", "worker", names.DELIV
 
 
 def main() -> None:
-    """What `python -m jobs` does."""
+    """Run `python -m jobs` with the sample jobs."""
     names.JOB_NAMES += SAMPLES  # type: ignore[misc]
     from jobs.__main__ import main
 

@@ -1,4 +1,4 @@
-"""Each action queues a job that delivers: for a sender that listens, and for RQ's own worker."""
+"""Each action queues a job that delivers, both with a running sender and with RQ's own worker."""
 
 import time
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ def redis(valkey: PrivateValkey) -> Redis:
 
 @pytest.fixture
 def app(environ: dict[str, str]) -> Iterator[Flask]:
-    """One on the worker's database and Redis, in which actions happen."""
+    """Yield an application on the worker's database and Redis."""
     app = create_base_app(load_settings(environ))
     notifier.init_app(app)
     with app.app_context():
@@ -44,7 +44,7 @@ def app(environ: dict[str, str]) -> Iterator[Flask]:
 
 
 def finished(redis: Redis) -> list[str | None]:
-    """The names of the jobs of which RQ says that they have finished."""
+    """Return the names of the jobs that finished according to RQ."""
     queue = Queue(names.DELIVERIES, connection=redis, job_class=PortalJob)
     ids = FinishedJobRegistry(queue=queue, job_class=PortalJob).get_job_ids()
     jobs = PortalJob.fetch_many(ids, connection=redis)
@@ -55,7 +55,7 @@ def rq_worker(start: Start, valkey: PrivateValkey) -> Process:
     return start(*RQ_WORKER, "--url", valkey.url)
 
 
-def test_five_saves_queue_five_jobs_while_a_sender_listens(
+def test_five_saves_queue_five_jobs_while_a_sender_runs(
     app: Flask, start: Start, redis: Redis, receiver: Receiver
 ) -> None:
     worker = start()
@@ -71,10 +71,10 @@ def test_five_saves_queue_five_jobs_while_a_sender_listens(
     assert worker.stop() == 0
 
 
-def test_a_worker_of_rqs_own_delivers_alone(
+def test_a_plain_rq_worker_delivers_alone(
     app: Flask, start: Start, valkey: PrivateValkey, redis: Redis, receiver: Receiver
 ) -> None:
-    """What is saved in the second in which no other job is queued, too."""
+    """Including events saved in a second in which no other job is queued."""
     worker = rq_worker(start, valkey)
     make_webhook(receiver.url)
     for _ in range(5):
@@ -86,7 +86,7 @@ def test_a_worker_of_rqs_own_delivers_alone(
     assert len(finished(redis)) < 5
 
 
-def test_it_refuses_the_jobs_of_others_and_delivers(
+def test_a_plain_rq_worker_refuses_foreign_jobs_and_delivers(
     app: Flask, start: Start, valkey: PrivateValkey, redis: Redis, receiver: Receiver
 ) -> None:
     theirs = Queue(names.DELIVERIES, connection=redis)

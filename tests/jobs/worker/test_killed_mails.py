@@ -1,4 +1,4 @@
-"""A worker that is killed between what the mail server took and its note of that."""
+"""A worker is killed after the mail server took an email and before it recorded that."""
 
 import signal
 from threading import Event
@@ -20,9 +20,7 @@ from tests.support.mail_server import MailServer, Session
 from tests.support.processes import until
 
 
-def test_the_next_one_repeats_it_once_and_it_is_not_lost(
-    start: Start, environ: dict[str, str]
-) -> None:
+def test_the_next_worker_sends_the_email_once_more(start: Start, environ: dict[str, str]) -> None:
     is_over = Event()
 
     def take_and_say_nothing(talk: Session) -> None:
@@ -42,7 +40,7 @@ def test_the_next_one_repeats_it_once_and_it_is_not_lost(
             killed.stop(signal.SIGKILL)
             is_over.set()
             server.odd_answers.clear()
-            with writing() as current:  # the minute after which it is known to be dead
+            with writing() as current:  # skip the minute until the worker counts as dead
                 current.execute(update(Mail).values(due_at=utcnow()))
             start("-m", "jobs", "worker", BACKGROUND)
 

@@ -1,4 +1,4 @@
-"""A process that is killed while it turns a webhook on, before it has said so."""
+"""A process is killed while it turns a webhook on, before it has recorded that."""
 
 from datetime import timedelta
 
@@ -27,7 +27,9 @@ with application().app_context():
 """
 
 
-def test_leaves_all_of_it_to_the_next_run(start: Start, environ: dict[str, str]) -> None:
+def test_a_killed_turn_on_leaves_everything_to_the_next_run(
+    start: Start, environ: dict[str, str]
+) -> None:
     app = create_base_app(load_settings(environ))
     notifier.init_app(app)
     with app.app_context():

@@ -1,4 +1,4 @@
-"""A worker process: what it does, and what it survives."""
+"""A worker process: its jobs, and faults that it survives."""
 
 import base64
 import json
@@ -24,7 +24,7 @@ from tests.jobs.worker.sample_worker import COMMAND
 from tests.support.processes import until
 from tests.support.valkey import PrivateValkey
 
-# A worker whose watchdog looks more often.
+# A worker whose watchdog ticks more often.
 IMPATIENT = """
 from jobs.heartbeat import Watchdog
 from tests.jobs.worker.sample_worker import main
@@ -34,7 +34,7 @@ main()
 """
 
 
-def test_it_runs_jobs_in_the_application(
+def test_a_worker_runs_jobs_in_the_application(
     start: Start, valkey: PrivateValkey, tmp_path: Path
 ) -> None:
     worker = start()
@@ -44,10 +44,10 @@ def test_it_runs_jobs_in_the_application(
     assert worker.stop() == 0
 
 
-def test_what_another_took_and_did_not_begin_is_run_and_is_no_failure(
+def test_a_job_taken_but_not_started_by_another_worker_is_run(
     start: Start, valkey: PrivateValkey, tmp_path: Path
 ) -> None:
-    """As when it is told to stop in that moment."""
+    """A worker that is stopped at that moment leaves such a job."""
     redis = valkey.client()
     enqueue(redis, "note")
     queue = Queue(DELIVERIES, connection=redis, job_class=PortalJob)
@@ -59,11 +59,11 @@ def test_what_another_took_and_did_not_begin_is_run_and_is_no_failure(
     assert until((tmp_path / "note").exists), worker.output.read_text()
     assert worker.stop() == 0
     assert len(queue.failed_job_registry) == 0
-    # The sender's first notification may be what it has taken and not begun by now.
+    # The queue can hold the sender's first notification by now.
     assert job not in taken.get_job_ids()
 
 
-def test_ids_that_are_no_text_are_taken_out_of_a_queue_and_the_others_stay(
+def test_only_job_ids_that_are_not_text_are_removed_from_a_queue(
     valkey: PrivateValkey, caplog: pytest.LogCaptureFixture
 ) -> None:
     redis = valkey.client()
@@ -77,7 +77,7 @@ def test_ids_that_are_no_text_are_taken_out_of_a_queue_and_the_others_stay(
     assert caplog.messages == [f"Left out a job with an odd id: {each}." for each in odd * 2]
 
 
-def test_what_was_taken_and_is_being_run_is_not_queued_again(valkey: PrivateValkey) -> None:
+def test_a_running_job_is_not_queued_again(valkey: PrivateValkey) -> None:
     redis = valkey.client()
     queue = Queue(DELIVERIES, connection=redis, job_class=PortalJob)
     taken = queue.intermediate_queue
@@ -92,7 +92,7 @@ def test_what_was_taken_and_is_being_run_is_not_queued_again(valkey: PrivateValk
     assert redis.lrange(taken.key, 0, -1) == [b"run", b"new"]
 
 
-def test_a_job_that_hangs_ends_its_worker_which_says_where(
+def test_a_hanging_job_ends_its_worker_with_a_stack_trace(
     start: Start, valkey: PrivateValkey, tmp_path: Path
 ) -> None:
     worker = start("-c", IMPATIENT, *COMMAND[2:])
@@ -112,7 +112,7 @@ def test_a_failed_job_is_logged_once_with_its_cause_and_the_worker_goes_on(
     assert worker.output.read_text().count("RuntimeError: the lamp is broken") == 1
 
 
-def test_its_lines_carry_the_id_of_the_request_that_asked(
+def test_log_lines_of_a_job_carry_its_request_id(
     start: Start, valkey: PrivateValkey, tmp_path: Path
 ) -> None:
     worker = start()
@@ -128,10 +128,8 @@ def test_its_lines_carry_the_id_of_the_request_that_asked(
     assert "Started note" not in {line["message"] for line in lines}
 
 
-def test_it_does_not_begin_with_keys_that_open_nothing(
-    start: Start, environ: dict[str, str]
-) -> None:
-    """What it would send could not be signed: every attempt of it would fail."""
+def test_a_worker_does_not_start_with_wrong_keys(start: Start, environ: dict[str, str]) -> None:
+    """It couldn't sign any request, so every attempt would fail."""
     with create_base_app(load_settings(environ)).app_context():
         vault.check_keys()
         db.session.remove()
@@ -144,7 +142,7 @@ def test_it_does_not_begin_with_keys_that_open_nothing(
     assert "decrypt the secrets in the database" in worker.output.read_text()
 
 
-def test_one_that_starts_before_redis_takes_its_jobs_once_it_is_there(
+def test_a_worker_started_before_redis_takes_jobs_once_redis_is_there(
     start: Start, valkey: PrivateValkey, tmp_path: Path
 ) -> None:
     valkey.kill()
@@ -156,10 +154,10 @@ def test_one_that_starts_before_redis_takes_its_jobs_once_it_is_there(
     assert worker.stop() == 0
 
 
-def test_it_begins_anew_with_a_redis_that_was_gone(
+def test_a_worker_reconnects_to_a_redis_that_was_gone(
     start: Start, valkey: PrivateValkey, tmp_path: Path
 ) -> None:
-    """In the same process, and without a line for each time that it was tried."""
+    """In the same process and without a log line for each attempt."""
     worker = start()
     assert worker.says("Ready for deliveries.")
     valkey.kill()

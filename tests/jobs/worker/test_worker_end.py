@@ -1,4 +1,4 @@
-"""A worker process that is asked to stop ends in peace, whatever it is doing."""
+"""A worker that is asked to stop ends gracefully, whatever it is doing."""
 
 import os
 import signal
@@ -15,8 +15,8 @@ from tests.jobs.worker.sample_worker import COMMAND
 from tests.support.processes import until
 from tests.support.valkey import PrivateValkey
 
-# A worker that is asked to stop while it is still starting, and hears of it before its sender has
-# begun: a moment that nobody could wait for.
+# A worker that gets SIGTERM during its start, before its sender has begun. No test could wait for
+# this moment.
 HASTY = """
 import os, signal, time
 from jobs.__main__ import main
@@ -31,7 +31,7 @@ Watchdog.begin = begin_late
 main()
 """
 
-# A worker whose main thread hears no signal, as while it looks up the name of its Redis.
+# A worker whose main thread gets no signal, as during the name lookup of its Redis.
 DEAF = """
 import signal, time
 from jobs.__main__ import main
@@ -49,21 +49,21 @@ main()
 def has_row(database: str, pid: int) -> bool:
     engine = create_engine(database, **engine_options(database))
     with engine.connect() as connection:
-        wanted = text("SELECT count(*) FROM processes WHERE kind LIKE 'worker%' AND pid = :p")
-        found = connection.execute(wanted, {"p": pid}).scalar_one()
+        query = text("SELECT count(*) FROM processes WHERE kind LIKE 'worker%' AND pid = :p")
+        count = connection.execute(query, {"p": pid}).scalar_one()
     engine.dispose()
-    return bool(found)
+    return bool(count)
 
 
-def test_an_idle_worker_leaves_at_once(start: Start) -> None:
+def test_an_idle_worker_ends_at_once(start: Start) -> None:
     worker = start()
     assert worker.says("Ready for deliveries.")
     asked = time.monotonic()
     assert worker.stop() == 0
-    assert time.monotonic() - asked < 10  # RQ itself listens for half a minute
+    assert time.monotonic() - asked < 10  # RQ itself would wait half a minute
 
 
-def test_the_stop_reaches_a_running_job_and_who_sends_does_not_wait_for_its_end(
+def test_a_stop_reaches_a_running_job_and_a_sender_does_not_wait_for_it(
     start: Start, valkey: PrivateValkey, database: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "note"
@@ -75,7 +75,7 @@ def test_the_stop_reaches_a_running_job_and_who_sends_does_not_wait_for_its_end(
     assert not has_row(database, worker.pid)  # there was time for a goodbye
 
 
-def test_who_works_in_the_background_ends_what_has_begun_before_it_leaves(
+def test_a_background_worker_finishes_its_job_before_it_ends(
     start: Start, valkey: PrivateValkey, database: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "note"
@@ -88,14 +88,14 @@ def test_who_works_in_the_background_ends_what_has_begun_before_it_leaves(
 
 
 @pytest.mark.parametrize("queue", QUEUES)
-def test_one_that_is_stopped_before_it_has_begun_ends_in_peace(start: Start, queue: str) -> None:
+def test_a_worker_stopped_during_its_start_ends_gracefully(start: Start, queue: str) -> None:
     worker = start("-c", HASTY, "worker", queue)
     assert worker.wait() == 0, worker.output.read_text()
     assert "Traceback" not in worker.output.read_text()
 
 
 @pytest.mark.parametrize(("number", "is_missed"), [(signal.SIGTERM, False), (signal.SIGKILL, True)])
-def test_only_one_that_ends_in_peace_deregisters(
+def test_only_a_graceful_end_removes_the_heartbeat(
     start: Start, database: str, number: int, is_missed: bool
 ) -> None:
     worker = start()
@@ -105,7 +105,7 @@ def test_only_one_that_ends_in_peace_deregisters(
 
 
 @pytest.mark.parametrize("queue", QUEUES)
-def test_it_ends_in_peace_while_redis_hangs(
+def test_a_worker_ends_gracefully_while_redis_hangs(
     start: Start, valkey: PrivateValkey, queue: str
 ) -> None:
     worker = start("-m", "jobs", "worker", queue)
@@ -122,7 +122,7 @@ def test_it_ends_in_peace_while_redis_hangs(
         os.kill(pid, signal.SIGCONT)
 
 
-def test_it_ends_in_peace_while_its_main_thread_hears_no_signal(
+def test_a_worker_ends_gracefully_while_its_main_thread_gets_no_signal(
     start: Start, database: str
 ) -> None:
     worker = start("-c", DEAF, *COMMAND[2:])
