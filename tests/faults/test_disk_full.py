@@ -26,7 +26,7 @@ DISK = Path("/mnt")
 def no_room_left() -> Iterator[None]:
     """Fill the disk to the last byte."""
     look_again()
-    with db.engine.connect() as connection:  # or the log would reuse its own space
+    with db.engine.connect() as connection:  # or the WAL would reuse its own space
         connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
     with filled(DISK):
         yield

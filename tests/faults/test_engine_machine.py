@@ -301,7 +301,7 @@ class Engine(RuleBasedStateMachine):
             self._record(in_flight, [reason] * len(in_flight))
 
     def _maintenance(self) -> None:
-        """Check that maintenance leaves an active webhook without leases as it was."""
+        """Run maintenance and assert that it leaves active webhooks without leases as they were."""
         before = look()
         dispatch_maintenance.maintain()
         after = look()

@@ -11,7 +11,7 @@ from tests.faults.support.durations import IS_FULL, SLOW_SOCKETS
 from tests.faults.support.slow_sockets import SlowSockets
 from tests.support.web_server import WebServer, web_server
 
-EACH = 8  # of each kind; the server has sixteen threads
+EACH = 8  # of each kind, while the server has sixteen threads
 LONGEST = 1.0 if IS_FULL else 3.0  # seconds, with slack for a busy machine
 ASKED = 2  # attempts, because only a page without a thread is late each time
 LATE = 5.0

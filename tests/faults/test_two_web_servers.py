@@ -32,8 +32,8 @@ Machines = list[tuple[RunningPortal, Cable]]
 
 @contextmanager
 def two_web_servers(folder: Path, ahead: int = 0) -> Iterator[Machines]:
-    """Run both machines in the application context of the first. The second one's clock is `ahead`
-    by so many seconds."""
+    """Run both machines in the application context of the first. The second one's clock is fast by
+    `ahead` seconds."""
     machines: Machines = []
     with (
         memory_folder("webs") as place,

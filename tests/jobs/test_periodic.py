@@ -39,9 +39,9 @@ DUTIES = {
 def age(name: str) -> float:
     """Return the seconds since the task last began."""
     db.session.rollback()
-    found = heartbeats.age(name)
-    assert found is not None
-    return found
+    seconds = heartbeats.age(name)
+    assert seconds is not None
+    return seconds
 
 
 @pytest.mark.parametrize("name", DUTIES)

@@ -88,8 +88,8 @@ def test_the_scheduler_ends_gracefully_while_redis_hangs(
     os.kill(pid, signal.SIGSTOP)
     try:
         time.sleep(1.5)  # it hangs in its next poll
-        asked = time.monotonic()
+        stopped_at = time.monotonic()
         assert scheduler.stop() == 0
-        assert time.monotonic() - asked < 12
+        assert time.monotonic() - stopped_at < 12
     finally:
         os.kill(pid, signal.SIGCONT)

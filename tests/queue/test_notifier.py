@@ -88,12 +88,12 @@ def test_the_delivering_job_is_queued_at_the_front_with_its_timeouts(
 
 def test_the_task_job_is_queued_at_the_end_with_its_timeouts(app: Flask, redis: Redis) -> None:
     redis.rpush("rq:queue:background", "other")
-    asked = request_id.begin()
+    made = request_id.begin()
     notifier.notify_tasks()
     request_id.carry_on("")
     other, own = Queue(names.BACKGROUND, connection=redis).get_job_ids()
     job = PortalJob.fetch(own, connection=redis)
-    assert (other, job.func_name, job.meta) == ("other", names.RUN_TASKS, {"request_id": asked})
+    assert (other, job.func_name, job.meta) == ("other", names.RUN_TASKS, {"request_id": made})
     assert (job.timeout, job.result_ttl, job.failure_ttl, job.ttl) == (3600, 600, 86_400, 900)
     assert 800 < redis.ttl(job.key) <= 900
 

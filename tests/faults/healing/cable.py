@@ -101,7 +101,7 @@ def main(path: str, number: str, *words: str) -> None:
     """Create the machine's end and become its program."""
     if path == "beside":
         os.setns(os.open(f"/proc/{number}/ns/net", os.O_RDONLY), CLONE_NEWNET)
-        os.execv(sys.executable, [sys.executable, *words])  # noqa: S606 - as a machine starts
+        os.execv(sys.executable, [sys.executable, *words])  # noqa: S606 - the machine's program
     if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET) != 0:
         raise OSError(ctypes.get_errno(), "no network namespace")
     own_address("lo", "127.0.0.1", "255.0.0.0")
@@ -113,7 +113,7 @@ def main(path: str, number: str, *words: str) -> None:
         host.sendmsg([b"1"], [rights])
         host.recv(1)
     os.close(handle)  # the other end holds a copy
-    os.execv(sys.executable, [sys.executable, *words])  # noqa: S606 - as a machine starts
+    os.execv(sys.executable, [sys.executable, *words])  # noqa: S606 - the machine's program
 
 
 if __name__ == "__main__":

@@ -67,5 +67,5 @@ def test_other_webhooks_get_deliveries_within_a_second(
 
 
 def of_others(receiver: Receiver) -> list[Received]:
-    """Return the requests to webhooks whose rows aren't locked."""
+    """Return the requests to the webhooks with unlocked rows."""
     return [request for request in list(receiver.received) if request.path != "/0"]

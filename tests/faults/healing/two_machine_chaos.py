@@ -34,7 +34,7 @@ class TwoMachineChaos:
 
     def __init__(self, senders: Senders, seed: int) -> None:
         self._senders = senders
-        self._random = random.Random(seed)  # noqa: S311 - made up, and the same again by its seed
+        self._random = random.Random(seed)  # noqa: S311 - repeatable by its seed
         self._healing: list[threading.Timer] = []
         self.done: Counter[str] = Counter()
         self.crashes: list[tuple[datetime, datetime]] = []

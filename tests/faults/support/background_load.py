@@ -40,7 +40,7 @@ class Crew:
     ) -> None:
         self._app, self._admin, self._hooks = app, admin, hooks
         self._visitor, self._receiver = visitor, receiver
-        self._random = random.Random(seed)  # noqa: S311 - made up, and the same again by its seed
+        self._random = random.Random(seed)  # noqa: S311 - repeatable by its seed
         self._home_time = threading.Event()
         self.published: list[int] = []
         self.saved: list[str] = []

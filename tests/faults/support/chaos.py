@@ -40,7 +40,7 @@ class Chaos:
         self, portal: RunningPortal, folder: Path, seed: int, postgres: PostgresServer | None
     ) -> None:
         self._portal, self._folder, self._postgres = portal, folder, postgres
-        self._random = random.Random(seed)  # noqa: S311 - made up, and the same again by its seed
+        self._random = random.Random(seed)  # noqa: S311 - repeatable by its seed
         self.done: Counter[str] = Counter()
         self.crashes: list[tuple[datetime, datetime]] = []
         self._second = self._start_second()

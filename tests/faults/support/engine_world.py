@@ -76,8 +76,8 @@ class Picture(NamedTuple):
     def decides(self, claim: Claim, reason: Reason | None) -> bool:
         """Return whether this claim's result decides about its delivery.
 
-        It does if it still has the lease. It also does if the lease is lost, or expired and this is
-        a success, and nothing has happened since.
+        It does if it has the lease. It also does if the delivery hasn't changed since, and the
+        lease is lost, or the lease expired and the result is a success.
         """
         row = self.deliveries[claim.delivery_id]
         if lease := self.leases.get(row.id):

@@ -91,7 +91,7 @@ def test_changed_settings_end_the_pause_and_a_success_ends_the_failing(
     assert (now.throttled, now.backoff_seconds, now.backoff_until) == (False, 0, None)
     assert waits(hook) == 3
     publish()
-    write_down(*(ended(each) for each in claim()))
+    write_down(*(ended(claimed) for claimed in claim()))
     assert webhook(hook.id).failing_since is None
 
 

@@ -62,7 +62,7 @@ class Outage(Locker):
         self.is_over = is_over
 
     def work(self, writer: Connection) -> None:
-        """End all leases."""
+        """Wait until the outage is over, then end all leases."""
         assert until(self.is_over)
         past = database_now(writer) - timedelta(seconds=1)
         writer.execute(update(Lease).values(until=past))

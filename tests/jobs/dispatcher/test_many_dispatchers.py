@@ -117,5 +117,5 @@ def test_a_sender_polls_in_time_for_deliveries_the_other_leaves(
     publish()
     with running_sender(app):
         assert until(lambda: len(receiver.answered) == 2, 30)
-    assert [each.path for each in receiver.received] == [f"/{own}", f"/{1 - own}"]
-    assert [each.path for each, _ in receiver.answered] == [f"/{1 - own}", f"/{own}"]
+    assert [request.path for request in receiver.received] == [f"/{own}", f"/{1 - own}"]
+    assert [request.path for request, _ in receiver.answered] == [f"/{1 - own}", f"/{own}"]

@@ -95,11 +95,11 @@ def test_a_test_delivery_is_never_the_head_of_the_queue(is_being_sent: bool) -> 
     hook = make_webhook(in_order=True)
     sample_deliveries.send_test(make_user().actor, hook.public_id)
     if is_being_sent:
-        assert [each.kind for each in claim()] == ["test"]
+        assert [entry.kind for entry in claim()] == ["test"]
     else:
         change(deliveries()[0].public_id, due_at=utcnow() + timedelta(hours=1))
     publish_many(2)
-    assert [each.waits_for for each in log_pages.latest(LogFilter())] == [
+    assert [entry.waits_for for entry in log_pages.latest(LogFilter())] == [
         WaitsFor.ORDER,
         None,
         None,

@@ -160,7 +160,7 @@ def test_among_too_many_pending_bodies_the_oldest_are_dropped(
             )
             senders[-1].sendall(HEAD + part)
             held = [0, *[len(PART)] * number]
-            assert until(lambda: reader.turn() and reader.kept == held, 10)  # noqa: B023 - at once
+            assert until(lambda: reader.turn() and reader.kept == held, 10)  # noqa: B023 - called at once
         reader.listener.maintenance(0.0)
         assert reader.turn()
         assert reader.kept == [0, *[len(PART)] * 3], "there is room for all"

@@ -59,7 +59,7 @@ def test_a_job_taken_but_not_started_by_another_worker_is_run(
     assert until((tmp_path / "note").exists), worker.output.read_text()
     assert worker.stop() == 0
     assert len(queue.failed_job_registry) == 0
-    # The queue can hold the sender's first notification by now.
+    # The intermediate queue can hold the sender's first notification by now.
     assert job not in taken.get_job_ids()
 
 
@@ -74,7 +74,7 @@ def test_only_job_ids_that_are_not_text_are_removed_from_a_queue(
     remove_odd_ids(queue)
     assert {key: redis.lrange(key, 0, -1) for key in kept} == kept
     odd = [r"b'\xff'", r"b'\xff'", f"b'{'x' * 80}'"]
-    assert caplog.messages == [f"Left out a job with an odd id: {each}." for each in odd * 2]
+    assert caplog.messages == [f"Left out a job with an odd id: {id_}." for id_ in odd * 2]
 
 
 def test_a_running_job_is_not_queued_again(valkey: PrivateValkey) -> None:

@@ -58,9 +58,9 @@ def has_row(database: str, pid: int) -> bool:
 def test_an_idle_worker_ends_at_once(start: Start) -> None:
     worker = start()
     assert worker.says("Ready for deliveries.")
-    asked = time.monotonic()
+    stopped_at = time.monotonic()
     assert worker.stop() == 0
-    assert time.monotonic() - asked < 10  # RQ itself would wait half a minute
+    assert time.monotonic() - stopped_at < 10  # RQ itself would wait half a minute
 
 
 def test_a_stop_reaches_a_running_job_and_a_sender_does_not_wait_for_it(
@@ -115,9 +115,9 @@ def test_a_worker_ends_gracefully_while_redis_hangs(
     pid = int(redis.info()["process_id"])
     os.kill(pid, signal.SIGSTOP)
     try:
-        asked = time.monotonic()
+        stopped_at = time.monotonic()
         assert worker.stop() == 0
-        assert time.monotonic() - asked < 10
+        assert time.monotonic() - stopped_at < 10
     finally:
         os.kill(pid, signal.SIGCONT)
 
@@ -128,7 +128,7 @@ def test_a_worker_ends_gracefully_while_its_main_thread_gets_no_signal(
     worker = start("-c", DEAF, *COMMAND[2:])
     assert worker.says("Deaf.")
     assert until(lambda: has_row(database, worker.pid)), worker.output.read_text()
-    asked = time.monotonic()
+    stopped_at = time.monotonic()
     assert worker.stop() == 0
-    assert time.monotonic() - asked < 10
+    assert time.monotonic() - stopped_at < 10
     assert not has_row(database, worker.pid)
