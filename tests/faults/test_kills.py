@@ -10,7 +10,6 @@ from sqlalchemy import func, select
 from portal.extensions import db
 from portal.models.deliveries import Attempt, Lease
 from portal.queue.names import DELIVERIES
-from portal.services.core import heartbeats
 from tests.faults.support.database_locks import database_locked, hanging_without_locks
 from tests.faults.support.delivery_ledger import (
     Excuses,
@@ -146,14 +145,3 @@ def test_a_restarted_receiver_gets_everything(portal: RunningPortal, receiver: R
     receiver.start()
     assert settled(30)
     assert_ledger(receiver, accepted)
-
-
-def test_maintenance_leaves_a_heartbeat(portal: RunningPortal) -> None:
-    del portal
-
-    def was_just_seen() -> bool:
-        look_again()
-        age = heartbeats.age("maintenance")
-        return age is not None and age < 3
-
-    assert until(was_just_seen)
