@@ -2,20 +2,16 @@
 
 import base64
 import json
-import logging
 import time
 from pathlib import Path
 
 import pytest
-from redis.exceptions import RedisError
 from rq import Queue
 
-from jobs.scheduler import wait_for_redis
 from jobs.worker import put_back_untaken, remove_odd_ids
 from portal.base_app import create_base_app
 from portal.config.settings import load_settings
 from portal.extensions import db
-from portal.queue.connection import quick_client
 from portal.queue.names import DELIVERIES
 from portal.queue.portal_job import PortalJob
 from portal.services.core import vault
@@ -168,8 +164,3 @@ def test_a_worker_reconnects_to_a_redis_that_was_gone(
     assert worker.process.poll() is None
     assert worker.output.read_text().count("Redis is in trouble") == 1
     assert "Traceback" not in worker.output.read_text()
-
-
-def test_the_wait_for_redis_ends(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING), pytest.raises(RedisError):
-        wait_for_redis(quick_client(f"unix://{tmp_path}/nobody.sock"), patience=0.2)
