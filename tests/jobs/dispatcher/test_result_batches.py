@@ -58,13 +58,6 @@ def test_after_an_outage_all_results_are_written_in_parts_before_a_claim(
         seen.append((arrived, kept.is_behind))
     assert seen == [(4, True), (6, True), (7, False)]
     assert (kept.is_empty, len(look.without)) == (True, 2)
-
-
-def test_claims_made_with_results_are_reported_even_if_empty(database: DatabaseExecutor) -> None:
-    kept, look = ResultBatches(database), Asked()
-    kept.add(ended(*claims(1)))
-    assert write(kept, look) == [[]]
-    assert look.without == [set()]
     assert write(kept, look) == [], "there is no batch"
 
 
