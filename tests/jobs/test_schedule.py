@@ -73,11 +73,6 @@ def is_right(redis: Redis) -> bool:
     )
 
 
-def test_an_empty_redis_gets_the_whole_table(redis: Redis, entries: tuple[Entry, ...]) -> None:
-    assert reconcile(redis, entries) == ["maintenance"]
-    assert is_right(redis)
-
-
 DAMAGES: dict[str, Callable[[Redis], object]] = {
     "flushed": lambda redis: redis.flushall(),
     "job is gone": lambda redis: redis.delete(MAINTENANCE_KEY),
