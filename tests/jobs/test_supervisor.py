@@ -5,7 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -77,13 +77,18 @@ class Running:
     def program(self, name: str, code: str, stage: int = 0) -> Program:
         return Program(name, [sys.executable, "-c", code, str(self.folder / name)], stage)
 
-    def start(self, *programs: Program, port: int = 0) -> None:
-        """Start the programs. If `port` is given, another server already answers there."""
-        port = port or free_port()
+    def start(
+        self,
+        *programs: Program,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        words: Sequence[str] = ("-m", "jobs.supervisor"),
+    ) -> None:
+        """Start the programs. The greeting waits for `host` and `port`."""
         plan = self.folder / "plan"
-        plan.write_text(Plan(list(programs), "127.0.0.1", port, ["hello"]).to_json())
+        plan.write_text(Plan(list(programs), host, port or free_port(), ["hello"]).to_json())
         with plan.open() as handle, self.output.open("wb") as output:
-            command = [sys.executable, "-m", "jobs.supervisor", str(handle.fileno())]
+            command = [sys.executable, *words, str(handle.fileno())]
             self.process = subprocess.Popen(
                 command, cwd=ROOT, stdout=output, stderr=output, pass_fds=[handle.fileno()]
             )
@@ -213,14 +218,9 @@ def test_processes_left_by_a_dead_program_are_ended(supervisor: Running) -> None
     assert until(lambda: not is_alive(supervisor.pids("a", "kin")[1]), 5)
 
 
-def test_a_program_that_ignores_sigterm_is_killed(supervisor: Running, tmp_path: Path) -> None:
+def test_a_program_that_ignores_sigterm_is_killed(supervisor: Running) -> None:
     code = "from jobs import supervisor; supervisor.STOP_SECONDS = 0.5; supervisor.main()"
-    plan = tmp_path / "plan"
-    plan.write_text(Plan([supervisor.program("a", STUBBORN)], "127.0.0.1", 9, []).to_json())
-    with plan.open() as handle, supervisor.output.open("wb") as output:
-        fd = handle.fileno()
-        command = [sys.executable, "-c", code, str(fd)]
-        supervisor.process = subprocess.Popen(command, cwd=ROOT, stdout=output, pass_fds=[fd])
+    supervisor.start(supervisor.program("a", STUBBORN), words=("-c", code))
     assert until(lambda: len(supervisor.pids("a")) == 1)
     supervisor.send(signal.SIGTERM)
     assert supervisor.wait(5) == 0
@@ -231,7 +231,7 @@ def test_a_program_that_ignores_sigterm_is_killed(supervisor: Running, tmp_path:
 
 @pytest.mark.parametrize(("host", "family"), [("127.0.0.1", "AF_INET"), ("::1", "AF_INET6")])
 def test_the_greeting_comes_once_the_pages_answer(
-    supervisor: Running, tmp_path: Path, host: str, family: str
+    supervisor: Running, host: str, family: str
 ) -> None:
     if host == "::1" and not socket.has_dualstack_ipv6():
         pytest.skip("this machine has no IPv6")
@@ -239,12 +239,7 @@ def test_the_greeting_comes_once_the_pages_answer(
     server = f"import socket,sys,time; s=socket.create_server({address});"
     port = free_port()
     argv = [sys.executable, "-c", f"{server} time.sleep(60)", str(port)]
-    plan = tmp_path / "plan"
-    plan.write_text(Plan([Program("web", argv, 0)], host, port, ["hello"]).to_json())
-    with plan.open() as handle, supervisor.output.open("wb") as output:
-        fd = handle.fileno()
-        command = [sys.executable, "-m", "jobs.supervisor", str(fd)]
-        supervisor.process = subprocess.Popen(command, cwd=ROOT, stdout=output, pass_fds=[fd])
+    supervisor.start(Program("web", argv, 0), host=host, port=port)
     assert until(lambda: supervisor.output.read_bytes().splitlines() == [b"hello"])
     supervisor.send(signal.SIGTERM)
     supervisor.wait()
