@@ -11,13 +11,13 @@ import statistics
 import time
 from collections.abc import Iterator
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final
 
 from flask import Flask
 
 from bench.support import register_rows
 from bench.support.database_pages import touched
-from bench.support.report import Line, milliseconds
+from bench.support.report import Line, Took, milliseconds
 from bench.support.world import DATABASES, World, world
 from portal.app import create_app
 from portal.extensions import db
@@ -57,13 +57,6 @@ PATHS: Final = {
     "Staff": "/staff",
     "Start page": "/",
 }
-
-
-class Took(NamedTuple):
-    """The time of one request, by the clock and of the processors."""
-
-    seconds: float
-    processor: float
 
 
 def run() -> Iterator[Line]:

@@ -5,13 +5,12 @@ import statistics
 import time
 from collections.abc import Iterator
 from itertools import count
-from typing import NamedTuple
 
 from flask import Flask
 from sqlalchemy import select, text
 
 from bench.support import log_rows
-from bench.support.report import Line, milliseconds
+from bench.support.report import Line, Took, milliseconds
 from bench.support.world import SECRET, world
 from portal.app import create_app
 from portal.engine.conditions.predicate import Condition, as_text
@@ -29,13 +28,6 @@ UNMET = "tag", "is"
 REQUESTS = 80
 WARM = 5
 NAMES = count(1)
-
-
-class Took(NamedTuple):
-    """The time of one request, by the clock and of the processor."""
-
-    seconds: float
-    processor: float
 
 
 def run() -> Iterator[Line]:

@@ -110,15 +110,15 @@ PATIENCE: Final = 60.0
 LONGEST_PAUSE: Final = 2.0
 
 
-def wait_for_redis(redis: Redis, patience: float = PATIENCE) -> None:
-    """Wait until Redis answers. Raise `RedisError` after `patience` seconds."""
-    deadline = time.monotonic() + patience
+def wait_for_redis(redis: Redis) -> None:
+    """Wait until Redis answers. Raise `RedisError` after `PATIENCE` seconds."""
+    deadline = monotonic() + PATIENCE
     pause = 0.05
     while True:
         try:
             redis.ping()
         except RedisError as error:
-            if time.monotonic() > deadline:
+            if monotonic() > deadline:
                 raise
             if pause == LONGEST_PAUSE:
                 log.warning("Waiting for Redis: %s", error)

@@ -5,6 +5,7 @@ webhook has been quiet for long. Indexes are dropped during the writing, and for
 checked.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 from sqlalchemy import Connection, text
@@ -88,17 +89,17 @@ def fill(rows: int, hooks: int = HOOKS) -> None:
             connection.execute(text(_words(statement, rows, hooks)), {"rows": rows})
         for index in indexes:
             connection.execute(text(index))
-    analyze()
+    analyze(TABLES)
 
 
-def analyze() -> None:
+def analyze(tables: Iterable[str]) -> None:
     """Update the planner's statistics, and on PostgreSQL also the visibility of rows."""
     with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         if connection.dialect.name == "sqlite":
             connection.execute(text("ANALYZE"))
             return
         connection.execute(text("SET statement_timeout = 0"))
-        for table in TABLES:
+        for table in tables:
             connection.execute(text(f"VACUUM ANALYZE {table}"))
         connection.execute(text("CHECKPOINT"))
 

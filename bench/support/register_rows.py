@@ -8,7 +8,7 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
-from bench.support.log_rows import NUMBERS
+from bench.support.log_rows import ID, NUMBERS, analyze
 from portal.extensions import db
 
 CATEGORIES: Final = 30
@@ -16,11 +16,6 @@ LOCATIONS: Final = 50
 ASSETS_A_PERSON: Final = 20  # of all assets, including unassigned ones
 TABLES: Final = ("assets", "assignments", "staff", "categories", "locations")
 
-ID = {
-    "sqlite": "printf('%012x7000800000000000%04x', i, i % 65536)",
-    "postgresql": "(lpad(to_hex(i), 12, '0') || '7000800000000000'"
-    " || lpad(to_hex(i % 65536), 4, '0'))::uuid",
-}
 NOW = {"sqlite": "strftime('%Y-%m-%d %H:%M:%f000', 'now')", "postgresql": "now()"}
 LONG_AGO = {
     "sqlite": "strftime('%Y-%m-%d %H:%M:%f000', 'now', '-30 days')",
@@ -84,17 +79,7 @@ def fill(assets: int) -> None:
         _write(connection, STAFF, staff)
         _write(connection, ASSETS, assets)
         connection.execute(text(_words(connection, HELD)), {"staff": staff})
-    analyze()
-
-
-def analyze() -> None:
-    """Update the planner's statistics, and on PostgreSQL also the visibility of rows."""
-    with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        if connection.dialect.name == "sqlite":
-            connection.execute(text("ANALYZE"))
-            return
-        for table in TABLES:
-            connection.execute(text(f"VACUUM ANALYZE {table}"))
+    analyze(TABLES)
 
 
 def _write(connection: Connection, statement: str, rows: int, **names: str) -> None:

@@ -3,6 +3,14 @@
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Took(NamedTuple):
+    """The time of one request, by the clock and of the processor."""
+
+    seconds: float
+    processor: float
 
 
 @dataclass(frozen=True, slots=True)
