@@ -112,13 +112,13 @@ LONGEST_PAUSE: Final = 2.0
 
 def wait_for_redis(redis: Redis) -> None:
     """Wait until Redis answers. Raise `RedisError` after `PATIENCE` seconds."""
-    deadline = monotonic() + PATIENCE
+    deadline = time.monotonic() + PATIENCE
     pause = 0.05
     while True:
         try:
             redis.ping()
         except RedisError as error:
-            if monotonic() > deadline:
+            if time.monotonic() > deadline:
                 raise
             if pause == LONGEST_PAUSE:
                 log.warning("Waiting for Redis: %s", error)
