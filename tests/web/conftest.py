@@ -1,4 +1,4 @@
-"""What tests of pages stand on."""
+"""Fixtures for tests of pages."""
 
 from collections.abc import Iterator
 
@@ -11,18 +11,18 @@ from tests.web.signed_in import visit
 
 @pytest.fixture
 def in_a_request(app: Flask) -> Iterator[None]:
-    """A request for a page: times are told in somebody's zone, and links can be made."""
+    """Push a request context, which wording of times and links needs."""
     with app.test_request_context():
         yield
 
 
 @pytest.fixture
 def support(app: Flask) -> Pages:
-    """Support staff, signed in."""
+    """Return pages as a signed-in support user sees them."""
     return visit(app, "support")
 
 
 @pytest.fixture
 def pages(app: Flask) -> Pages:
-    """An administrator, signed in."""
+    """Return pages as a signed-in administrator sees them."""
     return visit(app)

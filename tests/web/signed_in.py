@@ -1,4 +1,4 @@
-"""People at a browser who are signed in already, for tests that are not about signing in."""
+"""Browsers that are already signed in, for tests that are not about signing in."""
 
 from typing import Any
 
@@ -12,12 +12,12 @@ from tests.support.pages import Pages
 
 
 def visit(app: Flask, role: str = "admin", **columns: Any) -> Pages:
-    """Somebody with this role, signed in, with no page open yet."""
+    """Sign in a new user with this role, with no page open yet."""
     return signed_in(app, make_user(role, **columns))
 
 
 def signed_in(app: Flask, person: Person, device: str = sessions.UNKNOWN_DEVICE) -> Pages:
-    """This person at one more browser, which is called `device`."""
+    """Sign this person in to one more browser, which is called `device`."""
     pages = Pages(app)
     with writing() as current:
         user = current.get_one(User, person.id)

@@ -1,4 +1,4 @@
-"""A small application whose pages show every macro: what the frame is tested with."""
+"""A small application whose pages show every template macro, for tests of the page frame."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -23,7 +23,7 @@ from tests.web.component_gallery.form import GROUPS, GalleryForm
 
 
 class Viewer(UserMixin):  # type: ignore[misc]  # flask-login publishes no types
-    """Who is signed in, unless the address says `anonymous`."""
+    """The signed-in user, unless the URL contains `anonymous`."""
 
     id = "1"
     name = "Ana Berger"
@@ -32,7 +32,7 @@ class Viewer(UserMixin):  # type: ignore[misc]  # flask-login publishes no types
 
 
 def make_gallery(*, local_trial: bool = True, opens: bool = True) -> Flask:
-    """The application; its addresses are ones of the portal, so that the navigation fits them."""
+    """Create the application, with URLs of the portal, so that the navigation matches them."""
     app = Flask("gallery", root_path=str(ROOT))
     app.config.update(
         SECRET_KEY="only for these tests",
@@ -72,7 +72,7 @@ def _add_pages(app: Flask) -> None:
 
 
 def form_page() -> Any:
-    """Every kind of field; the row buttons work as on the real pages."""
+    """Show every kind of field, with row buttons that work as on the real pages."""
     form = GalleryForm()
     if "add_headers" in request.form:
         form.headers.append_entry()
@@ -83,7 +83,7 @@ def form_page() -> Any:
 
 
 def confirm_page() -> str:
-    """The page that asks before something is done for good."""
+    """Ask before an irreversible action."""
     return render_template(
         "_partials/confirm.html",
         title="Delete “Sync to ERP”?",
@@ -96,7 +96,7 @@ def confirm_page() -> str:
 
 
 def list_page() -> str:
-    """Tabs, filters, chips, notices, every status in a table, pages and an empty state."""
+    """Show tabs, filters, chips, notices, a table of every status, a pager, and an empty state."""
     now = utcnow()
     rows = [
         {"number": n, "at": now - timedelta(minutes=7 * n**3), "status": status}
@@ -106,21 +106,21 @@ def list_page() -> str:
 
 
 def show_page() -> str:
-    """Facts, cards, a time line, code, details and a part that follows what happens."""
+    """Show facts, cards, a timeline, code, details, and a live part."""
     return render_template("show.html", before=utcnow() - timedelta(days=3), now=utcnow())
 
 
 def live() -> Any:
-    """What the live part asks for: at once the end of the story."""
+    """Return the final state to the live part, on its first request."""
     return jsonify(html="<p>Delivered, after all</p>", stop=True, announce="Delivered")
 
 
 def retry() -> Any:
-    """Where the one-button form goes."""
+    """Handle the form of one button."""
     flash("Retry queued.", "success")
     return redirect("/deliveries/1")
 
 
 def broken(code: int) -> Any:
-    """Every error page."""
+    """Show the error page for a status code."""
     abort(code)

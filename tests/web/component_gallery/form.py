@@ -51,7 +51,7 @@ class HeaderForm(Form):
 
 
 class GalleryForm(FlaskForm):
-    """Text, address, groups of boxes, choices, rows, list, number, date, long text, one box."""
+    """Text, URL, checkbox groups, radio buttons, rows, select, number, date, textarea, checkbox."""
 
     name = StringField(
         "Webhook name", [DataRequired("Enter a name")], description="For example “Sync to ERP”"

@@ -1,13 +1,13 @@
-"""Who may open what, written out: the portal's declarations are compared with this.
+"""The expected access of each role, compared with the declarations of the portal's views.
 
-Whoever adds a view or a permission says here, too, for whom it is.
+Add each new view or permission here, too.
 """
 
 from typing import Final
 
 ROLES: Final = ("admin", "manager", "support", "viewer")
 
-# A line a permission: who has it.
+# One line per permission, with the roles that have it.
 MATRIX: Final = """
 home.read                admin manager support viewer
 account.edit             admin manager support viewer
@@ -39,7 +39,7 @@ sending.switch           admin
 sample_data.load         admin
 """
 
-# A permission, then the endpoints that ask for it; `public` asks for none.
+# A permission, then the endpoints that require it. `public` endpoints require none.
 VIEWS: Final = """
 public
     auth.sign_in joining.setup joining.set_up joining.invitation joining.accept
@@ -139,10 +139,10 @@ sample_data.load
     home.load_sample_data
 """
 
-# The password is asked for again, unless that was a short time ago: before anything about people,
-# keys, tokens, secrets and backups. `always`: whoever comes; `posted`: before a change;
-# `enters_secrets`: before a change that replaces a key or a header's value, or takes them to
-# another address, as does `sends_elsewhere` before a test.
+# Views about people, keys, tokens, secrets, and backups ask for the password again, unless it was
+# confirmed a short time ago. `always`: on each request. `posted`: before a change.
+# `enters_secrets`: before a change that replaces a key or a header's value, or sends them to
+# another URL. `sends_elsewhere`: before a test that sends them to another URL.
 AGAIN: Final = """
 always
     people.role people.enable people.disable erasure.user erasure.staff
@@ -161,26 +161,26 @@ sends_elsewhere
 
 
 def roles_by_permission() -> dict[str, set[str]]:
-    """What `MATRIX` says."""
+    """Return `MATRIX` as a dict."""
     lines = [line.split() for line in MATRIX.strip().splitlines()]
     return {permission: set(roles) for permission, *roles in lines}
 
 
 def permissions_by_view() -> dict[str, str]:
-    """What `VIEWS` says."""
+    """Return `VIEWS` as a dict."""
     return _by_view(VIEWS)
 
 
 def conditions_by_view() -> dict[str, str]:
-    """What `AGAIN` says."""
+    """Return `AGAIN` as a dict."""
     return _by_view(AGAIN)
 
 
 def _by_view(table: str) -> dict[str, str]:
-    found, heading = {}, ""
+    headings, heading = {}, ""
     for line in table.strip().splitlines():
         if line.startswith(" "):
-            found |= dict.fromkeys(line.split(), heading)
+            headings |= dict.fromkeys(line.split(), heading)
         else:
             heading = line
-    return found
+    return headings

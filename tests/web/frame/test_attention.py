@@ -12,7 +12,7 @@ from tests.web.signed_in import visit
 
 
 def counted(page: Page) -> dict[str, str]:
-    """By entry of the navigation, the number that it bears."""
+    """Return the count that each navigation entry shows."""
     (nav,) = [n for n in page.root.find_all("nav") if n.get("aria-label") == "Main"]
     pills = [n for n in nav.walk() if "pill-count" in n.get("class").split()]
     return {
@@ -24,7 +24,7 @@ def counted(page: Page) -> dict[str, str]:
 
 
 def some_trouble() -> None:
-    """Three webhooks in trouble, three deliveries that fail, and others that are well."""
+    """Create 3 webhooks with problems, 3 undelivered deliveries, and others without problems."""
     failing = make_webhook()
     make_webhook(state=WebhookState.OFF, off_reason=OffReason.GONE, off_at=utcnow())
     make_webhook(state=WebhookState.OFF, off_reason=OffReason.PERSON, off_at=utcnow())
@@ -35,7 +35,7 @@ def some_trouble() -> None:
 
 
 @pytest.mark.parametrize("role", ["admin", "manager", "support"])
-def test_it_counts_on_every_page_as_the_lists_do(app: Flask, role: str) -> None:
+def test_navigation_counts_match_the_lists_on_every_page(app: Flask, role: str) -> None:
     some_trouble()
     pages = visit(app, role)
     for path in ("/", "/assets", "/deliveries", "/settings/webhooks", "/help", "/nowhere"):
@@ -46,6 +46,6 @@ def test_it_counts_on_every_page_as_the_lists_do(app: Flask, role: str) -> None:
     assert "Needs attention 3" in pages.get("/deliveries").main
 
 
-def test_it_bears_no_number_while_all_is_well(app: Flask) -> None:
+def test_navigation_shows_no_counts_without_problems(app: Flask) -> None:
     make_delivery(make_webhook(), status="delivered")
     assert counted(visit(app).get("/assets")) == {}

@@ -1,4 +1,4 @@
-"""Charts on the pages: bars, and the same in numbers."""
+"""Charts on pages: their bars, and the same values as numbers."""
 
 import re
 from datetime import timedelta
@@ -40,7 +40,7 @@ def rects(html: str, kind: str) -> int:
     return len(re.findall(rf'<rect class="chart-{kind}"', html))
 
 
-def test_the_list_shows_the_week_of_each_webhook(admin: Pages) -> None:
+def test_the_webhook_list_charts_the_last_7_days_of_each_webhook(admin: Pages) -> None:
     erp, desk = make_webhook(name="ERP"), make_webhook(name="Helpdesk")
     count(erp, 29, 11)
     count(erp, 1, 0, hours_ago=24)
@@ -54,7 +54,7 @@ def test_the_list_shows_the_week_of_each_webhook(admin: Pages) -> None:
     assert (rects(page.html, "delivered"), rects(page.html, "failed")) == (3, 1)
 
 
-def test_the_webhooks_page_shows_the_day_or_else_the_week_or_no_chart(admin: Pages) -> None:
+def test_a_webhook_page_charts_24_hours_or_else_7_days_or_nothing(admin: Pages) -> None:
     erp, quiet = make_webhook(), make_webhook()
     count(erp, 5, 0, hours_ago=24 * 3)
     count(make_webhook(), 50, 50)
@@ -70,7 +70,7 @@ def test_the_webhooks_page_shows_the_day_or_else_the_week_or_no_chart(admin: Pag
     assert '<svg class="chart ' not in page.html
 
 
-def test_the_start_page_shows_the_day_of_all_webhooks_or_their_week(admin: Pages) -> None:
+def test_the_start_page_charts_24_hours_or_7_days_of_all_webhooks(admin: Pages) -> None:
     assert "Delivery attempts" not in admin.get("/").main
     make_delivery(status="delivered")
     count(make_webhook(), 4, 2)
@@ -88,8 +88,7 @@ def test_the_start_page_shows_the_day_of_all_webhooks_or_their_week(admin: Pages
     assert "/#day" in week.links("24 hours")
 
 
-def test_a_bar_leads_to_the_log_of_its_time(admin: Pages) -> None:
-    """To what failed in it, where anything did."""
+def test_a_bar_links_to_the_log_of_its_time_or_to_its_failures(admin: Pages) -> None:
     make_delivery(status="delivered")
     hook, now = make_webhook(), utcnow()
     count(hook, 4, 2)
@@ -98,17 +97,17 @@ def test_a_bar_leads_to_the_log_of_its_time(admin: Pages) -> None:
     days = [f"{(now - timedelta(days=days)).astimezone(HERE):%Y-%m-%d}" for days in (3, 2, -1, 0)]
     quiet, after, tomorrow, today = days
     bars = [node.get("href") for node in page.root.find_all("a") if " delivered, " in node.text]
-    told = bars[:2]
-    assert told == [
+    links = bars[:2]
+    assert links == [
         f"/deliveries?since={quiet}+00:00&until={after}+00:00",
         f"/deliveries?time=failed&since={today}+00:00&until={tomorrow}+00:00",
     ]
-    assert bars == told * 3  # at two widths, and in numbers
-    assert "Newest first" in admin.get(told[0]).main
+    assert bars == links * 3  # at two widths, and in numbers
+    assert "Newest first" in admin.get(links[0]).main
 
 
 def drawn(*counts: tuple[int, int, int], small: bool = False) -> Drawing:
-    """The wide drawing of days of which (arrived, late, failed) are known, the last one today."""
+    """Return the widest drawing of these daily (arrived, late, failed) counts, ending today."""
     now = utcnow()
     days = [now - timedelta(days=each) for each in range(len(counts))][::-1]
     spans = tuple(Span(day, now, *each) for day, each in zip(days, counts, strict=True))
@@ -116,27 +115,27 @@ def drawn(*counts: tuple[int, int, int], small: bool = False) -> Drawing:
     return charts.days_chart(Trend(spans), frames).drawings[0]
 
 
-def test_the_axis_has_its_numbers_and_each_bar_its_day_below(app: Flask) -> None:
+def test_the_axis_shows_numbers_and_the_day_of_each_bar(app: Flask) -> None:
     with app.test_request_context():
-        found = drawn((4, 2, 3), (0, 0, 3), (1, 0, 0))
-    assert [number for _, number in sorted(found.lines)] == ["10", "5", "0"]
-    assert found.labels[-1][1] == "today"
-    middles = [bar.x + bar.width / 2 for bar in found.bars]
-    assert [x for x, _ in found.labels] == pytest.approx(middles, abs=0.02)
-    lowest = max(y + height for bar in found.bars for _, y, height in bar.parts)
-    assert lowest == found.axis == found.frame.height - found.frame.below
+        chart = drawn((4, 2, 3), (0, 0, 3), (1, 0, 0))
+    assert [number for _, number in sorted(chart.lines)] == ["10", "5", "0"]
+    assert chart.labels[-1][1] == "today"
+    middles = [bar.x + bar.width / 2 for bar in chart.bars]
+    assert [x for x, _ in chart.labels] == pytest.approx(middles, abs=0.02)
+    lowest = max(y + height for bar in chart.bars for _, y, height in bar.parts)
+    assert lowest == chart.axis == chart.frame.height - chart.frame.below
 
 
-def test_the_numbers_of_the_axis_have_room_however_large_they_are(app: Flask) -> None:
-    for most in (999, 1_000, 20_000, 3_000_000):
+def test_axis_numbers_of_any_size_fit(app: Flask) -> None:
+    for largest in (999, 1_000, 20_000, 3_000_000):
         with app.test_request_context():
-            found = drawn((most, 0, 0), (0, 0, most))
-        widest = max(len(number) for _, number in found.lines)
-        # Letters of 12 px are at most 7 wide; the text ends 6 before the line begins.
-        assert found.frame.left - 6 >= 7 * widest, most
+            chart = drawn((largest, 0, 0), (0, 0, largest))
+        widest = max(len(number) for _, number in chart.lines)
+        # Letters of 12 px are at most 7 wide. The text ends 6 before the line begins.
+        assert chart.frame.left - 6 >= 7 * widest, largest
 
 
-def test_the_highest_bar_fills_its_drawing_from_the_upper_edge_to_the_axis(app: Flask) -> None:
+def test_the_highest_bar_spans_from_the_top_edge_to_the_axis(app: Flask) -> None:
     for frames, size, edges, lines in (
         (charts.SMALL, [(84, 28)], [(4, 24)], [[]]),
         (
@@ -148,65 +147,65 @@ def test_the_highest_bar_fills_its_drawing_from_the_upper_edge_to_the_axis(app: 
     ):
         now = utcnow()
         with app.test_request_context():
-            found = charts.days_chart(Trend((Span(now, now, 10, 0, 0),)), frames).drawings
-        assert [(each.frame.width, each.frame.height) for each in found] == size, frames
-        assert [each.bars[0].parts for each in found] == [
+            drawings = charts.days_chart(Trend((Span(now, now, 10, 0, 0),)), frames).drawings
+        assert [(drawing.frame.width, drawing.frame.height) for drawing in drawings] == size, frames
+        assert [drawing.bars[0].parts for drawing in drawings] == [
             [("delivered", top, axis - top)] for top, axis in edges
         ], frames
-        assert [each.axis for each in found] == [axis for _, axis in edges], frames
-        assert [each.lines for each in found] == lines, frames
-        for each in found:
-            left, right, (bar,) = each.frame.left, each.right, each.bars
-            assert (left, right) == ((34, each.frame.width - 4) if frames is None else (0, 84))
+        assert [drawing.axis for drawing in drawings] == [axis for _, axis in edges], frames
+        assert [drawing.lines for drawing in drawings] == lines, frames
+        for drawing in drawings:
+            left, right, (bar,) = drawing.frame.left, drawing.right, drawing.bars
+            assert (left, right) == ((34, drawing.frame.width - 4) if frames is None else (0, 84))
             assert bar.x == pytest.approx(left + 0.14 * (right - left), abs=0.01)
             assert bar.width == pytest.approx(0.72 * (right - left), abs=0.01)
 
 
-def test_all_attempts_are_stacked_in_one_unit(app: Flask) -> None:
+def test_the_parts_of_a_bar_are_stacked_to_one_scale(app: Flask) -> None:
     with app.test_request_context():
-        (bar,) = (found := drawn((5, 2, 4))).bars
+        (bar,) = (chart := drawn((5, 2, 4))).bars
     assert [kind for kind, _, _ in bar.parts] == ["delivered", "late", "failed"]
-    unit = (found.axis - found.frame.top) / 10
-    below = found.axis
+    unit = (chart.axis - chart.frame.top) / 10
+    below = chart.axis
     for (_, y, height), many in zip(bar.parts, (3, 2, 4), strict=True):
         assert height == pytest.approx(many * unit, abs=0.02)
         assert y + height == pytest.approx(below, abs=0.02)
         below = y
 
 
-def test_one_among_thousands_is_still_seen_and_stays_inside(app: Flask) -> None:
+def test_one_attempt_among_thousands_is_visible_and_inside_the_chart(app: Flask) -> None:
     for counts in ((10_000, 1, 1), (1, 0, 50_000), (1, 1, 0), (0, 0, 1)):
         for small in (False, True):
             with app.test_request_context():
-                (bar,) = (found := drawn(counts, small=small)).bars
+                (bar,) = (chart := drawn(counts, small=small)).bars
             assert len(bar.parts) == sum(
                 map(bool, (counts[0] - counts[1], counts[1], counts[2]))
             ), (small, counts)
             for _, y, height in bar.parts:
                 assert height >= 2
                 assert y >= 0
-                assert y + height <= found.frame.height
+                assert y + height <= chart.frame.height
             if counts[0] + counts[2] > 100:
                 top = min(y for _, y, _ in bar.parts)
                 whole = (counts[0] + counts[2]) / charts._end(counts[0] + counts[2])
-                high = whole * (found.axis - found.frame.top)
-                assert found.axis - top == pytest.approx(high, abs=0.05)
+                high = whole * (chart.axis - chart.frame.top)
+                assert chart.axis - top == pytest.approx(high, abs=0.05)
             if max(counts) > 1:
                 assert min(height for _, _, height in bar.parts) == 2
 
 
-def test_what_arrived_late_is_drawn_and_told_apart(admin: Pages) -> None:
+def test_late_deliveries_are_drawn_and_counted_separately(admin: Pages) -> None:
     hook = make_webhook()
     arrived = [StatusChange(hook.id, "delivered", 2, is_late=late) for late in (True, False, True)]
     with writing() as current:
         rollups.count(current.connection(), arrived, utcnow())
     page = admin.get(f"/settings/webhooks/{hook.public_id}")
-    told = "Delivery attempts, last 24 hours 3 delivered 2 of them late 0 failed"
-    assert told in page.main
+    summary = "Delivery attempts, last 24 hours 3 delivered 2 of them late 0 failed"
+    assert summary in page.main
     assert rects(page.html, "late") == 2
 
 
-def test_one_that_is_well_says_what_went_wrong_in_the_last_day(admin: Pages) -> None:
+def test_a_healthy_webhook_shows_its_failures_of_the_last_24_hours(admin: Pages) -> None:
     hook = make_webhook(last_delivered_at=utcnow() - timedelta(minutes=5))
     path = f"/settings/webhooks/{hook.public_id}"
     assert "In the last 24 hours" not in admin.get(path).main

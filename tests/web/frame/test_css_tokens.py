@@ -1,4 +1,4 @@
-"""Colours that can be read: measured on the tokens themselves (WCAG 2.2, relative luminance)."""
+"""Contrast between the color tokens, computed from relative luminance (WCAG 2.2)."""
 
 import re
 
@@ -29,13 +29,13 @@ def contrast(scheme: str, text: str, ground: str) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
-def test_a_status_can_be_read_by_everyone() -> None:
+def test_status_text_has_a_contrast_of_at_least_7() -> None:
     for status in STATUSES:
         for scheme in SCHEMES:
             assert contrast(scheme, status, f"{status}-ground") >= 7, (scheme, status)
 
 
-def test_text_and_links_stand_out() -> None:
+def test_text_and_links_have_enough_contrast() -> None:
     for ground in GROUNDS:
         for scheme in SCHEMES:
             assert contrast(scheme, "ink", ground) >= 7, (scheme, ground)
@@ -44,14 +44,14 @@ def test_text_and_links_stand_out() -> None:
             assert contrast(scheme, "danger", ground) >= 4.5, (scheme, ground)
 
 
-def test_controls_and_focus_can_be_seen() -> None:
+def test_controls_and_focus_have_enough_contrast() -> None:
     for ground in ("paper", "surface"):
         for scheme in SCHEMES:
             assert contrast(scheme, "control", ground) >= 3, (scheme, ground)
             assert contrast(scheme, "focus", ground) >= 3, (scheme, ground)
 
 
-def test_buttons_can_be_read() -> None:
+def test_button_labels_have_enough_contrast() -> None:
     for text, ground in (
         ("on-accent", "accent"),
         ("on-accent", "accent-strong"),
@@ -63,20 +63,20 @@ def test_buttons_can_be_read() -> None:
             assert contrast(scheme, text, ground) >= 4.5, (scheme, text, ground)
 
 
-def test_bars_and_signs_stand_out_from_their_ground() -> None:
+def test_bars_and_icons_have_enough_contrast() -> None:
     for scheme in SCHEMES:
         for sign in ("arrived", "warning-sign", "danger-sign", "success-sign", "info-sign"):
             assert contrast(scheme, sign, "surface") >= 3, sign
 
 
-def test_the_night_has_a_colour_for_each_of_the_day() -> None:
+def test_the_dark_scheme_defines_the_same_colors_as_the_light_one() -> None:
     assert colours(LIGHT_CSS).keys() == colours(DARK_CSS).keys()
 
 
-def test_a_colour_is_named_in_the_tokens_alone() -> None:
+def test_only_the_token_files_contain_colors() -> None:
     sheets = [path for path in CSS.iterdir() if path.name not in {"tokens.css", "dark.css"}]
     used = {
         (path.name, c) for path in sheets for c in re.findall(r"#[0-9a-f]{3,8}\b", path.read_text())
     }
-    # Paper is white and ink black.
+    # Printed pages are black on white.
     assert {colour for _, colour in used} <= {"#fff", "#000"}, used

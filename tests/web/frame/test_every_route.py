@@ -1,4 +1,4 @@
-"""What holds for every address of the portal, those of tomorrow included."""
+"""Rules that hold for every route of the portal, including future ones."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from tests.support.pages import Pages
 from tests.web.frame.test_permissions import pages_of
 from tests.web.frame.test_security_headers import addresses
 
-# They take deliveries from programs, and end emails for mail programs; they act for nobody.
+# Programs call these to deliver events, and mail programs to end emails. They act for no user.
 WITHOUT_TOKEN = {"inbox.receive", "unsubscribe.end"}
 REFUSALS = ("Your browser sent no cookie", "This page has expired")
 WRITES = ("INSERT", "UPDATE", "DELETE", "REPLACE", "CREATE", "DROP")
@@ -21,12 +21,12 @@ WRITES = ("INSERT", "UPDATE", "DELETE", "REPLACE", "CREATE", "DROP")
 
 @contextmanager
 def written() -> Iterator[list[str]]:
-    """The statements of this block that change something in the database."""
-    with asked(db.engine, *WRITES) as found:
-        yield found
+    """Collect the statements in this block that change the database."""
+    with asked(db.engine, *WRITES) as statements:
+        yield statements
 
 
-def test_a_form_without_its_token_is_refused_and_changes_nothing(app: Flask) -> None:
+def test_a_form_without_its_csrf_token_is_refused_and_changes_nothing(app: Flask) -> None:
     for token in (None, "another's"):
         for is_signed_in in (True, False):
             pages, wrong, person = Pages(app), [], make_user("admin")
@@ -40,14 +40,14 @@ def test_a_form_without_its_token_is_refused_and_changes_nothing(app: Flask) -> 
                         path, method=method, data={"csrf_token": token or ""}
                     )
                     if answer.status_code != 400 or not any(
-                        each in answer.text for each in REFUSALS
+                        refusal in answer.text for refusal in REFUSALS
                     ):
                         wrong.append((endpoint, answer.status))
             assert wrong == [], (is_signed_in, token)
             assert statements == [], (is_signed_in, token)
 
 
-def test_opening_an_address_writes_nothing(app: Flask) -> None:
+def test_get_and_head_requests_write_nothing(app: Flask) -> None:
     pages, person = Pages(app), make_user("admin")
     pages.sign_in(person.email, person.password)
     asset_id, hook = make_asset(), make_webhook()

@@ -1,4 +1,4 @@
-"""The frame that every page stands in, seen through the gallery application."""
+"""The layout, forms, and error pages that all pages share, tested in the component gallery."""
 
 from collections.abc import Iterator
 
@@ -32,12 +32,12 @@ def client(gallery: Flask) -> Iterator[FlaskClient]:
         yield client
 
 
-def test_it_prints_pages_without_fault(pages: Pages) -> None:
+def test_gallery_pages_open(pages: Pages) -> None:
     for path in (NEW, "/deliveries", "/deliveries/1", "/settings/webhooks/1/delete"):
         assert pages.get(path).status == 200, path
 
 
-def test_it_answers_an_error_with_a_page_and_a_way_out(pages: Pages) -> None:
+def test_each_error_has_a_page_with_a_link_to_overview(pages: Pages) -> None:
     for code in (400, 403, 404, 405, 409, 413, 429, 500, 503):
         page = pages.get(f"/broken/{code}")
         assert page.status == code, code
@@ -45,14 +45,14 @@ def test_it_answers_an_error_with_a_page_and_a_way_out(pages: Pages) -> None:
         assert "/" in page.links("Go to Overview"), code
 
 
-def test_it_says_which_methods_an_address_takes(client: FlaskClient) -> None:
+def test_a_refused_method_is_answered_with_the_allowed_methods(client: FlaskClient) -> None:
     answer = client.get("/deliveries/1/retry")
     assert answer.status_code == 405
     assert answer.headers["Allow"] == "OPTIONS, POST"
     assert client.post("/deliveries").headers["Allow"] == "GET, HEAD, OPTIONS"
 
 
-def test_it_answers_although_nobody_can_be_looked_up() -> None:
+def test_a_failed_user_lookup_is_answered_with_a_503_page() -> None:
     gallery = make_gallery()
     nowhere = create_engine("sqlite:////nowhere/at/all/portal.sqlite", module=sqlite_module)
     gallery.login_manager.request_loader(lambda _request: nowhere.connect())  # type: ignore[attr-defined]  # set by flask-login
@@ -62,7 +62,7 @@ def test_it_answers_although_nobody_can_be_looked_up() -> None:
     assert "saved" not in page.text
 
 
-def test_it_offers_only_what_the_person_may_read(pages: Pages) -> None:
+def test_navigation_offers_only_pages_that_the_person_can_read(pages: Pages) -> None:
     assert pages.get("/deliveries").links("Settings") == ["/settings/people"]
     page = pages.get("/deliveries?without=people.manage")
     assert page.links("Settings") == ["/settings/api"]
@@ -72,11 +72,11 @@ def test_it_offers_only_what_the_person_may_read(pages: Pages) -> None:
     assert pages.get("/deliveries?anonymous").links("Assets") == []
 
 
-def test_it_marks_where_one_is(pages: Pages) -> None:
+def test_navigation_marks_the_current_page(pages: Pages) -> None:
     assert pages.get(NEW).here == ["Webhooks"]
 
 
-def test_it_warns_during_a_local_trial_alone(pages: Pages) -> None:
+def test_pages_warn_only_during_a_local_trial(pages: Pages) -> None:
     assert "Webhooks can reach this computer." in pages.get("/deliveries").text
     closed = Pages(make_gallery(opens=False))
     assert "This is a local trial. Don’t use it" in closed.get("/deliveries").text
@@ -84,19 +84,19 @@ def test_it_warns_during_a_local_trial_alone(pages: Pages) -> None:
     assert "This is a local trial" not in real.get("/deliveries").text
 
 
-def test_it_names_the_time_zone(pages: Pages) -> None:
+def test_pages_name_the_time_zone(pages: Pages) -> None:
     assert "All times are Europe/Vienna" in pages.get("/deliveries").text
 
 
-def test_the_portals_zone_stands_in_for_one_that_nobody_knows(app: Flask) -> None:
+def test_an_unknown_time_zone_falls_back_to_that_of_the_portal(app: Flask) -> None:
     for zone in ("Nowhere/Gone", "../Vienna"):
         page = visit(app, time_zone=zone).get("/deliveries")
         assert "All times are Europe/Vienna" in page.text, zone
 
 
-def test_it_sends_what_the_form_holds_and_shows_the_flash_once(pages: Pages) -> None:
+def test_a_form_sends_its_rows_and_its_flash_is_shown_once(pages: Pages) -> None:
     page = pages.submit(pages.get(NEW).form(NEW), **GOOD, secret_mode="none")
-    # A row that was left empty is still a row: the real form drops it.
+    # This form keeps an empty row. The real one drops it.
     assert page.wrong == ["headers-0-name"]
     page = pages.submit(page.form(NEW), **{"headers-0-name": "X-Key", "headers-0-value": "1"})
     assert page.path == "/deliveries"
@@ -104,7 +104,7 @@ def test_it_sends_what_the_form_holds_and_shows_the_flash_once(pages: Pages) -> 
     assert pages.get("/deliveries").flashes == []
 
 
-def test_it_keeps_what_was_typed_and_links_to_each_mistake(pages: Pages) -> None:
+def test_entered_values_are_kept_and_each_error_is_linked(pages: Pages) -> None:
     page = pages.submit(pages.get(NEW).form(NEW), name="Sync", notes="two\nlines")
     assert page.title == "Error: New webhook · Asset register"
     assert page.form(NEW).fields["name"] == ["Sync"]
@@ -113,26 +113,26 @@ def test_it_keeps_what_was_typed_and_links_to_each_mistake(pages: Pages) -> None
     assert targets == ["#url", "#events-0", "#headers-0-name", "#location_id"]
 
 
-def test_it_ties_hint_and_error_to_their_control(pages: Pages) -> None:
+def test_hint_and_error_are_tied_to_their_control(pages: Pages) -> None:
     page = pages.submit(pages.get(NEW).form(NEW))
     control = next(node for node in page.root.walk() if node.get("id") == "name")
     assert control.get("aria-describedby") == "name-hint name-error"
     assert control.get("aria-invalid") == "true"
 
 
-def test_it_marks_what_may_be_left_empty(pages: Pages) -> None:
+def test_optional_fields_are_marked(pages: Pages) -> None:
     labels = {n.get("for"): n.text for n in pages.get(NEW).root.find_all("label")}
     assert labels["notes"] == "Notes (optional)"
     assert labels["name"] == "Webhook name"
 
 
-def test_it_adds_a_row_without_scripts(pages: Pages) -> None:
+def test_a_row_is_added_without_scripts(pages: Pages) -> None:
     page = pages.submit(pages.get(NEW).form(NEW), "Add header", name="Sync")
     assert {"headers-0-name", "headers-1-name"} <= page.form(NEW).fields.keys()
     assert page.form(NEW).fields["name"] == ["Sync"]
 
 
-def test_a_proxy_that_hides_the_port_is_told_apart_from_an_old_page(pages: Pages) -> None:
+def test_a_port_hidden_by_a_proxy_and_an_expired_page_differ(pages: Pages) -> None:
     there: dict[str, object] = {"base_url": "https://portal.example"}
     pages.get("/deliveries/1", **there)
     referer = {"Referer": "https://portal.example:8443/deliveries/1"}
@@ -143,16 +143,16 @@ def test_a_proxy_that_hides_the_port_is_told_apart_from_an_old_page(pages: Pages
     assert "This page has expired" in page.main
 
 
-def test_it_posts_with_one_button(pages: Pages) -> None:
+def test_a_form_of_one_button_posts(pages: Pages) -> None:
     pages.get("/deliveries/1")
     assert "Retry queued." in pages.post("/deliveries/1/retry").main
 
 
-def test_it_keeps_the_filter_while_turning_pages(pages: Pages) -> None:
+def test_links_between_pages_keep_the_filter(pages: Pages) -> None:
     page = pages.get("/deliveries?status=failed&event=a&event=b")
     assert page.links("Older") == ["/deliveries?status=failed&event=a&event=b&cursor=b"]
 
 
-def test_a_text_that_has_no_encoding_is_sent_with_a_question_mark(app: Flask) -> None:
+def test_a_character_without_encoding_is_sent_as_a_question_mark(app: Flask) -> None:
     with app.test_request_context():
         assert app.make_response("half \ud83d of a pair").get_data() == b"half ? of a pair"

@@ -1,4 +1,4 @@
-"""No bytes from outside, wherever they come from, take a page away from those who open it."""
+"""Pages open despite any bytes in responses, inbox requests, imports, and names."""
 
 import io
 from urllib.parse import quote_from_bytes, urlencode
@@ -41,7 +41,7 @@ def opened(pages: Pages, *paths: str) -> None:
 @few
 @example(LONE, b"X: \xff")
 @given(BYTES, BYTES)
-def test_every_page_opens_that_shows_an_answer(app: Flask, body: bytes, header: bytes) -> None:
+def test_pages_that_show_a_response_open(app: Flask, body: bytes, header: bytes) -> None:
     hook = make_webhook()
     asset_id = make_asset()
     (only,) = (one for one in claim() if one.webhook.id == hook.id)
@@ -72,7 +72,7 @@ def test_every_page_opens_that_shows_an_answer(app: Flask, body: bytes, header: 
 @few
 @example(LONE, b"\xff")
 @given(BYTES, BYTES)
-def test_so_does_the_inbox(app: Flask, body: bytes, header: bytes) -> None:
+def test_the_inbox_opens(app: Flask, body: bytes, header: bytes) -> None:
     admin = make_user("admin")
     place = f"/inbox/{rows.token_of(inbox.open_inbox(admin.actor))}"
     odd = header.decode("latin-1").replace("\r", "").replace("\n", "").replace("\0", "")
@@ -84,7 +84,7 @@ def test_so_does_the_inbox(app: Flask, body: bytes, header: bytes) -> None:
 @few
 @example(b"half \\ud83d \xed\xa0\xbd")
 @given(BYTES)
-def test_so_do_the_pages_of_an_import(app: Flask, noise: bytes) -> None:
+def test_import_pages_open(app: Flask, noise: bytes) -> None:
     pages = visit(app)
     form = pages.get("/assets/import").form("/assets/import")
     pages.submit(form, file=(io.BytesIO(b"name,notes\n" + noise + b",x\ny," + noise), "a.csv"))
@@ -95,7 +95,7 @@ def test_so_do_the_pages_of_an_import(app: Flask, noise: bytes) -> None:
 @few
 @example(b"half \xed\xa0\xbd \0")
 @given(BYTES)
-def test_so_do_the_pages_that_show_a_name(app: Flask, name: bytes) -> None:
+def test_pages_that_show_an_asset_name_open(app: Flask, name: bytes) -> None:
     pages = visit(app)
     hidden = pages.get("/assets/new").form("/assets/new").hidden
     sent = f"{urlencode(hidden, doseq=True)}&name={quote_from_bytes(name)}&kind=item"

@@ -1,5 +1,5 @@
-"""Whoever changes what a list shows begins at its top: only the links between its pages tell a
-place in it."""
+"""Filters, orders, and tabs lead to the top of a list. Only links between its pages carry a place
+in it."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -25,7 +25,7 @@ PLACES: Final = {"cursor", "after"}
 
 @pytest.fixture
 def pages(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Pages:
-    """A register in use, whose lists have more than one page."""
+    """Fill a register whose lists have more than one page, and sign in."""
     fill(make_user())
     hook = make_webhook()
     for _ in range(PAGE_SIZE + 1):
@@ -35,7 +35,7 @@ def pages(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Pages:
 
 
 def filtered(page: Page) -> Iterator[str]:
-    """The list with a filter or a tab chosen, as a browser asks for it."""
+    """Yield URLs of the list with a tab or a filter chosen, as a browser requests them."""
     path = urlsplit(page.path).path
     yield from (link for link in page.links() if link.startswith(f"{path}?show="))
     for form in (each for each in page.forms if each.method == "get"):
@@ -46,38 +46,36 @@ def filtered(page: Page) -> Iterator[str]:
 
 
 def older(page: Page) -> list[str]:
-    """The link to the page after it, as far as there is one."""
+    """Return the link to the next page, if there is one."""
     links = (node for node in page.root.find_all("a") if node.get("rel") == "next")
     return [node.get("href") for node in islice(links, 1)]
 
 
 def later_pages(pages: Pages, path: str) -> Iterator[Page]:
-    """The second page of the list, as it is and with a filter, as far as there is one."""
+    """Yield the second page of the list, with and without filters, if there is one."""
     first = pages.get(path)
     for page in (first, *map(pages.get, filtered(first))):
         yield from map(pages.get, older(page))
 
 
 def tells_a_place(page: Page, node: Node) -> bool:
-    """Whether a link leads to the same list, at a place between two of its rows."""
+    """Return whether a link leads to a place between two rows of the same list."""
     url = urlsplit(node.get("href"))
     is_of_list = url.path in {"", urlsplit(page.path).path}
     return is_of_list and bool(PLACES & set(parse_qs(url.query)))
 
 
 def asks_for_a_place(form: Form) -> bool:
-    """Whether a form that filters would keep the place."""
+    """Return whether a filter form would keep the place."""
     return form.method == "get" and bool(PLACES & set(form.fields))
 
 
 def is_between_pages(node: Node) -> bool:
-    """Whether it stands in the navigation from page to page."""
+    """Return whether a link is in the pager."""
     return any("pager" in parent.get("class").split() for parent in node.ancestors())
 
 
-def test_every_filter_order_and_tab_on_a_later_page_leads_to_the_top(
-    app: Flask, pages: Pages
-) -> None:
+def test_filters_orders_and_tabs_of_later_pages_lead_to_the_top(app: Flask, pages: Pages) -> None:
     seen = set()
     for rule in readable(app, Role.ADMIN):
         for page in later_pages(pages, rule.rule) if not rule.arguments else ():

@@ -1,4 +1,4 @@
-"""A text that is far too long is refused with its sentence; nothing of it is cut off or stored."""
+"""A text far over its limit is refused with an error. No part of it is cut off or stored."""
 
 import pytest
 from flask import Flask
@@ -10,7 +10,7 @@ from tests.support.factories import make_asset
 from tests.support.pages import Page, Pages
 from tests.web.signed_in import visit
 
-# Each would fit, were it tidied.
+# Both would fit once their blanks are removed.
 LONG = ["a" + " " * 250_000, "a" + "\u200b" * 100_000]
 LOST = "/assets/{}/report-lost"
 
@@ -22,7 +22,7 @@ def report(app: Flask, asset_id: int, text: str) -> Page:
 
 
 @pytest.mark.parametrize("long", LONG)
-def test_a_field_far_over_its_limit_is_refused_untidied(app: Flask, long: str) -> None:
+def test_a_field_far_over_its_limit_is_refused_before_cleanup(app: Flask, long: str) -> None:
     asset_id = make_asset("Lamp")
     pages = visit(app)
     for field, limit in (("name", "120"), ("notes", "10,000"), ("unit", "40")):
@@ -37,7 +37,7 @@ def test_a_field_far_over_its_limit_is_refused_untidied(app: Flask, long: str) -
     assert pages.post("/sign-in", {"email": long, "password": "a" * 20}).errors
 
 
-def test_blanks_up_to_a_thousand_over_a_limit_are_only_taken_away(app: Flask) -> None:
+def test_up_to_1000_blanks_over_a_limit_are_removed(app: Flask) -> None:
     asset_id = make_asset("Lamp")
     assert report(app, asset_id, "n" + " " * 2_000).errors
     assert not report(app, asset_id, "n" + " " * 1_999).errors
@@ -47,11 +47,11 @@ ASSET = {"name": "Desk", "kind": "item"}
 URL = "https://erp.example.com/"
 WEBHOOK = {"name": "Sync", "url": URL, "events": "asset.created"}
 HEADER = {**WEBHOOK, "headers-0-name": "X-Key", "headers-0-value": "key"}
-# Forms whose limits are a service's: where each is, what fits in it, a field of it, its limit.
+# Forms whose limits belong to a service: path, values that fit, field, and its limit.
 LIMITS = [
     *(
-        ("/assets/new", {**ASSET, name: "Desk"}, name, most)
-        for name, most in LENGTHS.items()
+        ("/assets/new", {**ASSET, name: "Desk"}, name, limit)
+        for name, limit in LENGTHS.items()
         if name != "notes"
     ),
     ("/assets/new", {**ASSET, "new_category-name": "Desks"}, "new_category-name", 120),
@@ -65,7 +65,7 @@ LIMITS = [
 ]
 
 
-def test_blanks_a_thousand_over_the_limit_of_a_service_are_refused(app: Flask) -> None:
+def test_over_1000_blanks_over_the_limit_of_a_service_are_refused(app: Flask) -> None:
     for path, fitting, field, limit in LIMITS:
         pages = visit(app)
         path = path.format(make_asset("Lamp"))
@@ -77,8 +77,8 @@ def test_blanks_a_thousand_over_the_limit_of_a_service_are_refused(app: Flask) -
         assert sentence not in " ".join(pages.post(path, fitting).errors), path
 
 
-def test_a_form_of_more_than_a_thousand_fields_is_refused(app: Flask) -> None:
-    """Each row of it costs half a millisecond."""
+def test_a_form_of_more_than_1000_fields_is_refused(app: Flask) -> None:
+    """Limit the rows, because each one costs half a millisecond."""
     pages = visit(app)
     fields = pages.get("/settings/webhooks/new").form("/settings/webhooks/new").fields
     for rows, status in ((1000 - len(fields), 400), (1001 - len(fields), 413)):

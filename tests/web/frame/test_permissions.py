@@ -1,4 +1,4 @@
-"""Every route by every role, and nobody signed in, as the table beside this says."""
+"""Every route for every role and for anonymous requests, compared with `access_table`."""
 
 from collections.abc import Iterator
 from uuid import UUID
@@ -22,7 +22,7 @@ from tests.web.frame.access_table import (
     roles_by_permission,
 )
 
-# Something that every kind of address takes, and that leads to nothing.
+# A value for each kind of URL variable that leads to nothing.
 SAMPLES = {"uuid": UUID(int=0), "int": 999_999, "default": "nothing", "path": "nothing"}
 
 FOR_MACHINES = ("/healthz", "/readyz", "/metrics", "/inbox/nothing", "/.well-known/security.txt")
@@ -32,12 +32,12 @@ VIEWS, MATRIX = permissions_by_view(), roles_by_permission()
 
 
 def is_api(rule: Rule) -> bool:
-    """Whether tokens let in, and no cookie (tests/api/test_door.py)."""
+    """Return whether a route takes tokens instead of a cookie (tests/api/test_views.py)."""
     return rule.rule.startswith("/api/v1/")
 
 
 def pages_of(app: Flask) -> Iterator[tuple[str, str, str]]:
-    """Every (endpoint, method, address) of the application, files apart; Sign out comes last."""
+    """Yield (endpoint, method, path) of every route except files and the API, Sign out last."""
     address = app.url_map.bind("localhost")
     for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.endpoint == "auth.sign_out"):
         if rule.endpoint.endswith("static") or is_api(rule):
@@ -60,13 +60,13 @@ def one_method(rule: Rule) -> str:
 
 
 def token_of(page: Page) -> dict[str, list[str]]:
-    """What a POST has to carry, taken from any form."""
+    """Return the CSRF token that a POST needs, taken from any form of the page."""
     posts = (form for form in page.forms if form.method == "post")
     return {"csrf_token": next(posts).fields["csrf_token"]}
 
 
 def ask(pages: Pages, method: str, path: str, token: dict[str, list[str]]) -> tuple[int, str]:
-    """The status, and where a redirect leads."""
+    """Return the status, and the location of a redirect."""
     if method == "GET":
         answer = pages.get(path, follow=False)
     else:
@@ -74,7 +74,7 @@ def ask(pages: Pages, method: str, path: str, token: dict[str, list[str]]) -> tu
     return answer.status, answer.location
 
 
-def test_each_role_has_the_permissions_that_are_written_out_and_no_other() -> None:
+def test_each_role_has_exactly_the_permissions_in_the_table() -> None:
     assert {str(role) for role in Role} == set(ROLES)
     assert {name: set(roles) for name, roles in PERMISSIONS.items()} == MATRIX
     for permission, roles in MATRIX.items():
@@ -85,35 +85,35 @@ def test_each_role_has_the_permissions_that_are_written_out_and_no_other() -> No
     assert not any(allows(role, permission) for role in ("", "owner") for permission in MATRIX)
 
 
-def test_a_program_that_only_reads_sees_contents_as_its_role_does() -> None:
+def test_a_read_only_token_sees_contents_as_its_role_does() -> None:
     seen = [role for role in ROLES if token_allows(role, CONTENT, read_only=True)]
     assert seen == [role for role in ROLES if role in MATRIX[CONTENT]]
     assert not token_allows("admin", "deliveries.retry", read_only=True)
 
 
-def test_every_view_asks_for_the_permission_that_is_written_out(app: Flask) -> None:
+def test_every_view_requires_the_permission_in_the_table(app: Flask) -> None:
     endpoints = {rule.endpoint for rule in app.url_map.iter_rules() if not is_api(rule)}
     assert {endpoint: permission_of(endpoint) for endpoint in endpoints} == VIEWS
 
 
-def test_the_password_is_asked_for_again_where_that_is_written_out(app: Flask) -> None:
+def test_views_in_the_table_ask_for_the_password_again(app: Flask) -> None:
     endpoints = {rule.endpoint for rule in app.url_map.iter_rules()}
     asking = {each: found.__name__ for each in endpoints if (found := condition_of(each))}
     assert asking == conditions_by_view()
 
 
-def test_only_doors_and_machines_come_in_without_signing_in(app: Flask) -> None:
+def test_only_entry_pages_and_machine_routes_are_public(app: Flask) -> None:
     public = {path for endpoint, _, path in pages_of(app) if VIEWS[endpoint] == "public"}
     links = {"/forgot-password", "/forgot-password/sent", "/invitation", "/new-password", "/setup"}
     assert public == {"/sign-in", "/theme", "/unsubscribe", *links, *FOR_MACHINES}
 
 
-def test_whoever_is_not_signed_in_is_sent_to_the_door(app: Flask) -> None:
+def test_anonymous_requests_are_redirected_to_sign_in(app: Flask) -> None:
     pages, wrong = Pages(app), []
     token = token_of(pages.get("/sign-in"))
     for endpoint, method, path in pages_of(app):
         if endpoint == "themes.choose":
-            continue  # it leads back to the page that it was pressed on: here, the door
+            continue  # redirects to the page that sent it, here the sign-in page
         status, onward = ask(pages, method, path, token)
         is_sent = status == 302 and onward == "/sign-in"
         if is_sent is (VIEWS[endpoint] == "public"):
@@ -121,7 +121,7 @@ def test_whoever_is_not_signed_in_is_sent_to_the_door(app: Flask) -> None:
     assert wrong == []
 
 
-def test_each_role_opens_exactly_what_the_table_says(app: Flask) -> None:
+def test_each_role_opens_exactly_the_views_in_the_table(app: Flask) -> None:
     for role in ROLES:
         person, pages, wrong = make_user(role), Pages(app), []
         token = token_of(pages.sign_in(person.email, person.password))
@@ -138,19 +138,19 @@ def test_each_role_opens_exactly_what_the_table_says(app: Flask) -> None:
 
 
 def forgotten() -> str:
-    """Nobody said whom it is for."""
+    """Answer without a declared permission."""
     return "This is for nobody."
 
 
 @requires("asset.read")
 def misspelt() -> str:
-    """There is no such permission."""
+    """Answer with a declared permission that does not exist."""
     return "This is for nobody."
 
 
 @pytest.fixture
 def unfinished(app: Flask, session_settings: Settings) -> Iterator[Flask]:
-    """The portal with a view whose permission somebody forgot, and one where it is spelt wrong."""
+    """Add a view without a permission and one with a misspelled permission to the portal."""
     other = create_app(session_settings)
     other.add_url_rule("/forgotten", view_func=forgotten, methods=["GET", "POST"])
     other.add_url_rule("/misspelt", view_func=misspelt, methods=["GET", "POST"])
@@ -160,7 +160,7 @@ def unfinished(app: Flask, session_settings: Settings) -> Iterator[Flask]:
 
 
 @pytest.mark.parametrize("path", ["/forgotten", "/misspelt"])
-def test_a_view_without_a_permission_that_exists_is_closed_to_everybody(
+def test_a_view_without_a_known_permission_is_closed_to_everyone(
     unfinished: Flask, path: str
 ) -> None:
     for role in ROLES:

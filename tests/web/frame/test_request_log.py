@@ -1,4 +1,4 @@
-"""Each request has an id that its log lines, its error page and the job that it asked for carry."""
+"""Each request has an ID that its log lines, its error page, and the job it queues carry."""
 
 import json
 import logging
@@ -29,7 +29,7 @@ HEADER_VALUE = "header-value-of-the-admin"
 
 
 class Heard(logging.Handler):
-    """Every line as it would be written."""
+    """Every log line in the format that the portal writes."""
 
     def __init__(self, app: Flask) -> None:
         super().__init__()
@@ -58,15 +58,13 @@ def traffic(heard: Heard) -> list[dict[str, Any]]:
     return [line for line in heard.lines if line["logger"] == TRAFFIC]
 
 
-def test_of_a_long_path_its_beginning_stands_in_the_line(app: Flask, heard: Heard) -> None:
+def test_a_long_path_is_cut_off_in_the_log(app: Flask, heard: Heard) -> None:
     Pages(app).client.get("/" + "token" * 1_000)
     (line,) = traffic(heard)
     assert line["message"] == "GET /" + ("token" * 60)[:299] + " 404"
 
 
-def test_each_request_has_an_id_of_its_own_in_its_answer_and_its_line(
-    app: Flask, heard: Heard
-) -> None:
+def test_each_request_has_its_own_id_in_its_response_and_log_line(app: Flask, heard: Heard) -> None:
     pages = visit(app)
     ids = [pages.get("/").response.headers[HEADER] for _ in range(2)]
     assert ids[0] != ids[1]
@@ -78,7 +76,7 @@ def test_each_request_has_an_id_of_its_own_in_its_answer_and_its_line(
     assert lines[0]["person"] > 0
 
 
-def test_a_line_tells_how_long_its_request_took(
+def test_a_log_line_gives_the_duration_of_its_request(
     app: Flask, heard: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seconds = count()
@@ -88,7 +86,7 @@ def test_a_line_tells_how_long_its_request_took(
     assert (line["took_ms"], line["request_id"]) == (1000, answer.headers["X-Request-Id"])
 
 
-def test_machines_that_ask_all_the_time_leave_no_lines(
+def test_frequent_machine_requests_are_not_logged(
     app: Flask, heard: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trial = replace(app.extensions["settings"], local_trial=True)
@@ -115,9 +113,7 @@ def make_webhook_by_hand(pages: Pages) -> str:
     return page.path
 
 
-def test_the_id_reaches_the_job_that_the_request_asked_for(
-    app: Flask, valkey_server: ValkeyServer
-) -> None:
+def test_the_job_that_a_request_queues_has_its_id(app: Flask, valkey_server: ValkeyServer) -> None:
     pages = visit(app)
     page = pages.get(make_webhook_by_hand(pages))
     form = page.form(f"{page.path}/test")
@@ -128,7 +124,7 @@ def test_the_id_reaches_the_job_that_the_request_asked_for(
     assert meta == {"request_id": answer.response.headers[HEADER]}
 
 
-def test_no_line_holds_a_secret_whatever_happens(app: Flask, heard: Heard) -> None:
+def test_no_log_line_contains_a_secret(app: Flask, heard: Heard) -> None:
     person, pages = make_user(), Pages(app)
     pages.sign_in(person.email, "the wrong pass phrase")
     pages.sign_in(person.email, PASSWORD)
@@ -162,7 +158,7 @@ def mend_the_table() -> None:
         connection.execute(text("ALTER TABLE webhooks RENAME COLUMN gone TO name"))
 
 
-def test_a_save_that_is_refused_during_an_outage_is_one_line(app: Flask, heard: Heard) -> None:
+def test_a_save_refused_during_an_outage_is_one_log_line(app: Flask, heard: Heard) -> None:
     if db.engine.dialect.name != "sqlite":
         pytest.skip("only SQLite is closed to changes by a word of ours")
     pages = visit(app)
@@ -195,7 +191,7 @@ def open_to_changes(connection: Any, *_: object) -> None:
     connection.execute("PRAGMA query_only = OFF")
 
 
-def test_the_page_of_an_error_names_the_line_in_the_log(app: Flask, heard: Heard) -> None:
+def test_an_error_page_shows_the_id_of_its_log_line(app: Flask, heard: Heard) -> None:
     pages = visit(app)
     break_the_table()
     try:

@@ -1,4 +1,4 @@
-"""What every answer says of itself, to the letter, whatever it is an answer to."""
+"""The exact security and cache headers of every response."""
 
 from collections.abc import Iterator
 from io import BytesIO
@@ -33,12 +33,12 @@ MEGABYTES_16 = 16 * 1024 * 1024
 
 
 def said(answer: TestResponse) -> dict[str, str]:
-    """Those headers of an answer; one that is there twice says both."""
+    """Return these headers of a response, with all values of a repeated one."""
     return {name: " | ".join(answer.headers.getlist(name)) for name in PAGE}
 
 
 def addresses(app: Flask, **known: object) -> Iterator[tuple[str, str, str]]:
-    """(endpoint, method, address) of every route, with `known` in the place of what it names."""
+    """Yield (endpoint, method, path) of every route, with `known` as its URL variables."""
     address = app.url_map.bind("localhost")
     for rule in app.url_map.iter_rules():
         if rule.endpoint.endswith("static"):
@@ -52,7 +52,7 @@ def addresses(app: Flask, **known: object) -> Iterator[tuple[str, str, str]]:
             yield rule.endpoint, method, path
 
 
-def test_every_route_answers_every_method_with_all_of_them(app: Flask) -> None:
+def test_every_route_and_method_sends_the_headers(app: Flask) -> None:
     for is_signed_in in (True, False):
         pages, wrong = Pages(app), []
         person = make_user("admin")
@@ -65,8 +65,8 @@ def test_every_route_answers_every_method_with_all_of_them(app: Flask) -> None:
         assert wrong == [], is_signed_in
 
 
-def test_so_does_every_page_that_shows_something(app: Flask) -> None:
-    """Views may set headers of their own: these are the answers that they mean."""
+def test_every_page_with_content_sends_the_headers(app: Flask) -> None:
+    """Open existing things, because views that find something can set their own headers."""
     pages, person = Pages(app), make_user("admin")
     pages.sign_in(person.email, person.password)
     asset_id, hook = make_asset(), make_webhook()
@@ -90,7 +90,7 @@ def test_so_does_every_page_that_shows_something(app: Flask) -> None:
     assert len(shown) > 60
 
 
-def test_so_do_errors(app: Flask) -> None:
+def test_errors_send_the_headers(app: Flask) -> None:
     client = Pages(app).client
     assert said(client.get("/no/such/page")) == PAGE
     assert said(client.post("/deliveries")) == PAGE
@@ -98,9 +98,9 @@ def test_so_do_errors(app: Flask) -> None:
     assert said(client.post("/sign-in", data={})) == PAGE
 
 
-def test_files_may_be_kept_where_their_address_names_their_version(app: Flask) -> None:
+def test_only_files_with_their_version_in_the_url_are_cached_for_long(app: Flask) -> None:
     pages = Pages(app)
-    linked = [each.get("href") for each in pages.get("/sign-in").root.find_all("link")]
+    linked = [link.get("href") for link in pages.get("/sign-in").root.find_all("link")]
     sheets = [href for href in linked if "/static/" in href and ".css" in href]
     assert len(sheets) > 3
     for href in sheets:
@@ -109,7 +109,7 @@ def test_files_may_be_kept_where_their_address_names_their_version(app: Flask) -
     assert said(pages.client.get("/static/nothing.css?v=1", buffered=True)) == ASKED_AGAIN
 
 
-def test_a_file_that_is_too_long_is_refused_in_words(app: Flask) -> None:
+def test_a_file_that_is_too_large_is_refused_with_a_reason(app: Flask) -> None:
     pages, person = Pages(app), make_user("admin")
     pages.sign_in(person.email, person.password)
     fields = pages.get("/assets/import").form("/assets/import").fields
@@ -120,7 +120,7 @@ def test_a_file_that_is_too_long_is_refused_in_words(app: Flask) -> None:
         kind = f"multipart/form-data; boundary={boundary}"
         return pages.client.post("/assets/import", data=body, content_type=kind, buffered=True)
 
-    refused = send(MEGABYTES_16)  # and what a form adds to it
+    refused = send(MEGABYTES_16)  # plus the size of the form around it
     assert (refused.status_code, said(refused)) == (413, PAGE)
     assert "It’s larger than the portal accepts. Nothing was saved." in refused.text
     assert send(MEGABYTES_16 - 4096).status_code == 400

@@ -1,4 +1,4 @@
-"""Headings that sort their list: links that say which way, and keep the filters."""
+"""Table headings that sort their list, show the direction, and keep the filters."""
 
 from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
@@ -18,20 +18,20 @@ HOOKS = "/settings/webhooks"
 
 
 def sorted_by(page: Page) -> dict[str, str]:
-    """The headings that say how the list is sorted, with which way."""
+    """Return the headings that the list is sorted by, with their direction."""
     heads = [node for node in page.root.find_all("th") if node.has("aria-sort")]
     return {node.text: node.get("aria-sort") for node in heads}
 
 
 def heading(page: Page, words: str) -> str:
-    """Where a heading leads."""
-    (found,) = [
+    """Return the link of a heading."""
+    (href,) = [
         link.get("href")
         for head in page.root.find_all("thead")
         for link in head.find_all("a")
         if link.text == words
     ]
-    return found
+    return href
 
 
 def names(page: Page, column: int) -> list[str]:
@@ -64,7 +64,9 @@ def test_assets_are_sorted_by_name_tag_status_and_change(pages: Pages) -> None:
         assert (names(page, 1), sorted_by(page)) == (order[::-1], {words: other[way]}), words
 
 
-def test_filters_and_order_keep_each_other(pages: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_filters_keep_the_order_and_headings_keep_the_filters(
+    pages: Pages, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(keyset, "PAGE_SIZE", 2)
     for name in ("Dock b", "Dock a", "Chair", "Dock c"):
         make_asset(name)
@@ -74,7 +76,7 @@ def test_filters_and_order_keep_each_other(pages: Pages, monkeypatch: pytest.Mon
     second = pages.get(next(iter(page.links("Next"))))
     assert names(second, 1) == ["Dock c"]
     assert names(pages.get(next(iter(second.links("Previous")))), 1) == ["Dock a", "Dock b"]
-    # Show keeps the order, a heading keeps the search and begins anew.
+    # Show keeps the order. A heading keeps the search and leads to the first page.
     page = pages.submit(second.form("/assets"), q="chair")
     assert (names(page, 1), sorted_by(page)) == (["Chair"], {"Asset": "ascending"})
     asked = parse_qs(urlsplit(heading(second, "Tag")).query)
@@ -102,7 +104,7 @@ def test_webhooks_are_sorted_by_status_name_and_last_delivery(pages: Pages) -> N
     assert heading(page, "Status") == HOOKS
 
 
-def test_the_log_is_sorted_by_when_alone(pages: Pages) -> None:
+def test_the_log_is_sorted_by_time_only(pages: Pages) -> None:
     for tag in ("A-1", "A-2"):
         make_delivery(asset_tag=tag)
     page = pages.get("/deliveries?status=queued")
@@ -114,7 +116,7 @@ def test_the_log_is_sorted_by_when_alone(pages: Pages) -> None:
     assert heading(page, "Time") == "/deliveries?status=queued"
 
 
-def test_an_order_that_nobody_knows_is_the_usual_one(pages: Pages) -> None:
+def test_an_unknown_order_falls_back_to_the_default(pages: Pages) -> None:
     for path in ("/assets", HOOKS, "/deliveries"):
         make_delivery(make_webhook())
         make_asset()
@@ -125,7 +127,7 @@ def test_an_order_that_nobody_knows_is_the_usual_one(pages: Pages) -> None:
             assert sorted_by(page) == sorted_by(usual)
 
 
-def test_a_cursor_of_another_order_is_refused(pages: Pages) -> None:
+def test_a_cursor_of_another_order_causes_no_server_error(pages: Pages) -> None:
     for sort in ("name", "-tag", "-status", "changed"):
         make_asset()
         for cursor in ("WzAsMV0", "nonsense", "WzAsImEiLDFd"):

@@ -1,5 +1,5 @@
-"""Where a filter in an address cannot be read, the page says which and how to mend it, also where
-nothing is there that could be filtered."""
+"""A list names each filter in its URL that it can't read and how to fix it, even if the list is
+empty."""
 
 import pytest
 from flask import Flask
@@ -14,7 +14,7 @@ UNREADABLE = "&".join([f"q={'x' * 300}", *(f"{name}=%0100" for name in (*NAMES, 
 
 
 @pytest.mark.both_databases
-def test_every_list_says_what_it_cannot_read_above_no_rows(app: Flask) -> None:
+def test_every_list_names_unreadable_filters_and_shows_no_rows(app: Flask) -> None:
     for is_empty in (True, False):
         if not is_empty:
             for make in (make_asset, make_staff, make_webhook):
@@ -23,7 +23,7 @@ def test_every_list_says_what_it_cannot_read_above_no_rows(app: Flask) -> None:
         for rule in readable(app, Role.ADMIN):
             if rule.arguments:
                 continue
-            page = pages.get(f"{rule.rule}?{UNREADABLE}")  # looks whether its errors are all there
+            page = pages.get(f"{rule.rule}?{UNREADABLE}")  # also checks that all errors are there
             assert page.status in {200, 400}, rule.rule
             if page.status == 400:
                 refused.append(rule.rule)

@@ -1,5 +1,5 @@
-"""Nobody saves over what others have saved since: each form that changes something says which
-version it was opened with, and one that does not is none that anybody has seen."""
+"""Each form that edits something carries the version it was opened with, so that nobody
+overwrites later changes of others. A form without a valid version saves nothing."""
 
 from collections.abc import Iterator
 
@@ -32,26 +32,28 @@ def person(app: Flask) -> Person:
 
 
 def versioned(page: Page) -> Iterator[Form]:
-    """The forms of a page that say what they were opened with."""
+    """Yield the forms of a page that carry a version."""
     yield from (form for form in page.forms if any(form.fields.get("version", ())))
 
 
-def test_a_form_that_has_lost_its_version_saves_nothing(app: Flask, person: Person) -> None:
+def test_a_form_without_its_version_saves_nothing(app: Flask, person: Person) -> None:
     filled = fill(person)
     pages = Pages(app)
     pages.sign_in(person.email, person.password)
-    # Alerts begin with rules that nobody has saved: these are of version 0.
+    # Alert rules have version 0, which is valid, until someone saves them.
     pages.submit(pages.get("/settings/alerts").form("/settings/alerts"), repeat_every_days="9")
-    found = set()
+    endpoints = set()
     for rule in readable(app, Role.ADMIN):
         for form in versioned(pages.get(address(rule, filled))):
-            found.add(rule.endpoint)
+            endpoints.add(rule.endpoint)
             for sent in LOST:
                 with written() as statements:
                     page = pages.submit(form, version=sent)
-                told = (rule.endpoint, sent)
-                assert (page.status, page.h1) == (409, "Someone else edited this"), told
-                assert [each for each in statements if "audit_entries" in each] == [], told
-                # It is told which version that was, and may be saved over what is there.
-                assert int(page.form(form.action).hidden["version"][0]) > 0, told
-    assert found == SAVED_BY_VERSION
+                case = (rule.endpoint, sent)
+                assert (page.status, page.h1) == (409, "Someone else edited this"), case
+                assert [
+                    statement for statement in statements if "audit_entries" in statement
+                ] == [], case
+                # The form now carries the current version, so a person can overwrite it.
+                assert int(page.form(form.action).hidden["version"][0]) > 0, case
+    assert endpoints == SAVED_BY_VERSION

@@ -1,4 +1,5 @@
-"""A viewer sees the register, deliveries, and alerts: no contents, no secrets, nothing to press."""
+"""A viewer sees the register, deliveries, and alerts, but no contents, secrets, or buttons of
+others."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -36,7 +37,7 @@ HIDDEN = ("4711", SECRET)
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """A webhook in trouble, with a delivery that failed and one that was delivered."""
+    """A failing webhook, with a failed delivery and a successful one."""
 
     hook: Hook
     failed: UUID
@@ -63,7 +64,7 @@ def leaks(page: Page) -> list[str]:
     return [secret for secret in HIDDEN if secret in page.html]
 
 
-def test_no_address_tells_a_viewer_what_was_sent_or_came_back(app: Flask, log: Log) -> None:
+def test_no_page_shows_a_viewer_requests_responses_or_secrets(app: Flask, log: Log) -> None:
     pages, support = visit(app, "viewer"), visit(app, "support")
     leaking, told, shown = [], 0, 0
     known = {
@@ -82,23 +83,23 @@ def test_no_address_tells_a_viewer_what_was_sent_or_came_back(app: Flask, log: L
         "/find?q=told-words-x+because+the+disk+is+full",
     }
     for path in sorted(known | more):
-        # What somebody typed themselves stands there again.
+        # A page repeats its query, so no query above contains a hidden word.
         seen = pages.client.get(path, buffered=True)
         leaking += [path for secret in HIDDEN if secret in seen.text]
         shown += seen.status_code == 200
         told += "told-words-4711" in support.client.get(path, buffered=True).text
     assert leaking == []
     assert shown > 40
-    assert told > 10  # for there is something to tell
+    assert told > 10  # because support does see it
 
 
-def test_a_viewer_learns_nothing_by_searching_for_it(app: Flask, log: Log) -> None:
+def test_a_viewer_cannot_search_in_responses(app: Flask, log: Log) -> None:
     pages = visit(app, "viewer")
     page = pages.get("/deliveries?answer=disk+is+full")
     assert (page.status, page.rows()) == (400, [])
     for path in ("/deliveries/export.csv", "/deliveries/export-for-excel.csv"):
         assert pages.get(f"{path}?answer=disk+is+full").status == 400
-    # Neither does a delivery's place in such a list tell it.
+    # A delivery's place in such a list does not reveal it, either.
     page = pages.get(f"/deliveries/{log.failed}?answer=disk+is+full")
     assert page.links("Previous") + page.links("Next delivery") == []
     assert str(log.failed) not in pages.get("/find?q=because+the+disk+is+full").html
@@ -117,7 +118,7 @@ MOST_ALIKE = 4
 
 
 def reachable(pages: Pages, start: str, address: MapAdapter) -> Iterator[Page]:
-    """The pages that links lead to, one from the other, a few of each kind."""
+    """Follow links from `start` and yield the pages, at most `MOST_ALIKE` per endpoint."""
     waiting, seen, kinds = [start], {start}, Counter[str]()
     while waiting:
         page = pages.get(waiting.pop(0))
@@ -135,16 +136,16 @@ def reachable(pages: Pages, start: str, address: MapAdapter) -> Iterator[Page]:
 
 
 def pressed(page: Page) -> Iterator[tuple[str, str, str]]:
-    """What each button of a page asks for: how, where, and in which words."""
+    """Yield the method, path, and label of each button on a page."""
     for form in page.forms:
         for button in form.node.find_all("button"):
-            if button.get("type") != "button":  # which a script alone answers
+            if button.get("type") != "button":  # handled by a script
                 method = (button.get("formmethod") or form.method).upper()
                 where = urljoin(page.path, button.get("formaction") or form.action)
                 yield method, urlsplit(where).path, button.text
 
 
-def test_nothing_on_a_viewers_pages_leads_to_what_they_may_not(app: Flask, log: Log) -> None:
+def test_no_link_or_button_of_a_viewer_needs_another_permission(app: Flask, log: Log) -> None:
     fill(make_user())
     viewer = make_user("viewer")
     pages, address, wrong, opened = Pages(app), app.url_map.bind("localhost"), [], 0

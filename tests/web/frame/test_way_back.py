@@ -1,4 +1,4 @@
-"""From a filtered list to a thing, through its tabs, and back to its line with the filters."""
+"""Pages of an asset or a webhook link back to its row in the filtered list it was opened from."""
 
 from tests.support.factories import make_asset, make_location, make_staff, make_webhook
 from tests.support.pages import Page, Pages
@@ -8,18 +8,18 @@ def back(page: Page) -> str:
     return next(a.get("href") for a in page.root.find_all("a") if a.get("class") == "back-link")
 
 
-def test_an_asset_leads_back_to_the_list_it_was_found_in(pages: Pages) -> None:
+def test_an_asset_links_back_to_its_filtered_list(pages: Pages) -> None:
     asset = make_asset("Dock", asset_tag="D-1")
     query = "?q=dock&sort=-name"
     page = pages.get(f"/assets{query}")
-    page = pages.get(next(each for each in page.links("Dock") if "/assets/" in each))
+    page = pages.get(next(link for link in page.links("Dock") if "/assets/" in link))
     assert back(page) == f"/assets{query}#asset-{asset}"
     page = pages.follow("Timeline")
     assert back(page) == f"/assets{query}#asset-{asset}"
     assert f'id="asset-{asset}"' in pages.get(f"/assets{query}").html
 
 
-def test_what_is_done_with_an_asset_leads_back_to_that_list(pages: Pages) -> None:
+def test_actions_on_an_asset_keep_the_link_to_its_filtered_list(pages: Pages) -> None:
     asset, person = make_asset("Dock", asset_tag="D-1"), make_staff("Ben")
     make_location("Hall")
     query = "?q=dock&sort=-name"
@@ -40,16 +40,16 @@ def test_what_is_done_with_an_asset_leads_back_to_that_list(pages: Pages) -> Non
     assert page.path == f"/assets{query}"
 
 
-def test_a_webhook_leads_back_to_the_list_it_was_found_in(pages: Pages) -> None:
+def test_a_webhook_links_back_to_its_filtered_list(pages: Pages) -> None:
     hook = make_webhook(name="ERP")
     query = "?q=erp&sort=name"
     page = pages.get(f"/settings/webhooks{query}")
-    page = pages.get(next(each for each in page.links("ERP") if str(hook.public_id) in each))
+    page = pages.get(next(link for link in page.links("ERP") if str(hook.public_id) in link))
     page = pages.follow("History")
     assert back(page) == f"/settings/webhooks{query}#webhook-{hook.public_id}"
 
 
-def test_a_list_whose_address_is_longer_than_500_characters_is_not_led_back_to(
+def test_a_list_with_a_url_over_500_characters_is_not_linked_back_to(
     pages: Pages,
 ) -> None:
     for length, is_carried in ((500, True), (501, False)):
@@ -59,17 +59,17 @@ def test_a_list_whose_address_is_longer_than_500_characters_is_not_led_back_to(
             (pages.get(address), "Dock"),
             (pages.get(f"/assets/{asset}", query_string={"list": address}), "Timeline"),
         ):
-            found = {each for each in page.links(words) if each.startswith(f"/assets/{asset}")}
-            assert ["?list=" in each for each in found] == [is_carried], words
+            links = {link for link in page.links(words) if link.startswith(f"/assets/{asset}")}
+            assert ["?list=" in link for link in links] == [is_carried], words
 
 
-def test_no_other_address_is_led_back_to(pages: Pages) -> None:
+def test_only_lists_are_linked_back_to(pages: Pages) -> None:
     for address in ("//evil.example.com", "/account", "javascript:alert(1)", "/assets#x"):
         asset = make_asset()
         page = pages.get(f"/assets/{asset}", query_string={"list": address})
         assert back(page) == f"/assets#asset-{asset}"
         page = pages.follow("Edit")
-        assert ("list=" in page.path) is address.startswith("/a")  # a path of ours is carried
+        assert ("list=" in page.path) is address.startswith("/a")  # paths of the portal are kept
         page = pages.submit(page.form(), name="Dock 2")
         assert back(page) == f"/assets#asset-{asset}"
         assert back(pages.get(f"/assets/{asset}")) == f"/assets#asset-{asset}"

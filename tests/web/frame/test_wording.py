@@ -1,4 +1,4 @@
-"""Times and numbers as people read them."""
+"""Wording of times and numbers, and labels of icons."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -21,13 +21,13 @@ from tests.web.component_gallery import make_gallery
 NOW = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
 
 
-def test_it_tells_the_time_relative_under_a_day() -> None:
+def test_times_less_than_a_day_away_are_relative() -> None:
     with make_gallery().test_request_context("/"):
         assert moment(NOW - timedelta(minutes=3), NOW).text == "3 minutes ago"
         assert moment(NOW + timedelta(minutes=4), NOW).text == "in 4 minutes"
 
 
-def test_it_tells_the_day_where_that_is_not_today_and_the_year_where_it_is_another() -> None:
+def test_day_and_year_are_shown_if_they_are_not_the_current_ones() -> None:
     with make_gallery().test_request_context("/"):
         assert near_time(NOW - timedelta(hours=5), NOW) == "09:00"
         assert near_time(NOW - timedelta(hours=15), NOW) == "Jun 30, 23:00"
@@ -37,7 +37,7 @@ def test_it_tells_the_day_where_that_is_not_today_and_the_year_where_it_is_anoth
         assert (day_of(date(2027, 1, 9), NOW), day_of(None)) == ("Jan 9, 2027", "")
 
 
-def test_it_tells_the_exact_time_in_the_persons_zone() -> None:
+def test_the_exact_time_is_in_the_persons_time_zone() -> None:
     with make_gallery().test_request_context("/"):
         then = moment(datetime(2026, 1, 9, 23, 30, 5, tzinfo=UTC), NOW)
     assert then.text == "Jan 10, 00:30"
@@ -45,7 +45,7 @@ def test_it_tells_the_exact_time_in_the_persons_zone() -> None:
     assert then.iso == "2026-01-09T23:30:05+00:00"
 
 
-def test_it_tells_a_text_that_leaves_the_portal_both_zones_and_one_zone_once() -> None:
+def test_times_outside_the_portal_add_utc_unless_that_is_the_zone() -> None:
     then = datetime(2026, 1, 9, 23, 30, 5, tzinfo=UTC)
     with make_gallery().test_request_context("/"):
         both = "Jan 10, 2026, 00:30:05 (Europe/Vienna), Jan 9, 23:30:05 UTC"
@@ -54,7 +54,7 @@ def test_it_tells_a_text_that_leaves_the_portal_both_zones_and_one_zone_once() -
         assert in_both_zones(then) == "Jan 9, 2026, 23:30:05 (UTC)"
 
 
-def test_it_groups_digits() -> None:
+def test_digits_are_grouped() -> None:
     for value, text in (
         (0, "0"),
         (999, "999"),
@@ -64,13 +64,13 @@ def test_it_groups_digits() -> None:
         assert number(value) == text, value
 
 
-def test_it_counts_in_words() -> None:
+def test_nouns_follow_their_count() -> None:
     assert plural(1, "delivery", "deliveries") == "1 delivery"
     assert plural(0, "delivery", "deliveries") == "0 deliveries"
     assert plural(2, "event") == "2 events"
 
 
-def test_an_icon_is_silent_unless_it_is_named() -> None:
+def test_an_icon_is_hidden_from_screen_readers_unless_it_is_named() -> None:
     assert 'aria-hidden="true"' in icon("check-circle")
     assert 'aria-label="a &lt;b&gt;"' in icon("check-circle", "a <b>")
 

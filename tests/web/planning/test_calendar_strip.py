@@ -1,4 +1,4 @@
-"""The strip of the next 60 days: what lies in it, where each stretch begins, and how long it is."""
+"""The calendar strip of the next 60 days: its spans, their positions, and their widths."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -21,7 +21,7 @@ END = datetime(2026, 5, 8, 22, 0, tzinfo=UTC)  # the clocks have moved on an hou
 
 @pytest.fixture(autouse=True)
 def _asked(app: Flask) -> Iterator[None]:
-    """Somebody opens the page at noon."""
+    """Open the page at noon in Vienna."""
     with app.test_request_context(), frozen(NOW):
         yield
 
@@ -49,20 +49,20 @@ def of_holding(due_at: datetime | None) -> tuple[float, float, str]:
     return span.x, span.width, span.words
 
 
-def test_what_lies_before_today_or_after_the_last_day_is_not_drawn() -> None:
+def test_times_outside_the_60_days_are_not_drawn() -> None:
     assert of_wish(MIDNIGHT - 2 * DAY, MIDNIGHT) == []
     assert of_wish(END, END + DAY) == []
     assert of_wish(MIDNIGHT - 2 * DAY, MIDNIGHT + 12 * HOUR) == [(0, 5)]
     assert of_wish(MIDNIGHT - DAY, END + DAY) == [(0, 600)]
 
 
-def test_a_day_is_ten_wide_and_an_hour_is_still_to_be_seen() -> None:
+def test_a_day_is_10_wide_and_an_hour_stays_visible() -> None:
     assert of_wish(MIDNIGHT + 12 * HOUR, MIDNIGHT + 36 * HOUR) == [(5, 10)]
     assert of_wish(MIDNIGHT + DAY, MIDNIGHT + DAY + HOUR) == [(10, 3)]
     assert of_wish(END - HOUR, END + DAY) == [(597, 3)]
 
 
-def test_a_holding_reaches_from_now_to_its_end() -> None:
+def test_an_assignment_spans_from_now_to_its_due_time() -> None:
     words = "Allocated to Ben"
     assert of_holding(None) == (5, 595, words)
     assert of_holding(NOW + 3 * DAY) == (5, 30, "Ben, due back Fri, Mar 13, 12:00")
@@ -70,21 +70,21 @@ def test_a_holding_reaches_from_now_to_its_end() -> None:
     assert of_holding(NOW) == of_holding(NOW - HOUR) == (5, 10, late)
 
 
-def test_work_has_its_day_if_that_is_among_those_drawn() -> None:
-    found = strip_of(Plans((), tuple(due(days) for days in (-1, 0, 59, 60))), None)
-    assert [(span.kind, span.x, span.width) for span in found.spans] == [
+def test_maintenance_is_drawn_on_its_due_day_within_the_strip() -> None:
+    strip = strip_of(Plans((), tuple(due(days) for days in (-1, 0, 59, 60))), None)
+    assert [(span.kind, span.x, span.width) for span in strip.spans] == [
         ("due", 0, 10),
         ("due", 590, 10),
     ]
 
 
-def test_each_stretch_says_whose_it_is_and_whether_that_is_decided() -> None:
-    wishes = [
+def test_each_span_names_its_person_and_says_if_it_is_pending() -> None:
+    reservations = [
         wanted(MIDNIGHT + DAY, MIDNIGHT + DAY + HOUR, state) for state in ("approved", "pending")
     ]
-    found = strip_of(Plans(tuple(wishes)), None).spans
+    spans = strip_of(Plans(tuple(reservations)), None).spans
     when = "Mar 11, 00:00 to 01:00"
-    assert [(span.kind, span.words) for span in found] == [
+    assert [(span.kind, span.words) for span in spans] == [
         ("approved", f"Cleo: {when}"),
         ("pending", f"Cleo (pending): {when}"),
     ]
@@ -95,7 +95,7 @@ def strip_on(day: date) -> Strip:
         return strip_of(Plans(), None)
 
 
-def test_months_are_named_where_there_is_room_for_their_names() -> None:
+def test_months_are_named_where_their_names_fit() -> None:
     assert strip_on(TODAY).months == [(220, "Apr"), (520, "May")]
     assert strip_on(date(2026, 3, 1)).months == [(310, "Apr")]
     assert strip_on(date(2026, 3, 2)).months == [(300, "Apr")]
@@ -103,6 +103,6 @@ def test_months_are_named_where_there_is_room_for_their_names() -> None:
     assert strip_on(date(2026, 3, 6)).months == [(260, "Apr")]
 
 
-def test_it_says_from_which_day_to_which_it_reaches() -> None:
-    found = strip_on(TODAY)
-    assert (found.begins, found.ends) == ("Mar 10", "May 8")
+def test_the_strip_names_its_first_and_last_day() -> None:
+    strip = strip_on(TODAY)
+    assert (strip.begins, strip.ends) == ("Mar 10", "May 8")

@@ -1,4 +1,4 @@
-"""Reserving and maintaining through pages: asked for, decided, planned, done."""
+"""Pages that request, approve, plan, and complete reservations and maintenance."""
 
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -29,7 +29,7 @@ VIENNA, NEW_YORK = ZoneInfo("Europe/Vienna"), ZoneInfo("America/New_York")
 
 
 def typed(moment: datetime, zone: ZoneInfo = VIENNA) -> str:
-    """A time as a browser sends it."""
+    """Format a time as a browser sends it."""
     return moment.astimezone(zone).strftime("%Y-%m-%dT%H:%M")
 
 
@@ -42,14 +42,14 @@ def steps(page: Page, words: str) -> list[str]:
     return [url for url in page.links(words) if "/assets/" in url]
 
 
-def test_an_hour_that_the_clocks_skip_is_not_taken_for_another(app: Flask) -> None:
+def test_a_time_skipped_by_daylight_saving_is_refused(app: Flask) -> None:
     pages, maria = visit(app, time_zone=VIENNA.key), make_staff()
     typed = {"starts_at": "2150-03-29T02:30", "ends_at": "2150-03-29T03:00"}
     page = ask_for(pages, make_asset(), staff_id=maria, **typed)
     assert page.wrong == ["starts_at"]
 
 
-def test_what_is_due_soon_is_what_the_tab_of_it_counts(app: Flask) -> None:
+def test_rows_due_soon_match_the_count_in_the_tab(app: Flask) -> None:
     pages = visit(app)
     for is_started in (False, True):
         work = make_maintenance(make_asset(), due_on=today() + timedelta(days=2))
@@ -60,7 +60,7 @@ def test_what_is_due_soon_is_what_the_tab_of_it_counts(app: Flask) -> None:
     assert "Due 1" in page.main
 
 
-def test_a_wish_is_typed_in_the_persons_zone_and_stored_in_utc(app: Flask) -> None:
+def test_reservation_times_are_entered_in_local_time_and_stored_in_utc(app: Flask) -> None:
     for zone in (VIENNA, NEW_YORK):
         make_webhook(events=["asset.reserved"])
         pages, maria, asset_id = visit(app, time_zone=zone.key), make_staff(), make_asset()
@@ -80,7 +80,7 @@ def test_a_wish_is_typed_in_the_persons_zone_and_stored_in_utc(app: Flask) -> No
         assert "Maria Lopez" in page.main, zone
 
 
-def test_an_empty_form_says_what_is_missing(app: Flask) -> None:
+def test_an_empty_form_names_each_missing_field(app: Flask) -> None:
     pages = visit(app)
     page = ask_for(pages, make_asset())
     assert page.status == 400
@@ -88,7 +88,7 @@ def test_an_empty_form_says_what_is_missing(app: Flask) -> None:
     assert told() == []
 
 
-def test_a_conflict_comes_back_at_its_field_with_what_was_typed(app: Flask) -> None:
+def test_a_conflict_is_shown_at_its_field_and_keeps_the_entered_values(app: Flask) -> None:
     pages, asset_id = visit(app), make_asset()
     make_reservation(asset_id, make_staff("Cleo Marin"), 0, 4, approved=True)
     ben = make_staff("Ben Novak")
@@ -101,7 +101,7 @@ def test_a_conflict_comes_back_at_its_field_with_what_was_typed(app: Flask) -> N
     assert page.form().fields["starts_at"] == [typed(at(2))]
 
 
-def test_it_is_approved_from_the_list(app: Flask) -> None:
+def test_a_reservation_is_approved_from_the_list(app: Flask) -> None:
     pages, asset_id = visit(app), make_asset("Epson projector")
     public_id = make_reservation(asset_id, make_staff())
     page = pages.get("/reservations")
@@ -116,7 +116,7 @@ def test_it_is_approved_from_the_list(app: Flask) -> None:
     assert len(pages.get("/reservations?show=approved").rows()) == 1
 
 
-def test_it_is_rejected_with_a_reason_that_everybody_reads(app: Flask) -> None:
+def test_a_reservation_is_rejected_with_a_visible_reason(app: Flask) -> None:
     pages, asset_id = visit(app, "manager"), make_asset()
     make_reservation(asset_id, make_staff())
     form = pages.get(steps(pages.get("/reservations"), "Reject")[0]).form()
@@ -127,17 +127,17 @@ def test_it_is_rejected_with_a_reason_that_everybody_reads(app: Flask) -> None:
     assert "Needed for the audit" in pages.get("/reservations?show=all").main
 
 
-def test_it_is_taken_back(app: Flask) -> None:
+def test_a_reservation_is_canceled_with_a_note(app: Flask) -> None:
     pages, asset_id = visit(app), make_asset()
     make_reservation(asset_id, make_staff(), approved=True)
     question = pages.get(steps(pages.get(f"/assets/{asset_id}/reservations"), "Cancel")[0])
-    # Two things called Cancel beside each other would be one too many.
+    # Two buttons named Cancel side by side would be confusing.
     assert question.links("Keep reservation") == [f"/assets/{asset_id}/reservations"]
     pages.submit(question.form(), note="The fair is off")
     assert last_body()["data"]["note"] == "The fair is off"
 
 
-def test_a_step_that_is_off_says_why(app: Flask) -> None:
+def test_a_disabled_step_says_why(app: Flask) -> None:
     pages, asset_id = visit(app), make_asset()
     make_reservation(asset_id, make_staff())
     make_maintenance(asset_id)
@@ -153,7 +153,7 @@ def test_a_step_that_is_off_says_why(app: Flask) -> None:
         assert all(steps(page, words) for words in on)
 
 
-def test_the_strip_says_in_words_what_it_draws(app: Flask) -> None:
+def test_the_strip_is_also_given_in_words(app: Flask) -> None:
     pages, asset_id = visit(app), make_asset()
     tab = f"/assets/{asset_id}/reservations"
     make_reservation(asset_id, make_staff("Cleo Marin"), 0, 48, approved=True)
@@ -165,7 +165,7 @@ def test_the_strip_says_in_words_what_it_draws(app: Flask) -> None:
     page = pages.get(tab)
     (strip,) = [n for n in page.root.find_all("svg") if "strip-days" in n.get("class")]
     kinds = [rect.get("class") for rect in strip.find_all("rect")]
-    assert [kinds.count(f"strip-{each}") for each in ("approved", "pending", "due")] == [1, 1, 1]
+    assert [kinds.count(f"strip-{kind}") for kind in ("approved", "pending", "due")] == [1, 1, 1]
     words = [n.text for n in page.root.find_all("ul") if "strip-words" in n.get("class")]
     assert "Cleo Marin: " in words[0]
     assert "Ben Novak (pending): " in words[0]
@@ -173,7 +173,7 @@ def test_the_strip_says_in_words_what_it_draws(app: Flask) -> None:
     assert "Eva Beyond" not in words[0]
 
 
-def test_work_is_planned_begun_and_completed(app: Flask) -> None:
+def test_maintenance_is_planned_started_and_completed(app: Flask) -> None:
     pages, jonas, asset_id = visit(app), make_staff("Jonas Berg"), make_asset()
     page = pages.get(f"/assets/{asset_id}/schedule-maintenance")
     due = today() - timedelta(days=1)
@@ -199,7 +199,7 @@ def test_work_is_planned_begun_and_completed(app: Flask) -> None:
     assert "every 30 days" in row[0]
 
 
-def test_a_plan_with_mistakes_says_all_of_them(app: Flask) -> None:
+def test_a_plan_with_errors_shows_all_of_them(app: Flask) -> None:
     pages, asset_id = visit(app), make_asset()
     page = pages.get(f"/assets/{asset_id}/schedule-maintenance")
     page = pages.submit(page.form(), repeat_every_days="often", estimated_cost="-1")
@@ -207,7 +207,7 @@ def test_a_plan_with_mistakes_says_all_of_them(app: Flask) -> None:
     assert page.wrong == ["title", "due_on", "repeat_every_days", "estimated_cost"]
 
 
-def test_work_is_called_off(app: Flask) -> None:
+def test_started_maintenance_can_be_canceled(app: Flask) -> None:
     pages, asset_id = visit(app), make_asset()
     public_id = make_maintenance(asset_id, started=True)
     question = pages.get(steps(pages.get(f"/assets/{asset_id}/maintenance"), "Cancel")[0])
@@ -216,7 +216,7 @@ def test_work_is_called_off(app: Flask) -> None:
     assert maintenance(public_id).state == "cancelled"
 
 
-def test_narrowed_to_an_asset_a_list_shows_all_of_it_and_counts_nothing_else(app: Flask) -> None:
+def test_a_list_filtered_by_asset_shows_all_states_and_counts_only_that_asset(app: Flask) -> None:
     pages, asset_id, other = visit(app), make_asset(), make_asset()
     make_reservation(asset_id, make_staff("Ana Fox"), approved=True)
     make_reservation(asset_id, make_staff("Ben Fox"), 9, 12)
@@ -234,7 +234,7 @@ def test_narrowed_to_an_asset_a_list_shows_all_of_it_and_counts_nothing_else(app
     assert "Due 1" in pages.get("/maintenance").main
 
 
-def test_only_the_steps_are_offered_that_are_still_to_come(app: Flask) -> None:
+def test_only_the_remaining_steps_are_offered(app: Flask) -> None:
     pages, asset_id, maria = visit(app), make_asset(), make_staff()
     make_reservation(asset_id, maria)
     tab, works = f"/assets/{asset_id}/reservations", f"/assets/{asset_id}/maintenance"

@@ -1,4 +1,4 @@
-"""What is typed into the form of a plan is told as it was typed, and an empty field as nothing."""
+"""Events carry the values entered in a plan's form, and null or "" for an empty field."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ def _jonas(app: Flask) -> None:
 
 
 def told(app: Flask, step: str, **typed: str) -> dict[str, Any]:
-    """What the event says once this form was sent."""
+    """Submit the form and return the data of the event it sends."""
     asset_id = make_asset()
     if step.startswith("complete"):
         step = f"{step}/{make_maintenance(asset_id)}"
@@ -31,7 +31,7 @@ def told(app: Flask, step: str, **typed: str) -> dict[str, Any]:
     return data
 
 
-def test_planned_work_is_told_as_it_was_typed(app: Flask) -> None:
+def test_the_event_of_planned_maintenance_has_the_entered_values(app: Flask) -> None:
     for typed, facts in (
         (
             {
@@ -67,7 +67,7 @@ def test_planned_work_is_told_as_it_was_typed(app: Flask) -> None:
         assert data == data | {"title": "Battery check", "due_on": DAY, **facts}, typed
 
 
-def test_work_that_is_done_is_told_as_it_was_typed(app: Flask) -> None:
+def test_the_event_of_completed_maintenance_has_the_entered_values(app: Flask) -> None:
     for typed, facts in (
         (
             {"outcome": "failed", "cost": "35.5", "performed_by_id": "1", "note": "It is worn"},
@@ -79,7 +79,7 @@ def test_work_that_is_done_is_told_as_it_was_typed(app: Flask) -> None:
         assert data == data | {"completed_on": today().isoformat(), **facts}, typed
 
 
-def test_a_reservation_is_told_as_it_was_typed(app: Flask) -> None:
+def test_the_event_of_a_reservation_has_the_entered_values(app: Flask) -> None:
     purpose = "Trade fair"
     times = {"starts_at": f"{DAY}T09:00", "ends_at": f"{DAY}T10:30"}
     data = told(app, "reserve", staff_id="1", purpose=purpose, **times)
@@ -92,7 +92,7 @@ def test_a_reservation_is_told_as_it_was_typed(app: Flask) -> None:
     assert data == data | facts
 
 
-def test_a_line_of_spaces_is_no_day(app: Flask) -> None:
+def test_a_blank_date_is_refused(app: Flask) -> None:
     pages = visit(app)
     form = pages.get(f"/assets/{make_asset()}/schedule-maintenance").form()
     page = pages.submit(form, title="Battery check", due_on=" ")

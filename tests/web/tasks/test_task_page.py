@@ -1,4 +1,4 @@
-"""The page of long work: how far it got, Stop, and how it ended; with and without scripts."""
+"""The page of a task: its progress, Stop, and its result, with and without scripts."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -51,7 +51,7 @@ def count_most(_current: object, task: Task) -> Step:
 
 
 def tones(page: Page) -> set[str]:
-    """The colours in which the page says how it went."""
+    """Return the tag and notice classes in which the page shows the result."""
     classes = {name for node in page.root.walk() for name in node.get("class").split()}
     return {name for name in classes if name.startswith(("tag-", "notice-"))} - {"notice-title"}
 
@@ -61,12 +61,12 @@ def start() -> str:
         return f"/tasks/{tasks.start(current, SYSTEM, 'counting', total=30).public_id}"
 
 
-def test_of_one_that_is_not_there_it_says_so(app: Flask) -> None:
+def test_an_unknown_task_is_not_found(app: Flask) -> None:
     page = visit(app).get(f"/tasks/{uuid4()}")
     assert page.status == 404
 
 
-def test_what_no_page_has_words_for_goes_by_its_kind(
+def test_a_task_without_words_is_titled_by_its_kind(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kind = replace(KIND, name="count_ten")
@@ -76,7 +76,7 @@ def test_what_no_page_has_words_for_goes_by_its_kind(
     assert visit(app).get(path).h1 == "Count ten"
 
 
-def test_it_says_that_it_is_about_to_start_and_how_it_ended(app: Flask) -> None:
+def test_the_page_shows_a_waiting_task_and_its_result(app: Flask) -> None:
     path, pages = start(), visit(app)
     page = pages.get(path)
     assert page.h1 == "Count to thirty"
@@ -89,7 +89,7 @@ def test_it_says_that_it_is_about_to_start_and_how_it_ended(app: Flask) -> None:
     assert "Stop" not in page.main
 
 
-def test_the_page_follows_by_fetching_its_changing_part(app: Flask) -> None:
+def test_the_live_part_returns_progress_and_the_end(app: Flask) -> None:
     path, pages = start(), visit(app)
     turn = task_leases.claim()
     assert turn is not None
@@ -109,7 +109,7 @@ def test_the_page_follows_by_fetching_its_changing_part(app: Flask) -> None:
     assert news["announce"].endswith("30 counted.")
 
 
-def test_what_failed_in_part_is_said_first_and_is_not_green(app: Flask) -> None:
+def test_a_partial_failure_is_shown_first_and_as_a_warning(app: Flask) -> None:
     path, pages = start(), visit(app)
     job.work({"counting": replace(KIND, step=count_most)})
     page = pages.get(path)
@@ -119,7 +119,7 @@ def test_what_failed_in_part_is_said_first_and_is_not_green(app: Flask) -> None:
     assert news["announce"].endswith("2 were lost. 28 counted, 2 lost.")
 
 
-def test_what_was_stopped_says_so_whatever_failed_before(app: Flask) -> None:
+def test_a_stopped_task_says_so_even_after_failures(app: Flask) -> None:
     path, pages = start(), visit(app)
     with writing() as current:
         task = current.scalars(select(Task)).one()
@@ -129,7 +129,7 @@ def test_what_was_stopped_says_so_whatever_failed_before(app: Flask) -> None:
     assert "Finished, but" not in page.main
 
 
-def test_a_person_stops_it_once(app: Flask) -> None:
+def test_a_person_stops_a_task_once(app: Flask) -> None:
     path, pages = start(), visit(app)
     form = pages.get(path).form(f"{path}/stop")
     assert " after 0 of 30" in pages.submit(form).main
