@@ -1,4 +1,4 @@
-"""The pages of actions: guards, refusals with the way out, what was typed, double submits."""
+"""Pages of actions: results, side effects, kept values, and refusals with a way out."""
 
 import pytest
 from flask import Flask
@@ -14,17 +14,17 @@ from tests.web.signed_in import visit
 
 @pytest.fixture
 def pages(app: Flask) -> Pages:
-    """A manager at the browser."""
+    """Return pages as a signed-in manager sees them."""
     return visit(app, "manager")
 
 
 def told() -> list[str]:
-    """The events stored, the first apart, which told of the asset itself."""
+    """Return the stored events except the first, which creates the asset."""
     session().rollback()
     return list(session().scalars(select(Event.event).order_by(Event.id)).all())[1:]
 
 
-def test_it_allocates_and_says_who_has_it(pages: Pages) -> None:
+def test_an_asset_is_allocated_and_its_holder_named(pages: Pages) -> None:
     asset_id, maria = make_asset(), make_staff("Maria Lopez")
     make_webhook(events=["asset.allocated"])
     page = pages.get(f"/assets/{asset_id}/allocate")
@@ -34,7 +34,7 @@ def test_it_allocates_and_says_who_has_it(pages: Pages) -> None:
     assert told() == ["asset.allocated"]
 
 
-def test_it_names_what_is_cancelled_with_it_before_and_afterwards(pages: Pages) -> None:
+def test_plans_canceled_by_an_action_are_named_before_and_after(pages: Pages) -> None:
     for action in ("liquidate", "report-lost"):
         asset_id, maria = make_asset(), make_staff("Maria Lopez")
         path = f"/assets/{asset_id}/{action}"
@@ -51,7 +51,7 @@ def test_it_names_what_is_cancelled_with_it_before_and_afterwards(pages: Pages) 
         assert "Canceled" in main, action
 
 
-def test_it_asks_for_what_is_missing_and_keeps_what_was_typed(pages: Pages) -> None:
+def test_missing_values_are_named_and_entered_values_kept(pages: Pages) -> None:
     asset_id = make_asset()
     page = pages.get(f"/assets/{asset_id}/check-out")
     page = pages.submit(page.form(), purpose="Trade fair", due="other")
@@ -60,7 +60,7 @@ def test_it_asks_for_what_is_missing_and_keeps_what_was_typed(pages: Pages) -> N
     assert page.form().fields["purpose"] == ["Trade fair"]
 
 
-def test_with_one_location_there_is_nowhere_to_move_to_and_it_says_who_adds_one(
+def test_an_asset_at_the_only_location_cannot_be_moved(
     pages: Pages,
 ) -> None:
     here = make_location("Store")

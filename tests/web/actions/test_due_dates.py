@@ -1,4 +1,4 @@
-"""When something is due back: a few times as chips, in the person's zone, or any other."""
+"""Due dates of loans: a few times as chips in the person's time zone, or any other time."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -20,14 +20,14 @@ VIENNA = "Europe/Vienna"
 
 @pytest.fixture
 def noon(monkeypatch: pytest.MonkeyPatch) -> datetime:
-    """Friday before the day on which the clocks in Vienna go forward."""
+    """Stop the clock at noon on the Friday before the clocks in Vienna go forward."""
     now = datetime(2030, 3, 29, 11, 0, tzinfo=UTC)
     monkeypatch.setattr(assignment_pages, "utcnow", lambda: now)
     return now
 
 
 def radios(page: Page) -> dict[str, tuple[str, bool]]:
-    """Each chip's words, with its value and whether it is chosen."""
+    """Return each chip's label, with its value and whether it is selected."""
     pills = [node for node in page.root.find_all("label") if "pill" in node.get("class").split()]
     boxes = [(node.text, node.find_all("input")[0]) for node in pills]
     return {words: (box.get("value"), box.has("checked")) for words, box in boxes}
@@ -35,11 +35,11 @@ def radios(page: Page) -> dict[str, tuple[str, bool]]:
 
 def due(asset_id: int) -> datetime | None:
     session().rollback()
-    wanted = select(Assignment.due_at).where(Assignment.asset_id == asset_id)
-    return session().scalar(wanted)
+    query = select(Assignment.due_at).where(Assignment.asset_id == asset_id)
+    return session().scalar(query)
 
 
-def test_the_chips_are_times_of_the_persons_own_day(app: Flask, noon: datetime) -> None:
+def test_chips_are_times_in_the_persons_time_zone(app: Flask, noon: datetime) -> None:
     pages = visit(app, time_zone=VIENNA)
     page = pages.get(f"/assets/{make_asset()}/check-out")
     assert radios(page) == {
@@ -50,7 +50,7 @@ def test_the_chips_are_times_of_the_persons_own_day(app: Flask, noon: datetime) 
     }
 
 
-def test_after_midnight_there_today_is_the_day_there(
+def test_today_is_the_day_in_the_persons_time_zone(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = datetime(2030, 3, 28, 23, 30, tzinfo=UTC)
@@ -59,12 +59,12 @@ def test_after_midnight_there_today_is_the_day_there(
     assert radios(page)["Today 17:00"][0] == "2030-03-29T17:00"
 
 
-def test_one_press_is_enough(app: Flask, noon: datetime) -> None:
+def test_a_chip_or_another_time_sets_the_due_date(app: Flask, noon: datetime) -> None:
     pages, maria = visit(app, time_zone=VIENNA), make_staff()
     for typed, at in (
         ({"due": "2030-03-29T17:00"}, datetime(2030, 3, 29, 16, 0, tzinfo=UTC)),
         ({"due": "2030-04-05T17:00"}, datetime(2030, 4, 5, 15, 0, tzinfo=UTC)),
-        # The day first, as people write it.
+        # Some people write the day first.
         ({"due": "other", "due_at": "03.05.2030 09:00"}, datetime(2030, 5, 3, 7, 0, tzinfo=UTC)),
     ):
         asset_id = make_asset()
@@ -76,7 +76,7 @@ def test_one_press_is_enough(app: Flask, noon: datetime) -> None:
     ]
 
 
-def test_in_the_evening_today_is_meant_to_its_end(
+def test_from_16_31_the_chip_for_today_means_the_end_of_the_day(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pages, asset_id = visit(app, time_zone=VIENNA), make_asset()
@@ -91,7 +91,7 @@ def test_in_the_evening_today_is_meant_to_its_end(
         assert next(iter(radios(pages.get(f"/assets/{asset_id}/check-out")))) == first
 
 
-def test_one_time_is_said_in_one_way(app: Flask) -> None:
+def test_a_missing_unknown_or_past_due_date_is_refused(app: Flask) -> None:
     asset_id, maria = make_asset(), make_staff()
     pages = visit(app, time_zone=VIENNA)
     form = pages.get(f"/assets/{asset_id}/check-out").form()
@@ -102,14 +102,14 @@ def test_one_time_is_said_in_one_way(app: Flask) -> None:
         {"due": "other", "due_at": "31.02.2030 09:00"},
         {"due": "other", "due_at": "0001-01-01T00:00"},
         {"due_at": "2031-01-01T09:00"},
-        {"due": "2020-01-01T17:00"},  # of a page that stood open over night
+        {"due": "2020-01-01T17:00"},  # from a page that stayed open overnight
     ):
         page = pages.submit(form, "Check out", staff_id=maria, **values)
         assert (page.status, page.wrong) == (400, ["due_at"]), values
     assert due(asset_id) is None
 
 
-def test_another_due_date_begins_with_the_one_that_is(app: Flask, noon: datetime) -> None:
+def test_the_due_date_form_starts_with_the_current_one(app: Flask, noon: datetime) -> None:
     asset_id, maria = make_asset(), make_staff()
     pages = visit(app, time_zone=VIENNA)
     form = pages.get(f"/assets/{asset_id}/check-out").form()
@@ -123,7 +123,7 @@ def test_another_due_date_begins_with_the_one_that_is(app: Flask, noon: datetime
     assert page.flashes == [("success", words)]
 
 
-def test_a_due_date_is_made_later_from_the_one_that_is(app: Flask, noon: datetime) -> None:
+def test_chips_extend_a_loan_from_its_current_due_date(app: Flask, noon: datetime) -> None:
     asset_id = make_asset()
     lend(asset_id, datetime(2030, 4, 9, 7, 0, tzinfo=UTC))
     page = visit(app, time_zone=VIENNA).get(f"/assets/{asset_id}/change-due-date")
@@ -135,7 +135,7 @@ def test_a_due_date_is_made_later_from_the_one_that_is(app: Flask, noon: datetim
     ]
 
 
-def test_what_is_overdue_is_lent_further_from_today(app: Flask, noon: datetime) -> None:
+def test_chips_extend_an_overdue_loan_from_today(app: Flask, noon: datetime) -> None:
     asset_id = make_asset()
     lend(asset_id, datetime(2030, 4, 9, 7, 0, tzinfo=UTC))
     with writing() as current:

@@ -1,4 +1,4 @@
-"""Every action through its page: it acts in every legal status, and in another says why not."""
+"""Every action through its page: it works in a legal status and is refused with reasons in another."""
 
 from typing import Any
 
@@ -39,9 +39,9 @@ def typed(action: Action) -> dict[str, Any]:
 def refused(
     pages: Pages, path: str, values: dict[str, Any], words: str, sent: str | None = None
 ) -> None:
-    """Neither its page nor a form sent anyway does it; both say why, and nothing is told.
+    """Check that the page and a form sent anyway are refused with the reason and cause no event.
 
-    `sent`: what the form's refusal says, where that is not the page's.
+    `sent`: the reason that the form shows, if it differs from that of the page.
     """
     before = told()
     tried = (pages.get(path), words), (pages.post(path, values), sent or words)
@@ -50,12 +50,12 @@ def refused(
     assert told() == before
 
 
-def test_it_acts_where_it_is_legal_and_says_why_not_elsewhere(pages: Pages) -> None:
+def test_each_action_works_in_a_legal_status_and_is_refused_in_another(pages: Pages) -> None:
     for action in FILLED:
         slug, values = VERBS[action].slug, typed(action)
         legal = [status for status in AssetStatus if why_not(action, status) is None]
         illegal = next(status for status in AssetStatus if status not in legal)
-        for status in (legal[0], illegal):  # the rest of the table is the service's
+        for status in (legal[0], illegal):  # tests of the service cover the others
             asset_id = asset_in(status)
             path = f"/assets/{asset_id}/{slug}"
             reason = why_not(action, status, holder=HOLDER, undo=UNDO)
@@ -70,7 +70,7 @@ def test_it_acts_where_it_is_legal_and_says_why_not_elsewhere(pages: Pages) -> N
 
 
 @pytest.mark.parametrize("status", AssetStatus)
-def test_the_page_offers_three_at_most_and_says_why_others_are_off(
+def test_a_page_shows_up_to_3_actions_and_why_others_are_disabled(
     pages: Pages, status: AssetStatus
 ) -> None:
     make_location("Store")
@@ -90,7 +90,7 @@ def test_the_page_offers_three_at_most_and_says_why_others_are_off(
     assert 1 <= len(in_front) <= 3
 
 
-def test_notes_can_always_be_changed_and_the_rest_until_it_is_disposed_of(pages: Pages) -> None:
+def test_only_the_notes_of_a_disposed_asset_can_be_changed(pages: Pages) -> None:
     for status in (AssetStatus.AVAILABLE, AssetStatus.CHECKED_OUT, AssetStatus.LIQUIDATED):
         path = f"/assets/{asset_in(status)}/edit"
         before = told()
@@ -102,7 +102,7 @@ def test_notes_can_always_be_changed_and_the_rest_until_it_is_disposed_of(pages:
         assert is_open or "You can only change its notes" in " ".join(page.errors)
 
 
-def test_it_is_deleted_where_nobody_needs_it(pages: Pages) -> None:
+def test_an_asset_is_deleted_only_in_a_legal_status(pages: Pages) -> None:
     for status in AssetStatus:
         path = f"/assets/{asset_in(status)}/delete"
         reason = why_not(Action.DELETE, status, holder=HOLDER, undo=UNDO)
@@ -114,7 +114,7 @@ def test_it_is_deleted_where_nobody_needs_it(pages: Pages) -> None:
         assert (page.path, told()) == ("/assets", before + 1), status
 
 
-def test_stock_takes_its_own_actions_and_no_others(pages: Pages) -> None:
+def test_stock_takes_only_its_own_actions(pages: Pages) -> None:
     toner, lamp = make_asset("Toner", kind="stock", quantity=9), make_asset()
     for action, values in STOCK.items():
         slug, before = VERBS[action].slug, told()
@@ -128,7 +128,7 @@ def test_stock_takes_its_own_actions_and_no_others(pages: Pages) -> None:
             refused(pages, f"/assets/{toner}/{VERBS[action].slug}", values, "is a consumable.")
 
 
-def test_every_action_is_taken_through_its_page_somewhere_here() -> None:
+def test_every_action_is_in_a_table_of_these_tests() -> None:
     elsewhere = {Action.CREATE, Action.EDIT, Action.DELETE, Action.RESTORE}
     by_the_clock = {Action.EXPIRE_RESERVATION}
     assert {*FILLED, *STOCK, *STEPS} | elsewhere | by_the_clock == set(Action)

@@ -18,11 +18,11 @@ from tests.web.signed_in import visit
 
 
 def moment(hours: float) -> str:
-    """A time as a browser sends it."""
+    """Format a time as a browser sends it."""
     return f"{at(LATER + hours):%Y-%m-%dT%H:%M}"
 
 
-# What each step is about, and what a person fills in.
+# The subject of each step, and the values that a person enters.
 Step = tuple[Callable[[Planned], UUID | None], Callable[[], dict[str, Any]]]
 STEPS: Final[Mapping[Action, Step]] = {
     Action.RESERVE: (
@@ -43,7 +43,7 @@ STEPS: Final[Mapping[Action, Step]] = {
 UNDO: Final = "Undo its disposal first"  # as an administrator reads it
 UNDONE: Final = "An administrator can undo its disposal"
 CLOSED: Final = "closed already: cancelled."
-# Each on an asset of its own: the steps of one leave what the next needs.
+# Each row has its own asset. A step leaves it in the state that the next one needs.
 ROWS: Final = (
     tuple(STEPS)[:6],
     (Action.CANCEL_MAINTENANCE,),
@@ -52,7 +52,7 @@ ROWS: Final = (
 
 
 def take(pages: Pages, it: Planned, action: Action, status: AssetStatus) -> None:
-    """Through its page, or refused there and told nobody."""
+    """Take a step through its page, or check that it is refused there and causes no event."""
     about, fill = STEPS[action]
     subject = about(it)
     path = f"/assets/{it.asset_id}/{VERBS[action].slug}" + (f"/{subject}" if subject else "")
@@ -63,8 +63,8 @@ def take(pages: Pages, it: Planned, action: Action, status: AssetStatus) -> None
         assert page.tone == "success"
         assert told() == [*before, RULES[action].event], (action, status)
         return
-    found = [why_not(action, status, holder="Maria Lopez", undo=undo) for undo in (UNDO, UNDONE)]
-    reasons = (*filter(None, found), CLOSED)
+    refusals = [why_not(action, status, holder="Maria Lopez", undo=undo) for undo in (UNDO, UNDONE)]
+    reasons = (*filter(None, refusals), CLOSED)
     for page in (pages.get(path), pages.post(path, values)):
         assert page.status == 409, (action, status)
         assert any(words.removesuffix(".") in page.main for words in reasons), (
@@ -75,8 +75,9 @@ def take(pages: Pages, it: Planned, action: Action, status: AssetStatus) -> None
     assert told() == before, (action, status)
 
 
-def test_each_step_is_taken_or_refused_in_words_as_the_table_says(app: Flask) -> None:
-    for status in (AssetStatus.AVAILABLE, AssetStatus.WARRANTY):  # the others are the service's
+def test_each_step_is_taken_or_refused_with_its_reason(app: Flask) -> None:
+    # Tests of the service cover the others.
+    for status in (AssetStatus.AVAILABLE, AssetStatus.WARRANTY):
         pages = visit(app)
         for row in ROWS:
             it = planned_in(status)
@@ -84,7 +85,7 @@ def test_each_step_is_taken_or_refused_in_words_as_the_table_says(app: Flask) ->
                 take(pages, it, action, status)
 
 
-def test_no_step_is_taken_through_the_page_of_another_asset(app: Flask) -> None:
+def test_a_step_at_the_url_of_another_asset_is_not_found(app: Flask) -> None:
     pages, it, other = visit(app), planned_in(AssetStatus.AVAILABLE), make_asset()
     before = told()
     pages.get(f"/assets/{other}")

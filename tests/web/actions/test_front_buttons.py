@@ -1,4 +1,4 @@
-"""What stands in front on an asset's page: what people come for in its status, then Edit."""
+"""The first buttons of an asset's page: the usual actions in its status, then Edit."""
 
 from flask import Flask
 
@@ -21,20 +21,20 @@ IN_FRONT = {
 
 
 def in_front(page: Page) -> list[str]:
-    found = [each for each in page.root.find_all("a") if "btn" in each.get("class").split()]
-    return [each.text for each in found]
+    buttons = [link for link in page.root.find_all("a") if "btn" in link.get("class").split()]
+    return [link.text for link in buttons]
 
 
-def test_in_each_status_what_people_come_for_stands_in_front(app: Flask) -> None:
+def test_the_usual_actions_of_each_status_come_first(app: Flask) -> None:
     pages = visit(app)
     for status, buttons in IN_FRONT.items():
-        found = in_front(pages.get(f"/assets/{asset_in(status)}"))
-        wanted = [*buttons, "Edit"]
-        assert found[: len(wanted)] == wanted, status
-        assert set(found[len(wanted) :]) <= {"Complete"}, "the maintenance that is under way"
+        shown = in_front(pages.get(f"/assets/{asset_in(status)}"))
+        expected = [*buttons, "Edit"]
+        assert shown[: len(expected)] == expected, status
+        assert set(shown[len(expected) :]) <= {"Complete"}, "the maintenance that is under way"
 
 
-def test_a_consumable_is_issued_and_received_and_one_that_was_deleted_is_restored(
+def test_stock_can_be_issued_first_and_a_deleted_asset_restored(
     app: Flask,
 ) -> None:
     pages = visit(app)

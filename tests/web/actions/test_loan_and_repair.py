@@ -24,7 +24,7 @@ from tests.web.signed_in import visit
 
 @pytest.fixture
 def pages(app: Flask) -> Pages:
-    """A manager at the browser."""
+    """Return pages as a signed-in manager sees them."""
     return visit(app, "manager")
 
 
@@ -35,20 +35,20 @@ def told(since: int = 0) -> list[dict[str, Any]]:
 
 
 def act(pages: Pages, path: str, **typed: Any) -> Page:
-    """Fill in the form there, and see where that leads."""
+    """Submit the form at `path` and return the next page."""
     page = pages.submit(pages.get(path).form(), **typed)
     assert (page.status, page.errors) == (200, []), path
     return page
 
 
 def lines(pages: Pages, path: str) -> list[dict[str, str]]:
-    """The lines of a CSV file."""
+    """Return the lines of a CSV file."""
     answer = pages.client.get(path, buffered=True)
     assert answer.status_code == 200
     return list(csv.DictReader(io.StringIO(answer.text.removeprefix("\ufeff"))))
 
 
-def test_it_goes_through_loan_damage_repair_cost_and_loan(pages: Pages) -> None:
+def test_an_asset_goes_through_loan_damage_repair_cost_and_loan(pages: Pages) -> None:
     asset_id = make_asset("ThinkPad T14")
     here = f"/assets/{asset_id}"
     check_out(SYSTEM, asset_id)
@@ -107,14 +107,14 @@ def test_it_goes_through_loan_damage_repair_cost_and_loan(pages: Pages) -> None:
         "asset.checked_out",
     ]
     started, completed = told(5)[:2]
-    # What was told with the plan, and only carried on, isn’t told again.
+    # An unchanged note was sent with the plan and isn't sent again.
     assert [body["data"]["note"] for body in (started, completed)] == ["", "Order 7. Fast"]
     assert (completed["data"]["supplier"], completed["data"]["cost"]) == ("Screenworks", "189.50")
     assert (completed["asset"]["condition"], completed["asset"]["status"]) == ("good", "available")
 
 
 @pytest.mark.parametrize("way", ["check-in", "revoke"])
-def test_what_comes_back_damaged_is_reported_broken_in_the_same_act(pages: Pages, way: str) -> None:
+def test_an_asset_returned_damaged_is_reported_broken_at_once(pages: Pages, way: str) -> None:
     asset_id = make_asset()
     if way == "revoke":
         assignments.allocate(SYSTEM, asset_id, staff_id=make_staff())
@@ -123,7 +123,7 @@ def test_what_comes_back_damaged_is_reported_broken_in_the_same_act(pages: Pages
     page = pages.get(f"/assets/{asset_id}/{way}")
     assert page.form().fields["condition_in"] == ["good"]
     since = len(told())
-    # Nothing is taken back as long as nobody says what happened.
+    # The return is refused until a person says how the damage happened.
     refused = pages.submit(page.form(), condition_in="damaged")
     assert (refused.status, refused.wrong) == (400, ["description"])
     assert told(since) == []
@@ -136,7 +136,7 @@ def test_what_comes_back_damaged_is_reported_broken_in_the_same_act(pages: Pages
     assert lifecycle.find_asset(asset_id).status == "broken"
 
 
-def test_what_is_damaged_and_still_works_is_only_taken_back(pages: Pages) -> None:
+def test_an_asset_returned_damaged_but_working_stays_available(pages: Pages) -> None:
     for condition, ticked in (("damaged", None), ("poor", "y")):
         asset_id = make_asset()
         check_out(SYSTEM, asset_id)
@@ -145,14 +145,14 @@ def test_what_is_damaged_and_still_works_is_only_taken_back(pages: Pages) -> Non
         assert (asset.status, asset.condition) == ("available", condition)
 
 
-def test_what_was_damaged_before_the_loan_is_not_reported_unasked(pages: Pages) -> None:
+def test_damage_from_before_a_loan_is_not_reported_on_return(pages: Pages) -> None:
     asset_id = make_asset(condition="damaged")
     check_out(SYSTEM, asset_id)
     act(pages, f"/assets/{asset_id}/check-in")
     assert lifecycle.find_asset(asset_id).status == "available"
 
 
-def test_a_return_that_cannot_be_told_as_broken_leaves_the_loan_as_it_was(
+def test_a_return_refused_without_a_description_leaves_the_loan(
     app: Flask,
 ) -> None:
     asset_id = make_asset()
@@ -163,7 +163,7 @@ def test_a_return_that_cannot_be_told_as_broken_leaves_the_loan_as_it_was(
     assert (lifecycle.find_asset(asset_id).status, told(since)) == ("checked_out", [])
 
 
-def test_a_repair_without_a_plan_keeps_company_and_cost(pages: Pages) -> None:
+def test_a_repair_without_a_plan_records_company_and_cost(pages: Pages) -> None:
     asset_id, store = make_asset(), make_location("Store")
     incidents.report_broken(SYSTEM, asset_id, description="It fell")
     page = pages.get(f"/assets/{asset_id}/repair")
@@ -181,7 +181,7 @@ def test_a_repair_without_a_plan_keeps_company_and_cost(pages: Pages) -> None:
     assert "By Screenworks. Cost EUR 40.00. Fast" in timeline
 
 
-def test_work_that_failed_leaves_the_condition(pages: Pages) -> None:
+def test_failed_maintenance_leaves_the_condition(pages: Pages) -> None:
     asset_id = make_asset(condition="damaged")
     act(pages, f"/assets/{asset_id}/schedule-maintenance", title="Fix", due_on="2030-05-03")
     act(pages, pages.get(f"/assets/{asset_id}/maintenance").links("Start")[0])
@@ -190,7 +190,7 @@ def test_work_that_failed_leaves_the_condition(pages: Pages) -> None:
     assert (asset.status, asset.condition) == ("broken", "damaged")
 
 
-def test_canceling_work_keeps_the_note_of_its_plan(pages: Pages) -> None:
+def test_canceled_maintenance_keeps_the_note_of_its_plan(pages: Pages) -> None:
     asset_id = make_asset()
     plan = {"title": "Check", "due_on": "2030-05-03", "note": "Bring the tester"}
     act(pages, f"/assets/{asset_id}/schedule-maintenance", **plan)
@@ -199,7 +199,7 @@ def test_canceling_work_keeps_the_note_of_its_plan(pages: Pages) -> None:
     assert "Bring the tester Sold" in pages.get(f"/assets/{asset_id}/maintenance").main
 
 
-def test_a_browser_without_scripts_changes_a_due_date_with_one_choice(pages: Pages) -> None:
+def test_a_due_date_is_changed_with_one_choice_without_scripts(pages: Pages) -> None:
     asset_id = make_asset()
     check_out(SYSTEM, asset_id)
     page = pages.get(f"/assets/{asset_id}/change-due-date")
@@ -215,7 +215,7 @@ def test_a_browser_without_scripts_changes_a_due_date_with_one_choice(pages: Pag
     assert ". It was due " in words
 
 
-def test_a_copy_leaves_blank_what_belongs_to_one_thing(pages: Pages) -> None:
+def test_a_copy_leaves_the_fields_of_a_single_item_blank(pages: Pages) -> None:
     asset_id = make_asset("ThinkPad T14", serial_number="S-1", model="T14", notes="By the door")
     put_in(asset_id, "available", condition="fair")
     fields = pages.get(f"/assets/new?copy={asset_id}").form().fields

@@ -1,4 +1,4 @@
-"""What no list offers, or offers no more since the page was opened, is told at its field."""
+"""A choice that a list does not offer, or no longer offers, is refused at its field."""
 
 from flask import Flask
 
@@ -8,7 +8,7 @@ from tests.support.factories import make_location
 from tests.web.signed_in import visit
 
 
-def test_it_is_told_in_our_words(app: Flask) -> None:
+def test_an_unknown_choice_is_refused_in_our_own_words(app: Flask) -> None:
     pages, it = visit(app), planned_in(AssetStatus.AVAILABLE)
     make_location()
     asset = f"/assets/{it.asset_id}"

@@ -1,4 +1,4 @@
-"""What a form lacks is added inside it, and nothing typed is lost; one more asset like another."""
+"""Choices added inside a form without losing entered values, and forms for a similar asset."""
 
 import pytest
 from flask import Flask
@@ -19,8 +19,8 @@ ADD = {"category": "Add category", "location": "Add location", "person": "Add pe
 
 def how_many(model: type) -> int:
     session().rollback()
-    found: int = session().scalar(select(func.count()).select_from(model)) or 0
-    return found
+    count: int = session().scalar(select(func.count()).select_from(model)) or 0
+    return count
 
 
 def chosen(page: Page, name: str) -> str:
@@ -29,7 +29,7 @@ def chosen(page: Page, name: str) -> str:
 
 
 @pytest.mark.both_databases
-def test_a_category_and_a_place_are_added_in_the_form_of_an_asset(app: Flask) -> None:
+def test_a_category_and_a_location_are_added_in_the_asset_form(app: Flask) -> None:
     pages = visit(app)
     page = pages.get("/assets/new")
     typed = {"name": "ThinkPad", "notes": "two\nlines", "purchase_cost": "1.249,50"}
@@ -54,7 +54,7 @@ def test_a_category_and_a_place_are_added_in_the_form_of_an_asset(app: Flask) ->
     assert {"category.created", "location.created"} <= set(actions)
 
 
-def test_what_was_typed_and_not_added_is_added_with_the_asset(app: Flask) -> None:
+def test_a_name_entered_but_not_added_is_added_with_the_asset(app: Flask) -> None:
     pages = visit(app)
     form = pages.get("/assets/new").form()
     faulty = {"new_category-name": "c" * 121, "new_location-name": "Attic"}
@@ -65,18 +65,18 @@ def test_what_was_typed_and_not_added_is_added_with_the_asset(app: Flask) -> Non
     assert "Desks" in page.main
 
 
-def test_a_name_that_is_there_is_chosen_and_pressed_twice_it_is_one(app: Flask) -> None:
+def test_an_existing_name_is_selected_and_not_added_twice(app: Flask) -> None:
     make_category("Laptops")
     pages = visit(app)
     form = pages.get("/assets/new").form()
     for _ in range(2):
         page = pages.submit(form, ADD["category"], **{"new_category-name": "LAPTOPS"})
         assert chosen(page, "category_id") == "Laptops"
-        assert [each.text.lower() for each in page.root.find_all("option")].count("laptops") == 1
+        assert [node.text.lower() for node in page.root.find_all("option")].count("laptops") == 1
     assert how_many(Category) == 1
 
 
-def test_a_name_that_cannot_be_is_said_at_its_field_and_nothing_is_saved(app: Flask) -> None:
+def test_an_invalid_name_is_shown_at_its_field_and_nothing_is_saved(app: Flask) -> None:
     pages = visit(app)
     form = pages.get("/assets/new").form()
     for name in ("", "c" * 121, "\u200b \u2060"):
@@ -86,7 +86,7 @@ def test_a_name_that_cannot_be_is_said_at_its_field_and_nothing_is_saved(app: Fl
     assert (how_many(Category), how_many(Asset)) == (0, 0)
 
 
-def test_while_an_asset_is_edited_a_category_is_added_too(app: Flask) -> None:
+def test_a_category_is_added_while_an_asset_is_edited(app: Flask) -> None:
     asset_id = make_asset("Lamp")
     pages = visit(app)
     form = pages.get(f"/assets/{asset_id}/edit").form()
@@ -97,7 +97,7 @@ def test_while_an_asset_is_edited_a_category_is_added_too(app: Flask) -> None:
     assert "Category: Lamps" in page.main
 
 
-def test_a_person_is_added_while_something_is_lent(app: Flask) -> None:
+def test_a_person_is_added_while_an_asset_is_checked_out(app: Flask) -> None:
     asset_id = make_asset("Lamp")
     pages = visit(app)
     form = pages.get(f"/assets/{asset_id}/check-out").form()
@@ -111,7 +111,7 @@ def test_a_person_is_added_while_something_is_lent(app: Flask) -> None:
     assert "Jonas Brandt" in page.main
 
 
-def test_somebody_who_cannot_be_added_is_said_at_the_field(app: Flask) -> None:
+def test_a_person_who_cannot_be_added_is_refused_at_the_field(app: Flask) -> None:
     make_staff("Maria Lopez", email="maria@example.com")
     left = make_staff("Ben Novak", email="ben@example.com")
     row = session().get_one(Staff, left)
@@ -130,7 +130,7 @@ def test_somebody_who_cannot_be_added_is_said_at_the_field(app: Flask) -> None:
     assert how_many(Staff) == 2
 
 
-def test_a_form_asks_only_for_what_its_choices_lack(app: Flask) -> None:
+def test_a_form_offers_only_additions_to_its_own_choices(app: Flask) -> None:
     asset_id = make_asset()
     make_location("A")
     make_location("B")
@@ -140,7 +140,7 @@ def test_a_form_asks_only_for_what_its_choices_lack(app: Flask) -> None:
         assert [kind for kind, words in ADD.items() if words in buttons] == parts
 
 
-def test_what_a_form_has_no_choice_for_is_not_added(app: Flask) -> None:
+def test_additions_to_choices_that_a_form_lacks_are_ignored(app: Flask) -> None:
     asset_id, slug, typed = make_asset(), "report-lost", {"description": "Left in a train"}
     pages = visit(app)
     person = {"new_person-name": "Jonas", "new_person-email": "jonas@example.com"}
@@ -153,19 +153,19 @@ def test_what_a_form_has_no_choice_for_is_not_added(app: Flask) -> None:
     assert (how_many(Staff), how_many(Location)) == (0, 0)
 
 
-def test_many_can_be_given_to_somebody_new(app: Flask) -> None:
+def test_several_assets_can_be_allocated_to_a_new_person(app: Flask) -> None:
     ids = [make_asset(), make_asset()]
     pages = visit(app)
-    query = "&".join(f"ids={each}" for each in ids)
+    query = "&".join(f"ids={asset_id}" for asset_id in ids)
     form = pages.get(f"/assets/bulk?action=allocate&{query}").form()
     person = {"new_person-name": "Jonas", "new_person-email": "jonas@example.com"}
     page = pages.submit(form, ADD["person"], **person)
     assert chosen(page, "staff_id") == "Jonas (jonas@example.com)"
-    assert page.form().fields["ids"] == [str(each) for each in ids]
+    assert page.form().fields["ids"] == [str(asset_id) for asset_id in ids]
     assert pages.submit(page.form(), "Allocate 2 assets").path.startswith("/tasks/")
 
 
-def test_after_one_asset_comes_another_like_it(app: Flask) -> None:
+def test_save_and_add_another_keeps_the_common_values(app: Flask) -> None:
     make_category("Laptops")
     pages = visit(app)
     values = {"name": "ThinkPad", "category_id": "1", "serial_number": "S1", "asset_tag": "L-1"}
@@ -198,18 +198,18 @@ def test_an_asset_is_copied_from_its_page(app: Flask) -> None:
     pages = visit(app)
     (copy,) = pages.get(f"/assets/{stock}").links("Copy asset")
     sent = pages.get(copy).form().fields
-    wanted = ("kind", "min_quantity", "unit", "notes", "quantity", "condition")
-    assert [sent[name] for name in wanted] == [
+    names = ("kind", "min_quantity", "unit", "notes", "quantity", "condition")
+    assert [sent[name] for name in names] == [
         *(["stock"], ["4"], ["box"], [""], [""]),
-        ["good"],  # a new one has no scratches yet
+        ["good"],  # a new asset is not worn yet
     ]
     assert not visit(app, "support").get(f"/assets/{stock}").links("Copy asset")
 
 
-def test_no_script_and_no_mouse_is_needed(app: Flask) -> None:
+def test_enter_saves_the_form(app: Flask) -> None:
     make_staff()
     pages: Pages = visit(app)
     page = pages.get(f"/assets/{make_asset()}/check-out")
     first = next(node for node in page.form().node.find_all("button"))
-    assert first.get("aria-hidden") == "true"  # what Enter presses: it saves
+    assert first.get("aria-hidden") == "true"  # Enter presses this button, which saves
     assert first.get("name") == ""

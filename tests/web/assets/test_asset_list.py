@@ -50,7 +50,7 @@ def fill() -> None:
         current.execute(update(Asset).where(Asset.name == "Lamp").values(status="broken"))
 
 
-def test_what_is_low_stands_beside_its_threshold(app: Flask) -> None:
+def test_low_stock_is_shown_with_its_threshold(app: Flask) -> None:
     make_asset("Toner", kind="stock", quantity=3, min_quantity=4, unit="pieces")
     make_asset("Paper", kind="stock", quantity=8, min_quantity=4, unit="reams")
     pages = visit(app)
@@ -62,7 +62,7 @@ def names(pages: Pages, query: str) -> list[str]:
     return [row[1].rsplit(" ", 1)[0] for row in pages.get(f"/assets?{query}").rows()]
 
 
-def test_chips_count_what_they_would_show(app: Flask) -> None:
+def test_chips_count_the_assets_that_they_would_show(app: Flask) -> None:
     fill()
     pages = visit(app)
     assert chips(pages) == {
@@ -90,7 +90,7 @@ def test_chips_count_what_they_would_show(app: Flask) -> None:
     assert (page.status, page.errors) == (400, ["Show “nonsense” isn’t known"])
 
 
-def test_what_was_deleted_is_found_again_and_restored(app: Flask) -> None:
+def test_deleted_assets_can_be_listed_and_restored(app: Flask) -> None:
     make_asset("Lamp")
     make_asset("Chair")
     pages = visit(app)
@@ -120,7 +120,7 @@ def read(pages: Pages, query: str = "") -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text.removeprefix("\ufeff"))))
 
 
-def test_the_file_holds_what_the_list_shows(app: Flask) -> None:
+def test_the_file_contains_the_assets_of_the_list(app: Flask) -> None:
     fill()
     pages = visit(app)
     assert [row["name"] for row in read(pages)] == ["Lamp", "Camera", "Projector", "Toner"]
@@ -132,7 +132,7 @@ def test_the_file_holds_what_the_list_shows(app: Flask) -> None:
     ]
 
 
-def test_a_page_of_many_says_how_many_there_are(app: Flask) -> None:
+def test_a_full_page_gives_the_total_number_of_assets(app: Flask) -> None:
     make_asset("Lamp")
     pages = visit(app)
     assert "This page shows" not in pages.get("/assets").main

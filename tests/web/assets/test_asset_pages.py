@@ -1,4 +1,4 @@
-"""The register's pages as people use them; every page that is got here is linted."""
+"""The register's pages as people use them. `Pages` checks each page that it opens."""
 
 import json
 import re
@@ -51,13 +51,13 @@ def test_a_person_adds_changes_and_deletes_an_asset(app: Flask) -> None:
     assert "Allow reservations: Yes → No" in page.main
     page = pages.submit(pages.get("/assets/1/delete").form(), reason="Sold")
     assert page.path == "/assets"
-    told = bodies()
-    assert [body["event"] for body in told] == ["asset.created", "asset.updated", "asset.deleted"]
-    assert told[1]["data"]["changed_fields"] == ["name", "reservable"]
-    assert told[2]["data"]["reason"] == "Sold"
+    events = bodies()
+    assert [body["event"] for body in events] == ["asset.created", "asset.updated", "asset.deleted"]
+    assert events[1]["data"]["changed_fields"] == ["name", "reservable"]
+    assert events[2]["data"]["reason"] == "Sold"
 
 
-def test_what_does_not_say_that_it_is_counted_is_a_thing(app: Flask) -> None:
+def test_an_asset_without_a_kind_is_an_item(app: Flask) -> None:
     pages = visit(app)
     page = pages.submit(pages.get("/assets/new").form("/assets/new"), name="Lamp", kind=None)
     assert page.path == "/assets/1"
@@ -66,7 +66,7 @@ def test_what_does_not_say_that_it_is_counted_is_a_thing(app: Flask) -> None:
     assert page.path == "/assets/2"
 
 
-def test_a_field_that_did_not_arrive_is_as_good_as_empty(app: Flask) -> None:
+def test_a_missing_field_counts_as_empty(app: Flask) -> None:
     pages = visit(app)
     form, left_out = pages.get("/assets/new").form("/assets/new"), {"asset_tag": None}
     page = pages.submit(form, **left_out, name=None)
@@ -83,7 +83,7 @@ def test_a_form_sent_twice_adds_one_asset(app: Flask) -> None:
     assert len(bodies()) == 1
 
 
-def test_a_deletion_sent_twice_says_that_it_is_done(app: Flask) -> None:
+def test_a_deletion_sent_twice_succeeds(app: Flask) -> None:
     pages, asset_id = visit(app), make_asset()
     form = pages.get(f"/assets/{asset_id}/delete").form()
     pages.submit(form)
@@ -91,13 +91,13 @@ def test_a_deletion_sent_twice_says_that_it_is_done(app: Flask) -> None:
     assert page.status == 200
 
 
-def test_a_date_that_does_not_exist_is_not_called_badly_written(app: Flask) -> None:
+def test_a_date_that_does_not_exist_has_its_own_error(app: Flask) -> None:
     page = add(visit(app), name="Lamp", purchase_date="2026-02-31", purchase_cost="1.250")
     assert page.wrong == ["purchase_date", "purchase_cost"]
     assert "There is no February 31, 2026" in page.errors[0]
 
 
-def test_it_says_everything_that_is_to_be_changed_and_keeps_what_was_typed(app: Flask) -> None:
+def test_all_errors_are_shown_and_entered_values_kept(app: Flask) -> None:
     make_asset("Lamp", serial_number="S-1")
     pages = visit(app)
     bought = {"purchase_cost": "a lot", "purchase_date": "yesterday", "warranty_months": "24"}
@@ -112,7 +112,7 @@ def test_it_says_everything_that_is_to_be_changed_and_keeps_what_was_typed(app: 
     assert "AST-00001" in page.errors[0]
 
 
-def test_the_warranty_can_be_given_in_months(app: Flask) -> None:
+def test_the_warranty_can_be_entered_in_months(app: Flask) -> None:
     pages = visit(app)
     page = add(pages, name="Lamp", warranty_months="24")
     assert page.wrong == ["purchase_date"]
@@ -134,7 +134,7 @@ def test_an_untouched_form_changes_nothing(app: Flask) -> None:
     assert len(bodies()) == 1
 
 
-def test_of_what_is_disposed_of_the_form_asks_for_its_notes_alone(app: Flask) -> None:
+def test_the_form_of_a_disposed_asset_has_only_notes(app: Flask) -> None:
     asset_id = make_asset(
         "Lamp",
         category_id=make_category("Lamps"),
@@ -145,7 +145,7 @@ def test_of_what_is_disposed_of_the_form_asks_for_its_notes_alone(app: Flask) ->
     incidents.liquidate(make_user().actor, asset_id, DisposalValues(method="scrapped"))
     pages = visit(app)
     page = pages.get(f"/assets/{asset_id}/edit")
-    assert [each.text for each in page.root.find_all("label")] == ["Notes (optional)"]
+    assert [label.text for label in page.root.find_all("label")] == ["Notes (optional)"]
     page = pages.submit(page.form(), notes="Skip 7")
     assert bodies()[-1]["data"]["changed_fields"] == ["notes"]
 
@@ -174,7 +174,7 @@ def test_a_late_edit_shows_both_versions_and_loses_nothing(app: Flask) -> None:
     assert bodies()[-1]["data"]["changes"]["model"] == {"from": "L2", "to": None}
 
 
-def test_a_category_that_is_deleted_meanwhile_is_said_at_its_field(app: Flask) -> None:
+def test_a_category_deleted_meanwhile_is_refused_at_its_field(app: Flask) -> None:
     make_category("Laptops")
     pages = visit(app)
     form = pages.get("/assets/new").form("/assets/new")
@@ -185,7 +185,7 @@ def test_a_category_that_is_deleted_meanwhile_is_said_at_its_field(app: Flask) -
     assert pages.submit(page.form(), category_id="").path == "/assets/1"
 
 
-def test_it_says_how_many_webhooks_will_hear_of_it(app: Flask) -> None:
+def test_forms_say_how_many_webhooks_they_will_notify(app: Flask) -> None:
     pages, asset_id = visit(app), make_asset()
     make_webhook(events=["asset.created"])
     make_webhook(events=["asset.created", "asset.updated"])
@@ -206,7 +206,7 @@ def test_it_says_how_many_webhooks_will_hear_of_it(app: Flask) -> None:
     assert "1 subscribed webhook is off, so we’ll put its delivery on hold" in main
 
 
-def test_the_tag_that_it_would_get_is_the_next_that_is_free(app: Flask) -> None:
+def test_the_suggested_asset_tag_is_the_next_free_one(app: Flask) -> None:
     pages, hint = visit(app), "use the next number (AST-{:05}"
     assert hint.format(1) in pages.get("/assets/new").main
     make_asset()
@@ -216,7 +216,7 @@ def test_the_tag_that_it_would_get_is_the_next_that_is_free(app: Flask) -> None:
     assert "AST-00003" in page.main
 
 
-def test_the_list_is_narrowed_by_its_address(app: Flask) -> None:
+def test_the_list_is_filtered_by_its_url(app: Flask) -> None:
     laptops, room = make_category("Laptops"), make_location("Room 204")
     make_asset("ThinkPad", category_id=laptops, location_id=room, serial_number="PF1")
     make_asset("Lamp", location_id=room)
@@ -256,7 +256,7 @@ def test_a_deleted_asset_keeps_a_page_but_no_actions(app: Flask) -> None:
     assert pages.get(f"/assets/{asset_id}/edit").status == 404
 
 
-def test_what_people_type_is_never_run(app: Flask) -> None:
+def test_entered_html_is_escaped(app: Flask) -> None:
     script = "<script>alert(1)</script>"
     pages = visit(app)
     page = add(pages, name=script, notes=script, manufacturer=script)
@@ -265,7 +265,7 @@ def test_what_people_type_is_never_run(app: Flask) -> None:
     assert script not in pages.get(f"/assets?q={script}").html
 
 
-def test_the_timeline_shortens_what_is_long(app: Flask) -> None:
+def test_the_timeline_shortens_long_values(app: Flask) -> None:
     pages = visit(app)
     add(pages, name="Lamp")
     page = pages.submit(pages.get("/assets/1/edit").form(), notes="N" * 5000)

@@ -1,4 +1,4 @@
-"""What an asset's page says of where it stands, and what it asks for."""
+"""The current state that an asset's page shows, and the actions that it asks for."""
 
 from datetime import datetime, time, timedelta
 from decimal import Decimal
@@ -30,29 +30,29 @@ def page_of(app: Flask, asset_id: int) -> str:
 
 
 def day(days: int) -> str:
-    """A day as pages write it."""
+    """Format a day as pages do."""
     return day_words(today() + timedelta(days=days), today())
 
 
-def test_what_should_be_back_says_how_late_it_is_and_asks_for_it(app: Flask) -> None:
+def test_an_overdue_asset_shows_how_late_it_is(app: Flask) -> None:
     main = page_of(app, lent(3.5))
     assert "Maria Lopez was due to return it 3 hours ago." in main
     assert " (3 hours late)." in main
     assert "late" not in page_of(app, lent(-3.5))
 
 
-def test_the_list_calls_it_late_from_the_moment_after(app: Flask) -> None:
+def test_an_asset_is_overdue_only_after_its_due_time(app: Flask) -> None:
     del app
-    held = open_assignment(asset_id := lent(0))
-    assert held is not None
-    assert held.due_at is not None
+    assignment = open_assignment(asset_id := lent(0))
+    assert assignment is not None
+    assert assignment.due_at is not None
     asset = session().get_one(Asset, asset_id)
-    assert presenter.urgent_badges(asset, held, held.due_at) == []
-    later = held.due_at + timedelta(seconds=1)
-    assert presenter.urgent_badges(asset, held, later) == [presenter.OVERDUE]
+    assert presenter.urgent_badges(asset, assignment, assignment.due_at) == []
+    later = assignment.due_at + timedelta(seconds=1)
+    assert presenter.urgent_badges(asset, assignment, later) == [presenter.OVERDUE]
 
 
-def test_of_those_who_count_on_it_the_first_that_was_promised_it_is_named(app: Flask) -> None:
+def test_the_first_approved_reservation_of_a_broken_asset_is_named(app: Flask) -> None:
     asset_id = make_asset()
     make_reservation(asset_id, make_staff("Ben Novak"), 24, 32, approved=True)
     make_reservation(asset_id, make_staff("Cleo Marin"), 8, 16, approved=True)
@@ -64,7 +64,7 @@ def test_of_those_who_count_on_it_the_first_that_was_promised_it_is_named(app: F
     assert "Eva Only requested it from" in main
 
 
-def test_of_several_who_asked_for_it_it_says_how_many_and_from_when(app: Flask) -> None:
+def test_several_requests_are_counted_with_the_first_start(app: Flask) -> None:
     asset_id = make_asset()
     for number in range(2):
         make_reservation(asset_id, make_staff(f"Person {number}"), 24 * number, 24 * number + 8)
@@ -73,7 +73,7 @@ def test_of_several_who_asked_for_it_it_says_how_many_and_from_when(app: Flask) 
     assert "Person 0 asked" not in main
 
 
-def test_it_is_called_reserved_once_that_is_agreed_to(app: Flask) -> None:
+def test_an_asset_is_reserved_once_a_reservation_is_approved(app: Flask) -> None:
     asked, agreed = make_asset(), make_asset()
     make_reservation(asked, make_staff())
     make_reservation(agreed, make_staff(), approved=True)
@@ -82,14 +82,14 @@ def test_it_is_called_reserved_once_that_is_agreed_to(app: Flask) -> None:
         assert ("Reserved" in head) is is_reserved
 
 
-def test_work_was_due_or_still_is(app: Flask) -> None:
+def test_past_maintenance_was_due_and_other_maintenance_is_due(app: Flask) -> None:
     for days, verb in ((-1, "was"), (0, "is"), (3, "is")):
         asset_id = make_asset()
         make_maintenance(asset_id, due_on=today() + timedelta(days=days))
         assert f"“Battery check” {verb} due on" in page_of(app, asset_id)
 
 
-def test_a_warranty_that_ends_soon_says_when_unless_it_is_being_claimed(app: Flask) -> None:
+def test_a_warranty_that_ends_soon_is_shown_unless_it_is_claimed(app: Flask) -> None:
     for days, when in ((0, "today"), (3, f"on {day(3)}")):
         asset_id = make_asset(warranty_expires=today() + timedelta(days=days))
         assert f"Its warranty ends {when}. If it needs repair" in page_of(app, asset_id)
@@ -97,7 +97,7 @@ def test_a_warranty_that_ends_soon_says_when_unless_it_is_being_claimed(app: Fla
         assert "Its warranty ends" not in page_of(app, asset_id)
 
 
-def test_a_claim_says_where_it_is_and_when_it_is_expected(app: Flask) -> None:
+def test_a_claim_shows_its_supplier_and_expected_return(app: Flask) -> None:
     asset_id = make_asset()
     incidents.send_to_warranty(SYSTEM, asset_id, CLAIM)
     assert "At Northwind for warranty repair. " in page_of(app, asset_id)
@@ -108,7 +108,7 @@ def test_a_claim_says_where_it_is_and_when_it_is_expected(app: Flask) -> None:
     assert expected in page_of(app, asset_id)
 
 
-def test_a_place_is_named_while_the_asset_can_be_found_there(app: Flask) -> None:
+def test_a_location_is_shown_while_the_asset_is_there(app: Flask) -> None:
     pages, there = visit(app), {"available", "allocated", "broken", "maintenance"}
     asset_id = make_asset(location_id=make_location("Cellar"))
     for status in AssetStatus:
@@ -117,7 +117,7 @@ def test_a_place_is_named_while_the_asset_can_be_found_there(app: Flask) -> None
         assert ("It’s at Cellar." in head) is (status in there), status
 
 
-def test_what_is_disposed_of_says_to_whom_it_went_and_when(app: Flask) -> None:
+def test_a_disposed_asset_shows_its_recipient_and_day(app: Flask) -> None:
     for values, words in (
         (DisposalValues(method="sold", proceeds=Decimal(9)), "Sold"),
         (DisposalValues(method="donated", recipient="Second Life"), "Donated to Second Life"),
@@ -128,7 +128,7 @@ def test_what_is_disposed_of_says_to_whom_it_went_and_when(app: Flask) -> None:
         assert f"{words} on {day(0)}. Only its notes can be changed." in page_of(app, asset_id)
 
 
-def test_it_tells_of_the_incident_that_made_it_what_it_is(app: Flask) -> None:
+def test_the_incident_that_caused_the_status_is_shown(app: Flask) -> None:
     asset_id = make_asset()
     incidents.report_broken(SYSTEM, asset_id, description="It fell")
     incidents.report_lost(SYSTEM, asset_id, description="On the train")
@@ -139,7 +139,7 @@ def test_it_tells_of_the_incident_that_made_it_what_it_is(app: Flask) -> None:
     assert "“On the train”" not in main
 
 
-def test_of_what_is_low_it_says_how_many_are_left_and_in_which_unit(app: Flask) -> None:
+def test_low_stock_shows_its_quantity_and_unit(app: Flask) -> None:
     stock = {"kind": "stock", "min_quantity": 4}
     toner = make_asset("Toner", quantity=2, unit="boxes", **stock)
     paper = make_asset("Paper", quantity=0, **stock)
@@ -147,12 +147,12 @@ def test_of_what_is_low_it_says_how_many_are_left_and_in_which_unit(app: Flask) 
     assert "None left. The threshold is 4." in page_of(app, paper)
 
 
-def test_it_says_since_when_somebody_has_it_and_until_when(app: Flask) -> None:
+def test_a_loan_shows_its_start_and_due_time(app: Flask) -> None:
     asset_id, zone = make_asset(), settings().timezone
     due_at = datetime.combine(today() + timedelta(days=3), time(17), zone)
     assignments.check_out(SYSTEM, asset_id, staff_id=make_staff(), due_at=due_at)
     started_at = datetime.combine(today() - timedelta(days=2), time(9, 30), zone)
     with writing() as current:
         current.execute(update(Assignment).values(started_at=started_at))
-    said = f"Checked out to Maria Lopez since {day(-2)}, 09:30. Due {due_at:%a}, {day(3)}, 17:00."
-    assert said in page_of(app, asset_id)
+    words = f"Checked out to Maria Lopez since {day(-2)}, 09:30. Due {due_at:%a}, {day(3)}, 17:00."
+    assert words in page_of(app, asset_id)

@@ -1,4 +1,4 @@
-"""The tabs of an asset's page: what each shows, for which kind, and the head that all share."""
+"""The tabs of an asset's page: their contents, the kinds that have them, and their shared head."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -30,15 +30,15 @@ PATHS = {
 
 
 def tabs(page: Page) -> dict[str, tuple[str, bool]]:
-    """What each tab says: where it leads, and whether it is the one that is open."""
-    (bar,) = [each for each in page.root.find_all("nav") if each.get("aria-label") == "This asset"]
+    """Return each tab's label, with its link and whether it is open."""
+    (bar,) = [nav for nav in page.root.find_all("nav") if nav.get("aria-label") == "This asset"]
     return {
         link.text.strip(): (link.get("href"), link.get("aria-current") == "page")
         for link in bar.find_all("a")
     }
 
 
-def test_each_kind_has_the_tabs_that_make_sense(app: Flask) -> None:
+def test_each_kind_of_asset_has_its_own_tabs(app: Flask) -> None:
     item, toner = make_asset("Lamp"), make_asset("Toner", kind="stock", quantity=3)
     pages = visit(app)
     for asset_id, left_out in ((item, {"Stock"}), (toner, {"Reservations", "Maintenance"})):
@@ -56,7 +56,7 @@ def test_each_kind_has_the_tabs_that_make_sense(app: Flask) -> None:
             assert pages.get(f"/assets/{asset_id}{PATHS[label]}").status == 404
 
 
-def test_every_tab_says_where_it_stands_and_what_it_needs(app: Flask) -> None:
+def test_every_tab_shows_the_state_and_the_open_requests(app: Flask) -> None:
     asset_id, pages = make_asset(), visit(app)
     make_reservation(asset_id, make_staff("Cleo Marin"), approved=True)
     make_reservation(asset_id, make_staff("Ben Novak"), 24, 32)
@@ -71,10 +71,10 @@ def test_every_tab_says_where_it_stands_and_what_it_needs(app: Flask) -> None:
     for query in ("", "?list=/assets?q=lamp"):
         page = pages.get(f"/assets/{asset_id}/reservations{query}")
         assert "Ben Novak" in page.main
-        assert page.links("Decide") == []  # one is there already
+        assert page.links("Decide") == []  # the tab that it would lead to
 
 
-def test_a_claim_wants_a_look_the_day_after_it_was_expected_back(app: Flask) -> None:
+def test_a_claim_is_late_the_day_after_its_expected_return(app: Flask) -> None:
     pages = visit(app)
     for days in (0, 1):
         asset_id = make_asset()
@@ -85,21 +85,21 @@ def test_a_claim_wants_a_look_the_day_after_it_was_expected_back(app: Flask) -> 
         assert ("It was expected back on" in main) is (days == 1)
 
 
-def test_soon_is_what_alerts_tell_of(app: Flask) -> None:
+def test_soon_means_the_days_of_the_alert_settings(app: Flask) -> None:
     asset_id, pages = make_asset(warranty_expires=today() + timedelta(days=45)), visit(app)
     make_maintenance(asset_id, due_on=today() + timedelta(days=20))
     words = ("Warranty ends soon", "Maintenance due")
     page = pages.get(f"/assets/{asset_id}")
-    assert not any(each in page.main for each in words)
+    assert not any(notice in page.main for notice in words)
     rules = AlertRules(warranty_days=60, maintenance_days=21)
     alert_settings.save(make_user().actor, 0, rules)
     page = pages.get(f"/assets/{asset_id}")
-    assert all(each in page.main for each in words)
+    assert all(notice in page.main for notice in words)
     assert "Due soon" in pages.get("/maintenance").main
     assert "Maintenance due 1" in pages.get("/").main
 
 
-def test_tabs_count_what_is_open(app: Flask) -> None:
+def test_tabs_count_open_plans(app: Flask) -> None:
     asset_id, pages = make_asset(), visit(app)
     for start in (0, 24):
         make_reservation(asset_id, make_staff(), start, start + 8)
@@ -108,7 +108,7 @@ def test_tabs_count_what_is_open(app: Flask) -> None:
     assert {"Reservations 2", "Maintenance"} <= set(tabs(pages.get(f"/assets/{asset_id}")))
 
 
-def test_what_is_over_is_listed_after_what_is_open(app: Flask) -> None:
+def test_closed_plans_are_listed_after_open_ones(app: Flask) -> None:
     asset_id, pages = make_asset(), visit(app)
     make_reservation(asset_id, make_staff("Cleo Marin"))
     planning_reservations.reject(
@@ -122,7 +122,7 @@ def test_what_is_over_is_listed_after_what_is_open(app: Flask) -> None:
     assert "Canceled" in row[4]
 
 
-def test_a_deleted_asset_keeps_its_tabs_and_offers_nothing_but_restore(app: Flask) -> None:
+def test_a_deleted_asset_keeps_its_tabs_and_offers_restore(app: Flask) -> None:
     make_webhook()
     asset_id, pages = make_asset("Lamp"), visit(app)
     planning_reservations.reject(SYSTEM, make_reservation(asset_id, make_staff("Ben Novak")), "No")
@@ -134,7 +134,7 @@ def test_a_deleted_asset_keeps_its_tabs_and_offers_nothing_but_restore(app: Flas
     assert "Ben Novak" in pages.get(f"/assets/{asset_id}/reservations").main
 
 
-def test_an_incident_can_be_read_in_the_timeline_when_it_is_over(app: Flask) -> None:
+def test_past_incidents_stay_in_the_timeline(app: Flask) -> None:
     asset_id, pages = make_asset(), visit(app)
     assignments.allocate(SYSTEM, asset_id, staff_id=make_staff("Maria Lopez"))
     claim = ClaimValues(

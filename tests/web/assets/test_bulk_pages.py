@@ -1,4 +1,4 @@
-"""Bulk actions as people do them: choose in the list, look, confirm once, follow."""
+"""Bulk actions as people use them: select in the list, review, confirm once, and follow."""
 
 from datetime import date
 from decimal import Decimal
@@ -20,7 +20,7 @@ from tests.support.factories import make_asset, make_location, make_staff
 from tests.web.signed_in import visit
 
 
-def test_a_person_gives_three_things_to_one_person(app: Flask) -> None:
+def test_a_person_allocates_several_assets_to_one_person(app: Flask) -> None:
     maria = make_staff("Maria Lopez")
     for name in ("Lamp", "Chair", "Desk", "Shelf"):
         make_asset(name)
@@ -49,7 +49,7 @@ def test_a_person_gives_three_things_to_one_person(app: Flask) -> None:
     ]
 
 
-def test_each_action_has_its_form(app: Flask) -> None:
+def test_each_bulk_action_has_its_form(app: Flask) -> None:
     make_asset("Lamp")
     pages = visit(app)
     for action, title in (
@@ -64,7 +64,7 @@ def test_each_action_has_its_form(app: Flask) -> None:
     assert page.forms[-1].action != "/assets/bulk"
 
 
-def test_a_person_moves_two_to_another_place_and_gives_them_a_supplier(app: Flask) -> None:
+def test_a_person_edits_location_and_supplier_of_two_assets(app: Flask) -> None:
     for name in ("Lamp", "Desk"):
         make_asset(name, model="T14")
     hamburg, pages = make_location("Hamburg"), visit(app)
@@ -78,11 +78,11 @@ def test_a_person_moves_two_to_another_place_and_gives_them_a_supplier(app: Flas
     page = pages.submit(form, supplier="Bechtle", location_id=str(hamburg))
     job.work(KINDS)
     assert "2 changed." in pages.get(page.path).main
-    found = [(each.location_id, each.supplier, each.model) for each in every(Asset)]
-    assert found == [(hamburg, "Bechtle", "T14")] * 2
+    values = [(asset.location_id, asset.supplier, asset.model) for asset in every(Asset)]
+    assert values == [(hamburg, "Bechtle", "T14")] * 2
 
 
-def test_what_a_selection_lacks_is_added_in_its_form(app: Flask) -> None:
+def test_a_new_category_is_added_in_the_bulk_form(app: Flask) -> None:
     make_asset("Lamp")
     pages = visit(app)
     form = pages.get("/assets/bulk?action=edit&ids=1").form("/assets/bulk")
@@ -94,7 +94,7 @@ def test_what_a_selection_lacks_is_added_in_its_form(app: Flask) -> None:
     assert lamp.category.name == "Lamps"
 
 
-def test_of_very_many_the_first_are_listed(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_first_assets_are_listed(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bulk_views, "MOST_LISTED", 1)
     for name in ("Lamp", "Desk", "Shelf"):
         make_asset(name)
@@ -103,7 +103,7 @@ def test_of_very_many_the_first_are_listed(app: Flask, monkeypatch: pytest.Monke
     assert page.form("/assets/bulk").fields["ids"] == ["1", "2", "3"]
 
 
-def test_where_counting_ends_early_more_than_that_can_be_selected(
+def test_more_assets_can_be_selected_than_the_list_counts(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queries, "COUNTED_BESIDE", PAGE_SIZE)
@@ -115,23 +115,23 @@ def test_where_counting_ends_early_more_than_that_can_be_selected(
     assert pages.submit(form, "Delete", all="1").h1 == f"Delete {PAGE_SIZE + 2} assets"
 
 
-def test_maintenance_of_several_is_planned_as_it_was_typed(app: Flask) -> None:
+def test_bulk_maintenance_is_planned_with_the_entered_values(app: Flask) -> None:
     make_asset("Lamp")
     make_asset("Chair")
     pages = visit(app)
     form = pages.get("/assets/bulk?action=schedule_maintenance&ids=1&ids=2").form("/assets/bulk")
     pages.submit(form, title="Clean it", due_on="03.05.2099", estimated_cost="40,50")
     job.work(KINDS)
-    found = [(each.due_on, each.estimated_cost) for each in every(Maintenance)]
-    assert found == [(date(2099, 5, 3), Decimal("40.50"))] * 2
+    values = [(work.due_on, work.estimated_cost) for work in every(Maintenance)]
+    assert values == [(date(2099, 5, 3), Decimal("40.50"))] * 2
 
 
-def test_all_that_match_are_chosen_over_all_pages(app: Flask) -> None:
+def test_all_matching_assets_of_all_pages_are_selected(app: Flask) -> None:
     for number in range(PAGE_SIZE + 1):
         make_asset(f"Lamp {number}")
     make_asset("Chair")
     pages = visit(app)
-    assert "that match" not in pages.get("/assets?q=chair").main  # one page is all there is
+    assert "that match" not in pages.get("/assets?q=chair").main  # there is only one page
     form = pages.get("/assets?q=lamp").form("/assets/bulk")
     assert f"All {PAGE_SIZE + 1} that match" in form.node.text
     page = pages.submit(form, "Delete", all="1")
@@ -140,7 +140,7 @@ def test_all_that_match_are_chosen_over_all_pages(app: Flask) -> None:
     assert pages.submit(page.form("/assets/bulk")).h1 == f"Delete {PAGE_SIZE + 1} assets"
 
 
-def test_too_many_at_once_are_said_to_be_too_many(
+def test_a_selection_over_the_limit_leads_back_to_the_list(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(3):
@@ -150,7 +150,7 @@ def test_too_many_at_once_are_said_to_be_too_many(
     assert (page.path, len(page.rows())) == ("/assets?q=lamp", 3)
 
 
-def test_what_is_typed_over_in_the_address_leads_nowhere(app: Flask) -> None:
+def test_an_invalid_url_leads_back_to_the_list(app: Flask) -> None:
     make_asset("Lamp")
     pages = visit(app)
     for query in ("", "?action=liquidate&ids=1", "?action=delete", "?action=delete&ids=x&ids=0"):
@@ -159,12 +159,12 @@ def test_what_is_typed_over_in_the_address_leads_nowhere(app: Flask) -> None:
     assert pages.get("/assets/bulk?action=delete&ids=99999999999").path == "/assets"
     far = {"action": "delete", "ids": "9" * 5000}
     assert pages.get("/assets/bulk", query_string=far).path == "/assets"
-    for chosen, status in (("ids=1", 200), ("all=1", 400)):  # filters choose among all alone
+    for chosen, status in (("ids=1", 200), ("all=1", 400)):  # filters apply only to all=1
         page = pages.get(f"/assets/bulk?action=delete&{chosen}&status=odd")
         assert (page.status, page.h1) == (status, {200: "Delete 1 asset", 400: "Assets"}[status])
 
 
-def test_of_several_that_are_returned_the_damaged_are_reported_broken(app: Flask) -> None:
+def test_assets_returned_damaged_in_bulk_are_reported_broken(app: Flask) -> None:
     pages, ids = visit(app), [make_asset(f"Lamp {number}") for number in range(2)]
     for asset_id in ids:
         assignments.allocate(SYSTEM, asset_id, staff_id=make_staff())
@@ -176,10 +176,10 @@ def test_of_several_that_are_returned_the_damaged_are_reported_broken(app: Flask
     assert (page.status, page.wrong) == (400, ["description"])
     pages.submit(page.form("/assets/bulk"), description="They fell")
     job.work(KINDS)
-    assert {(each.status, each.condition) for each in every(Asset)} == {("broken", "damaged")}
+    assert {(asset.status, asset.condition) for asset in every(Asset)} == {("broken", "damaged")}
 
 
-def test_a_move_says_where_to(app: Flask) -> None:
+def test_a_bulk_move_names_its_destination(app: Flask) -> None:
     make_asset("Lamp")
     hamburg, pages = make_location("Hamburg"), visit(app)
     form = pages.get("/assets/bulk?action=transfer&ids=1").form("/assets/bulk")

@@ -1,4 +1,4 @@
-"""The fields of an asset, and what changed in them, as people read them."""
+"""Wording of an asset's fields and their changes."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
@@ -22,9 +22,10 @@ def _asked(app: Flask) -> Iterator[None]:
         yield
 
 
-def test_each_step_of_a_timeline_has_words_of_its_own() -> None:
+def test_each_timeline_entry_has_its_own_title() -> None:
     alerts = {each.value for each in CATALOGUE if each.group is EventGroup.ALERTS}
-    steps = {*map(str, Action), *alerts} - {Action.REASSIGN}  # which is taken back and given
+    # REASSIGN is recorded as a revoke and an allocate.
+    steps = {*map(str, Action), *alerts} - {Action.REASSIGN}
     activities = [Activity(action=each, changes={}, note="", actor_name="Ana") for each in steps]
     assert len({line.title for line in lines(activities)}) == len(steps)
 
@@ -53,17 +54,17 @@ CHANGES: Final[tuple[tuple[str, Any, Any], ...]] = (
 )
 
 
-def test_how_a_value_and_a_change_are_told_is_written_down(golden: Golden) -> None:
-    said = {f"{name} {value!r}": in_words(name, value) for name, value in VALUES}
+def test_values_and_changes_are_worded_as_in_the_golden_file(golden: Golden) -> None:
+    wording = {f"{name} {value!r}": in_words(name, value) for name, value in VALUES}
     for name, before, after in CHANGES:
-        (found,) = differences({name: {"from": before, "to": after}})
-        assert found.was_blank is (before is None)
-        told = f"{found.label}: {found.before} → {found.after}"
-        said[f"{name} {before!r} {after!r}"] = told
-    golden.said(Path(__file__).parent / "golden" / "fields.txt", said)
+        (difference,) = differences({name: {"from": before, "to": after}})
+        assert difference.was_blank is (before is None)
+        told = f"{difference.label}: {difference.before} → {difference.after}"
+        wording[f"{name} {before!r} {after!r}"] = told
+    golden.said(Path(__file__).parent / "golden" / "fields.txt", wording)
 
 
-def test_each_kind_of_thing_has_its_own_facts() -> None:
+def test_each_kind_of_asset_has_its_own_facts() -> None:
     common = {"Category", "Location", "Condition", "Notes"}
     for kind, own, others in (
         (AssetKind.ITEM, {"Allow reservations"}, {"Quantity", "Low-stock threshold", "Unit"}),
@@ -74,7 +75,7 @@ def test_each_kind_of_thing_has_its_own_facts() -> None:
         assert not shown & (others | {"Name", "Asset tag"})
 
 
-def test_of_dates_beside_each_other_each_has_its_year() -> None:
+def test_dates_side_by_side_all_show_their_year() -> None:
     with frozen(datetime(2026, 12, 1, 12, tzinfo=UTC)):
         days = date(2025, 3, 17), date(2026, 3, 16)
         asset = Asset(kind=AssetKind.ITEM, purchase_date=days[0], warranty_expires=days[1])

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.parametrize("kind", [CATEGORIES, LOCATIONS], ids=lambda
 
 @pytest.fixture
 def pages(app: Flask) -> Pages:
-    """A manager, signed in."""
+    """Return pages as a signed-in manager sees them."""
     return visit(app, "manager")
 
 
@@ -42,7 +42,7 @@ def test_a_person_adds_renames_and_deletes_a_name(kind: NamedList, pages: Pages)
 
 
 @pytest.mark.both_databases
-def test_what_cannot_be_saved_is_said_and_kept(kind: NamedList, pages: Pages) -> None:
+def test_an_invalid_name_is_refused_at_its_field_and_kept(kind: NamedList, pages: Pages) -> None:
     make(kind, "Tools")
     page = pages.submit(pages.get(f"/{kind.many}/new").form(), name="  ")
     assert (page.status, page.wrong) == (400, ["name"])
@@ -72,7 +72,7 @@ def used(kind: NamedList, public_id: UUID, name: str = "Lamp") -> int:
     return make_asset(name, **{kind.used_by.key: named_lists.find(kind, public_id).id})
 
 
-def test_two_that_are_the_same_are_merged(kind: NamedList, pages: Pages) -> None:
+def test_a_person_merges_two_names(kind: NamedList, pages: Pages) -> None:
     make_webhook(events=["asset.updated"])
     source, target = make(kind, "Hambourg"), make(kind, "Hamburg")
     used(kind, source)
@@ -91,7 +91,7 @@ def test_two_that_are_the_same_are_merged(kind: NamedList, pages: Pages) -> None
     assert [name for _, _, name in named_lists.choices(kind)] == ["Hamburg"]
 
 
-def test_what_can_no_longer_be_chosen_is_said_at_its_field(kind: NamedList, pages: Pages) -> None:
+def test_an_invalid_merge_target_is_refused_at_its_field(kind: NamedList, pages: Pages) -> None:
     source, target = make(kind, "Hambourg"), make(kind, "Hamburg")
     make(kind, "Berlin")
     form = pages.get(f"/{kind.many}/{source}/merge").form()
@@ -101,13 +101,13 @@ def test_what_can_no_longer_be_chosen_is_said_at_its_field(kind: NamedList, page
         assert (page.status, page.wrong) == (400, ["into"])
 
 
-def test_the_only_one_has_nothing_to_be_merged_into(kind: NamedList, pages: Pages) -> None:
+def test_the_only_name_cannot_be_merged(kind: NamedList, pages: Pages) -> None:
     public_id = make(kind, "Hamburg")
     assert not pages.get(f"/{kind.many}").links("Merge")
     assert f"no other {kind.one}" in pages.get(f"/{kind.many}/{public_id}/merge").main
 
 
-def test_one_in_use_is_deleted_once_its_assets_have_another(kind: NamedList, pages: Pages) -> None:
+def test_a_name_in_use_is_deleted_after_its_assets_move(kind: NamedList, pages: Pages) -> None:
     source, target = make(kind, "Hambourg"), make(kind, "Hamburg")
     empty = pages.get(f"/{kind.many}/{source}/delete").form()
     used(kind, source)
@@ -127,7 +127,7 @@ def test_one_in_use_is_deleted_once_its_assets_have_another(kind: NamedList, pag
     assert [name for _, _, name in named_lists.choices(kind)] == ["Hamburg"]
 
 
-def test_one_whose_last_asset_is_gone_is_deleted_whatever_was_chosen(
+def test_an_unused_name_is_deleted_even_if_a_target_was_chosen(
     kind: NamedList, pages: Pages
 ) -> None:
     source, target = make(kind, "Hambourg"), make(kind, "Hamburg")
@@ -140,7 +140,7 @@ def test_one_whose_last_asset_is_gone_is_deleted_whatever_was_chosen(
 
 
 @pytest.mark.both_databases
-def test_what_is_used_is_not_deleted(kind: NamedList, pages: Pages) -> None:
+def test_a_name_in_use_is_not_deleted(kind: NamedList, pages: Pages) -> None:
     public_id = make(kind, "Tools")
     form = pages.get(f"/{kind.many}/{public_id}/delete").form()
     make_asset(**{kind.used_by.key: named_lists.find(kind, public_id).id})
@@ -150,7 +150,7 @@ def test_what_is_used_is_not_deleted(kind: NamedList, pages: Pages) -> None:
     assert pages.get(f"/{kind.many}").links("1 asset")
 
 
-def test_what_a_condition_names_is_not_deleted(kind: NamedList, app: Flask, pages: Pages) -> None:
+def test_a_name_in_a_condition_is_not_deleted(kind: NamedList, app: Flask, pages: Pages) -> None:
     public_id = make(kind, "Tools")
     form = pages.get(f"/{kind.many}/{public_id}/delete").form()
     row_id = named_lists.find(kind, public_id).id

@@ -1,4 +1,4 @@
-"""What only the register can refuse is said in the form, and what was typed stays."""
+"""Refusals by the register are shown in the form, which keeps the entered values."""
 
 import pytest
 from flask import Flask, get_flashed_messages
@@ -15,12 +15,12 @@ from tests.web.signed_in import visit
 
 @pytest.fixture
 def pages(app: Flask) -> Pages:
-    """A manager at a browser."""
+    """Return pages as a signed-in manager sees them."""
     return visit(app, "manager")
 
 
 @pytest.mark.both_databases
-def test_a_serial_number_or_a_tag_that_another_asset_has(pages: Pages) -> None:
+def test_a_serial_number_or_tag_of_another_asset_is_refused(pages: Pages) -> None:
     make_asset(asset_tag="L-1", serial_number="S-1")
     path = f"/assets/{make_asset('Lamp', asset_tag='L-2')}/edit"
     for typed in ({"serial_number": "s-1"}, {"asset_tag": "l-1"}):
@@ -29,7 +29,7 @@ def test_a_serial_number_or_a_tag_that_another_asset_has(pages: Pages) -> None:
         assert page.form().fields["name"] == ["Lamp 2"]
 
 
-def test_an_address_that_another_person_has(pages: Pages) -> None:
+def test_an_email_address_of_another_person_is_refused(pages: Pages) -> None:
     make_staff("Maria Lopez", email="maria@example.com")
     row = session().get_one(Staff, make_staff("Ben Novak"))
     path = f"/staff/{row.public_id}/edit"
@@ -40,9 +40,9 @@ def test_an_address_that_another_person_has(pages: Pages) -> None:
 
 
 @pytest.mark.both_databases
-def test_an_asset_that_is_still_needed_is_not_deleted(pages: Pages) -> None:
+def test_an_asset_reserved_or_in_maintenance_is_not_deleted(pages: Pages) -> None:
     reserved, repaired = make_asset(asset_tag="L-1"), make_asset(asset_tag="L-2")
-    forms = [pages.get(f"/assets/{each}/delete").form() for each in (reserved, repaired)]
+    forms = [pages.get(f"/assets/{asset_id}/delete").form() for asset_id in (reserved, repaired)]
     make_reservation(reserved, make_staff())
     make_maintenance(repaired, started=True)
     page = pages.submit(forms[0], reason="Sold")
@@ -52,7 +52,7 @@ def test_an_asset_that_is_still_needed_is_not_deleted(pages: Pages) -> None:
     assert (page.status, "L-2 is in maintenance" in page.main) == (409, True)
 
 
-def test_what_has_a_page_of_its_own_is_said_nowhere_else(app: Flask) -> None:
+def test_refusals_with_their_own_page_are_not_shown_in_forms(app: Flask) -> None:
     for kind in (NotFound, NotAllowed, Stale):
         with app.test_request_context():
             form = PortalForm()
@@ -67,10 +67,10 @@ def test_what_has_a_page_of_its_own_is_said_nowhere_else(app: Flask) -> None:
             assert get_flashed_messages() == []
 
 
-def test_another_refusal_is_told_above_the_next_page(app: Flask) -> None:
+def test_other_refusals_are_flashed_on_the_next_page(app: Flask) -> None:
     with app.test_request_context():
         for kinds in ((), ("warning",)):
             with refusals_flashed(*kinds):
                 raise Refusal("No.")
-        told = get_flashed_messages(with_categories=True)
-        assert told == [("info", "No."), ("warning", "No.")]
+        flashes = get_flashed_messages(with_categories=True)
+        assert flashes == [("info", "No."), ("warning", "No.")]

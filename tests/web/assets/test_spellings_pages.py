@@ -1,4 +1,4 @@
-"""The spellings of suppliers and manufacturers, and which are merged."""
+"""Pages that list and merge spellings of suppliers and manufacturers."""
 
 from flask import Flask
 
@@ -27,7 +27,7 @@ def test_a_person_merges_two_spellings(app: Flask) -> None:
     assert page.here[-1] == "Assets"
 
 
-def test_of_a_spelling_that_is_gone_it_says_so(app: Flask) -> None:
+def test_an_unknown_spelling_is_not_found(app: Flask) -> None:
     make_asset(supplier="Dell")
     pages = visit(app)
     for query in ("field=supplier&name=DELL", "name=%00", "name=%ed%a0%80"):
@@ -37,6 +37,6 @@ def test_of_a_spelling_that_is_gone_it_says_so(app: Flask) -> None:
     assert pages.get("/assets/spellings?field=manufacturer").rows() == []
 
 
-def test_who_only_looks_sees_no_merge(app: Flask) -> None:
+def test_a_role_that_only_reads_sees_no_merge_link(app: Flask) -> None:
     make_asset(supplier="Dell")
     assert not visit(app, "support").get("/assets/spellings").links("Merge")

@@ -1,4 +1,4 @@
-"""The pages of staff: list, new, edit, leaving."""
+"""Staff pages: list, add, edit, and leave."""
 
 from datetime import timedelta
 from typing import Any
@@ -19,7 +19,7 @@ from tests.web.signed_in import visit
 
 @pytest.fixture
 def pages(app: Flask) -> Pages:
-    """A manager at the browser."""
+    """Return pages as a signed-in manager sees them."""
     return visit(app, "manager")
 
 
@@ -28,7 +28,7 @@ def add(pages: Pages, **values: Any) -> Page:
     return pages.submit(page.form(), **values)
 
 
-def test_the_empty_list_leads_to_the_first_person(pages: Pages) -> None:
+def test_a_person_is_added_and_listed(pages: Pages) -> None:
     page = add(pages, name="Maria Lopez", email="maria@example.com", department="Sales")
     assert page.h1 == "Maria Lopez"
     page = pages.get("/staff")
@@ -36,14 +36,14 @@ def test_the_empty_list_leads_to_the_first_person(pages: Pages) -> None:
     assert pages.get("/staff?q=nobody").rows() == []
 
 
-def test_it_keeps_what_was_typed_and_says_what_is_missing(pages: Pages) -> None:
+def test_an_invalid_email_is_shown_and_entered_values_kept(pages: Pages) -> None:
     page = add(pages, name="Maria Lopez", email="nothing")
     assert page.status == 400
     assert page.wrong == ["email"]
     assert page.form().fields["name"] == ["Maria Lopez"]
 
 
-def test_leaving_is_asked_first_and_can_be_undone(pages: Pages) -> None:
+def test_leaving_is_confirmed_first_and_can_be_undone(pages: Pages) -> None:
     maria = make_person("Maria Lopez")
     question = pages.get(pages.get(maria).links("Mark as former staff")[0])
     assert question.path == f"{maria}/leave"
@@ -51,11 +51,11 @@ def test_leaving_is_asked_first_and_can_be_undone(pages: Pages) -> None:
     assert (page.path, page.tone) == (maria, "success")
     page = pages.submit(page.form(f"{maria}/return"))
     assert page.tone == "success"
-    # An address that only a button leads to, opened again.
+    # The URL of a button, opened as a page, leads back to the person.
     assert pages.get(f"{maria}/return").path == maria
 
 
-def test_before_leaving_what_the_person_has_is_listed_with_what_ends_it(pages: Pages) -> None:
+def test_before_leaving_each_asset_is_listed_with_its_return_action(pages: Pages) -> None:
     maria, (line,) = make_person("Maria Lopez"), staff.choices()
     given, lent = make_asset("Camera"), make_asset("Projector")
     assignments.allocate(SYSTEM, given, staff_id=line.id)
@@ -74,17 +74,17 @@ def test_before_leaving_what_the_person_has_is_listed_with_what_ends_it(pages: P
     assert pages.submit(pages.get(f"{maria}/leave").form()).tone == "success"
 
 
-def test_what_a_person_has_of_one_kind_is_ended_in_one_step(pages: Pages) -> None:
+def test_all_allocations_of_a_person_are_revoked_in_one_step(pages: Pages) -> None:
     maria, (line,) = make_person("Maria Lopez"), staff.choices()
     assets = [make_asset("Camera") for _ in range(3)]
-    for each in assets:
-        assignments.allocate(SYSTEM, each, staff_id=line.id)
+    for asset_id in assets:
+        assignments.allocate(SYSTEM, asset_id, staff_id=line.id)
     page = pages.get(pages.get(maria).links("Revoke 3")[0])
     assert page.h1 == "Revoke 3 assets"
     assert pages.get(maria).links("Check in") == []
 
 
-def test_leaving_is_refused_beside_what_the_person_has_reserved(pages: Pages) -> None:
+def test_leaving_is_refused_while_the_person_has_reservations(pages: Pages) -> None:
     maria, (line,) = make_person("Maria Lopez"), staff.choices()
     make_reservation(make_asset("Camera"), line.id)
     page = pages.get(f"{maria}/leave")
@@ -96,11 +96,11 @@ def test_leaving_is_refused_beside_what_the_person_has_reserved(pages: Pages) ->
 
 
 def make_person(name: str) -> str:
-    """Someone on the staff list; the address of their page."""
+    """Add a person to the staff list and return the path of their page."""
     return f"/staff/{staff.create(SYSTEM, StaffValues(name=name, email='maria@example.com'))}"
 
 
-def test_two_editors_see_both_versions(pages: Pages) -> None:
+def test_a_late_edit_shows_both_versions(pages: Pages) -> None:
     maria = staff.create(SYSTEM, StaffValues(name="Maria", email="maria@example.com"))
     form = pages.get(f"/staff/{maria}/edit").form()
     staff.edit(SYSTEM, maria, 1, StaffValues(name="Maria Cruz", email="maria@example.com"))

@@ -1,4 +1,4 @@
-"""Stock as people keep it: added by number, received, issued, counted, its history."""
+"""Stock as people keep it: added, received, issued, counted, and its history."""
 
 from flask import Flask
 
@@ -12,7 +12,7 @@ def move(pages: Pages, action: str, **values: str) -> Page:
     return pages.submit(pages.get(path).form(path), **values)
 
 
-def test_a_person_keeps_stock_by_number(app: Flask) -> None:
+def test_a_person_adds_issues_receives_and_adjusts_stock(app: Flask) -> None:
     pages = visit(app)
     form = pages.get("/assets/new").form("/assets/new")
     page = pages.submit(form, name="Toner", kind="stock", quantity="", min_quantity="few")
@@ -36,7 +36,7 @@ def test_a_person_keeps_stock_by_number(app: Flask) -> None:
     ]
 
 
-def test_the_form_of_a_stock_knows_its_threshold_and_not_its_number(app: Flask) -> None:
+def test_the_form_of_stock_has_its_threshold_but_no_quantity(app: Flask) -> None:
     make_asset("Toner", kind="stock", quantity=2, min_quantity=5)
     pages = visit(app)
     form = pages.get("/assets/1/edit").form()
