@@ -1,4 +1,4 @@
-"""Every action through its page: it works in a legal status and is refused with reasons in another."""
+"""Every action through its page: it works in a legal status and is refused in another."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Files that are sent while they are read: two at a time, then a sentence."""
+"""CSV files that are sent while they are read, at most two at a time per person."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -34,19 +34,19 @@ def enter(app: Flask) -> Callable[[Person], Pages]:
 
 
 def free_places(person: Person) -> int:
-    """How many more exports this person could begin."""
+    """Return how many more exports this person could start."""
     taken: list[FileLock] = []
     try:
         while len(taken) < 9:
             taken.append(take_slot(person.id))
     except TooManyExports:
         pass
-    for each in taken:
-        each.release()
+    for lock in taken:
+        lock.release()
     return len(taken)
 
 
-def test_the_third_is_told_to_wait_and_others_are_not(
+def test_a_third_download_of_one_person_is_refused(
     ana: Person, enter: Callable[[Person], Pages]
 ) -> None:
     pages, others = enter(ana), enter(make_user())
@@ -62,10 +62,10 @@ def test_the_third_is_told_to_wait_and_others_are_not(
 
 
 def asked_for(app: Flask, person: Person, path: str, look: Callable[[TestResponse], T]) -> T:
-    """What `look` finds in the answer, which has only begun."""
+    """Return the result of `look` for a response that has only started."""
 
     def browse() -> T:
-        """In a thread of its own, as the server has one for each request."""
+        """Request the file in a separate thread, as the server does for each request."""
         pages = Pages(app)
         pages.sign_in(person.email, person.password)
         cookie = pages.client.get_cookie("session")
@@ -78,7 +78,7 @@ def asked_for(app: Flask, person: Person, path: str, look: Callable[[TestRespons
         return pool.submit(browse).result(timeout=60)
 
 
-def test_a_place_is_held_until_the_browser_goes_away(ana: Person, app: Flask) -> None:
+def test_a_slot_is_held_until_the_browser_disconnects(ana: Person, app: Flask) -> None:
     held: list[int] = []
 
     def count() -> None:
@@ -95,9 +95,7 @@ def test_a_place_is_held_until_the_browser_goes_away(ana: Person, app: Flask) ->
     assert held == [1, 2] * len(EXPORTS)
 
 
-def test_once_the_browser_has_gone_away_reading_ends_whoever_still_has_the_answer(
-    ana: Person, app: Flask
-) -> None:
+def test_reading_ends_once_the_browser_has_disconnected(ana: Person, app: Flask) -> None:
     make_asset()
     kept: list[Any] = []
 
@@ -112,15 +110,13 @@ def test_once_the_browser_has_gone_away_reading_ends_whoever_still_has_the_answe
         assert asked_for(app, ana, EXPORTS[0], go_away) == []
 
 
-def test_who_asks_for_the_head_alone_takes_no_place(
-    ana: Person, enter: Callable[[Person], Pages]
-) -> None:
+def test_a_head_request_takes_no_slot(ana: Person, enter: Callable[[Person], Pages]) -> None:
     answer = enter(ana).client.head(EXPORTS[0])
     assert answer.status_code == 200
     assert free_places(ana) == 2
 
 
-def test_a_filter_that_cannot_be_read_is_answered_with_the_list_itself(app: Flask) -> None:
+def test_an_unreadable_filter_is_answered_with_the_list(app: Flask) -> None:
     pages, bad = visit(app), "category=none&since=never"
     for page, asked in (
         ("/deliveries?", "/deliveries/export.csv?"),
@@ -135,4 +131,4 @@ def test_a_filter_that_cannot_be_read_is_answered_with_the_list_itself(app: Flas
 
 
 def links(page: Page) -> list[str]:
-    return [each.get("href") for each in page.root.find_all("a")]
+    return [link.get("href") for link in page.root.find_all("a")]

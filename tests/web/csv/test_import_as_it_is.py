@@ -1,4 +1,4 @@
-"""A list of thirty things as an office keeps it, brought in as it is."""
+"""Import of a list of 30 assets as an office keeps it, without edits."""
 
 import csv
 import io
@@ -20,7 +20,7 @@ from tests.web.signed_in import visit
 
 
 def checked(pages: Pages, page: Page) -> Page:
-    """The headings are matched as they were guessed, and the rows looked at."""
+    """Accept the guessed headings and return the preview of the rows."""
     page = pages.submit(page.form(), "Continue")
     assert page.h1 == "Check file", page.errors
     job.work(KINDS)
@@ -34,7 +34,7 @@ def imported(pages: Pages, page: Page, button: str) -> None:
 
 
 @pytest.mark.parametrize("name", thirty_rows.FILES)
-def test_what_is_right_comes_in_at_the_first_try_and_the_rest_by_correcting_only_that(
+def test_valid_rows_are_imported_at_once_and_the_rest_after_correction(
     app: Flask, name: str
 ) -> None:
     make_category("Laptops")

@@ -1,4 +1,4 @@
-"""Matching a file that speaks otherwise than the register, as people do it."""
+"""Matching the headings and words of a file to those of the register, as people do it."""
 
 import io
 
@@ -26,12 +26,12 @@ def send(pages: Pages, content: bytes, name: str = "Liste.csv") -> Page:
 
 
 def chosen(page: Page) -> list[str]:
-    """What each choice on the page stands at, in words."""
+    """Return the label of the selected option of each choice on the page."""
     selects = [node for node in page.root.find_all("select") if _is_open(node)]
     options = [
-        [each for each in node.find_all("option") if each.has("selected")] for node in selects
+        [option for option in node.find_all("option") if option.has("selected")] for node in selects
     ]
-    return [found[0].text if found else "" for found in options]
+    return [selected[0].text if selected else "" for selected in options]
 
 
 def _is_open(select: Node) -> bool:
@@ -68,7 +68,7 @@ def test_a_person_matches_an_excel_list_and_imports_it(app: Flask) -> None:
         assert words in page.main
 
 
-def test_words_are_asked_for_when_another_heading_is_chosen(app: Flask) -> None:
+def test_words_are_asked_for_once_another_heading_is_chosen(app: Flask) -> None:
     pages = visit(app)
     page = send(pages, b"Bezeichnung;Note\nStuhl;defekt\nTisch;gut\n")
     assert chosen(page) == ["Name", "Notes"]
@@ -80,7 +80,7 @@ def test_words_are_asked_for_when_another_heading_is_chosen(app: Flask) -> None:
     assert pages.submit(page.form(), "Continue").h1 == "Check file"
 
 
-def test_words_of_one_more_heading_are_asked_for_beside_those_that_were(app: Flask) -> None:
+def test_words_of_one_more_heading_are_added_to_the_earlier_ones(app: Flask) -> None:
     pages = visit(app)
     make_category("LED lamps")
     page = send(pages, b"Bezeichnung;Kategorie;Ort;Note\nStuhl;LED lamp;Graz;defekt\n")
@@ -90,7 +90,7 @@ def test_words_of_one_more_heading_are_asked_for_beside_those_that_were(app: Fla
     assert chosen(page) == ["Name", "Category", "Location", "Condition", *kept, "Damaged"]
 
 
-def test_the_file_that_failed_has_its_own_headings_separator_and_letters(app: Flask) -> None:
+def test_the_file_of_failed_rows_keeps_headings_and_separator(app: Flask) -> None:
     pages = visit(app)
     page = send(pages, LINES.encode("cp1252"))
     guess = "Windows-1252"
@@ -109,10 +109,10 @@ def test_the_file_that_failed_has_its_own_headings_separator_and_letters(app: Fl
     assert lines[1].startswith("L-2;Bürostuhl;Möbel;neu;31.02.2024;blau;Anschaffung: Enter")
     again = send(pages, "\n".join(lines).removeprefix("\ufeff").encode())
     assert "Farbe" in again.main
-    assert "problem" not in again.main  # ours, and nothing to match
+    assert "problem" not in again.main  # our own column, which needs no match
 
 
-def test_the_next_file_says_as_last_time_and_headings_can_be_matched_again(app: Flask) -> None:
+def test_matches_are_kept_for_the_next_file_and_can_be_changed(app: Flask) -> None:
     pages = visit(app)
     page = send(pages, LINES.encode())
     assert "same as last time" not in page.main
@@ -129,12 +129,12 @@ def test_the_next_file_says_as_last_time_and_headings_can_be_matched_again(app: 
     assert "same as last time" not in send(pages, LINES.encode()).main
 
 
-def test_what_cannot_be_is_said_and_what_was_chosen_stays(app: Flask) -> None:
+def test_an_invalid_match_is_shown_and_other_choices_kept(app: Flask) -> None:
     pages = visit(app)
     form = send(pages, LINES.encode()).form()
     for changes, fields in (
         ({"column_1": "asset_tag"}, ["column_1"]),
-        ({"column_0": "", "column_1": ""}, []),  # which is said of the whole form
+        ({"column_0": "", "column_1": ""}, []),  # an error of the whole form
         ({"column_2": "id"}, ["column_2"]),
         ({"column_0": "x" * 5000}, ["column_0"]),
     ):
@@ -143,7 +143,7 @@ def test_what_cannot_be_is_said_and_what_was_chosen_stays(app: Flask) -> None:
         assert "Notes" in chosen(page)
 
 
-def test_until_it_is_answered_every_way_leads_back_to_the_question(app: Flask) -> None:
+def test_all_pages_of_an_unmatched_import_lead_to_the_match_page(app: Flask) -> None:
     pages = visit(app)
     here = send(pages, LINES.encode()).path
     check = here.removesuffix("/match")
@@ -158,7 +158,7 @@ def test_until_it_is_answered_every_way_leads_back_to_the_question(app: Flask) -
     assert pages.get(here).h1 == "Check file"
 
 
-def test_after_the_import_there_is_nothing_to_match(app: Flask) -> None:
+def test_an_imported_file_cannot_be_matched_again(app: Flask) -> None:
     pages = visit(app)
     here = send(pages, LINES.encode()).path
     pages.submit(pages.get(here).form(), "Continue")
@@ -170,7 +170,7 @@ def test_after_the_import_there_is_nothing_to_match(app: Flask) -> None:
     assert not pages.get(check).links("Change columns")
 
 
-def test_headings_and_words_are_never_run(app: Flask) -> None:
+def test_html_in_headings_and_words_is_escaped(app: Flask) -> None:
     pages = visit(app)
     page = send(pages, b'name,"<b>x</b>",condition\nA,<i>,"<u>bad</u>"\n')
     assert "<b>x</b> becomes" in page.html.replace("&lt;", "<").replace("&gt;", ">")
@@ -178,40 +178,40 @@ def test_headings_and_words_are_never_run(app: Flask) -> None:
 
 
 def checked(pages: Pages, page: Page, button: str = "Continue", **said: str) -> Page:
-    """The question is answered, and the rows are looked at."""
+    """Submit the answers and return the preview of the rows."""
     page = pages.submit(page.form(), button, **said)
     job.work(KINDS)
     (look,) = pages.get(page.path).links("Review rows")
     return pages.get(look)
 
 
-def test_how_a_column_is_read_is_asked_once_where_nothing_decides(app: Flask) -> None:
+def test_ambiguous_dates_and_amounts_are_asked_about_once(app: Flask) -> None:
     pages = visit(app)
     text = b"Bezeichnung;Anschaffung;Preis\nStuhl;03/04/2023;1.250\nTisch;05/06/2023;\n"
     page = send(pages, text)
     assert "Are these day/month or month/day? 03/04/2023" in page.main
     assert "Does the point in 1.250 separate thousands or decimals?" in page.main
-    for said, wrong in (
+    for answers, wrong in (
         ({}, ["reading_1", "reading_2"]),
         ({"reading_1": "day_first"}, ["reading_2"]),
         ({"reading_1": "backwards", "reading_2": ","}, ["reading_1"]),
     ):
-        refused = pages.submit(page.form(), "Continue", **said)
-        assert (refused.status, refused.wrong) == (400, wrong), said
+        refused = pages.submit(page.form(), "Continue", **answers)
+        assert (refused.status, refused.wrong) == (400, wrong), answers
     page = checked(pages, page, reading_1="month_first", reading_2=",")
     (again,) = page.links("Change columns")
     pages.submit(page.form(page.path), "Import 2 rows")
     job.work(KINDS)
     chair = pages.get("/assets/1").main
     assert ("Mar 4, 2023" in chair, "EUR 1,250.00" in chair) == (True, True)
-    # The next such file begins with that.
+    # The next file of this kind starts with these answers.
     page = send(pages, text)
     form = page.form()
     assert (form.fields["reading_1"], form.fields["reading_2"]) == (["month_first"], [","])
     assert pages.get(again).h1 == "Import results"
 
 
-def test_a_reading_is_changed_without_another_upload(app: Flask) -> None:
+def test_a_date_format_is_changed_without_another_upload(app: Flask) -> None:
     pages = visit(app)
     page = checked(pages, send(pages, b"Name;Bought on\nChair;1.2.2023\nDesk;2.3.2023\n"))
     (again,) = page.links("Change columns")
@@ -221,7 +221,7 @@ def test_a_reading_is_changed_without_another_upload(app: Flask) -> None:
     assert "Jan 2, 2023" in pages.get("/assets/1").main
 
 
-def test_a_column_that_is_read_as_dates_and_holds_words_says_so_with_the_cure(app: Flask) -> None:
+def test_a_column_of_words_read_as_dates_is_reported_with_a_fix(app: Flask) -> None:
     pages = visit(app)
     page = send(pages, b"Name,Remark\nChair,red\nDesk,blue\n")
     page = checked(pages, page, column_1="purchase_date")
@@ -232,7 +232,7 @@ def test_a_column_that_is_read_as_dates_and_holds_words_says_so_with_the_cure(ap
     assert "2 assets will be added." in page.main
 
 
-def test_a_file_in_which_nothing_is_recognized_shows_what_is_in_it(app: Flask) -> None:
+def test_an_unrecognized_file_shows_its_contents(app: Flask) -> None:
     pages = visit(app)
     page = send(pages, b"Foo,Bar\nx,1\ny,2\n")
     assert "2 columns aren’t matched and will be left out. Foo: x, y Bar: 1, 2" in page.main
@@ -240,7 +240,7 @@ def test_a_file_in_which_nothing_is_recognized_shows_what_is_in_it(app: Flask) -
     assert (page.status, page.errors) == (400, ["Match one heading to Tag or Name"])
 
 
-def test_rows_with_a_word_are_skipped_where_that_is_chosen(app: Flask) -> None:
+def test_rows_with_a_word_can_be_skipped(app: Flask) -> None:
     pages = visit(app)
     page = send(pages, b"Name,Category\nChair,Chairs\nDesk,chairs\nLamp,Lamps\n")
     (chairs, _) = [name for name in page.form().fields if name.startswith("word_")]
@@ -255,7 +255,7 @@ def test_rows_with_a_word_are_skipped_where_that_is_chosen(app: Flask) -> None:
     assert form.fields[chairs] == ["skip"]  # as last time
 
 
-def test_a_person_who_is_new_is_added_with_an_address(app: Flask) -> None:
+def test_a_new_person_is_added_with_an_email_address(app: Flask) -> None:
     make_staff("Maria Lopez", email="maria@example.com")
     pages = visit(app)
     page = send(pages, b"Name,Who\nChair,Zoe Martin\nDesk,maria lopez\nLamp,-\n")
@@ -274,7 +274,7 @@ def test_a_person_who_is_new_is_added_with_an_address(app: Flask) -> None:
     assert "Zoe Martin" in pages.get("/assets/1").main
 
 
-def test_a_person_can_be_somebody_else_on_the_list(app: Flask) -> None:
+def test_a_name_can_be_matched_to_another_one_on_the_staff_list(app: Flask) -> None:
     make_staff("Maria Lopez", email="maria@example.com")
     pages = visit(app)
     page = send(pages, b"Name,Who\nChair,Mary\n")
@@ -283,7 +283,7 @@ def test_a_person_can_be_somebody_else_on_the_list(app: Flask) -> None:
     assert page.rows()[0][-1] == "Holder: no one → Maria Lopez"
 
 
-def test_rows_are_corrected_where_they_are_shown(app: Flask) -> None:
+def test_failed_rows_are_corrected_on_a_page(app: Flask) -> None:
     pages = visit(app)
     text = (
         "Name;Tag;Bought on;Price;Notes\n"
@@ -298,7 +298,7 @@ def test_rows_are_corrected_where_they_are_shown(app: Flask) -> None:
     assert "Row 2 already has this tag" in page.main
     form = page.form()
     assert [name for name in form.fields if name.startswith("cell_")] == [
-        *(f"cell_2_{at}" for at in range(4)),  # of what has two lines nothing is lost
+        *(f"cell_2_{at}" for at in range(4)),  # a text of two lines is left as it is
         *(f"cell_3_{at}" for at in range(5)),
     ]
     cells = {"cell_2_2": "2023-05-01", "cell_2_3": "1.250", "cell_3_1": "C-1"}
@@ -309,13 +309,13 @@ def test_rows_are_corrected_where_they_are_shown(app: Flask) -> None:
     pages.submit(page.form(page.path), "Import 3 rows")
     job.work(KINDS)
     chair, desk = pages.get("/assets/1").main, pages.get("/assets/2").main
-    told = ("C-1", "May 1, 2023", "EUR 1,250.00", "two", "lines")
-    assert [words for words in told if words not in chair] == []
+    expected = ("C-1", "May 1, 2023", "EUR 1,250.00", "two", "lines")
+    assert [words for words in expected if words not in chair] == []
     assert "C-2" in desk
     assert pages.get(here).h1 == "Import results"
 
 
-def test_of_very_many_wrong_rows_the_first_are_corrected(app: Flask) -> None:
+def test_only_the_first_20_failed_rows_are_corrected_at_once(app: Flask) -> None:
     pages = visit(app)
     page = send(pages, b"Name;Bought on\n" + b"Chair;soon\n" * 30)
     page = checked(pages, page, column_1="purchase_date")

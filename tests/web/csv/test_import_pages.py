@@ -1,4 +1,4 @@
-"""Importing as people do it: choose a file, look, say yes once, get the failed rows back."""
+"""Importing as people do it: choose a file, review, confirm once, and get failed rows back."""
 
 import io
 from decimal import Decimal
@@ -45,7 +45,7 @@ def test_a_person_imports_a_file(app: Flask) -> None:
     assert pages.get(f"{look}?show=nothing").status == 400
     progress = pages.submit(page.form(look), "Import 2 rows")
     assert progress.h1 == "Import assets"
-    assert "failed" not in progress.main  # nothing has begun
+    assert "failed" not in progress.main  # the import has not started
     assert pages.submit(page.form(look), "Import 2 rows").path == progress.path
     job.work(KINDS)
     page = pages.get(progress.path)
@@ -66,21 +66,21 @@ def test_a_person_imports_a_file(app: Flask) -> None:
     assert text.splitlines()[1].startswith(',X,odd,,"condition: Enter one of excellent')
 
 
-def test_a_file_of_which_no_row_can_be_imported_says_so_once(app: Flask) -> None:
+def test_a_file_without_valid_rows_says_so_once(app: Flask) -> None:
     pages = visit(app)
-    for rows, said in (
+    for rows, words in (
         (b"Chair,odd\nDesk,odd\n", "None of the 2 rows can be imported. 2 rows: value not"),
         (b"Chair,odd\n", "1 row can’t be imported. 1 row: value not recognized in “condition”"),
     ):
         page = pages.submit(send(pages, b"name,condition\n" + rows).form(), "Continue")
         job.work(KINDS)
         page = pages.get(pages.get(page.path).links("Review rows")[0])
-        assert said in page.main
+        assert words in page.main
         assert "The rest can" not in page.main
         assert "nothing to import" not in page.main
 
 
-def test_a_file_that_speaks_as_we_do_leads_to_its_check_each_time_it_is_sent(app: Flask) -> None:
+def test_a_file_with_our_headings_leads_to_the_same_check_each_time(app: Flask) -> None:
     pages = visit(app)
     form = pages.get("/assets/import").form("/assets/import")
     paths = []
@@ -93,7 +93,7 @@ def test_a_file_that_speaks_as_we_do_leads_to_its_check_each_time_it_is_sent(app
     assert paths[0].startswith("/tasks/")
 
 
-def test_a_preview_says_which_columns_are_used_and_shows_serial_numbers(app: Flask) -> None:
+def test_a_preview_counts_used_columns_and_shows_serial_numbers(app: Flask) -> None:
     pages = visit(app)
     for heading, words in (
         ("name,serial_number", "Recognized all 2 columns."),
@@ -108,7 +108,7 @@ def test_a_preview_says_which_columns_are_used_and_shows_serial_numbers(app: Fla
         assert pages.get(page.links("Change columns")[0]).h1 == "Match headings"
 
 
-def test_each_changed_field_is_shown_in_the_words_of_the_timeline(app: Flask) -> None:
+def test_changed_fields_are_worded_as_in_the_timeline(app: Flask) -> None:
     asset_id = make_asset("Lamp", asset_tag="L-1", purchase_cost=Decimal(1349), notes="n" * 200)
     make_staff("Maria Lopez", email="maria@example.com")
     pages = visit(app)
@@ -137,7 +137,7 @@ def test_each_changed_field_is_shown_in_the_words_of_the_timeline(app: Flask) ->
     assert [words for words in shown if words not in pages.get(look).rows()[0][3]] == []
 
 
-def test_dates_and_amounts_of_an_added_asset_are_shown_as_they_are_read(app: Flask) -> None:
+def test_dates_and_amounts_of_a_new_asset_are_shown_as_read(app: Flask) -> None:
     pages = visit(app)
     text = (
         b"name;purchase_date;purchase_cost;warranty_expires\nLamp;13/04/2023;1.249,50;\nDesk;;;\n"
@@ -146,14 +146,14 @@ def test_dates_and_amounts_of_an_added_asset_are_shown_as_they_are_read(app: Fla
     job.work(KINDS)
     (look,) = pages.get(page.path).links("Review rows")
     page = pages.get(look)
-    told = ["Purchase date: nothing → Apr 13, 2023 Purchase cost: nothing → EUR 1,249.50", "—"]
-    assert [row[-1] for row in page.rows()] == told
+    changes = ["Purchase date: nothing → Apr 13, 2023 Purchase cost: nothing → EUR 1,249.50", "—"]
+    assert [row[-1] for row in page.rows()] == changes
     pages.submit(page.form(look), "Import 2 rows")
     job.work(KINDS)
-    assert [row[-1] for row in pages.get(look).rows()] == told
+    assert [row[-1] for row in pages.get(look).rows()] == changes
 
 
-def test_who_has_an_asset_that_would_change_stands_beside_it(app: Flask) -> None:
+def test_the_holder_of_an_asset_that_would_change_is_shown(app: Flask) -> None:
     lent, jonas = make_asset("Lamp", asset_tag="L-1"), make_staff("Jonas Brandt")
     for asset_id in (lent, make_asset("Phone", asset_tag="P-1")):
         assignments.allocate(SYSTEM, asset_id, staff_id=jonas)
@@ -179,7 +179,7 @@ def test_who_has_an_asset_that_would_change_stands_beside_it(app: Flask) -> None
     assert pages.get(look).rows()[1][3] == "Name: Chair → Stool"
 
 
-def test_what_holds_for_many_rows_stands_above_them_once(app: Flask) -> None:
+def test_notes_on_many_rows_are_shown_once_above_them(app: Flask) -> None:
     make_asset("Toner", asset_tag="T-1", kind="stock", quantity=4)
     pages = visit(app)
     lines = "".join(f",Chair {number},Chairs,Room {number},,\n" for number in range(12))
@@ -198,7 +198,7 @@ def test_what_holds_for_many_rows_stands_above_them_once(app: Flask) -> None:
     assert page.rows()[12][3] == "Left out: quantity 5"
 
 
-def test_a_file_that_is_none_is_said_at_its_field(app: Flask) -> None:
+def test_a_missing_or_invalid_file_is_refused_at_its_field(app: Flask) -> None:
     pages = visit(app)
     form = pages.get("/assets/import").form("/assets/import")
     for page in (pages.submit(form), send(pages, b"\xff\xfe"), send(pages, b"PK\x03\x04")):
@@ -206,7 +206,7 @@ def test_a_file_that_is_none_is_said_at_its_field(app: Flask) -> None:
 
 
 @pytest.mark.both_databases
-def test_files_that_are_refused_leave_no_row_behind(app: Flask) -> None:
+def test_refused_files_leave_no_rows_behind(app: Flask) -> None:
     pages = visit(app)
     pages.get("/assets/import")
     before = whole_database()
@@ -222,7 +222,7 @@ def test_files_that_are_refused_leave_no_row_behind(app: Flask) -> None:
     assert whole_database() == before
 
 
-def test_webhooks_are_counted_that_hear_of_what_the_file_brings(app: Flask) -> None:
+def test_a_preview_counts_the_webhooks_that_it_will_notify(app: Flask) -> None:
     make_staff(email="maria@example.com")
     make_asset("Lamp", asset_tag="L-1")
     for event, many in ((EventName.CREATED, 1), (EventName.UPDATED, 2), (EventName.ALLOCATED, 4)):
@@ -230,11 +230,11 @@ def test_webhooks_are_counted_that_hear_of_what_the_file_brings(app: Flask) -> N
             make_webhook(events=[event])
     pages = visit(app)
     change = b"asset_tag,name,assigned_to_email\nL-1,Desk lamp,maria@example.com\n"
-    for text, told in ((b"name\nChair\n", "1 webhook"), (change, "6 webhooks")):
+    for text, webhooks in ((b"name\nChair\n", "1 webhook"), (change, "6 webhooks")):
         page = send(pages, text, change_existing="y")
         job.work(KINDS)
         (look,) = pages.get(page.path).links("Review rows")
-        assert f"This will notify {told}" in pages.get(look).main
+        assert f"This will notify {webhooks}" in pages.get(look).main
 
 
 def test_the_example_can_be_imported(app: Flask) -> None:

@@ -1,4 +1,4 @@
-"""What an import says of a whole file: each thing once, in few words however many there are."""
+"""Wording of the notes about a whole import file."""
 
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,11 @@ def notes(counts: dict[str, int] | None = None, **params: Any) -> str:
 
 
 def categories(many: int) -> dict[str, tuple[str, int]]:
-    """So many new names, of which the last stands in most rows."""
+    """Return `many` new names, the last of which occurs in the most rows."""
     return {f"c{number}": (f"C{number}", number) for number in range(1, many + 1)}
 
 
-def test_what_is_said_of_a_file_is_written_down(app: Flask, golden: Golden) -> None:
+def test_notes_about_a_file_match_the_golden_file(app: Flask, golden: Golden) -> None:
     beyond = categories(12) | {"": ("", 7)}
     done, failed = TaskState.DONE, TaskState.FAILED
     ends: tuple[tuple[str, TaskState, dict[str, int], dict[str, str]], ...] = (

@@ -1,4 +1,4 @@
-"""Whom to ask, by name, and a message for them."""
+"""Advice that names people to ask, with a message for them."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -24,7 +24,7 @@ def admins(*names: str, **columns: Any) -> None:
 
 
 def read_as(app: Flask, role: str) -> Any:
-    """A request of somebody with this role."""
+    """Push a request context of a person with this role, and return it."""
     person = make_user(role, name="The reader")
     context = app.test_request_context()
     context.push()
@@ -46,7 +46,7 @@ def read_as(app: Flask, role: str) -> Any:
         ),
     ],
 )
-def test_one_or_two_are_named(app: Flask, names: list[str], words: str) -> None:
+def test_up_to_two_people_are_named(app: Flask, names: list[str], words: str) -> None:
     admins(*names)
     admins("Gone", is_active=False)
     make_user("support", name="Sue")
@@ -54,7 +54,7 @@ def test_one_or_two_are_named(app: Flask, names: list[str], words: str) -> None:
         assert contact(EDIT) == words
 
 
-def test_the_owner_of_the_webhook_comes_first_while_they_may(app: Flask) -> None:
+def test_the_webhook_owner_comes_first_while_their_role_permits_it(app: Flask) -> None:
     admins("Ada Admin", "Bo Boss")
     owner = make_user(name="Olga Owner")
     hook = make_webhook(owner_id=owner.id)
@@ -64,11 +64,11 @@ def test_the_owner_of_the_webhook_comes_first_while_they_may(app: Flask) -> None
     with writing() as current:
         current.get_one(User, owner.id).role = "support"
     with app.test_request_context():
-        g.pop("contacts")  # of another request
+        g.pop("contacts")  # cached by the earlier request
         assert contact(EDIT, hook.public_id) == "an administrator (Ada Admin or Bo Boss)"
 
 
-def test_whoever_is_nearer_is_named_before_an_administrator(app: Flask) -> None:
+def test_lower_roles_are_named_before_administrators(app: Flask) -> None:
     admins("Ada Admin")
     make_user("support", name="Sue Support")
     make_user("manager", name="Mia Manager")
@@ -77,7 +77,7 @@ def test_whoever_is_nearer_is_named_before_an_administrator(app: Flask) -> None:
         assert contact(CHANGE) == "a manager or an administrator (Mia Manager or Ada Admin)"
 
 
-def test_a_sentence_asks_at_its_beginning_or_in_its_middle(app: Flask) -> None:
+def test_a_sentence_can_ask_at_its_start_or_in_its_middle(app: Flask) -> None:
     admins("Ada {ask} Admin")
     with app.test_request_context():
         asked = "Ask an administrator (Ada {ask} Admin) to edit it."
@@ -104,11 +104,11 @@ def test_the_message_is_plain_lines(app: Flask) -> None:
 
 
 @pytest.mark.parametrize("role", ["admin", "support"])
-def test_who_may_gets_the_link_and_who_may_not_the_message(app: Flask, role: str) -> None:
+def test_a_permitted_role_gets_the_link_and_others_the_message(app: Flask, role: str) -> None:
     admins("Ada Admin")
     context = read_as(app, role)
     try:
-        found = advise(
+        advice = advise(
             EDIT,
             "Edit it.",
             "{ask} to edit it.",
@@ -118,12 +118,12 @@ def test_who_may_gets_the_link_and_who_may_not_the_message(app: Flask, role: str
     finally:
         context.pop()
     if role == "admin":
-        assert (found.sentence, list(found.links), found.message) == (
+        assert (advice.sentence, list(advice.links), advice.message) == (
             "Edit it.",
             [("Edit", "/edit")],
             "",
         )
     else:
-        assert found.sentence == "Ask an administrator (Ada Admin) to edit it."
-        assert list(found.links) == []
-        assert found.message == "Webhook: ERP\nNeeded: Edit it."
+        assert advice.sentence == "Ask an administrator (Ada Admin) to edit it."
+        assert list(advice.links) == []
+        assert advice.message == "Webhook: ERP\nNeeded: Edit it."

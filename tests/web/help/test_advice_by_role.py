@@ -1,4 +1,4 @@
-"""No page advises anybody to do what they may not, whatever it takes and whatever their role."""
+"""No page advises people to do something that their role doesn't permit."""
 
 import re
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ def _permission(reason: Reason) -> str:
     return step.permission if step else ""
 
 
-# One for each permission that a next step takes, and one that takes none.
+# One reason for each permission that a next step needs, and one that needs none.
 REASONS = {_permission(reason): reason for reason in Reason}.values()
 
 
@@ -45,16 +45,19 @@ def a_team() -> None:
 
 
 def addresses(node: Node, page: Page) -> Iterator[tuple[str, str]]:
-    """(method, path) of every link and form below this node, on this portal."""
-    for each in node.walk():
-        method, name = {"a": ("GET", "href"), "form": ("POST", "action")}.get(each.tag, ("", ""))
-        target = urlsplit(urljoin(page.path, each.get(name))) if method and each.has(name) else None
+    """Yield (method, path) of every link and form below this node that stays on the portal."""
+    for part in node.walk():
+        method, name = {"a": ("GET", "href"), "form": ("POST", "action")}.get(part.tag, ("", ""))
+        target = urlsplit(urljoin(page.path, part.get(name))) if method and part.has(name) else None
         if target and not target.netloc:
-            yield (each.get("method", "GET").upper() if each.tag == "form" else method), target.path
+            yield (
+                (part.get("method", "GET").upper() if part.tag == "form" else method),
+                target.path,
+            )
 
 
 def offers_only_what_it_may(app: Flask, page: Page, role: str) -> None:
-    """Every link and button on the page leads where this role may go."""
+    """Check that this role is permitted to use every link and button of the page."""
     urls = app.url_map.bind("localhost")
     for method, path in addresses(page.root, page):
         endpoint, _ = urls.match(path, method=method)
@@ -63,25 +66,25 @@ def offers_only_what_it_may(app: Flask, page: Page, role: str) -> None:
 
 
 def advice_on(page: Page, heading: str) -> Node:
-    """The part of the page with this heading."""
+    """Return the section of the page with this heading."""
     sections = page.root.find_all("section")
-    return next(each for each in sections if any(h.text == heading for h in each.find_all("h2")))
+    return next(part for part in sections if any(h.text == heading for h in part.find_all("h2")))
 
 
 @cache  # most advice leads to the same few pages of the help
 def status_of(pages: Pages, path: str) -> int:
-    """How this person's request for the address is answered."""
+    """Return the status of this person's request for `path`."""
     return pages.client.get(path).status_code
 
 
 def is_fit(pages: Pages, advice: Node, role: str, permission: str | None, name: str) -> None:
-    """It offers what the role may, and for the rest says whom to ask and what to send them."""
-    for each in advice.find_all("a"):
-        path = urldefrag(each.get("href")).url
+    """Check that the advice offers permitted steps, or else people to ask and a note for them."""
+    for node in advice.find_all("a"):
+        path = urldefrag(node.get("href")).url
         assert status_of(pages, path) == 200, path
-    who = "upport or an administrator"  # who may retry or test again, before and in the last step
+    who = "upport or an administrator"  # can retry or test again, before and in the last step
     text = re.sub(rf"S{who}|Ask s{who} \([^)]*\) to (retry|test again)\.", "", advice.text)
-    messages = [each.text for each in advice.find_all("pre")]
+    messages = [node.text for node in advice.find_all("pre")]
     if permission is None or allows(role, permission):
         assert "administrator" not in text
         assert messages == []
@@ -97,7 +100,7 @@ def is_fit(pages: Pages, advice: Node, role: str, permission: str | None, name: 
 
 @ROLES
 @pytest.mark.parametrize("is_test", [False, True], ids=["real", "test"])
-def test_on_the_page_of_a_delivery(app: Flask, role: str, is_test: bool) -> None:
+def test_advice_on_delivery_pages_fits_the_role(app: Flask, role: str, is_test: bool) -> None:
     a_team()
     pages = visit(app, role)
     for reason in REASONS:
@@ -113,7 +116,7 @@ def test_on_the_page_of_a_delivery(app: Flask, role: str, is_test: bool) -> None
 
 
 @ROLES
-def test_on_the_page_of_a_failing_webhook(app: Flask, role: str) -> None:
+def test_advice_on_pages_of_failing_webhooks_fits_the_role(app: Flask, role: str) -> None:
     a_team()
     pages = visit(app, role)
     failing = {"failures_in_row": 6, "failing_since": utcnow() - LONG_AGO}
@@ -142,7 +145,9 @@ def off(columns: dict[str, Any]) -> tuple[Hook, UUID]:
 
 @ROLES
 @pytest.mark.parametrize("columns", OFF.values(), ids=OFF)
-def test_about_a_webhook_that_is_off(app: Flask, role: str, columns: dict[str, Any]) -> None:
+def test_advice_about_a_webhook_that_is_off_fits_the_role(
+    app: Flask, role: str, columns: dict[str, Any]
+) -> None:
     a_team()
     hook, made = off(columns)
     pages = visit(app, role)
@@ -160,7 +165,7 @@ def test_about_a_webhook_that_is_off(app: Flask, role: str, columns: dict[str, A
 
 
 @ROLES
-def test_about_a_delivery_that_nobody_sends(app: Flask, role: str) -> None:
+def test_advice_about_an_unsent_delivery_fits_the_role(app: Flask, role: str) -> None:
     a_team()
     pages, made = visit(app, role), make_delivery(due_at=utcnow() - LONG_AGO)
     page = pages.get(f"/deliveries/{made}")
@@ -170,7 +175,7 @@ def test_about_a_delivery_that_nobody_sends(app: Flask, role: str) -> None:
 
 
 @ROLES
-def test_what_is_still_held_the_key_and_the_plain_address(app: Flask, role: str) -> None:
+def test_advice_on_held_deliveries_keys_and_http_fits_the_role(app: Flask, role: str) -> None:
     a_team()
     hook = make_webhook(
         "http://erp.example.com/", secret="a new key for us", old_until=utcnow() + LONG_AGO
@@ -189,6 +194,6 @@ def test_what_is_still_held_the_key_and_the_plain_address(app: Flask, role: str)
         (" URL. Use https:// if the receiver supports it.", "to use https:// if the receiver"),
         ("Review", "to send or dismiss the deliveries on hold."),
     ):
-        words = " ".join(each.text for each in page.root.find_all("p", "a"))
+        words = " ".join(node.text for node in page.root.find_all("p", "a"))
         assert (own in words) is (role == "admin"), own
         assert (asked in words) is (role != "admin"), asked

@@ -1,4 +1,4 @@
-"""Help leads to what explains a question: by links, by anchors, and by the words people type."""
+"""Help answers questions through links, anchors, and a search for the words that people type."""
 
 from urllib.parse import urlsplit
 
@@ -24,13 +24,13 @@ def ids(page: Page) -> set[str]:
 
 
 def results(pages: Pages, question: str) -> list[str]:
-    """Where the search leads, the best first."""
+    """Return the links that the search finds, best first."""
     page = pages.get("/help", query_string={"q": question})
     lists = [each for each in page.root.find_all("ul") if "help-found" in each.get("class")]
     return [link.get("href") for each in lists for link in each.find_all("a")]
 
 
-def test_every_anchor_of_the_table_is_a_card_and_listed_in_the_index(support: Pages) -> None:
+def test_every_anchor_in_the_table_is_a_card_and_in_the_index(support: Pages) -> None:
     listed = support.get("/help").links()
     for name, topic in TOPICS.items():
         page = support.get(f"/help/{name}")
@@ -40,7 +40,7 @@ def test_every_anchor_of_the_table_is_a_card_and_listed_in_the_index(support: Pa
         assert [f"/help/{name}#{anchor}" in listed for anchor in topic.anchors].count(False) == 0
 
 
-def test_a_link_to_what_is_not_in_the_table_cannot_be_made(app: Flask) -> None:
+def test_a_link_to_an_unknown_topic_or_anchor_is_an_error(app: Flask) -> None:
     with app.test_request_context():
         for name, anchor in (("nonsense", ""), ("retry", "nonsense")):
             with pytest.raises(LookupError):
@@ -48,7 +48,7 @@ def test_a_link_to_what_is_not_in_the_table_cannot_be_made(app: Flask) -> None:
 
 
 @pytest.mark.parametrize("role", list(Role))
-def test_every_link_of_help_leads_to_a_place_that_exists(app: Flask, role: Role) -> None:
+def test_every_link_in_help_leads_to_an_existing_anchor(app: Flask, role: Role) -> None:
     pages = visit(app, role)
     known: dict[str, Page] = {}
     for path in ("/help", *(f"/help/{name}" for name in TOPICS)):
@@ -63,10 +63,10 @@ def test_every_link_of_help_leads_to_a_place_that_exists(app: Flask, role: Role)
 
 
 def test_every_status_reason_and_code_has_an_anchor(support: Pages) -> None:
-    there = ids(support.get(STATUSES))
-    assert {*Reason, *DELIVERY} - there == set()
-    assert {f"webhook-{name}" for name in WEBHOOK} - there == set()
-    assert {str(code) for code in range(100, 1000)} - there == set()
+    anchors = ids(support.get(STATUSES))
+    assert {*Reason, *DELIVERY} - anchors == set()
+    assert {f"webhook-{name}" for name in WEBHOOK} - anchors == set()
+    assert {str(code) for code in range(100, 1000)} - anchors == set()
 
 
 def test_the_anchor_of_a_code_is_in_the_row_of_its_reason(support: Pages) -> None:
@@ -86,7 +86,7 @@ def test_the_anchor_of_a_code_is_in_the_row_of_its_reason(support: Pages) -> Non
     assert in_words([1, 2, 3, 5, 7, 8]) == "1 to 3, 5, 7, 8"
 
 
-def test_a_line_of_the_log_leads_to_its_delivery_and_that_to_the_row_that_explains_it(
+def test_a_log_line_links_to_its_delivery_and_that_to_its_explanation(
     support: Pages,
 ) -> None:
     for reason, code, anchor in (("bad_request", 422, "422"), ("dns", None, "dns")):
@@ -100,25 +100,25 @@ def test_a_line_of_the_log_leads_to_its_delivery_and_that_to_the_row_that_explai
         assert f"{STATUSES}#{anchor}" in support.get(f"/deliveries/{made}").links()
 
 
-def test_why_it_did_not_arrive_is_linked_from_where_the_question_arises(support: Pages) -> None:
+def test_help_for_missing_deliveries_is_linked_where_they_are_shown(support: Pages) -> None:
     hook = make_webhook(name="Helpdesk", failures_in_row=6)
     made = make_delivery(hook, status="failed", reason="refused")
     for path in ("/", "/deliveries", "/deliveries?q=nothing", f"/deliveries/{made}"):
         assert support.get(path).links(WHY), path
 
 
-def test_it_is_one_step_away_from_every_page(support: Pages) -> None:
+def test_help_is_linked_from_every_page(support: Pages) -> None:
     for path in ("/", "/assets", "/account", "/nowhere"):
         assert support.get(path).links("Help").count("/help") == 2, path  # header and footer
 
 
-def test_a_code_is_found_before_anything_else(support: Pages) -> None:
+def test_the_search_finds_a_status_code_first(support: Pages) -> None:
     for code in range(100, 1000, 97):
         for question in (str(code), f"HTTP {code}", f"what does error-{code} mean?"):
             assert results(support, question)[0] == f"{STATUSES}#{code}", question
 
 
-def test_a_delivery_that_was_taken_and_is_not_there_leads_to_what_to_do(support: Pages) -> None:
+def test_help_for_202_links_to_help_for_missing_messages(support: Pages) -> None:
     for question in ("202", "what does 202 mean"):
         assert "before they act on it" in support.get("/help", query_string={"q": question}).main
     page = support.get(f"{STATUSES}#202")
@@ -168,7 +168,7 @@ QUESTIONS = {
 }
 
 
-def test_what_people_type_leads_to_its_topic(support: Pages) -> None:
+def test_the_search_finds_the_topic_of_each_question(support: Pages) -> None:
     wrong = {
         question: best
         for question, places in QUESTIONS.items()
@@ -176,18 +176,18 @@ def test_what_people_type_leads_to_its_topic(support: Pages) -> None:
     }
     assert wrong == {}
     excerpts = support.get("/help?q=token+expired").root.find_all("p")
-    assert not [each.text for each in excerpts if "expiredThe" in each.text]
+    assert not [excerpt.text for excerpt in excerpts if "expiredThe" in excerpt.text]
 
 
-def test_the_twenty_best_are_listed_of_as_many_letters_as_the_field_takes(support: Pages) -> None:
+def test_the_search_lists_20_results_and_cuts_a_long_query(support: Pages) -> None:
     assert len(results(support, "webhook")) == 20
     assert results(support, f"{'certificate':120}zapier") == results(support, "certificate")
 
 
-def test_a_search_without_results_keeps_what_was_typed(support: Pages) -> None:
+def test_a_search_without_results_keeps_its_query(support: Pages) -> None:
     page = support.get("/help", query_string={"q": "<b>xyzzy</b>"})
     assert "No results for “<b>xyzzy</b>”" in page.main
     assert page.form("/help").fields["q"] == ["<b>xyzzy</b>"]
-    # Numbers are in the help by chance.
+    # The help contains numbers by chance, so they match nothing.
     for nothing in ("  ", "HikariPool-1"):
         assert results(support, nothing) == []

@@ -1,4 +1,4 @@
-"""What is to be done in the register, for those who may, and whom to ask for everybody else."""
+"""Advice in the register: the action for permitted roles, and people to ask for all others."""
 
 import pytest
 from flask import Flask
@@ -20,7 +20,7 @@ def team() -> None:
 
 
 @ROLES
-def test_on_the_alerts(app: Flask, role: str) -> None:
+def test_advice_on_alerts_fits_the_role(app: Flask, role: str) -> None:
     team()
     decided()
     lent(3)
@@ -45,9 +45,7 @@ def test_on_the_alerts(app: Flask, role: str) -> None:
         ("manager", "Ask an administrator (Ada Admin) to undo its disposal first"),
     ],
 )
-def test_the_way_back_from_disposed_of_is_for_those_who_may(
-    app: Flask, role: str, way_out: str
-) -> None:
+def test_advice_to_undo_a_disposal_fits_the_role(app: Flask, role: str, way_out: str) -> None:
     asset_id = make_asset()
     make_user(name="Ada Admin")
     with writing() as current:
@@ -57,7 +55,7 @@ def test_the_way_back_from_disposed_of_is_for_those_who_may(
 
 
 @ROLES
-def test_about_an_asset_that_may_not_be_reserved(app: Flask, role: str) -> None:
+def test_advice_on_an_asset_without_reservations_fits_the_role(app: Flask, role: str) -> None:
     team()
     asset_id = make_asset(reservable=False)
     main = visit(app, role).get(f"/assets/{asset_id}/reservations").main

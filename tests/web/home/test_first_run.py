@@ -22,20 +22,20 @@ from tests.web.signed_in import signed_in, visit
 
 
 def steps(page: Page) -> dict[str, bool]:
-    """Whether each step is done, by its title."""
+    """Return whether each step is done, by title."""
     items = [node for node in page.root.find_all("li") if "step" in node.get("class").split()]
     titles = [title.text for item in items for title in item.find_all("h3")]
     return {title.removesuffix(" Done"): title.endswith(" Done") for title in titles}
 
 
-def test_a_new_portal_shows_the_first_steps_alone(app: Flask) -> None:
+def test_a_new_portal_shows_only_the_first_steps(app: Flask) -> None:
     page = visit(app).get("/")
     assert [node.text for node in page.root.find_all("h2")] == ["First steps"]
     assert page.links("Import a file") == ["/assets/import"]
     assert page.links("Use the inbox") == ["/inbox"]
 
 
-def test_each_step_is_ticked_when_it_is_done_until_nothing_is_left(app: Flask) -> None:
+def test_each_step_is_marked_as_done_until_none_is_left(app: Flask) -> None:
     admin = make_user()
     pages = signed_in(app, admin)
     titles = ["Add your assets", "Connect a system", "See it delivered", "Invite a colleague"]
@@ -50,20 +50,20 @@ def test_each_step_is_ticked_when_it_is_done_until_nothing_is_left(app: Flask) -
         ],
         strict=True,
     ):
-        assert steps(pages.get("/")) == {each: each in done for each in titles}
+        assert steps(pages.get("/")) == {step: step in done for step in titles}
         act()
         done.append(title)
     assert steps(pages.get("/")) == {}
 
 
-def test_who_may_not_take_a_step_reads_whom_to_ask(app: Flask) -> None:
+def test_a_role_that_cannot_take_a_step_is_told_whom_to_ask(app: Flask) -> None:
     make_user("admin", name="Ada Admin")
     page = visit(app, Role.SUPPORT).get("/")
     assert not page.links("Add asset")
     assert page.main.count("Ask an administrator (Ada Admin).") == 1
 
 
-def test_a_lone_user_is_no_longer_asked_to_invite_somebody_after_a_while(app: Flask) -> None:
+def test_a_lone_user_is_asked_to_invite_a_colleague_only_for_a_while(app: Flask) -> None:
     make_asset()
     make_delivery(status="delivered")
     pages = visit(app)
@@ -79,7 +79,7 @@ def trial(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("trial")
-def test_in_a_local_trial_sample_data_is_loaded_once_however_often_it_is_asked_for(
+def test_sample_data_is_loaded_once_even_if_requested_twice(
     app: Flask,
 ) -> None:
     pages = visit(app)
@@ -91,7 +91,7 @@ def test_in_a_local_trial_sample_data_is_loaded_once_however_often_it_is_asked_f
 
 
 @pytest.mark.usefixtures("trial")
-def test_it_is_not_loaded_into_a_register_with_assets_of_its_own(app: Flask) -> None:
+def test_sample_data_is_not_loaded_into_a_register_with_assets(app: Flask) -> None:
     pages = visit(app)
     form = pages.get("/").form("/sample-data")
     loading = pages.submit(form, "Load sample data")
@@ -104,7 +104,7 @@ def test_it_is_not_loaded_into_a_register_with_assets_of_its_own(app: Flask) -> 
     assert refused in pages.submit(form, "Load sample data").flashes[0][1]
 
 
-def test_it_is_offered_to_administrators_of_a_local_trial_alone(
+def test_sample_data_is_offered_only_to_administrators_of_a_local_trial(
     app: Flask, request: pytest.FixtureRequest
 ) -> None:
     admin = visit(app)

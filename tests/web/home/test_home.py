@@ -1,4 +1,4 @@
-"""The start page: what needs attention comes first, then how the last day went."""
+"""The start page: problems come first, then the results of the last 24 hours."""
 
 from datetime import timedelta
 
@@ -33,7 +33,7 @@ from tests.web.signed_in import visit
 
 
 def todo(page: Page) -> dict[str, str]:
-    """What assets need, by its words; only of what there is."""
+    """Return the nonzero counts of asset and alert tasks, by label."""
     items = [node.text for part in page.root.find_all("ul") for node in part.find_all("li")]
     words = (
         "Overdue",
@@ -43,25 +43,25 @@ def todo(page: Page) -> dict[str, str]:
         "Late alert check",
         "Alerts wait",
     )
-    found = [text.rpartition(" ") for text in items if text.startswith(words)]
-    return {label: count for label, _, count in found if count != "None"}
+    parts = [text.rpartition(" ") for text in items if text.startswith(words)]
+    return {label: count for label, _, count in parts if count != "None"}
 
 
 def figures(page: Page) -> dict[str, str]:
-    """The words of each figure, and where it leads."""
+    """Return the text of each figure, with its link."""
     lists = [node for node in page.root.find_all("ul", "dl") if node.get("class") != "todo"]
     parts = [node for node in lists if {"kpis", "trio"} & set((node.get("class") or "").split())]
     return {node.text: node.get("href") for part in parts for node in part.find_all("a")}
 
 
 def troubled(page: Page) -> list[list[str]]:
-    """Name and cause, number, since, next attempt: of each webhook in trouble."""
+    """Return name and cause, number, since, and next attempt of each webhook with problems."""
     tables = [node for node in page.root.find_all("table") if "ptable" in node.get("class")]
     rows = [row for table in tables for row in table.find_all("tr")[1:]]
     return [[cell.text for cell in row.find_all("th", "td")] for row in rows]
 
 
-def test_it_says_so_when_nothing_wants_a_look(app: Flask) -> None:
+def test_the_page_says_that_there_are_no_problems(app: Flask) -> None:
     make_delivery(status="delivered")
     pages = visit(app)
     assert "No problems" not in pages.get("/").main, "nobody sends"
@@ -72,7 +72,7 @@ def test_it_says_so_when_nothing_wants_a_look(app: Flask) -> None:
     assert todo(page) == {}
 
 
-def test_webhooks_in_trouble_come_first_and_what_is_on_hold_is_a_figure(app: Flask) -> None:
+def test_webhooks_with_problems_come_first_and_on_hold_is_a_figure(app: Flask) -> None:
     desk = make_webhook(name="Helpdesk")
     for _ in range(2):
         make_delivery(desk, status="failed", reason="refused")
@@ -87,7 +87,7 @@ def test_webhooks_in_trouble_come_first_and_what_is_on_hold_is_a_figure(app: Fla
     assert page.main.index("Helpdesk") < page.main.index("Delivery attempts")
 
 
-def test_each_figure_leads_to_a_page_with_the_same_number(app: Flask) -> None:
+def test_each_figure_links_to_a_page_with_the_same_number(app: Flask) -> None:
     hook = make_webhook(name="Helpdesk")
     for _ in range(2):
         make_delivery(make_webhook(state="off"), status="on_hold")
@@ -103,10 +103,10 @@ def test_each_figure_leads_to_a_page_with_the_same_number(app: Flask) -> None:
         rollups.count(current.connection(), entries, utcnow())
     pages = visit(app)
     page = pages.get("/")
-    found = figures(page)
-    failures = found.pop("3 Failed attempts, last 24 hours 75% of 4")
+    links = figures(page)
+    failures = links.pop("3 Failed attempts, last 24 hours 75% of 4")
     assert failures.startswith("/deliveries?time=failed&since=")
-    assert found == {
+    assert links == {
         "1 Webhooks with problems 1 failing": "#needs",
         "1 Delivered, last 24 hours": "/deliveries?status=delivered&time=day",
         "6 Queued or retrying 4 in webhooks with problems": "/deliveries?status=open",
@@ -124,9 +124,7 @@ def test_each_figure_leads_to_a_page_with_the_same_number(app: Flask) -> None:
 
 
 @pytest.mark.parametrize("role", [Role.ADMIN, Role.MANAGER, Role.SUPPORT])
-def test_a_webhook_that_we_turned_off_and_one_that_fails_are_a_row_each(
-    app: Flask, role: Role
-) -> None:
+def test_a_failing_webhook_and_one_turned_off_have_a_row_each(app: Flask, role: Role) -> None:
     gone = make_webhook(name="Payroll", state="off", off_reason="gone", off_at=utcnow())
     make_delivery(gone, status="on_hold")
     make_delivery(make_webhook(name="Door"), status="retrying", reason="refused", tries=1)
@@ -146,8 +144,7 @@ def test_a_webhook_that_we_turned_off_and_one_that_fails_are_a_row_each(
     assert page.links("Edit URL") == ([edit] if role is Role.ADMIN else [])
 
 
-def test_the_button_of_a_row_is_what_ends_it(app: Flask) -> None:
-    """The cause, by what the receiver asked for, and who looks."""
+def test_the_button_of_a_row_fits_its_reason_and_the_role(app: Flask) -> None:
     until = utcnow() + timedelta(minutes=20)
     for reason, columns, main, for_support in (
         ("auth", {}, "Edit security", "Retry 1"),
@@ -165,18 +162,18 @@ def test_the_button_of_a_row_is_what_ends_it(app: Flask) -> None:
         change(made, status="delivered", failing_since=None)
 
 
-def test_receivers_that_reject_for_different_reasons_are_told_apart(app: Flask) -> None:
-    for said in ("token expired", "signature does not match"):
+def test_rejections_are_shown_with_the_words_of_each_receiver(app: Flask) -> None:
+    for response in ("token expired", "signature does not match"):
         delivery = make_delivery(make_webhook(), status="failed", reason="auth", code=401, tries=1)
-        make_attempt(delivery, reason="auth", code=401, response_text=said)
-    told = [
+        make_attempt(delivery, reason="auth", code=401, response_text=response)
+    responses = [
         row[0].partition(" Authentication rejected (401) ")[2]
         for row in troubled(visit(app).get("/"))
     ]
-    assert sorted(told) == ["“signature does not match”", "“token expired”"]
+    assert sorted(responses) == ["“signature does not match”", "“token expired”"]
 
 
-def test_of_many_the_first_are_shown_and_a_link_leads_to_the_list_of_all(app: Flask) -> None:
+def test_only_the_first_webhooks_are_shown_with_a_link_to_all(app: Flask) -> None:
     make_webhook(name="All well")
     for number in range(7):
         make_delivery(make_webhook(name=f"Helpdesk {number}"), status="failed", reason="dns")
@@ -196,7 +193,7 @@ def test_of_many_the_first_are_shown_and_a_link_leads_to_the_list_of_all(app: Fl
     assert len(pages.follow("Clear filters").rows()) == 8
 
 
-def test_the_webhook_that_has_failed_longest_is_always_among_the_rows(app: Flask) -> None:
+def test_the_webhook_that_has_failed_longest_is_always_shown(app: Flask) -> None:
     for number in range(6):
         make_delivery(make_webhook(name=f"Helpdesk {number}"), status="failed", reason="dns")
     old = make_webhook(name="Payroll", last_delivered_at=utcnow())
@@ -211,12 +208,12 @@ def test_the_webhook_that_has_failed_longest_is_always_among_the_rows(app: Flask
     ]
     assert "Payroll" in rows[4][0]
     assert rows[4][2].startswith(f"{began} Last delivered ")
-    (line,) = (each for each in visit(app).get("/settings/webhooks").rows() if "Payroll" in each[0])
+    (line,) = (row for row in visit(app).get("/settings/webhooks").rows() if "Payroll" in row[0])
     assert f"2 undelivered, the oldest failing since {began} · Last delivered " in line[2]
 
 
-def test_the_parts_of_a_total_are_told_and_add_up(app: Flask) -> None:
-    """What is undelivered, what is queued or retrying and what is on hold are three numbers."""
+def test_the_parts_of_each_total_are_shown_and_add_up(app: Flask) -> None:
+    """Keep undelivered, queued or retrying, and on hold apart as three totals."""
     gone = make_webhook(state="off", off_reason="gone", off_at=utcnow())
     hook = make_webhook()
     for status, many in (("retrying", 3), ("queued", 2), ("failed", 1)):
@@ -227,13 +224,13 @@ def test_the_parts_of_a_total_are_told_and_add_up(app: Flask) -> None:
     page = visit(app).get("/")
     assert "7 undelivered in 2 webhooks" in page.main
     assert "3 retrying, 2 queued, 1 on hold, 1 failed" in page.main
-    found = figures(page)
-    assert "2 Webhooks with problems 1 failing, 1 off automatically" in found
-    assert "5 Queued or retrying 5 in webhooks with problems" in found
-    assert "2 On hold 1 in webhooks with problems" in found
+    totals = figures(page)
+    assert "2 Webhooks with problems 1 failing, 1 off automatically" in totals
+    assert "5 Queued or retrying 5 in webhooks with problems" in totals
+    assert "2 On hold 1 in webhooks with problems" in totals
 
 
-def test_it_says_what_is_late_due_and_low_in_the_register(app: Flask) -> None:
+def test_overdue_due_and_low_assets_are_counted(app: Flask) -> None:
     lent(3)
     with_maintenance(-2)
     with_maintenance(30)
@@ -245,7 +242,7 @@ def test_it_says_what_is_late_due_and_low_in_the_register(app: Flask) -> None:
     assert page.links("Low stock") == ["/assets?show=low"]
 
 
-def test_open_alerts_lead_to_their_list_until_they_are_acknowledged(app: Flask) -> None:
+def test_open_alerts_are_linked_until_they_are_acknowledged(app: Flask) -> None:
     decided()
     lent(3)
     runs.run(RunKind.MANUAL)
@@ -257,7 +254,7 @@ def test_open_alerts_lead_to_their_list_until_they_are_acknowledged(app: Flask) 
     assert todo(pages.get("/")) == {"Overdue assets": "1"}
 
 
-def test_administrators_alone_hear_of_late_and_undecided_alerts(app: Flask) -> None:
+def test_only_administrators_see_late_and_undecided_alerts(app: Flask) -> None:
     with_maintenance(3)
     a_run_is_missing()
     admin, manager = visit(app).get("/"), visit(app, Role.MANAGER).get("/")

@@ -1,4 +1,4 @@
-"""Is the system running? The start page says so to everybody, from what `/readyz` goes by."""
+"""The start page tells everyone if the system is running, from the same checks as `/readyz`."""
 
 from datetime import timedelta
 
@@ -20,19 +20,19 @@ from tests.web.signed_in import visit
 SENDING = "Server working normally"
 
 
-def test_everyone_reads_whether_it_sends_from_checks_alone(app: Flask) -> None:
+def test_everyone_sees_if_the_portal_sends(app: Flask) -> None:
     make_user("admin", name="Ada Admin")
     make_delivery(status="delivered")
     erp = make_webhook(name="Sync to ERP")
     make_delivery(erp, status="failed", reason="server", code=500, tries=10)
     sam, ada = visit(app, "support"), visit(app, "admin")
     page = sam.get("/")
-    told = "We can’t send deliveries because no delivery worker is running."
-    assert told in page.main
-    # It stands before what did not arrive: nothing does until it is put right.
-    assert page.main.index(told) < page.main.index("Sync to ERP")
+    problem = "We can’t send deliveries because no delivery worker is running."
+    assert problem in page.main
+    # This comes before failed deliveries, because none arrives until it is fixed.
+    assert page.main.index(problem) < page.main.index("Sync to ERP")
     assert "(Ada Admin" in page.main
-    assert f"What happened: {told}" in page.main
+    assert f"What happened: {problem}" in page.main
     assert SENDING not in page.main
     assert sam.get("/readyz").status == 503
     assert ada.get("/").links("View System") == ["/settings/system"]
@@ -45,7 +45,7 @@ def test_everyone_reads_whether_it_sends_from_checks_alone(app: Flask) -> None:
     assert page.links(SENDING) == ["/help/running#system"]
 
 
-def test_that_no_receiver_can_be_reached_is_said_on_overview_and_system(app: Flask) -> None:
+def test_unreachable_receivers_are_named_on_overview_and_system(app: Flask) -> None:
     make_webhook("https://erp.example.com/hook")
     make_webhook("https://hr.example.com/hook")
     make_webhook("https://old.example.com/hook", state="off")
@@ -59,9 +59,9 @@ def test_that_no_receiver_can_be_reached_is_said_on_overview_and_system(app: Fla
         page = ada.get("/")
         assert SENDING not in page.main
         assert "No problems" not in page.main
-        for each in (page, ada.get("/settings/system")):
-            assert (NO_RECEIVER in each.text) is ("hr" in hosts), (each.path, hosts)
-            assert ("hasn’t been able to connect to erp.example.com since" in each.text) is (
+        for shown in (page, ada.get("/settings/system")):
+            assert (NO_RECEIVER in shown.text) is ("hr" in hosts), (shown.path, hosts)
+            assert ("hasn’t been able to connect to erp.example.com since" in shown.text) is (
                 "hr" not in hosts
             )
         assert "All systems operational" not in ada.get("/settings/system").main
@@ -71,14 +71,14 @@ def failing(reason: str, code: int | None = None) -> None:
     make_delivery(make_webhook(), status="failed", reason=reason, code=code, tries=3)
 
 
-def test_whether_receivers_or_this_server_fail_is_said_as_far_as_it_was_checked(
+def test_receivers_or_this_server_are_blamed_as_far_as_checked(
     app: Flask,
 ) -> None:
     record_own(heartbeats.worker_of(DELIVERIES))
     record_own(heartbeats.MAINTENANCE)
     pages, system = visit(app, "support"), visit(app, "admin")
     failing("server", 500)
-    for said, act in (
+    for words, act in (
         (
             "1 webhook fails because of the receiver. It gets an error.",
             lambda: failing("refused"),
@@ -110,12 +110,12 @@ def test_whether_receivers_or_this_server_fail_is_said_as_far_as_it_was_checked(
         ),
     ):
         for page in (pages.get("/"), system.get("/settings/system")):
-            assert said in page.main, page.path
+            assert words in page.main, page.path
         act()
     assert "because of the receiver" not in pages.get("/").main, "nothing is sent"
 
 
-def test_an_error_shows_too_that_this_server_reaches_receivers(app: Flask) -> None:
+def test_an_error_response_proves_that_this_server_reaches_receivers(app: Flask) -> None:
     record_own(heartbeats.worker_of(DELIVERIES))
     pages = visit(app, "support")
     silent, other = make_webhook(), make_webhook()
@@ -140,7 +140,7 @@ def test_an_error_shows_too_that_this_server_reaches_receivers(app: Flask) -> No
     ) in page.main
 
 
-def test_of_a_webhook_that_was_changed_since_no_one_is_blamed(app: Flask) -> None:
+def test_failures_from_before_a_change_of_the_webhook_blame_no_one(app: Flask) -> None:
     record_own(heartbeats.worker_of(DELIVERIES))
     hook = make_webhook(changed_at=utcnow(), last_delivered_at=utcnow())
     fail(hook, failing_since=utcnow() - timedelta(hours=1))
@@ -149,7 +149,7 @@ def test_of_a_webhook_that_was_changed_since_no_one_is_blamed(app: Flask) -> Non
     assert "gets no response" not in main
 
 
-def test_the_search_above_every_page_finds_help_too(app: Flask) -> None:
+def test_the_search_above_every_page_also_finds_help(app: Flask) -> None:
     pages = visit(app, "support")
     page = pages.get("/find?q=system")
     assert page.h1 == "Results for “system”"

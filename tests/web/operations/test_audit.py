@@ -1,4 +1,4 @@
-"""Settings → Audit: who did what and when, for administrators."""
+"""Settings → Audit: the entries, filters, and CSV file of the audit trail."""
 
 import csv
 import io
@@ -45,7 +45,7 @@ def read_csv(pages: Pages, query: str = "") -> list[list[str]]:
     return list(csv.reader(io.StringIO(answer.get_data(as_text=True).removeprefix("\ufeff"))))
 
 
-def test_it_speaks_as_the_pages_do(app: Flask) -> None:
+def test_entries_use_the_words_of_pages(app: Flask) -> None:
     ana, hook = make_user(name="Ana"), make_webhook(name="Sync to ERP")
     publish()
     publish()
@@ -63,7 +63,7 @@ def test_it_speaks_as_the_pages_do(app: Flask) -> None:
     assert deleted[4] == "Deliveries dismissed: 2"
 
 
-def test_it_is_narrowed_by_who_what_and_when(app: Flask) -> None:
+def test_entries_are_filtered_by_person_action_and_day(app: Flask) -> None:
     ana = make_user(name="Ana")
     note("webhook.created", "Sync", ana)
     note("location.created", "Cellar", ana)
@@ -88,7 +88,7 @@ def test_it_is_narrowed_by_who_what_and_when(app: Flask) -> None:
     assert found(kind="access") == ["Sue"]
 
 
-def test_deliveries_that_were_dismissed_together_are_among_deliveries(app: Flask) -> None:
+def test_deliveries_dismissed_in_bulk_are_listed_as_deliveries(app: Flask) -> None:
     ana, hook = make_user(name="Ana"), make_webhook(name="Sync to ERP")
     for _ in range(3):
         publish()
@@ -119,7 +119,7 @@ def test_an_asset_is_found_by_its_tag(app: Flask) -> None:
     assert pages.get(f"{AUDIT}?q=AV").rows() == []
 
 
-def test_ids_in_a_change_are_put_into_words(app: Flask) -> None:
+def test_ids_in_a_change_are_shown_as_names_or_links(app: Flask) -> None:
     hook, delivery = make_webhook(name="Sync to ERP"), str(uuid4())
     filter_ = {"status": "failed", "webhook": str(hook.public_id), "event": "asset.created"}
     note("batch.started", "", **{name: {"from": None, "to": to} for name, to in filter_.items()})
@@ -140,7 +140,7 @@ def test_ids_in_a_change_are_put_into_words(app: Flask) -> None:
     assert page.links("View bulk retry") == [f"/batches/{delivery}"]
 
 
-def test_filters_in_force_can_be_cleared_and_nothing_found_says_so(app: Flask) -> None:
+def test_an_active_filter_can_be_removed(app: Flask) -> None:
     note("webhook.created", "Sync")
     page = visit(app).get(f"{AUDIT}?since=2990-01-01&kind=webhook.created")
     assert page.rows() == []
@@ -148,13 +148,13 @@ def test_filters_in_force_can_be_cleared_and_nothing_found_says_so(app: Flask) -
 
 
 @pytest.mark.parametrize("typed", ["30.11.2019", "3 Nov 2019", "Nov 3 2019"])
-def test_a_day_that_was_typed_stands_in_its_filter(app: Flask, typed: str) -> None:
+def test_a_typed_day_is_shown_in_its_filter(app: Flask, typed: str) -> None:
     page = visit(app).get(f"{AUDIT}?since={typed}&kind=webhook.created")
     assert page.links(f"From: {typed}") == [f"{AUDIT}?kind=webhook.created"]
     assert set(page.links("Clear filters")) == {AUDIT}
 
 
-def test_a_filter_that_cannot_be_read_shows_no_rows(app: Flask) -> None:
+def test_an_unreadable_filter_shows_no_rows(app: Flask) -> None:
     for query, problems in (
         ("?who=x&kind=nothing&since=never", 3),
         ("?until=9999-12-31&who=%00", 2),
@@ -169,14 +169,14 @@ def test_a_filter_that_cannot_be_read_shows_no_rows(app: Flask) -> None:
 def many(count: int) -> None:
     columns = {"actor_name": "Ana", "origin": "ui", "action": "webhook.changed", "changes": {}}
     columns |= {"target_kind": "webhook", "target_id": "7"}
-    # A second apart: of thousands within a moment it is luck which of them ANALYZE looks at.
+    # One second apart, because ANALYZE picks from thousands of rows of one moment by chance.
     times = [utcnow() - timedelta(seconds=count - number) for number in range(count)]
     rows = [{**columns, "target_name": f"Thing {n}", "at": at} for n, at in enumerate(times)]
     with writing() as current:
         current.execute(insert(AuditEntry), rows)
 
 
-def test_the_file_holds_what_the_page_shows(app: Flask) -> None:
+def test_the_file_contains_the_entries_of_the_page(app: Flask) -> None:
     note("webhook.created", "Sync")
     note("location.created", "Cellar")
     pages = visit(app)
@@ -195,15 +195,15 @@ def test_each_filter_is_read_through_an_index(app: Flask) -> None:
     with writing() as current:
         current.execute(text("ANALYZE"))
     db.engine.dispose()  # a connection reads the statistics when it is opened
-    wanted = [
+    filters = [
         TrailFilter(person=person.public_id),
         TrailFilter(nobody=True, since=utcnow()),
         TrailFilter(asset_tag="AV-7"),
         TrailFilter(since=utcnow()),
     ]
-    for each in wanted:
+    for trail_filter in filters:
         newest = (AuditEntry.at.desc(), AuditEntry.id.desc())
-        statement = audit_queries._matching(each).order_by(*newest).limit(51)
+        statement = audit_queries._matching(trail_filter).order_by(*newest).limit(51)
         compiled = statement.compile(session().get_bind(), compile_kwargs={"literal_binds": True})
         plan = session().execute(text(f"EXPLAIN QUERY PLAN {compiled}")).all()
         assert "SEARCH audit_entries USING INDEX" in str(plan), plan

@@ -1,4 +1,4 @@
-"""An entry of the audit trail in words, whatever it is about."""
+"""Wording of entries of the audit trail."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -30,7 +30,7 @@ def line(app: Flask, action: str, *, name: str = "Seven", **values: Any) -> Trai
         return line_of(entry, Names())
 
 
-def test_it_leads_to_each_kind_of_thing_that_has_a_page(app: Flask) -> None:
+def test_an_entry_links_to_its_target_if_that_has_a_page(app: Flask) -> None:
     for kind, path in (
         ("asset", "/portal/assets/7"),
         ("batch", "/portal/batches/7"),
@@ -46,7 +46,7 @@ def test_it_leads_to_each_kind_of_thing_that_has_a_page(app: Flask) -> None:
         assert line(app, f"{kind}.deleted").path == "", kind
 
 
-def test_it_calls_each_action_as_people_do_also_one_of_another_version(app: Flask) -> None:
+def test_each_action_has_a_name_even_one_of_a_later_version(app: Flask) -> None:
     for action, words in (
         ("person.invited", "User: invited"),
         ("webhook.deliveries_restored", "Delivery: restored"),
@@ -56,7 +56,7 @@ def test_it_calls_each_action_as_people_do_also_one_of_another_version(app: Flas
         assert line(app, action).what == words, action
 
 
-def test_it_says_in_which_way_something_was_done(app: Flask) -> None:
+def test_an_entry_names_the_origin_of_its_action(app: Flask) -> None:
     for origin, way in (
         ("ui", ""),
         ("bulk", "in bulk"),
@@ -71,7 +71,7 @@ def test_it_says_in_which_way_something_was_done(app: Flask) -> None:
     assert old.way == "by a command"
 
 
-def test_what_has_no_name_goes_by_its_kind_and_a_delivery_by_its_event(app: Flask) -> None:
+def test_a_nameless_target_has_its_kind_and_a_delivery_its_event(app: Flask) -> None:
     assert line(app, "batch.started", name="").thing == "Batch"
     alert = line(app, "alert.acknowledged", name="alert.low_stock AST-1")
     assert alert.thing == "Low stock AST-1"
@@ -80,7 +80,7 @@ def test_what_has_no_name_goes_by_its_kind_and_a_delivery_by_its_event(app: Flas
     assert line(app, "asset.changed", name="asset.created").thing == "asset.created"
 
 
-def test_both_sides_of_a_change_are_read_as_a_person_reads_them(app: Flask) -> None:
+def test_both_values_of_a_change_are_shown_in_words(app: Flask) -> None:
     for action, name, change, detail in (
         ("webhook.changed", "in_order", {"from": False, "to": True}, ("No", "Yes")),
         ("person.changed", "role_name", {"from": None, "to": "Manager"}, ("", "Manager")),
@@ -103,26 +103,26 @@ def test_both_sides_of_a_change_are_read_as_a_person_reads_them(app: Flask) -> N
         assert label == labels[name], action
 
 
-def test_of_an_address_that_changed_where_nobody_sees_it_that_is_said(app: Flask) -> None:
+def test_a_change_in_the_hidden_part_of_a_url_is_mentioned(app: Flask) -> None:
     same = {"from": "https://a.example/••••", "to": "https://a.example/••••"}
     ((_, before, after, _),) = line(app, "webhook.changed", url=same).details
     assert (before, after.startswith("https://a.example/•••• (")) == ("", True)
 
 
-def test_a_filter_that_this_version_cannot_read_stays_as_it_is_stored(app: Flask) -> None:
+def test_a_filter_of_a_later_version_is_shown_as_stored(app: Flask) -> None:
     ((label, _, after, _),) = line(
         app, "dismissal.started", filter={"from": None, "to": {"status": "of a later version"}}
     ).details
     assert (label, "of a later version" in after) == ("Filter", True)
 
 
-def test_a_long_value_is_cut_after_two_hundred_characters() -> None:
+def test_a_long_value_is_cut_after_200_characters() -> None:
     assert plain_value("x" * 200) == "x" * 200
     assert plain_value("x" * 201) == "x" * 200 + "…"
     assert plain_value({"name": "Ana", "id": 3}) == "Ana"
 
 
-def test_the_file_writes_letters_as_they_are(app: Flask) -> None:
+def test_the_file_does_not_escape_letters(app: Flask) -> None:
     note("location.created", "Cellar", title={"from": None, "to": "Küche"})
     answer = visit(app).client.get(f"{AUDIT}/export.csv", buffered=True)
     assert '""to"": ""Küche""' in answer.get_data(as_text=True)

@@ -1,4 +1,4 @@
-"""Backups: administrators alone have one made and download it, after their password."""
+"""Backups: only administrators make and download them, after entering their password."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -28,18 +28,18 @@ def file(app: Flask) -> Path:
 
 
 def a_while_later() -> None:
-    """The proof of who is signed in has run out."""
+    """Let the confirmation of the password expire."""
     with writing() as current:
         current.execute(update(UserSession).values(confirmed_at=utcnow() - timedelta(minutes=16)))
 
 
 def downloads() -> list[tuple[str, str]]:
-    wanted = select(AuditEntry.actor_name, AuditEntry.target_name)
-    rows = session().execute(wanted.where(AuditEntry.action == "backup.downloaded"))
+    query = select(AuditEntry.actor_name, AuditEntry.target_name)
+    rows = session().execute(query.where(AuditEntry.action == "backup.downloaded"))
     return [(row[0], row[1]) for row in rows]
 
 
-def test_it_is_downloaded_after_the_password_and_recorded(app: Flask, file: Path) -> None:
+def test_a_backup_is_downloaded_after_the_password_and_audited(app: Flask, file: Path) -> None:
     pages = visit(app, name="Ada")
     a_while_later()
     page = pages.submit(pages.get(f"{PAGE}/{file.name}").form(), own_password=PASSWORD)
@@ -54,7 +54,7 @@ def test_it_is_downloaded_after_the_password_and_recorded(app: Flask, file: Path
     assert downloads() == [("Ada", file.name)]
 
 
-def test_nobody_else_sees_one_or_has_one_made(app: Flask, file: Path) -> None:
+def test_other_roles_can_neither_see_nor_make_backups(app: Flask, file: Path) -> None:
     for role in ("manager", "support", "viewer"):
         pages = visit(app, role)
         for path in (PAGE, f"{PAGE}/{file.name}"):
@@ -92,6 +92,6 @@ def test_only_a_listed_file_is_sent(app: Flask, file: Path, name: str) -> None:
     assert downloads() == []
 
 
-def test_help_finds_it(app: Flask) -> None:
+def test_the_search_finds_backups(app: Flask) -> None:
     for role in ("admin", "support"):
         assert "Backups" in visit(app, role).get("/find?q=backup").main

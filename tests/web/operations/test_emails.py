@@ -24,7 +24,7 @@ def press(pages: Pages) -> Page:
     return pages.submit(form)
 
 
-def test_without_a_mail_server_system_says_so_and_nothing_can_be_tried(app: Flask) -> None:
+def test_without_a_mail_server_no_test_email_is_offered(app: Flask) -> None:
     pages = visit(app)
     page = pages.get(SYSTEM)
     assert "no mail server is set up" in page.main
@@ -33,7 +33,7 @@ def test_without_a_mail_server_system_says_so_and_nothing_can_be_tried(app: Flas
     assert "Email" not in [link.text for link in page.root.find_all("a")]
 
 
-def test_a_test_email_tells_whether_it_was_sent_or_which_step_failed(
+def test_a_test_email_reports_success_or_the_failed_step(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     person = make_user(email="ana@example.com")
@@ -56,12 +56,12 @@ def test_a_test_email_tells_whether_it_was_sent_or_which_step_failed(
         assert answer is not None
         assert answer["stop"] is True
         assert "Test email sent to ana@example.com" in answer["html"]
-    assert [str(each["To"]) for each in server.messages] == ["ana@example.com"]
-    # Another administrator is shown nothing of it.
+    assert [str(message["To"]) for message in server.messages] == ["ana@example.com"]
+    # Other administrators do not see it.
     assert "ana@example.com" not in visit(app).get(SYSTEM).main
 
 
-def test_a_local_trial_shows_its_newest_50_emails_with_links_that_work(
+def test_a_local_trial_shows_its_newest_50_emails(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_up(app, monkeypatch, local_trial=True)
@@ -71,19 +71,19 @@ def test_a_local_trial_shows_its_newest_50_emails_with_links_that_work(
     for _ in range(mailbox.MOST + 1):
         own_test.start(person.actor)
         send_mails()
-        with writing() as current:  # each test is the only one
+        with writing() as current:  # a new test email would replace this one
             current.execute(update(Mail).values(kind="earlier"))
     page = pages.get(EMAILS)
     assert session().scalar(select(func.count(Mail.id))) == mailbox.MOST
     assert "To ana@example.com" in page.main
     addresses = [link.get("href") for link in page.root.find_all("a")]
     assert f"{settings().base_url}{SYSTEM}" in addresses
-    numbers = [each.id for each in mailbox.newest()]
+    numbers = [mail.id for mail in mailbox.newest()]
     assert numbers == sorted(numbers, reverse=True)
     assert visit(app, Role.SUPPORT).get(EMAILS).status == 403
 
 
-def test_what_a_trial_has_kept_is_gone_once_there_is_a_mail_server(
+def test_kept_emails_are_deleted_once_there_is_a_mail_server(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_up(app, monkeypatch, local_trial=True)

@@ -1,4 +1,4 @@
-"""Each figure for Prometheus, and the headers by which a proxy is known."""
+"""Single metrics for Prometheus, and the headers that reveal a proxy."""
 
 from datetime import timedelta
 
@@ -20,15 +20,15 @@ pytestmark = pytest.mark.usefixtures("app")
 
 
 def figures(beginning: str) -> dict[str, float]:
-    """The lines that begin so, without the name of the portal."""
+    """Return the metrics that start with `beginning`, without the portal's own prefix."""
     session().rollback()
-    lines = [each for each in exposition().decode().splitlines() if not each.startswith("#")]
-    pairs = (each.removeprefix("asset_webhooks_").rpartition(" ") for each in lines)
+    lines = [line for line in exposition().decode().splitlines() if not line.startswith("#")]
+    pairs = (line.removeprefix("asset_webhooks_").rpartition(" ") for line in lines)
     return {name: float(value) for name, _, value in pairs if name.startswith(beginning)}
 
 
 def sender(host: str, *, silent: float = 0.0, is_offline: bool = False) -> None:
-    """A process that sends, on a machine of its own."""
+    """Record a sender process on its own machine."""
     kind = heartbeats.worker_of(DELIVERIES)
     with writing() as current:
         now = database_time(current)
@@ -38,7 +38,7 @@ def sender(host: str, *, silent: float = 0.0, is_offline: bool = False) -> None:
         current.add(process)
 
 
-def test_of_each_machine_that_sends_it_is_told_whether_it_cannot_connect() -> None:
+def test_each_sending_machine_is_reported_as_online_or_offline() -> None:
     for host in ("m6", "m2", "m5", "m4"):
         sender(host)
     sender("m1", is_offline=True)
@@ -50,13 +50,13 @@ def test_of_each_machine_that_sends_it_is_told_whether_it_cannot_connect() -> No
 
 
 @pytest.mark.parametrize(("seconds_ago", "age"), [(90, 90), (-90, 0)])
-def test_the_age_of_the_last_check_is_told_once_there_was_one(seconds_ago: int, age: int) -> None:
+def test_the_age_of_the_last_maintenance_is_reported(seconds_ago: int, age: int) -> None:
     assert figures("maintenance_age") == {}
     begin_periodic_task(heartbeats.MAINTENANCE, seconds_ago)
     assert figures("maintenance_age") == {"maintenance_age_seconds": pytest.approx(age, abs=5)}
 
 
-def test_the_longest_wait_is_told_and_nothing_where_nothing_is_due() -> None:
+def test_the_longest_wait_is_reported_and_0_if_nothing_is_due() -> None:
     assert figures("oldest_due") == {"oldest_due_seconds": 0.0}
     now = database_time(session())
     make_delivery(due_at=now - timedelta(minutes=2))
@@ -64,7 +64,7 @@ def test_the_longest_wait_is_told_and_nothing_where_nothing_is_due() -> None:
     assert figures("oldest_due") == {"oldest_due_seconds": pytest.approx(120, abs=5)}
 
 
-def test_a_kind_of_process_that_never_started_has_its_line_as_well() -> None:
+def test_a_kind_of_process_that_never_started_is_reported_as_0() -> None:
     sender("m1"), sender("m2"), sender("m3", silent=60)
     assert figures("processes") == {
         'processes{kind="dispatcher"}': 0.0,
@@ -75,7 +75,7 @@ def test_a_kind_of_process_that_never_started_has_its_line_as_well() -> None:
     }
 
 
-def test_a_proxy_is_known_by_what_proxies_write(app: Flask) -> None:
+def test_a_proxy_is_recognized_by_its_headers(app: Flask) -> None:
     for header, is_a_proxys in (
         ("Forwarded", True),
         ("Via", True),

@@ -1,4 +1,4 @@
-"""The organization's name, time zone and currency: changed on a page, in force everywhere."""
+"""The organization's name, time zone, and currency: changed on a page, applied everywhere."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -40,7 +40,7 @@ OPEN = {**ENVIRONMENT, "TIMEZONE": ""}
 
 @pytest.fixture(autouse=True)
 def open_settings(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The environment sets nothing of it; what a test puts in force ends with it."""
+    """Leave these settings out of the environment, and undo the changes of each test."""
     now: Settings = app.extensions["settings"]
     open_ = replace(now, timezone=ZoneInfo("UTC"), fixed=frozenset())
     monkeypatch.setitem(app.extensions, "settings", open_)
@@ -48,12 +48,12 @@ def open_settings(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def another(app: Flask) -> Iterator[Callable[..., Flask]]:
-    """One more process of the portal, which has just started."""
-    found: Settings = app.extensions["settings"]
+    """Return a function that creates the app of one more process that has just started."""
+    current: Settings = app.extensions["settings"]
     places = {
-        "DATABASE_URL": found.database_url,
-        "REDIS_URL": found.redis_url,
-        "INSTANCE_DIR": str(found.instance_dir),
+        "DATABASE_URL": current.database_url,
+        "REDIS_URL": current.redis_url,
+        "INSTANCE_DIR": str(current.instance_dir),
     }
     made = list[Flask]()
 
@@ -77,7 +77,7 @@ def in_force(app: Flask) -> tuple[str, str, str]:
     return now.organization, now.timezone.key, now.currency
 
 
-def test_what_is_saved_is_in_force_on_every_page_and_audited(app: Flask) -> None:
+def test_saved_settings_apply_to_every_page_and_are_audited(app: Flask) -> None:
     pages = visit(app, name="Ada")
     make_asset("Projector", purchase_cost=Decimal(1250))
     save(pages, name="Hofburg", time_zone="Europe/Vienna", currency="chf")
@@ -96,13 +96,13 @@ def test_what_is_saved_is_in_force_on_every_page_and_audited(app: Flask) -> None
     }
 
 
-def test_saving_what_is_so_already_changes_nothing(app: Flask) -> None:
+def test_saving_the_same_values_changes_nothing(app: Flask) -> None:
     pages = visit(app)
     assert save(pages).flashes == [("info", "No changes made.")]
     assert save(pages, currency="USD").flashes == [("success", "Saved.")]
 
 
-def test_another_web_process_goes_by_it_with_the_next_page_of_a_person(
+def test_another_web_process_applies_settings_with_its_next_page(
     app: Flask, another: Callable[..., Flask]
 ) -> None:
     person = make_user("admin")
@@ -117,7 +117,7 @@ def test_another_web_process_goes_by_it_with_the_next_page_of_a_person(
         assert in_force(other) == ("Hofburg", "Europe/Vienna", "EUR")
 
 
-def test_a_worker_goes_by_it_with_its_next_heartbeat_and_when_it_starts(
+def test_a_worker_applies_settings_on_start_and_with_a_heartbeat(
     app: Flask, another: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(heartbeats, "HEARTBEAT_EVERY", 0.05)
@@ -132,7 +132,7 @@ def test_a_worker_goes_by_it_with_its_next_heartbeat_and_when_it_starts(
     assert in_force(another()) == ("Hofburg", "Europe/Vienna", "EUR")
 
 
-def test_what_the_environment_sets_stays_in_force_and_is_shown_fixed(
+def test_settings_of_the_environment_win_and_are_shown_as_fixed(
     app: Flask, another: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save(visit(app), time_zone="America/Lima", currency="USD")
@@ -149,7 +149,7 @@ def test_what_the_environment_sets_stays_in_force_and_is_shown_fixed(
     assert in_force(app) == ("Hofburg", "Europe/Vienna", "CHF")
 
 
-def test_of_two_who_save_at_once_the_second_sees_both(app: Flask) -> None:
+def test_a_late_save_shows_both_versions(app: Flask) -> None:
     first, second = visit(app, name="Ada"), visit(app)
     form = second.get(PAGE).form(PAGE)
     save(first, name="Hofburg")
@@ -171,13 +171,13 @@ def test_of_two_who_save_at_once_the_second_sees_both(app: Flask) -> None:
         ("currency", ""),
     ],
 )
-def test_what_cannot_be_is_said_at_its_field(app: Flask, field: str, value: str) -> None:
+def test_an_invalid_value_is_refused_at_its_field(app: Flask, field: str, value: str) -> None:
     page = save(visit(app), **{field: value})
     assert (page.status, page.wrong) == (400, [field])
     assert in_force(app) == ("Asset register", "UTC", "EUR")
 
 
-def test_a_change_of_the_zone_moves_today_and_no_due_time(app: Flask) -> None:
+def test_a_change_of_time_zone_moves_today_but_no_due_time(app: Flask) -> None:
     pages = visit(app)
     with frozen(datetime(2026, 3, 2, 2, 30, tzinfo=UTC)):
         asset_id = lent(hours_late=-0.5)
@@ -187,10 +187,10 @@ def test_a_change_of_the_zone_moves_today_and_no_due_time(app: Flask) -> None:
         assert today() == date(2026, 3, 1)
         assert session().scalars(select(Assignment.due_at)).one() == due_at
         page = pages.get(f"/assets/{asset_id}")
-    assert "22:00" in page.main  # 03:00 UTC, by the clock of Lima
+    assert "22:00" in page.main  # 03:00 UTC in Lima
 
 
-def test_summers_end_and_a_change_of_the_zone_skip_no_days_alerts_and_repeat_none(
+def test_the_end_of_summer_time_and_a_new_zone_keep_alerts_daily(
     app: Flask,
 ) -> None:
     pages = visit(app)
@@ -209,21 +209,21 @@ def test_summers_end_and_a_change_of_the_zone_skip_no_days_alerts_and_repeat_non
     rows = session().execute(select(AlertRun.slot, AlertRun.started_at).order_by(AlertRun.id))
     begun = {row.slot: row.started_at for row in rows}
     assert list(begun) == [date(2026, 10, day) for day in range(23, 29)]
-    hours = [f"{each.astimezone(VIENNA):%H:%M}" for each in begun.values()]
+    hours = [f"{start.astimezone(VIENNA):%H:%M}" for start in begun.values()]
     assert hours[1:4] == ["07:00"] * 3
-    assert [f"{each.astimezone(LIMA):%H:%M}" for each in begun.values()][4:] == ["07:00"] * 2
+    assert [f"{start.astimezone(LIMA):%H:%M}" for start in begun.values()][4:] == ["07:00"] * 2
 
 
-def test_a_chats_post_tells_times_by_it(app: Flask) -> None:
+def test_chat_messages_use_the_time_zone(app: Flask) -> None:
     body = sample_body(EventName.CHECKED_OUT)
     before = rows.body_to_send("slack", body)
     save(visit(app), time_zone="Asia/Tokyo")
     after = rows.body_to_send("slack", body)
     assert before != after
-    assert rows.body_to_send(None, body) == body  # what programs get is the same in every zone
+    assert rows.body_to_send(None, body) == body  # for programs, the same in every time zone
 
 
-def test_a_page_costs_no_further_query(app: Flask) -> None:
+def test_changed_settings_cost_a_page_no_further_query(app: Flask) -> None:
     pages = visit(app)
     pages.get("/help")
     with asked(db.engine, "SELECT") as before:
@@ -235,5 +235,5 @@ def test_a_page_costs_no_further_query(app: Flask) -> None:
     assert len(after) == len(before)
 
 
-def test_all_that_is_wrong_is_said_together(app: Flask) -> None:
+def test_all_errors_are_shown_together(app: Flask) -> None:
     assert save(visit(app), name="", currency="€").wrong == ["name", "currency"]

@@ -1,4 +1,4 @@
-"""`/.well-known/security.txt`, as RFC 9116 has it, where `SECURITY_CONTACT` names somebody."""
+"""`/.well-known/security.txt` (RFC 9116), which exists if `SECURITY_CONTACT` is set."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,7 +13,7 @@ PATH = "/.well-known/security.txt"
 
 
 def told(app: Flask, monkeypatch: pytest.MonkeyPatch, **changes: str) -> dict[str, str]:
-    """The fields of the file under these settings, each of which stands in it once."""
+    """Return the fields of the file under these settings. No field occurs twice."""
     current: Settings = app.extensions["settings"]
     monkeypatch.setitem(app.extensions, "settings", replace(current, **changes))  # type: ignore[arg-type]
     answer = app.test_client().get(PATH)
@@ -27,11 +27,11 @@ def _lines(text: str) -> list[tuple[str, str, str]]:
     return [line.partition(": ") for line in text.splitlines()]
 
 
-def test_without_a_contact_there_is_none(app: Flask) -> None:
+def test_without_a_contact_there_is_no_file(app: Flask) -> None:
     assert app.test_client().get(PATH).status_code == 404
 
 
-def test_it_names_the_contact_and_where_it_stands(
+def test_the_file_names_the_contact_and_its_own_url(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     contact = "mailto:security@example.com"
@@ -46,16 +46,14 @@ def test_it_names_the_contact_and_where_it_stands(
     }
 
 
-def test_an_address_without_tls_is_not_called_canonical(
+def test_a_url_without_tls_is_not_called_canonical(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fields = told(app, monkeypatch, security_contact="tel:+43-1-234567", base_url="http://portal")
     assert set(fields) == {"Contact", "Expires", "Preferred-Languages"}
 
 
-def test_it_is_good_for_180_days_and_renews_itself(
-    app: Flask, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_file_always_expires_in_180_days(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     now = utcnow()
     for later in (timedelta(), timedelta(days=400)):
         with frozen(now + later):

@@ -1,4 +1,4 @@
-"""Stop all sending on the pages: asked about first, told to everybody, refused in sentences."""
+"""Pausing all sending on pages: confirmed first, shown to everyone, with retries refused."""
 
 from datetime import timedelta
 
@@ -17,7 +17,7 @@ STOP = "/settings/system/stop-sending"
 SINCE = "paused all sending on "
 
 
-def test_an_administrator_stops_it_and_everybody_is_told_until_it_is_started(app: Flask) -> None:
+def test_paused_sending_is_shown_to_everyone_until_it_resumes(app: Flask) -> None:
     ada, sam = signed_in(app, make_user(name="Ada Admin")), visit(app, "support")
     hook = make_webhook()
     failed = make_delivery(hook, status="failed", reason="server")
@@ -52,45 +52,45 @@ def test_an_administrator_stops_it_and_everybody_is_told_until_it_is_started(app
     assert SINCE not in sam.get("/deliveries").text
 
 
-def test_a_delivery_says_what_it_waits_for(app: Flask) -> None:
+def test_only_waiting_deliveries_say_that_sending_is_paused(app: Flask) -> None:
     ada, hook = visit(app), make_webhook()
     off = make_webhook(state="off")
     asked = {"prior_status": "failed", "requested_by": "Ana", "priority": Priority.INTERACTIVE}
-    made = [
+    deliveries = [
         make_delivery(hook, status="retrying", tries=1, reason="server", code=500),
         make_delivery(hook, **asked),
         make_delivery(hook, status="failed", reason="server"),
         make_delivery(off, status="on_hold"),
     ]
     ada.submit(ada.get(STOP).form(STOP))
-    pages = [ada.get(f"/deliveries/{each}").main for each in made]
+    pages = [ada.get(f"/deliveries/{each}").main for each in deliveries]
     assert [SINCE in each for each in pages] == [True, True, False, False]
     assert "When sending resumes" in pages[0]
 
 
-def test_no_list_offers_a_retry_or_promises_a_time_while_nothing_goes(app: Flask) -> None:
+def test_pages_offer_no_retry_and_promise_no_time_while_paused(app: Flask) -> None:
     sam, ada, hook = visit(app, "support"), visit(app), make_webhook(failures_in_row=3)
     make_delivery(hook, status="failed", reason="server")
     at = utcnow() + timedelta(hours=1)
     waits = make_delivery(hook, status="retrying", tries=3, reason="server", code=500, due_at=at)
     make_attempt(waits, reason="server", code=500)
-    pages = ("/", "/deliveries", f"/settings/webhooks/{hook.public_id}")
-    assert all("Retry" in sam.get(each).main for each in pages[:2])
-    assert "The next attempt is in" in sam.get(pages[2]).main
+    paths = ("/", "/deliveries", f"/settings/webhooks/{hook.public_id}")
+    assert all("Retry" in sam.get(path).main for path in paths[:2])
+    assert "The next attempt is in" in sam.get(paths[2]).main
     ada.submit(ada.get(STOP).form(STOP))
-    start, log, webhook = (sam.get(each).main for each in pages)
+    start, log, webhook = (sam.get(path).main for path in paths)
     assert "Retry" not in start
-    assert not any(each in log for each in ("Retry all", "Retry 1"))
+    assert not any(label in log for label in ("Retry all", "Retry 1"))
     assert "When sending resumes" in log
     assert "When sending resumes" in start
     assert "next attempt is" not in webhook
-    assert not any("Send test" in each for each in (webhook, log))
+    assert not any("Send test" in main for main in (webhook, log))
     assert "Test webhook" not in ada.get("/settings/webhooks").main
     page = sam.get(f"/deliveries/{waits}").main
     assert "Next attempt When sending resumes" in page
 
 
-def test_the_start_page_does_not_say_that_all_is_well_while_nothing_goes(app: Flask) -> None:
+def test_the_start_page_reports_no_normal_operation_while_paused(app: Flask) -> None:
     ada = visit(app)
     make_delivery(status="delivered")
     record_own(heartbeats.worker_of(DELIVERIES))

@@ -1,4 +1,4 @@
-"""Settings → System and `flask doctor`: the same facts, on a page and on a terminal."""
+"""Settings → System and `flask doctor`, which show the same facts on a page and in a terminal."""
 
 import re
 import subprocess
@@ -42,32 +42,32 @@ def everybody_signs() -> None:
 
 
 def signed(kind: str, name: str, minutes: int) -> None:
-    """The last sign of this process was so long ago; it has a number of its own."""
+    """Record a heartbeat of this process from `minutes` ago, with its own process ID."""
     with writing() as current:
         heartbeats.record(current.connection(), kind, name)
         at = database_time(current) - timedelta(minutes=minutes)
         number = ord(name[0])
-        wanted = update(Process).where(Process.name == name)
-        current.execute(wanted.values(seen_at=at, pid=number))
+        query = update(Process).where(Process.name == name)
+        current.execute(query.values(seen_at=at, pid=number))
 
 
 def lately(text: str) -> str:
-    """Without how long a slow machine took since."""
+    """Replace recent times, which vary on a slow machine."""
     return re.sub(r"just now|\d seconds? ago", "lately", text)
 
 
 def roles(pages: Pages) -> list[list[str]]:
     rows = pages.get("/settings/system").rows()[: len(DUTY_NAMES)]
-    return [[lately(each) for each in row] for row in rows]
+    return [[lately(cell) for cell in row] for row in rows]
 
 
-def test_page_and_doctor_say_of_each_role_how_many_do_it_or_since_when_nobody_does(
+def test_page_and_doctor_show_the_processes_of_each_role(
     app: Flask,
 ) -> None:
     sender = worker_of(DELIVERIES)
     for kind, name, minutes in (
         *((heartbeats.WEB, "a", 0), (heartbeats.WEB, "b", 0), (heartbeats.WEB, "c", 9)),
-        # A sender signs for itself and for what it sends; either is enough.
+        # A sender process has heartbeats as a worker and as a dispatcher. Either one is enough.
         *((heartbeats.DISPATCHER, "d of it", 30), (sender, "d", 0), (sender, "e", 5)),
         *((worker_of(BACKGROUND), "f", 50), (worker_of(BACKGROUND), "g", 20)),
     ):
@@ -79,9 +79,9 @@ def test_page_and_doctor_say_of_each_role_how_many_do_it_or_since_when_nobody_do
         ["Background work", "Not responding", "0", "20 minutes ago"],
         ["Scheduler", "Never started", "0", "Never"],
     ]
-    said = app.test_cli_runner().invoke(args=["doctor"]).output.splitlines()
-    lines = [lately(each) for each in said if each.startswith(DUTY_NAMES)]
-    assert [each.split("  ", 1)[1].strip() for each in lines] == [
+    output = app.test_cli_runner().invoke(args=["doctor"]).output.splitlines()
+    lines = [lately(line) for line in output if line.startswith(DUTY_NAMES)]
+    assert [line.split("  ", 1)[1].strip() for line in lines] == [
         "running (2 processes), last lately",
         "running, last lately",
         "not responding, last 20 minutes ago",
@@ -92,7 +92,7 @@ def test_page_and_doctor_say_of_each_role_how_many_do_it_or_since_when_nobody_do
     assert roles(pages)[1] == ["Sending deliveries", "Running", "1", "lately"]
 
 
-def test_it_names_the_networks_and_ports_that_were_closed(
+def test_system_names_denied_networks_and_allowed_ports(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pages = visit(app)
@@ -105,14 +105,14 @@ def test_it_names_the_networks_and_ports_that_were_closed(
     assert "Ports that webhooks can reach 443, 8443" in main
 
 
-def test_it_opens_while_redis_is_down(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_system_opens_while_redis_is_down(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     away = replace(app.extensions["settings"], redis_url="unix:///nowhere/valkey.sock")
     pages = visit(app)
     monkeypatch.setitem(app.extensions, "settings", away)
     assert "Redis isn’t responding" in pages.get("/settings/system").main
 
 
-def test_a_delivery_that_waits_for_long_leads_an_administrator_here(app: Flask) -> None:
+def test_a_delivery_that_waits_long_links_administrators_to_system(app: Flask) -> None:
     delivery, before = make_delivery(), utcnow() - timedelta(minutes=5)
     change(delivery, created_at=before, due_at=before)
     admin, helper = visit(app), visit(app, "support")
@@ -123,7 +123,7 @@ def test_a_delivery_that_waits_for_long_leads_an_administrator_here(app: Flask) 
     assert "Ask an administrator (" in page.main
 
 
-def test_the_doctor_is_content(app: Flask) -> None:
+def test_the_doctor_exits_with_0_without_problems(app: Flask) -> None:
     everybody_signs()
     result = app.test_cli_runner().invoke(args=["doctor"])
     assert result.exit_code == 0
@@ -131,14 +131,14 @@ def test_the_doctor_is_content(app: Flask) -> None:
     assert "Sending deliveries" in result.output
 
 
-def test_the_doctor_says_what_to_do_and_ends_with_two(app: Flask) -> None:
+def test_the_quiet_doctor_shows_only_dangers_and_exits_with_2(app: Flask) -> None:
     result = app.test_cli_runner().invoke(args=["doctor", "--quiet"])
     assert result.exit_code == 2
     assert "DANGER  We can’t send deliveries because no" in result.output
     assert "Portal" not in result.output
 
 
-def test_the_doctor_warns_with_one(app: Flask) -> None:
+def test_the_doctor_exits_with_1_on_a_warning(app: Flask) -> None:
     everybody_signs()
     with writing() as current:
         current.execute(delete(Process).where(Process.kind == heartbeats.SCHEDULER))
@@ -147,10 +147,10 @@ def test_the_doctor_warns_with_one(app: Flask) -> None:
     assert "WARNING The scheduler isn’t responding." in result.output
 
 
-def test_page_and_doctor_say_when_alerts_were_looked_for_and_that_they_are_late(
+def test_page_and_doctor_report_the_alert_check_and_late_alerts(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # There every time of day comes once a day, and so there is one that was two hours ago.
+    # In UTC, every time of day occurs once a day, so one of them was exactly 2 hours ago.
     in_utc = replace(app.extensions["settings"], timezone=ZoneInfo("UTC"))
     monkeypatch.setitem(app.extensions, "settings", in_utc)
     everybody_signs()
@@ -168,7 +168,9 @@ def test_page_and_doctor_say_when_alerts_were_looked_for_and_that_they_are_late(
     assert "All systems operational." in pages.get("/settings/system").main
 
 
-def test_the_doctor_knows_the_wrong_keys(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_page_and_doctor_report_wrong_encryption_keys(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
     everybody_signs()
     vault.check_keys()
     assert app.test_cli_runner().invoke(args=["doctor"]).exit_code == 0
@@ -182,9 +184,9 @@ def test_the_doctor_knows_the_wrong_keys(app: Flask, monkeypatch: pytest.MonkeyP
     assert "ENCRYPTION_KEYS can’t decrypt" in pages.get("/settings/system").main
 
 
-def test_a_machine_whose_clock_is_wrong_takes_nobody_for_dead(app: Flask) -> None:
+def test_a_machine_with_a_wrong_clock_takes_no_process_for_dead(app: Flask) -> None:
     everybody_signs()
-    with writing() as current:  # a busy machine takes longer to start a command than to be silent
+    with writing() as current:  # a busy machine can take too long to start the command
         current.execute(update(Process).values(seen_at=utcnow() + timedelta(minutes=1)))
     settings = app.extensions["settings"]
     environ = {
@@ -201,7 +203,7 @@ def test_a_machine_whose_clock_is_wrong_takes_nobody_for_dead(app: Flask) -> Non
     assert done.returncode == 1, done.stdout + done.stderr
 
 
-def test_the_doctor_finds_a_database_that_is_gone(tmp_path: Path) -> None:
+def test_the_doctor_reports_a_database_that_is_down(tmp_path: Path) -> None:
     environ = {
         **ENVIRONMENT,
         "INSTANCE_DIR": str(tmp_path),

@@ -1,4 +1,4 @@
-"""A proxy in front that nobody told the portal of: System and the doctor name it."""
+"""System and the doctor report a reverse proxy that the portal isn't set up to trust."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -26,19 +26,19 @@ TODO = "set TRUSTED_PROXIES to the number of proxies"
 
 @pytest.fixture(autouse=True)
 def nothing_noted() -> Iterator[None]:
-    """Other tests share this process."""
+    """Discard notes before and after, because other tests share this process."""
     heartbeats.take_notes()
     yield
     heartbeats.take_notes()
 
 
 def ask(app: Flask, **headers: str) -> None:
-    given = {name.replace("_", "-"): value for name, value in headers.items()}
-    app.test_client().get("/healthz", headers=given).close()
+    sent = {name.replace("_", "-"): value for name, value in headers.items()}
+    app.test_client().get("/healthz", headers=sent).close()
 
 
 def a_beat(app: Flask) -> None:
-    """What a web process does every 5 seconds."""
+    """Record a heartbeat, as a web process does every 5 seconds."""
     beats = Heartbeat(app, heartbeats.WEB).begin()
     assert until(lambda: rows() == [heartbeats.PROXY], 10)
     beats.end(5)
@@ -49,7 +49,7 @@ def rows() -> list[str]:
     return sorted(session().scalars(select(Process.name).where(Process.kind == heartbeats.PROXY)))
 
 
-def test_a_proxy_that_is_not_trusted_is_named_with_what_to_set(app: Flask) -> None:
+def test_an_untrusted_proxy_is_reported_with_the_setting_to_change(app: Flask) -> None:
     everybody_signs()
     ask(app, Forwarded="<b>203.0.113.5</b>")
     assert rows() == [], "a request writes nothing"
@@ -62,7 +62,7 @@ def test_a_proxy_that_is_not_trusted_is_named_with_what_to_set(app: Flask) -> No
     assert (result.exit_code, TITLE in result.output) == (1, True)
 
 
-def test_many_requests_are_one_row_and_what_is_not_seen_again_is_forgotten(app: Flask) -> None:
+def test_many_requests_make_one_row_that_is_ignored_after_a_day(app: Flask) -> None:
     everybody_signs()
     for number in range(30):
         ask(app, X_Forwarded_For=f"203.0.113.{number}")
@@ -77,7 +77,7 @@ def test_many_requests_are_one_row_and_what_is_not_seen_again_is_forgotten(app: 
         assert (TITLE in pages.get("/settings/system").main) is is_told
 
 
-def test_nothing_is_said_without_such_a_header_or_with_proxies_that_are_trusted(
+def test_without_proxy_headers_or_with_trusted_proxies_none_is_reported(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     everybody_signs()
@@ -87,6 +87,6 @@ def test_nothing_is_said_without_such_a_header_or_with_proxies_that_are_trusted(
     monkeypatch.setitem(app.extensions, "settings", trusting)
     ask(app, X_Forwarded_For="203.0.113.5")
     assert heartbeats.take_notes() == ()
-    # Noted before the setting was made.
+    # A note from before the setting was changed is ignored.
     begin_periodic_task(heartbeats.PROXY, 0)
     assert TITLE not in visit(app).get("/settings/system").main
