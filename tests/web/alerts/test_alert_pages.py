@@ -1,4 +1,4 @@
-"""The list of alerts: what fired, what to do, who looks after it, and what became of it."""
+"""The list of alerts: their causes, next steps, acknowledgments, and deliveries."""
 
 import pytest
 from flask import Flask
@@ -23,17 +23,17 @@ LATE = EventName.CHECKOUT_OVERDUE
 
 
 def everything() -> tuple[int, int, int, int]:
-    """One alert of each kind: late, maintenance, warranty, low stock; their assets."""
+    """Fire an alert of each kind: late, maintenance, warranty, low stock. Return their assets."""
     decided()
     stock = make_asset("Toner", kind="stock", quantity=2, min_quantity=5, unit="boxes")
-    found = lent(3), with_maintenance(3), with_warranty(10), stock
+    asset_ids = lent(3), with_maintenance(3), with_warranty(10), stock
     runs.run(RunKind.MANUAL)
-    return found
+    return asset_ids
 
 
 def row_of(page: Page, kind: str) -> str:
-    (found,) = [" | ".join(row) for row in page.rows() if kind in row[1]]
-    return found
+    (text,) = [" | ".join(row) for row in page.rows() if kind in row[1]]
+    return text
 
 
 def acknowledge(pages: Pages, page: Page) -> Page:
@@ -41,7 +41,7 @@ def acknowledge(pages: Pages, page: Page) -> Page:
     return pages.submit(form)
 
 
-def test_each_kind_says_what_happened_and_leads_to_what_can_be_done(app: Flask) -> None:
+def test_each_kind_of_alert_shows_its_cause_and_next_step(app: Flask) -> None:
     late, work, warranty, stock = everything()
     page = visit(app, "manager").get("/alerts")
     assert page.h1 == "Alerts"
@@ -55,7 +55,7 @@ def test_each_kind_says_what_happened_and_leads_to_what_can_be_done(app: Flask) 
     assert page.links("Receive") == [f"/assets/{stock}/receive"]
 
 
-def test_kinds_are_counted_and_narrow_the_list(app: Flask) -> None:
+def test_kinds_are_counted_and_filter_the_list(app: Flask) -> None:
     everything()
     pages = visit(app)
     page = pages.get("/alerts")
@@ -72,7 +72,7 @@ def test_kinds_are_counted_and_narrow_the_list(app: Flask) -> None:
     assert pages.get("/alerts?show=acknowledged").links("Show open alerts") == ["/alerts"]
 
 
-def test_acknowledged_it_leaves_the_list_and_says_by_whom(app: Flask) -> None:
+def test_an_acknowledged_alert_leaves_the_list_and_names_the_person(app: Flask) -> None:
     everything()
     pages = visit(app, "manager", name="Ana Gruber")
     page = acknowledge(pages, pages.get("/alerts?event=alert.low_stock"))
@@ -88,7 +88,7 @@ def test_acknowledged_it_leaves_the_list_and_says_by_whom(app: Flask) -> None:
         assert pages.post(path, {"back": back}, follow=False).location == leads_to
 
 
-def test_the_second_to_acknowledge_is_told_who_was_first(app: Flask) -> None:
+def test_a_late_acknowledgment_names_the_first_person(app: Flask) -> None:
     everything()
     first, second = visit(app, name="Ana Gruber"), visit(app, "manager")
     seen = second.get("/alerts")
@@ -104,12 +104,12 @@ def test_the_page_of_an_asset_says_why_no_alert_fired(app: Flask) -> None:
     assert "Warranty ends in 41 days. Alerts start 30 days before." in page.main
     everything()
     assert "Last checked" in pages.get(f"/assets/{asset_id}").main
-    # The last check was before there was this one.
+    # This asset is newer than the last check.
     assert "Not checked yet" in pages.get(f"/assets/{make_asset()}").main
     assert "Coming up: ThinkPad T14" in visit(app).get("/settings/alerts").main
 
 
-def test_a_repeated_alert_is_since_the_due_time_and_not_since_its_latest_repeat(
+def test_a_repeated_alert_shows_its_due_time_and_not_its_latest_repeat(
     app: Flask,
 ) -> None:
     decided()
@@ -121,7 +121,7 @@ def test_a_repeated_alert_is_since_the_due_time_and_not_since_its_latest_repeat(
     assert f"was due to return it by {row[2]}." in row[1]
 
 
-def test_what_has_passed_is_over_and_asks_for_nothing(app: Flask) -> None:
+def test_a_resolved_alert_offers_no_next_step(app: Flask) -> None:
     late, *_ = everything()
     assignments.check_in(SYSTEM, late)
     pages = visit(app)
@@ -134,7 +134,7 @@ def test_what_has_passed_is_over_and_asks_for_nothing(app: Flask) -> None:
     assert page.links("Remove filter Asset") == ["/alerts"]
 
 
-def test_it_leads_to_the_deliveries_it_made(app: Flask) -> None:
+def test_an_alert_links_to_its_deliveries(app: Flask) -> None:
     make_webhook(events=[LATE])
     late, *_ = everything()
     pages = visit(app)
@@ -165,7 +165,9 @@ def make_second_delivery() -> None:
         ({"event_id": None}, "No longer kept"),
     ],
 )
-def test_without_deliveries_it_says_why(app: Flask, columns: dict[str, object], words: str) -> None:
+def test_an_alert_without_deliveries_says_why(
+    app: Flask, columns: dict[str, object], words: str
+) -> None:
     everything()
     with writing() as current:
         current.execute(update(Alert).values(**columns))

@@ -1,4 +1,4 @@
-"""Who is told: each kind of alert names its webhooks and addresses, and says where no one is."""
+"""Recipients of alerts: each kind names its webhooks and addresses, or says that it has none."""
 
 import pytest
 from flask import Flask
@@ -34,22 +34,22 @@ def wanted(**emails: object) -> None:
 
 
 def part(page: Page, title: str) -> Node:
-    """What the settings say of one kind."""
+    """Return the part of the settings about one kind."""
     parts = [node for node in page.root.walk() if "form-part" in node.get("class").split()]
     return next(node for node in parts if node.find_all("h2")[0].text == title)
 
 
-def test_a_kind_that_reaches_no_one_says_so_and_leads_to_the_gallery(app: Flask) -> None:
+def test_a_kind_without_recipients_says_so_and_links_to_the_gallery(app: Flask) -> None:
     make_webhook(kind="inbox", events=["*"])
     make_webhook(name="ERP", events=[LOW], state="off")
     wanted(mail_warranty=["office@example.com"])
     alert_settings.save(SYSTEM, 1, AlertRules(maintenance_on=False))
     page = visit(app).get(PATH)
-    said = {title: part(page, title).text for title in ("Return", "Maintenance", "Stock")}
-    assert NO_ONE in said["Return"]
-    assert "Only the built-in inbox" in said["Return"]
-    assert NO_ONE not in said["Maintenance"]  # it is off
-    assert f"{NO_ONE} Webhook: ERP (on hold because it’s off)." in said["Stock"]
+    texts = {title: part(page, title).text for title in ("Return", "Maintenance", "Stock")}
+    assert NO_ONE in texts["Return"]
+    assert "Only the built-in inbox" in texts["Return"]
+    assert NO_ONE not in texts["Maintenance"]  # it is off
+    assert f"{NO_ONE} Webhook: ERP (on hold because it’s off)." in texts["Stock"]
     assert NO_ONE not in part(page, "Warranty").text
     assert page.links("Connect something") == [GALLERY] * 2
     page = visit(app).get("/alerts")
@@ -57,20 +57,20 @@ def test_a_kind_that_reaches_no_one_says_so_and_leads_to_the_gallery(app: Flask)
     assert GALLERY in page.links("Connect something")
 
 
-def test_webhooks_and_addresses_are_named_with_what_holds_them_back(app: Flask) -> None:
+def test_webhooks_and_addresses_are_named_with_their_problems(app: Flask) -> None:
     make_webhook(name="Teams", events=[LATE], conditions='[["cost", "at_least", ["100"]]]')
     make_webhook(name="ERP", events=["*"])
     disabled = make_user(email="old@example.com", is_active=False).email
     wanted(mail_overdue=["office@example.com", disabled], remind_holder=True)
     failing = make_webhook(name="Cut off", events=[LATE])
     make_delivery(failing, status="failed")
-    said = part(visit(app).get(PATH), "Return").text
+    text = part(visit(app).get(PATH), "Return").text
     webhooks = "Webhooks: Cut off (failing), ERP, Teams (if its conditions are met)."
     listed = f"{webhooks} Email: office@example.com, the holder."
-    assert f"{listed} No email is sent to {disabled} because this user is disabled." in said
+    assert f"{listed} No email is sent to {disabled} because this user is disabled." in text
 
 
-def test_without_a_mail_server_addresses_are_kept_and_reach_no_one(
+def test_without_a_mail_server_addresses_are_kept_but_get_nothing(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_up(app, monkeypatch, smtp_url="")
@@ -85,7 +85,7 @@ def test_without_a_mail_server_addresses_are_kept_and_reach_no_one(
     assert alert_settings.read().emails.remind_holder
 
 
-def test_only_administrators_read_others_addresses(app: Flask) -> None:
+def test_only_administrators_see_the_addresses_of_others(app: Flask) -> None:
     helper = make_user("support", email="sam@example.com")
     wanted(mail_overdue=["a@example.com", "sam@example.com", "b@example.com"])
     wanted(mail_overdue=alert_settings.read().emails.mail_overdue, mail_low_stock=["a@example.com"])
@@ -96,7 +96,7 @@ def test_only_administrators_read_others_addresses(app: Flask) -> None:
     assert "a@example.com" in visit(app).get("/alerts").main
 
 
-def test_what_is_entered_comes_back_with_what_is_wrong_and_two_alike_are_kept_once(
+def test_invalid_addresses_are_refused_and_duplicates_kept_once(
     app: Flask,
 ) -> None:
     pages = visit(app)
@@ -114,12 +114,12 @@ def test_what_is_entered_comes_back_with_what_is_wrong_and_two_alike_are_kept_on
 
 
 def checked() -> None:
-    """A check, and what the minute after it does."""
+    """Run a check, and queue its emails as the job of the next minute does."""
     runs.run(RunKind.MANUAL)
     emails.tell_new()
 
 
-def test_the_list_says_whom_an_alert_was_emailed_to(app: Flask) -> None:
+def test_the_list_names_the_recipients_of_emails(app: Flask) -> None:
     decided()
     asset_id = lent(3)
     wanted(mail_overdue=["a@example.com", "sam@example.com"], remind_holder=True)
@@ -128,14 +128,14 @@ def test_the_list_says_whom_an_alert_was_emailed_to(app: Flask) -> None:
     emails.tell_new()
     helper = make_user("support", email="sam@example.com")
     (row,) = signed_in(app, helper).get("/alerts").rows()
-    told = "Reminder emailed to Maria Lopez"
-    assert row[4] == f"Emailed to sam@example.com, 1 address {told}"
+    reminder = "Reminder emailed to Maria Lopez"
+    assert row[4] == f"Emailed to sam@example.com, 1 address {reminder}"
     (row,) = visit(app).get("/alerts").rows()
-    assert row[4] == f"Emailed to a@example.com, sam@example.com {told}"
-    assert f"{told}." in visit(app).get(f"/assets/{asset_id}").main
+    assert row[4] == f"Emailed to a@example.com, sam@example.com {reminder}"
+    assert f"{reminder}." in visit(app).get(f"/assets/{asset_id}").main
 
 
-def test_a_preview_and_the_check_say_how_many_are_emailed(app: Flask) -> None:
+def test_the_preview_and_the_check_count_email_recipients(app: Flask) -> None:
     decided()
     lent(3)
     wanted(mail_overdue=["office@example.com"], mail_low_stock=["it@example.com"])
@@ -152,7 +152,7 @@ def test_a_preview_and_the_check_say_how_many_are_emailed(app: Flask) -> None:
     assert row[2] == "No webhook was subscribed: 1 overdue. Emailed 1 address and 1 holder"
 
 
-def test_what_a_new_address_is_not_told_of_is_said_with_the_way_to_it(app: Flask) -> None:
+def test_a_new_address_gets_no_earlier_alerts_and_the_page_says_so(app: Flask) -> None:
     decided()
     lent(3)
     checked()

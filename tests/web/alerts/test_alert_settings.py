@@ -1,4 +1,4 @@
-"""Alert settings: what is wanted, the first question, looking by hand, and being late."""
+"""Alert settings: rules, the first decision, checks by hand, and late checks."""
 
 import re
 from datetime import time, timedelta
@@ -39,11 +39,11 @@ def press(pages: Pages, page: Page, words: str) -> Page:
     return pages.submit(form)
 
 
-def test_what_is_saved_is_what_the_runs_go_by(app: Flask) -> None:
+def test_saved_rules_are_stored_and_audited(app: Flask) -> None:
     pages = visit(app)
     page = pages.get(PATH)
     assert page.h1 == "Alert settings"
-    # The most and the fewest days that there can be.
+    # The largest and the smallest numbers of days that are valid.
     days: dict[str, Any] = {"warranty_days": 365, "maintenance_days": 0, "repeat_every_days": 1}
     page = save(pages, page, maintenance_on=None, time_of_day="18:30:59", **days)
     rules = AlertRules(maintenance_on=False, at=time(18, 30), **days)
@@ -53,7 +53,7 @@ def test_what_is_saved_is_what_the_runs_go_by(app: Flask) -> None:
     assert "Alert: settings changed" in pages.get("/settings/audit").main
 
 
-def test_the_time_of_day_is_told_in_the_readers_zone_too_where_that_differs(app: Flask) -> None:
+def test_the_time_of_day_is_also_shown_in_the_readers_time_zone(app: Flask) -> None:
     theirs, ours = (
         visit(app, time_zone=zone).get(PATH).main for zone in ("Asia/Kolkata", "Europe/Berlin")
     )
@@ -63,7 +63,7 @@ def test_the_time_of_day_is_told_in_the_readers_zone_too_where_that_differs(app:
     assert "in yours" not in ours
 
 
-def test_what_does_not_fit_comes_back_at_its_field(app: Flask) -> None:
+def test_an_invalid_value_is_refused_at_its_field(app: Flask) -> None:
     pages = visit(app)
     for field, text in (
         ("warranty_days", ""),
@@ -78,7 +78,7 @@ def test_what_does_not_fit_comes_back_at_its_field(app: Flask) -> None:
         assert page.form(PATH).fields[field] == [text.strip()]
 
 
-def test_of_two_who_change_it_the_second_sees_both(app: Flask) -> None:
+def test_a_late_save_shows_both_versions(app: Flask) -> None:
     first, second = visit(app, name="Ana Gruber"), visit(app)
     seen = second.get(PATH)
     save(first, first.get(PATH), warranty_days=60)
@@ -94,7 +94,7 @@ def test_of_two_who_change_it_the_second_sees_both(app: Flask) -> None:
     assert alert_settings.read().rules.warranty_days == 45
 
 
-def test_before_the_first_run_it_asks_and_sends_what_it_is_told_to(app: Flask) -> None:
+def test_before_the_first_run_due_alerts_can_be_sent(app: Flask) -> None:
     lent(3)
     with_warranty(10)
     pages = visit(app)
@@ -106,7 +106,7 @@ def test_before_the_first_run_it_asks_and_sends_what_it_is_told_to(app: Flask) -
     assert len(pages.get(PATH).rows()) == 1
 
 
-def test_or_it_marks_them_as_sent_and_tells_nobody(app: Flask) -> None:
+def test_before_the_first_run_due_alerts_can_be_marked_as_sent(app: Flask) -> None:
     lent(3)
     pages = visit(app)
     page = pages.get(PATH)
@@ -121,7 +121,7 @@ def test_or_it_marks_them_as_sent_and_tells_nobody(app: Flask) -> None:
     assert fired() == []
 
 
-def test_what_the_preview_shows_before_the_first_answer_is_sent_by_one(app: Flask) -> None:
+def test_send_now_in_the_preview_is_the_first_decision(app: Flask) -> None:
     lent(3)
     pages = visit(app)
     forms = pages.get(f"{PATH}/preview").forms
@@ -136,7 +136,7 @@ def test_check_now_queues_a_run_that_the_page_follows(app: Flask) -> None:
     lent(3)
     pages = visit(app)
     page = press(pages, pages.get(PATH), "Check now")
-    # It leads to where the check is followed; what is above is out of sight, and would grow old.
+    # The page scrolls to the live check. A flash above would be out of sight and grow stale.
     assert page.flashes == []
     assert "Starting soon." in page.main
     assert not page.links("View System")
@@ -150,7 +150,7 @@ def test_check_now_queues_a_run_that_the_page_follows(app: Flask) -> None:
     assert "1 overdue" in news["html"]
 
 
-def test_a_queued_run_that_nobody_begins_leads_to_system(app: Flask) -> None:
+def test_a_queued_run_that_does_not_start_links_to_system(app: Flask) -> None:
     decided()
     pages = visit(app)
     press(pages, pages.get(PATH), "Check now")
@@ -160,7 +160,7 @@ def test_a_queued_run_that_nobody_begins_leads_to_system(app: Flask) -> None:
     assert "/settings/system" in page.links("View System")
 
 
-def test_the_run_has_a_page_of_its_own_as_all_long_work(app: Flask) -> None:
+def test_a_run_has_a_task_page(app: Flask) -> None:
     decided()
     lent(3)
     pages = visit(app)
@@ -171,7 +171,7 @@ def test_the_run_has_a_page_of_its_own_as_all_long_work(app: Flask) -> None:
     assert page.links("View alerts") == ["/alerts"]
 
 
-def test_the_preview_shows_what_would_fire_and_sends_nothing(app: Flask) -> None:
+def test_the_preview_shows_due_alerts_and_sends_nothing(app: Flask) -> None:
     decided()
     lent(3)
     with_warranty(10, name="Drill <b>")
@@ -186,7 +186,7 @@ def test_the_preview_shows_what_would_fire_and_sends_nothing(app: Flask) -> None
     assert pages.get(f"{PATH}/preview").rows() == []
 
 
-def test_a_run_that_is_late_shows_in_red(app: Flask) -> None:
+def test_a_late_run_is_shown_until_it_has_run(app: Flask) -> None:
     make_asset()
     a_run_is_missing()
     decided()
@@ -198,28 +198,28 @@ def test_a_run_that_is_late_shows_in_red(app: Flask) -> None:
     assert "Alerts are late" not in page.main
 
 
-def test_by_the_clock_it_waits_for_the_answer_and_says_so(app: Flask) -> None:
+def test_a_scheduled_run_waits_for_the_first_decision(app: Flask) -> None:
     lent(3)
     runs.start_due(utcnow())
     page = visit(app).get(PATH)
     assert "Needs your answer" in page.rows()[0][1]
 
 
-def test_check_now_stays_where_it_is_and_says_what_it_waits_for(app: Flask) -> None:
+def test_check_now_is_disabled_before_the_first_decision(app: Flask) -> None:
     lent(3)
     page = visit(app).get(PATH)
     (button,) = [node for node in page.root.find_all("button") if node.text == "Check now"]
     assert button.get("disabled") is not None
 
 
-def test_a_run_says_who_heard_and_its_preview_who_would(app: Flask) -> None:
+def test_a_run_and_its_preview_count_their_webhooks(app: Flask) -> None:
     decided()
     lent(3)
     for state in ("active", "off", "off"):
         make_webhook(events=["alert.checkout_overdue"], state=state)
     pages = visit(app)
-    told = "to 1 webhook, on hold for 2 that are off: 1 overdue"
+    words = "to 1 webhook, on hold for 2 that are off: 1 overdue"
     coming = "1 webhook will get 1 overdue, and they’ll be on hold for 2 that are off."
     assert coming in pages.get(f"{PATH}/preview").main
     runs.run(RunKind.MANUAL)
-    assert told in pages.get(PATH).rows()[0][2]
+    assert words in pages.get(PATH).rows()[0][2]

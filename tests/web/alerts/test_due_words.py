@@ -1,4 +1,4 @@
-"""What is due has one number, wherever it stands; and everybody reads when it is told of."""
+"""Due alerts have the same count on all pages, and everyone sees when they are sent."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -35,18 +35,18 @@ from tests.web.signed_in import visit
 
 
 def kinds(page: Page) -> dict[str, str]:
-    """What the page says of each kind."""
+    """Return the text about each kind on the page."""
     terms = [node.text for node in page.root.find_all("dt")]
     return dict(zip(terms, [node.text for node in page.root.find_all("dd")], strict=True))
 
 
-def test_one_number_for_what_is_due_on_every_page(app: Flask) -> None:
+def test_due_maintenance_has_the_same_count_on_every_page(app: Flask) -> None:
     decided()
     lent(3)
     begun = with_maintenance(-4)
     with writing() as current:
         current.execute(update(Maintenance).values(state="in_progress"))
-    told = [with_maintenance(2) for _ in range(3)]
+    asset_ids = [with_maintenance(2) for _ in range(3)]
     runs.run(RunKind.MANUAL)
     for _ in range(4):
         with_maintenance(5)
@@ -57,12 +57,12 @@ def test_one_number_for_what_is_due_on_every_page(app: Flask) -> None:
     assert len(page.rows()) == 7
     assert "Due 7" in page.main
     page = pages.get("/alerts")
-    assert "Maintenance alerts 3" in page.main  # of these so many were told of
+    assert "Maintenance alerts 3" in page.main  # the alerts that were sent
     assert "7 due now" in kinds(page)["Maintenance due"]
     assert "marked as sent. The next check sends 4 (AST-" in kinds(page)["Maintenance due"]
     assert "It will send 4 alerts." in page.main
     assert "4 alerts: 4 maintenance due." in pages.get("/settings/alerts/preview").main
-    assert "Maintenance due" in pages.get(f"/assets/{told[0]}").main
+    assert "Maintenance due" in pages.get(f"/assets/{asset_ids[0]}").main
     assert "Maintenance due" not in pages.get(f"/assets/{begun}").main
     runs.run(RunKind.MANUAL)
     page = pages.get("/alerts")
@@ -70,7 +70,7 @@ def test_one_number_for_what_is_due_on_every_page(app: Flask) -> None:
     assert "It will send" not in page.main
 
 
-def test_where_counting_stops_it_says_that_there_are_more(
+def test_a_count_at_its_limit_says_that_there_are_more(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queries, "COUNT_LIMIT", 2)
@@ -82,18 +82,18 @@ def test_where_counting_stops_it_says_that_there_are_more(
     assert "now: maintenance due. The next check sends 2+ (AST-" in words
 
 
-def test_everybody_reads_when_the_next_look_is_and_what_it_goes_by(app: Flask) -> None:
+def test_support_sees_the_next_check_and_its_rules(app: Flask) -> None:
     decided()
     rules = AlertRules(warranty_days=45, maintenance_days=0, repeat_every_days=3)
     alert_settings.save(SYSTEM, alert_settings.read().version, rules)
     page = visit(app, "support").get("/alerts")
     with app.test_request_context():
-        found = due_words(utcnow())
-    assert found.next_check in page.main
-    assert all(kinds(page)[each.kind.word].startswith(each.rule) for each in found.lines.values())
+        words = due_words(utcnow())
+    assert words.next_check in page.main
+    assert all(kinds(page)[line.kind.word].startswith(line.rule) for line in words.lines.values())
 
 
-def test_what_is_switched_off_says_so(app: Flask) -> None:
+def test_a_kind_that_is_off_says_so(app: Flask) -> None:
     decided()
     lent(3)
     version = alert_settings.read().version
@@ -104,7 +104,7 @@ def test_what_is_switched_off_says_so(app: Flask) -> None:
     assert all(words.startswith(OFF) for words in kinds(page).values())
 
 
-def test_what_waits_for_a_decision_is_said_to_all_and_decided_by_some(app: Flask) -> None:
+def test_everyone_sees_undecided_alerts_and_administrators_decide(app: Flask) -> None:
     lent(3)
     with_warranty(5)
     runs.start_due(utcnow())
@@ -121,7 +121,7 @@ def test_what_waits_for_a_decision_is_said_to_all_and_decided_by_some(app: Flask
     assert "An administrator decides about 1 (AST-" in page.main
 
 
-def test_a_look_that_is_late_or_under_way_is_said_to_support_as_well(app: Flask) -> None:
+def test_support_also_sees_late_and_running_checks(app: Flask) -> None:
     make_asset()
     a_run_is_missing()
     decided()
@@ -144,27 +144,25 @@ RULES: Final = (
 )
 
 
-def test_when_each_kind_is_sent_is_written_down_and_leads_to_what_is_due(
-    app: Flask, golden: Golden
-) -> None:
-    said = {}
+def test_rules_match_the_golden_file_and_link_to_due_assets(app: Flask, golden: Golden) -> None:
+    texts = {}
     for number, rules in enumerate(RULES):
         alert_settings.save(SYSTEM, alert_settings.read().version, rules)
         with app.test_request_context():
             lines = list(due_words(utcnow()).lines.values())
-        said |= {f"{number} {each.kind.word}": each.rule for each in lines}
+        texts |= {f"{number} {each.kind.word}": each.rule for each in lines}
         assert [(each.due, each.rest, each.due_url) for each in lines] == [
             ("0 due now", ".", url)
             for url in ("/assets?show=overdue", "/maintenance?show=due", "/assets?show=low", "")
         ]
-    golden.said(Path(__file__).parent / "golden" / "rules.txt", said)
+    golden.said(Path(__file__).parent / "golden" / "rules.txt", texts)
 
 
-def test_the_next_check_tells_what_goes_out_with_it(app: Flask) -> None:
+def test_the_next_check_counts_the_alerts_it_will_send(app: Flask) -> None:
     decided()
-    for told in ("", " It will send 1 alert.", " It will send 2 alerts."):
+    for sentence in ("", " It will send 1 alert.", " It will send 2 alerts."):
         with app.test_request_context():
-            found = due_words(utcnow())
-            assert found.next_check.endswith(f", 07:00.{told}")
-        assert (found.waits, found.late_since) == (0, None)
+            words = due_words(utcnow())
+            assert words.next_check.endswith(f", 07:00.{sentence}")
+        assert (words.waits, words.late_since) == (0, None)
         with_warranty(3)

@@ -1,5 +1,5 @@
-"""A viewer sees the register, deliveries, and alerts, but no contents, secrets, or buttons of
-others."""
+"""A viewer sees the register, deliveries, and alerts, but no contents, no secrets, and no buttons
+beyond the role."""
 
 from collections import Counter
 from collections.abc import Iterator

@@ -188,6 +188,6 @@ def test_a_search_without_results_keeps_its_query(support: Pages) -> None:
     page = support.get("/help", query_string={"q": "<b>xyzzy</b>"})
     assert "No results for “<b>xyzzy</b>”" in page.main
     assert page.form("/help").fields["q"] == ["<b>xyzzy</b>"]
-    # The help contains numbers by chance, so they match nothing.
+    # Numbers occur in the help only by chance.
     for nothing in ("  ", "HikariPool-1"):
         assert results(support, nothing) == []

@@ -150,7 +150,7 @@ def test_the_doctor_exits_with_1_on_a_warning(app: Flask) -> None:
 def test_page_and_doctor_report_the_alert_check_and_late_alerts(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # In UTC, every time of day occurs once a day, so one of them was exactly 2 hours ago.
+    # In UTC, every time of day occurs once a day, so there always is one 2 hours ago.
     in_utc = replace(app.extensions["settings"], timezone=ZoneInfo("UTC"))
     monkeypatch.setitem(app.extensions, "settings", in_utc)
     everybody_signs()

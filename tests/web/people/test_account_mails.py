@@ -1,4 +1,4 @@
-"""Somebody hears by email what happened to their account, in case it wasn't them."""
+"""Emails that tell people about changes to their account, in case it wasn't them."""
 
 from datetime import timedelta
 from uuid import uuid4
@@ -25,24 +25,26 @@ def ana() -> Person:
 
 
 def told(server: MailServer) -> list[tuple[str, str]]:
-    """To whom, and the subject, of each email; all of them say when, in the person's zone."""
+    """Send all emails, check their time zone, and return the recipient and subject of each."""
     send_mails()
     assert all("(Asia/Tokyo)" in message.get_content() for message in server.messages)
     return [(str(message["To"]), str(message["Subject"])) for message in server.messages]
 
 
-def test_a_password_that_was_changed_is_told(server: MailServer, ana: Person) -> None:
+def test_a_changed_password_is_reported_by_email(server: MailServer, ana: Person) -> None:
     accounts.change_password(ana.actor, ana.password, NEW)
     assert told(server) == [(ana.email, CHANGED)]
 
 
-def test_a_password_that_was_chosen_behind_a_link_is_told(server: MailServer, ana: Person) -> None:
+def test_a_password_chosen_through_a_link_is_reported_by_email(
+    server: MailServer, ana: Person
+) -> None:
     token = password_resets.offer_by_email(make_user().actor, ana.email).partition("token=")[2]
     password_resets.use(token, uuid4(), NEW)
     assert told(server) == [(ana.email, CHANGED)]
 
 
-def test_a_new_browser_is_told_once_and_a_wrong_password_never(
+def test_a_new_browser_is_reported_once_and_a_wrong_password_never(
     app: Flask, server: MailServer, ana: Person
 ) -> None:
     with pytest.raises(WrongPassword):
@@ -52,15 +54,19 @@ def test_a_new_browser_is_told_once_and_a_wrong_password_never(
         browser.sign_in(ana.email, ana.password)
         browser.sign_out()
     assert told(server) == [(ana.email, BROWSER)]
-    assert "from a new browser on " in server.messages[0].get_content()  # it is gone again
+    assert "from a new browser on " in server.messages[0].get_content()  # it has signed out
 
 
-def test_it_says_which_browser_is_new(server: MailServer, ana: Person) -> None:
+def test_the_email_names_the_new_browser(server: MailServer, ana: Person) -> None:
     devices = ("Firefox on Windows", "Unknown browser", "Safari on iPhone")
     for minutes, device in enumerate(devices, start=-5):
         with frozen(utcnow() + timedelta(minutes=minutes)):
             sign_in(ana.email, ana.password, None, device=device)
     told(server)
     texts = [message.get_content() for message in server.messages]
-    said = ("browser (Firefox on Windows) on ", "new browser on ", "browser (Safari on iPhone) on ")
-    assert [words in text for words, text in zip(said, texts, strict=True)] == [True] * 3
+    expected = (
+        "browser (Firefox on Windows) on ",
+        "new browser on ",
+        "browser (Safari on iPhone) on ",
+    )
+    assert [words in text for words, text in zip(expected, texts, strict=True)] == [True] * 3

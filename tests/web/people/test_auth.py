@@ -1,4 +1,4 @@
-"""Set-up, sign-in, sign-out, the own account: as somebody at a browser sees them."""
+"""Setup, sign-in, sign-out, and the person's own account, as seen in a browser."""
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -29,7 +29,7 @@ Build = Callable[..., Flask]
 
 @pytest.fixture
 def build(tmp_path: Path) -> Iterator[Build]:
-    """Makes a portal with some settings changed."""
+    """Return a function that creates a portal with some changed settings."""
     made = []
 
     def make(**changes: str) -> Flask:
@@ -44,7 +44,7 @@ def build(tmp_path: Path) -> Iterator[Build]:
 
 
 def setup_path() -> str:
-    """A new set-up link's address on this portal."""
+    """Create a setup link and return its path."""
     address = one_time_links.setup_link()
     assert address is not None
     assert address.startswith("http://127.0.0.1:9/setup?token=")
@@ -70,7 +70,7 @@ def set_up(pages: Pages, path: str, **changes: str) -> Page:
     return pages.submit(pages.get(path).form(), **{**ANA, **changes})
 
 
-def test_the_set_up_link_makes_the_first_administrator_and_signs_them_in(app: Flask) -> None:
+def test_the_setup_link_creates_and_signs_in_the_first_administrator(app: Flask) -> None:
     pages = Pages(app)
     page = set_up(pages, setup_path())
     assert page.path == "/"
@@ -79,7 +79,7 @@ def test_the_set_up_link_makes_the_first_administrator_and_signs_them_in(app: Fl
     assert (user.email, user.role) == ("ana@example.com", "admin")
 
 
-def test_after_set_up_every_link_is_dead_and_leads_to_the_door(app: Flask) -> None:
+def test_after_setup_every_setup_link_is_gone_and_leads_to_sign_in(app: Flask) -> None:
     path, other = setup_path(), setup_path()
     set_up(Pages(app), path)
     for dead in (path, other, "/setup", "/setup?token=nonsense"):
@@ -87,7 +87,7 @@ def test_after_set_up_every_link_is_dead_and_leads_to_the_door(app: Flask) -> No
         assert (page.status, page.links("Sign in")) == (410, ["/sign-in"])
 
 
-def test_set_up_sent_twice_makes_one_administrator_and_only_leads_on(app: Flask) -> None:
+def test_setup_sent_twice_creates_one_administrator(app: Flask) -> None:
     pages = Pages(app)
     form = pages.get(setup_path()).form()
     # A browser that sends the form twice has the same cookie both times.
@@ -98,7 +98,7 @@ def test_set_up_sent_twice_makes_one_administrator_and_only_leads_on(app: Flask)
         page = again.submit(form, **{**ANA, "password": password})
         assert (page.path, page.h1) == ("/sign-in", "Sign in")
         assert not is_in(again)
-    # Who is in already gets to the start page.
+    # A person who is signed in is redirected to the start page.
     token = pages.get("/account").form("/account").fields["csrf_token"]
     again = pages.submit(form, **{**ANA, "csrf_token": token[0]})
     assert (again.path, again.status) == ("/", 200), again.text
@@ -106,7 +106,7 @@ def test_set_up_sent_twice_makes_one_administrator_and_only_leads_on(app: Flask)
     assert len(session().execute(select(Submission)).all()) == 1
 
 
-def test_set_up_says_everything_that_is_missing_and_keeps_what_was_typed(app: Flask) -> None:
+def test_setup_shows_all_errors_and_keeps_entered_values(app: Flask) -> None:
     pages = Pages(app)
     page = set_up(pages, setup_path(), name=" ", email="ana", password="short")
     assert page.status == 400
@@ -117,7 +117,7 @@ def test_set_up_says_everything_that_is_missing_and_keeps_what_was_typed(app: Fl
     assert page.wrong == ["email", "password"]
 
 
-def test_browsers_are_told_what_is_typed_where(app: Flask) -> None:
+def test_inputs_tell_browsers_their_contents(app: Flask) -> None:
     def told(path: str) -> dict[str, tuple[str, str]]:
         inputs = Pages(app).get(path).form().node.find_all("input")
         return {
@@ -133,7 +133,7 @@ def test_browsers_are_told_what_is_typed_where(app: Flask) -> None:
     assert told("/sign-in") == known
 
 
-def test_signing_in_leads_on_to_where_one_wanted_to_go(app: Flask) -> None:
+def test_sign_in_leads_to_the_requested_page(app: Flask) -> None:
     ana, pages = make_user(), Pages(app)
     for path in ("/settings/people", "/deliveries?status=failed"):
         door = pages.get(path, follow=False).response.headers["Location"]
@@ -145,7 +145,7 @@ def test_signing_in_leads_on_to_where_one_wanted_to_go(app: Flask) -> None:
     assert page.path == "/settings/people"
 
 
-def test_signing_in_never_leads_elsewhere(app: Flask) -> None:
+def test_sign_in_never_leads_to_another_site(app: Flask) -> None:
     ana = make_user()
     pages, elsewhere = Pages(app), {"next": ELSEWHERE[1]}
     page = pages.get("/sign-in", query_string=elsewhere)
@@ -155,18 +155,18 @@ def test_signing_in_never_leads_elsewhere(app: Flask) -> None:
     assert page.response.headers["Location"] == "/"
 
 
-def test_what_no_address_can_be_leads_to_the_start_page() -> None:
+def test_an_invalid_or_foreign_path_becomes_the_start_page() -> None:
     for target in (
         *ELSEWHERE,
         *("//[", "//\uff03@evil.example", "/\r\nSet-Cookie: session=evil", "/\0", ""),
     ):
         assert local_path(target) == "/", target
-    # What stands behind the path may be anything.
+    # The query and the fragment can contain anything.
     for target in ("/assets?q=a\\b&back=//x", "/assets#a\\b", "/?a", "/"):
         assert local_path(target) == target
 
 
-def test_a_wrong_password_is_one_sentence_and_is_not_echoed(app: Flask) -> None:
+def test_a_wrong_password_causes_one_error_and_is_not_echoed(app: Flask) -> None:
     ana, pages = make_user(), Pages(app)
     page = pages.sign_in(ana.email, "not the pass phrase")
     assert page.status == 400
@@ -175,9 +175,7 @@ def test_a_wrong_password_is_one_sentence_and_is_not_echoed(app: Flask) -> None:
     assert "not the pass phrase" not in page.html
 
 
-def test_too_many_tries_are_told_when_to_come_back_even_without_valkey(
-    app: Flask, build: Build
-) -> None:
+def test_too_many_tries_get_a_retry_time_even_without_valkey(app: Flask, build: Build) -> None:
     ana = make_user()
     database = app.config["SQLALCHEMY_DATABASE_URI"]
     pages = Pages(build(DATABASE_URL=database, REDIS_URL="unix:///nowhere/valkey.sock"))
@@ -188,7 +186,7 @@ def test_too_many_tries_are_told_when_to_come_back_even_without_valkey(
     assert 25 <= int(page.response.headers["Retry-After"]) <= 30
 
 
-def test_a_session_prepared_by_somebody_else_is_thrown_away(app: Flask) -> None:
+def test_a_planted_session_is_discarded_at_sign_in(app: Flask) -> None:
     ana, pages = make_user(), Pages(app)
     pages.get("/sign-in")
     with pages.client.session_transaction() as kept:
@@ -200,18 +198,18 @@ def test_a_session_prepared_by_somebody_else_is_thrown_away(app: Flask) -> None:
         assert kept["csrf_token"] != token
 
 
-def test_the_cookie_is_out_of_reach_of_scripts_and_lasts_twelve_hours(app: Flask) -> None:
+def test_the_cookie_is_hidden_from_scripts_and_lasts_12_hours(app: Flask) -> None:
     ana, pages = make_user(), Pages(app)
     pages.sign_in(ana.email, ana.password)
-    found = pages.client.get_cookie("session")
-    assert found is not None
-    assert found.http_only
-    assert found.same_site == "Lax"
-    assert found.expires is not None
-    assert abs(found.expires - utcnow() - timedelta(hours=12)) < timedelta(minutes=1)
+    session_cookie = pages.client.get_cookie("session")
+    assert session_cookie is not None
+    assert session_cookie.http_only
+    assert session_cookie.same_site == "Lax"
+    assert session_cookie.expires is not None
+    assert abs(session_cookie.expires - utcnow() - timedelta(hours=12)) < timedelta(minutes=1)
 
 
-def test_a_browser_that_brings_no_cookie_is_led_to_the_right_address(app: Flask) -> None:
+def test_a_browser_without_a_cookie_is_told_the_right_address(app: Flask) -> None:
     make_user()
     pages = Pages(app)
     form = pages.get("/sign-in").form()
@@ -222,7 +220,7 @@ def test_a_browser_that_brings_no_cookie_is_led_to_the_right_address(app: Flask)
     assert "http://127.0.0.1:9" in page.main
 
 
-def test_after_signing_out_a_copy_of_the_cookie_is_worth_nothing(app: Flask) -> None:
+def test_after_sign_out_a_copy_of_the_cookie_is_invalid(app: Flask) -> None:
     ana, pages = make_user(), Pages(app)
     pages.sign_in(ana.email, ana.password)
     stolen = cookie(pages)
@@ -251,7 +249,7 @@ def test_a_refused_password_is_explained_at_its_field(app: Flask) -> None:
     assert is_in(pages)
 
 
-def test_times_follow_the_chosen_zone(app: Flask) -> None:
+def test_times_follow_the_chosen_time_zone(app: Flask) -> None:
     ana, pages = make_user(), Pages(app)
     pages.sign_in(ana.email, ana.password)
     page = pages.get("/account")
@@ -263,7 +261,7 @@ def test_times_follow_the_chosen_zone(app: Flask) -> None:
     assert (page.status, page.wrong) == (400, ["name", "time_zone"])
 
 
-def test_only_trusted_proxies_say_where_a_request_comes_from(build: Build) -> None:
+def test_only_trusted_proxies_set_the_address_of_the_client(build: Build) -> None:
     for proxies, seen in (("0", "127.0.0.1"), ("1", "203.0.113.5")):
         app, addresses = build(TRUSTED_PROXIES=proxies), list[str | None]()
         app.before_request(lambda to=addresses: to.append(request.remote_addr))
@@ -272,7 +270,7 @@ def test_only_trusted_proxies_say_where_a_request_comes_from(build: Build) -> No
         assert addresses == [seen]
 
 
-def test_a_guessed_link_is_dead_before_anything_is_hashed(app: Flask) -> None:
+def test_a_guessed_link_is_refused_and_leaves_setup_open(app: Flask) -> None:
     pages = Pages(app)
     for door in ("/setup?token=guess", "/invitation?token=guess"):
         pages.get("/sign-in")

@@ -1,4 +1,4 @@
-"""Which browser it is, in words."""
+"""Names of browsers and systems, read from user agents."""
 
 from portal.web.people.browsers import in_words
 
@@ -35,6 +35,6 @@ SENT = (
 )  # fmt: skip
 
 
-def test_browser_and_system_are_told_and_nothing_that_was_sent() -> None:
+def test_a_user_agent_becomes_a_browser_and_system_name() -> None:
     for sent, words in SENT:
         assert in_words(sent) == words

@@ -1,4 +1,4 @@
-"""The password is asked for again, leads back, and loses nothing that was typed."""
+"""Asking for the password again, which leads back and keeps entered values."""
 
 from datetime import timedelta
 
@@ -23,7 +23,7 @@ QUESTION = "Confirm your password"
 
 
 def wait(**length: float) -> None:
-    """So long ago it is now that everybody proved who they are."""
+    """Make the last password confirmation of every session this old."""
     with writing() as current:
         proved = utcnow() - timedelta(**length)
         current.execute(update(UserSession).values(confirmed_at=proved))
@@ -40,7 +40,7 @@ def invited() -> list[str | None]:
 
 
 def answer(pages: Pages, password: str = PASSWORD) -> Page:
-    """Type the password into the question that is open."""
+    """Submit the password to the question on the current page."""
     assert pages.page is not None
     assert pages.page.h1 == QUESTION
     return pages.submit(pages.page.form(), own_password=password)
@@ -56,7 +56,7 @@ def pages(app: Flask, ana: Person) -> Pages:
     return signed_in(app, ana)
 
 
-def test_password_managers_are_told_whose_password_it_is(
+def test_password_managers_are_told_the_user_of_a_password(
     app: Flask, pages: Pages, ana: Person
 ) -> None:
     reset = password_resets.offer_by_email(ana.actor, ana.email)
@@ -69,11 +69,11 @@ def test_password_managers_are_told_whose_password_it_is(
         (Pages(app), f"/invitation?token={invitation.partition('=')[2]}", "cleo@example.com"),
     ):
         inputs = browser.get(path).root.find_all("input")
-        (told,) = (each for each in inputs if each.get("autocomplete") == "username")
-        assert (told.get("value"), told.has("hidden"), told.has("name")) == (email, True, False)
+        (field,) = (node for node in inputs if node.get("autocomplete") == "username")
+        assert (field.get("value"), field.has("hidden"), field.has("name")) == (email, True, False)
 
 
-def test_after_that_an_address_asks_first_and_leads_back(pages: Pages) -> None:
+def test_after_16_minutes_a_page_asks_first_and_leads_back(pages: Pages) -> None:
     hook = make_webhook(secret="whsec_c2VjcmV0IGZvciB0aGlzIHRlc3Q=")
     wait(minutes=16)
     path = f"/settings/webhooks/{hook.public_id}/secret?next=/deliveries"
@@ -85,12 +85,12 @@ def test_after_that_an_address_asks_first_and_leads_back(pages: Pages) -> None:
     assert (entry.actor_name, entry.target_name, entry.changes) == ("Ana", "Ana", {})
 
 
-def test_the_question_is_no_page_for_who_answered_it(pages: Pages) -> None:
+def test_the_question_is_skipped_after_its_answer(pages: Pages) -> None:
     assert pages.get("/confirm?next=/deliveries", follow=False).location == "/deliveries"
     assert pages.get("/confirm", follow=False).location == "/"
 
 
-def test_it_never_leads_elsewhere(pages: Pages) -> None:
+def test_the_question_never_leads_to_another_site(pages: Pages) -> None:
     for target in ELSEWHERE:
         wait(minutes=16)
         page = pages.get("/confirm", query_string={"next": target})
@@ -100,7 +100,7 @@ def test_it_never_leads_elsewhere(pages: Pages) -> None:
         assert page.response.headers["Location"] == "/", target
 
 
-def test_a_form_that_is_sent_waits_for_the_password_and_loses_nothing(pages: Pages) -> None:
+def test_a_submitted_form_waits_for_the_password_and_is_kept(pages: Pages) -> None:
     form = pages.get(INVITE).form()
     wait(minutes=16)
     page = pages.submit(form, email="cleo@example.com", role="manager")
@@ -113,7 +113,7 @@ def test_a_form_that_is_sent_waits_for_the_password_and_loses_nothing(pages: Pag
     assert invited() == ["cleo@example.com"]
 
 
-def test_sent_twice_with_the_password_it_still_happens_once(pages: Pages) -> None:
+def test_a_confirmed_form_sent_twice_takes_effect_once(pages: Pages) -> None:
     form = pages.get(INVITE).form()
     wait(minutes=16)
     form = pages.submit(form, email="cleo@example.com", role="support").form()
@@ -124,7 +124,7 @@ def test_sent_twice_with_the_password_it_still_happens_once(pages: Pages) -> Non
     assert len(told("person.identity_confirmed")) == 1
 
 
-def test_secrets_and_lists_that_were_typed_wait_sealed(pages: Pages) -> None:
+def test_entered_secrets_and_lists_are_kept_encrypted(pages: Pages) -> None:
     hook = make_webhook(events=["asset.created"])
     path = f"/settings/webhooks/{hook.public_id}/edit"
     form = pages.get(path).form()
@@ -145,7 +145,7 @@ def test_secrets_and_lists_that_were_typed_wait_sealed(pages: Pages) -> None:
     assert vault.open_secret(hook.id, stored.secret_enc) == typed["secret"]
 
 
-def test_a_webhooks_name_may_change_without_a_question_and_its_headers_may_not(
+def test_webhook_names_need_no_confirmation_but_headers_do(
     pages: Pages,
 ) -> None:
     hook = make_webhook(headers=[("X-Key", "a value that is stored")])
@@ -162,10 +162,10 @@ def test_a_webhooks_name_may_change_without_a_question_and_its_headers_may_not(
     assert "another value" not in page.html
 
 
-def test_a_headers_value_that_was_tested_before_is_asked_about_when_it_is_saved(
+def test_saving_a_tested_header_value_needs_confirmation(
     pages: Pages,
 ) -> None:
-    """It comes back sealed and not typed: from the page of the test, and after a mistake."""
+    """Cover encrypted values, which the test page and the edited form send instead of text."""
     hook = make_webhook(headers=[("X-Key", "a value that is stored")])
     path = f"/settings/webhooks/{hook.public_id}/edit"
     wait(minutes=16)
@@ -181,7 +181,7 @@ def test_a_headers_value_that_was_tested_before_is_asked_about_when_it_is_saved(
     assert vault.open_headers(hook.id, sealed) == [("X-Key", "another value")]
 
 
-def test_a_wrong_password_is_told_at_its_field_and_the_form_still_waits(pages: Pages) -> None:
+def test_a_wrong_password_is_shown_at_its_field_and_the_form_waits(pages: Pages) -> None:
     form = pages.get(INVITE).form()
     wait(minutes=16)
     pages.submit(form, email="cleo@example.com", role="support")
@@ -196,7 +196,7 @@ def test_a_wrong_password_is_told_at_its_field_and_the_form_still_waits(pages: P
     assert entry.changes == {"wrong_tries_before": {"from": None, "to": 1}}
 
 
-def test_guesses_are_slowed_down_with_those_on_the_account_page(pages: Pages, ana: Person) -> None:
+def test_guesses_share_the_limit_of_the_account_page(pages: Pages, ana: Person) -> None:
     wait(minutes=16)
     pages.get(INVITE)
     for _ in range(5):
@@ -212,7 +212,7 @@ def test_guesses_are_slowed_down_with_those_on_the_account_page(pages: Pages, an
     assert pages.get(INVITE).h1 == QUESTION
 
 
-def test_confirmed_in_another_tab_the_form_continues_whatever_stands_in_the_box(
+def test_a_confirmation_in_another_tab_lets_a_form_continue(
     pages: Pages,
 ) -> None:
     form = pages.get(INVITE).form()
@@ -231,7 +231,7 @@ OF_A_HEADER = {
 }
 
 
-def test_what_waits_is_taken_from_its_own_page_and_person_alone(
+def test_a_kept_form_is_accepted_only_from_its_page_and_person(
     app: Flask, pages: Pages, ana: Person
 ) -> None:
     for whose in ("nobody", "somebody else", "another address", *OF_A_HEADER):
@@ -259,7 +259,7 @@ def test_what_waits_is_taken_from_its_own_page_and_person_alone(
         assert session().get_one(User, ben.id).role == Role.ADMIN, whose
 
 
-def test_signed_out_meanwhile_the_form_leads_to_the_door(app: Flask, pages: Pages) -> None:
+def test_a_kept_form_leads_to_sign_in_after_sign_out(app: Flask, pages: Pages) -> None:
     form = pages.get(INVITE).form()
     wait(minutes=16)
     waiting = pages.submit(form, email="cleo@example.com", role="support").form()

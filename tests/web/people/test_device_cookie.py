@@ -1,4 +1,4 @@
-"""The cookie by which a browser is known when somebody signs in there again."""
+"""The cookie that makes a browser known when a person signs in there again."""
 
 import re
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ SECURE, PLAIN = "__Host-device", "device"
 
 @pytest.fixture
 def on_https(app: Flask, tmp_path: Path) -> Iterator[Flask]:
-    """A portal with an https:// address, on the same database."""
+    """Create a portal with an https:// URL on the same database."""
     database = app.config["SQLALCHEMY_DATABASE_URI"]
     places = {"DATABASE_URL": database, "INSTANCE_DIR": str(tmp_path)}
     address = {"BASE_URL": "https://assets.example.com"}
@@ -45,7 +45,7 @@ def is_known(pages: Pages, person: Person) -> bool:
     return sessions.recognized(cookie(pages), session().get_one(User, person.id)) is not None
 
 
-def test_on_https_it_never_travels_in_the_clear_nor_comes_from_another_host(
+def test_on_https_the_cookie_is_secure_and_bound_to_its_host(
     on_https: Flask,
 ) -> None:
     ana, pages = make_user(), Pages(on_https)
@@ -57,15 +57,15 @@ def test_on_https_it_never_travels_in_the_clear_nor_comes_from_another_host(
         "/sign-in", data=typed, headers={"Referer": "https://assets.example.com/sign-in"}, **at
     )
     assert answer.status_code == 302
-    (line,) = [each for each in answer.headers.getlist("Set-Cookie") if "device" in each]
+    (line,) = [value for value in answer.headers.getlist("Set-Cookie") if "device" in value]
     name, _, rest = line.partition("=")
     assert name == SECURE
-    attributes = {each.strip().lower() for each in rest.split(";")[1:]}
+    attributes = {value.strip().lower() for value in rest.split(";")[1:]}
     assert {"secure", "httponly", "path=/", "samesite=lax", "max-age=15552000"} <= attributes
-    assert not any(each.startswith("domain") for each in attributes)
+    assert not any(value.startswith("domain") for value in attributes)
 
 
-def test_it_stays_when_its_person_signs_out_and_nobody_gets_one_for_a_wrong_password(
+def test_only_sign_in_sets_the_cookie_and_sign_out_keeps_it(
     app: Flask,
 ) -> None:
     ana, pages = make_user(), Pages(app)
@@ -76,26 +76,26 @@ def test_it_stays_when_its_person_signs_out_and_nobody_gets_one_for_a_wrong_pass
     assert is_known(pages, ana)
 
 
-def test_who_changes_the_password_is_known_in_that_browser_alone(app: Flask) -> None:
+def test_after_a_password_change_only_that_browser_is_known(app: Flask) -> None:
     ana, here, elsewhere = make_user(), Pages(app), Pages(app)
-    for each in (here, elsewhere):
-        each.sign_in(ana.email, ana.password)
+    for browser in (here, elsewhere):
+        browser.sign_in(ana.email, ana.password)
     form = here.get("/account").form("/account/password")
     here.submit(form, current_password=ana.password, password=NEW)
     assert is_known(here, ana)
     assert not is_known(elsewhere, ana)
 
 
-def test_signed_out_everywhere_else_only_this_browser_is_known(app: Flask) -> None:
+def test_after_sign_out_elsewhere_only_this_browser_is_known(app: Flask) -> None:
     ana, here, elsewhere = make_user(), Pages(app), Pages(app)
-    for each in (here, elsewhere):
-        each.sign_in(ana.email, ana.password)
+    for browser in (here, elsewhere):
+        browser.sign_in(ana.email, ana.password)
     here.submit(here.get("/account").form("/account/sessions/end-others"))
     assert is_known(here, ana)
     assert not is_known(elsewhere, ana)
 
 
-def test_who_chooses_a_password_behind_a_link_is_known_from_then_on(app: Flask) -> None:
+def test_choosing_a_password_through_a_link_makes_a_browser_known(app: Flask) -> None:
     pages = Pages(app)
     address = one_time_links.setup_link()
     assert address
@@ -111,7 +111,7 @@ def test_who_chooses_a_password_behind_a_link_is_known_from_then_on(app: Flask) 
     assert is_known(other, ben)
 
 
-def test_whatever_a_browser_brings_in_its_place_harms_nobody(app: Flask) -> None:
+def test_an_invalid_cookie_is_ignored_and_replaced(app: Flask) -> None:
     for planted in ("", "x", "a.b.c", "%00%ff", '"quoted', "-" * 3000, "0" * 4000, "é"):
         ana, pages = make_user(), Pages(app)
         pages.client.set_cookie(PLAIN, planted)
@@ -122,13 +122,13 @@ def test_whatever_a_browser_brings_in_its_place_harms_nobody(app: Flask) -> None
         assert len(cookie(pages)) < 1000
 
 
-def test_who_is_slowed_down_learns_not_whether_there_is_such_an_account(app: Flask) -> None:
-    told = set()
+def test_throttling_does_not_reveal_if_an_account_exists(app: Flask) -> None:
+    messages = set()
     for email in (make_user().email, "nobody@example.com"):
         pages, other = Pages(app), session().get_one(User, make_user().id)
         pages.client.set_cookie(PLAIN, sessions.with_new("", other))
         answers = [pages.sign_in(email, "not the pass phrase") for _ in range(6)]
         assert [page.status for page in answers] == [400] * 5 + [429]
-        told |= {re.sub(r"\d+", "N", " ".join(answers[-1].errors))}
+        messages |= {re.sub(r"\d+", "N", " ".join(answers[-1].errors))}
         assert answers[-1].form().fields["email"] == [email]
-    assert len(told) == 1
+    assert len(messages) == 1

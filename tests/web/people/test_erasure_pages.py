@@ -1,4 +1,4 @@
-"""Erase a person, as an administrator sees it: what changes, what stays, a typed yes, the end."""
+"""Erasing a person on pages: the changes shown first, the typed confirmation, and the result."""
 
 from flask import Flask
 from sqlalchemy import delete, select, update
@@ -16,7 +16,7 @@ from tests.web.signed_in import signed_in
 
 
 def maria(**columns: object) -> tuple[int, str]:
-    """Somebody of the staff who had something once: the row id, and the address of the page."""
+    """Add a former holder of an asset to the staff, and return the row ID and the page's path."""
     row_id = make_staff("Maria Lopez", email="maria@example.com", **columns)
     asset = make_asset(asset_tag="L-1")
     assignments.allocate(SYSTEM, asset, staff_id=row_id)
@@ -25,7 +25,7 @@ def maria(**columns: object) -> tuple[int, str]:
     return row_id, f"/staff/{public_id}"
 
 
-def test_it_says_what_changes_and_what_stays_before_it_asks(app: Flask) -> None:
+def test_changes_and_remaining_data_are_shown_before_an_erasure(app: Flask) -> None:
     make_asset("Maria Lopez's chair", asset_tag="C-1")
     pages, (_, path) = signed_in(app, make_user()), maria()
     page = pages.get(f"{path}/erase")
@@ -40,7 +40,7 @@ def test_it_says_what_changes_and_what_stays_before_it_asks(app: Flask) -> None:
     assert session().scalars(select(Task)).all() == []
 
 
-def test_a_typed_address_erases_and_the_page_says_how_far_it_got(app: Flask) -> None:
+def test_a_typed_email_address_erases_and_progress_is_shown(app: Flask) -> None:
     pages, (row_id, path) = signed_in(app, make_user()), maria()
     page = pages.submit(pages.get(f"{path}/erase").form(), typed="maria@example.com")
     assert (page.h1, page.path) == ("Erased person 1", f"{path}/erase")
@@ -55,12 +55,12 @@ def test_a_typed_address_erases_and_the_page_says_how_far_it_got(app: Flask) -> 
     assert not {"Edit", "Mark as current staff"} & {link.text for link in shown.root.find_all("a")}
     assert "Maria" not in pages.get("/assets/1/timeline").main + pages.get("/settings/audit").main
     assert session().get_one(Staff, row_id).phone is None
-    with writing() as current:  # after some days nothing is known of the work that did it
+    with writing() as current:  # the task itself is deleted after some days
         current.execute(delete(Task))
     assert "ErasedFinished" in pages.get(f"{path}/erase").main
 
 
-def test_each_name_that_is_looked_for_in_texts_can_be_left_out(app: Flask) -> None:
+def test_each_name_to_search_in_texts_can_be_left_out(app: Flask) -> None:
     pages, (row_id, path) = signed_in(app, make_user()), maria()
     form = pages.get(f"{path}/edit").form()
     pages.submit(form, name="<b>Battery</b>")
@@ -84,8 +84,8 @@ def test_each_name_that_is_looked_for_in_texts_can_be_left_out(app: Flask) -> No
     assert again.form().fields["sought"] == ["0", "2", "3"]
     pages.submit(wrong.form(), typed="maria@example.com")
     work()
-    wanted = select(Activity.note).where(Activity.asset_id == other)
-    assert "Maria Lopez, Maria Gruber: the Erased person 1 burns" in session().scalars(wanted).all()
+    query = select(Activity.note).where(Activity.asset_id == other)
+    assert "Maria Lopez, Maria Gruber: the Erased person 1 burns" in session().scalars(query).all()
     assert session().get_one(Staff, row_id).name == "Erased person 1"
     assert "Battery" not in str(session().scalars(select(AuditEntry.changes)).all())
 
@@ -94,19 +94,19 @@ def _task_path() -> str:
     return f"/tasks/{session().scalars(select(Task.public_id)).one()}"
 
 
-def test_who_is_a_user_and_of_the_staff_is_named_on_either_page(app: Flask) -> None:
+def test_user_and_staff_pages_of_one_person_link_to_each_other(app: Flask) -> None:
     pages, (_, theirs) = signed_in(app, make_user()), maria()
     own = f"/settings/people/{make_user(name='Maria', email='maria@example.com').public_id}"
     assert pages.get(f"{own}/erase").links("member of staff") == [theirs]
     assert pages.get(f"{theirs}/erase").links("user") == [own]
 
 
-def test_one_that_ended_before_its_time_continues(app: Flask) -> None:
+def test_an_unfinished_erasure_can_be_continued(app: Flask) -> None:
     pages, (_, path) = signed_in(app, make_user()), maria()
     pages.submit(pages.get(f"{path}/erase").form(), typed="maria@example.com")
-    for what_became_of_it in (update(Task).values(state=TaskState.FAILED), delete(Task)):
+    for interruption in (update(Task).values(state=TaskState.FAILED), delete(Task)):
         with writing() as current:
-            current.execute(what_became_of_it)
+            current.execute(interruption)
         page = pages.get(f"{path}/erase")
         assert page.form(f"{path}/erase/continue")
     warned = pages.get("/settings/system").main

@@ -1,4 +1,4 @@
-"""What an erasure changes, in numbers: register first, then what was sent, then who did what."""
+"""Wording of an erasure's counts: the register first, then deliveries, then audit entries."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from tests.support.golden.expected_file import Golden
 
 GOLDEN = Path(__file__).parent / "golden" / "erasure.txt"
 
-# In whatever order they were counted.
+# In no particular order, to test the sorting.
 TABLES = [
     "tasks",
     "activities",
@@ -25,7 +25,7 @@ TABLES = [
 ]
 
 
-def test_each_is_counted_in_its_place_and_none_is_not_told(golden: Golden) -> None:
-    told = [erasure_views.in_words(dict.fromkeys(TABLES, count)) for count in (1, 2)]
-    golden.said(GOLDEN, dict(zip(*told, strict=True)))
+def test_counts_are_sorted_and_zeros_are_left_out(golden: Golden) -> None:
+    words = [erasure_views.in_words(dict.fromkeys(TABLES, count)) for count in (1, 2)]
+    golden.said(GOLDEN, dict(zip(*words, strict=True)))
     assert erasure_views.in_words(dict.fromkeys(TABLES, 0)) == []

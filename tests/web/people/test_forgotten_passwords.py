@@ -1,5 +1,4 @@
-"""*Forgot your password?*: a link by email for whoever has an account, and nothing that tells a
-stranger who has one."""
+"""*Forgot your password?* emails a link to account holders without revealing who has an account."""
 
 import sys
 from collections import Counter
@@ -43,7 +42,7 @@ def ask(app: Flask, email: str) -> Page:
 
 
 def links_in(server: MailServer) -> list[str]:
-    """The paths of the links that were sent."""
+    """Return the paths of the sent links."""
     words = " ".join(message.get_content() for message in server.messages).split()
     parts = [urlsplit(word) for word in words if "token=" in word]
     return [f"{part.path}?{part.query}" for part in parts]
@@ -61,7 +60,7 @@ def rows() -> list[Mail]:
 
 
 def let_time_pass(by: timedelta) -> None:
-    """Links and counts become so much older; a token follows from its link's end."""
+    """Make links and throttle counts older. A token depends on the end of its link."""
     with writing() as current:
         for link in current.scalars(select(Link)):
             link.expires_at -= by
@@ -73,7 +72,7 @@ def let_time_pass(by: timedelta) -> None:
                 row.blocked_until -= by
 
 
-def test_whoever_forgot_the_password_gets_a_link_that_works_once(
+def test_a_forgotten_password_is_replaced_through_a_one_time_link(
     app: Flask, server: MailServer
 ) -> None:
     ana = make_user(email="ana@example.com", time_zone="Asia/Tokyo")
@@ -96,7 +95,7 @@ def test_whoever_forgot_the_password_gets_a_link_that_works_once(
     ]
 
 
-def test_it_works_for_an_hour(app: Flask, server: MailServer) -> None:
+def test_a_link_works_for_an_hour(app: Flask, server: MailServer) -> None:
     link = sent_link(server, app, make_user())
     for minutes, status in ((59, 200), (1, 410)):
         let_time_pass(timedelta(minutes=minutes))
@@ -104,7 +103,7 @@ def test_it_works_for_an_hour(app: Flask, server: MailServer) -> None:
         assert Pages(app).get(link.removeprefix(settings().base_url)).status == status
 
 
-def test_unknown_disabled_erased_and_without_a_password_get_the_same_page_and_no_email(
+def test_addresses_without_sign_in_get_the_same_page_but_no_email(
     app: Flask, server: MailServer
 ) -> None:
     disabled, erased, bare = make_user(is_active=False), make_user(), make_user(password_hash="")
@@ -120,7 +119,7 @@ def test_unknown_disabled_erased_and_without_a_password_get_the_same_page_and_no
     assert len(session().scalars(select(Link)).all()) == 1
 
 
-def test_asked_again_it_is_the_same_link_and_ends_none_that_somebody_made(
+def test_a_repeated_request_sends_the_same_link_and_ends_no_other(
     app: Flask, server: MailServer
 ) -> None:
     ana, ben = make_user(), make_user()
@@ -132,7 +131,7 @@ def test_asked_again_it_is_the_same_link_and_ends_none_that_somebody_made(
     assert f"{settings().base_url}{first}" != address
     hashes = session().scalars(select(Link.token_hash)).all()
     assert (len(hashes), token_hash in hashes) == (2, True)
-    # An administrator sees, and sends, their own.
+    # Administrators see and send the link that they made.
     offer = password_resets.offered(ana.actor, ben.public_id)
     assert offer is not None
     assert offer.address == address
@@ -143,7 +142,7 @@ def test_asked_again_it_is_the_same_link_and_ends_none_that_somebody_made(
     assert Pages(app).get(first).status == 410
 
 
-def test_a_link_that_another_secret_key_made_is_not_sent_again(
+def test_a_link_made_with_another_secret_key_is_not_sent_again(
     app: Flask, server: MailServer
 ) -> None:
     ana = make_user()
@@ -154,7 +153,7 @@ def test_a_link_that_another_secret_key_made_is_not_sent_again(
 
 
 @pytest.mark.both_databases
-def test_of_two_jobs_at_once_one_makes_the_link(app: Flask, server: MailServer) -> None:
+def test_only_one_of_two_concurrent_jobs_makes_the_link(app: Flask, server: MailServer) -> None:
     ana = make_user()
     for _ in range(2):
         forgotten_passwords.ask(ana.email, HERE)
@@ -169,7 +168,7 @@ def test_of_two_jobs_at_once_one_makes_the_link(app: Flask, server: MailServer) 
 
 
 @pytest.mark.parametrize("is_known", [True, False])
-def test_the_fourth_request_for_one_address_within_the_hour_waits(
+def test_the_4th_request_for_one_address_within_an_hour_is_refused(
     app: Flask, server: MailServer, *, is_known: bool
 ) -> None:
     email = make_user().email if is_known else NOBODY
@@ -184,7 +183,7 @@ def test_the_fourth_request_for_one_address_within_the_hour_waits(
     assert ask(app, email).status == 200
 
 
-def test_the_21st_request_from_one_network_within_the_hour_waits(server: MailServer) -> None:
+def test_the_21st_request_from_one_network_within_an_hour_is_refused(server: MailServer) -> None:
     for number in range(20):
         forgotten_passwords.ask(f"person{number}@example.com", HERE)
     with pytest.raises(Throttled):
@@ -213,24 +212,24 @@ def test_known_and_unknown_addresses_cost_the_same_calls_and_statements(
                 pages.submit(form, email=email)
             finally:
                 sys.setprofile(None)
-        return calls, Counter(statements)  # the order of two rows follows from their hashes
+        return calls, Counter(statements)  # the order of two rows depends on their hashes
 
     work("first@example.com")
     done = work(known)
     assert done[0]["ask"] > 0
-    assert any("INSERT INTO mails" in each for each in done[1])
+    assert any("INSERT INTO mails" in statement for statement in done[1])
     assert work(unknown) == done
 
 
 @pytest.mark.parametrize("email", ["", "ana", "a@example.com\r\nBcc: e@example.com"])
-def test_an_address_that_is_none_is_said_at_its_field(
+def test_an_invalid_address_is_refused_at_its_field(
     app: Flask, server: MailServer, email: str
 ) -> None:
     page = ask(app, email)
     assert (page.status, page.wrong, rows()) == (400, ["email"], [])
 
 
-def test_an_erasure_forgets_who_asked(app: Flask, server: MailServer) -> None:
+def test_an_erasure_deletes_requests_and_their_counts(app: Flask, server: MailServer) -> None:
     ana, ben = make_user(), make_user()
     for _ in range(3):
         forgotten_passwords.ask(ben.email, HERE)
@@ -240,7 +239,7 @@ def test_an_erasure_forgets_who_asked(app: Flask, server: MailServer) -> None:
     forgotten_passwords.ask(ben.email, HERE)
 
 
-def test_without_a_mail_server_the_door_says_how_a_sole_administrator_gets_back_in(
+def test_without_a_mail_server_sign_in_names_the_command_for_a_link(
     app: Flask,
 ) -> None:
     make_user()

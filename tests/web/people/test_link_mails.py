@@ -1,4 +1,4 @@
-"""An invitation, or a link for a new password, by email: beside copying it."""
+"""Emailing an invitation or a link for a new password instead of copying it."""
 
 from collections.abc import Iterator
 from uuid import UUID
@@ -48,7 +48,7 @@ def invite(by: Person) -> str:
     return f"{PEOPLE}/invitations/{public_id}"
 
 
-def test_an_invitation_is_sent_and_its_link_lets_in(app: Flask, server: MailServer) -> None:
+def test_an_invitation_is_emailed_with_a_link_that_works(app: Flask, server: MailServer) -> None:
     ana = make_user(name="Ana Roth")
     page = press(signed_in(app, ana), invite(ana))
     assert "We’re sending the link to cleo@example.com." in page.text
@@ -65,7 +65,7 @@ def test_an_invitation_is_sent_and_its_link_lets_in(app: Flask, server: MailServ
     assert "person.invitation_emailed" in actions
 
 
-def test_its_page_says_that_it_was_emailed_until_there_is_a_new_link(
+def test_an_invitation_counts_as_emailed_until_its_link_is_renewed(
     app: Flask, server: MailServer
 ) -> None:
     ana = make_user()
@@ -86,7 +86,7 @@ def test_its_page_says_that_it_was_emailed_until_there_is_a_new_link(
     assert facts(page) == (False, True)
 
 
-def test_a_link_for_a_new_password_is_sent_to_whom_it_is_for_in_their_zone(
+def test_a_new_password_link_is_emailed_in_the_persons_time_zone(
     app: Flask, server: MailServer
 ) -> None:
     ana, ben = make_user(), make_user(email="ben@example.com", time_zone="Asia/Tokyo")
@@ -99,7 +99,7 @@ def test_a_link_for_a_new_password_is_sent_to_whom_it_is_for_in_their_zone(
     assert Pages(app).get(link_in(server).removeprefix(settings().base_url)).status == 200
 
 
-def test_a_link_that_ends_before_it_is_sent_is_not_sent(app: Flask, server: MailServer) -> None:
+def test_a_link_that_ends_before_its_email_is_not_sent(app: Flask, server: MailServer) -> None:
     ana, ben, cora, dora = (make_user() for _ in range(4))
     for person, columns in ((ana, {"used_at": utcnow()}), (cora, {"token_hash": "another key’s"})):
         password_resets.offer(ben.actor, person.public_id)
@@ -109,7 +109,7 @@ def test_a_link_that_ends_before_it_is_sent_is_not_sent(app: Flask, server: Mail
             current.execute(link.values(columns))
     path = invite(dora)
     invitations.send(dora.actor, UUID(path.rpartition("/")[2]))
-    with writing() as current:  # nobody is let in any more by whom she invited
+    with writing() as current:  # invitations by a disabled person are invalid
         current.execute(update(User).where(User.id == dora.id).values(is_active=False))
     send_mails()
     assert (server.messages, session().scalars(select(Mail)).all()) == ([], [])
@@ -118,7 +118,7 @@ def test_a_link_that_ends_before_it_is_sent_is_not_sent(app: Flask, server: Mail
 
 
 @pytest.mark.parametrize("is_trial", [False, True])
-def test_no_one_else_sees_a_link_but_in_a_trial(
+def test_a_page_calls_its_link_private_except_in_a_trial(
     app: Flask, monkeypatch: pytest.MonkeyPatch, is_trial: bool
 ) -> None:
     set_up(app, monkeypatch, local_trial=is_trial)
@@ -129,7 +129,7 @@ def test_no_one_else_sees_a_link_but_in_a_trial(
         assert ("No one else can see it" in pages.get(path).main) is not is_trial
 
 
-def test_without_a_mail_server_a_link_is_only_copied(app: Flask) -> None:
+def test_without_a_mail_server_a_link_can_only_be_copied(app: Flask) -> None:
     ana = make_user()
     pages, path = signed_in(app, ana), invite(ana)
     page = pages.get(path)

@@ -1,4 +1,4 @@
-"""A lost password: an administrator makes a link, the person chooses a new one behind it."""
+"""A lost password: an administrator makes a link, and the person chooses a new one there."""
 
 from urllib.parse import urlsplit
 
@@ -24,7 +24,7 @@ def enter(app: Flask, person: Person) -> Pages:
 
 
 def link_on(page: Page) -> str:
-    """The address shown on the page, as a path on this portal."""
+    """Return the path of the link shown on the page."""
     parts = urlsplit(next(node.text for node in page.root.find_all("pre")))
     return f"{parts.path}?{parts.query}"
 
@@ -37,7 +37,7 @@ def link_for(by: Person, whom: Person) -> str:
     return offer.address.partition("token=")[2]
 
 
-def test_who_forgot_the_password_chooses_a_new_one_and_is_out_everywhere_else(app: Flask) -> None:
+def test_a_new_password_signs_the_person_out_everywhere_else(app: Flask) -> None:
     cleo = make_user(Role.SUPPORT, name="Cleo")
     elsewhere = enter(app, cleo)
     ana = enter(app, make_user(name="Ana"))
@@ -56,7 +56,7 @@ def test_who_forgot_the_password_chooses_a_new_one_and_is_out_everywhere_else(ap
         sign_in(cleo.email, cleo.password, None)
 
 
-def test_sent_twice_it_saves_once_and_only_leads_on(app: Flask) -> None:
+def test_a_new_password_sent_twice_is_saved_once(app: Flask) -> None:
     cleo, here = make_user(), Pages(app)
     form = here.get(f"/new-password?token={link_for(make_user(), cleo)}").form()
     # A browser that sends the form twice has the same cookie both times.

@@ -1,4 +1,4 @@
-"""Settings → Users and the start page, as each role sees them; and `flask create-user`."""
+"""Settings → Users with invitations and roles, and `flask create-user`."""
 
 from urllib.parse import urlsplit
 
@@ -21,20 +21,20 @@ def invite(pages: Pages, email: str = "cleo@example.com", role: str = "support")
 
 
 def link_on(page: Page) -> str:
-    """The address shown on the page, as a path on this portal."""
+    """Return the path of the link shown on the page."""
     address = next(node.text for node in page.root.find_all("pre"))
     parts = urlsplit(address)
     return f"{parts.path}?{parts.query}"
 
 
-def test_somebody_invited_joins_through_the_link_alone(app: Flask) -> None:
+def test_an_invited_person_joins_through_the_link(app: Flask) -> None:
     pages = signed_in(app, make_user(name="Ana"))
     page = invite(pages)
     assert page.h1 == "Invitation for cleo@example.com"
     cleo = Pages(app)
     door = cleo.get(link_on(page))
     assert "cleo@example.com" in door.main
-    # To choose a theme would send the page anew, and lose what was typed.
+    # Choosing a theme would reload the page and lose the entered values.
     assert [form for form in door.forms if form.action == "/theme"] == []
     assert cleo.submit(door.form(), name="Cleo", password=PASSWORD).path == "/"
     assert cleo.get("/settings/people").status == 403
@@ -43,7 +43,7 @@ def test_somebody_invited_joins_through_the_link_alone(app: Flask) -> None:
     assert ["Cleo", "cleo@example.com", "Support", "Active"] in [row[:4] for row in rows]
 
 
-def test_the_link_stands_on_its_page_alone_until_it_was_copied(app: Flask) -> None:
+def test_the_link_is_shown_only_on_its_page_until_it_is_copied(app: Flask) -> None:
     pages = signed_in(app, make_user())
     form = pages.get("/settings/people/invite").form()
     answer = pages.submit(form, email="cleo@example.com", role="support", follow=False)
@@ -56,7 +56,7 @@ def test_the_link_stands_on_its_page_alone_until_it_was_copied(app: Flask) -> No
     assert "token=" not in pages.get(answer.location).html
 
 
-def test_a_lost_link_is_replaced_and_an_invitation_taken_back(app: Flask) -> None:
+def test_an_invitation_can_be_renewed_and_canceled(app: Flask) -> None:
     pages = signed_in(app, make_user())
     page = invite(pages)
     before = link_on(page)
@@ -69,7 +69,7 @@ def test_a_lost_link_is_replaced_and_an_invitation_taken_back(app: Flask) -> Non
     assert Pages(app).get(after).status == 410
 
 
-def test_an_invitation_that_is_over_says_so_and_leads_to_the_users(app: Flask) -> None:
+def test_a_closed_invitation_says_so_and_leads_to_the_users(app: Flask) -> None:
     pages = signed_in(app, make_user())
     first, second = invite(pages), invite(pages, "dora@example.com")
     cleo = Pages(app)
@@ -86,7 +86,7 @@ def test_an_invitation_that_is_over_says_so_and_leads_to_the_users(app: Flask) -
     assert pages.get(f"/settings/people/invitations/{nothing}").status == 404
 
 
-def test_an_invitation_needs_an_address_and_a_role(app: Flask) -> None:
+def test_an_invitation_needs_a_new_email_address_and_a_role(app: Flask) -> None:
     pages = signed_in(app, make_user(email="ana@example.com"))
     page = pages.submit(pages.get("/settings/people/invite").form(), email="cleo")
     assert page.wrong == ["email", "role"]
@@ -95,7 +95,7 @@ def test_an_invitation_needs_an_address_and_a_role(app: Flask) -> None:
     assert page.wrong == ["email"]
 
 
-def test_two_administrators_at_one_role_lose_nothing(app: Flask) -> None:
+def test_a_late_change_of_a_role_shows_both_versions(app: Flask) -> None:
     ben = make_user(Role.SUPPORT, name="Ben")
     ana, cleo = signed_in(app, make_user(name="Ana")), signed_in(app, make_user(name="Cleo"))
     path = f"/settings/people/{ben.public_id}"
@@ -112,9 +112,9 @@ def test_two_administrators_at_one_role_lose_nothing(app: Flask) -> None:
     assert session().get_one(User, ben.id, populate_existing=True).role == Role.ADMIN
 
 
-def test_an_invitation_says_truly_and_wholly_what_a_role_may(app: Flask) -> None:
-    """Whoever gives a role another permission writes it down here, and there."""
-    said = {
+def test_role_hints_name_all_permissions_of_each_role(app: Flask) -> None:
+    """Fail if a role gets a permission that is neither in this table nor in its hint."""
+    expected = {
         Role.SUPPORT: {
             "webhooks.test": "test webhooks",
             "deliveries.retry": "retry",
@@ -129,14 +129,14 @@ def test_an_invitation_says_truly_and_wholly_what_a_role_may(app: Flask) -> None
         Role.VIEWER: {},
     }
     page = signed_in(app, make_user()).get("/settings/people/invite")
-    for role, words in said.items():
+    for role, words in expected.items():
         own = {name for name, roles in PERMISSIONS.items() if role in roles and roles != EVERYONE}
         assert own == words.keys()
-        assert all(each in ROLE_HINTS[role] for each in words.values())
+        assert all(phrase in ROLE_HINTS[role] for phrase in words.values())
         assert ROLE_HINTS[role].removesuffix(".") in page.main
 
 
-def test_a_portal_without_users_says_how_to_begin_and_nothing_else(app: Flask) -> None:
+def test_sign_in_without_users_only_says_how_to_set_up(app: Flask) -> None:
     words = "Open the setup link that make run printed, or run flask setup-link."
     assert Pages(app).get("/sign-in").main == f"Sign in {words}"
     answer = app.test_cli_runner().invoke(args=["setup-link"])

@@ -1,4 +1,4 @@
-"""Sessions as somebody at a browser sees them: where they are signed in, and how each one ends."""
+"""Sessions as seen in a browser: where a person is signed in, and how each session ends."""
 
 from datetime import timedelta
 from uuid import uuid4
@@ -28,21 +28,21 @@ def rows() -> list[UserSession]:
     return list(session().scalars(select(UserSession)))
 
 
-def test_twelve_hours_without_a_request_end_a_session(app: Flask) -> None:
+def test_a_session_ends_after_12_hours_without_a_request(app: Flask) -> None:
     copy = cookie(visit(app))
     for hours, still in ((11.9, True), (12.1, False)):
         with time_machine.travel(utcnow() + hours * HOUR):
             assert is_in(with_cookie(app, copy)) is still
 
 
-def test_a_cookie_of_a_machine_that_is_a_minute_ahead_still_counts(app: Flask) -> None:
+def test_a_cookie_from_a_clock_a_minute_ahead_is_valid(app: Flask) -> None:
     for ahead, still in ((59, True), (62, False), (11 * 3600, False)):
         with time_machine.travel(utcnow() + timedelta(seconds=ahead)):
             copy = cookie(visit(app))
         assert is_in(with_cookie(app, copy)) is still, ahead
 
 
-def test_both_ends_are_as_the_settings_say(app: Flask) -> None:
+def test_sessions_end_as_the_settings_say(app: Flask) -> None:
     shared = app.extensions["settings"]
     places = {"DATABASE_URL": shared.database_url, "INSTANCE_DIR": str(shared.instance_dir)}
     environment = {"SESSION_IDLE_MINUTES": "30", "SESSION_DAYS": "2"}
@@ -58,7 +58,7 @@ def test_both_ends_are_as_the_settings_say(app: Flask) -> None:
         db.engine.dispose()
 
 
-def test_a_cookie_without_a_row_lets_nobody_in_not_even_one_of_an_earlier_version(
+def test_a_cookie_without_a_session_row_is_refused(
     app: Flask,
 ) -> None:
     ana = make_user()
@@ -70,7 +70,7 @@ def test_a_cookie_without_a_row_lets_nobody_in_not_even_one_of_an_earlier_versio
         assert not is_in(pages)
 
 
-def test_somebody_who_is_disabled_is_out_at_the_next_request(app: Flask) -> None:
+def test_a_disabled_person_is_signed_out_at_the_next_request(app: Flask) -> None:
     ana, ben = make_user(), make_user()
     browser = signed_in(app, ben)
     assert is_in(browser)
@@ -78,14 +78,14 @@ def test_somebody_who_is_disabled_is_out_at_the_next_request(app: Flask) -> None
     assert not is_in(browser)
     accounts.enable(ana.actor, ben.public_id)
     assert not is_in(browser)
-    # Even where a row was left behind: nobody who may not sign in is let in by it.
+    # A session row that was left behind does not let a disabled person in.
     browser = signed_in(app, ben)
     with writing() as current:
         current.execute(update(User).where(User.id == ben.id).values(is_active=False))
     assert not is_in(browser)
 
 
-def test_the_account_lists_where_one_is_signed_in_and_ends_one_of_them(app: Flask) -> None:
+def test_the_account_lists_the_persons_sessions_and_can_end_one(app: Flask) -> None:
     ana, ben = make_user(), make_user()
     here = signed_in(app, ana, "Firefox on Linux")
     phone = signed_in(app, ana, "Safari on iPhone")
@@ -104,7 +104,7 @@ def test_the_account_lists_where_one_is_signed_in_and_ends_one_of_them(app: Flas
     assert len(rows()) == 2, "somebody else's stays"
 
 
-def test_who_joins_in_a_browser_of_somebody_else_ends_that_session(app: Flask) -> None:
+def test_joining_in_the_browser_of_another_person_ends_their_session(app: Flask) -> None:
     ana = make_user()
     browser = signed_in(app, ana)
     copy = cookie(browser)
@@ -116,7 +116,7 @@ def test_who_joins_in_a_browser_of_somebody_else_ends_that_session(app: Flask) -
     assert row.user_id != ana.id
 
 
-def test_the_own_session_of_before_a_new_password_is_dead_too(app: Flask) -> None:
+def test_a_new_password_also_ends_the_earlier_session_of_this_browser(app: Flask) -> None:
     ana = make_user()
     here = signed_in(app, ana)
     copy = cookie(here)
@@ -127,7 +127,7 @@ def test_the_own_session_of_before_a_new_password_is_dead_too(app: Flask) -> Non
     assert len(rows()) == 1
 
 
-def test_who_and_by_which_session_is_one_question_to_the_database_and_writes_nothing(
+def test_a_request_reads_user_and_session_in_one_query_without_writes(
     app: Flask,
 ) -> None:
     browser, asked = visit(app, "support"), list[str]()
@@ -142,12 +142,12 @@ def test_who_and_by_which_session_is_one_question_to_the_database_and_writes_not
         assert browser.get("/help").status == 200
     finally:
         event.remove(db.engine, "before_cursor_execute", note)
-    about = [each for each in asked if "sessions" in each or "FROM users" in each]
-    assert len(about) == 1, about
+    queries = [each for each in asked if "sessions" in each or "FROM users" in each]
+    assert len(queries) == 1, queries
     assert [each for each in asked if each.startswith(("INSERT", "UPDATE", "DELETE"))] == []
 
 
-def test_over_https_the_cookie_is_bound_to_this_host(app: Flask) -> None:
+def test_on_https_the_session_cookie_is_bound_to_this_host(app: Flask) -> None:
     shared = app.extensions["settings"]
     places = {"DATABASE_URL": shared.database_url, "INSTANCE_DIR": str(shared.instance_dir)}
     address = "https://assets.example.com"

@@ -1,5 +1,4 @@
-"""Somebody who guesses keeps nobody out: not the owner of the account, nor the others behind the
-proxy that all of them come through."""
+"""Guessing passwords locks out neither the owner of an account nor people behind the same proxy."""
 
 from flask import Flask
 
@@ -10,14 +9,14 @@ OFFICE, HOME, STRANGER = "192.0.2.7", "198.51.100.9", "203.0.113.66"
 
 
 def browser(app: Flask, address: str) -> Pages:
-    """A browser that was never here, at this network address."""
+    """Return an unknown browser at this network address."""
     pages = Pages(app)
     pages.client.environ_base["REMOTE_ADDR"] = address
     return pages
 
 
 def usual_browser(app: Flask, address: str, *people: Person) -> Pages:
-    """One in which these people have signed in before, and out again."""
+    """Return a browser in which these people have signed in and out before."""
     pages = browser(app, address)
     for person in people:
         assert pages.sign_in(person.email, person.password).path == "/"
@@ -25,7 +24,7 @@ def usual_browser(app: Flask, address: str, *people: Person) -> Pages:
     return pages
 
 
-def test_a_stranger_behind_the_same_proxy_keeps_out_nobody_whose_browser_is_known(
+def test_guesses_behind_the_same_proxy_do_not_lock_out_known_browsers(
     app: Flask,
 ) -> None:
     ana, ben = make_user(), make_user()
@@ -40,7 +39,7 @@ def test_a_stranger_behind_the_same_proxy_keeps_out_nobody_whose_browser_is_know
     assert browser(app, OFFICE).sign_in(ana.email, ana.password).status == 429
 
 
-def test_a_known_browser_is_known_for_its_own_people_alone(app: Flask) -> None:
+def test_a_browser_is_known_only_for_people_who_signed_in_there(app: Flask) -> None:
     ana, ben = make_user(), make_user()
     anas = usual_browser(app, OFFICE, ana)
     for _ in range(5):

@@ -1,4 +1,4 @@
-"""The reader's own light: kept by the browser, written into every page, and never from a script."""
+"""The color theme, kept in a cookie and written into every page without a script."""
 
 from flask import Flask
 
@@ -9,13 +9,13 @@ SHEET = "/static/css/dark.css"
 
 
 def media(page: Page) -> list[str]:
-    """When the colours of the night hold; empty where the page never loads them."""
+    """Return the media query of the dark stylesheet, or nothing if the page does not load it."""
     links = page.root.find_all("link")
     return [node.get("media") for node in links if node.get("href").startswith(SHEET)]
 
 
 def theme(page: Page) -> tuple[str, str]:
-    """What the page says of its light, and which of the three buttons is pressed."""
+    """Return the page's theme and the button that is pressed."""
     (html,) = page.root.find_all("html")
     pressed = [n.text for n in page.root.find_all("button") if n.get("aria-pressed") == "true"]
     return html.get("data-theme"), *pressed  # type: ignore[return-value]  # there is one
@@ -25,13 +25,13 @@ def choose(pages: Pages, page: Page, words: str) -> Page:
     return pages.submit(page.form("/theme"), words)
 
 
-def test_without_a_choice_the_system_decides(app: Flask) -> None:
+def test_without_a_choice_the_system_theme_applies(app: Flask) -> None:
     page = visit(app).get("/assets")
     assert theme(page) == ("", "System")
     assert media(page) == ["screen and (prefers-color-scheme: dark)"]
 
 
-def test_a_choice_holds_on_every_page_and_leads_back_to_this_one(app: Flask) -> None:
+def test_a_choice_applies_to_every_page_and_leads_back(app: Flask) -> None:
     pages = visit(app)
     page = choose(pages, pages.get("/assets?q=drill"), "Dark")
     assert page.path == "/assets?q=drill"
@@ -44,7 +44,7 @@ def test_a_choice_holds_on_every_page_and_leads_back_to_this_one(app: Flask) -> 
     assert theme(choose(pages, page, "System")) == ("", "System")
 
 
-def test_it_is_there_before_anybody_has_signed_in_and_outlives_the_session(app: Flask) -> None:
+def test_a_theme_can_be_chosen_before_sign_in_and_lasts_a_year(app: Flask) -> None:
     pages = Pages(app)
     assert theme(choose(pages, pages.get("/sign-in"), "Dark")) == ("dark", "Dark")
     cookie = pages.client.get_cookie("theme")
@@ -54,7 +54,7 @@ def test_it_is_there_before_anybody_has_signed_in_and_outlives_the_session(app: 
     assert cookie.max_age == 365 * 24 * 3600
 
 
-def test_what_somebody_wrote_into_the_cookie_is_no_theme(app: Flask) -> None:
+def test_an_invalid_theme_in_the_cookie_is_ignored(app: Flask) -> None:
     for written in ("", "DARK", 'dark" onload="x', "dark light"):
         pages = Pages(app)
         pages.client.set_cookie("theme", written)
@@ -63,7 +63,7 @@ def test_what_somebody_wrote_into_the_cookie_is_no_theme(app: Flask) -> None:
         assert "onload" not in page.html
 
 
-def test_it_leads_to_no_other_site_and_takes_no_other_theme(app: Flask) -> None:
+def test_unknown_themes_and_foreign_urls_are_refused(app: Flask) -> None:
     pages = Pages(app)
     pages.get("/sign-in")
     page = pages.post("/theme", {"theme": "sepia", "back": "https://evil.example.com/"})

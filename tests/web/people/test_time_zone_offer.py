@@ -1,4 +1,4 @@
-"""Whoever joins says in which time zone they are; a script offers the browser's."""
+"""New people choose their time zone. A script suggests that of the browser."""
 
 import pytest
 from flask import Flask
@@ -37,33 +37,33 @@ def zone_of(email: str) -> str | None:
     return session().scalar(select(User.time_zone).where(User.email == email))
 
 
-def test_the_first_administrator_says_it_at_set_up(app: Flask, setup_path: str) -> None:
+def test_the_first_administrator_chooses_a_time_zone_at_setup(app: Flask, setup_path: str) -> None:
     page = join(app, setup_path, email="ana@example.com", time_zone="Europe/Vienna")
     assert "All times are Europe/Vienna" in page.text
     assert zone_of("ana@example.com") == "Europe/Vienna"
 
 
-def test_whoever_is_invited_says_it_too_and_may_leave_it(app: Flask) -> None:
+def test_an_invited_person_chooses_a_time_zone(app: Flask) -> None:
     join(app, invitation_path(), time_zone="America/Lima")
     assert zone_of("ben@example.com") == "America/Lima"
 
 
-def test_a_zone_that_nobody_knows_is_refused_and_nobody_joins(app: Flask, setup_path: str) -> None:
+def test_an_unknown_time_zone_is_refused_and_no_one_joins(app: Flask, setup_path: str) -> None:
     for zone in ("Mars/Base", "../etc/passwd", "x" * 5000):
         page = join(app, setup_path, email="ana@example.com", time_zone=zone)
         assert (page.status >= 400, page.wrong) == (True, ["time_zone"])
     assert zone_of("ana@example.com") is None
-    assert Pages(app).get(setup_path).status == 200  # the link is good still
+    assert Pages(app).get(setup_path).status == 200  # the link still works
 
 
-def test_each_region_lists_its_zones_by_their_cities() -> None:
-    found = zone_choices("Europe/Vienna")
+def test_each_region_lists_its_time_zones_sorted_by_city() -> None:
+    choices = zone_choices("Europe/Vienna")
     regions = "Africa America Antarctica Arctic Asia Atlantic Australia Europe Indian Pacific"
-    assert list(found) == ["This portal", "UTC", *regions.split()]
-    assert list(found["This portal"].values()) == ["Same as the portal (Europe/Vienna)"]
-    assert found["UTC"] == {"UTC": "UTC"}
-    for zones in found.values():
+    assert list(choices) == ["This portal", "UTC", *regions.split()]
+    assert list(choices["This portal"].values()) == ["Same as the portal (Europe/Vienna)"]
+    assert choices["UTC"] == {"UTC": "UTC"}
+    for zones in choices.values():
         assert list(zones.values()) == sorted(zones.values())
-    cities = list(found["America"].values())
+    cities = list(choices["America"].values())
     salta, new_york = cities.index("Salta, Argentina"), cities.index("New York")
     assert new_york < salta  # though “Argentina/Salta” comes before “New_York”

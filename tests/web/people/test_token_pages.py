@@ -1,4 +1,4 @@
-"""Settings → API: made once, shown once, moved, revoked."""
+"""Settings → API: tokens are created, shown once, extended, and revoked."""
 
 from datetime import timedelta
 
@@ -26,7 +26,7 @@ def token_on(page: Page) -> str:
     return next(node.text for node in page.root.find_all("pre"))
 
 
-def test_a_token_stands_in_the_answer_to_its_form_alone(app: Flask) -> None:
+def test_a_token_is_shown_only_in_the_response_to_its_form(app: Flask) -> None:
     pages = signed_in(app, make_user(name="Ana"))
     page = create(pages)
     token = token_on(page)
@@ -42,7 +42,7 @@ def test_a_token_stands_in_the_answer_to_its_form_alone(app: Flask) -> None:
         assert token not in pages.get(path).html
 
 
-def test_a_form_that_is_sent_twice_makes_one_and_says_so(app: Flask) -> None:
+def test_a_form_sent_twice_creates_one_token_and_says_so(app: Flask) -> None:
     pages = signed_in(app, make_user())
     form = pages.get("/settings/api/new").form()
     pages.submit(form, name="MDM", role="manager")
@@ -51,7 +51,7 @@ def test_a_form_that_is_sent_twice_makes_one_and_says_so(app: Flask) -> None:
     assert session().query(Token).count() == 1
 
 
-def test_an_end_is_moved_and_a_revoked_one_opens_nothing(app: Flask) -> None:
+def test_a_token_can_be_extended_and_a_revoked_one_is_invalid(app: Flask) -> None:
     pages = signed_in(app, make_user())
     page = create(pages)
     token, (path,) = token_on(page), page.links("Done")
@@ -66,7 +66,7 @@ def test_an_end_is_moved_and_a_revoked_one_opens_nothing(app: Flask) -> None:
     assert "Revoked" in pages.get(path).main
 
 
-def test_its_webhooks_are_named_and_turned_off_where_that_is_wanted(app: Flask) -> None:
+def test_webhooks_of_a_token_are_named_and_can_be_turned_off(app: Flask) -> None:
     pages = signed_in(app, make_user())
     for name, turn_off, state in (("MDM", True, "off"), ("HR", False, "active")):
         page = create(pages, name=name, role="admin")
@@ -80,7 +80,7 @@ def test_its_webhooks_are_named_and_turned_off_where_that_is_wanted(app: Flask) 
         assert find_webhook(session(), webhook).state == state, name
 
 
-def test_the_password_is_asked_for_again_before_each_change(app: Flask) -> None:
+def test_each_change_of_a_token_asks_for_the_password_again(app: Flask) -> None:
     pages = signed_in(app, make_user())
     (path,) = create(pages).links("Done")
     page = pages.get(path)
@@ -90,10 +90,10 @@ def test_the_password_is_asked_for_again_before_each_change(app: Flask) -> None:
     moved = pages.submit(page.form(f"{path}/end"), lasts="none")
     revoked = pages.submit(revoking)
     assert {moved.h1, revoked.h1, pages.get("/settings/api/new").h1} == {"Confirm your password"}
-    assert [each.ends_at is None for each in tokens.listing()] == [False]
+    assert [token.ends_at is None for token in tokens.listing()] == [False]
 
 
-def test_who_is_disabled_or_erased_leaves_tokens_that_are_named_before(app: Flask) -> None:
+def test_tokens_of_a_person_are_named_before_disabling_or_erasing(app: Flask) -> None:
     ana, ben = make_user(), make_user()
     tokens.create(ben.actor, "MDM", Role.SUPPORT, read_only=True, days=None)
     pages = signed_in(app, ana)
@@ -102,7 +102,7 @@ def test_who_is_disabled_or_erased_leaves_tokens_that_are_named_before(app: Flas
     assert "MDM" not in pages.get(f"/settings/people/{make_user().public_id}").main
 
 
-def test_a_command_prints_one(app: Flask) -> None:
+def test_a_command_prints_a_token(app: Flask) -> None:
     words = ("create-token", "MDM", "--role", "support", "--read-only", "--days", "30")
     answer = app.test_cli_runner().invoke(args=list(words))
     program = program_of(answer.stdout.strip())

@@ -216,7 +216,7 @@ def test_started_maintenance_can_be_canceled(app: Flask) -> None:
     assert maintenance(public_id).state == "cancelled"
 
 
-def test_a_list_filtered_by_asset_shows_all_states_and_counts_only_that_asset(app: Flask) -> None:
+def test_a_list_of_one_asset_shows_all_states_and_its_own_counts(app: Flask) -> None:
     pages, asset_id, other = visit(app), make_asset(), make_asset()
     make_reservation(asset_id, make_staff("Ana Fox"), approved=True)
     make_reservation(asset_id, make_staff("Ben Fox"), 9, 12)
