@@ -106,8 +106,8 @@ def test_the_wording_of_runs_matches_the_golden_file(golden: Golden) -> None:
 def test_the_last_check_is_the_latest_even_if_stored_earlier() -> None:
     for hours in (0, 1):
         at = NOW - timedelta(hours=hours)
-        told = line(started_at=at, finished_at=at)
-    assert told.at == NOW
+        shown = line(started_at=at, finished_at=at)
+    assert shown.at == NOW
     status = run_status(NOW)
     assert status.checked_at == NOW
     assert status.last

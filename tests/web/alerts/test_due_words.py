@@ -150,8 +150,8 @@ def test_rules_match_the_golden_file_and_link_to_due_assets(app: Flask, golden: 
         alert_settings.save(SYSTEM, alert_settings.read().version, rules)
         with app.test_request_context():
             lines = list(due_words(utcnow()).lines.values())
-        texts |= {f"{number} {each.kind.word}": each.rule for each in lines}
-        assert [(each.due, each.rest, each.due_url) for each in lines] == [
+        texts |= {f"{number} {line.kind.word}": line.rule for line in lines}
+        assert [(line.due, line.rest, line.due_url) for line in lines] == [
             ("0 due now", ".", url)
             for url in ("/assets?show=overdue", "/maintenance?show=due", "/assets?show=low", "")
         ]

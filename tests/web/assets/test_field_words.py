@@ -59,8 +59,8 @@ def test_values_and_changes_are_worded_as_in_the_golden_file(golden: Golden) -> 
     for name, before, after in CHANGES:
         (difference,) = differences({name: {"from": before, "to": after}})
         assert difference.was_blank is (before is None)
-        told = f"{difference.label}: {difference.before} → {difference.after}"
-        wording[f"{name} {before!r} {after!r}"] = told
+        words = f"{difference.label}: {difference.before} → {difference.after}"
+        wording[f"{name} {before!r} {after!r}"] = words
     golden.said(Path(__file__).parent / "golden" / "fields.txt", wording)
 
 

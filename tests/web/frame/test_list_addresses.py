@@ -38,9 +38,9 @@ def filtered(page: Page) -> Iterator[str]:
     """Yield URLs of the list with a tab or a filter chosen, as a browser requests them."""
     path = urlsplit(page.path).path
     yield from (link for link in page.links() if link.startswith(f"{path}?show="))
-    for form in (each for each in page.forms if each.method == "get"):
+    for form in (form for form in page.forms if form.method == "get"):
         for select in form.node.find_all("select"):
-            values = [each.get("value") for each in select.find_all("option") if each.get("value")]
+            values = [node.get("value") for node in select.find_all("option") if node.get("value")]
             for value in values[:1]:
                 yield f"{form.action}?{select.get('name')}={value}"
 

@@ -26,8 +26,8 @@ def ids(page: Page) -> set[str]:
 def results(pages: Pages, question: str) -> list[str]:
     """Return the links that the search finds, best first."""
     page = pages.get("/help", query_string={"q": question})
-    lists = [each for each in page.root.find_all("ul") if "help-found" in each.get("class")]
-    return [link.get("href") for each in lists for link in each.find_all("a")]
+    lists = [node for node in page.root.find_all("ul") if "help-found" in node.get("class")]
+    return [link.get("href") for node in lists for link in node.find_all("a")]
 
 
 def test_every_anchor_in_the_table_is_a_card_and_in_the_index(support: Pages) -> None:

@@ -52,8 +52,8 @@ def setup_path() -> str:
 
 
 def cookie(pages: Pages) -> str:
-    found = pages.client.get_cookie("session")
-    return found.value if found else ""
+    session_cookie = pages.client.get_cookie("session")
+    return session_cookie.value if session_cookie else ""
 
 
 def with_cookie(app: Flask, value: str) -> Pages:
@@ -121,9 +121,9 @@ def test_inputs_tell_browsers_their_contents(app: Flask) -> None:
     def told(path: str) -> dict[str, tuple[str, str]]:
         inputs = Pages(app).get(path).form().node.find_all("input")
         return {
-            each.get("name"): (each.get("autocomplete"), each.get("spellcheck"))
-            for each in inputs
-            if each.get("type") != "hidden"
+            node.get("name"): (node.get("autocomplete"), node.get("spellcheck"))
+            for node in inputs
+            if node.get("type") != "hidden"
         }
 
     new = {"name": ("name", ""), "email": ("username", "false"), "password": ("new-password", "")}

@@ -234,29 +234,29 @@ OF_A_HEADER = {
 def test_a_kept_form_is_accepted_only_from_its_page_and_person(
     app: Flask, pages: Pages, ana: Person
 ) -> None:
-    for whose in ("nobody", "somebody else", "another address", *OF_A_HEADER):
+    for origin in ("nobody", "somebody else", "another address", *OF_A_HEADER):
         ben = make_user()
         form = pages.get(INVITE).form()
         wait(minutes=16)
         waiting = pages.submit(form, email="cleo@example.com", role="admin").form()
         kept = waiting.fields["kept"][0]
-        if whose == "nobody":
+        if origin == "nobody":
             kept = "x" + kept[1:]
-        elif whose == "somebody else":
+        elif origin == "somebody else":
             text = vault.open_typed(ana.id, kept)
             assert text is not None
             kept = vault.seal_typed(ben.id, text)
-        elif whose in OF_A_HEADER:
-            kept = vault.seal_typed(ana.id, OF_A_HEADER[whose])
-        if whose == "another address":
+        elif origin in OF_A_HEADER:
+            kept = vault.seal_typed(ana.id, OF_A_HEADER[origin])
+        if origin == "another address":
             path = f"/settings/people/{ben.public_id}/role"
             page = pages.post(path, {"own_password": PASSWORD, "kept": kept})
         else:
             page = pages.submit(waiting, own_password=PASSWORD, kept=kept)
-        assert page.status == 409, whose
-        assert invited() == [], whose
+        assert page.status == 409, origin
+        assert invited() == [], origin
         session().rollback()
-        assert session().get_one(User, ben.id).role == Role.ADMIN, whose
+        assert session().get_one(User, ben.id).role == Role.ADMIN, origin
 
 
 def test_a_kept_form_leads_to_sign_in_after_sign_out(app: Flask, pages: Pages) -> None:

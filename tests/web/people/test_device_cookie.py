@@ -36,8 +36,8 @@ def on_https(app: Flask, tmp_path: Path) -> Iterator[Flask]:
 
 
 def cookie(pages: Pages) -> str:
-    found = pages.client.get_cookie(PLAIN)
-    return found.value if found else ""
+    device_cookie = pages.client.get_cookie(PLAIN)
+    return device_cookie.value if device_cookie else ""
 
 
 def is_known(pages: Pages, person: Person) -> bool:

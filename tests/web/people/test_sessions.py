@@ -142,9 +142,13 @@ def test_a_request_reads_user_and_session_in_one_query_without_writes(
         assert browser.get("/help").status == 200
     finally:
         event.remove(db.engine, "before_cursor_execute", note)
-    queries = [each for each in asked if "sessions" in each or "FROM users" in each]
+    queries = [
+        statement for statement in asked if "sessions" in statement or "FROM users" in statement
+    ]
     assert len(queries) == 1, queries
-    assert [each for each in asked if each.startswith(("INSERT", "UPDATE", "DELETE"))] == []
+    assert [
+        statement for statement in asked if statement.startswith(("INSERT", "UPDATE", "DELETE"))
+    ] == []
 
 
 def test_on_https_the_session_cookie_is_bound_to_this_host(app: Flask) -> None:
