@@ -199,22 +199,6 @@ def test_canceled_maintenance_keeps_the_note_of_its_plan(pages: Pages) -> None:
     assert "Bring the tester Sold" in pages.get(f"/assets/{asset_id}/maintenance").main
 
 
-def test_a_due_date_is_changed_with_one_choice_without_scripts(pages: Pages) -> None:
-    asset_id = make_asset()
-    check_out(SYSTEM, asset_id)
-    page = pages.get(f"/assets/{asset_id}/change-due-date")
-    chosen = next(
-        node.get("value")
-        for node in page.root.find_all("input")
-        if node.get("name") == "due" and node.get("value") != "other"
-    )
-    page = pages.submit(page.form(), due=chosen)
-    assert (page.status, page.errors) == (200, [])
-    ((_, words),) = page.flashes
-    assert "is now due" in words
-    assert ". It was due " in words
-
-
 def test_a_copy_leaves_the_fields_of_a_single_item_blank(pages: Pages) -> None:
     asset_id = make_asset("ThinkPad T14", serial_number="S-1", model="T14", notes="By the door")
     put_in(asset_id, "available", condition="fair")

@@ -245,17 +245,6 @@ def test_the_list_is_filtered_by_its_url(app: Flask) -> None:
     assert page.links("Clear filters") == ["/assets", "/assets"]
 
 
-def test_a_deleted_asset_keeps_a_page_but_no_actions(app: Flask) -> None:
-    make_webhook()
-    asset_id, pages = make_asset("Lamp"), visit(app)
-    lifecycle.delete_asset(make_user().actor, asset_id)
-    page = pages.get(f"/assets/{asset_id}")
-    assert "We keep its timeline and deliveries" in page.main
-    assert not page.links("Edit")
-    assert len(pages.get(f"/assets/{asset_id}/deliveries").rows()) == 1
-    assert pages.get(f"/assets/{asset_id}/edit").status == 404
-
-
 def test_entered_html_is_escaped(app: Flask) -> None:
     script = "<script>alert(1)</script>"
     pages = visit(app)

@@ -71,7 +71,7 @@ def test_every_tab_shows_the_state_and_the_open_requests(app: Flask) -> None:
     for query in ("", "?list=/assets?q=lamp"):
         page = pages.get(f"/assets/{asset_id}/reservations{query}")
         assert "Ben Novak" in page.main
-        assert page.links("Decide") == []  # the tab that it would lead to
+        assert page.links("Review") == []  # the tab that it would lead to
 
 
 def test_a_claim_is_late_the_day_after_its_expected_return(app: Flask) -> None:
@@ -122,7 +122,7 @@ def test_closed_plans_are_listed_after_open_ones(app: Flask) -> None:
     assert "Canceled" in row[4]
 
 
-def test_a_deleted_asset_keeps_its_tabs_and_offers_restore(app: Flask) -> None:
+def test_a_deleted_asset_keeps_its_tabs_and_offers_only_restore(app: Flask) -> None:
     make_webhook()
     asset_id, pages = make_asset("Lamp"), visit(app)
     planning_reservations.reject(SYSTEM, make_reservation(asset_id, make_staff("Ben Novak")), "No")
@@ -131,7 +131,11 @@ def test_a_deleted_asset_keeps_its_tabs_and_offers_restore(app: Flask) -> None:
         page = pages.get(f"/assets/{asset_id}{path}")
         assert page.status == 200
         assert page.links("Restore") == [f"/assets/{asset_id}/restore"]
+        assert not page.links("Edit"), path
     assert "Ben Novak" in pages.get(f"/assets/{asset_id}/reservations").main
+    assert "We keep its timeline and deliveries" in pages.get(f"/assets/{asset_id}").main
+    assert len(pages.get(f"/assets/{asset_id}/deliveries").rows()) == 1
+    assert pages.get(f"/assets/{asset_id}/edit").status == 404
 
 
 def test_past_incidents_stay_in_the_timeline(app: Flask) -> None:

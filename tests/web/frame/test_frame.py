@@ -84,10 +84,6 @@ def test_pages_warn_only_during_a_local_trial(pages: Pages) -> None:
     assert "This is a local trial" not in real.get("/deliveries").text
 
 
-def test_pages_name_the_time_zone(pages: Pages) -> None:
-    assert "All times are Europe/Vienna" in pages.get("/deliveries").text
-
-
 def test_an_unknown_time_zone_falls_back_to_that_of_the_portal(app: Flask) -> None:
     for zone in ("Nowhere/Gone", "../Vienna"):
         page = visit(app, time_zone=zone).get("/deliveries")
