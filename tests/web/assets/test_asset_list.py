@@ -117,7 +117,7 @@ def read(pages: Pages, query: str = "") -> list[dict[str, str]]:
     assert response.mimetype == "text/csv"
     text = response.get_data(as_text=True)
     assert text.startswith("\ufeff")
-    return list(csv.DictReader(io.StringIO(text.removeprefix("\ufeff"))))
+    return rows_of(text)
 
 
 def test_the_file_contains_the_assets_of_the_list(app: Flask) -> None:

@@ -15,7 +15,7 @@ from portal.services.task_kinds import KINDS
 from tests.services.csv import thirty_rows
 from tests.support.factories import make_category, make_staff
 from tests.support.pages import Page, Pages
-from tests.web.csv.test_import_match import chosen, send
+from tests.web.csv.test_import_match import chosen, preview, send
 from tests.web.signed_in import visit
 
 
@@ -23,9 +23,7 @@ def checked(pages: Pages, page: Page) -> Page:
     """Accept the guessed headings and return the preview of the rows."""
     page = pages.submit(page.form(), "Continue")
     assert page.h1 == "Check file", page.errors
-    job.work(KINDS)
-    (look,) = pages.get(page.path).links("Review rows")
-    return pages.get(look)
+    return preview(pages, page)
 
 
 def imported(pages: Pages, page: Page, button: str) -> None:

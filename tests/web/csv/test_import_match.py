@@ -20,9 +20,16 @@ LINES = (
 )
 
 
-def send(pages: Pages, content: bytes, name: str = "Liste.csv") -> Page:
+def send(pages: Pages, content: bytes, name: str = "Liste.csv", **values: str) -> Page:
     form = pages.get("/assets/import").form("/assets/import")
-    return pages.submit(form, file=(io.BytesIO(content), name))
+    return pages.submit(form, file=(io.BytesIO(content), name), **values)
+
+
+def preview(pages: Pages, page: Page) -> Page:
+    """Let the file of the page be checked, and return the preview of its rows."""
+    job.work(KINDS)
+    (path,) = pages.get(page.path).links("Review rows")
+    return pages.get(path)
 
 
 def chosen(page: Page) -> list[str]:
@@ -53,9 +60,8 @@ def test_a_person_matches_an_excel_list_and_imports_it(app: Flask) -> None:
     ]
     page = pages.submit(page.form(), "Continue")
     assert page.h1 == "Check file"
-    job.work(KINDS)
-    (look,) = pages.get(page.path).links("Review rows")
-    page = pages.get(look)
+    page = preview(pages, page)
+    look = page.path
     assert [row[:3] for row in page.rows()] == [["2", "ThinkPad L-1", "Add"]]
     failed = pages.client.get(f"{look}/failed.csv", buffered=True).get_data(as_text=True)
     assert failed.split() == [
@@ -96,9 +102,7 @@ def test_the_file_of_failed_rows_keeps_headings_and_separator(app: Flask) -> Non
     guess = "Windows-1252"
     assert guess in page.main
     page = pages.submit(page.form(), "Continue")
-    job.work(KINDS)
-    (look,) = pages.get(page.path).links("Review rows")
-    page = pages.get(look)
+    page = preview(pages, page)
     assert guess in page.main
     assert page.rows()[1][3].startswith("Anschaffung: Enter the purchase date as a date")
     (failed,) = page.links("download it with error details")
@@ -117,9 +121,7 @@ def test_matches_are_kept_for_the_next_file_and_can_be_changed(app: Flask) -> No
     page = send(pages, LINES.encode())
     assert "same as last time" not in page.main
     page = pages.submit(page.form(), "Continue", column_5="notes")
-    job.work(KINDS)
-    (look,) = pages.get(page.path).links("Review rows")
-    again = pages.get(look).links("Change columns")
+    again = preview(pages, page).links("Change columns")
     page = send(pages, LINES.encode())
     assert page.main.count("same as last time") == 6
     assert chosen(page)[5] == "Notes"
@@ -180,9 +182,7 @@ def test_html_in_headings_and_words_is_escaped(app: Flask) -> None:
 def checked(pages: Pages, page: Page, button: str = "Continue", **said: str) -> Page:
     """Submit the answers and return the preview of the rows."""
     page = pages.submit(page.form(), button, **said)
-    job.work(KINDS)
-    (look,) = pages.get(page.path).links("Review rows")
-    return pages.get(look)
+    return preview(pages, page)
 
 
 def test_ambiguous_dates_and_amounts_are_asked_about_once(app: Flask) -> None:

@@ -14,13 +14,8 @@ from portal.services.csv.export import COLUMNS
 from portal.services.task_kinds import KINDS
 from tests.services.core.whole_database import whole_database
 from tests.support.factories import make_asset, make_staff, make_webhook
-from tests.support.pages import Page, Pages
+from tests.web.csv.test_import_match import preview, send
 from tests.web.signed_in import visit
-
-
-def send(pages: Pages, content: bytes, **values: str) -> Page:
-    form = pages.get("/assets/import").form("/assets/import")
-    return pages.submit(form, file=(io.BytesIO(content), "assets.csv"), **values)
 
 
 def test_a_person_imports_a_file(app: Flask) -> None:
@@ -73,8 +68,7 @@ def test_a_file_without_valid_rows_says_so_once(app: Flask) -> None:
         (b"Chair,odd\n", "1 row can’t be imported. 1 row: value not recognized in “condition”"),
     ):
         page = pages.submit(send(pages, b"name,condition\n" + rows).form(), "Continue")
-        job.work(KINDS)
-        page = pages.get(pages.get(page.path).links("Review rows")[0])
+        page = preview(pages, page)
         assert words in page.main
         assert "The rest can" not in page.main
         assert "nothing to import" not in page.main
@@ -101,8 +95,7 @@ def test_a_preview_counts_used_columns_and_shows_serial_numbers(app: Flask) -> N
     ):
         page = send(pages, f"{heading}\nLamp,PF-1\nDesk,\n".encode())
         assert page.h1 == "Check file"
-        job.work(KINDS)
-        page = pages.get(pages.get(page.path).links("Review rows")[0])
+        page = preview(pages, page)
         assert words in page.main
         assert [row[:3] for row in page.rows()] == [["2", "Lamp", "PF-1"], ["3", "Desk", "\u2014"]]
         assert pages.get(page.links("Change columns")[0]).h1 == "Match headings"
@@ -115,9 +108,8 @@ def test_changed_fields_are_worded_as_in_the_timeline(app: Flask) -> None:
     heading = b"asset_tag,name,condition,purchase_cost,warranty_expires,notes,assigned_to_email\n"
     line = f"L-1,Desk <lamp>,FAIR,1299,31.12.2028,{'n' * 200}!,maria@example.com\n"
     page = send(pages, heading + line.encode(), change_existing="y")
-    job.work(KINDS)
-    (look,) = pages.get(page.path).links("Review rows")
-    page = pages.get(look)
+    page = preview(pages, page)
+    look = page.path
     (row,) = page.rows()
     shown = (
         "Name: Lamp → Desk <lamp>",
@@ -143,9 +135,8 @@ def test_dates_and_amounts_of_a_new_asset_are_shown_as_read(app: Flask) -> None:
         b"name;purchase_date;purchase_cost;warranty_expires\nLamp;13/04/2023;1.249,50;\nDesk;;;\n"
     )
     page = send(pages, text)
-    job.work(KINDS)
-    (look,) = pages.get(page.path).links("Review rows")
-    page = pages.get(look)
+    page = preview(pages, page)
+    look = page.path
     changes = ["Purchase date: nothing → Apr 13, 2023 Purchase cost: nothing → EUR 1,249.50", "—"]
     assert [row[-1] for row in page.rows()] == changes
     pages.submit(page.form(look), "Import 2 rows")
@@ -161,9 +152,8 @@ def test_the_holder_of_an_asset_that_would_change_is_shown(app: Flask) -> None:
     pages = visit(app)
     text = b"asset_tag,name\nL-1,Desk lamp\nC-1,Stool\nD-1,Desk\nP-1,Phone\n"
     page = send(pages, text, change_existing="y")
-    job.work(KINDS)
-    (look,) = pages.get(page.path).links("Review rows")
-    page = pages.get(look)
+    page = preview(pages, page)
+    look = page.path
     assert [row[1] for row in page.rows()] == [
         "Desk lamp L-1 With Jonas Brandt",
         "Stool C-1",
@@ -187,9 +177,7 @@ def test_notes_on_many_rows_are_shown_once_above_them(app: Flask) -> None:
     text = f"asset_tag,name,category,location,quantity,status\n{lines}"
     page = send(pages, text.encode(), change_existing="y")
     page = pages.submit(page.form(), "Continue")
-    job.work(KINDS)
-    (look,) = pages.get(page.path).links("Review rows")
-    page = pages.get(look)
+    page = preview(pages, page)
     for note in ("1 new category: Chairs (13 rows).", "12 new locations: Room 1 (2 rows), "):
         assert page.main.count(note) == 1
     assert page.main.count(" in 1 row of ") == 2
@@ -232,9 +220,7 @@ def test_a_preview_counts_the_webhooks_that_it_will_notify(app: Flask) -> None:
     change = b"asset_tag,name,assigned_to_email\nL-1,Desk lamp,maria@example.com\n"
     for text, webhooks in ((b"name\nChair\n", "1 webhook"), (change, "6 webhooks")):
         page = send(pages, text, change_existing="y")
-        job.work(KINDS)
-        (look,) = pages.get(page.path).links("Review rows")
-        assert f"This will notify {webhooks}" in pages.get(look).main
+        assert f"This will notify {webhooks}" in preview(pages, page).main
 
 
 def test_the_example_can_be_imported(app: Flask) -> None:

@@ -18,13 +18,10 @@ def told(app: Flask, monkeypatch: pytest.MonkeyPatch, **changes: str) -> dict[st
     monkeypatch.setitem(app.extensions, "settings", replace(current, **changes))  # type: ignore[arg-type]
     answer = app.test_client().get(PATH)
     assert (answer.status_code, answer.content_type) == (200, "text/plain; charset=utf-8")
-    fields = [(name, value) for name, _, value in _lines(answer.text)]
-    assert len(dict(fields)) == len(fields)
-    return dict(fields)
-
-
-def _lines(text: str) -> list[tuple[str, str, str]]:
-    return [line.partition(": ") for line in text.splitlines()]
+    lines = [line.partition(": ") for line in answer.text.splitlines()]
+    fields = {name: value for name, _, value in lines}
+    assert len(fields) == len(lines)
+    return fields
 
 
 def test_without_a_contact_there_is_no_file(app: Flask) -> None:

@@ -1,6 +1,5 @@
 """Emailing an invitation or a link for a new password instead of copying it."""
 
-from collections.abc import Iterator
 from uuid import UUID
 
 import pytest
@@ -21,13 +20,6 @@ from tests.support.pages import Page, Pages
 from tests.web.signed_in import signed_in
 
 PEOPLE = "/settings/people"
-
-
-@pytest.fixture
-def server(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[MailServer]:
-    with MailServer() as running:
-        set_up(app, monkeypatch, smtp_url=running.url)
-        yield running
 
 
 def words(server: MailServer) -> list[str]:

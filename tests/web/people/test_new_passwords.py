@@ -12,7 +12,8 @@ from portal.services.core.unit_of_work import session
 from portal.services.people import password_resets
 from portal.services.people.sign_in import WrongPassword, sign_in
 from tests.support.factories import Person, make_user
-from tests.support.pages import Page, Pages
+from tests.support.pages import Pages
+from tests.web.people.test_people_pages import link_on
 
 NEW = "another long pass phrase"
 
@@ -21,12 +22,6 @@ def enter(app: Flask, person: Person) -> Pages:
     pages = Pages(app)
     pages.sign_in(person.email, person.password)
     return pages
-
-
-def link_on(page: Page) -> str:
-    """Return the path of the link shown on the page."""
-    parts = urlsplit(next(node.text for node in page.root.find_all("pre")))
-    return f"{parts.path}?{parts.query}"
 
 
 def link_for(by: Person, whom: Person) -> str:
