@@ -1,4 +1,4 @@
-"""Every action: how it is taken once, its form, where it is legal; an asset in each status."""
+"""Call, form values and legal statuses of every action, and an asset in each status."""
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -21,29 +21,29 @@ CLAIM: Final = ClaimValues(problem="The screen is cracked")
 
 
 def in_days(days: int) -> str:
-    """A local date and time as a browser sends it."""
+    """Format a local date and time as a browser sends it."""
     return (utcnow() + timedelta(days=days)).strftime("%Y-%m-%dT%H:%M")
 
 
 def check_out(actor: Actor, asset_id: int) -> None:
-    """Lend it to somebody new for three days."""
+    """Check out to a new person for three days."""
     due_at = utcnow() + timedelta(days=3)
     assignments.check_out(actor, asset_id, staff_id=make_staff(), due_at=due_at, purpose="Fair")
 
 
 def change_due_date(actor: Actor, asset_id: int) -> None:
-    """Another day more."""
+    """Move the due date to four days from now."""
     assignments.change_due_date(actor, asset_id, due_at=utcnow() + timedelta(days=4))
 
 
 def start_maintenance(actor: Actor, asset_id: int) -> None:
-    """Plan some work, and begin it."""
+    """Schedule maintenance and start it."""
     plan = PlanValues(title="Battery check", due_on=utcnow().date())
     planning_maintenance.start(actor, planning_maintenance.schedule(actor, asset_id, plan))
 
 
 def edit(actor: Actor, asset_id: int) -> None:
-    """New notes, which may always change."""
+    """Change the notes, which can change in every status."""
     asset = lifecycle.find_asset(asset_id)
     values = lifecycle.values_of(asset)
     changed = {name: getattr(values, name) for name in AssetValues.__dataclass_fields__}
@@ -52,7 +52,7 @@ def edit(actor: Actor, asset_id: int) -> None:
     )
 
 
-# Every action of this family, done once to an asset.
+# Each action as one call on an asset.
 ACTS: Final[Mapping[Action, Act]] = {
     Action.EDIT: edit,
     Action.DELETE: lambda actor, asset_id: lifecycle.delete_asset(actor, asset_id, "Entered twice"),
@@ -89,7 +89,7 @@ ACTS: Final[Mapping[Action, Act]] = {
     Action.UNDO_LIQUIDATION: lambda actor, asset_id: incidents.undo_liquidation(actor, asset_id),
 }
 
-# The form of each as a person fills it in; a callable makes what a choice is about.
+# Form values by action. A callable creates the row that a choice refers to.
 FILLED: Final[Mapping[Action, dict[str, Any]]] = {
     Action.ALLOCATE: {"staff_id": make_staff},
     Action.REASSIGN: {"staff_id": make_staff},
@@ -108,7 +108,7 @@ FILLED: Final[Mapping[Action, dict[str, Any]]] = {
     Action.UNDO_LIQUIDATION: {"note": "It was the other one"},
 }
 
-# Where each is legal:
+# Legal statuses by action, in this order:
 # available, allocated, checked_out, maintenance, warranty, broken, lost, liquidated
 LEGAL: Final[Mapping[Action, str]] = {
     Action.CREATE: "--------",
@@ -159,7 +159,7 @@ def act(action: Action, asset_id: int, actor: Actor = SYSTEM) -> None:
 
 
 def asset_in(status: AssetStatus) -> int:
-    """A new asset, brought into this status by the action that leads there; its id."""
+    """Make an asset, bring it into this status through its action and return its id."""
     asset_id = make_asset()
     way = WAY_TO[status]
     if way:

@@ -1,4 +1,4 @@
-"""What the tests of reservations and maintenance share: times around now, bodies, rows."""
+"""Shared helpers for reservation and maintenance tests: times, event bodies, rows."""
 
 import json
 from datetime import UTC, date, datetime, timedelta
@@ -20,26 +20,26 @@ from portal.services.core.unit_of_work import session, writing
 
 @cache
 def tomorrow() -> datetime:
-    """A whole hour, the same every time, so that intervals meet exactly."""
+    """Return one fixed full hour tomorrow, so that adjacent intervals meet exactly."""
     return datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(days=1)
 
 
 def at(hours: float) -> datetime:
-    """So many hours after tomorrow."""
+    """Return the time this many hours after tomorrow()."""
     return tomorrow() + timedelta(hours=hours)
 
 
 def wish(
     staff_id: int | None, start: float = 0, end: float = 8, **others: Any
 ) -> ReservationValues:
-    """Somebody wants it for some hours from tomorrow on."""
+    """Build a reservation request. `start` and `end` are hours after tomorrow()."""
     return ReservationValues(staff_id=staff_id, starts_at=at(start), ends_at=at(end), **others)
 
 
 def make_reservation(
     asset_id: int, staff_id: int, start: float = 0, end: float = 8, *, approved: bool = False
 ) -> UUID:
-    """A reservation through the services; its public id."""
+    """Create a reservation through the services and return its public id."""
     public_id = planning_reservations.reserve(SYSTEM, asset_id, wish(staff_id, start, end))
     if approved:
         planning_reservations.approve(SYSTEM, public_id)
@@ -49,7 +49,7 @@ def make_reservation(
 def make_maintenance(
     asset_id: int, *, by: Actor = SYSTEM, started: bool = False, **values: Any
 ) -> UUID:
-    """Planned work through the services; its public id."""
+    """Schedule maintenance through the services and return its public id."""
     known: dict[str, Any] = {"title": "Battery check", "due_on": date(2030, 5, 3)}
     public_id = planning_maintenance.schedule(by, asset_id, PlanValues(**known | values))
     if started:
@@ -58,7 +58,7 @@ def make_maintenance(
 
 
 def put_in(asset_id: int, status: str, **columns: Any) -> None:
-    """Put an asset into a state that other actions bring about."""
+    """Set the asset's status and columns directly, without an action."""
     with writing() as current:
         asset = current.get_one(Asset, asset_id)
         for name, value in {"status": status, **columns}.items():
@@ -66,32 +66,32 @@ def put_in(asset_id: int, status: str, **columns: Any) -> None:
 
 
 def reservation(public_id: UUID) -> Reservation:
-    """The row as it is now."""
+    """Reload the row by its public id."""
     session().rollback()
     return session().scalars(select(Reservation).where(Reservation.public_id == public_id)).one()
 
 
 def maintenance(public_id: UUID) -> Maintenance:
-    """The row as it is now."""
+    """Reload the row by its public id."""
     session().rollback()
     return session().scalars(select(Maintenance).where(Maintenance.public_id == public_id)).one()
 
 
 def status_of(asset_id: int) -> str:
-    """The asset's status now."""
+    """Reload the asset's status."""
     session().rollback()
     return session().scalars(select(Asset.status).where(Asset.id == asset_id)).one()
 
 
 def told() -> list[str]:
-    """The names of all events so far, but for the assets' creation."""
+    """Return the names of all events except asset.created."""
     session().rollback()
     names = session().scalars(select(Event.event).order_by(Event.id)).all()
     return [name for name in names if name != "asset.created"]
 
 
 def last_body() -> dict[str, Any]:
-    """The body of the latest event."""
+    """Return the body of the latest event."""
     session().rollback()
     latest = session().scalars(select(Event.body).order_by(Event.id.desc()).limit(1)).one()
     body: dict[str, Any] = json.loads(latest)

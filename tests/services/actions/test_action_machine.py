@@ -1,4 +1,4 @@
-"""Whatever people do to assets in whatever order, the register's invariants hold."""
+"""Random sequences of actions never break the invariants of the asset register."""
 
 import json
 from collections.abc import Callable
@@ -41,7 +41,7 @@ pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
 
 
 def reserve(actor: Actor, asset_id: int) -> None:
-    """Somebody new wants it in a week."""
+    """Reserve for a new person in a week."""
     start = utcnow() + timedelta(days=7)
     wish = ReservationValues(
         staff_id=make_staff(), starts_at=start, ends_at=start + timedelta(days=1)
@@ -50,7 +50,7 @@ def reserve(actor: Actor, asset_id: int) -> None:
 
 
 def schedule(actor: Actor, asset_id: int) -> None:
-    """Some work is planned, now and then for good."""
+    """Schedule maintenance, which repeats if the asset's version is odd."""
     repeats = lifecycle.find_asset(asset_id).version % 2
     days = 30 if repeats else None
     plan = PlanValues(title="Check", due_on=utcnow().date(), repeat_every_days=days)
@@ -58,33 +58,32 @@ def schedule(actor: Actor, asset_id: int) -> None:
 
 
 def wish_of(asset_id: int) -> UUID:
-    """What is reserved and still open, the soonest."""
-    for each in plans_of(asset_id).reservations:
-        return each.public_id
+    """Return the soonest open reservation of the asset, or raise Refusal."""
+    for reservation in plans_of(asset_id).reservations:
+        return reservation.public_id
     raise Refusal("Nobody has reserved it.")
 
 
 def work_on(asset_id: int) -> Maintenance:
-    """What is to be done to it, the first."""
-    for each in plans_of(asset_id).maintenances:
-        return each
+    """Return the first open maintenance of the asset, or raise Refusal."""
+    for maintenance in plans_of(asset_id).maintenances:
+        return maintenance
     raise Refusal("Nothing is to be done to it.")
 
 
 def complete(actor: Actor, asset_id: int) -> None:
-    """The first work is done."""
+    """Complete the first open maintenance of the asset."""
     done = WorkValues(outcome="repaired", completed_on=today())
     planning_maintenance.complete(actor, work_on(asset_id).public_id, done)
 
 
 def count_again(actor: Actor, asset_id: int) -> None:
-    """There are never as many as one thought."""
+    """Adjust the stock to a different count."""
     there = lifecycle.find_asset(asset_id).quantity or 0
     stock.adjust(actor, asset_id, quantity=(there + 3) % 8)
 
 
 def save_unchanged(actor: Actor, asset_id: int) -> None:
-    """A save that changes nothing."""
     asset = lifecycle.find_asset(asset_id)
     lifecycle.edit_asset(actor, asset_id, asset.version, lifecycle.values_of(asset))
 
@@ -112,7 +111,7 @@ DOINGS: dict[Action, Callable[[Actor, int], object]] = {
 
 
 class Register(RuleBasedStateMachine):
-    """Two single things and a stock, and people who do anything with them."""
+    """Two single items and a consumable, with random actions on each."""
 
     @initialize()
     def add(self) -> None:
@@ -159,8 +158,12 @@ class Register(RuleBasedStateMachine):
         if action is Action.COMPLETE_MAINTENANCE and not repeats:
             events = events[:1]
         if action is Action.APPROVE_RESERVATION:
-            agreed = [each for each in plans_of(asset.id).reservations if each.state == "approved"]
-            assert all(one.ends_at <= next_.starts_at for one, next_ in pairwise(agreed))
+            approved = [
+                reservation
+                for reservation in plans_of(asset.id).reservations
+                if reservation.state == "approved"
+            ]
+            assert all(earlier.ends_at <= later.starts_at for earlier, later in pairwise(approved))
         assert [body["event"] for body in bodies] == events
         assert asset.version == version + len(bodies) == bodies[-1]["asset"]["version"]
         assert bodies[-1]["asset"]["status"] == asset.status
@@ -182,13 +185,13 @@ class Register(RuleBasedStateMachine):
 
     @invariant()
     def a_stock_is_what_came_in_and_went_out(self) -> None:
-        wanted = (
+        query = (
             select(Asset.quantity, func.sum(StockMove.delta))
             .join(StockMove, StockMove.asset_id == Asset.id)
             .where(Asset.id.in_(getattr(self, "ids", [])))
             .group_by(Asset.id)
         )
-        for quantity, total in session().execute(wanted):
+        for quantity, total in session().execute(query):
             assert quantity == total
             assert total >= 0
 
@@ -198,7 +201,7 @@ class Register(RuleBasedStateMachine):
         assert lines == self.count()
 
 
-def test_no_order_of_actions_breaks_the_register() -> None:
+def test_no_order_of_actions_breaks_an_invariant() -> None:
     run_state_machine_as_test(
         Register,
         settings=settings(

@@ -1,4 +1,4 @@
-"""Two people at once: one wins, the other gets a sentence, and no tag is given out twice."""
+"""Concurrent asset changes: one wins, the other is refused, and no tag is used twice."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -48,7 +48,7 @@ def reserve(asset_id: int, staff_id: int) -> None:
     reservations.reserve(SYSTEM, asset_id, wish)
 
 
-def test_many_new_assets_get_a_number_each(app: Flask) -> None:
+def test_concurrent_new_assets_each_get_their_own_number(app: Flask) -> None:
     make_asset(asset_tag="AST-00003")
     made = at_once(app, [make_asset] * 8)
     assert len(set(made)) == 8
@@ -56,27 +56,27 @@ def test_many_new_assets_get_a_number_each(app: Flask) -> None:
     assert tags == [f"AST-{number:05}" for number in range(1, 10)]
 
 
-def test_a_number_and_a_chosen_tag_do_not_collide(app: Flask) -> None:
+def test_generated_and_chosen_tags_do_not_collide(app: Flask) -> None:
     chosen: list[Callable[[], object]] = [
         lambda tag=f"AST-{number:05}": make_asset(asset_tag=tag)  # type: ignore[misc]  # bound early
         for number in (1, 2)
     ]
     results = at_once(app, [*chosen, make_asset, make_asset])
-    refused = [each for each in results if isinstance(each, Refusal)]
-    assert all(each.field == "asset_tag" for each in refused)
+    refused = [refusal for refusal in results if isinstance(refusal, Refusal)]
+    assert all(refusal.field == "asset_tag" for refusal in refused)
     tags = session().scalars(select(Asset.asset_tag)).all()
     assert len(tags) == len(set(tags)) == 4 - len(refused)
 
 
-def test_one_of_two_gets_the_serial_number(app: Flask) -> None:
+def test_one_of_two_concurrent_assets_gets_the_serial_number(app: Flask) -> None:
     results = at_once(app, [lambda: make_asset(serial_number="S-1")] * 2)
-    refused = [each for each in results if isinstance(each, Refusal)]
-    assert [each.field for each in refused] == ["serial_number"]
+    refused = [result for result in results if isinstance(result, Refusal)]
+    assert [result.field for result in refused] == ["serial_number"]
     assert refused[0].sentence.endswith("already has this serial number")
     assert len(session().scalars(select(Event.id)).all()) == 1
 
 
-def test_one_of_two_editors_is_told(app: Flask) -> None:
+def test_one_of_two_concurrent_edits_is_stale(app: Flask) -> None:
     ana, asset_id = make_user(), make_asset()
 
     def rename(name: str) -> Callable[[], object]:
@@ -84,19 +84,19 @@ def test_one_of_two_editors_is_told(app: Flask) -> None:
         return lambda: lifecycle.edit_asset(ana.actor, asset_id, 1, values)
 
     results = at_once(app, [rename("By Ana"), rename("By Ben")])
-    assert sorted(type(each).__name__ for each in results) == ["Stale", "bool"]
+    assert sorted(type(result).__name__ for result in results) == ["Stale", "bool"]
     assert lifecycle.find_asset(asset_id).version == 2
 
 
-def test_deleting_twice_tells_it_once(app: Flask) -> None:
+def test_concurrent_deletes_publish_one_event(app: Flask) -> None:
     ana, asset_id = make_user(), make_asset()
     results = at_once(app, [lambda: lifecycle.delete_asset(ana.actor, asset_id)] * 3)
-    assert sum(isinstance(each, NotFound) for each in results) == 2
-    told = session().scalars(select(Event.event).order_by(Event.id)).all()
-    assert told == ["asset.created", "asset.deleted"]
+    assert sum(isinstance(result, NotFound) for result in results) == 2
+    events = session().scalars(select(Event.event).order_by(Event.id)).all()
+    assert events == ["asset.created", "asset.deleted"]
 
 
-def test_a_category_is_not_deleted_under_a_new_asset(app: Flask) -> None:
+def test_a_category_is_not_deleted_while_a_new_asset_uses_it(app: Flask) -> None:
     ana = make_user()
     row_id = make_category("Chairs")
     public_id = named_lists.choices(named_lists.CATEGORIES)[0][1]
@@ -107,11 +107,11 @@ def test_a_category_is_not_deleted_under_a_new_asset(app: Flask) -> None:
             lambda: named_lists.delete(named_lists.CATEGORIES, ana.actor, public_id),
         ],
     )
-    assert sum(isinstance(each, Refusal) for each in results) == 1
+    assert sum(isinstance(result, Refusal) for result in results) == 1
 
 
 @pytest.mark.parametrize("verb", [allocate, allocate_to_whom_one_has_read, reserve])
-def test_nothing_is_given_to_somebody_who_leaves_meanwhile(
+def test_concurrently_deactivated_staff_get_nothing(
     app: Flask, verb: Callable[[int, int], object]
 ) -> None:
     staff_id, asset_id = make_staff("Zoe"), make_asset()
@@ -119,8 +119,8 @@ def test_nothing_is_given_to_somebody_who_leaves_meanwhile(
     def leave(current: Session) -> None:
         current.get_one(Staff, staff_id, with_for_update=True).is_active = False
 
-    answer = meanwhile(app, lambda: verb(asset_id, staff_id), leave)
-    assert answer.sentence == "Choose someone else. Zoe is former staff"
+    refusal = meanwhile(app, lambda: verb(asset_id, staff_id), leave)
+    assert refusal.sentence == "Choose someone else. Zoe is former staff"
 
 
 def move(location_id: int) -> None:
@@ -132,7 +132,7 @@ def add(location_id: int) -> None:
 
 
 @pytest.mark.parametrize("verb", [move, add])
-def test_nothing_is_put_in_a_place_that_is_deleted_meanwhile(
+def test_a_concurrently_deleted_location_is_refused(
     app: Flask, verb: Callable[[int], object]
 ) -> None:
     location_id = make_location("Attic")
@@ -140,6 +140,6 @@ def test_nothing_is_put_in_a_place_that_is_deleted_meanwhile(
     def delete(current: Session) -> None:
         current.delete(current.get_one(Location, location_id, with_for_update=True))
 
-    answer = meanwhile(app, lambda: verb(location_id), delete)
-    assert answer.sentence == "Choose another location. This one was deleted"
-    assert answer.field == "location_id"
+    refusal = meanwhile(app, lambda: verb(location_id), delete)
+    assert refusal.sentence == "Choose another location. This one was deleted"
+    assert refusal.field == "location_id"

@@ -1,4 +1,4 @@
-"""Giving, lending, taking back and returning: guards, effects and what receivers get."""
+"""Allocation, check-out, revocation and check-in: guards, effects and events."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -27,22 +27,22 @@ def in_days(days: float) -> datetime:
 
 
 def told() -> list[dict[str, Any]]:
-    """The bodies of all events, the one of the new asset apart."""
+    """Return the bodies of all events except the first, the creation of the asset."""
     session().rollback()
     bodies = session().scalars(select(Event.body).order_by(Event.id)).all()
     return [json.loads(body) for body in bodies[1:]]
 
 
 def approved(asset_id: int, staff_id: int, starts_at: datetime, ends_at: datetime) -> int:
-    """An approved reservation; its row id."""
+    """Create an approved reservation and return its row id."""
     wish = ReservationValues(staff_id=staff_id, starts_at=starts_at, ends_at=ends_at)
     public_id = planning_reservations.reserve(SYSTEM, asset_id, wish)
     planning_reservations.approve(SYSTEM, public_id)
-    wanted = select(Reservation.id).where(Reservation.public_id == public_id)
-    return session().execute(wanted).scalar_one()
+    query = select(Reservation.id).where(Reservation.public_id == public_id)
+    return session().execute(query).scalar_one()
 
 
-def test_an_allocation_tells_who_has_it_and_from_where() -> None:
+def test_an_allocation_event_names_holder_and_location() -> None:
     room = make_location("Room 204")
     asset_id, maria = make_asset(location_id=room), make_staff("Maria Lopez")
     assignments.allocate(make_user("manager").actor, asset_id, staff_id=maria, note="With bag")
@@ -56,7 +56,7 @@ def test_an_allocation_tells_who_has_it_and_from_where() -> None:
     assert body["data"]["allocated_at"] == body["timestamp"]
 
 
-def test_of_the_assets_that_are_asked_for_it_is_told_who_has_them_now() -> None:
+def test_holders_returns_only_current_holders_of_the_given_assets() -> None:
     one, other, back, free = (make_asset() for _ in range(4))
     maria, ben = make_staff("Maria Lopez"), make_staff("Ben")
     for asset_id, staff_id in ((one, ben), (back, ben), (other, maria)):
@@ -64,11 +64,13 @@ def test_of_the_assets_that_are_asked_for_it_is_told_who_has_them_now() -> None:
     for asset_id in (one, back):
         assignments.revoke(SYSTEM, asset_id)
     assignments.allocate(SYSTEM, one, staff_id=maria)
-    found = asset_queries.holders([one, back, free])
-    assert [(row_id, each.staff.name) for row_id, each in found.items()] == [(one, "Maria Lopez")]
+    holders = asset_queries.holders([one, back, free])
+    assert [(row_id, assignment.staff.name) for row_id, assignment in holders.items()] == [
+        (one, "Maria Lopez")
+    ]
 
 
-def test_a_return_may_change_condition_and_place() -> None:
+def test_a_revocation_can_change_condition_and_location() -> None:
     asset_id, store = make_asset(), make_location("Store")
     assignments.allocate(SYSTEM, asset_id, staff_id=make_staff())
     assignments.revoke(SYSTEM, asset_id, condition_in="poor", location_id=store, reason="Old")
@@ -79,7 +81,7 @@ def test_a_return_may_change_condition_and_place() -> None:
     assert body["data"]["held_days"] == 0
 
 
-def test_a_return_is_late_from_the_moment_on_that_follows_and_by_whole_days() -> None:
+def test_a_check_in_after_the_due_time_is_overdue_by_whole_days() -> None:
     for hours, was_overdue, days in ((-1, False, 0), (0, False, 0), (23.9, True, 0), (24, True, 1)):
         asset_id, due_at = make_asset(), in_days(3)
         assignments.check_out(SYSTEM, asset_id, staff_id=make_staff(), due_at=due_at)
@@ -89,7 +91,7 @@ def test_a_return_is_late_from_the_moment_on_that_follows_and_by_whole_days() ->
         assert (data["was_overdue"], data["days_overdue"]) == (was_overdue, days), hours
 
 
-def test_what_is_taken_back_says_how_many_days_it_was_with_the_person() -> None:
+def test_a_revocation_reports_how_many_days_the_asset_was_held() -> None:
     asset_id = make_asset()
     assignments.allocate(SYSTEM, asset_id, staff_id=make_staff())
     with frozen(in_days(4.5)):
@@ -97,7 +99,7 @@ def test_what_is_taken_back_says_how_many_days_it_was_with_the_person() -> None:
     assert told()[-1]["data"]["held_days"] == 4
 
 
-def test_the_note_of_a_reassignment_stands_in_both_events_and_its_place_is_kept() -> None:
+def test_a_reassignment_puts_its_note_in_both_events_and_keeps_the_location() -> None:
     room = make_location("Room 204")
     asset_id = make_asset(location_id=room)
     assignments.allocate(SYSTEM, asset_id, staff_id=make_staff("Maria"))
@@ -108,30 +110,30 @@ def test_the_note_of_a_reassignment_stands_in_both_events_and_its_place_is_kept(
         assert body["asset"]["location"] == {"id": room, "name": "Room 204"}
 
 
-def test_reassigning_tells_both_steps_in_one_transaction() -> None:
+def test_a_reassignment_publishes_both_steps() -> None:
     asset_id, maria, ben = make_asset(), make_staff("Maria"), make_staff("Ben")
     assignments.allocate(SYSTEM, asset_id, staff_id=maria)
     assignments.reassign(SYSTEM, asset_id, staff_id=ben, reason="New job")
     _, revoked, allocated = told()
-    assert [each["event"] for each in (revoked, allocated)] == ["asset.revoked", "asset.allocated"]
+    assert [body["event"] for body in (revoked, allocated)] == ["asset.revoked", "asset.allocated"]
     assert revoked["asset"]["holder"] is None
     assert revoked["data"]["staff"]["name"] == "Maria"
     assert allocated["asset"]["holder"]["name"] == "Ben"
-    assert [each["asset"]["version"] for each in (revoked, allocated)] == [3, 4]
+    assert [body["asset"]["version"] for body in (revoked, allocated)] == [3, 4]
 
 
-def test_a_refused_reassignment_leaves_it_with_whom_it_was() -> None:
+def test_a_refused_reassignment_keeps_the_holder() -> None:
     asset_id, maria = make_asset(), make_staff("Maria")
     assignments.allocate(SYSTEM, asset_id, staff_id=maria)
     for staff_id, words in ((maria, "Maria already has this asset"), (None, "Choose a person")):
         with pytest.raises(Refusal, match=words) as caught:
             assignments.reassign(SYSTEM, asset_id, staff_id=staff_id)
         assert caught.value.field == "staff_id"
-    assert [each["event"] for each in told()] == ["asset.allocated"]
+    assert [body["event"] for body in told()] == ["asset.allocated"]
     assert lifecycle.find_asset(asset_id).status == "allocated"
 
 
-def test_a_due_date_is_changed_for_receivers_as_a_due_date() -> None:
+def test_a_due_date_change_is_published_once_with_its_reason() -> None:
     asset_id, first, second = make_asset(), in_days(2), in_days(5)
     assignments.check_out(SYSTEM, asset_id, staff_id=make_staff(), due_at=first)
     assert assignments.change_due_date(SYSTEM, asset_id, due_at=second)
@@ -147,7 +149,7 @@ def test_a_due_date_is_changed_for_receivers_as_a_due_date() -> None:
 
 
 @pytest.mark.parametrize("due_at", [None, in_days(-1)])
-def test_a_loan_needs_an_end_in_the_future(due_at: datetime | None) -> None:
+def test_a_check_out_needs_a_due_date_in_the_future(due_at: datetime | None) -> None:
     asset_id = make_asset()
     with pytest.raises(Refusal) as caught:
         assignments.check_out(SYSTEM, asset_id, staff_id=make_staff(), due_at=due_at)
@@ -155,7 +157,7 @@ def test_a_loan_needs_an_end_in_the_future(due_at: datetime | None) -> None:
     assert told() == []
 
 
-def test_somebody_elses_reservation_stands_in_the_way_with_a_way_out() -> None:
+def test_a_reservation_blocks_others_and_the_refusal_offers_a_way_out() -> None:
     asset_id, ana, ben = make_asset(), make_staff("Ana"), make_staff("Ben")
     starts_at = in_days(2)
     approved(asset_id, ana, starts_at, in_days(4))
@@ -174,10 +176,10 @@ def test_somebody_elses_reservation_stands_in_the_way_with_a_way_out() -> None:
         assignments.change_due_date(SYSTEM, asset_id, due_at=in_days(3))
 
 
-def test_a_reservation_that_begins_at_this_moment_is_told_with_its_end_and_can_be_met() -> None:
+def test_a_reservation_that_starts_now_blocks_others_and_can_be_fulfilled() -> None:
     asset_id, ana, ben = make_asset(), make_staff("Ana"), make_staff("Ben")
     starts_at = in_days(2)
-    wanted = approved(asset_id, ana, starts_at, starts_at + timedelta(days=1))
+    row_id = approved(asset_id, ana, starts_at, starts_at + timedelta(days=1))
     with (
         frozen(starts_at),
         pytest.raises(Refusal, match="Ana has reserved this asset until ") as refused,
@@ -186,10 +188,10 @@ def test_a_reservation_that_begins_at_this_moment_is_told_with_its_end_and_can_b
     assert refused.value.sentence.endswith("Wait until then or reject Ana’s reservation")
     with frozen(starts_at):
         assignments.allocate(SYSTEM, asset_id, staff_id=ana)
-    assert session().get_one(Reservation, wanted).state == "fulfilled"
+    assert session().get_one(Reservation, row_id).state == "fulfilled"
 
 
-def test_a_refusal_tells_times_by_the_clock_of_whoever_reads_it() -> None:
+def test_a_refusal_shows_times_in_the_users_time_zone() -> None:
     asset_id, ana, ben = make_asset(), make_staff("Ana"), make_staff("Ben")
     starts_at = datetime(2150, 5, 3, 9, tzinfo=UTC)
     approved(asset_id, ana, starts_at, starts_at + timedelta(days=1))
@@ -198,18 +200,18 @@ def test_a_refusal_tells_times_by_the_clock_of_whoever_reads_it() -> None:
         assignments.allocate(in_auckland, asset_id, staff_id=ben)
 
 
-def test_a_refusal_names_the_year_of_a_time_where_it_is_another() -> None:
+def test_a_refusal_names_the_year_of_a_time_in_another_year() -> None:
     asset_id, ana, ben = make_asset(), make_staff("Ana"), make_staff("Ben")
     starts_at = datetime(2150, 5, 3, 9, tzinfo=UTC)
     approved(asset_id, ana, starts_at, starts_at + timedelta(days=1))
-    # In Vienna the year ends an hour earlier.
+    # The year ends an hour earlier in Vienna than in UTC.
     for minute, words in ((59, "from May 3, 2150, 11:00"), (60, "from May 3, 11:00")):
         now = datetime(2149, 12, 31, 22, tzinfo=UTC) + timedelta(minutes=minute)
         with frozen(now), pytest.raises(Refusal, match=words):
             assignments.allocate(SYSTEM, asset_id, staff_id=ben)
 
 
-def test_what_is_planned_stands_in_the_way_of_deleting() -> None:
+def test_a_reserved_asset_cannot_be_deleted() -> None:
     asset_id = make_asset()
     approved(asset_id, make_staff("Ana"), in_days(2), in_days(4))
     with pytest.raises(Refusal, match="is still reserved"):

@@ -1,4 +1,4 @@
-"""Bulk actions: those that can are done, those that cannot are listed; one batch."""
+"""Bulk actions: allowed assets change, refused assets are listed, all in one batch."""
 
 import json
 from datetime import date
@@ -43,7 +43,7 @@ def run(public_id: UUID) -> dict[str, Any]:
 
 
 @pytest.mark.both_databases
-def test_eighteen_can_and_two_cannot(app: Flask) -> None:
+def test_allowed_assets_change_and_refused_assets_are_listed(app: Flask) -> None:
     ana, maria = make_user(name="Ana"), make_staff("Maria Lopez")
     ids = [make_asset(f"Chair {number}") for number in range(20)]
     for asset_id in ids[:2]:
@@ -67,7 +67,7 @@ def test_eighteen_can_and_two_cannot(app: Flask) -> None:
     assert rows[0][0].message.startswith("AST-00001 is allocated to Ben Fox.")
 
 
-def test_what_was_refused_stands_first_and_what_is_named_twice_is_done_once(app: Flask) -> None:
+def test_refused_assets_are_listed_first_and_duplicates_are_done_once(app: Flask) -> None:
     ana = make_user()
     ids = [make_asset(f"Chair {number}") for number in range(4)]
     values = {"staff_id": make_staff("Maria"), "note": ""}
@@ -80,7 +80,7 @@ def test_what_was_refused_stands_first_and_what_is_named_twice_is_done_once(app:
     assert [asset.id for _, asset in bulk.results(task).rows] == [ids[n] for n in (2, 0, 1, 3)]
 
 
-def test_each_action_is_the_one_of_a_single_asset(app: Flask) -> None:
+def test_each_bulk_action_publishes_the_event_of_the_single_action(app: Flask) -> None:
     ana, maria, place = make_user(), make_staff(), make_location("Studio")
     ids = [make_asset(f"Chair {number}") for number in range(3)]
     steps: list[tuple[Action, dict[str, Any]]] = [
@@ -124,7 +124,7 @@ def edit(actor: Actor, ids: list[int], **values: Any) -> dict[str, Any]:
 
 
 @pytest.mark.both_databases
-def test_an_edit_changes_what_is_filled_in_and_nothing_else(app: Flask) -> None:
+def test_an_edit_changes_only_filled_in_fields(app: Flask) -> None:
     ana, laptops, hamburg = make_user(name="Ana"), make_category(), make_location("Hamburg")
     ids = [make_asset("Lamp", manufacturer="Acme", notes="Mine"), make_asset("Desk")]
     before = len(bodies())
@@ -151,7 +151,7 @@ def test_an_edit_changes_what_is_filled_in_and_nothing_else(app: Flask) -> None:
     assert session().scalars(audited).all() == ["Ana"] * 2
 
 
-def test_an_edit_that_leaves_an_asset_as_it_was_tells_nothing_of_it(app: Flask) -> None:
+def test_an_edit_publishes_no_event_for_an_unchanged_asset(app: Flask) -> None:
     ana, ids = make_user(), [make_asset("Lamp", model="T14"), make_asset("Desk")]
     before = len(bodies())
     public_id = bulk.start(ana.actor, Action.EDIT, ids, {"model": "T14"})
@@ -159,13 +159,13 @@ def test_an_edit_that_leaves_an_asset_as_it_was_tells_nothing_of_it(app: Flask) 
     assert [body["asset"]["name"] for body in bodies()[before:]] == ["Desk"]
 
 
-def test_an_edit_lists_what_it_cannot_change_and_why(app: Flask) -> None:
+def test_an_edit_lists_refused_assets_with_their_reasons(app: Flask) -> None:
     ana = make_user()
     toner = make_asset("Toner", kind="stock", quantity=3)
     new = make_asset("Lamp", purchase_date=date(2031, 1, 1))
     old, desk = make_asset("Old"), make_asset("Desk")
     incidents.liquidate(ana.actor, old, DisposalValues(method="sold"))
-    assert [each.why_not for each in bulk.preview(Action.EDIT, [old, desk])] == [
+    assert [chosen.why_not for chosen in bulk.preview(Action.EDIT, [old, desk])] == [
         "was disposed of. You can only change its notes.", None,
     ]  # fmt: skip
     values = {"reservable": "no", "warranty_expires": "2030-01-01"}
@@ -181,7 +181,7 @@ def test_an_edit_lists_what_it_cannot_change_and_why(app: Flask) -> None:
     }
 
 
-def test_an_edit_of_nothing_or_to_what_no_asset_takes_is_refused_before_it_begins(
+def test_an_empty_or_invalid_edit_is_refused_before_it_starts(
     app: Flask,
 ) -> None:
     ana, ids = make_user().actor, [make_asset()]
@@ -196,7 +196,7 @@ def test_an_edit_of_nothing_or_to_what_no_asset_takes_is_refused_before_it_begin
 
 
 @pytest.mark.both_databases
-def test_results_are_on_pages_with_each_asset_once(
+def test_results_are_paged_and_contain_each_asset_once(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(keyset, "PAGE_SIZE", 2)
@@ -209,13 +209,13 @@ def test_results_are_on_pages_with_each_asset_once(
     first = bulk.results(task)
     second = bulk.results(task, first.older)
     third = bulk.results(task, second.older)
-    found = [[asset.id for _, asset in page.rows] for page in (first, second, third)]
-    assert found == [ids[3:], ids[:2], ids[2:3]]
+    shown = [[asset.id for _, asset in page.rows] for page in (first, second, third)]
+    assert shown == [ids[3:], ids[:2], ids[2:3]]
     assert third.older is None
     assert [asset.id for _, asset in bulk.results(task, third.newer).rows] == ids[:2]
 
 
-def test_it_is_refused_to_those_who_may_not_for_nothing_and_for_too_many(
+def test_start_refuses_a_bad_role_action_or_number_of_assets(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asset_id = make_asset()
@@ -231,7 +231,7 @@ def test_it_is_refused_to_those_who_may_not_for_nothing_and_for_too_many(
         bulk.start(ana, Action.DELETE, [asset_id, make_asset()], {"reason": ""})
 
 
-def test_of_as_many_as_can_be_chosen_each_is_told_who_has_it(
+def test_a_preview_names_holders_up_to_the_asset_limit(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bulk, "MOST_ASSETS", 3)
@@ -240,10 +240,10 @@ def test_of_as_many_as_can_be_chosen_each_is_told_who_has_it(
     for asset_id in ids:
         assignments.allocate(ana.actor, asset_id, staff_id=make_staff("Ben Fox"))
     chosen = bulk.preview(Action.ALLOCATE, ids)
-    assert ["Ben Fox" in (each.why_not or "") for each in chosen] == [True] * 3
+    assert ["Ben Fox" in (asset.why_not or "") for asset in chosen] == [True] * 3
 
 
-def test_of_what_was_deleted_meanwhile_it_is_told_that_it_was(app: Flask) -> None:
+def test_a_preview_says_that_an_asset_was_deleted(app: Flask) -> None:
     asset_id = make_asset()
     lifecycle.delete_asset(make_user().actor, asset_id)
     (chosen,) = bulk.preview(Action.ALLOCATE, [asset_id])

@@ -1,4 +1,4 @@
-"""Every action of the register in every status, through its service: what it does and tells."""
+"""Every asset action in every status through its service: effects and events."""
 
 import json
 from typing import Any
@@ -20,7 +20,7 @@ from tests.services.actions.every_action import ACTS, act, asset_in
 
 pytestmark = pytest.mark.usefixtures("app")
 
-# Where each action leads; the same status where it is not named.
+# The resulting status by action. Other actions keep the status.
 LEADS_TO = {
     Action.ALLOCATE: "allocated",
     Action.CHECK_OUT: "checked_out",
@@ -36,7 +36,7 @@ LEADS_TO = {
     Action.UNDO_LIQUIDATION: "available",
     Action.START_MAINTENANCE: "maintenance",
 }
-# It has two steps in these tests: work is planned, then begun.
+# START_MAINTENANCE takes two steps in these tests: schedule, then start.
 ONE_STEP = [action for action in ACTS if action is not Action.START_MAINTENANCE]
 UPDATED = ["reason", "changed_fields", "changes"]
 CONCERNS = {
@@ -50,15 +50,15 @@ CONCERNS = {
 
 def bodies_since(count: int) -> list[dict[str, Any]]:
     session().rollback()
-    found = session().scalars(select(Event.body).order_by(Event.id)).all()
-    return [json.loads(body) for body in found[count:]]
+    rows = session().scalars(select(Event.body).order_by(Event.id)).all()
+    return [json.loads(body) for body in rows[count:]]
 
 
 def is_held(asset_id: int) -> bool:
-    wanted = select(Assignment.id).where(
+    query = select(Assignment.id).where(
         Assignment.asset_id == asset_id, Assignment.ended_at.is_(None)
     )
-    return session().execute(wanted).first() is not None
+    return session().execute(query).first() is not None
 
 
 def check_refused(action: Action, asset_id: int) -> None:
@@ -91,7 +91,7 @@ def check_done(action: Action, asset_id: int, status: AssetStatus) -> None:
 
 
 def check_keys(action: Action, body: dict[str, Any]) -> None:
-    """Key by key and in order as the catalogue shows it to those who write receivers."""
+    """Check that keys and their order match the event catalog, which receivers rely on."""
     assert faults(body) == []
     sample = json.loads(sample_body(EventName(body["event"])))
     assert list(body) == list(sample)
@@ -103,7 +103,7 @@ def check_keys(action: Action, body: dict[str, Any]) -> None:
     assert list(body["data"]) == added
 
 
-def test_it_takes_the_legal_actions_and_refuses_the_others() -> None:
+def test_legal_actions_are_taken_and_others_are_refused() -> None:
     for status in AssetStatus:
         for action in ONE_STEP:
             asset_id = asset_in(status)

@@ -1,4 +1,4 @@
-"""Every step of reservations and maintenance in every status that real actions bring about."""
+"""Every reservation and maintenance step in every status, reached through real actions."""
 
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -45,17 +45,17 @@ STEPS: Final[Mapping[Action, Callable[[Planned], object]]] = {
 
 
 def take(action: Action, status: AssetStatus) -> None:
-    """Take the step on a new asset in this status, and see that the table's word is kept."""
-    it, rule = planned_in(status), RULES[action]
-    before, version = told(), lifecycle.find_asset(it.asset_id).version
+    """Take the step on a new asset in this status and check the result against RULES."""
+    planned, rule = planned_in(status), RULES[action]
+    before, version = told(), lifecycle.find_asset(planned.asset_id).version
     if is_to_be_taken(action, status):
-        STEPS[action](it)
+        STEPS[action](planned)
         assert told() == [*before, rule.event], status
-        assert lifecycle.find_asset(it.asset_id).version == version + 1, status
+        assert lifecycle.find_asset(planned.asset_id).version == version + 1, status
         return
     with pytest.raises(Refusal) as refused:
-        STEPS[action](it)
-    asset = lifecycle.find_asset(it.asset_id)
+        STEPS[action](planned)
+    asset = lifecycle.find_asset(planned.asset_id)
     if status in rule.legal:
         assert "is already canceled" in refused.value.sentence
     else:
@@ -65,19 +65,19 @@ def take(action: Action, status: AssetStatus) -> None:
     assert (asset.status, asset.version) == (status, version)
 
 
-def test_a_step_is_taken_or_refused_as_the_table_says() -> None:
+def test_each_step_is_taken_or_refused_according_to_the_rules() -> None:
     for action in STEPS:
         for status in AssetStatus:
             take(action, status)
 
 
-def test_only_losing_and_disposing_cancel_what_was_planned() -> None:
+def test_only_loss_and_disposal_cancel_plans() -> None:
     for status in AssetStatus:
-        it = planned_in(status)
-        found = [
-            reservation(it.asked).state,
-            reservation(it.other).state,
-            maintenance(it.work).state,
+        planned = planned_in(status)
+        states = [
+            reservation(planned.asked).state,
+            reservation(planned.other).state,
+            maintenance(planned.work).state,
         ]
         kept = ["pending", "pending", "scheduled"]
-        assert found == (["cancelled"] * 3 if status in CANCELS_ALL else kept), status
+        assert states == (["cancelled"] * 3 if status in CANCELS_ALL else kept), status

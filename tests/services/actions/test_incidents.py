@@ -1,4 +1,4 @@
-"""Moving, losing, breaking, claiming, disposing of, coming back: effects and what is told."""
+"""Transfer, loss, damage, warranty claim, disposal and return: effects and events."""
 
 import json
 from dataclasses import replace
@@ -45,20 +45,20 @@ def last() -> dict[str, Any]:
 
 
 def kept() -> list[Incident]:
-    """What was noted of every asset, the oldest first."""
+    """Return the incidents of all assets, oldest first."""
     session().rollback()
     return list(session().scalars(select(Incident).order_by(Incident.id)))
 
 
 def wanted_by(asset_id: int, staff_id: int) -> int:
-    """A reservation still to be decided; its row id."""
+    """Create a pending reservation and return its row id."""
     now = utcnow()
     wish = ReservationValues(
         staff_id=staff_id, starts_at=now + timedelta(days=2), ends_at=now + timedelta(days=3)
     )
     public_id = planning_reservations.reserve(SYSTEM, asset_id, wish)
-    found = select(Reservation.id).where(Reservation.public_id == public_id)
-    return session().execute(found).scalar_one()
+    query = select(Reservation.id).where(Reservation.public_id == public_id)
+    return session().execute(query).scalar_one()
 
 
 def test_a_transfer_keeps_the_holder() -> None:
@@ -76,7 +76,7 @@ def test_a_transfer_keeps_the_holder() -> None:
     assert caught.value.field == "location_id"
 
 
-def test_a_loss_ends_the_holding_and_cancels_what_was_planned() -> None:
+def test_a_loss_ends_the_assignment_and_cancels_open_plans() -> None:
     asset_id, maria = make_asset(), make_staff("Maria")
     make_reservation(make_asset(), maria)
     make_maintenance(make_asset())
@@ -97,7 +97,7 @@ def test_a_loss_ends_the_holding_and_cancels_what_was_planned() -> None:
     assert (body["data"]["status_from"], body["data"]["status_to"]) == ("checked_out", "lost")
 
 
-def test_what_happened_earlier_is_told_with_its_own_time() -> None:
+def test_an_incident_is_published_with_the_time_it_happened() -> None:
     for verb, when in ((incidents.report_lost, "lost_at"), (incidents.report_broken, "broken_at")):
         earlier = utcnow().replace(microsecond=0) - timedelta(hours=2)
         verb(SYSTEM, make_asset(), description="On the train", note="By Ana", **{when: earlier})
@@ -110,7 +110,7 @@ def test_what_happened_earlier_is_told_with_its_own_time() -> None:
         assert datetime.fromisoformat(last()["data"][when]) > earlier, verb
 
 
-def test_the_timeline_counts_what_a_loss_has_cancelled_and_names_nothing_else() -> None:
+def test_the_timeline_counts_the_reservations_that_a_loss_canceled() -> None:
     maria = make_staff("Maria")
     for many, told in (
         (0, "On the train"),
@@ -129,7 +129,7 @@ def test_the_timeline_counts_what_a_loss_has_cancelled_and_names_nothing_else() 
         assert session().scalars(line.order_by(Activity.id.desc())).first() == told
 
 
-def test_damage_ends_the_holding_and_keeps_reservations() -> None:
+def test_damage_ends_the_assignment_and_keeps_reservations() -> None:
     asset_id = make_asset(warranty_expires=date(2099, 1, 1))
     wanted_by(asset_id, make_staff("Ben"))
     assignments.allocate(SYSTEM, asset_id, staff_id=make_staff("Maria"))
@@ -141,7 +141,7 @@ def test_damage_ends_the_holding_and_keeps_reservations() -> None:
         lifecycle.delete_asset(SYSTEM, asset_id)
 
 
-def test_a_claim_goes_to_the_supplier_and_comes_back() -> None:
+def test_a_warranty_claim_goes_to_the_supplier_and_is_closed_on_return() -> None:
     asset_id = make_asset(supplier="Northwind", location_id=make_location("Office"))
     incidents.send_to_warranty(SYSTEM, asset_id, CLAIM)
     data = last()["data"]
@@ -153,7 +153,7 @@ def test_a_claim_goes_to_the_supplier_and_comes_back() -> None:
     assert back["changed_fields"] == ["status"]
 
 
-def test_a_warranty_runs_to_the_end_of_its_last_day_on_the_clock_of_the_installation() -> None:
+def test_a_warranty_ends_at_midnight_in_the_installations_time_zone() -> None:
     late = datetime(2030, 6, 1, 21, 59, tzinfo=UTC)  # a minute before midnight in Vienna
     for at, is_under in ((late, True), (late + timedelta(minutes=1), False)):
         asset_id = make_asset(warranty_expires=date(2030, 6, 1))
@@ -162,25 +162,25 @@ def test_a_warranty_runs_to_the_end_of_its_last_day_on_the_clock_of_the_installa
         assert last()["data"]["under_warranty"] is is_under
 
 
-def test_a_transfer_is_over_at_once_and_other_incidents_when_it_is_back() -> None:
+def test_a_transfer_closes_at_once_and_other_incidents_on_return() -> None:
     asset_id = make_asset()
     incidents.transfer(SYSTEM, asset_id, location_id=make_location("Store"))
     incidents.report_broken(SYSTEM, asset_id, description="It fell")
     incidents.report_lost(SYSTEM, asset_id, description="Gone")
-    kinds = [(each.kind, each.closed_at is not None) for each in kept()]
+    kinds = [(incident.kind, incident.closed_at is not None) for incident in kept()]
     assert kinds == [("transfer", True), ("broken", False), ("lost", False)]
     incidents.come_back(SYSTEM, asset_id, Action.FIND)
     back = last()["data"]
     assert back["incident"]["id"] == kept()[-1].id
-    assert all(each.closed_at for each in kept())
-    closed = [each.closed_at for each in kept()]
+    assert all(incident.closed_at for incident in kept())
+    closed = [incident.closed_at for incident in kept()]
     incidents.report_lost(SYSTEM, asset_id, description="Gone again")
     incidents.come_back(SYSTEM, asset_id, Action.FIND)
     assert last()["data"]["incident"]["id"] == kept()[-1].id
-    assert [each.closed_at for each in kept()][:3] == closed
+    assert [incident.closed_at for incident in kept()][:3] == closed
 
 
-def test_of_what_broke_twice_the_repair_tells_the_latter_and_ends_both() -> None:
+def test_a_repair_reports_the_latest_damage_and_closes_all() -> None:
     asset_id = make_asset()
     incidents.report_broken(SYSTEM, asset_id, description="It fell")
     make_maintenance(asset_id, started=True)
@@ -191,7 +191,7 @@ def test_of_what_broke_twice_the_repair_tells_the_latter_and_ends_both() -> None
     assert first.closed_at == second.closed_at is not None
 
 
-def test_what_comes_back_stays_where_and_how_it_was_unless_that_is_said() -> None:
+def test_a_return_keeps_location_and_condition_unless_given() -> None:
     room, store = make_location("Room 204"), make_location("Store")
     asset_id = make_asset(location_id=room, condition="fair")
     incidents.report_lost(SYSTEM, asset_id, description="Gone")
@@ -207,7 +207,7 @@ def test_what_comes_back_stays_where_and_how_it_was_unless_that_is_said() -> Non
     assert (body["location"]["id"], body["condition"]) == (store, "poor")
 
 
-def test_a_claim_and_a_disposal_are_told_whole_in_the_timeline() -> None:
+def test_remarks_of_claims_and_disposals_contain_all_details() -> None:
     assert replace(CLAIM, supplier="Northwind").remark == (
         "No picture. At Northwind. Return number RMA-1. Expected back on Feb 18, 2030"
     )
@@ -216,7 +216,7 @@ def test_a_claim_and_a_disposal_are_told_whole_in_the_timeline() -> None:
     assert sold.remark == "Written off to Second Life for EUR 1,180.00"
 
 
-def test_a_disposal_is_undone_by_an_administrator_alone() -> None:
+def test_only_an_administrator_can_undo_a_disposal() -> None:
     asset_id = make_asset()
     incidents.report_lost(SYSTEM, asset_id, description="Gone")
     sold = DisposalValues(method="sold", proceeds=Decimal(180), recipient="Second Life")
@@ -234,7 +234,7 @@ def test_a_disposal_is_undone_by_an_administrator_alone() -> None:
     assert (undone["reason"], undone["status_to"]) == ("liquidation_undone", "lost")
 
 
-def test_a_disposal_that_does_not_fit_is_refused_at_its_field() -> None:
+def test_an_invalid_disposal_is_refused_at_its_field() -> None:
     for values, field in (
         (DisposalValues(method="eaten"), "method"),
         (DisposalValues(method="sold", proceeds=Decimal(-1)), "proceeds"),
@@ -247,7 +247,7 @@ def test_a_disposal_that_does_not_fit_is_refused_at_its_field() -> None:
         assert lifecycle.find_asset(asset_id).status == "available", values
 
 
-def test_what_happened_cannot_lie_in_the_future_or_stay_untold() -> None:
+def test_an_incident_needs_a_past_time_and_a_description() -> None:
     asset_id, tomorrow = make_asset(), utcnow() + timedelta(days=1)
     with pytest.raises(Refusal, match="isn’t in the future"):
         incidents.report_lost(SYSTEM, asset_id, description="Gone", lost_at=tomorrow)
@@ -255,7 +255,7 @@ def test_what_happened_cannot_lie_in_the_future_or_stay_untold() -> None:
         incidents.report_broken(SYSTEM, asset_id, description="")
 
 
-def test_nothing_happened_in_a_year_that_nobody_meant() -> None:
+def test_an_implausible_year_is_refused() -> None:
     asset_id = make_asset()
     with pytest.raises(Refusal, match="Check the year") as caught:
         incidents.report_lost(
@@ -268,7 +268,7 @@ def test_nothing_happened_in_a_year_that_nobody_meant() -> None:
     assert caught.value.field == "expected_back_on"
 
 
-def test_a_deleted_asset_comes_back_unless_its_tag_is_taken() -> None:
+def test_a_deleted_asset_is_restored_unless_its_tag_is_taken() -> None:
     asset_id = make_asset("First", asset_tag="LAP-1")
     lifecycle.delete_asset(SYSTEM, asset_id)
     rival = make_asset("Second", asset_tag="lap-1")

@@ -1,4 +1,4 @@
-"""Rules of the register: tags, serial numbers, late edits, roles, what is refused."""
+"""Asset register rules: tags, serial numbers, edits, deletion and refusals."""
 
 from dataclasses import replace
 from datetime import date
@@ -30,7 +30,7 @@ def stored(model: type[Event] | type[Activity]) -> int:
 
 
 def set_status(asset_id: int, status: str) -> None:
-    """Bring an asset into a status that no action reaches yet."""
+    """Set the status directly, without an action."""
     with writing() as current:
         current.execute(update(Asset).where(Asset.id == asset_id).values(status=status))
 
@@ -52,25 +52,25 @@ EVERYTHING = AssetValues(
 )
 
 
-def test_all_that_is_said_of_an_asset_is_kept_when_it_is_made_and_when_it_is_edited() -> None:
+def test_create_and_edit_store_every_field() -> None:
     made = lifecycle.create_asset(SYSTEM, EVERYTHING)
     edited = make_asset()
     assert lifecycle.edit_asset(
         SYSTEM, edited, 1, replace(EVERYTHING, asset_tag="C-2", serial_number="S-2")
     )
     session().rollback()
-    kept = [lifecycle.values_of(lifecycle.find_asset(each)) for each in (made, edited)]
+    kept = [lifecycle.values_of(lifecycle.find_asset(asset_id)) for asset_id in (made, edited)]
     assert kept == [EVERYTHING, replace(EVERYTHING, asset_tag="C-2", serial_number="S-2")]
 
 
-def test_it_never_gives_a_number_twice() -> None:
+def test_the_number_of_a_deleted_asset_is_not_reused() -> None:
     ana = make_user()
     first = make_asset()
     lifecycle.delete_asset(ana.actor, first)
     assert tag_of(make_asset()) == "AST-00002"
 
 
-def test_it_steps_over_tags_that_people_chose() -> None:
+def test_numbering_skips_tags_that_people_chose() -> None:
     make_asset(asset_tag="ast-00001")
     lifecycle.delete_asset(make_user().actor, make_asset(asset_tag="AST-00002"))
     assert tag_of(make_asset()) == "AST-00003"
@@ -83,7 +83,7 @@ def test_a_refused_asset_uses_up_no_number() -> None:
     assert tag_of(make_asset()) == "AST-00002"
 
 
-def test_a_tag_is_unique_whatever_its_letters() -> None:
+def test_a_tag_is_unique_regardless_of_case() -> None:
     make_asset("Chair", asset_tag="Chair-1")
     with pytest.raises(Refusal) as refusal:
         make_asset(asset_tag="CHAIR-1")
@@ -91,7 +91,7 @@ def test_a_tag_is_unique_whatever_its_letters() -> None:
     assert refusal.value.field == "asset_tag"
 
 
-def test_a_serial_number_belongs_to_one_asset() -> None:
+def test_a_serial_number_is_unique_regardless_of_case() -> None:
     make_asset(serial_number="sn-5")
     other = make_asset()
     values = AssetValues(asset_tag="AST-00002", name="Other", serial_number="SN-5")
@@ -101,13 +101,13 @@ def test_a_serial_number_belongs_to_one_asset() -> None:
     assert refusal.value.field == "serial_number"
 
 
-def test_a_deleted_asset_gives_its_tag_and_serial_number_free() -> None:
+def test_a_deleted_asset_frees_its_tag_and_serial_number() -> None:
     first = make_asset(asset_tag="DESK", serial_number="S")
     lifecycle.delete_asset(make_user().actor, first)
     assert make_asset(asset_tag="DESK", serial_number="S") > first
 
 
-def test_a_save_that_changes_nothing_leaves_version_and_time_to_who_has_it_open() -> None:
+def test_a_save_without_changes_keeps_version_and_time() -> None:
     ana, asset_id = make_user(), make_asset("Lamp")
     before = lifecycle.find_asset(asset_id).updated_at
     session().rollback()
@@ -119,7 +119,7 @@ def test_a_save_that_changes_nothing_leaves_version_and_time_to_who_has_it_open(
     assert stored(Event) == stored(Activity) == 1
 
 
-def test_of_a_disposed_asset_only_the_notes_can_change() -> None:
+def test_only_the_notes_of_a_disposed_asset_can_change() -> None:
     ana, asset_id = make_user(), make_asset("Lamp")
     set_status(asset_id, "liquidated")
     with pytest.raises(Refusal, match="You can only change its notes"):
@@ -130,7 +130,7 @@ def test_of_a_disposed_asset_only_the_notes_can_change() -> None:
     assert lifecycle.edit_asset(ana.actor, asset_id, 1, values)
 
 
-def test_work_that_was_planned_is_called_off_with_the_asset_that_is_deleted() -> None:
+def test_deleting_an_asset_cancels_its_maintenance() -> None:
     asset_id = make_asset()
     mine, others = make_maintenance(asset_id), make_maintenance(make_asset())
     lifecycle.delete_asset(make_user().actor, asset_id)
@@ -138,7 +138,7 @@ def test_work_that_was_planned_is_called_off_with_the_asset_that_is_deleted() ->
     assert maintenance(mine).closed_at is not None
 
 
-def test_a_category_that_is_gone_is_refused_at_its_field() -> None:
+def test_a_missing_category_is_refused_at_its_field() -> None:
     with pytest.raises(Refusal) as refusal:
         make_asset(category_id=make_category() + 1)
     assert refusal.value.field == "category_id"

@@ -1,4 +1,4 @@
-"""Maintenance: planned, begun, completed with its effects, repeated, called off."""
+"""Maintenance: schedule, start, completion and its effects, repetition, cancellation."""
 
 import json
 from datetime import date, timedelta
@@ -41,7 +41,7 @@ def keys_of(event: EventName) -> list[str]:
 
 
 def done(outcome: str = "ok", **others: Any) -> WorkValues:
-    """How work ended today."""
+    """Build the result of work completed today."""
     return WorkValues(**{"outcome": outcome, "completed_on": today(), **others})
 
 
@@ -49,7 +49,7 @@ def state_of(public_id: Any) -> str:
     return plan_examples.maintenance(public_id).state
 
 
-def test_it_tells_of_a_plan_as_the_catalogue_says() -> None:
+def test_the_scheduled_event_matches_the_catalog() -> None:
     ana, jonas, asset_id = make_user(), make_staff("Jonas Berg"), make_asset()
     public_id = make_maintenance(
         asset_id,
@@ -79,7 +79,7 @@ def test_it_tells_of_a_plan_as_the_catalogue_says() -> None:
     assert status_of(asset_id) == "available"
 
 
-def test_it_tells_of_the_end_as_the_catalogue_says() -> None:
+def test_the_completed_event_matches_the_catalog() -> None:
     jonas, asset_id = make_staff("Jonas Berg"), make_asset()
     public_id = make_maintenance(asset_id, started=True, due_on=today() - timedelta(days=3))
     planning_maintenance.complete(
@@ -102,7 +102,7 @@ def test_it_tells_of_the_end_as_the_catalogue_says() -> None:
     assert body["data"].items() >= expected.items()
 
 
-def test_beginning_puts_the_asset_into_maintenance() -> None:
+def test_starting_puts_the_asset_into_maintenance() -> None:
     asset_id = make_asset()
     make_maintenance(asset_id, started=True)
     data = last_body()["data"]
@@ -127,11 +127,11 @@ def test_beginning_puts_the_asset_into_maintenance() -> None:
         ("allocated", "scheduled", "repaired", "allocated"),
         ("checked_out", "scheduled", "failed", "checked_out"),
         ("warranty", "scheduled", "repaired", "warranty"),
-        # Something else is being worked on.
+        # The asset is in maintenance for a different job.
         ("maintenance", "scheduled", "ok", "maintenance"),
     ],
 )
-def test_what_completing_makes_of_the_asset(
+def test_completion_sets_the_status_of_the_asset(
     status: str, state: str, outcome: str, expected: str
 ) -> None:
     asset_id = make_asset()
@@ -146,7 +146,7 @@ def test_what_completing_makes_of_the_asset(
     assert state_of(public_id) == "completed"
 
 
-def test_completing_what_repeats_plans_the_next_in_the_same_transaction() -> None:
+def test_completing_repeating_maintenance_schedules_the_next() -> None:
     for status in ("maintenance", "warranty"):
         asset_id, jonas = make_asset(), make_staff()
         kept = {
@@ -182,7 +182,7 @@ def test_completing_what_repeats_plans_the_next_in_the_same_transaction() -> Non
         assert len(timeline(asset_id).rows) == 5, status
 
 
-def test_whoever_left_has_done_nothing_and_is_not_asked_again() -> None:
+def test_former_staff_cannot_complete_work_and_are_not_assigned_again() -> None:
     asset_id, jonas = make_asset(), make_staff()
     public_id = make_maintenance(asset_id, repeat_every_days=30, assignee_id=jonas)
     with writing() as current:
@@ -194,7 +194,7 @@ def test_whoever_left_has_done_nothing_and_is_not_asked_again() -> None:
     assert last_body()["data"]["assignee"] is None
 
 
-def test_calling_off_what_was_begun_makes_the_asset_what_it_was() -> None:
+def test_canceling_started_work_restores_the_status_of_the_asset() -> None:
     for status in ("available", "broken"):
         asset_id = make_asset()
         put_in(asset_id, status)
@@ -206,7 +206,7 @@ def test_calling_off_what_was_begun_makes_the_asset_what_it_was() -> None:
         assert data["changed_fields"] == ["status"]
 
 
-def test_calling_off_a_plan_leaves_the_asset_alone() -> None:
+def test_canceling_scheduled_work_keeps_the_status_of_the_asset() -> None:
     asset_id = make_asset()
     put_in(asset_id, "warranty")
     put_in(asset_id, "available")
@@ -216,7 +216,7 @@ def test_calling_off_a_plan_leaves_the_asset_alone() -> None:
     assert state_of(public_id) == "cancelled"
 
 
-def test_calling_off_work_on_what_broke_meanwhile_mends_nothing() -> None:
+def test_canceling_work_on_a_broken_asset_leaves_it_broken() -> None:
     asset_id = make_asset()
     public_id = make_maintenance(asset_id, started=True)
     incidents.report_broken(SYSTEM, asset_id, description="It fell")
@@ -224,7 +224,7 @@ def test_calling_off_work_on_what_broke_meanwhile_mends_nothing() -> None:
     assert (status_of(asset_id), state_of(public_id)) == ("broken", "cancelled")
 
 
-def test_one_job_at_a_time_is_under_way() -> None:
+def test_only_one_maintenance_can_be_in_progress() -> None:
     asset_id = make_asset()
     make_maintenance(asset_id, title="New fan", started=True)
     second = make_maintenance(asset_id)
@@ -235,7 +235,7 @@ def test_one_job_at_a_time_is_under_way() -> None:
         planning_maintenance.start(SYSTEM, second)
 
 
-def test_what_is_being_worked_on_cannot_be_deleted_and_anything_else_can() -> None:
+def test_an_asset_in_maintenance_cannot_be_deleted() -> None:
     at_work, other = make_asset(asset_tag="SAW-1"), make_asset()
     make_maintenance(at_work, started=True)
     lifecycle.delete_asset(SYSTEM, other)
@@ -244,7 +244,7 @@ def test_what_is_being_worked_on_cannot_be_deleted_and_anything_else_can() -> No
         lifecycle.delete_asset(SYSTEM, at_work)
 
 
-def test_a_plan_that_cannot_be_is_refused_at_its_field() -> None:
+def test_an_invalid_plan_is_refused_at_its_field() -> None:
     for values, field in (
         ({"title": ""}, "title"),
         ({"title": "x" * 121}, "title"),
@@ -264,7 +264,7 @@ def test_a_plan_that_cannot_be_is_refused_at_its_field() -> None:
         assert told() == [], values
 
 
-def test_work_that_cannot_have_ended_so_is_refused_at_its_field() -> None:
+def test_a_completion_date_in_the_future_is_refused_at_its_field() -> None:
     public_id = make_maintenance(make_asset())
     with pytest.raises(Refusal) as refused:
         planning_maintenance.complete(
@@ -273,7 +273,7 @@ def test_work_that_cannot_have_ended_so_is_refused_at_its_field() -> None:
     assert refused.value.field == "completed_on"
 
 
-def test_what_is_open_is_cancelled_together_and_quietly() -> None:
+def test_open_maintenance_is_canceled_together_without_events() -> None:
     asset_id = make_asset()
     ids = [make_maintenance(asset_id, started=True), make_maintenance(asset_id)]
     before = told()
@@ -281,6 +281,6 @@ def test_what_is_open_is_cancelled_together_and_quietly() -> None:
         assert planning_queries.in_progress(current, asset_id)
         cancelled = planning_queries.cancel_open_maintenance(current, asset_id)
         assert not planning_queries.in_progress(current, asset_id)
-    assert cancelled == [plan_examples.maintenance(each).id for each in ids]
-    assert {state_of(each) for each in ids} == {MaintenanceState.CANCELLED}
+    assert cancelled == [plan_examples.maintenance(public_id).id for public_id in ids]
+    assert {state_of(public_id) for public_id in ids} == {MaintenanceState.CANCELLED}
     assert told() == before

@@ -1,4 +1,4 @@
-"""Reservations: who may have an asset when; asked for, decided, collected, run out."""
+"""Reservations: conflicts, requests, decisions, collection and expiry."""
 
 import json
 from datetime import timedelta
@@ -60,7 +60,7 @@ def lend(asset_id: int, staff_id: int, due_hours: float) -> None:
         )
 
 
-def test_it_tells_of_a_wish_as_the_catalogue_says() -> None:
+def test_the_reserved_event_matches_the_catalog() -> None:
     ana, maria, asset_id = make_user(), make_staff("Maria Lopez"), make_asset()
     public_id = planning_reservations.reserve(
         ana.actor, asset_id, wish(maria, purpose="Trade fair")
@@ -77,7 +77,7 @@ def test_it_tells_of_a_wish_as_the_catalogue_says() -> None:
     assert timeline(asset_id).rows[0].note.startswith("Maria Lopez: ")
 
 
-def test_it_tells_of_approval_and_who_gave_it() -> None:
+def test_the_approved_event_matches_the_catalog_and_names_the_approver() -> None:
     ana, asset_id = make_user(name="Ana"), make_asset()
     public_id = make_reservation(asset_id, make_staff())
     assert planning_reservations.approve(ana.actor, public_id) == asset_id
@@ -88,7 +88,7 @@ def test_it_tells_of_approval_and_who_gave_it() -> None:
     assert data["state"] == "approved"
 
 
-def test_it_tells_of_rejection_and_its_reason() -> None:
+def test_the_rejected_event_matches_the_catalog_and_gives_the_reason() -> None:
     for approved in (False, True):
         ana, public_id = (
             make_user(),
@@ -107,7 +107,7 @@ def test_it_tells_of_rejection_and_its_reason() -> None:
         assert entry.note.endswith(". Needed for the audit"), approved
 
 
-def test_a_rejection_needs_its_reason() -> None:
+def test_a_rejection_needs_a_reason() -> None:
     public_id = make_reservation(make_asset(), make_staff())
     with pytest.raises(Refusal, match="Enter a reason") as refused:
         planning_reservations.reject(SYSTEM, public_id, "")
@@ -115,7 +115,7 @@ def test_a_rejection_needs_its_reason() -> None:
     assert told() == ["asset.reserved"]
 
 
-def test_taking_a_wish_back_is_told_as_a_change() -> None:
+def test_a_cancellation_is_published_as_an_update() -> None:
     public_id = make_reservation(make_asset(), make_staff())
     planning_reservations.cancel(SYSTEM, public_id, "The fair is off")
     body = last_body()
@@ -126,7 +126,7 @@ def test_taking_a_wish_back_is_told_as_a_change() -> None:
     assert body["data"]["reservation"]["state"] == "cancelled"
 
 
-def test_back_to_back_is_no_overlap() -> None:
+def test_back_to_back_reservations_do_not_overlap() -> None:
     asset_id, maria = make_asset(), make_staff()
     make_reservation(asset_id, maria, 0, 4, approved=True)
     make_reservation(asset_id, maria, 4, 8, approved=True)
@@ -134,7 +134,9 @@ def test_back_to_back_is_no_overlap() -> None:
 
 
 @pytest.mark.parametrize("times", [(1, 3), (-1, 1), (3, 5), (-1, 9)])
-def test_what_overlaps_an_approved_one_is_refused_by_name(times: tuple[float, float]) -> None:
+def test_a_request_that_overlaps_an_approved_reservation_is_refused(
+    times: tuple[float, float],
+) -> None:
     asset_id = make_asset()
     make_reservation(asset_id, make_staff("Maria Lopez"), 0, 4, approved=True)
     with pytest.raises(
@@ -145,7 +147,7 @@ def test_what_overlaps_an_approved_one_is_refused_by_name(times: tuple[float, fl
     assert told() == ["asset.reserved", "asset.reservation_approved"]
 
 
-def test_what_is_only_asked_for_blocks_nobody_until_it_is_approved() -> None:
+def test_a_pending_reservation_blocks_others_only_once_approved() -> None:
     asset_id = make_asset()
     first, second = (make_reservation(asset_id, make_staff()) for _ in range(2))
     planning_reservations.approve(SYSTEM, second)
@@ -157,7 +159,7 @@ def test_what_is_only_asked_for_blocks_nobody_until_it_is_approved() -> None:
 
 
 @pytest.mark.both_databases
-def test_of_two_approvals_at_once_one_wins(app: Flask) -> None:
+def test_one_of_two_concurrent_approvals_wins(app: Flask) -> None:
     asset_id = make_asset()
     both = [make_reservation(asset_id, make_staff()) for _ in range(2)]
     results = at_once(app, [partial(planning_reservations.approve, SYSTEM, each) for each in both])
@@ -167,14 +169,14 @@ def test_of_two_approvals_at_once_one_wins(app: Flask) -> None:
     assert told().count("asset.reservation_approved") == 1
 
 
-def test_approving_twice_tells_it_once() -> None:
+def test_a_second_approval_is_refused_and_publishes_nothing() -> None:
     public_id = make_reservation(make_asset(), make_staff(), approved=True)
     with pytest.raises(Refusal, match="already approved"):
         planning_reservations.approve(SYSTEM, public_id)
     assert told() == ["asset.reserved", "asset.reservation_approved"]
 
 
-def test_while_it_is_lent_only_a_start_after_its_return_fits() -> None:
+def test_a_checked_out_asset_can_be_reserved_from_its_due_time_on() -> None:
     asset_id, maria = make_asset(), make_staff("Maria Lopez")
     early, fitting = make_reservation(asset_id, maria, 0, 4), make_reservation(asset_id, maria, 6)
     lend(asset_id, maria, due_hours=6)
@@ -189,7 +191,7 @@ def test_while_it_is_lent_only_a_start_after_its_return_fits() -> None:
 
 
 @pytest.mark.parametrize("status", ["allocated", "warranty", "broken", "lost", "liquidated"])
-def test_the_status_is_looked_at_again_at_approval(status: str) -> None:
+def test_approval_checks_the_status_again(status: str) -> None:
     asset_id = make_asset()
     public_id = make_reservation(asset_id, make_staff())
     put_in(asset_id, status)
@@ -198,7 +200,7 @@ def test_the_status_is_looked_at_again_at_approval(status: str) -> None:
     assert reservation(public_id).state == ReservationState.PENDING
 
 
-def test_times_that_cannot_be_are_refused() -> None:
+def test_impossible_times_are_refused() -> None:
     for start, end, field, sentence in (
         (4, 4, "ends_at", "Enter an end after the start"),
         (4, 3, "ends_at", "Enter an end after the start"),
@@ -209,13 +211,13 @@ def test_times_that_cannot_be_are_refused() -> None:
         assert refused.value.field == field, start
 
 
-def test_what_is_not_for_reserving_is_not_reserved() -> None:
+def test_a_non_reservable_asset_cannot_be_reserved() -> None:
     asset_id = make_asset(reservable=False)
     with pytest.raises(Refusal, match="You can’t reserve AST-00001"):
         make_reservation(asset_id, make_staff())
 
 
-def test_whoever_has_left_reserves_nothing() -> None:
+def test_former_staff_cannot_reserve() -> None:
     asset_id, ben = make_asset(), make_staff("Ben")
     waiting = make_reservation(asset_id, ben)
     with writing() as current:
@@ -227,7 +229,7 @@ def test_whoever_has_left_reserves_nothing() -> None:
         planning_reservations.approve(SYSTEM, waiting)
 
 
-def test_what_nobody_collected_runs_out_once_and_is_told() -> None:
+def test_an_uncollected_reservation_expires_once_with_an_event() -> None:
     asset_id = make_asset()
     both = [make_reservation(asset_id, make_staff(), approved=n == 0) for n in range(1)]
     both.append(make_reservation(make_asset(), make_staff()))
@@ -244,21 +246,21 @@ def test_what_nobody_collected_runs_out_once_and_is_told() -> None:
     assert timeline(asset_id).rows[0].note.startswith("Maria Lopez: ")
 
 
-def test_the_one_that_ended_first_is_closed_first_whenever_it_was_asked_for() -> None:
+def test_expiry_closes_the_earliest_end_first() -> None:
     later, sooner = (make_reservation(make_asset(), make_staff(), 0, n) for n in (8, 7))
     assert planning_reservations.expire_due(at(8), limit=1) == 1
     assert [reservation(each).state for each in (later, sooner)] == ["pending", "expired"]
 
 
 @pytest.mark.both_databases
-def test_two_clocks_close_a_reservation_once(app: Flask) -> None:
+def test_concurrent_expiry_closes_a_reservation_once(app: Flask) -> None:
     make_reservation(make_asset(), make_staff())
     results = at_once(app, [lambda: planning_reservations.expire_due(at(8))] * 2)
-    assert sum(int(str(each)) for each in results) == 1
+    assert sum(int(str(closed)) for closed in results) == 1
     assert told() == ["asset.reserved", "asset.updated"]
 
 
-def test_others_find_the_conflict_and_not_ones_own() -> None:
+def test_conflict_ignores_the_persons_own_reservation() -> None:
     asset_id, maria, ben = make_asset(), make_staff("Maria"), make_staff("Ben")
     make_reservation(asset_id, ben, 20, 24, approved=True)
     make_reservation(asset_id, maria, 0, 4, approved=True)
@@ -279,7 +281,7 @@ def test_others_find_the_conflict_and_not_ones_own() -> None:
     assert found(5, None, ben) is None
 
 
-def test_ones_own_reservation_is_fulfilled_when_it_is_collected() -> None:
+def test_collecting_fulfills_the_persons_own_reservation() -> None:
     asset_id, maria, ben = make_asset(), make_staff(), make_staff()
     mine = make_reservation(asset_id, maria, 0, 4, approved=True)
 
@@ -299,7 +301,7 @@ def test_ones_own_reservation_is_fulfilled_when_it_is_collected() -> None:
     assert collect(maria, 3, until=9) == reservation(sooner).id
 
 
-def test_what_is_open_is_cancelled_together_and_quietly() -> None:
+def test_open_reservations_are_canceled_together_without_events() -> None:
     asset_id = make_asset()
     ids = [make_reservation(asset_id, make_staff(), n, n + 1, approved=n == 1) for n in range(2)]
     before = told()
@@ -307,11 +309,11 @@ def test_what_is_open_is_cancelled_together_and_quietly() -> None:
         assert planning_queries.has_open(current, asset_id)
         cancelled = planning_queries.cancel_open_reservations(current, asset_id)
         assert not planning_queries.has_open(current, asset_id)
-    closed = [each.id for each in map(reservation, ids) if each.closed_at]
+    closed = [row.id for row in map(reservation, ids) if row.closed_at]
     assert (cancelled, told()) == (closed, before)
 
 
-def test_what_is_over_can_only_be_rejected() -> None:
+def test_a_past_reservation_cannot_be_approved() -> None:
     public_id = make_reservation(make_asset(), make_staff(), 0, 4)
     with frozen(at(4)), pytest.raises(Refusal, match="This reservation’s time has passed"):
         planning_reservations.approve(SYSTEM, public_id)
@@ -320,7 +322,7 @@ def test_what_is_over_can_only_be_rejected() -> None:
     assert reservation(public_id).state == ReservationState.APPROVED
 
 
-def test_a_wish_is_told_with_its_note_and_closed_when_it_is_turned_down() -> None:
+def test_a_request_publishes_its_note_and_a_rejection_closes_it() -> None:
     asset_id = make_asset()
     public_id = planning_reservations.reserve(SYSTEM, asset_id, wish(make_staff(), note="In a bag"))
     assert last_body()["data"]["note"] == "In a bag"
@@ -330,7 +332,7 @@ def test_a_wish_is_told_with_its_note_and_closed_when_it_is_turned_down() -> Non
     assert (row.reason, row.decided_at, row.closed_at) == ("No", at(-1), at(-1))
 
 
-def test_of_two_reservations_that_stand_in_the_way_the_one_that_begins_first_is_told() -> None:
+def test_a_refusal_names_the_earliest_blocking_reservation() -> None:
     asset_id = make_asset()
     make_reservation(asset_id, make_staff("Zoe"), 8, 12, approved=True)
     make_reservation(asset_id, make_staff("Ana"), 0, 4, approved=True)
@@ -338,17 +340,17 @@ def test_of_two_reservations_that_stand_in_the_way_the_one_that_begins_first_is_
         assignments.allocate(SYSTEM, asset_id, staff_id=make_staff("Ben"))
 
 
-def test_whoever_has_two_reservations_collects_the_one_that_begins_first() -> None:
+def test_collecting_fulfills_the_earliest_of_two_reservations() -> None:
     asset_id, maria = make_asset(), make_staff()
     later, sooner = (
         make_reservation(asset_id, maria, start, start + 2, approved=True) for start in (4, 0)
     )
     assignments.check_out(SYSTEM, asset_id, staff_id=maria, due_at=at(9))
-    states = [reservation(each).state for each in (sooner, later)]
+    states = [reservation(public_id).state for public_id in (sooner, later)]
     assert states == [ReservationState.FULFILLED, ReservationState.APPROVED]
 
 
-def test_what_is_planned_with_an_asset_comes_by_its_time() -> None:
+def test_plans_of_an_asset_are_sorted_by_time() -> None:
     asset_id, maria = make_asset(), make_staff()
     wishes = [make_reservation(asset_id, maria, start, start + 1) for start in (6, 2, 4)]
     days = [today() + timedelta(days=each) for each in (9, 3, 6)]
@@ -358,7 +360,7 @@ def test_what_is_planned_with_an_asset_comes_by_its_time() -> None:
     assert [each.public_id for each in found.maintenances] == [works[n] for n in (1, 2, 0)]
 
 
-def test_a_plan_is_found_on_its_own_asset_alone() -> None:
+def test_a_plan_is_found_only_on_its_own_asset() -> None:
     asset_id, other = make_asset(), make_asset()
     asked, planned = make_reservation(asset_id, make_staff()), make_maintenance(asset_id)
     assert planning_queries.find(Reservation, asset_id, asked).public_id == asked
@@ -369,7 +371,7 @@ def test_a_plan_is_found_on_its_own_asset_alone() -> None:
         planning_queries.find(Maintenance, other, planned)
 
 
-def test_a_reservation_is_at_risk_while_nobody_knows_when_the_asset_is_free() -> None:
+def test_a_reservation_is_at_risk_while_its_assets_return_is_unknown() -> None:
     for status, is_at_risk in (
         *((each, False) for each in ("available", "checked_out", "maintenance")),
         *((each, True) for each in ("allocated", "warranty", "broken")),
@@ -384,7 +386,7 @@ def test_a_reservation_is_at_risk_while_nobody_knows_when_the_asset_is_free() ->
         assert not planning_queries.is_at_risk(row, row.asset), status
 
 
-def test_what_repeats_is_planned_again_with_all_that_is_known_of_it() -> None:
+def test_repeating_maintenance_is_scheduled_again_with_its_values() -> None:
     known = {"title": "Oil", "type": "inspection", "supplier": "Northwind", "repeat_every_days": 9}
     cost = Decimal("40.00")
     public_id = make_maintenance(make_asset(), **known, estimated_cost=cost, note="Bring the key")

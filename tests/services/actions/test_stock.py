@@ -1,4 +1,4 @@
-"""Stock: a running balance that never goes below zero, each move told once."""
+"""Stock: the balance never goes below zero and each move publishes one event."""
 
 import json
 from functools import partial
@@ -30,11 +30,11 @@ def told() -> list[dict[str, Any]]:
 
 def balances(asset_id: int) -> list[tuple[str, int, int]]:
     session().rollback()
-    wanted = select(StockMove).where(StockMove.asset_id == asset_id).order_by(StockMove.id)
-    return [(move.kind, move.delta, move.balance_after) for move in session().scalars(wanted)]
+    query = select(StockMove).where(StockMove.asset_id == asset_id).order_by(StockMove.id)
+    return [(move.kind, move.delta, move.balance_after) for move in session().scalars(query)]
 
 
-def test_it_begins_with_a_number_and_says_so(app: Flask) -> None:
+def test_a_new_consumable_publishes_its_initial_quantity(app: Flask) -> None:
     asset_id = make_stock(10, min_quantity=4, unit="box")
     (created,) = told()
     assert created["data"]["initial_quantity"] == 10
@@ -48,7 +48,7 @@ def test_it_begins_with_a_number_and_says_so(app: Flask) -> None:
     assert (lifecycle.find_asset(none_yet).quantity, balances(none_yet)) == (0, [])
 
 
-def test_each_move_is_told_with_its_reason_and_what_is_left(app: Flask) -> None:
+def test_each_move_publishes_its_reason_and_balance(app: Flask) -> None:
     asset_id = make_stock(10)
     stock.receive(SYSTEM, asset_id, quantity=5, note="Order 7")
     stock.issue(SYSTEM, asset_id, quantity=12)
@@ -81,7 +81,7 @@ def test_each_move_is_told_with_its_reason_and_what_is_left(app: Flask) -> None:
         (stock.receive, MOST_IN_STOCK, "at most 1,000,000,000"),
     ],
 )
-def test_what_cannot_be_is_refused_and_told_to_nobody(
+def test_an_impossible_quantity_is_refused_without_an_event(
     app: Flask, verb: Any, quantity: int, sentence: str
 ) -> None:
     asset_id = make_stock(10)
@@ -92,19 +92,19 @@ def test_what_cannot_be_is_refused_and_told_to_nobody(
     assert balances(asset_id) == [("receive", 10, 10)]
 
 
-def test_a_loss_cannot_leave_more(app: Flask) -> None:
+def test_a_loss_cannot_increase_the_quantity(app: Flask) -> None:
     with pytest.raises(Refusal, match="Enter at most 10"):
         stock.adjust(SYSTEM, make_stock(10), quantity=11, is_loss=True)
 
 
-def test_counting_what_is_known_tells_nobody(app: Flask) -> None:
+def test_an_unchanged_count_publishes_no_event(app: Flask) -> None:
     asset_id = make_stock(10)
     assert stock.adjust(SYSTEM, asset_id, quantity=10) is False
     assert stock.adjust(SYSTEM, asset_id, quantity=10, is_loss=True) is False
     assert len(told()) == len(balances(asset_id)) == 1
 
 
-def test_an_edit_moves_the_threshold_and_never_the_number(app: Flask) -> None:
+def test_an_edit_changes_the_threshold_and_never_the_quantity(app: Flask) -> None:
     asset_id = make_stock(10, min_quantity=4, unit="box")
     values = AssetValues(
         asset_tag="AST-00001", name="Toner", kind="stock", quantity=99, min_quantity=6, unit="box"
@@ -114,10 +114,10 @@ def test_an_edit_moves_the_threshold_and_never_the_number(app: Flask) -> None:
     assert balances(asset_id) == [("receive", 10, 10)]
 
 
-def test_two_at_once_never_take_more_than_there_is(app: Flask) -> None:
+def test_concurrent_issues_never_exceed_the_stock(app: Flask) -> None:
     asset_id = make_stock(10)
     results = at_once(app, [partial(stock.issue, SYSTEM, asset_id, quantity=3)] * 8)
     assert balances(asset_id)[1:] == [("issue", -3, 7), ("issue", -3, 4), ("issue", -3, 1)]
-    assert sum(isinstance(each, Refusal) for each in results) == 5
+    assert sum(isinstance(result, Refusal) for result in results) == 5
     assert session().scalar(select(Asset.quantity).where(Asset.id == asset_id)) == 1
     assert len(told()) == 4

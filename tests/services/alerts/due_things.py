@@ -1,4 +1,4 @@
-"""What the tests of alerts share: a register in which things are due, and what was told of it."""
+"""Shared helpers for alert tests: due assets and the alerts about them."""
 
 import json
 from datetime import datetime, timedelta
@@ -24,20 +24,20 @@ from tests.support.factories import make_asset, make_staff
 
 
 def decided() -> None:
-    """The first question is out of the way."""
+    """Answer the first question, so that scheduled runs send alerts."""
     with writing() as current:
         alert_settings.answer(current, SYSTEM, FirstAnswer.NOTHING)
 
 
 def it_is_just_after_the_run(now: datetime) -> None:
-    """The daily run is due since a minute or two, so that none falls into the test by itself."""
+    """Set the daily run to just before now, so that none comes due during the test."""
     local = (now - timedelta(minutes=2)).astimezone(alert_settings.zone())
     rules = AlertRules(at=local.time().replace(second=0, microsecond=0))
     alert_settings.save(SYSTEM, alert_settings.read().version, rules)
 
 
 def a_run_is_missing() -> None:
-    """Alerts are looked for two hours ago, every day, and the register is older than that."""
+    """Set the daily run to two hours ago, on a register that is older than that."""
     earlier = (utcnow() - timedelta(hours=2)).astimezone(alert_settings.zone())
     alert_settings.save(SYSTEM, 0, AlertRules(at=earlier.time()))
     with writing() as current:
@@ -45,19 +45,19 @@ def a_run_is_missing() -> None:
 
 
 def with_warranty(days: int, **values: Any) -> int:
-    """An asset whose warranty ends in so many days."""
+    """Make an asset whose warranty ends in this many days."""
     return make_asset(warranty_expires=today() + timedelta(days=days), **values)
 
 
 def with_maintenance(days: int) -> int:
-    """An asset with work that is due in so many days."""
+    """Make an asset with maintenance due in this many days."""
     asset_id = make_asset()
     make_maintenance(asset_id, due_on=today() + timedelta(days=days))
     return asset_id
 
 
 def lent(hours_late: float) -> int:
-    """An asset that should have come back so many hours ago."""
+    """Make an asset whose check-out was due this many hours ago."""
     asset_id = make_asset()
     due_at = utcnow() + timedelta(hours=1)
     assignments.check_out(SYSTEM, asset_id, staff_id=make_staff(), due_at=due_at)
@@ -69,28 +69,28 @@ def lent(hours_late: float) -> int:
 
 
 def work(seconds: float = 20.0) -> None:
-    """What the background worker does."""
+    """Run the background worker."""
     job.work(KINDS, seconds)
 
 
 def fired() -> list[tuple[str, int]]:
-    """Every alert event so far: its name, and its asset."""
+    """Return the event name and the asset id of each alert event."""
     return [(body["event"], body["asset_id"]) for body in bodies()]
 
 
 def bodies() -> list[dict[str, Any]]:
-    """What receivers were told by alerts, the oldest first."""
+    """Return the bodies of all alert events, oldest first."""
     session().rollback()
-    wanted = select(Event.body).where(Event.event.startswith("alert.")).order_by(Event.id)
-    return [json.loads(body) for body in session().scalars(wanted)]
+    query = select(Event.body).where(Event.event.startswith("alert.")).order_by(Event.id)
+    return [json.loads(body) for body in session().scalars(query)]
 
 
 def ledger() -> list[Alert]:
-    """All lines, the oldest first."""
+    """Return all alerts, oldest first."""
     session().rollback()
     return list(session().scalars(select(Alert).order_by(Alert.id)))
 
 
 def in_days(days: float) -> datetime:
-    """The clock, moved on."""
+    """Return the time this many days from now."""
     return utcnow() + timedelta(days=days)

@@ -1,4 +1,4 @@
-"""Alerts by email: each new alert is in one email to each address of its kind, and in no second."""
+"""Alert emails: each new alert goes once to each address of its kind."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -57,7 +57,7 @@ def wanted(**fields: Any) -> None:
 
 
 def check() -> None:
-    """Look for what is due, and do what the minute does."""
+    """Run a scheduled check and queue the emails about its alerts."""
     alert_runs.run(RunKind.SCHEDULED)
     emails.tell_new()
 
@@ -77,7 +77,7 @@ def let_time_pass() -> None:
 
 
 def subjects(server: MailServer) -> list[tuple[str, str]]:
-    return sorted((str(each["To"]), str(each["Subject"])) for each in server.messages)
+    return sorted((str(message["To"]), str(message["Subject"])) for message in server.messages)
 
 
 def text_of(message: EmailMessage) -> str:
@@ -85,7 +85,7 @@ def text_of(message: EmailMessage) -> str:
 
 
 def fire_many(count: int) -> None:
-    """That many new alerts of one asset."""
+    """Insert this many new alerts about one asset."""
     asset_id = make_asset("Toner")
     details = {"quantity": 1, "min_quantity": 5}
     lines = [
@@ -102,11 +102,11 @@ def fire_many(count: int) -> None:
         current.execute(insert(Alert), lines)
 
 
-def test_each_address_gets_one_email_with_all_that_is_new_of_its_kinds(server: MailServer) -> None:
+def test_each_address_gets_one_email_with_all_new_alerts_of_its_kinds(server: MailServer) -> None:
     decided()
     wanted(mail_overdue=[OFFICE], mail_warranty=[OFFICE, IT], mail_low_stock=[BUYER])
     late, soon = lent(3), with_warranty(10)
-    with_maintenance(3)  # of which no one is told by email
+    with_maintenance(3)  # no address gets emails about maintenance
     check()
     assert send() == 2
     tag = ledger()[-1].asset.asset_tag
@@ -114,7 +114,7 @@ def test_each_address_gets_one_email_with_all_that_is_new_of_its_kinds(server: M
         (IT, f"Warranty ends soon: {tag} ThinkPad T14"),
         (OFFICE, "2 alerts: 1 overdue, 1 warranty ends soon"),
     ]
-    (office,) = (each for each in server.messages if each["To"] == OFFICE)
+    (office,) = (message for message in server.messages if message["To"] == OFFICE)
     text = text_of(office)
     assert "Maria Lopez was due to return it by " in text
     for path in (f"/assets/{late}", f"/assets/{soon}", "/alerts"):
@@ -126,9 +126,7 @@ def test_each_address_gets_one_email_with_all_that_is_new_of_its_kinds(server: M
     assert (emails.tell_new(), send()) == (0, 0)
 
 
-def test_an_alert_that_a_slower_transaction_stores_is_in_the_next_email(
-    app: Flask, server: MailServer
-) -> None:
+def test_an_alert_that_commits_late_is_in_the_next_email(app: Flask, server: MailServer) -> None:
     if db.engine.dialect.name == "sqlite":
         pytest.skip("one writer at a time: what has the lower number commits first")
     decided()
@@ -151,7 +149,7 @@ def test_an_alert_that_a_slower_transaction_stores_is_in_the_next_email(
     assert sorted(told) == ["Screws", "Toner"]
 
 
-def test_two_who_look_at_once_tell_of_each_alert_once(app: Flask, server: MailServer) -> None:
+def test_concurrent_calls_email_each_alert_once(app: Flask, server: MailServer) -> None:
     decided()
     wanted(mail_low_stock=[BUYER, OFFICE])
     fire_many(20)
@@ -160,7 +158,7 @@ def test_two_who_look_at_once_tell_of_each_alert_once(app: Flask, server: MailSe
     assert subjects(server) == [(to, "Low stock: 20 alerts") for to in (BUYER, OFFICE)]
 
 
-def test_a_thousand_at_once_are_one_email_of_fifty_lines(server: MailServer) -> None:
+def test_a_thousand_alerts_are_one_email_of_fifty_lines(server: MailServer) -> None:
     decided()
     wanted(mail_low_stock=[BUYER])
     fire_many(1_000)
@@ -172,7 +170,7 @@ def test_a_thousand_at_once_are_one_email_of_fifty_lines(server: MailServer) -> 
     assert "And 950 more alerts." in text_of(message)
 
 
-def test_a_check_at_work_is_waited_for_so_that_it_is_one_email(server: MailServer) -> None:
+def test_emails_wait_for_a_running_check_and_stay_one_email(server: MailServer) -> None:
     decided()
     wanted(mail_overdue=[OFFICE])
     lent(3)
@@ -187,7 +185,7 @@ def test_a_check_at_work_is_waited_for_so_that_it_is_one_email(server: MailServe
     assert subjects(server) == [(OFFICE, "Overdue: 2 alerts")]
 
 
-def test_one_refused_address_of_three_keeps_nothing_from_the_others(server: MailServer) -> None:
+def test_a_refused_address_does_not_affect_the_others(server: MailServer) -> None:
     decided()
     wanted(mail_overdue=[OFFICE, "gone@example.com", IT])
     lent(3)
@@ -199,7 +197,7 @@ def test_one_refused_address_of_three_keeps_nothing_from_the_others(server: Mail
     assert (left.address, left.failed_with) == ("gone@example.com", "550 no such mailbox")
 
 
-def test_what_is_repeated_after_a_death_says_the_same_under_the_same_number(
+def test_an_email_resent_after_a_crash_keeps_its_text_and_message_id(
     server: MailServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decided()
@@ -215,7 +213,7 @@ def test_what_is_repeated_after_a_death_says_the_same_under_the_same_number(
         with pytest.raises(SystemExit):
             send()
     lent(4)
-    check()  # news of their own
+    check()  # a new alert gets its own email
     let_time_pass()
     assert send() == 2
     first, again, other = server.messages
@@ -223,7 +221,7 @@ def test_what_is_repeated_after_a_death_says_the_same_under_the_same_number(
     assert first["Message-ID"] != other["Message-ID"]
 
 
-def test_what_is_over_before_its_email_goes_is_left_out_and_so_is_who_was_taken_off(
+def test_ended_alerts_and_removed_addresses_are_left_out_of_emails(
     server: MailServer,
 ) -> None:
     decided()
@@ -238,7 +236,7 @@ def test_what_is_over_before_its_email_goes_is_left_out_and_so_is_who_was_taken_
     assert rows() == []
 
 
-def test_before_the_first_decision_nothing_is_emailed_and_then_only_what_was_sent(
+def test_no_email_before_the_first_answer_or_for_alerts_marked_as_sent(
     server: MailServer,
 ) -> None:
     wanted(mail_low_stock=[BUYER], mail_warranty=[BUYER])
@@ -251,7 +249,7 @@ def test_before_the_first_decision_nothing_is_emailed_and_then_only_what_was_sen
     assert "Low stock" in str(server.messages[0]["Subject"])
 
 
-def test_without_a_mail_server_the_addresses_stay_and_what_fires_is_no_news_later(
+def test_alerts_fired_without_a_mail_server_are_not_emailed_later(
     app: Flask, server: MailServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decided()
@@ -265,7 +263,7 @@ def test_without_a_mail_server_the_addresses_stay_and_what_fires_is_no_news_late
     assert (send(), alert_settings.read().emails.mail_overdue) == (0, [OFFICE])
 
 
-def test_a_disabled_users_address_gets_nothing_and_does_not_count(server: MailServer) -> None:
+def test_a_disabled_users_address_gets_no_email_and_is_not_counted(server: MailServer) -> None:
     decided()
     wanted(mail_overdue=[make_user(email=IT, is_active=False).email, OFFICE])
     lent(3)
@@ -274,20 +272,18 @@ def test_a_disabled_users_address_gets_nothing_and_does_not_count(server: MailSe
     assert ([to for to, _ in subjects(server)], ledger()[0].mailed_to) == ([OFFICE], [OFFICE])
 
 
-def test_an_address_that_an_erasure_takes_out_meanwhile_gets_nothing(
-    app: Flask, server: MailServer
-) -> None:
+def test_a_concurrently_erased_address_gets_no_email(app: Flask, server: MailServer) -> None:
     decided()
     wanted(mail_overdue=[OFFICE])
     lent(3)
     alert_runs.run(RunKind.SCHEDULED)
-    found = meanwhile(
+    emailed = meanwhile(
         app, emails.tell_new, lambda current: alert_settings.forget_addresses(current, [OFFICE])
     )
-    assert (found, rows()) == (1, [])
+    assert (emailed, rows()) == (1, [])
 
 
-def test_a_name_with_lines_in_it_stays_in_its_line(server: MailServer) -> None:
+def test_line_breaks_in_a_name_add_no_headers_or_lines(server: MailServer) -> None:
     decided()
     wanted(mail_warranty=[OFFICE])
     asset_id = with_warranty(10)
@@ -303,18 +299,18 @@ def test_a_name_with_lines_in_it_stays_in_its_line(server: MailServer) -> None:
 
 
 def hold(staff_id: int, *asset_ids: int) -> None:
-    """Say that this person has them."""
+    """Make this person the holder of the assets."""
     with writing() as current:
         theirs = update(Assignment).where(Assignment.asset_id.in_(asset_ids))
         current.execute(theirs.values(staff_id=staff_id))
 
 
-def test_a_holder_is_reminded_of_all_that_is_late_if_that_is_wanted(server: MailServer) -> None:
+def test_a_holder_is_reminded_of_all_overdue_assets_if_enabled(server: MailServer) -> None:
     decided()
     late = [lent(3), lent(4)]
     hold(make_staff("Maria\nLopez", email="maria@example.com"), *late)
     check()
-    assert send() == 0  # it is off at first
+    assert send() == 0  # reminders are off by default
     wanted(remind_holder=True, holder_text="Bring it to\n\nroom 12.")
     other = lent(5)
     hold(make_staff("Finn Berg", email="finn@example.com"), other)
@@ -331,12 +327,12 @@ def test_a_holder_is_reminded_of_all_that_is_late_if_that_is_wanted(server: Mail
     assert text.startswith("Ana Gruber, you have 2 overdue assets:\n")
     assert "Bring it to room 12.\n" in text
     assert all(tags[asset_id] in text for asset_id in more)
-    assert "http" not in text  # they may have no account
-    assert "later due date" not in text  # of whom they would have to ask it
+    assert "http" not in text  # a holder may have no account
+    assert "later due date" not in text  # the email names no one to ask for it
     assert [alert.is_holder_told for alert in ledger()] == [False, False, True, True, True]
 
 
-def test_a_check_notes_how_many_addresses_and_holders_were_emailed_about_its_alerts(
+def test_a_run_records_how_many_addresses_and_holders_it_emailed(
     server: MailServer,
 ) -> None:
     decided()
@@ -347,14 +343,14 @@ def test_a_check_notes_how_many_addresses_and_holders_were_emailed_about_its_ale
     alert_runs.run(RunKind.MANUAL)
     with_warranty(10)
     alert_runs.run(RunKind.MANUAL)
-    fire_many(1)  # by a change, and no check
+    fire_many(1)  # fired by a change, not by a check
     alert_runs.run(RunKind.MANUAL)
     emails.tell_new()
     by_run = [(run.mailed_to, run.holders_told) for run in reversed(alert_queries.runs())]
     assert by_run == [(2, 2), (2, 0), (0, 0)]
 
 
-def test_who_has_left_by_then_is_not_said_to_be_reminded(server: MailServer) -> None:
+def test_a_former_holder_is_not_recorded_as_reminded(server: MailServer) -> None:
     decided()
     wanted(remind_holder=True)
     gone = make_staff("Gone", email="gone@example.com")
@@ -365,7 +361,7 @@ def test_who_has_left_by_then_is_not_said_to_be_reminded(server: MailServer) -> 
     assert (rows(), ledger()[0].is_holder_told) == ([], False)
 
 
-def test_no_reminder_goes_to_who_has_left_or_has_brought_it_back(server: MailServer) -> None:
+def test_no_reminder_goes_to_former_staff_or_after_a_check_in(server: MailServer) -> None:
     decided()
     wanted(remind_holder=True)
     back, kept = lent(3), lent(4)

@@ -1,4 +1,4 @@
-"""Whatever ends an alert ends that one alone, and rewrites nothing that ended before."""
+"""Ending an alert leaves other alerts open and keeps earlier end times."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -28,7 +28,7 @@ LATE, LOW = "alert.checkout_overdue", "alert.low_stock"
 
 
 class Register(NamedTuple):
-    """Assets of which something is due: one that is lent, one that is kept, one that is stock."""
+    """Three assets with something due: one checked out, one available, one consumable."""
 
     lent: int
     kept: int
@@ -59,7 +59,7 @@ def complete(asset_id: int) -> None:
     planning_maintenance.complete(SYSTEM, work_of(asset_id).public_id, values)
 
 
-# What is done to which asset, and the alerts that are over by it.
+# The asset, the action on it, and the alerts that the action ends.
 ENDS: dict[str, tuple[str, Callable[[int], object], set[str]]] = {
     "brought back": ("lent", lambda a: assignments.check_in(SYSTEM, a), {LATE}),
     "kept longer": (
@@ -104,37 +104,37 @@ ENDS: dict[str, tuple[str, Callable[[int], object], set[str]]] = {
 
 
 @pytest.mark.parametrize("name", ENDS)
-def test_it_ends_the_alerts_of_its_own_matter_and_no_other(app: Flask, name: str) -> None:
+def test_each_action_ends_only_its_own_alerts(app: Flask, name: str) -> None:
     decided()
     first, second = make_register(), make_register()
     runs.run(RunKind.SCHEDULED)
-    assert [each.resolved_at for each in ledger()] == [None] * 8
+    assert [alert.resolved_at for alert in ledger()] == [None] * 8
     whose, verb, ended = ENDS[name]
     asset_id = getattr(first, whose)
     verb(asset_id)
-    over = {(each.asset_id, each.event) for each in ledger() if each.resolved_at is not None}
+    over = {(alert.asset_id, alert.event) for alert in ledger() if alert.resolved_at is not None}
     assert over == {(asset_id, event) for event in ended}
     changed_at = lifecycle.find_asset(asset_id).updated_at if name != "deleted" else None
     if changed_at:
-        assert {each.resolved_at for each in ledger() if each.resolved_at} <= {changed_at}
-    assert {each.asset_id for each in ledger()} == {*first, *second}
+        assert {alert.resolved_at for alert in ledger() if alert.resolved_at} <= {changed_at}
+    assert {alert.asset_id for alert in ledger()} == {*first, *second}
 
 
-def test_what_has_ended_once_keeps_the_time_at_which_it_did(app: Flask) -> None:
+def test_an_ended_alert_keeps_its_end_time(app: Flask) -> None:
     decided()
     asset_id = with_warranty(10)
     runs.run(RunKind.SCHEDULED)
     for days in (12, 14):
         give_warranty(asset_id, today() + timedelta(days=days))
         runs.run(RunKind.SCHEDULED)
-    times = [each.resolved_at for each in ledger()]
+    times = [alert.resolved_at for alert in ledger()]
     assert times[2] is None
     assert times[0] is not None
     assert times[1] is not None
     assert times[0] < times[1]
 
 
-def test_a_reminder_stands_for_those_before_it_of_its_own_check_out_alone(app: Flask) -> None:
+def test_a_reminder_replaces_earlier_alerts_of_its_own_check_out_only(app: Flask) -> None:
     decided()
     settings = alert_settings.read()
     rules = replace(settings.rules, repeat_every_days=1)
@@ -142,27 +142,27 @@ def test_a_reminder_stands_for_those_before_it_of_its_own_check_out_alone(app: F
     first, second = lent(3), lent(3)
     give_warranty(first, today() + timedelta(days=10))
     runs.run(RunKind.SCHEDULED)
-    earlier = {(each.asset_id, each.event): each.id for each in ledger()}
+    earlier = {(alert.asset_id, alert.event): alert.id for alert in ledger()}
     assignments.change_due_date(SYSTEM, second, due_at=in_days(3))
-    ended_at = next(each.resolved_at for each in ledger() if each.asset_id == second)
+    ended_at = next(alert.resolved_at for alert in ledger() if alert.asset_id == second)
     now = in_days(1.5)
     runs.run(RunKind.SCHEDULED, now)
-    standing = {each.id for each in ledger() if each.resolved_at is None}
+    standing = {alert.id for alert in ledger() if alert.resolved_at is None}
     assert standing - set(earlier.values()) == {ledger()[-1].id}
     assert standing & set(earlier.values()) == {earlier[first, WARRANTY]}
-    by_id = {each.id: each.resolved_at for each in ledger()}
+    by_id = {alert.id: alert.resolved_at for alert in ledger()}
     assert by_id[earlier[first, LATE]] == now
     assert by_id[earlier[second, LATE]] == ended_at
 
 
-def test_each_alert_knows_the_event_that_told_of_it_and_what_it_is_about(app: Flask) -> None:
+def test_each_alert_refers_to_its_event_and_its_subject(app: Flask) -> None:
     decided()
     register = make_register()
     runs.run(RunKind.SCHEDULED)
-    lines = {each.event: each for each in ledger()}
-    assert len({each.event_id for each in lines.values()} - {None}) == 4
+    lines = {alert.event: alert for alert in ledger()}
+    assert len({alert.event_id for alert in lines.values()} - {None}) == 4
     work = work_of(register.kept)
-    assert [name for name, each in lines.items() if each.maintenance_id == work.id] == [DUE]
-    assert [name for name, each in lines.items() if each.assignment_id is not None] == [LATE]
+    assert [name for name, alert in lines.items() if alert.maintenance_id == work.id] == [DUE]
+    assert [name for name, alert in lines.items() if alert.assignment_id is not None] == [LATE]
     assert lifecycle.find_asset(register.stock).low_stock_alerted_at == lines[LOW].fired_at
     assert lines[WARRANTY].details["days_left"] == 10

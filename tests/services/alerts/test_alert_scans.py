@@ -1,4 +1,4 @@
-"""What a look for alerts reads: what may be due, and nothing else; the preview tells the same."""
+"""Alert scans read only rows that are due, and the preview matches the run."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -45,14 +45,14 @@ def make_stock(quantity: int, least: int | None) -> int:
 
 
 def low_stock(quantity: int = 3, least: int | None = 5) -> int:
-    """It became low while nobody looked: the latch has not fallen."""
+    """Make a consumable low without an alert, so that a scan finds it."""
     asset_id = make_stock(9, least)
     put_in(asset_id, "available", quantity=quantity)
     return asset_id
 
 
 class Case(NamedTuple):
-    """How to make one that is due, some that are not, and the row of one that is."""
+    """Factories for a due row and for rows that are not due, and the model of the row."""
 
     due: Callable[[], int]
     others: list[Callable[[], int]]
@@ -118,7 +118,7 @@ def scanned(event: EventName, after: int = 0) -> list[int]:
 
 
 @pytest.mark.both_databases
-def test_only_what_may_be_due_is_read_in_the_order_of_its_ids(app: Flask) -> None:
+def test_a_scan_reads_only_due_rows_in_id_order(app: Flask) -> None:
     for event in CASES:
         case = CASES[event]
         for make in case.others:
@@ -136,7 +136,7 @@ def test_only_what_may_be_due_is_read_in_the_order_of_its_ids(app: Flask) -> Non
 
 
 @pytest.mark.both_databases
-def test_the_preview_counts_what_a_run_then_tells(app: Flask) -> None:
+def test_the_preview_counts_the_alerts_that_a_run_fires(app: Flask) -> None:
     for event in CASES:
         decided()
         case = CASES[event]
@@ -145,18 +145,18 @@ def test_the_preview_counts_what_a_run_then_tells(app: Flask) -> None:
         delete(case.due())
         expected = [case.due(), case.due()]
         before = len(fired())
-        found = alert_runs.preview(utcnow(), shown=1)
-        assert found.counts == {event: 2}, event
-        assert [(each.event, each.asset_id) for each in found.first] == [(event, expected[0])], (
-            event
-        )
+        preview = alert_runs.preview(utcnow(), shown=1)
+        assert preview.counts == {event: 2}, event
+        assert [(alert.event, alert.asset_id) for alert in preview.first] == [
+            (event, expected[0])
+        ], event
         assert alert_runs.has_due(utcnow()), event
         assert alert_runs.run(RunKind.MANUAL) == {event: 2}, event
         assert fired()[before:] == [(event, asset_id) for asset_id in expected], event
         assert not alert_runs.has_due(utcnow()), event
 
 
-def test_it_stops_counting_where_nobody_would_read_on(
+def test_the_preview_stops_counting_at_its_limit(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(alert_runs, "COUNT_LIMIT", 2)
@@ -164,12 +164,12 @@ def test_it_stops_counting_where_nobody_would_read_on(
     assert not alert_runs.preview(utcnow()).is_capped
     with_maintenance(1)
     with_warranty(1)
-    found = alert_runs.preview(utcnow())
-    assert found.is_capped
-    assert set(found.counts) == {EventName.CHECKOUT_OVERDUE, EventName.MAINTENANCE_DUE}
+    preview = alert_runs.preview(utcnow())
+    assert preview.is_capped
+    assert set(preview.counts) == {EventName.CHECKOUT_OVERDUE, EventName.MAINTENANCE_DUE}
 
 
-def test_what_has_passed_since_it_was_looked_for_is_told_of_no_more(app: Flask) -> None:
+def test_an_alert_that_ended_since_the_scan_is_not_fired(app: Flask) -> None:
     decided()
     gone, renewed, due = (with_warranty(days) for days in (1, 2, 3))
     alert_runs.request_run(SYSTEM)
@@ -189,7 +189,7 @@ def test_what_has_passed_since_it_was_looked_for_is_told_of_no_more(app: Flask) 
     assert fired() == [(EventName.WARRANTY_EXPIRING, due)]
 
 
-def test_an_asset_that_went_between_two_looks_is_told_of_no_more(app: Flask) -> None:
+def test_decide_skips_rows_that_are_no_longer_due(app: Flask) -> None:
     decided()
     asset_id = with_warranty(3)
     source = BY_EVENT[EventName.WARRANTY_EXPIRING]
@@ -225,7 +225,7 @@ def begin(asset_id: int) -> None:
         current.execute(mine.values(state="in_progress"))
 
 
-def test_a_run_knows_who_heard_of_what_it_sent(app: Flask) -> None:
+def test_a_run_records_the_audience_of_each_alert(app: Flask) -> None:
     decided()
     make_webhook(events=[LATE, DUE])
     make_webhook(events=[LATE])
@@ -245,7 +245,7 @@ def test_a_run_knows_who_heard_of_what_it_sent(app: Flask) -> None:
     ]
 
 
-def test_what_was_only_marked_was_heard_by_nobody_and_says_nothing(app: Flask) -> None:
+def test_a_run_that_only_marks_alerts_records_no_audience(app: Flask) -> None:
     decided()
     make_webhook(events=[LATE])
     lent(3)
@@ -254,17 +254,17 @@ def test_what_was_only_marked_was_heard_by_nobody_and_says_nothing(app: Flask) -
     assert (last_run().counts, last_run().audiences) == ({LATE: 1}, {})
 
 
-def test_before_it_is_sent_the_same_is_said_of_who_would_hear(app: Flask) -> None:
+def test_the_preview_names_the_same_audience_as_the_run(app: Flask) -> None:
     decided()
     make_webhook(events=[LATE])
     make_webhook(events=[LATE], state="off")
     lent(3)
     with_warranty(5)
     coming = alert_runs.preview(utcnow()).counts
-    said = alert_queries.audiences_of(coming)
+    expected = alert_queries.audiences_of(coming)
     alert_runs.run(RunKind.MANUAL)
     assert (
-        said
+        expected
         == alert_runs.audiences(last_run())
         == [
             (Audience(1, 1), {LATE: 1}),
@@ -272,11 +272,11 @@ def test_before_it_is_sent_the_same_is_said_of_who_would_hear(app: Flask) -> Non
         ]
     )
     other_way_round = dict(reversed(coming.items()))
-    assert alert_queries.audiences_of(other_way_round) == said
+    assert alert_queries.audiences_of(other_way_round) == expected
 
 
 @pytest.mark.both_databases
-def test_what_is_due_is_what_the_lists_show_told_of_or_not(app: Flask) -> None:
+def test_due_counts_match_the_lists_before_and_after_a_run(app: Flask) -> None:
     decided()
     lent(3)
     lent(-3)
@@ -288,7 +288,7 @@ def test_what_is_due_is_what_the_lists_show_told_of_or_not(app: Flask) -> None:
     with_warranty(3, name="Drill")
     before = alert_queries.due_now(utcnow())
     assert before.due == {LATE: 1, DUE: 2, LOW: 1, WARRANTY: 2}
-    assert before.coming == {LATE: 1, DUE: 2, WARRANTY: 2}  # low stock was told of at once
+    assert before.coming == {LATE: 1, DUE: 2, WARRANTY: 2}  # the low stock alert fired at once
     assert before.total_coming == 5
     assert asset_queries.count(AssetFilter(shown=Shown.OVERDUE)) == before.due[LATE]
     assert asset_queries.count(AssetFilter(shown=Shown.LOW)) == before.due[LOW]
@@ -299,7 +299,7 @@ def test_what_is_due_is_what_the_lists_show_told_of_or_not(app: Flask) -> None:
     assert (after.due, after.coming) == (before.due, {})
 
 
-def test_what_the_next_run_adds_is_among_what_is_due_then(app: Flask) -> None:
+def test_due_counts_include_the_alerts_of_the_next_run(app: Flask) -> None:
     decided()
     with_maintenance(9)
     assert alert_queries.due_now(utcnow()).due[DUE] == 0
@@ -307,7 +307,7 @@ def test_what_the_next_run_adds_is_among_what_is_due_then(app: Flask) -> None:
     assert alert_queries.due_now(in_days(2)).due[DUE] == 1
 
 
-def test_a_consumable_that_was_deleted_is_not_among_the_low_ones(app: Flask) -> None:
+def test_a_deleted_consumable_is_not_counted_as_low(app: Flask) -> None:
     decided()
     toner, paper = (
         make_asset(name, kind="stock", quantity=1, min_quantity=5) for name in ("Toner", "Paper")
@@ -319,7 +319,7 @@ def test_a_consumable_that_was_deleted_is_not_among_the_low_ones(app: Flask) -> 
     assert alert_queries.due_now(utcnow()).due[LOW] == 0
 
 
-def test_the_warranty_of_what_is_gone_is_not_counted(app: Flask) -> None:
+def test_warranties_of_lost_and_disposed_assets_are_not_counted(app: Flask) -> None:
     for status in ("lost", "liquidated"):
         put_in(with_warranty(3), status)
         assert alert_queries.count_due(WARRANTY, utcnow()) == 0, status

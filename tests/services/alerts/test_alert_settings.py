@@ -1,4 +1,4 @@
-"""Alert settings: who may change what, the first question, Check now, acknowledging."""
+"""Alert settings: permissions, the first question, Check now and acknowledgment."""
 
 import re
 from collections.abc import Callable
@@ -31,8 +31,8 @@ WARRANTY = "alert.warranty_expiring"
 
 def audited() -> list[str]:
     session().rollback()
-    wanted = select(AuditEntry.action).where(AuditEntry.action.startswith("alert"))
-    return list(session().scalars(wanted.order_by(AuditEntry.id)))
+    query = select(AuditEntry.action).where(AuditEntry.action.startswith("alert"))
+    return list(session().scalars(query.order_by(AuditEntry.id)))
 
 
 def last_run() -> AlertRun:
@@ -40,7 +40,7 @@ def last_run() -> AlertRun:
     return session().scalars(select(AlertRun).order_by(AlertRun.id.desc())).first()  # type: ignore[return-value]  # there is one
 
 
-def test_they_are_saved_once_and_recorded_and_a_second_editor_is_told(app: Flask) -> None:
+def test_settings_are_saved_and_audited_and_a_stale_edit_is_refused(app: Flask) -> None:
     ana = make_user()
     assert alert_settings.read().version == 0
     rules = AlertRules(warranty_days=60, repeat_every_days=3, at=time(6, 30), low_stock_on=False)
@@ -62,7 +62,7 @@ def test_they_are_saved_once_and_recorded_and_a_second_editor_is_told(app: Flask
     }
 
 
-def test_an_address_that_an_erasure_took_out_comes_not_back_from_a_page_of_before(
+def test_a_stale_form_cannot_bring_back_an_erased_address(
     app: Flask,
 ) -> None:
     ana = make_user()
@@ -83,7 +83,7 @@ VERBS: list[Callable[[Actor], object]] = [
 ]
 
 
-def test_only_an_administrator_settles_and_runs_and_support_acknowledges_nothing(
+def test_only_admins_save_and_run_and_support_cannot_acknowledge(
     app: Flask,
 ) -> None:
     manager, support = make_user("manager"), make_user("support")
@@ -110,14 +110,14 @@ def test_the_first_run_asks_before_it_sends(app: Flask) -> None:
     with pytest.raises(Refusal, match="First decide"):
         runs.request_run(ana.actor)
     assert fired() == []
-    found = runs.preview(now, shown=1)
-    assert (found.counts, found.total, found.is_capped) == ({WARRANTY: 2}, 2, False)
-    (first,) = found.first
+    preview = runs.preview(now, shown=1)
+    assert (preview.counts, preview.total, preview.is_capped) == ({WARRANTY: 2}, 2, False)
+    (first,) = preview.first
     assert (first.asset_tag, first.details["threshold_days"]) == ("AST-00001", 30)
     task_id = runs.answer_first(ana.actor, send=True)
     status = alert_queries.run_status(now)
     assert (status.running, status.needs_first_answer) == (task_id, False)
-    assert runs.request_run(ana.actor) == task_id  # it is at work already
+    assert runs.request_run(ana.actor) == task_id  # it is already running
     work()
     assert len(fired()) == 2
     assert runs.preview(now).total == 0
@@ -125,30 +125,30 @@ def test_the_first_run_asks_before_it_sends(app: Flask) -> None:
         runs.answer_first(ana.actor, send=False)
     assert audited() == ["alert_settings.answered", "alerts.run"]
     columns = (AuditEntry.target_kind, AuditEntry.target_id, AuditEntry.target_name)
-    told = select(*columns, AuditEntry.changes).where(AuditEntry.action.startswith("alert"))
-    entries = session().execute(told.order_by(AuditEntry.id)).all()
+    query = select(*columns, AuditEntry.changes).where(AuditEntry.action.startswith("alert"))
+    entries = session().execute(query.order_by(AuditEntry.id)).all()
     answered = {"first_answer": {"from": None, "to": "send"}}
     alerts = ("alert_settings", "1", "Alerts")
-    assert [tuple(each) for each in entries] == [(*alerts, answered), (*alerts, {})]
+    assert [tuple(entry) for entry in entries] == [(*alerts, answered), (*alerts, {})]
 
 
-def test_marked_as_sent_they_are_in_the_ledger_and_told_to_nobody(app: Flask) -> None:
+def test_alerts_marked_as_sent_are_in_the_ledger_but_not_published(app: Flask) -> None:
     ana = make_user()
     with_warranty(1)
     low = make_asset("Toner", kind="stock", quantity=1, min_quantity=5)
     runs.answer_first(ana.actor, send=False)
     work()
     assert fired() == []
-    assert [(each.is_sent, each.event_id) for each in ledger()] == [(False, None)] * 2
+    assert [(alert.is_sent, alert.event_id) for alert in ledger()] == [(False, None)] * 2
     assert (last_run().is_marking, sum(last_run().counts.values())) == (True, 2)
     with_warranty(2)
     runs.request_run(ana.actor)
     work()
     assert [name for name, _ in fired()] == [WARRANTY]
-    assert {each.asset_id for each in ledger() if not each.is_sent} >= {low}
+    assert {alert.asset_id for alert in ledger() if not alert.is_sent} >= {low}
 
 
-def test_an_empty_register_keeps_its_run_and_a_first_one_that_finds_nothing_settles_it(
+def test_a_first_run_that_finds_nothing_answers_the_first_question(
     app: Flask,
 ) -> None:
     now = utcnow()
@@ -156,14 +156,14 @@ def test_an_empty_register_keeps_its_run_and_a_first_one_that_finds_nothing_sett
     assert not alert_settings.read().is_answered
     assert not alert_queries.run_status(now).needs_first_answer
     with_warranty(60)
-    assert runs.start_due(now)  # the same day's
+    assert runs.start_due(now)  # the run of the same day
     assert alert_settings.read().first_answer == "nothing"
     assert last_run().outcome == "done"
     assert session().scalars(select(Task)).all() == []
 
 
 @pytest.mark.both_databases
-def test_acknowledging_takes_it_from_the_open_ones_once(app: Flask) -> None:
+def test_an_acknowledged_alert_leaves_the_open_list_once(app: Flask) -> None:
     ben = make_user("manager")
     decided()
     ids = [with_warranty(days) for days in (1, 2)]
@@ -174,12 +174,12 @@ def test_acknowledging_takes_it_from_the_open_ones_once(app: Flask) -> None:
     assert not alert_ledger.acknowledge(ben.actor, alert.public_id)
     found = alert_queries.find(alert.public_id)
     assert (found.acknowledged_by, found.acknowledged_by_id) == (ben.name, ben.id)
-    open_ones = alert_queries.list_alerts(AlertFilter()).rows
-    assert [each.asset_id for each in open_ones] == ids[1:]
-    every = AlertFilter(which=Which.ALL, event=WARRANTY)
-    assert [each.asset.id for each in alert_queries.list_alerts(every).rows] == ids[::-1]
+    open_alerts = alert_queries.list_alerts(AlertFilter()).rows
+    assert [row.asset_id for row in open_alerts] == ids[1:]
+    all_alerts = AlertFilter(which=Which.ALL, event=WARRANTY)
+    assert [row.asset.id for row in alert_queries.list_alerts(all_alerts).rows] == ids[::-1]
     assert alert_queries.count_alerts(AlertFilter(event=WARRANTY)) == 1
-    assert alert_queries.count_alerts(every) == 2
+    assert alert_queries.count_alerts(all_alerts) == 2
     assert alert_queries.list_alerts(AlertFilter(which=Which.ALL, asset_id=ids[0])).rows[0].asset_id
     assert "alert.acknowledged" in audited()
 
@@ -194,7 +194,7 @@ ADDRESSES: dict[str, tuple[list[str], str]] = {
 
 
 @pytest.mark.parametrize("case", ADDRESSES)
-def test_what_is_no_address_or_one_too_many_is_named_at_its_field(app: Flask, case: str) -> None:
+def test_an_invalid_or_excess_address_is_named_at_its_field(app: Flask, case: str) -> None:
     typed, sentence = ADDRESSES[case]
     with pytest.raises(Refusal, match=re.escape(sentence)) as refused:
         alert_settings.save(make_user().actor, 0, AlertRules(), Emails(mail_warranty=typed))
@@ -202,7 +202,7 @@ def test_what_is_no_address_or_one_too_many_is_named_at_its_field(app: Flask, ca
     assert alert_settings.read().version == 0
 
 
-def test_two_addresses_alike_are_one_and_who_gets_emails_is_recorded(app: Flask) -> None:
+def test_duplicate_addresses_are_merged_and_changes_are_audited(app: Flask) -> None:
     ana = make_user()
     typed = [" Office@Example.com ", "", "office@example.com", "it@example.com"]
     emails = Emails(mail_overdue=typed, remind_holder=True, holder_text="Room\r\n 12 ")

@@ -71,18 +71,18 @@ def begin(kind: RunKind = RunKind.MANUAL) -> None:
         alert_runs.have_done(current, SYSTEM, run)
 
 
-def test_each_fires_once_and_a_missed_week_is_caught_up_with(app: Flask) -> None:
+def test_each_alert_fires_once_and_a_missed_week_is_caught_up(app: Flask) -> None:
     decided()
     expected = [(LATE, lent(3)), (DUE, with_maintenance(9)), (WARRANTY, with_warranty(33))]
-    with_warranty(-1)  # it had ended before it was entered
+    with_warranty(-1)  # ended before the asset was entered
     assert alert_runs.run(RunKind.SCHEDULED) == {LATE: 1}
-    # Nobody ran for a week, and the windows opened meanwhile.
+    # No run happened for a week, and the windows opened in that time.
     assert alert_runs.run(RunKind.SCHEDULED, in_days(7)) == {DUE: 1, WARRANTY: 1}
     assert alert_runs.run(RunKind.SCHEDULED, in_days(8)) == {}
     assert fired() == expected
 
 
-def test_an_event_looks_like_its_sample_and_stands_in_the_timeline(app: Flask) -> None:
+def test_an_alert_event_matches_its_sample_and_is_in_the_timeline(app: Flask) -> None:
     decided()
     hook = make_webhook(events=[WARRANTY, DUE, LATE, LOW])
     lent(47.5)
@@ -111,17 +111,17 @@ def test_an_event_looks_like_its_sample_and_stands_in_the_timeline(app: Flask) -
     assert data[WARRANTY]["holder"] == told[WARRANTY]["asset"]["holder"]
     assert data[WARRANTY]["holder"]["name"] == "Maria"
     assert [each.id for each in ledger()] == sorted(each["alert_id"] for each in data.values())
-    assert told[WARRANTY]["asset"]["version"] == 2  # an alert changes nothing
+    assert told[WARRANTY]["asset"]["version"] == 2  # an alert does not change the asset
     line = session().scalars(
         select(Activity).where(Activity.asset_id == asset_id).order_by(Activity.id.desc())
     )
     assert (latest := line.first()) is not None
     assert (latest.action, latest.actor_name, latest.origin) == (WARRANTY, "Asset register", "cron")
-    made = alert_queries.deliveries_of(ledger())
-    assert {each.total for each in made.values()} == {1}
-    assert len(made) == 4
+    by_alert = alert_queries.deliveries_of(ledger())
+    assert {each.total for each in by_alert.values()} == {1}
+    assert len(by_alert) == 4
     ids = set(session().scalars(select(Delivery.public_id).where(Delivery.webhook_id == hook.id)))
-    assert {each.only for each in made.values()} == ids
+    assert {each.only for each in by_alert.values()} == ids
 
 
 def new_date(asset_id: int) -> None:
@@ -151,7 +151,7 @@ def do_and_plan_the_next(asset_id: int) -> None:
         (lambda: lent(30), keep_longer),
     ],
 )
-def test_it_fires_again_only_once_rearmed_and_the_old_one_is_over(
+def test_a_rearmed_alert_fires_again_and_the_old_one_ends(
     app: Flask, make: Callable[[], int], rearm: Callable[[int], None]
 ) -> None:
     decided()
@@ -164,12 +164,12 @@ def test_it_fires_again_only_once_rearmed_and_the_old_one_is_over(
     assert first.resolved_at is not None
     alert_runs.run(RunKind.SCHEDULED, in_days(1))
     alert_runs.run(RunKind.SCHEDULED, in_days(2))
-    assert [each.resolved_at is None for each in ledger()] == [False, True]
+    assert [alert.resolved_at is None for alert in ledger()] == [False, True]
     assert len(fired()) == 2
 
 
 @pytest.mark.both_databases
-def test_bringing_it_back_ends_the_alert_and_a_reminder_stands_for_those_before(
+def test_a_reminder_ends_earlier_alerts_and_a_check_in_ends_the_last(
     app: Flask,
 ) -> None:
     decided()
@@ -186,11 +186,10 @@ def test_bringing_it_back_ends_the_alert_and_a_reminder_stands_for_those_before(
 
 
 @pytest.mark.parametrize(("failures", "is_left"), [(1, False), (2, True)])
-def test_one_that_fails_again_and_again_stands_in_nobodys_way(
+def test_an_alert_that_keeps_failing_does_not_block_the_others(
     app: Flask, failures: int, is_left: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A turn that was cut off is one, too: after the third the others go without it. The next run
-    begins anew."""
+    """Count an interrupted turn as a failure, and leave the alert to the next run after the third."""
     decided()
     broken, sound = with_warranty(1), with_warranty(2)
     begin()
@@ -214,7 +213,7 @@ def test_one_that_fails_again_and_again_stands_in_nobodys_way(
     assert alert_runs.run(RunKind.SCHEDULED) == ({WARRANTY: 1} if is_left else {})
 
 
-def test_the_daily_run_begins_once_a_day_and_catches_up_once(app: Flask) -> None:
+def test_the_daily_run_starts_once_a_day_and_catches_up_once(app: Flask) -> None:
     decided()
     with_warranty(3)
     now = utcnow()
@@ -229,14 +228,14 @@ def test_the_daily_run_begins_once_a_day_and_catches_up_once(app: Flask) -> None
     assert len(fired()) == 1
 
 
-def test_two_clocks_begin_one_run(app: Flask) -> None:
+def test_concurrent_schedulers_start_one_run(app: Flask) -> None:
     decided()
     now = utcnow()
     assert sorted(at_once(app, [partial(alert_runs.start_due, now)] * 3)) == [False, False, True]
     assert len(runs()) == len(session().scalars(select(Task)).all()) == 1
 
 
-def test_a_run_that_failed_is_repeated_within_the_day(app: Flask) -> None:
+def test_a_failed_run_is_repeated_an_hour_later(app: Flask) -> None:
     decided()
     now = utcnow()
     it_is_just_after_the_run(now)
@@ -271,7 +270,7 @@ def test_the_ledger_outlives_its_events(app: Flask) -> None:
     assert alert_runs.run(RunKind.SCHEDULED) == {}
 
 
-def test_the_daily_run_waits_for_one_that_a_person_has_begun(app: Flask) -> None:
+def test_the_daily_run_waits_for_a_manual_run(app: Flask) -> None:
     decided()
     now = utcnow()
     alert_runs.request_run(SYSTEM)
@@ -281,7 +280,7 @@ def test_the_daily_run_waits_for_one_that_a_person_has_begun(app: Flask) -> None
     assert [run.kind for run in runs()] == ["manual", "scheduled"]
 
 
-def test_a_check_that_is_at_work_is_not_taken_for_one_of_the_other_kind(app: Flask) -> None:
+def test_a_running_check_blocks_a_check_of_the_other_kind(app: Flask) -> None:
     decided()
     lent(3)
     running = alert_runs.request_run(SYSTEM)
@@ -295,7 +294,7 @@ def test_a_check_that_is_at_work_is_not_taken_for_one_of_the_other_kind(app: Fla
     assert alert_runs.mark_as_sent(SYSTEM) == marking
 
 
-def test_other_long_work_is_not_taken_for_a_run(app: Flask) -> None:
+def test_other_tasks_are_not_mistaken_for_a_run(app: Flask) -> None:
     decided()
     bulk.start(make_user().actor, Action.DELETE, [make_asset()], {"reason": ""})
     now = utcnow()
@@ -303,14 +302,14 @@ def test_other_long_work_is_not_taken_for_a_run(app: Flask) -> None:
     assert alert_runs.start_due(now)
 
 
-def test_where_nothing_is_due_nobody_has_to_decide_before_a_run(app: Flask) -> None:
+def test_a_run_with_nothing_due_needs_no_first_answer(app: Flask) -> None:
     make_asset()
     alert_runs.request_run(SYSTEM)
     work()
     assert [run.outcome for run in runs()] == ["done"]
 
 
-def test_marking_what_is_due_decides_the_first_question(app: Flask) -> None:
+def test_marking_alerts_as_sent_answers_the_first_question(app: Flask) -> None:
     with_warranty(1)
     alert_runs.mark_as_sent(SYSTEM)
     assert alert_settings.read().first_answer == "mark"
@@ -329,7 +328,7 @@ BEFORE_ITS_TURN: dict[str, tuple[Callable[[int], object], int]] = {
 
 
 @pytest.mark.both_databases
-def test_what_is_over_before_its_turn_comes_is_passed_by(app: Flask) -> None:
+def test_an_alert_that_ended_before_its_turn_is_skipped(app: Flask) -> None:
     for happens, told in BEFORE_ITS_TURN.values():
         asset_id, now = with_warranty(5), utcnow()
         (source,) = (n for n, each in enumerate(KINDS) if each.event is EventName.WARRANTY_EXPIRING)
@@ -344,7 +343,7 @@ def test_what_is_over_before_its_turn_comes_is_passed_by(app: Flask) -> None:
         assert (place.todo, has_fired, len(fired())) == ((), False, told), happens
 
 
-def test_only_a_run_of_its_own_keeps_a_day_from_being_late(app: Flask) -> None:
+def test_only_a_scheduled_run_that_ended_keeps_a_day_from_being_late(app: Flask) -> None:
     decided()
     make_asset()
     a_run_is_missing()
@@ -364,7 +363,7 @@ def test_only_a_run_of_its_own_keeps_a_day_from_being_late(app: Flask) -> None:
     assert (status.is_late, status.last and status.last.outcome) == (False, "stopped")
 
 
-def test_a_day_is_late_until_its_run_has_ended_and_not_failed(
+def test_a_day_is_late_until_its_run_ends_without_failing(
     app: Flask,
 ) -> None:
     decided()

@@ -1,4 +1,4 @@
-"""Low stock: told right after the change that caused it, once until there was enough again."""
+"""Low stock alerts fire right after the change that caused them, once until restocked."""
 
 from dataclasses import replace
 from typing import Any
@@ -37,38 +37,38 @@ def names() -> list[str]:
     return list(session().scalars(select(Event.event).order_by(Event.id)))
 
 
-def test_it_is_told_after_the_move_that_caused_it_and_once(app: Flask) -> None:
+def test_an_alert_fires_once_after_the_move_that_caused_it(app: Flask) -> None:
     asset_id = make_stock(6)
     stock.issue(SYSTEM, asset_id, quantity=1)
-    assert fired() == []  # five are as many as there should be
+    assert fired() == []  # five meet the threshold
     stock.issue(SYSTEM, asset_id, quantity=2)
     stock.issue(SYSTEM, asset_id, quantity=1)
     stock.adjust(SYSTEM, asset_id, quantity=1, is_loss=True)
     assert names()[1:] == ["asset.updated", "asset.updated", LOW, "asset.updated", "asset.updated"]
-    (told,) = bodies()
-    assert told["asset"]["version"] == 3  # that of the move
-    data = told["data"]
+    (body,) = bodies()
+    assert body["asset"]["version"] == 3  # the version after the move
+    data = body["data"]
     assert (data["quantity"], data["shortfall"], data["unit"]) == (3, 2, "box")
     assert (data["last_move"]["type"], data["last_move"]["delta"]) == ("issue", -2)
     assert runs.run(RunKind.SCHEDULED) == {}
 
 
-def test_enough_again_opens_the_latch_by_a_move_or_by_the_threshold(app: Flask) -> None:
+def test_enough_stock_or_a_lower_threshold_rearms_the_alert(app: Flask) -> None:
     asset_id = make_stock(5)
     stock.issue(SYSTEM, asset_id, quantity=1)
     stock.receive(SYSTEM, asset_id, quantity=1)
     assert ledger()[0].resolved_at is not None
     stock.issue(SYSTEM, asset_id, quantity=1)
     edit(asset_id, min_quantity=4)
-    assert all(each.resolved_at for each in ledger())
+    assert all(alert.resolved_at for alert in ledger())
     edit(asset_id, min_quantity=8)
     edit(asset_id, min_quantity=None)
     edit(asset_id, min_quantity=8)
     assert fired() == [(LOW, asset_id)] * 4
-    assert [each.resolved_at is None for each in ledger()] == [False] * 3 + [True]
+    assert [alert.resolved_at is None for alert in ledger()] == [False] * 3 + [True]
 
 
-def test_before_the_first_answer_only_what_happens_now_is_told(app: Flask) -> None:
+def test_before_the_first_answer_only_new_shortages_fire(app: Flask) -> None:
     was_low, falls = make_stock(3), make_stock(5)
     for asset_id in (was_low, falls):
         stock.issue(SYSTEM, asset_id, quantity=1)
@@ -79,7 +79,7 @@ def test_before_the_first_answer_only_what_happens_now_is_told(app: Flask) -> No
     assert fired()[1:] == [(LOW, was_low), (LOW, brought_in)]
 
 
-def test_switched_off_it_is_silent_and_the_daily_run_catches_up(app: Flask) -> None:
+def test_the_daily_run_catches_up_on_alerts_that_were_turned_off(app: Flask) -> None:
     decided()
     alert_settings.save(SYSTEM, alert_settings.read().version, AlertRules(low_stock_on=False))
     asset_id = make_stock(5)
@@ -91,7 +91,7 @@ def test_switched_off_it_is_silent_and_the_daily_run_catches_up(app: Flask) -> N
     assert fired() == [(LOW, asset_id)]
 
 
-def test_deleting_ends_it_and_restoring_is_no_news(app: Flask) -> None:
+def test_deletion_ends_the_alert_and_restoring_fires_no_new_one(app: Flask) -> None:
     asset_id = make_stock(5)
     stock.issue(SYSTEM, asset_id, quantity=1)
     lifecycle.delete_asset(SYSTEM, asset_id)

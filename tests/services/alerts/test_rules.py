@@ -1,4 +1,4 @@
-"""The rules of alerts as tables: dates and numbers in, fires or not and under which key out."""
+"""Alert rules as tables of inputs and the resulting key, or the reason against firing."""
 
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -24,11 +24,11 @@ def at(now: datetime = NOW, zone: ZoneInfo = VIENNA, **rules: object) -> Moment:
 
 
 def said(verdict: Firing | Kept) -> str:
-    """The key under which it fires, or what keeps it."""
+    """Return the key under which the alert fires, or the reason why it does not."""
     return verdict.key if isinstance(verdict, Firing) else verdict
 
 
-def test_a_warranty_is_told_of_within_its_window_and_not_afterwards() -> None:
+def test_a_warranty_alert_fires_only_within_its_window() -> None:
     fires = "warranty:7:{}"
     for days, says in (
         (-1, "past"),
@@ -43,7 +43,7 @@ def test_a_warranty_is_told_of_within_its_window_and_not_afterwards() -> None:
         assert said(alert_rules.warranty(at(), 7, ends, "available")) == says.format(ends), days
 
 
-def test_some_warranties_are_nobodys_concern() -> None:
+def test_missing_gone_disabled_and_early_warranties_do_not_fire() -> None:
     for moment, ends, status, kept in (
         (at(), None, "available", "unset"),
         (at(), TODAY, "lost", "gone"),
@@ -54,12 +54,12 @@ def test_some_warranties_are_nobodys_concern() -> None:
         assert said(alert_rules.warranty(moment, 7, ends, status)) == kept, moment
 
 
-def test_the_warranty_of_whatever_is_still_ours_is() -> None:
+def test_a_warranty_alert_fires_in_every_status_of_an_owned_asset() -> None:
     for status in ("allocated", "checked_out", "maintenance", "warranty", "broken"):
         assert isinstance(alert_rules.warranty(at(), 7, TODAY, status), Firing), status
 
 
-def test_maintenance_is_told_of_when_near_or_late() -> None:
+def test_maintenance_alerts_fire_when_near_or_late() -> None:
     fires = "maintenance:9:{}"
     for days, state, says in (
         (8, "scheduled", "early"),
@@ -69,8 +69,8 @@ def test_maintenance_is_told_of_when_near_or_late() -> None:
         (0, "in_progress", "started"),
     ):
         due_on = TODAY + timedelta(days=days)
-        found = alert_rules.maintenance(at(), 9, due_on, state)
-        assert said(found) == says.format(due_on), days
+        verdict = alert_rules.maintenance(at(), 9, due_on, state)
+        assert said(verdict) == says.format(due_on), days
         off = alert_rules.maintenance(at(maintenance_on=False), 9, due_on, state)
         assert off is Kept.OFF, days
 
@@ -86,7 +86,7 @@ def test_a_check_out_is_overdue_once_its_time_has_passed() -> None:
     assert alert_rules.overdue(at(), 3, None) is Kept.UNSET
 
 
-def test_reminders_come_every_so_many_days() -> None:
+def test_reminders_repeat_every_set_number_of_days() -> None:
     for every, days_late, reminder in (
         (None, 0.5, 0),
         (None, 90, 0),
@@ -95,35 +95,37 @@ def test_reminders_come_every_so_many_days() -> None:
         (2, 2, 1),
         (2, 3.9, 1),
         (2, 4, 2),
-        (1, 21, 21),  # three missed weeks: the latest reminder alone
+        (1, 21, 21),  # after three missed weeks, only the latest reminder
     ):
         moment = at(DUE + timedelta(days=days_late), repeat_every_days=every)
-        found = alert_rules.overdue(moment, 3, DUE)
+        verdict = alert_rules.overdue(moment, 3, DUE)
         first = "checkout:3:2025-02-01T16:00:00+00:00"
-        assert isinstance(found, Firing), every
-        assert found.matter == first, every
-        assert found.key == (f"{first}:{reminder}" if reminder else first), every
+        assert isinstance(verdict, Firing), every
+        assert verdict.matter == first, every
+        assert verdict.key == (f"{first}:{reminder}" if reminder else first), every
 
 
-def test_a_shorter_day_costs_no_reminder() -> None:
-    # Due on Saturday at 07:00; the clocks go forward in the night, the run is on Sunday at 07:00.
+def test_a_short_day_skips_no_reminder() -> None:
+    # Due on Saturday at 07:00. Clocks go forward in the night before the run on Sunday at 07:00.
     due_at = datetime(2025, 3, 29, 7, 0, tzinfo=VIENNA)
     sunday = datetime(2025, 3, 30, 7, 0, 30, tzinfo=VIENNA)
     assert sunday.astimezone(UTC) - due_at.astimezone(UTC) < timedelta(hours=24)
-    found = alert_rules.overdue(at(sunday, repeat_every_days=1), 3, due_at)
-    assert isinstance(found, Firing)
-    assert found.reminder == 1
+    verdict = alert_rules.overdue(at(sunday, repeat_every_days=1), 3, due_at)
+    assert isinstance(verdict, Firing)
+    assert verdict.reminder == 1
 
 
-def test_an_hour_that_comes_twice_makes_no_reminder_before_the_first() -> None:
-    # Due at 02:50, and looked at a quarter of an hour later, when it is 02:05 again.
+def test_a_repeated_hour_causes_no_early_reminder() -> None:
+    # Due at 02:50 and checked 15 minutes later, when it is 02:05 again.
     due_at = datetime(2025, 10, 26, 0, 50, tzinfo=UTC)
-    found = alert_rules.overdue(at(due_at + timedelta(minutes=15), repeat_every_days=1), 3, due_at)
-    assert isinstance(found, Firing)
-    assert found.reminder == 0
+    verdict = alert_rules.overdue(
+        at(due_at + timedelta(minutes=15), repeat_every_days=1), 3, due_at
+    )
+    assert isinstance(verdict, Firing)
+    assert verdict.reminder == 0
 
 
-def test_stock_is_low_below_its_threshold_until_the_latch_has_fallen() -> None:
+def test_stock_is_low_below_its_threshold_until_an_alert_was_sent() -> None:
     fires = "stock:8:2025-02-04T06:00:00+00:00"
     for quantity, least, alerted_at, says in (
         (5, 5, None, "enough"),
@@ -139,7 +141,7 @@ def test_stock_is_low_below_its_threshold_until_the_latch_has_fallen() -> None:
         assert off is Kept.OFF, quantity
 
 
-def test_the_day_is_that_of_the_organisation() -> None:
+def test_today_follows_the_time_zone_of_the_organization() -> None:
     late_in_the_evening = datetime(2025, 2, 4, 23, 30, tzinfo=UTC)
     assert at(late_in_the_evening).today == date(2025, 2, 5)
     assert at(late_in_the_evening, ZoneInfo("America/Lima")).today == TODAY
@@ -155,7 +157,7 @@ def utc(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
-def test_the_last_slot_is_the_latest_that_has_come() -> None:
+def test_the_last_slot_is_the_latest_past_slot() -> None:
     for now, day in (
         ("2025-02-04T05:59:59", date(2025, 2, 3)),
         ("2025-02-04T06:00:00", date(2025, 2, 4)),
@@ -169,21 +171,21 @@ def test_the_last_slot_is_the_latest_that_has_come() -> None:
         assert next_slot(utc(now), SEVEN, VIENNA).day == day + timedelta(days=1), now
 
 
-def test_a_night_without_that_time_has_its_run_after_the_gap() -> None:
+def test_a_skipped_time_runs_after_the_gap() -> None:
     assert slot_of(FORWARD, HALF_PAST_TWO, VIENNA).due_at == utc("2025-03-30T01:30:00")
     assert last_slot(utc("2025-03-30T01:29:00"), HALF_PAST_TWO, VIENNA).day < FORWARD
     assert last_slot(utc("2025-03-30T01:30:00"), HALF_PAST_TWO, VIENNA).day == FORWARD
 
 
-def test_a_night_with_that_time_twice_has_one_run() -> None:
+def test_a_repeated_time_runs_once() -> None:
     first, second = utc("2025-10-26T00:30:00"), utc("2025-10-26T01:30:00")
     assert slot_of(BACK, HALF_PAST_TWO, VIENNA).due_at == first
     assert last_slot(second, HALF_PAST_TWO, VIENNA) == last_slot(first, HALF_PAST_TWO, VIENNA)
 
 
-def test_every_day_of_the_year_has_one_slot_in_its_turn() -> None:
+def test_every_day_of_the_year_has_one_slot_in_order() -> None:
     for zone in ("Europe/Vienna", "America/New_York", "Australia/Lord_Howe", "UTC"):
-        # Midnight is left out in some places; a slot never moves to another day's place.
+        # Some zones skip midnight. A slot still never moves past the slot of another day.
         for at in (time(0, 0), HALF_PAST_TWO, time(23, 59)):
             slots = [
                 slot_of(date(2025, 1, 1) + timedelta(n), at, ZoneInfo(zone)) for n in range(366)
@@ -196,7 +198,7 @@ def test_every_day_of_the_year_has_one_slot_in_its_turn() -> None:
                 assert last_slot(before, at, ZoneInfo(zone)).day == slot.day - timedelta(days=1)
 
 
-def test_it_is_late_a_quarter_of_an_hour_after_its_time() -> None:
+def test_a_run_is_late_15_minutes_after_its_slot() -> None:
     last = slot_of(date(2025, 2, 4), SEVEN, VIENNA)
     on_time, late = last.due_at + timedelta(minutes=15), last.due_at + timedelta(minutes=16)
     assert not is_late(on_time, last, has_run=False)

@@ -1,4 +1,4 @@
-"""Why an alert did not fire: one answer for each reason, and never another than the check's."""
+"""Answers to why an alert did not fire, one for each reason, always as the check decides."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -83,7 +83,7 @@ def answers(asset_id: int, event: EventName) -> list[Answer]:
     return why_not.why_not(asset, event, alert_settings.moment(utcnow()))
 
 
-# What there is, the kind of alert, and what keeps it; None: nothing does.
+# Factory, kind of alert, and the reason why it does not fire. None means that it fires.
 CASES: dict[str, tuple[Callable[[], int], EventName, Kept | None]] = {
     "free": (make_asset, LATE, Kept.UNSET),
     "given without a due date": (given, LATE, Kept.UNSET),
@@ -111,43 +111,45 @@ CASES: dict[str, tuple[Callable[[], int], EventName, Kept | None]] = {
 
 
 @pytest.mark.both_databases
-def test_each_reason_is_told_and_the_check_goes_by_the_same(app: Flask) -> None:
+def test_each_answer_agrees_with_the_check(app: Flask) -> None:
     made = {name: make() for name, (make, _, _) in CASES.items()}
     decided()
     for name, (_, event, kept) in CASES.items():
-        assert [each.kept for each in answers(made[name], event)] == [kept], name
+        assert [answer.kept for answer in answers(made[name], event)] == [kept], name
     due = {(event, made[name]) for name, (_, event, kept) in CASES.items() if kept is None}
     runs.run(RunKind.MANUAL)
     assert set(fired()) == due
     assert len(fired()) == len(due)
     for name, (_, event, kept) in CASES.items():
         told = answers(made[name], event)
-        assert [each.kept for each in told] == [kept or Kept.SENT], name
+        assert [answer.kept for answer in told] == [kept or Kept.SENT], name
         sent = {(alert.asset_id, alert.event): alert.id for alert in ledger()}
-        assert [each.alert and each.alert.id for each in told] == [sent.get((made[name], event))]
+        assert [answer.alert and answer.alert.id for answer in told] == [
+            sent.get((made[name], event))
+        ]
 
 
-def test_what_is_off_is_off_whatever_is_due(app: Flask) -> None:
+def test_a_disabled_kind_is_off_regardless_of_due_dates(app: Flask) -> None:
     off = {f"{name}_on": False for name in ("warranty", "maintenance", "overdue", "low_stock")}
     alert_settings.save(SYSTEM, 0, replace(AlertRules(), **off))
     for name, (make, event, kept) in CASES.items():
         if kept is not Kept.UNSET or event in (LOW, WARRANTY):
-            assert [each.kept for each in answers(make(), event)] == [Kept.OFF], name
+            assert [answer.kept for answer in answers(make(), event)] == [Kept.OFF], name
 
 
-def test_each_work_of_an_asset_has_its_own_answer(app: Flask) -> None:
+def test_each_maintenance_of_an_asset_has_its_own_answer(app: Flask) -> None:
     decided()
     asset_id = with_maintenance(2)
     runs.run(RunKind.MANUAL)
     make_maintenance(asset_id, title="Oil", due_on=today() + timedelta(days=60))
     told = answers(asset_id, WORK)
-    assert [(each.kept, each.title == "Oil") for each in told] == [
+    assert [(answer.kept, answer.title == "Oil") for answer in told] == [
         (Kept.SENT, False),
         (Kept.EARLY, True),
     ]
 
 
-def test_a_reminder_that_is_due_is_still_to_come(app: Flask) -> None:
+def test_a_due_reminder_is_not_answered_as_sent(app: Flask) -> None:
     decided()
     asset_id = lent(30)
     runs.run(RunKind.MANUAL)
@@ -156,7 +158,7 @@ def test_a_reminder_that_is_due_is_still_to_come(app: Flask) -> None:
     assert answers(asset_id, LATE)[0].kept is None
 
 
-def test_next_comes_the_first_date_behind_the_window_of_what_is_not_gone(app: Flask) -> None:
+def test_soonest_is_the_first_date_after_the_window_of_present_assets(app: Flask) -> None:
     for event in (WARRANTY, WORK):
         assert why_not.soonest(event, utcnow()) is None
     warranties = [with_warranty(days) for days in (60, 41, 50, 3)]

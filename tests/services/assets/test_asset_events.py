@@ -1,4 +1,4 @@
-"""What receivers get when an asset is created, changed and deleted, to the letter."""
+"""The exact event body of a changed asset."""
 
 import json
 from datetime import date
@@ -27,7 +27,7 @@ ALWAYS = ["actor", "origin", "batch_id", "status_from", "status_to", "note"]
 
 
 def full_values(**others: Any) -> AssetValues:
-    """An asset with something in every field."""
+    """Build asset values with all texts, dates and amounts filled in."""
     known: dict[str, Any] = {
         "asset_tag": "LAP-7",
         "name": "Göran's laptop",
@@ -54,7 +54,7 @@ def last_body() -> dict[str, Any]:
     return body
 
 
-def test_a_change_names_each_field_with_both_its_values() -> None:
+def test_a_change_names_each_field_with_its_old_and_new_value() -> None:
     ana, here, there = make_user(), make_location("Here"), make_location("There")
     asset_id = lifecycle.create_asset(ana.actor, full_values(location_id=here))
     changed = full_values(

@@ -1,4 +1,4 @@
-"""Searches of the register: any part of any of three texts, whatever is typed, along an index."""
+"""Asset search: any part of tag, name or serial number, any input, through an index."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -36,14 +36,14 @@ def found(search: str) -> list[int]:
     return [row.id for row in list_assets(AssetFilter(search=search)).rows]
 
 
-def test_any_part_of_tag_name_or_serial_number_finds_it(app: Flask) -> None:
-    wanted = make_asset("ThinkPad T14 von Äna", asset_tag="ADMIN-007", serial_number="5CG0391XYZ")
+def test_any_part_of_tag_name_or_serial_number_finds_the_asset(app: Flask) -> None:
+    asset_id = make_asset("ThinkPad T14 von Äna", asset_tag="ADMIN-007", serial_number="5CG0391XYZ")
     make_asset("Chair", asset_tag="CH-1", serial_number="000")
     parts = ("T14", "t14", "DMIN-0", "5CG0391", "g0391", "391", "ad T", "dm", "Ä", "äna", "ÄNA")
-    assert {part: found(part) for part in parts} == {part: [wanted] for part in parts}
+    assert {part: found(part) for part in parts} == {part: [asset_id] for part in parts}
 
 
-# What a search engine, a pattern or a statement would take for something else.
+# Inputs that a search engine, a pattern or an SQL statement could interpret.
 STRANGE = [
     *("%", "_", "%%%", "___", "a_c", "a%c", "*", "***", "ab*", "'", '"', '"""', 'a"b', "\\", "/"),
     *("NEAR", "NEAR(abc def, 2)", "abc AND def", "abc OR def", "NOT abc", "-abc", "abc -def"),
@@ -54,15 +54,17 @@ STRANGE = [
 ]
 
 
-def test_what_is_typed_is_only_text(app: Flask) -> None:
-    wanted = make_asset("abc def xyz", asset_tag="T-1")
+def test_search_input_is_taken_literally(app: Flask) -> None:
+    asset_id = make_asset("abc def xyz", asset_tag="T-1")
     for search in STRANGE:
-        seen = "".join(sign for sign in search.replace("\n", " ") if sign.isprintable())
-        assert found(search) == ([wanted] if seen in "abc def xyz" else []), search
+        seen = "".join(
+            character for character in search.replace("\n", " ") if character.isprintable()
+        )
+        assert found(search) == ([asset_id] if seen in "abc def xyz" else []), search
         assert counts(AssetFilter(search=search))[None] == len(found(search)), search
 
 
-def test_the_end_of_one_text_and_the_beginning_of_the_next_are_no_match(app: Flask) -> None:
+def test_a_match_does_not_span_two_fields(app: Flask) -> None:
     make_asset("Lamp", asset_tag="T-1", serial_number="SN1")
     for search in ("1lamp", "T-1Lamp", "lampsn", "T-1 Lamp"):
         assert found(search) == []
@@ -76,8 +78,7 @@ def on_sqlite(app: Flask) -> None:
 
 @pytest.fixture
 def many(app: Flask) -> None:
-    """More than are counted beside a search, some with people; one has a name of its own, and is
-    late."""
+    """Store more assets than a search counts, some of them held. One is overdue and has its own name."""
     status = ("lost", "broken", "allocated")
     with writing() as current:
         current.add_all(
@@ -102,7 +103,7 @@ def many(app: Flask) -> None:
     session().commit()
 
 
-def test_beside_a_search_it_counts_to_a_limit_and_says_so(many: None) -> None:
+def test_search_counts_stop_at_a_limit_and_show_it(many: None) -> None:
     broad = counts(AssetFilter(search="monitor"))
     assert broad[None] == COUNTED_BESIDE + 1
     assert {number for chip, number in broad.items() if chip} == {None}
@@ -117,23 +118,23 @@ def test_beside_a_search_it_counts_to_a_limit_and_says_so(many: None) -> None:
     assert everything[Shown.FREE] == 1
 
 
-def test_the_whole_register_is_counted_no_further_than_the_limit(
+def test_the_whole_register_is_counted_up_to_the_limit(
     many: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("portal.services.core.queries.COUNT_LIMIT", 20)
-    found = counts(AssetFilter())
-    assert (found[None], found[Shown.LOST], found[Shown.OVERDUE]) == (21, 21, 1)
+    numbers = counts(AssetFilter())
+    assert (numbers[None], numbers[Shown.LOST], numbers[Shown.OVERDUE]) == (21, 21, 1)
     assert queries.count(AssetFilter(shown=Shown.LOST)) == 21
 
 
-def test_to_count_what_is_late_the_loans_are_read_and_no_asset(many: None) -> None:
+def test_counting_overdue_assets_reads_only_assignments(many: None) -> None:
     with asked(db.engine, "SELECT") as statements:
         assert queries.count(AssetFilter(shown=Shown.OVERDUE)) == 1
-    assert [each for each in statements if "FROM assignments" in each]
-    assert [each for each in statements if "FROM assets" in each] == []
+    assert [statement for statement in statements if "FROM assignments" in statement]
+    assert [statement for statement in statements if "FROM assets" in statement] == []
 
 
-def test_what_is_found_in_two_ways_and_what_has_two_statuses_is_counted_to_the_limit_too(
+def test_counts_over_two_searches_or_statuses_stop_at_the_limit(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("portal.services.core.queries.COUNT_LIMIT", 2)
@@ -168,7 +169,7 @@ WAYS = {
 NEWEST = {"all": {"SCAN assets"}}
 
 
-def test_no_list_and_no_count_reads_the_whole_register(on_sqlite: None, many: None) -> None:
+def test_no_list_or_count_scans_the_whole_register(on_sqlite: None, many: None) -> None:
     scans: list[str] = []
 
     def explain(connection, _cursor, words, values, *_) -> None:  # type: ignore[no-untyped-def]
@@ -183,30 +184,30 @@ def test_no_list_and_no_count_reads_the_whole_register(on_sqlite: None, many: No
             scans.clear()
             list_assets(chosen)
             counts(chosen)
-            # The newest of all are read from the end, and no further than the page.
+            # The newest assets are read from the end of the table, one page only.
             whole = set(scans) & {"SCAN assets", "SCAN staff", "SCAN assignments"}
             assert whole <= NEWEST.get(way, set()), way
     finally:
         event.remove(db.engine, "before_cursor_execute", explain)
 
 
-def test_postgresql_takes_its_trigram_index_for_both_searches(many: None) -> None:
+def test_postgresql_uses_its_trigram_index_for_both_searches(many: None) -> None:
     if db.engine.dialect.name == "sqlite":
         pytest.skip("SQLite has tables in the place of these indexes")
     current = session()
-    # Of few rows other ways are cheaper: what is asked here is whether the index fits.
-    for way in ("seqscan", "indexscan", "indexonlyscan"):
-        current.execute(text(f"SET LOCAL enable_{way} = off"))
-    for wanted, index in (
+    # Other plans are cheaper for few rows. This only checks that the index fits.
+    for method in ("seqscan", "indexscan", "indexonlyscan"):
+        current.execute(text(f"SET LOCAL enable_{method} = off"))
+    for query, index in (
         (by_words("telescope"), "ix_asset_words"),
         (by_holder("winter"), "ix_staff_words"),
     ):
-        words = wanted.compile(current.connection(), compile_kwargs={"literal_binds": True})
-        plan = current.connection().exec_driver_sql(f"EXPLAIN {words}").scalars().all()
+        sql = query.compile(current.connection(), compile_kwargs={"literal_binds": True})
+        plan = current.connection().exec_driver_sql(f"EXPLAIN {sql}").scalars().all()
         assert index in "\n".join(plan)
 
 
-def test_sqlite_finds_three_letters_and_more_by_its_index_and_fewer_without(
+def test_sqlite_uses_its_index_for_three_letters_or_more(
     on_sqlite: None,
 ) -> None:
     for words, by_index in (("lamp", True), ("lam", True), ("la", False)):

@@ -1,4 +1,4 @@
-"""What an asset's values must be like, and how typed text becomes a value."""
+"""Limits of asset values, and how months and warranties are counted."""
 
 from datetime import date
 from decimal import Decimal
@@ -9,11 +9,11 @@ from portal.services.assets.fields import AssetValues, faults
 
 
 def wrong(**values: Any) -> list[str]:
-    """The fields with a fault."""
+    """Return the names of the fields with a fault."""
     return [fault.field for fault in faults(AssetValues(**{"name": "Lamp"} | values))]
 
 
-def test_it_takes_what_fits() -> None:
+def test_valid_values_have_no_fault() -> None:
     for values in (
         {},
         {"asset_tag": "AST-00001"},
@@ -27,7 +27,7 @@ def test_it_takes_what_fits() -> None:
         assert wrong(**values) == [], values
 
 
-def test_it_names_the_field_that_does_not_fit() -> None:
+def test_an_invalid_value_names_its_field() -> None:
     for values, field in (
         ({"name": ""}, "name"),
         ({"name": "x" * 121}, "name"),
@@ -54,7 +54,7 @@ def test_it_names_the_field_that_does_not_fit() -> None:
         assert wrong(**values) == [field], values
 
 
-def test_months_end_on_the_same_day_or_the_last_one() -> None:
+def test_added_months_end_on_the_same_day_or_the_last_one() -> None:
     for start, months, end in (
         (date(2026, 1, 31), 1, date(2026, 2, 28)),
         (date(2024, 1, 31), 1, date(2024, 2, 29)),
@@ -64,7 +64,7 @@ def test_months_end_on_the_same_day_or_the_last_one() -> None:
         assert add_months(start, months) == end, start
 
 
-def test_a_warranty_ends_the_day_before_the_same_day() -> None:
+def test_a_warranty_ends_the_day_before_the_same_day_of_the_month() -> None:
     for first, months, last in (
         (date(2026, 3, 1), 36, date(2029, 2, 28)),
         (date(2025, 3, 1), 36, date(2028, 2, 29)),

@@ -1,4 +1,4 @@
-"""Categories and locations: one mechanism, tested on both lists."""
+"""Categories and locations share one mechanism, so each test runs on both lists."""
 
 from uuid import UUID
 
@@ -22,7 +22,7 @@ def add(kind: NamedList, name: str) -> UUID:
 
 
 def used(kind: NamedList, public_id: UUID) -> dict[str, int]:
-    """The value by which an asset refers to it."""
+    """Return the asset value that refers to this entry."""
     return {kind.used_by.key: named_lists.find(kind, public_id).id}
 
 
@@ -30,14 +30,14 @@ def names(kind: NamedList) -> list[str]:
     return [name for _, _, name in named_lists.choices(kind)]
 
 
-def test_names_are_listed_by_letters_whatever_their_case(kind: NamedList) -> None:
+def test_names_are_sorted_regardless_of_case(kind: NamedList) -> None:
     for name in ("tools", "Chairs", "apples"):
         add(kind, name)
     assert names(kind) == ["apples", "Chairs", "tools"]
     assert [line.name for line in named_lists.page(kind).rows] == names(kind)
 
 
-def test_a_name_is_there_once_whatever_its_case(kind: NamedList) -> None:
+def test_a_name_is_unique_regardless_of_case(kind: NamedList) -> None:
     add(kind, "Tools")
     other = add(kind, "Other")
     with pytest.raises(Refusal) as refusal:
@@ -48,7 +48,7 @@ def test_a_name_is_there_once_whatever_its_case(kind: NamedList) -> None:
     assert names(kind) == ["Other", "Tools"]
 
 
-def test_what_is_typed_in_is_found_in_any_letters_and_else_added(kind: NamedList) -> None:
+def test_a_typed_name_is_found_in_any_case_or_added(kind: NamedList) -> None:
     ids = {name: named_lists.find(kind, add(kind, name)).id for name in ("Chairs", "Tools")}
     for name in ("chairs", "TOOLS"):
         assert named_lists.found_or_added(kind, SYSTEM, name) == ids[name.capitalize()]
@@ -57,13 +57,13 @@ def test_what_is_typed_in_is_found_in_any_letters_and_else_added(kind: NamedList
     assert names(kind) == ["Chairs", "Lamps", "Tools"]
 
 
-def test_a_name_is_needed_and_not_too_long(kind: NamedList) -> None:
+def test_an_empty_or_too_long_name_is_refused(kind: NamedList) -> None:
     for name in ("", "x" * 121):
         with pytest.raises(Refusal):
             add(kind, name)
 
 
-def test_it_is_not_deleted_while_an_asset_uses_it(kind: NamedList) -> None:
+def test_an_entry_is_not_deleted_while_an_asset_uses_it(kind: NamedList) -> None:
     public_id = add(kind, "Tools")
     make_asset(**used(kind, public_id))
     with pytest.raises(Refusal) as refusal:
@@ -78,7 +78,7 @@ def test_it_is_not_deleted_while_an_asset_uses_it(kind: NamedList) -> None:
     )
 
 
-def test_deleted_assets_let_it_go(kind: NamedList) -> None:
+def test_an_entry_used_only_by_deleted_assets_can_be_deleted(kind: NamedList) -> None:
     public_id = add(kind, "Tools")
     asset_id = make_asset(**used(kind, public_id))
     lifecycle.delete_asset(SYSTEM, asset_id)

@@ -1,4 +1,4 @@
-"""Each order of the register's list enters its index at the place where the page begins."""
+"""Each sort order of the asset list seeks in its index to the start of the page."""
 
 import pytest
 from flask import Flask
@@ -25,7 +25,7 @@ INDEXES = {
 
 @pytest.fixture
 def counted(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few are counted before a search goes another way."""
+    """Set COUNTED_BESIDE to 10, so that a search with more matches walks the index."""
     if db.engine.dialect.name != "sqlite":
         pytest.skip("the plans of SQLite alone are the same every time")
     monkeypatch.setattr(pages, "COUNTED_BESIDE", 10)
@@ -33,7 +33,7 @@ def counted(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def many(counted: None) -> None:
-    """More than a page of available assets among others, of which the planner has been told."""
+    """Store more than a page of available assets among others, with planner statistics."""
     told_once(_fill)
 
 
@@ -46,7 +46,7 @@ def _fill() -> None:
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("chosen", [AssetFilter(), AssetFilter(shown=Shown.FREE, search="Thing")])
 @pytest.mark.parametrize("order", INDEXES)
-def test_the_second_page_begins_in_the_index(
+def test_the_second_page_starts_in_the_index(
     many: None, order: AssetOrder, chosen: AssetFilter, reverse: bool
 ) -> None:
     of_page = plan_of_the_second_page(chosen, order, reverse=reverse)
@@ -55,12 +55,12 @@ def test_the_second_page_begins_in_the_index(
     of_statuses = order is AssetOrder.NAME and chosen.shown
     index = "ix_assets_status_name" if of_statuses else INDEXES[order]
     assert all(index in line and "SEARCH" in line for line in walked), of_page
-    # Statuses are put together, a page of each.
+    # Statuses are merged from one page of each, which takes a sort.
     if order is not AssetOrder.STATUS and not of_statuses:
         assert not any("TEMP B-TREE" in line for line in of_page), of_page
 
 
-# Of each order by a name of something else: the indexes that its groups, and their members, have.
+# For each order by a related name, the index of its groups and the index of their members.
 GROUPED = {
     AssetOrder.CATEGORY: ("uq_categories_name", "ix_assets_category_id_id"),
     AssetOrder.LOCATION: ("uq_locations_name", "ix_assets_location_id_id"),
@@ -71,7 +71,7 @@ GROUPED = {
 
 @pytest.fixture
 def grouped(counted: None) -> None:
-    """The same, and each asset has its place under a few names, and its number."""
+    """Give each stored asset a category, a location, a serial number and a holder."""
     told_once(_group)
 
 
@@ -92,7 +92,7 @@ def _group() -> None:
 
 
 @pytest.mark.parametrize("order", GROUPED)
-def test_a_name_of_something_else_is_walked_as_well(grouped: None, order: AssetOrder) -> None:
+def test_an_order_by_a_related_name_walks_its_indexes(grouped: None, order: AssetOrder) -> None:
     for reverse in (False, True):
         of_groups, of_members = GROUPED[order]
         of_page = plan_of_the_second_page(AssetFilter(), order, reverse=reverse)
@@ -103,7 +103,7 @@ def test_a_name_of_something_else_is_walked_as_well(grouped: None, order: AssetO
 
 
 @pytest.mark.parametrize("reverse", [False, True])
-def test_by_name_each_status_has_its_own_walk_however_few_there_are(
+def test_by_name_each_status_is_walked_separately_even_if_few(
     many: None, monkeypatch: pytest.MonkeyPatch, reverse: bool
 ) -> None:
     monkeypatch.setattr(pages, "COUNTED_BESIDE", MANY)
@@ -118,7 +118,7 @@ def test_by_name_each_status_has_its_own_walk_however_few_there_are(
     "chosen", [AssetFilter(search="Thing 11"), AssetFilter(search="Thing 1", shown=Shown.FREE)]
 )
 @pytest.mark.parametrize("order", INDEXES)
-def test_what_few_match_is_looked_up_and_sorted(
+def test_few_matches_are_looked_up_and_sorted(
     many: None, monkeypatch: pytest.MonkeyPatch, order: AssetOrder, chosen: AssetFilter
 ) -> None:
     monkeypatch.setattr(pages, "COUNTED_BESIDE", 200)
@@ -129,7 +129,7 @@ def test_what_few_match_is_looked_up_and_sorted(
 
 
 def plan_of_the_second_page(chosen: AssetFilter, order: AssetOrder, *, reverse: bool) -> list[str]:
-    """How SQLite finds its rows."""
+    """Return SQLite's query plan for the second page."""
     cursor = in_order(chosen, None, order, reverse=reverse).older
     assert cursor
     plans: list[list[str]] = []

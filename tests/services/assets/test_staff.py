@@ -1,4 +1,4 @@
-"""Staff: who there is, and why somebody cannot leave yet."""
+"""Staff: lists, search, edits, and reasons why a person cannot be deactivated."""
 
 import pytest
 from flask import Flask
@@ -28,7 +28,7 @@ def row_id(values: StaffValues = MARIA) -> int:
     return staff.find(staff.create(SYSTEM, values)).id
 
 
-def test_people_are_listed_by_name_and_found_by_what_is_known() -> None:
+def test_people_are_listed_by_name_and_found_by_their_details() -> None:
     for name in ("maria", "Ben", "Zoe"):
         make_staff(name)
     assert [line.name for line in staff.listing().rows] == ["Ben", "maria", "Zoe"]
@@ -37,24 +37,24 @@ def test_people_are_listed_by_name_and_found_by_what_is_known() -> None:
     assert list(staff.listing("50%").rows) == []
 
 
-def test_to_know_whether_there_is_anybody_one_row_is_read() -> None:
+def test_has_staff_reads_one_row() -> None:
     assert not staff.has_staff()
     for name in ("Ben", "Zoe"):
         make_staff(name)
     with asked(db.engine, "SELECT") as statements:
         assert staff.has_staff()
-    assert [" LIMIT " in each for each in statements] == [True]
+    assert [" LIMIT " in statement for statement in statements] == [True]
 
 
-def test_everybody_who_is_here_can_be_chosen_by_name_whatever_its_capitals() -> None:
-    # Of one name, whoever has the lower id; they stand in the table the other way round.
+def test_choices_are_active_staff_sorted_regardless_of_case() -> None:
+    # Equal names are sorted by id. The rows are stored in the opposite order.
     for row_id, name in ((105, "zoe"), (104, "Ben"), (103, "ana"), (102, "Zoe"), (101, "Ana")):
         make_staff(name, id=row_id)
     make_staff("Left", is_active=False)
-    assert [each.id for each in staff.choices()] == [101, 103, 104, 102, 105]
+    assert [choice.id for choice in staff.choices()] == [101, 103, 104, 102, 105]
 
 
-def test_whoever_is_typed_in_is_found_by_the_address_and_the_name_in_any_letters() -> None:
+def test_typed_staff_are_found_by_address_and_name_in_any_case() -> None:
     maria = row_id()
     typed = StaffValues(name="maria LOPEZ", email="Maria@Example.com")
     assert staff.found_or_added(SYSTEM, typed) == maria
@@ -62,22 +62,22 @@ def test_whoever_is_typed_in_is_found_by_the_address_and_the_name_in_any_letters
         staff.found_or_added(SYSTEM, StaffValues(name="Mario Lopez", email=MARIA.email))
     assert refused.value.field == "email"
     ben = staff.found_or_added(SYSTEM, StaffValues(name="Ben", email="ben@example.com"))
-    chosen = [(each.id, each.label) for each in staff.choices()]
-    assert chosen == [(ben, "Ben (ben@example.com)"), (maria, "Maria Lopez (Sales)")]
+    labels = [(choice.id, choice.label) for choice in staff.choices()]
+    assert labels == [(ben, "Ben (ben@example.com)"), (maria, "Maria Lopez (Sales)")]
     staff.deactivate(SYSTEM, session().get_one(Staff, maria).public_id)
     with pytest.raises(Refusal, match="Maria Lopez is former staff") as refused:
         staff.found_or_added(SYSTEM, typed)
     assert refused.value.field == "name"
 
 
-def test_an_address_belongs_to_one_person_whatever_its_case() -> None:
+def test_an_address_is_unique_regardless_of_case() -> None:
     staff.create(SYSTEM, MARIA)
     with pytest.raises(Refusal, match="is already on the staff list") as caught:
         staff.create(SYSTEM, StaffValues(name="Other", email="MARIA@example.com"))
     assert caught.value.field == "email"
 
 
-def test_what_does_not_fit_is_refused_at_its_field() -> None:
+def test_an_invalid_value_is_refused_at_its_field() -> None:
     for values, field in (
         (StaffValues(name="", email="a@example.com"), "name"),
         (StaffValues(name="A", email="nothing"), "email"),
@@ -89,7 +89,7 @@ def test_what_does_not_fit_is_refused_at_its_field() -> None:
         assert caught.value.field == field, values
 
 
-def test_whoever_has_something_cannot_leave_and_reads_what() -> None:
+def test_a_holder_cannot_be_deactivated_and_the_assets_are_named() -> None:
     maria = staff.create(SYSTEM, MARIA)
     holder = staff.find(maria).id
     for name in ("ThinkPad", "Camera"):
@@ -103,21 +103,21 @@ def test_whoever_has_something_cannot_leave_and_reads_what() -> None:
     assert staff.find(maria).is_active
 
 
-def test_whoever_has_reserved_something_cannot_leave_and_reads_what() -> None:
+def test_a_person_with_reservations_cannot_be_deactivated() -> None:
     maria, asset_id = staff.create(SYSTEM, MARIA), make_asset("ThinkPad")
     holder = staff.find(maria).id
     asked = [make_reservation(asset_id, holder, start, start + 1) for start in (0, 5)]
     sentence = r"Maria Lopez has reserved AST-00001 \(ThinkPad\). Cancel that reservation first."
     with pytest.raises(Refusal, match=sentence):
         staff.deactivate(SYSTEM, maria)
-    assert [each.public_id for each in staff.has_reserved(holder)] == asked
+    assert [reservation.public_id for reservation in staff.has_reserved(holder)] == asked
     for public_id in asked:
         planning_reservations.cancel(SYSTEM, public_id)
     staff.deactivate(SYSTEM, maria)
     assert not staff.find(maria).is_active
 
 
-def test_whoever_left_gets_nothing_until_they_are_back() -> None:
+def test_former_staff_get_nothing_until_reactivated() -> None:
     maria, asset_id = staff.create(SYSTEM, MARIA), make_asset()
     holder = staff.find(maria).id
     for _ in range(2):
@@ -130,14 +130,14 @@ def test_whoever_left_gets_nothing_until_they_are_back() -> None:
         with pytest.raises(Stale):
             staff.edit(SYSTEM, maria, version, MARIA)
     assert not staff.edit(SYSTEM, maria, 3, MARIA)
-    wanted = select(AuditEntry.action).where(AuditEntry.target_kind == "staff")
-    told = [f"staff.{verb}" for verb in ("created", "deactivated", "reactivated")]
-    assert session().scalars(wanted.order_by(AuditEntry.id)).all() == told
+    query = select(AuditEntry.action).where(AuditEntry.target_kind == "staff")
+    actions = [f"staff.{verb}" for verb in ("created", "deactivated", "reactivated")]
+    assert session().scalars(query.order_by(AuditEntry.id)).all() == actions
     assignments.allocate(SYSTEM, asset_id, staff_id=holder)
-    assert [each.asset_id for each in staff.has_now(holder)] == [asset_id]
+    assert [assignment.asset_id for assignment in staff.has_now(holder)] == [asset_id]
 
 
-def test_what_somebody_has_comes_in_the_order_in_which_they_got_it() -> None:
+def test_current_holdings_are_sorted_by_when_they_were_received() -> None:
     holder, things = row_id(), [make_asset(name) for name in ("A", "B", "C")]
     for asset_id in (things[1], things[2], things[0]):
         assignments.allocate(SYSTEM, asset_id, staff_id=holder)
@@ -145,14 +145,14 @@ def test_what_somebody_has_comes_in_the_order_in_which_they_got_it() -> None:
     assert [each.name for each in staff.holdings_of(holder)] == ["A", "B", "C"]
 
 
-def test_what_somebody_reserved_comes_by_its_time() -> None:
+def test_reservations_of_a_person_are_sorted_by_time() -> None:
     holder = row_id()
     asked = [make_reservation(make_asset(), holder, start, start + 1) for start in (4, 2, 6)]
-    found = [each.public_id for each in staff.has_reserved(holder)]
+    found = [reservation.public_id for reservation in staff.has_reserved(holder)]
     assert found == [asked[n] for n in (1, 0, 2)]
 
 
-def test_people_are_found_by_their_employee_number_and_counted_without_those_who_left() -> None:
+def test_search_by_employee_number_counts_active_staff_only() -> None:
     for name, is_active in (("Ana", True), ("Ben", True), ("Cleo", False)):
         make_staff(name, employee_no=f"E-7{name[0]}", is_active=is_active)
     make_staff("Dora", employee_no="X-1")
@@ -161,15 +161,15 @@ def test_people_are_found_by_their_employee_number_and_counted_without_those_who
     assert staff.count("e-7") == 2
 
 
-def test_people_are_found_however_the_letters_of_their_names_are_written() -> None:
+def test_names_with_accents_are_found_regardless_of_case() -> None:
     names = ["åse zoë öberg", "ÅSE ZOË ÖBERG", "Åse zoë öberg", "Åse Zoë Öberg"]
     for name in names:
         make_staff(name)
     for search in (*names, "åse zoË öberg"):
-        assert {each.name for each in staff.listing(search).rows} == set(names)
+        assert {line.name for line in staff.listing(search).rows} == set(names)
 
 
-def test_nobody_leaves_while_something_is_given_to_them(app: Flask) -> None:
+def test_a_person_is_not_deactivated_during_an_allocation(app: Flask) -> None:
     maria, asset_id = staff.create(SYSTEM, MARIA), make_asset()
     holder = staff.find(maria).id
     results = at_once(
@@ -179,12 +179,12 @@ def test_nobody_leaves_while_something_is_given_to_them(app: Flask) -> None:
             lambda: staff.deactivate(SYSTEM, maria),
         ],
     )
-    assert sum(isinstance(each, Refusal) for each in results) == 1
+    assert sum(isinstance(result, Refusal) for result in results) == 1
     session().rollback()
     assert staff.find(maria).is_active is bool(staff.has_now(holder))
 
 
-def test_an_edit_is_audited_and_one_that_came_too_late_is_refused() -> None:
+def test_an_edit_is_audited_and_a_stale_edit_is_refused() -> None:
     ana, maria = make_user("manager"), staff.create(SYSTEM, MARIA)
     changed = StaffValues(name="Maria Cruz", email="maria@example.com", department="Sales")
     assert staff.edit(ana.actor, maria, 1, changed)

@@ -1,4 +1,4 @@
-"""Numbers for those who think up no tag: which are taken, and what the form hints at."""
+"""Generated tag numbers: which are taken, and which the form suggests."""
 
 import pytest
 from flask import Flask
@@ -13,12 +13,12 @@ from tests.support.factories import make_asset, make_webhook
 pytestmark = pytest.mark.both_databases
 
 
-def test_only_tags_of_five_digits_and_more_could_be_given_out_as_well() -> None:
+def test_only_tags_with_five_or_more_digits_belong_to_the_series() -> None:
     tags = ["AST-00001", "ast-123456", "AST-0001", "AST-0000\u0661", "XAST-00001", "AST-00001x", ""]
     assert of_the_series(tags) == {"ast-00001", "ast-123456"}
 
 
-def test_the_tag_that_comes_next_is_told_unless_fifty_are_taken(app: Flask) -> None:
+def test_the_likely_next_tag_is_shown_unless_fifty_are_taken(app: Flask) -> None:
     assert likely_tag(session()) == "AST-00001"
     make_asset()
     assert likely_tag(session()) == "AST-00002"
@@ -31,15 +31,15 @@ def test_the_tag_that_comes_next_is_told_unless_fifty_are_taken(app: Flask) -> N
     assert likely_tag(session()) is None
 
 
-def test_a_number_is_not_given_where_others_of_the_file_have_it(app: Flask) -> None:
+def test_a_number_that_the_same_file_uses_is_not_assigned(app: Flask) -> None:
     with writing() as current:
-        given = [next_tag(current, {"ast-00001", "ast-00003"}) for _ in range(2)]
-    assert given == ["AST-00002", "AST-00004"]
+        tags = [next_tag(current, {"ast-00001", "ast-00003"}) for _ in range(2)]
+    assert tags == ["AST-00002", "AST-00004"]
     assert likely_tag(session()) == "AST-00005"
 
 
-def test_a_save_that_does_not_end_keeps_nobody_else_from_a_number(app: Flask) -> None:
-    """Its machine may be cut off in the middle: then it ends when the database gives it up."""
+def test_an_unfinished_save_does_not_block_other_numbers(app: Flask) -> None:
+    """Cover a machine that dies during a save, whose transaction stays open until the database ends it."""
     if db.engine.dialect.name == "sqlite":
         pytest.skip("On SQLite one transaction writes at a time.")
     make_webhook()

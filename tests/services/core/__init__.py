@@ -1,4 +1,4 @@
-"""What the tests here share says as much of a failure as they do."""
+"""Rewrite asserts of the shared helpers, so that their failures show as much as the tests' own."""
 
 import pytest
 

@@ -1,6 +1,6 @@
-"""What the portal does with many rows by itself, each with enough for several chunks.
+"""Background work on many rows, each with enough rows for several chunks.
 
-Each function does it in a database that is empty, and says what came of it.
+Each function runs in an empty database and returns its result.
 """
 
 from dataclasses import replace
@@ -40,12 +40,12 @@ from tests.support.receiver import Receiver
 MANY = 3
 OLD = timedelta(days=40)
 NEW_KEY = "bmV3IGtleSBvZiB0aGVzZSB0ZXN0cyBhbmQgbm9uZSA="
-# Small things, of which one run takes at most a chunk.
+# Small tables, of which one run removes at most a chunk.
 A_CHUNK_EACH_TIME = (retention.DRAFTS, retention.WEBHOOKS)
 
 
 def letting_go() -> Any:
-    """Of all that is let go `MANY` that are old and some that are not."""
+    """Prune `MANY` old rows of each kind, and keep some recent ones."""
     then = utcnow() - OLD
     hook = make_webhook(events=[EventName.DELETED])
     with writing() as current:
@@ -81,7 +81,7 @@ def letting_go() -> Any:
     first = retention.prune()
     whole = {name: n for name, n in first.items() if name not in A_CHUNK_EACH_TIME}
     assert whole == {name: expected[name] for name in whole}
-    # Small things are gone in one run, too; the young ones stay.
+    # The old rows of small tables are gone after one run, too. The recent ones stay.
     small = (Submission, Link, SignInThrottle, Task, InboxMessage)
     assert {kind: _how_many(kind) for kind in small} == dict.fromkeys(small, MANY)
     for _ in range(2 * MANY):
@@ -93,7 +93,7 @@ def letting_go() -> Any:
 
 
 def off_and_on_again() -> Any:
-    """Turned off with a long queue, turned on; what was held goes out."""
+    """Turn a webhook with a long queue off and on, and send its held deliveries."""
     admin = make_user(name="Ana").actor
     with Receiver() as receiver:
         hook, other = make_webhook(receiver.url), make_webhook(receiver.url + "other")
@@ -105,13 +105,15 @@ def off_and_on_again() -> Any:
         assert set(statuses) == {"on_hold"}
         turn_on_off.turn_on(admin, hook.public_id, HeldChoice.SEND)
         deliver_due()
-        got = sorted((each.path, each.header("X-Asset-Webhook-Id")) for each in receiver.received)
+        got = sorted(
+            (request.path, request.header("X-Asset-Webhook-Id")) for request in receiver.received
+        )
         assert len(got) == len(set(got)) == 2 * 3 * MANY
     return statuses, _statuses_of(hook.id), _statuses_of(other.id)
 
 
 def on_again_in_the_middle() -> Any:
-    """Turned on before maintenance has come to the end, and all is dismissed, and restored."""
+    """Turn on before maintenance has finished, dismiss all deliveries, then restore them."""
     admin, hook = make_user(name="Ana").actor, make_webhook()
     for number in range(3 * MANY):
         publish(asset_id=number)
@@ -128,7 +130,7 @@ def on_again_in_the_middle() -> Any:
 
 
 def deleted() -> Any:
-    """Deleted with a long queue: all of it is dismissed."""
+    """Delete a webhook with a long queue, which dismisses all its deliveries."""
     admin, hook = make_user(name="Ana").actor, make_webhook()
     for number in range(3 * MANY):
         publish(asset_id=number)
@@ -140,7 +142,7 @@ def deleted() -> Any:
 
 
 def chosen_one_by_one() -> Any:
-    """Of what is on hold some is sent, and the rest dismissed."""
+    """Send some of the held deliveries and dismiss the rest."""
     admin, hook = make_user(name="Ana").actor, make_webhook(state="off")
     made = [make_delivery(hook, status="on_hold") for _ in range(3 * MANY)]
     seen = held_deliveries.count_seen(hook.public_id)
@@ -153,7 +155,7 @@ def chosen_one_by_one() -> Any:
 
 
 def spread() -> Any:
-    """Two webhooks are well again: what waits for a retry goes within a minute."""
+    """Spread the waiting retries of two recovered webhooks over a minute."""
     later, soon = utcnow() + timedelta(hours=5), utcnow() + timedelta(minutes=2)
     hooks = [make_webhook(reopened_at=utcnow()) for _ in range(2)]
     for number in range(4 * MANY):
@@ -166,25 +168,25 @@ def spread() -> Any:
 
 
 def a_new_key() -> Any:
-    """Everything is sealed anew."""
+    """Reseal everything with a new key."""
     for number in range(3 * MANY):
         make_webhook(secret=f"the secret {number} of it")
     extensions = current_app.extensions
     before = settings()
     extensions["settings"] = replace(before, encryption_keys=(NEW_KEY, *before.encryption_keys))
     try:
-        said: list[int] = []
+        progress: list[int] = []
         counted = keys.count_stale()
-        # The key check comes last, and is told of with the whole.
-        assert keys.rotate(said.append) == counted == 3 * MANY + 1
-        assert said[-1] == 3 * MANY
+        # The key check comes last and counts only in the total.
+        assert keys.rotate(progress.append) == counted == 3 * MANY + 1
+        assert progress[-1] == 3 * MANY
         return keys.count_stale()
     finally:
         extensions["settings"] = before
 
 
 def reservations_that_run_out() -> Any:
-    """Nobody collected them; some are not over yet. What one run leaves is the next one's."""
+    """Expire uncollected reservations over several runs. Some have not ended yet."""
     one, _ = of_two_assets()
     ana, now = Staff(name="Ana", email="ana@example.com"), utcnow()
     store(ana)
@@ -199,7 +201,7 @@ def reservations_that_run_out() -> Any:
 
 
 def recording() -> Any:
-    """Results that come all at once are written down in several batches."""
+    """Record results that arrive at once in several batches."""
     with Receiver() as receiver:
         hooks = [make_webhook(receiver.url) for _ in range(3)]
         for number in range(MANY):
@@ -217,14 +219,14 @@ def _how_many(kind: type[Any]) -> int:
 def _maintain_until_all_rests() -> int:
     touched = 0
     for _ in range(12 * MANY):
-        some = maintenance.maintain()
-        touched += some
-        if not some:
+        changed = maintenance.maintain()
+        touched += changed
+        if not changed:
             return touched
     raise AssertionError("maintenance comes to no end")
 
 
 def _statuses_of(hook_id: int) -> list[str]:
     session().rollback()
-    wanted = select(Delivery.status).where(Delivery.webhook_id == hook_id).order_by(Delivery.id)
-    return list(session().scalars(wanted))
+    query = select(Delivery.status).where(Delivery.webhook_id == hook_id).order_by(Delivery.id)
+    return list(session().scalars(query))

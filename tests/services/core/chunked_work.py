@@ -1,6 +1,6 @@
-"""What people have the portal do with many rows, each with enough for several chunks.
+"""Work that people start on many rows, each with enough rows for several chunks.
 
-Each function does it in a database that is empty, and says what came of it.
+Each function runs in an empty database and returns its result.
 """
 
 from typing import Any
@@ -44,7 +44,7 @@ FAILED = LogFilter(status=StatusFilter.FAILED)
 
 
 def things_that_are_due() -> None:
-    """Of each alert some that are due, one after the other, and some that are not."""
+    """Store due rows for each alert, several in succession, and rows that are not due."""
     decided()
     make_webhook(events=["alert.low_stock", "alert.maintenance_due"])
     person = Staff(name="Ana", email="ana@example.com")
@@ -75,24 +75,24 @@ def things_that_are_due() -> None:
 
 
 def alerts_at_once() -> Any:
-    """A run as commands do it, after its preview."""
+    """Preview alerts and then run them, as commands do."""
     things_that_are_due()
     now = utcnow()
-    told = runs.preview(now, shown=10)
-    counts, first = dict(told.counts), [(each.event, each.asset_id) for each in told.first]
+    preview = runs.preview(now, shown=10)
+    counts, first = dict(preview.counts), [(alert.event, alert.asset_id) for alert in preview.first]
     assert list(counts.values()) == [len(DUE)] * 4
     return counts, first, runs.has_due(now), runs.run(RunKind.SCHEDULED, now)
 
 
 def alerts_as_long_work() -> Any:
-    """A run as the button does it."""
+    """Run alerts in a task, as the button does."""
     things_that_are_due()
     runs.request_run(SYSTEM)
     job.work(KINDS, 60)
 
 
 def an_import() -> Any:
-    """A file is checked, then imported; what failed is written out again."""
+    """Check a file, import it, and return its failed rows."""
     store(Staff(name="Ana", email="ana@example.com"))
     make_asset("Lamp", asset_tag="L-1")
     lines = [
@@ -113,7 +113,7 @@ def an_import() -> Any:
 
 
 def a_bulk_action() -> Any:
-    """Many assets are given to one person; some are with somebody else."""
+    """Allocate many assets to one person while some belong to another person."""
     maria, ben = make_staff("Maria"), make_staff("Ben")
     ids = [make_asset(f"Chair {n}") for n in range(3 * MANY)]
     for asset_id in ids[1::3]:
@@ -126,7 +126,7 @@ def a_bulk_action() -> Any:
 
 
 def exports() -> Any:
-    """The register, the log and the audit trail as files, whole and narrowed."""
+    """Export the register, the log and the audit trail, whole and filtered."""
     assets = [make_asset(f"Chair {n}", serial_number=f"SN{n}") for n in range(MANY)]
     hook = make_webhook()
     made = [
@@ -146,7 +146,7 @@ def exports() -> Any:
 
 
 def a_bulk_retry() -> Any:
-    """Many are sent once more to three receivers, of which one fails and one is slow to trust."""
+    """Retry many deliveries to three receivers, one of which always fails."""
 
     def answer(received: Received) -> Answer | None:
         return Answer(500) if received.path == "/broken" else None
@@ -160,7 +160,7 @@ def a_bulk_retry() -> Any:
         )
         counted = bulk_retry_selection.count(choice)
         batch = bulk_retry.start(SYSTEM, choice)
-        make_delivery(hooks[0], status="failed")  # it came later, and was not meant
+        make_delivery(hooks[0], status="failed")  # created after the selection, so not part of it
         for _ in range(40):
             _as_if_time_had_passed()
             end_pause()
@@ -180,7 +180,7 @@ def a_bulk_retry() -> Any:
 
 
 def _as_if_time_had_passed() -> None:
-    """A batch looks again after half a second."""
+    """Make batches due now, which otherwise look again after half a second."""
     with writing() as current:
         under_way = Task.state.in_(["waiting", "running"])
         current.execute(update(Task).where(under_way).values(due_at=Task.created_at))

@@ -1,4 +1,4 @@
-"""Walk a list in keyset pages as a person does: older to the end, then newer to the beginning."""
+"""Walk a list in keyset pages: older to the end, then newer to the beginning."""
 
 import ast
 import re
@@ -18,7 +18,7 @@ NOON = datetime(2030, 5, 3, 12, 0, tzinfo=UTC)
 ROOT = Path(__file__).resolve().parents[3]
 SIZE = 2
 MOST_PAGES = 400
-# Whoever uses one of these makes pages; they are at home in the modules named below.
+# A function that uses one of these makes pages. The modules below define them.
 PAGING = {
     "newest_first",
     "newest_of",
@@ -37,11 +37,10 @@ MENTION = re.compile("paging|keyset")
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One way to read a list. `expected`: the keys of its rows, in their order.
+    """One way to read a list. `expected`: the keys of its rows, in order.
 
-    `turn` reads a page; `key` is what tells a row from all others. `asked`: the parts of the filter
-    that are in force. `begins_anew`: a search for newer ones that finds none may end with the first
-    page once more.
+    `turn` reads a page. `key` identifies a row. `asked`: the active parts of the filter.
+    `begins_anew`: a search for newer rows that finds none can end with the first page again.
     """
 
     name: str
@@ -53,35 +52,35 @@ class Case:
 
 
 def by_id(row: Any) -> int:
-    """What tells most rows apart."""
-    found: int = row.id
-    return found
+    """Return the id, which identifies most rows."""
+    row_id: int = row.id
+    return row_id
 
 
 def newest(rows: list[Any]) -> list[int]:
-    """The ids of these, the newest first."""
+    """Return the ids of the rows, newest first."""
     return sorted((row.id for row in rows), reverse=True)
 
 
 def store(*rows: Any) -> None:
-    """Into the database as they are."""
+    """Insert the rows as they are."""
     with writing() as current:
         current.add_all(rows)
 
 
 def every(kind: type[Any]) -> list[Any]:
-    """All rows of a table, the oldest first."""
+    """Return all rows of a table, oldest first."""
     session().rollback()
     return list(session().scalars(select(kind).order_by(kind.id)))
 
 
 def of_two_assets() -> tuple[int, int]:
-    """Lists of one asset show nothing of the other."""
+    """Make two assets, so that a list of one can be checked for rows of the other."""
     return make_asset("One"), make_asset("Other")
 
 
 def assert_every_row_once(case: Case) -> None:
-    """There are at least three pages where there are rows for them, and each row is on one."""
+    """Assert that each row is on exactly one page, in both directions."""
     down = list(_pages(case, case.turn(None), "older"))
     assert down[0].newer is None, f"{case.name}: something is newer than the first page"
     shown = _keys(case, down)
@@ -109,21 +108,23 @@ def _keys(case: Case, pages: list[Page[Any]]) -> list[object]:
 
 
 def functions_that_page() -> set[str]:
-    """The dotted names of all functions of the portal that make pages, from its sources."""
-    found = set()
+    """Return the dotted names of all portal functions that make pages, read from the sources."""
+    names = set()
     for path in sorted((ROOT / "portal").rglob("*.py")):
         module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
         text = path.read_text()
-        is_theirs = MENTION.search(text) and module not in MECHANISM
-        tree = ast.parse(text if is_theirs else "")
+        is_relevant = MENTION.search(text) and module not in MECHANISM
+        tree = ast.parse(text if is_relevant else "")
         mechanism = _names_of_paging(tree)
         functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
-        found |= {f"{module}.{each.name}" for each in functions if _uses(each, mechanism)}
-    return found
+        names |= {
+            f"{module}.{function.name}" for function in functions if _uses(function, mechanism)
+        }
+    return names
 
 
 def _names_of_paging(tree: ast.Module) -> set[str]:
-    """What the module calls the parts of `PAGING` that it imports, or the modules they are in."""
+    """Return the module's names for imported parts of `PAGING` or for the modules that define them."""
     imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     return {
         alias.asname or alias.name

@@ -1,4 +1,4 @@
-"""Lists of what is planned, told and written down, with rows, and what each page should show."""
+"""Lists of plans, alerts and audit entries, with rows and the expected pages."""
 
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
@@ -26,7 +26,7 @@ from tests.support.factories import make_user
 
 
 def reservations() -> Iterator[Case]:
-    """Many begin at the same moment."""
+    """Yield lists of reservations, many of which start at the same time."""
     one, other = of_two_assets()
     ana = Staff(name="Ana", email="ana@example.com")
     store(ana)
@@ -60,7 +60,7 @@ def reservations() -> Iterator[Case]:
 
 
 def maintenances() -> Iterator[Case]:
-    """Many are due on the same day."""
+    """Yield lists of maintenance, much of which is due on the same day."""
     one, other = of_two_assets()
     states = ["scheduled", "completed", "scheduled", "cancelled"]
     store(
@@ -94,7 +94,7 @@ def maintenances() -> Iterator[Case]:
 
 
 def plans() -> Iterator[Case]:
-    """Reservations and maintenance: all, of one asset, of one person, in one state."""
+    """Yield reservations and maintenance: all, by asset, by person, by state."""
     list(reservations())
     list(maintenances())
     (ana,) = every(Staff)
@@ -125,7 +125,7 @@ def plans() -> Iterator[Case]:
 
 
 def past_reservations() -> Iterator[Case]:
-    """Those of one asset that are closed."""
+    """Yield the closed reservations of each asset."""
     list(reservations())
     for asset_id in sorted({row.asset_id for row in every(Reservation)}):
         mine = [row for row in every(Reservation) if row.asset_id == asset_id]
@@ -138,7 +138,7 @@ def past_reservations() -> Iterator[Case]:
 
 
 def past_maintenances() -> Iterator[Case]:
-    """Those of one asset that are closed."""
+    """Yield the closed maintenance of each asset."""
     list(maintenances())
     for asset_id in sorted({row.asset_id for row in every(Maintenance)}):
         mine = [row for row in every(Maintenance) if row.asset_id == asset_id]
@@ -151,7 +151,7 @@ def past_maintenances() -> Iterator[Case]:
 
 
 def trail() -> Iterator[Case]:
-    """Everybody's, one person's, nobody's, of some actions, of one asset, of a time."""
+    """Yield audit trails: all, by person, without a person, by action, by asset, by time."""
     ana, ben = make_user(name="Ana"), make_user(name="Ben")
     asset_id, _ = of_two_assets()
     tag = session().get_one(Asset, asset_id).asset_tag
@@ -164,7 +164,7 @@ def trail() -> Iterator[Case]:
                 action=("x.y", "x.z", "y.z")[n % 3],
                 target_kind=("webhook", "asset")[n % 2],
                 target_id=str(asset_id) if n % 4 else "77",
-                at=NOON + timedelta(days=n // 4 % 5),  # the last were written with an earlier time
+                at=NOON + timedelta(days=n // 4 % 5),  # the last entries have an earlier time
                 **who,
             )
             for n in range(24)
@@ -202,7 +202,7 @@ def trail() -> Iterator[Case]:
 
 
 def alerts() -> Iterator[Case]:
-    """Open, acknowledged, all; of one event; of one asset."""
+    """Yield alerts by state, by event and by asset."""
     one, other = of_two_assets()
     kinds = ("alert.low_stock", "alert.warranty_expiring")
     parts = product(kinds, (one, one, other), (NOON, None), (NOON, None, None))

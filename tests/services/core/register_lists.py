@@ -1,4 +1,4 @@
-"""The lists of the register, with rows for each of them, and what each page of them should show."""
+"""Lists of the asset register, with rows and the expected pages."""
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -23,17 +23,17 @@ from portal.services.assets.staff import StaffFilter
 from portal.services.core.unit_of_work import session
 from tests.services.core.keyset_walk import NOON, Case, by_id, every, newest, of_two_assets, store
 
-# As long as a name may be, of letters that take the most room.
+# The longest possible name, of characters that take the most bytes.
 LONG = "\U0001f527" * 120
 
 
 def asset(number: int, **values: Any) -> Asset:
-    """One of many."""
+    """Build one of many assets."""
     return Asset(asset_tag=f"T-{number}", name=f"Thing {number}", **values)
 
 
 def assets() -> Iterator[Case]:
-    """Of each filter some match and some do not."""
+    """Yield assets by each filter, which some rows match and some do not."""
     desks, hall = Category(name="Desks"), Location(name="Hall")
     store(desks, hall)
     late, now = NOON - timedelta(days=9000), utcnow()
@@ -51,7 +51,7 @@ def assets() -> Iterator[Case]:
     lent = [Assignment(asset_id=row.id, due_at=late, **held) for row in rows[2::5]]
     back = [Assignment(asset_id=row.id, due_at=late, ended_at=now, **held) for row in rows[3::5]]
     store(*lent, *back)
-    has_it = {each.asset_id for each in lent}
+    has_it = {assignment.asset_id for assignment in lent}
     of_status = {
         Shown.FREE: {"available"},
         Shown.OUT: {"allocated", "checked_out"},
@@ -101,22 +101,21 @@ def assets() -> Iterator[Case]:
 def turned(
     chosen: AssetFilter, order: AssetOrder, reverse: bool, few: int, cursor: str | None
 ) -> Page[Asset]:
-    """A page of the list, where so many are few: they are sorted, and more are walked."""
+    """Return a page of the list. Up to `few` matches are sorted, more are walked."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(asset_pages, "COUNTED_BESIDE", few)
         return asset_pages.in_order(chosen, cursor, order, reverse=reverse)
 
 
 def named(kind: type[Any], of: Callable[[Asset], int | None]) -> Callable[[Asset], int]:
-    """The place of what an asset belongs to among the names of its kind."""
-    found = session().scalars(select(kind.id).order_by(func.lower(kind.name), kind.id))
-    places = {row_id: place for place, row_id in enumerate(found)}
+    """Return a key function that ranks an asset by the name of its related row of `kind`."""
+    ids = session().scalars(select(kind.id).order_by(func.lower(kind.name), kind.id))
+    places = {row_id: place for place, row_id in enumerate(ids)}
     return lambda row: places.get(of(row), 0)
 
 
 def sorted_assets() -> Iterator[Case]:
-    """In each order and the other way round: several of one name, status, time, category, location
-    and holder, and some without."""
+    """Yield assets in each order and reversed, with ties and with missing values in each column."""
     desks, halls = [
         [kind(name=name) for name in ("b", "A", "ää", "C")] for kind in (Category, Location)
     ]
@@ -145,7 +144,7 @@ def sorted_assets() -> Iterator[Case]:
         for row in rows[3::3]
     ]
     store(*lent, *back)
-    has_it = {each.asset_id: each.staff_id for each in lent}
+    has_it = {assignment.asset_id: assignment.staff_id for assignment in lent}
     anas = {people[1].id, people[3].id}
     by_name, by_tag = (
         list(session().scalars(select(Asset.id).order_by(func.lower(column), Asset.id)))
@@ -185,7 +184,7 @@ def sorted_assets() -> Iterator[Case]:
                     for row in stored
                     if (row.deleted_at is not None) is chosen.deleted and does(row)
                 ]
-                # By the id of those alike; what has no name stays at the end.
+                # Ties are sorted by id. Rows without a name stay at the end.
                 kept.sort(key=lambda row: (key(row), row.id), reverse=reverse)
                 kept.sort(key=nameless.get(order, lambda _: False))
                 yield Case(
@@ -199,7 +198,7 @@ def sorted_assets() -> Iterator[Case]:
 
 
 def staff() -> Iterator[Case]:
-    """Several of one name, some whose names differ by case alone, and names of great length."""
+    """Yield staff with equal names, names that differ only in case, and very long names."""
     names = ["Ben", "ana", "Ana", "Ana", "ANA", "Zoe", LONG, LONG, LONG, "ben", "Émile", "émile"]
     store(
         *(
@@ -210,9 +209,9 @@ def staff() -> Iterator[Case]:
     key = func.lower(Staff.name)
     for left in (False, True):
         for search in ("", "it", "an"):
-            wanted = select(Staff.public_id).where(Staff.is_active.is_(not left))
-            wanted = wanted.where(Staff.name.icontains("an")) if search == "an" else wanted
-            expected = list(session().scalars(wanted.order_by(key, Staff.id)))
+            query = select(Staff.public_id).where(Staff.is_active.is_(not left))
+            query = query.where(Staff.name.icontains("an")) if search == "an" else query
+            expected = list(session().scalars(query.order_by(key, Staff.id)))
             yield Case(
                 f"staff {left} {search}",
                 lambda cursor, left=left, search=search: asset_staff.listing(
@@ -224,7 +223,7 @@ def staff() -> Iterator[Case]:
 
 
 def newest_staff() -> Iterator[Case]:
-    """Of each filter some match and some do not."""
+    """Yield staff by each filter, which some rows match and some do not."""
     store(
         *(
             Staff(name="Ana" if n % 3 else "Ben", email=f"p{n}@example.com", is_active=n % 4 != 1)
@@ -250,7 +249,7 @@ def newest_staff() -> Iterator[Case]:
 
 
 def newest_names() -> Iterator[Case]:
-    """Both lists of names, and one name of each."""
+    """Yield categories and locations, all of them and one by name."""
     for kind, model in ((named_lists.CATEGORIES, Category), (named_lists.LOCATIONS, Location)):
         store(*(model(name=f"N{n}") for n in range(9)))
         for name in ("", "n3"):
@@ -263,7 +262,7 @@ def newest_names() -> Iterator[Case]:
 
 
 def names() -> Iterator[Case]:
-    """Both lists of names."""
+    """Yield categories and locations by name."""
     for kind, model in ((named_lists.CATEGORIES, Category), (named_lists.LOCATIONS, Location)):
         spelt = ["b", "a", "C", "ä", "zz", "_", *(LONG[:-2] + end for end in ("aa", "bb", "cc"))]
         store(*(model(name=name) for name in spelt))
@@ -277,7 +276,7 @@ def names() -> Iterator[Case]:
 
 
 def moves() -> Iterator[Case]:
-    """Of one kind of stock."""
+    """Yield the stock moves of one asset."""
     one, other = of_two_assets()
     who = {"kind": "receive", "delta": 1, "balance_after": 1, "actor_name": "Ana"}
     store(*(StockMove(asset_id=one if n % 3 else other, note=f"N{n}", **who) for n in range(15)))
@@ -291,7 +290,7 @@ def moves() -> Iterator[Case]:
 
 
 def timelines() -> Iterator[Case]:
-    """Of one asset."""
+    """Yield the timeline of one asset."""
     one, other = of_two_assets()
     who = {"actor_name": "Ana", "origin": "ui", "action": "edit"}
     store(*(Activity(asset_id=one if n % 3 else other, note=f"N{n}", **who) for n in range(15)))

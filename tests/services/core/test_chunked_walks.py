@@ -1,4 +1,4 @@
-"""Long work in chunks of two does what it does in chunks of thousands, to the last row."""
+"""Long work in chunks of two has the same result as in chunks of thousands, to the last row."""
 
 import ast
 import re
@@ -52,7 +52,7 @@ RETRIED: Sequence[Bound] = (
     (bulk_retry, "A_STEP"),
     (bulk_retry_report, "CHUNK"),
 )
-# What is done, and the bounds that cut it into pieces.
+# Each piece of work and the limits that split it into chunks.
 WALKS: dict[Callable[[], Any], Sequence[Bound]] = {
     chunked_work.alerts_at_once: [(kinds, "CHUNK")],
     chunked_work.alerts_as_long_work: [(kinds, "CHUNK")],
@@ -85,20 +85,20 @@ BOUND = re.compile(
 )
 APART = {
     "portal.lib.spreadsheets.sheets.MOST_ROWS",  # a file with more is refused
-    # tests/services/erasure/test_erasure.py: small stretches end as one large one
+    # tests/services/erasure/test_erasure.py covers these two
     "portal.services.erasure.places.ROWS_A_STEP",
     "portal.services.erasure.places.TASKS_A_STEP",
 }
-# Which results come first differs with how many are written at once.
+# The order of results depends on how many are written at once.
 IN_NO_ORDER = {"attempts", "attempt_bodies"}
 
 
-def test_no_bound_of_a_walk_is_left_out() -> None:
+def test_every_chunk_limit_is_covered() -> None:
     named = {f"{module.__name__}.{name}" for bounds in WALKS.values() for module, name in bounds}
     assert named | APART == bounds_in_the_sources()
 
 
-def test_two_that_are_compared_may_lie_in_two_minutes(app: Flask) -> None:
+def test_databases_can_be_compared_across_minutes(app: Flask) -> None:
     seen, now = [], utcnow()
     for later in (timedelta(0), timedelta(minutes=1), timedelta(days=400)):
         empty_out(db.engine)
@@ -109,23 +109,23 @@ def test_two_that_are_compared_may_lie_in_two_minutes(app: Flask) -> None:
 
 
 def bounds_in_the_sources() -> set[str]:
-    """The dotted names of the constants that say how many rows are taken at once."""
-    found = set()
+    """Return the dotted names of the constants that limit how many rows are taken at once."""
+    names = set()
     for path in sorted([*(ROOT / "portal").rglob("*.py"), *(ROOT / "jobs").rglob("*.py")]):
         module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
         for node in ast.parse(path.read_text()).body:
             if isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Constant):
                 name = ast.unparse(node.target)
                 if type(node.value.value) is int and BOUND.search(name):
-                    found.add(f"{module}.{name}")
-    return found
+                    names.add(f"{module}.{name}")
+    return names
 
 
 @pytest.mark.parametrize("walk", WALKS, ids=lambda each: each.__name__)
-def test_two_at_a_time_come_to_the_same_as_thousands(
+def test_chunks_of_two_have_the_same_result_as_chunks_of_thousands(
     app: Flask, monkeypatch: pytest.MonkeyPatch, walk: Callable[[], Any]
 ) -> None:
-    # No lease runs out, however slow the machine is.
+    # Leases must not expire, even on a slow machine.
     monkeypatch.setitem(app.extensions, "settings", replace(settings(), lease_margin=60))
     seen = []
     for size in (FEW, THOUSANDS):

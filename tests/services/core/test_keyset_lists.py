@@ -1,6 +1,6 @@
-"""Every list, with every filter, turned to older and back to newer: each row once, ties included.
+"""Every list with every filter shows each row once, to older pages and back, ties included.
 
-The log, whose pages are found in a way of their own, has its scans beside its other tests.
+The log finds its pages in its own way, so its scans are tested beside its other tests.
 """
 
 from collections.abc import Callable, Iterator
@@ -72,7 +72,7 @@ LISTS: dict[Callable[..., Any], Callable[[], Iterator[Case]]] = {
 }
 
 
-# In a way of their own, with tests of their own.
+# These page in their own way and have their own tests.
 APART = {
     "portal.services.deliveries.log.find_page",  # test_log_scans.py
     "portal.services.deliveries.log.find_neighbours",  # test_neighbours.py
@@ -90,7 +90,7 @@ FILTERS = {
 }
 
 
-def test_no_list_of_the_portal_is_left_out() -> None:
+def test_every_paged_list_is_covered() -> None:
     here = {f"{listed.__module__}.{listed.__name__}" for listed in LISTS}
     assert here | APART == functions_that_page()
 
@@ -112,25 +112,24 @@ def test_each_row_is_on_one_page_in_both_directions(
 
 
 def place_of(cursor: str) -> Cursor:
-    """The place of a cursor by an id, a name or time or rank before it, or a rank before a name,
-    which may have a group."""
+    """Decode a cursor in any of the shapes that these lists use."""
     for shape in ((int,), (str, int), (int, int), (int, str, int), (int, str, int, int)):
         with suppress(UnreadableCursor):
-            found = Cursor.decode(cursor, shape)
-            assert found is not None
-            return found
+            place = Cursor.decode(cursor, shape)
+            assert place is not None
+            return place
     raise UnreadableCursor
 
 
 @pytest.fixture
 def statements(app: Flask) -> Iterator[list[str]]:
-    """What was asked of the database."""
+    """Yield the list of SQL statements sent to the database."""
     with asked(db.engine) as found:
         yield found
 
 
 @pytest.mark.parametrize("listed", LISTS, ids=lambda each: f"{each.__module__}.{each.__name__}")
-def test_no_more_is_read_than_tells_that_another_page_follows(
+def test_every_sorted_query_of_a_page_has_a_limit(
     statements: list[str], monkeypatch: pytest.MonkeyPatch, listed: Callable[..., Any]
 ) -> None:
     monkeypatch.setattr(keyset, "PAGE_SIZE", SIZE)
@@ -143,10 +142,10 @@ def test_no_more_is_read_than_tells_that_another_page_follows(
 
 
 @pytest.mark.parametrize("listed", LISTS, ids=lambda each: f"{each.__module__}.{each.__name__}")
-def test_where_nothing_newer_is_left_the_first_page_comes(
+def test_the_first_page_is_shown_if_nothing_newer_is_left(
     app: Flask, monkeypatch: pytest.MonkeyPatch, listed: Callable[..., Any]
 ) -> None:
-    """Such as when all that was newer has been dealt with since the page was opened."""
+    """Cover a page whose newer rows have all been dealt with since it was opened."""
     monkeypatch.setattr(keyset, "PAGE_SIZE", 1)
     cases = [case for case in LISTS[listed]() if len(case.expected) > 1]
     assert cases
@@ -158,7 +157,7 @@ def test_where_nothing_newer_is_left_the_first_page_comes(
         assert again.older == first.older
 
 
-def test_of_a_list_by_rank_no_more_rows_are_made_than_a_page_shows(
+def test_a_list_by_rank_loads_only_the_rows_of_one_page(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(keyset, "PAGE_SIZE", SIZE)
@@ -178,7 +177,9 @@ def test_of_a_list_by_rank_no_more_rows_are_made_than_a_page_shows(
     assert len(made) == SIZE + 1
 
 
-def test_webhooks_come_once_in_each_order(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_webhook_is_listed_once_in_each_order(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(keyset, "PAGE_SIZE", SIZE)
     for case in webhook_lists.webhooks_in_each_order():
         assert case.expected, f"{case.name}: no row to show"
@@ -188,7 +189,7 @@ def test_webhooks_come_once_in_each_order(app: Flask, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     "time", ["2026-03-01T12:00:00", "0001-01-01T00:00:00+14:00", "yesterday", ""]
 )
-def test_a_place_at_no_time_that_can_be_told_is_no_place(app: Flask, time: str) -> None:
+def test_a_cursor_with_an_invalid_time_is_refused(app: Flask, time: str) -> None:
     del app
     place = Cursor((time, 7)).encode()
     with pytest.raises(UnreadableCursor):
@@ -199,28 +200,28 @@ def test_a_place_at_no_time_that_can_be_told_is_no_place(app: Flask, time: str) 
     ("rank", "newer", "is_shown"),
     [(len(RANKS), False, False), (len(RANKS), True, True), (-1, True, True)],
 )
-def test_past_the_last_rank_there_is_nothing_and_before_the_first_the_list_begins(
+def test_a_cursor_outside_the_ranks_shows_nothing_or_the_first_page(
     app: Flask, rank: int, newer: bool, is_shown: bool
 ) -> None:
-    """As in an address that was typed over, or of which the filter was."""
+    """Cover an address whose cursor or filter was edited by hand."""
     del app
-    made = make_asset()
+    asset_id = make_asset()
     for chosen, shows in ((AssetFilter(), is_shown), (AssetFilter(shown=Shown.LOST), False)):
-        found = in_order(chosen, Cursor((rank, 1), newer).encode(), AssetOrder.STATUS)
-        assert ([row.id for row in found.rows], found.newer) == ([made] if shows else [], None)
+        page = in_order(chosen, Cursor((rank, 1), newer).encode(), AssetOrder.STATUS)
+        assert ([row.id for row in page.rows], page.newer) == ([asset_id] if shows else [], None)
 
 
-def test_each_is_found_once_in_order_and_others_are_not(app: Flask) -> None:
+def test_webhooks_with_open_rows_are_found_once_in_order(app: Flask) -> None:
     hooks = [make_webhook() for _ in range(4)]
     for hook in (hooks[2], hooks[0], hooks[2], hooks[0]):
         make_delivery(hook)
     make_delivery(hooks[3], status="delivered")
     connection = session().connection()
-    found = connection.execute(with_open_rows(connection.dialect.name)).scalars().all()
-    assert found == [hooks[0].id, hooks[2].id]
+    hook_ids = connection.execute(with_open_rows(connection.dialect.name)).scalars().all()
+    assert hook_ids == [hooks[0].id, hooks[2].id]
 
 
-def test_a_long_batch_is_stepped_through_by_its_index(app: Flask) -> None:
+def test_a_long_batch_is_read_through_its_index(app: Flask) -> None:
     current = session()
     if current.connection().dialect.name != "sqlite":
         pytest.skip("the plans of SQLite alone are the same every time")

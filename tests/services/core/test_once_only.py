@@ -1,4 +1,4 @@
-"""A form that is sent twice does one thing, and both sendings lead to its result."""
+"""A form submitted twice acts once, and both submissions lead to its result."""
 
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -29,7 +29,7 @@ def notes() -> int:
     return db.session.execute(select(func.count(AuditEntry.id))).scalar_one()
 
 
-def test_the_second_sending_leads_to_the_first_result(app: Flask) -> None:
+def test_the_second_submission_leads_to_the_first_result(app: Flask) -> None:
     first, other = uuid4(), uuid4()
     notes_made = iter("abc")
     paths = [
@@ -40,7 +40,7 @@ def test_the_second_sending_leads_to_the_first_result(app: Flask) -> None:
     assert next(notes_made) == "c"
 
 
-def test_two_sendings_at_the_same_moment_do_one_thing(app: Flask) -> None:
+def test_concurrent_submissions_act_once(app: Flask) -> None:
     once, start = uuid4(), Barrier(2)
 
     def send() -> str:
@@ -56,7 +56,7 @@ def test_two_sendings_at_the_same_moment_do_one_thing(app: Flask) -> None:
     assert notes() == 1
 
 
-def test_another_person_may_use_the_same_token(app: Flask) -> None:
+def test_another_person_can_use_the_same_token(app: Flask) -> None:
     once, made = uuid4(), iter("ab")
     owners = ["user:1", "user:2"]
     sent = [once_only(owner, once, lambda: next(made), str) for owner in owners * 2]
@@ -64,7 +64,7 @@ def test_another_person_may_use_the_same_token(app: Flask) -> None:
 
 
 @pytest.mark.parametrize("end", [Refusal("Choose another name."), SystemExit()])
-def test_a_form_that_is_refused_or_cut_off_keeps_its_token_and_nothing_open(
+def test_a_failed_form_can_be_resubmitted_and_leaves_no_transaction(
     app: Flask, end: BaseException
 ) -> None:
     once = uuid4()

@@ -1,4 +1,4 @@
-"""A run is over when its process is, however it ended, and never before."""
+"""A run has ended as soon as its process has, in any way, and never before."""
 
 import shutil
 import subprocess
@@ -13,7 +13,7 @@ from flask import Flask
 from portal.extensions import settings
 from portal.services.core import heartbeats
 
-# Another worker: locks its mark, says so, and waits to be killed.
+# Another worker that takes its lock, reports it, and waits to be killed.
 OTHER = """
 import fcntl, os, sys
 fcntl.flock(os.open(sys.argv[1], os.O_RDWR | os.O_CREAT, 0o600), fcntl.LOCK_EX)
@@ -24,11 +24,11 @@ sys.stdin.read()
 
 @pytest.fixture
 def place(app: Flask) -> Iterator[Path]:
-    """Where the marks will be; nothing is there yet."""
-    found = settings().instance_dir / heartbeats.FOLDER
-    shutil.rmtree(found, ignore_errors=True)
-    yield found
-    found.unlink() if found.is_file() else shutil.rmtree(found, ignore_errors=True)
+    """Return the folder of the lock files, which does not exist yet."""
+    folder = settings().instance_dir / heartbeats.FOLDER
+    shutil.rmtree(folder, ignore_errors=True)
+    yield folder
+    folder.unlink() if folder.is_file() else shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def folder(place: Path) -> Path:
 
 @pytest.fixture
 def other(folder: Path) -> Iterator[tuple[Path, "subprocess.Popen[str]"]]:
-    """Another run, and its process."""
+    """Start another run, and return its lock file and its process."""
     path = folder / str(uuid4())
     command = [sys.executable, "-c", OTHER, str(path)]
     pipe = subprocess.PIPE
@@ -51,11 +51,11 @@ def other(folder: Path) -> Iterator[tuple[Path, "subprocess.Popen[str]"]]:
 
 
 def over() -> list[Path]:
-    with heartbeats.ended_processes() as found:
-        return [each.path for each in found]
+    with heartbeats.ended_processes() as ended:
+        return [run.path for run in ended]
 
 
-def test_it_is_over_once_its_process_is_killed_until_somebody_forgets_it(
+def test_a_killed_run_has_ended_until_its_lock_is_removed(
     other: tuple[Path, "subprocess.Popen[str]"],
 ) -> None:
     path, running = other
@@ -70,14 +70,14 @@ def test_it_is_over_once_its_process_is_killed_until_somebody_forgets_it(
     assert over() == []
 
 
-def test_one_alone_cleans_up_after_it(folder: Path) -> None:
+def test_only_one_process_cleans_up_an_ended_run(folder: Path) -> None:
     (folder / str(uuid4())).touch()
     with heartbeats.ended_processes() as mine, heartbeats.ended_processes() as anothers:
         assert (len(mine), anothers) == (1, [])
     assert len(over()) == 1
 
 
-def test_what_is_no_mark_or_cannot_be_opened_hides_no_run(folder: Path) -> None:
+def test_other_and_unreadable_files_hide_no_ended_run(folder: Path) -> None:
     (folder / "a note").touch()
     (folder / str(uuid4())).mkdir()
     ended = folder / str(uuid4())
@@ -85,7 +85,7 @@ def test_what_is_no_mark_or_cannot_be_opened_hides_no_run(folder: Path) -> None:
     assert over() == [ended]
 
 
-def test_ones_own_goes_on_and_bears_its_name(folder: Path) -> None:
+def test_a_process_holds_its_own_lock_under_its_name(folder: Path) -> None:
     own = folder / str(heartbeats.own_process())
     heartbeats.hold_lock()
     before = own.stat()

@@ -1,5 +1,7 @@
-"""What a process holds that nobody has heard of for 15 seconds is due again, on whatever machine it
-was; and whoever may have been deaf itself has no say in that."""
+"""Leases of a process that is silent for 15 seconds are due again, on any machine.
+
+A process whose own heartbeats had a gap does not reclaim leases.
+"""
 
 import os
 from datetime import timedelta
@@ -30,7 +32,7 @@ HOUR = 3600.0
 
 
 def heard(run: UUID, *, ago: float = 0.0, steady: float = HOUR) -> None:
-    """The last sign of this run, and for how long they had come without a break."""
+    """Store the last heartbeat of this run, after `steady` seconds without a gap."""
     with writing() as current:
         now = database_now(current.connection())
         seen = now - timedelta(seconds=ago)
@@ -41,7 +43,7 @@ def heard(run: UUID, *, ago: float = 0.0, steady: float = HOUR) -> None:
 
 
 def pass_by(seconds: float) -> None:
-    """So much time, in which nobody signs."""
+    """Let this many seconds pass without heartbeats."""
     with writing() as current:
         for row in current.query(Process):
             row.seen_at -= timedelta(seconds=seconds)
@@ -50,13 +52,13 @@ def pass_by(seconds: float) -> None:
 
 
 def hold(run: UUID) -> None:
-    """The run takes what is due."""
+    """Give all leases to this run."""
     with writing() as current:
         current.execute(update(Lease).values(run=run))
 
 
 def free() -> int:
-    """How many leases are over once this process has looked who is silent."""
+    """Reclaim the leases of silent processes, and count the leases that are over."""
     with writing() as current:
         maintenance.reclaim_silent(current.connection())
     now = database_now(db.session.connection())
@@ -64,7 +66,7 @@ def free() -> int:
 
 
 def begin() -> UUID:
-    """Something is under way; who has it."""
+    """Claim a delivery, and return the run that holds its lease."""
     make_webhook()
     publish()
     assert claim()
@@ -73,7 +75,7 @@ def begin() -> UUID:
     return other
 
 
-def test_what_a_silent_one_holds_is_due_again_and_stays_its_own_until_somebody_has_it() -> None:
+def test_the_lease_of_a_silent_run_ends_but_keeps_its_run_until_claimed() -> None:
     other = begin()
     (before,) = leases()
     heard(heartbeats.own_process())
@@ -85,7 +87,7 @@ def test_what_a_silent_one_holds_is_due_again_and_stays_its_own_until_somebody_h
     assert (after.token, after.run) == (before.token, other)
 
 
-def test_one_that_has_no_heartbeat_has_ended_and_one_whose_name_is_not_known_runs_out() -> None:
+def test_a_lease_ends_without_a_heartbeat_but_not_without_a_run() -> None:
     heard(heartbeats.own_process())
     begin()
     with writing() as current:
@@ -95,9 +97,9 @@ def test_one_that_has_no_heartbeat_has_ended_and_one_whose_name_is_not_known_run
     assert free() == 1
 
 
-def test_whoever_may_have_been_deaf_ends_nothing() -> None:
+def test_a_process_with_a_gap_in_its_heartbeats_reclaims_nothing() -> None:
     begin()
-    assert free() == 0  # it has never signed
+    assert free() == 0  # it has never sent a heartbeat
     for ago, steady in ((0, 14), (8, HOUR), (16, HOUR)):
         heard(heartbeats.own_process(), ago=ago, steady=steady)
         assert free() == 0, (ago, steady)
@@ -105,8 +107,10 @@ def test_whoever_may_have_been_deaf_ends_nothing() -> None:
     assert free() == 1
 
 
-def test_two_with_the_same_host_and_number_are_two(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in containers: the one's signs are not the other's."""
+def test_two_processes_with_the_same_host_and_pid_are_distinct(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Cover containers, where two processes can share both."""
     first = begin()
     second = heartbeats.own_process()
     for run in (first, second):
@@ -121,7 +125,7 @@ def test_two_with_the_same_host_and_number_are_two(monkeypatch: pytest.MonkeyPat
     assert free() == 1
 
 
-def test_maintenance_ends_them_and_long_work_goes_on_elsewhere() -> None:
+def test_maintenance_reclaims_deliveries_and_tasks_of_silent_runs() -> None:
     begin()
     heard(heartbeats.own_process())
     with writing() as current:
@@ -132,5 +136,5 @@ def test_maintenance_ends_them_and_long_work_goes_on_elsewhere() -> None:
     assert not task_leases.has_due()
     maintenance.maintain()
     assert task_leases.has_due()
-    assert not maintenance.is_any_silent(db.session.connection())  # it has been freed
+    assert not maintenance.is_any_silent(db.session.connection())  # already reclaimed
     assert [each.outcome for each in attempts()] == ["interrupted"]

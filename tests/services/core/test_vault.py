@@ -1,4 +1,4 @@
-"""Sealed secrets open for their own row, with the right keys, and for nothing else."""
+"""Sealed secrets open only for their own row and with the right keys."""
 
 import base64
 import dataclasses
@@ -22,7 +22,7 @@ NEW_KEY = base64.urlsafe_b64encode(b"another key of thirty-two bytes!").decode()
 
 @pytest.fixture
 def app_with_keys(app: Flask) -> Iterator[Flask]:
-    """The application, whose keys a test may change."""
+    """Yield the application, whose keys a test can change."""
     before = app.extensions["settings"]
     with writing() as current:
         current.execute(delete(KeyCheck))
@@ -36,19 +36,19 @@ def use_keys(app: Flask, *keys: str) -> None:
 
 
 @pytest.mark.usefixtures("app")
-def test_what_was_sealed_opens_again() -> None:
+def test_a_sealed_secret_opens_again() -> None:
     assert vault.open_secret(3, vault.seal_secret(3, "schlüssel:7")) == "schlüssel:7"
     pairs = [("Authorization", "Bearer a:b"), ("X-Other", "1")]
     assert vault.open_headers(3, vault.seal_headers(3, pairs)) == pairs
 
 
 @pytest.mark.usefixtures("app")
-def test_the_same_secret_never_looks_the_same() -> None:
+def test_sealing_the_same_secret_twice_differs() -> None:
     assert vault.seal_secret(3, "a secret") != vault.seal_secret(3, "a secret")
 
 
 @pytest.mark.usefixtures("app")
-def test_it_does_not_open_for_another_row_or_purpose_or_damaged() -> None:
+def test_a_secret_does_not_open_for_another_row_or_purpose_or_damaged() -> None:
     sealed = vault.seal_secret(3, "a secret")
     for opens in (
         lambda: vault.open_secret(31, sealed),
@@ -60,7 +60,7 @@ def test_it_does_not_open_for_another_row_or_purpose_or_damaged() -> None:
 
 
 @pytest.mark.usefixtures("app")
-def test_what_was_typed_opens_for_its_person_alone() -> None:
+def test_typed_text_opens_only_for_its_person() -> None:
     token = vault.seal_typed(5, "typed")
     assert vault.open_typed(5, token) == "typed"
     assert vault.open_typed(6, token) is None
@@ -68,7 +68,7 @@ def test_what_was_typed_opens_for_its_person_alone() -> None:
     assert vault.open_typed(5, "ünsinn") is None
 
 
-def test_an_old_key_still_opens_after_a_new_one_was_put_first(app_with_keys: Flask) -> None:
+def test_an_old_key_still_opens_after_a_new_key_was_put_first(app_with_keys: Flask) -> None:
     sealed = vault.seal_secret(3, "a secret")
     old = app_with_keys.extensions["settings"].encryption_keys
     use_keys(app_with_keys, NEW_KEY, *old)
@@ -79,7 +79,7 @@ def test_an_old_key_still_opens_after_a_new_one_was_put_first(app_with_keys: Fla
         vault.open_secret(3, newer)
 
 
-def test_a_wrong_key_refuses_to_start(app_with_keys: Flask) -> None:
+def test_a_wrong_key_stops_the_start(app_with_keys: Flask) -> None:
     vault.check_keys()
     vault.check_keys()
     use_keys(app_with_keys, NEW_KEY)
@@ -87,8 +87,8 @@ def test_a_wrong_key_refuses_to_start(app_with_keys: Flask) -> None:
         vault.check_keys()
 
 
-def test_with_wrong_keys_nothing_is_stored_either(app_with_keys: Flask) -> None:
-    """Who starts while the database is away, and every command, has not looked at the key check."""
+def test_wrong_keys_seal_nothing(app_with_keys: Flask) -> None:
+    """Cover commands, and a start without the database, which skip the key check."""
     vault.check_keys()
     use_keys(app_with_keys, NEW_KEY)
     for seals in (
@@ -100,7 +100,7 @@ def test_with_wrong_keys_nothing_is_stored_either(app_with_keys: Flask) -> None:
     assert vault.open_typed(5, vault.seal_typed(5, "typed")) == "typed", "it is not stored"
 
 
-def test_what_is_stored_first_settles_which_keys_are_right(app_with_keys: Flask) -> None:
+def test_the_first_stored_secret_decides_which_keys_are_right(app_with_keys: Flask) -> None:
     with writing():
         vault.seal_secret(3, "a secret")
     use_keys(app_with_keys, NEW_KEY)
@@ -109,7 +109,7 @@ def test_what_is_stored_first_settles_which_keys_are_right(app_with_keys: Flask)
 
 
 @pytest.mark.usefixtures("app")
-def test_what_was_typed_opens_for_twelve_hours_and_what_is_stored_for_ever() -> None:
+def test_typed_text_opens_for_twelve_hours_and_secrets_forever() -> None:
     with time_machine.travel(NOON, tick=False):
         typed, stored = vault.seal_typed(5, "typed"), vault.seal_secret(3, "a secret")
     with time_machine.travel(NOON + timedelta(hours=11, minutes=59), tick=False):
@@ -120,7 +120,7 @@ def test_what_was_typed_opens_for_twelve_hours_and_what_is_stored_for_ever() -> 
         assert vault.open_secret(3, stored) == "a secret"
 
 
-def test_sealed_anew_it_opens_for_the_same_row_and_needs_the_first_key_alone(
+def test_a_resealed_secret_opens_for_its_row_with_the_first_key_alone(
     app_with_keys: Flask,
 ) -> None:
     sealed = vault.seal_secret(3, "a secret")
@@ -128,17 +128,17 @@ def test_sealed_anew_it_opens_for_the_same_row_and_needs_the_first_key_alone(
     assert vault.is_current(sealed)
     use_keys(app_with_keys, NEW_KEY, *old)
     assert not vault.is_current(sealed)
-    anew = vault.seal_anew(sealed)
-    assert vault.is_current(anew)
+    resealed = vault.seal_anew(sealed)
+    assert vault.is_current(resealed)
     use_keys(app_with_keys, NEW_KEY)
-    assert vault.open_secret(3, anew) == "a secret"
+    assert vault.open_secret(3, resealed) == "a secret"
     with pytest.raises(VaultError):
-        vault.open_secret(4, anew)
+        vault.open_secret(4, resealed)
     with pytest.raises(VaultError):
         vault.seal_anew(sealed)
 
 
-def test_of_two_first_starts_both_take_the_key_check_of_the_first(app_with_keys: Flask) -> None:
+def test_two_first_starts_share_the_key_check_of_the_first(app_with_keys: Flask) -> None:
     vault.check_keys()
     first = vault._stored_key_check()
     assert vault._new_key_check() == first

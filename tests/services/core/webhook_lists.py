@@ -1,4 +1,4 @@
-"""The lists of webhooks and of bulk retries, with rows, and what each page should show."""
+"""Lists of webhooks and bulk retries, with rows and the expected pages."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -18,7 +18,7 @@ from tests.services.core.keyset_walk import Case, by_id, every, newest, store
 from tests.support.deliveries import fail, make_delivery
 from tests.support.factories import Hook, make_webhook
 
-# The worst first: each stands before all that come after it.
+# Sorted from worst to best.
 STATES: list[dict[str, Any]] = [
     {"state": "off", "off_reason": "gone", "failures_in_row": 3},
     {},  # these have a delivery that fails
@@ -31,7 +31,7 @@ URL = "https://{}.example.com/alpha?key=beta"
 
 
 def newest_webhooks() -> Iterator[Case]:
-    """Drafts and deleted ones beside them."""
+    """Yield webhooks among drafts and deleted ones."""
     store(
         *(Webhook(name=f"W{n}", url=URL.format("erp")) for n in range(9)),
         Webhook(name="draft", url=URL.format("erp"), state="draft"),
@@ -42,7 +42,7 @@ def newest_webhooks() -> Iterator[Case]:
 
 
 def webhooks() -> Iterator[Case]:
-    """Of each standing several; drafts and deleted ones beside them."""
+    """Yield several webhooks of each status, among drafts and deleted ones."""
     made = [
         (
             rank,
@@ -76,7 +76,7 @@ def webhooks() -> Iterator[Case]:
 
 
 def webhooks_in_each_order() -> Iterator[Case]:
-    """By name, by status and by what was sent last, each way; some were never sent anything."""
+    """Yield webhooks by name, status and last delivery, in both directions. Some have no delivery."""
     for rank, state in enumerate(STATES):
         for name in NAMES:
             hook = make_webhook(URL.format("crm"), name=f"{name} {rank}", **state)
@@ -86,8 +86,8 @@ def webhooks_in_each_order() -> Iterator[Case]:
             if rank == FAILING:
                 fail(hook)
     make_delivery(hook)
-    wanted = select(Delivery.webhook_id, func.max(Delivery.id))
-    real = wanted.where(Delivery.priority != Priority.TEST).group_by(Delivery.webhook_id)
+    query = select(Delivery.webhook_id, func.max(Delivery.id))
+    real = query.where(Delivery.priority != Priority.TEST).group_by(Delivery.webhook_id)
     last = {row[0]: row[1] for row in session().execute(real)}
     rows = every(Webhook)
     keys: dict[WebhookOrder, Callable[[Webhook], Any]] = {
@@ -108,7 +108,7 @@ def webhooks_in_each_order() -> Iterator[Case]:
 
 
 def bulk_retries() -> Iterator[Case]:
-    """Several, with other work between them."""
+    """Yield several bulk retries with other tasks between them."""
     made = []
     with writing() as current:
         for _ in range(5):

@@ -1,4 +1,4 @@
-"""Everything that the database holds, without what differs each time: moments, UUIDs, secrets."""
+"""The content of the database without values that differ each time: times, UUIDs, secrets."""
 
 import json
 import re
@@ -16,30 +16,30 @@ MOMENT = re.compile(
     r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?([+-]\d{2}:\d{2}|Z)?"
     r"|[A-Z][a-z]+ \d{1,2}(, \d{4})?, \d{2}:\d{2}"  # in words
 )
-# What tests make up is another one each time: names with a number, ports.
+# Values that tests generate differ each time: numbered names and ports.
 MADE_UP = re.compile(r"(?<=Receiver )\d+|(?<=127\.0\.0\.1:)\d+|(?<=\.)\d+(?=@example\.com)")
 NAMED = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 MEASURED = frozenset({"took_ms"})
-# How far the workers are is told by what they did.
+# The results of the workers show how far they are.
 MACHINERY = frozenset({"processes", "alembic_version"})
 
 
 def whole_database(besides: Collection[str] = ()) -> dict[str, list[dict[str, Any]]]:
-    """The rows of every table that has any, in the order of their keys. `besides`: left out."""
+    """Return the rows of every nonempty table, sorted by key. `besides`: tables to leave out."""
     current = session()
     current.rollback()
-    found = {}
+    tables = {}
     for table in Base.metadata.sorted_tables:
         if table.name in MACHINERY or table.name in besides:
             continue
         rows = current.execute(select(table).order_by(*table.primary_key.columns)).all()
         if rows:
-            found[table.name] = [
+            tables[table.name] = [
                 {name: _lasting(v) for name, v in row._mapping.items() if name not in MEASURED}
                 for row in rows
             ]
     current.rollback()
-    return found
+    return tables
 
 
 def _lasting(value: Any) -> Any:
@@ -57,20 +57,20 @@ def _lasting(value: Any) -> Any:
 
 
 def _text_of(value: bytes) -> str:
-    """A body as text; a ciphertext is another one each time."""
+    """Return a body as text, or one word for a ciphertext, which differs each time."""
     return value.decode() if value[:1] == b"{" else "sealed"
 
 
 def differences(one: dict[str, list[Any]], other: dict[str, list[Any]]) -> list[str]:
-    """Where two of them differ, a line each."""
-    found = [f"only one has {name}" for name in sorted(one.keys() ^ other.keys())]
+    """Return one line for each difference."""
+    lines = [f"only one has {name}" for name in sorted(one.keys() ^ other.keys())]
     for name in sorted(one.keys() & other.keys()):
         if len(one[name]) != len(other[name]):
-            found.append(f"{name}: {len(one[name])} rows and {len(other[name])}")
+            lines.append(f"{name}: {len(one[name])} rows and {len(other[name])}")
         for number, (row, its) in enumerate(zip(one[name], other[name], strict=False)):
-            found += [
+            lines += [
                 f"{name}[{number}].{column}: {row[column]!r} and {its[column]!r}"
                 for column in row
                 if row[column] != its[column]
             ]
-    return found
+    return lines

@@ -1,4 +1,4 @@
-"""A file on its way into the register, step by step, with the job at work in between."""
+"""Steps of an import, with the background job run in between."""
 
 import json
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ def check(
     change_existing: bool = False,
     file_name: str = "",
 ) -> UUID:
-    """Upload it and have it checked; the public id of the check."""
+    """Upload the text, run its check, and return the public id of the check."""
     sheet = read_csv(text.encode())
     public_id = import_task.upload(
         person.actor,
@@ -38,36 +38,36 @@ def check(
 
 
 def found(public_id: UUID) -> list[tuple[int, str | None, str]]:
-    """Each row: its number, what became of it, and why."""
+    """Return number, outcome and message of each row."""
     return [(row.number, row.outcome, row.message) for row in rows_of(public_id)]
 
 
 def shown(public_id: UUID) -> list[dict[str, tuple[Any, Any]]]:
-    """What the check shows of each row: {field: (old, new)}."""
+    """Return the changes that the check shows for each row: {field: (old, new)}."""
     return [sides(row.data.get("changes", {})) for row in rows_of(public_id)]
 
 
 def sides(changes: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """{field: (old, new)}, where what has a name is its name."""
+    """Return {field: (old, new)}, with related rows as their names."""
     named = {name: (change["from"], change["to"]) for name, change in changes.items()}
     return {name: (plain(old), plain(new)) for name, (old, new) in named.items()}
 
 
 def plain(value: Any) -> Any:
-    """A value without its id."""
+    """Return the name of a related row, or else the value itself."""
     return value["name"] if isinstance(value, dict) else value
 
 
 def rows_of(public_id: UUID) -> list[TaskRow]:
-    """The check's rows as they are stored now."""
+    """Reload the rows of the check."""
     session().rollback()
     task_id = import_task.find_check(public_id).id
-    wanted = select(TaskRow).where(TaskRow.task_id == task_id).order_by(TaskRow.number)
-    return list(session().scalars(wanted.execution_options(populate_existing=True)))
+    query = select(TaskRow).where(TaskRow.task_id == task_id).order_by(TaskRow.number)
+    return list(session().scalars(query.execution_options(populate_existing=True)))
 
 
 def run(person: Person, public_id: UUID) -> Task:
-    """Say yes, and have it done."""
+    """Confirm the import and run it."""
     task_id = import_task.confirm(person.actor, public_id)
     job.work(KINDS, seconds=60)
     session().rollback()
@@ -75,6 +75,6 @@ def run(person: Person, public_id: UUID) -> Task:
 
 
 def bodies() -> list[dict[str, Any]]:
-    """What webhooks would get, in the order of the events."""
+    """Return the bodies of all events, oldest first."""
     session().rollback()
     return [json.loads(body) for body in session().scalars(select(Event.body).order_by(Event.id))]

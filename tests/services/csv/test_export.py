@@ -1,4 +1,4 @@
-"""The export: every column of every asset that the list shows, in chunks, the oldest first."""
+"""The export has every column of every listed asset, in chunks, oldest first."""
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -29,7 +29,7 @@ def exported(chosen: AssetFilter | None = None) -> list[dict[str, str]]:
     return [dict(zip(heading.split(","), line.split(","), strict=True)) for line in lines]
 
 
-def test_a_line_says_everything_about_an_asset(app: Flask) -> None:
+def test_a_line_has_every_value_of_an_asset(app: Flask) -> None:
     asset_id = make_asset(
         "Camera",
         asset_tag="C-1",
@@ -82,7 +82,7 @@ def test_a_line_says_everything_about_an_asset(app: Flask) -> None:
     assert line | known == line
 
 
-def test_what_nobody_has_and_what_lies_nowhere_has_blanks_there(app: Flask) -> None:
+def test_a_missing_holder_and_location_are_blank(app: Flask) -> None:
     make_asset("Toner", kind="stock", quantity=3, min_quantity=1, unit="box")
     (line,) = exported()
     blank = ["category", "location", "assigned_to_email", "assigned_to", "due_at"]
@@ -91,7 +91,7 @@ def test_what_nobody_has_and_what_lies_nowhere_has_blanks_there(app: Flask) -> N
 
 
 @pytest.mark.parametrize("count", [5, 6])
-def test_every_asset_is_there_once_however_the_chunks_fall(
+def test_every_asset_is_exported_once_across_chunks(
     app: Flask, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
     monkeypatch.setattr(export, "CHUNK", 2)
@@ -100,5 +100,5 @@ def test_every_asset_is_there_once_however_the_chunks_fall(
         put_in(make_asset(name), "allocated" if place < 3 else "checked_out")
     for chosen in (AssetFilter(), AssetFilter(shown=Shown.OUT)):
         assert [line["name"] for line in exported(chosen)] == names
-    # While a browser reads, the database waits for nobody.
+    # No transaction stays open while a browser reads.
     assert not any([session().in_transaction() for _ in export.rows(AssetFilter())][1:])

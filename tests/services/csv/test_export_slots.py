@@ -1,4 +1,4 @@
-"""Two exports at a time a person, whatever process sends them and however it ends."""
+"""Each person has two exports at a time, across processes and however a process ends."""
 
 import signal
 import subprocess
@@ -12,7 +12,7 @@ from portal.extensions import settings
 from portal.services.csv.export import FOLDER, MOST, TooManyExports, take_slot
 
 ANA, BEN = 7, 8
-# Another web process: takes both places, says so, and waits for whatever comes.
+# Another web process that takes both slots, reports it, and waits.
 OTHER = """
 import fcntl, os, sys
 for path in sys.argv[1:]:
@@ -40,7 +40,7 @@ def other_process(app: Flask) -> Iterator[subprocess.Popen[str]]:
         running.kill()
 
 
-def test_a_third_has_to_wait_until_one_of_them_has_ended(app: Flask) -> None:
+def test_a_third_export_is_refused_until_one_has_ended(app: Flask) -> None:
     first, second = take_slot(ANA), take_slot(ANA)
     with pytest.raises(TooManyExports, match="You have 2 exports in progress") as refusal:
         take_slot(ANA)
@@ -51,11 +51,11 @@ def test_a_third_has_to_wait_until_one_of_them_has_ended(app: Flask) -> None:
     third = take_slot(ANA)
     with pytest.raises(TooManyExports):
         take_slot(ANA)
-    for each in (second, third):
-        each.release()
+    for slot in (second, third):
+        slot.release()
 
 
-def test_other_processes_count_and_one_that_is_killed_holds_nothing(
+def test_other_processes_count_and_a_killed_one_frees_its_slots(
     app: Flask, other_process: subprocess.Popen[str]
 ) -> None:
     with pytest.raises(TooManyExports):
@@ -65,6 +65,6 @@ def test_other_processes_count_and_one_that_is_killed_holds_nothing(
     take_slot(ANA).release()
 
 
-def test_what_nobody_holds_any_more_is_free(app: Flask) -> None:
+def test_a_dropped_slot_is_free(app: Flask) -> None:
     for _ in range(3 * MOST):
-        take_slot(ANA)  # dropped: whatever ended its request without a word
+        take_slot(ANA)  # dropped, as if the request ended without a release
