@@ -189,7 +189,7 @@ def test_a_reminder_ends_earlier_alerts_and_a_check_in_ends_the_last(
 def test_an_alert_that_keeps_failing_does_not_block_the_others(
     app: Flask, failures: int, is_left: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Count an interrupted turn as a failure, and leave the alert to the next run after the third."""
+    """Count an interrupted turn as a failure. The third leaves the alert to the next run."""
     decided()
     broken, sound = with_warranty(1), with_warranty(2)
     begin()

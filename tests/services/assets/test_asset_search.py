@@ -78,7 +78,7 @@ def on_sqlite(app: Flask) -> None:
 
 @pytest.fixture
 def many(app: Flask) -> None:
-    """Store more assets than a search counts, some of them held. One is overdue and has its own name."""
+    """Store more assets than a search counts, some of them held, one of them unique and overdue."""
     status = ("lost", "broken", "allocated")
     with writing() as current:
         current.add_all(

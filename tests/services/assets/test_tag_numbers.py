@@ -39,7 +39,7 @@ def test_a_number_that_the_same_file_uses_is_not_assigned(app: Flask) -> None:
 
 
 def test_an_unfinished_save_does_not_block_other_numbers(app: Flask) -> None:
-    """Cover a machine that dies during a save, whose transaction stays open until the database ends it."""
+    """Cover a machine that dies during a save, which ends only when the database gives it up."""
     if db.engine.dialect.name == "sqlite":
         pytest.skip("On SQLite one transaction writes at a time.")
     make_webhook()

@@ -124,7 +124,7 @@ def functions_that_page() -> set[str]:
 
 
 def _names_of_paging(tree: ast.Module) -> set[str]:
-    """Return the module's names for imported parts of `PAGING` or for the modules that define them."""
+    """Return the module's names for imported parts of `PAGING`, or for the modules with them."""
     imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     return {
         alias.asname or alias.name

@@ -76,7 +76,7 @@ def webhooks() -> Iterator[Case]:
 
 
 def webhooks_in_each_order() -> Iterator[Case]:
-    """Yield webhooks by name, status and last delivery, in both directions. Some have no delivery."""
+    """Yield webhooks by name, status and last delivery, both ways. Some have no delivery."""
     for rank, state in enumerate(STATES):
         for name in NAMES:
             hook = make_webhook(URL.format("crm"), name=f"{name} {rank}", **state)

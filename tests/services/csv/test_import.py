@@ -1,4 +1,4 @@
-"""Import: what each row would do, then exactly that; each row once, wherever it was killed."""
+"""Import: the check predicts each row, and each row is done once, even after a kill."""
 
 import io
 import tracemalloc
@@ -34,13 +34,13 @@ from tests.services.csv.import_steps import bodies, check, found, run
 from tests.support.factories import make_asset, make_category, make_staff, make_user
 
 
-def test_half_a_text_is_an_error_and_never_a_name(app: Flask) -> None:
+def test_an_unquoted_comma_is_an_error_and_cuts_no_name(app: Flask) -> None:
     ((number, outcome, message),) = found(check(make_user(), "name\nDesk, large\n"))
     assert (number, outcome) == (2, "error")
     assert "“large” has no column" in message
 
 
-def test_a_dry_run_says_what_each_row_would_do_and_changes_nothing(app: Flask) -> None:
+def test_a_dry_run_predicts_each_row_and_changes_nothing(app: Flask) -> None:
     make_category("Laptops")
     make_asset("Lamp", asset_tag="L-1", serial_number="S1")
     make_asset("Toner", asset_tag="T-1", kind="stock", quantity=4)
@@ -101,7 +101,7 @@ def test_a_dry_run_says_what_each_row_would_do_and_changes_nothing(app: Flask) -
     assert task.params["left_alone"] == ["status"]
 
 
-def test_the_dry_run_knows_who_has_reserved_what(app: Flask) -> None:
+def test_a_dry_run_respects_reservations(app: Flask) -> None:
     lamp, ana = make_asset("Lamp", asset_tag="L-1"), make_staff("Ana", email="ana@example.com")
     make_reservation(lamp, ana, approved=True)
     make_staff("Ben", email="ben@example.com")
@@ -118,7 +118,7 @@ def test_the_dry_run_knows_who_has_reserved_what(app: Flask) -> None:
     ]
 
 
-def test_after_one_yes_it_does_that_and_tells_of_each(app: Flask) -> None:
+def test_a_confirmed_import_applies_each_row_and_publishes_its_events(app: Flask) -> None:
     person, maria = make_user(name="Ana"), make_staff("Maria", email="maria@example.com")
     make_asset("Lamp", asset_tag="L-1", notes="By the door")
     public_id = check(
@@ -133,23 +133,23 @@ def test_after_one_yes_it_does_that_and_tells_of_each(app: Flask) -> None:
     first = import_task.confirm(person.actor, public_id)
     assert import_task.confirm(person.actor, public_id) == first
     assert run(person, public_id).counts == {"updated": 1, "created": 2}
-    told = bodies()[1:]
-    assert [body["event"] for body in told] == [
+    events = bodies()[1:]
+    assert [body["event"] for body in events] == [
         "asset.updated",
         "asset.created",
         "asset.allocated",
         "asset.created",
     ]
-    assert told[0]["data"]["changed_fields"] == ["name", "reservable"]
-    assert told[2]["data"]["staff"]["id"] == maria
-    assert told[3]["asset"]["quantity"] == 12
-    assert told[3]["asset"]["location"]["name"] == "Studio"
-    assert {body["data"]["origin"] for body in told} == {"import"}
-    assert told[0]["data"]["actor"] == {"type": "import", "id": person.id, "name": "Ana"}
+    assert events[0]["data"]["changed_fields"] == ["name", "reservable"]
+    assert events[2]["data"]["staff"]["id"] == maria
+    assert events[3]["asset"]["quantity"] == 12
+    assert events[3]["asset"]["location"]["name"] == "Studio"
+    assert {body["data"]["origin"] for body in events} == {"import"}
+    assert events[0]["data"]["actor"] == {"type": "import", "id": person.id, "name": "Ana"}
     assert [outcome for _, outcome, _ in found(public_id)] == ["updated", "created", "created"]
 
 
-def test_a_row_that_the_register_has_overtaken_is_left_out_and_says_why(app: Flask) -> None:
+def test_a_row_outdated_since_the_check_fails_with_a_reason(app: Flask) -> None:
     person = make_user()
     public_id = check(person, "name,asset_tag,serial_number\nA,A-1,S1\nB,B-1,S2\n")
     make_asset("Other", serial_number="S1")
@@ -161,7 +161,7 @@ def test_a_row_that_the_register_has_overtaken_is_left_out_and_says_why(app: Fla
     ]
 
 
-def test_the_failed_rows_mended_can_be_imported_again(app: Flask) -> None:
+def test_corrected_failed_rows_can_be_imported_again(app: Flask) -> None:
     person = make_user()
     public_id = check(person, "name,purchase_date\nA,yesterday\nB,2026-01-02\n=1,never\n")
     run(person, public_id)
@@ -194,7 +194,7 @@ def test_an_export_imports_again_without_a_change(app: Flask) -> None:
         import_task.confirm(person.actor, public_id)
 
 
-def test_killed_half_way_it_goes_on_and_does_each_row_once(
+def test_a_killed_import_resumes_and_does_each_row_once(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     person = make_user()
@@ -229,7 +229,7 @@ def test_killed_half_way_it_goes_on_and_does_each_row_once(
     assert len(bodies()) == 120
 
 
-def test_it_waits_for_its_check_and_refuses_what_is_none(app: Flask) -> None:
+def test_an_import_needs_a_finished_check_of_a_file_with_known_columns(app: Flask) -> None:
     person = make_user()
     public_id = import_task.upload(person.actor, read_csv(b"name\nA\n"))
     with pytest.raises(Refusal, match="Wait until the check finishes"):
@@ -248,7 +248,7 @@ ROWS = [["name", "notes"], ["Chair", "red"]]
 CSV, EXCEL = b"name,notes\nChair,red\n", xlsx(cells_of(ROWS))
 
 
-# As many columns as a file may have.
+# A file with the maximum number of columns.
 WIDEST = b",".join(b"c%d" % number for number in range(200)) + (b"\n" + b"ab," * 200) * 5_000
 
 
@@ -256,10 +256,10 @@ def read(content: bytes) -> Sheet:
     return import_task.read_upload(io.BytesIO(content))
 
 
-def test_they_all_read_the_same(app: Flask) -> None:
+def test_csv_excel_and_ods_are_read_alike(app: Flask) -> None:
     for content in (CSV, EXCEL, ods(ROWS)):
         sheet = read(content)
-        for _ in range(2):  # as often as somebody asks
+        for _ in range(2):  # rows can be read more than once
             assert [(row.number, row.cells) for row in sheet.rows] == [
                 (2, {"name": "Chair", "notes": "red"})
             ]
@@ -277,7 +277,7 @@ def both_places_taken() -> Iterator[FileLock]:
     second.release()
 
 
-def test_two_files_are_read_at_a_time_on_a_machine(app: Flask) -> None:
+def test_a_machine_reads_at_most_two_files_at_a_time(app: Flask) -> None:
     for content in (CSV, EXCEL):
         with both_places_taken() as second:
             with pytest.raises(Refusal, match="We’re reading other files") as refused:
@@ -288,13 +288,13 @@ def test_two_files_are_read_at_a_time_on_a_machine(app: Flask) -> None:
                 assert list(read(content).rows)
 
 
-def test_what_cannot_be_read_is_refused_at_the_field(app: Flask) -> None:
+def test_a_damaged_file_is_refused_at_its_field(app: Flask) -> None:
     with pytest.raises(Refusal, match="incomplete or damaged") as refused:
         read(b"PK\x03\x04")
     assert refused.value.field == "file"
 
 
-def test_a_large_text_takes_no_memory_of_ours(app: Flask) -> None:
+def test_a_large_text_takes_little_memory(app: Flask) -> None:
     for content, count in (
         (b"," * (4 << 20), None),
         (b"name\n" + b"," * (4 << 20), None),
@@ -308,7 +308,7 @@ def test_a_large_text_takes_no_memory_of_ours(app: Flask) -> None:
                     import_task.read_upload(file)
             else:
                 assert sum(1 for _ in import_task.read_upload(file).rows) == count
-            _, most = tracemalloc.get_traced_memory()
+            _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-        assert most < 1 << 20, content
+        assert peak < 1 << 20, content

@@ -1,4 +1,4 @@
-"""What the check of a file says of each row is what the import then does with it."""
+"""The import does with each row exactly what the check of the file predicted."""
 
 import json
 from collections import Counter
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.both_databases
 
 ROWS = 80
 DONE = {"create": "created", "update": "updated", "unchanged": "unchanged", "error": "error"}
-# What may stand in a cell, good and bad; most are left blank.
+# Valid and invalid cell texts. Most cells are left blank.
 CELLS = {
     "name": ["", "Größe 4", "x" * 121],
     "kind": ["item", "stock", "Stock", "box"],
@@ -54,7 +54,7 @@ CELLS = {
 
 
 def a_register(rows: int) -> None:
-    """For each row an asset of its own that it may be about, in all sorts of states."""
+    """Store one asset per row that the row can be about, in various states."""
     ana = Staff(name="Ana", email="ana@example.com")
     ben = Staff(name="Ben", email="ben@example.com")
     store(ana, ben, Staff(name="Cleo", email="left@example.com", is_active=False))
@@ -82,13 +82,13 @@ def a_register(rows: int) -> None:
 
 
 def a_file(rows: int, seed: int) -> str:
-    """A row about each asset, or about a new one, with a tag of its own or without."""
+    """Build a file with a row about each asset or a new one, with or without a tag."""
     chance = Random(seed)  # noqa: S311 - picks examples
     lines: list[tuple[str, ...]] = [COLUMNS]
     for number in range(rows):
         tag = chance.choice([f"E-{number}", f"e-{number}", f"N-{number}", "", f"AST-{number:05}"])
-        some = chance.sample(sorted(CELLS), chance.choice([0, 1, 1, 2, 3]))
-        cells = {"name": "Lamp", **{name: chance.choice(CELLS[name]) for name in some}}
+        columns = chance.sample(sorted(CELLS), chance.choice([0, 1, 1, 2, 3]))
+        cells = {"name": "Lamp", **{name: chance.choice(CELLS[name]) for name in columns}}
         serials = [f"S{number}", f"s{number + 1}", f"U{number}", *[""] * 6]
         cells |= {"asset_tag": tag, "serial_number": chance.choice(serials)}
         lines.append(tuple(cells.get(name, "") for name in COLUMNS))
@@ -96,29 +96,29 @@ def a_file(rows: int, seed: int) -> str:
 
 
 def checked(text: str) -> UUID:
-    """The check of a file, when it has come to its end."""
+    """Upload a file, finish its check, and return the public id of the check."""
     public_id = import_task.upload(SYSTEM, read_csv(text.encode()), change_existing=True)
     job.work(KINDS, 60)
     return public_id
 
 
 def rows_of(check: UUID) -> list[tuple[int, str | None, int | None, str]]:
-    """Number, outcome, asset and message of each row, as they are now."""
+    """Reload number, outcome, asset and message of each row."""
     session().rollback()
     task_id = import_task.find_check(check).id
-    wanted = select(TaskRow).where(TaskRow.task_id == task_id).order_by(TaskRow.number)
-    rows = session().scalars(wanted.execution_options(populate_existing=True))
+    query = select(TaskRow).where(TaskRow.task_id == task_id).order_by(TaskRow.number)
+    rows = session().scalars(query.execution_options(populate_existing=True))
     return [(row.number, row.outcome, row.asset_id, row.message) for row in rows]
 
 
 def told() -> list[dict[str, Any]]:
-    """Every event so far."""
+    """Return the bodies of all events."""
     session().rollback()
     return [json.loads(body) for body in session().scalars(select(Event.body).order_by(Event.id))]
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_each_row_comes_to_what_the_check_said(app: Flask, seed: int) -> None:
+def test_each_row_has_the_outcome_that_the_check_predicted(app: Flask, seed: int) -> None:
     a_register(ROWS)
     text = a_file(ROWS, seed)
     check = checked(text)
@@ -128,7 +128,7 @@ def test_each_row_comes_to_what_the_check_said(app: Flask, seed: int) -> None:
     job.work(KINDS, 60)
     after = rows_of(check)
     said = Counter(outcome for _, outcome, _, _ in before)
-    assert min(said[each] for each in DONE) > 1, said
+    assert min(said[verdict] for verdict in DONE) > 1, said
     wrong = [
         (now, then)
         for then, now in zip(before, after, strict=True)
@@ -139,7 +139,7 @@ def test_each_row_comes_to_what_the_check_said(app: Flask, seed: int) -> None:
     assert {body["asset_id"] for body in told()} == touched
     created = [body["asset_id"] for body in told() if body["event"] == "asset.created"]
     assert len(created) == len(set(created)) == said["create"]
-    # Nothing is left for a second time, but what has no tag to be known by.
+    # A second import changes nothing, except for rows without a tag to identify them.
     tagged = {row.number for row in read_csv(text.encode()).rows if row.cells.get("asset_tag")}
     again = {number: outcome for number, outcome, _, _ in rows_of(checked(text))}
     assert {again[row[0]] for row in before if row[1] != "error" and row[0] in tagged} == {
@@ -147,7 +147,7 @@ def test_each_row_comes_to_what_the_check_said(app: Flask, seed: int) -> None:
     }
 
 
-def test_a_number_that_the_file_gives_itself_is_not_given_to_a_row_without_one(app: Flask) -> None:
+def test_a_tag_used_in_the_file_is_not_generated_for_another_row(app: Flask) -> None:
     check = checked("name,asset_tag\nChair,\nLamp,AST-00001\nDesk,\nSofa,ast-00003\n")
     import_task.confirm(SYSTEM, check)
     job.work(KINDS)
@@ -161,12 +161,12 @@ def test_a_number_that_the_file_gives_itself_is_not_given_to_a_row_without_one(a
     }
 
 
-def test_what_the_register_has_got_or_lost_since_the_check_is_left_out(app: Flask) -> None:
+def test_rows_about_assets_added_or_deleted_since_the_check_fail(app: Flask) -> None:
     gone, other = make_asset("Gone", asset_tag="G-1"), make_asset("Other", asset_tag="O-1")
     text = "name,asset_tag,notes\nLamp,L-1,\nGone,G-1,new\nOther,O-1,new\n"
     check = checked(text)
     assert [row[1] for row in rows_of(check)] == ["create", "update", "update"]
-    came = make_asset("Somebody's lamp", asset_tag="l-1")
+    added = make_asset("Somebody's lamp", asset_tag="l-1")
     for asset_id in (gone, other):
         lifecycle.delete_asset(SYSTEM, asset_id)
     make_asset("Another", asset_tag="O-1")
@@ -182,11 +182,11 @@ def test_what_the_register_has_got_or_lost_since_the_check_is_left_out(app: Flas
         ("failed", "The asset changed after the check. Check the file again"),
     ]
     assert len(told()) == before
-    assert lifecycle.find_asset(came).name == "Somebody's lamp"
+    assert lifecycle.find_asset(added).name == "Somebody's lamp"
 
 
 @pytest.mark.parametrize("shown", [None, "error"])
-def test_the_rows_of_a_check_are_turned_page_by_page(
+def test_the_rows_of_a_check_are_paged(
     app: Flask, monkeypatch: pytest.MonkeyPatch, shown: str | None
 ) -> None:
     monkeypatch.setattr(import_task, "PAGE_SIZE", 2)

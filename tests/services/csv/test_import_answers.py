@@ -1,5 +1,7 @@
-"""A file that speaks otherwise than the register: it is asked about, read by the answer, and the
-answer is remembered for the next file with the same headings."""
+"""Files with foreign headings or words are asked about and read by the answer.
+
+The answer is remembered for the next file with the same headings.
+"""
 
 import io
 from datetime import timedelta
@@ -51,7 +53,7 @@ def ana(app: Flask) -> Person:
 
 
 def asked(person: Person, text: str = LIST) -> UUID:
-    """The file is uploaded as a person does; its check."""
+    """Upload the file as a person does, and return the public id of its check."""
     sheet = read_csv(text.encode())
     return import_task.upload(person.actor, sheet, asks=True, file_name="list.csv")
 
@@ -62,19 +64,19 @@ def question(public_id: UUID) -> Question:
 
 
 def say(person: Person, public_id: UUID, **changes: object) -> None:
-    """Answer, and have the rows checked."""
-    said = {"matches": MATCHES, "words": WORDS, "remembers": True, **changes}
-    import_answers.answer(person.actor, public_id, FileAnswer(**said))  # type: ignore[arg-type]  # as given
+    """Answer the question and check the rows."""
+    answer = {"matches": MATCHES, "words": WORDS, "remembers": True, **changes}
+    import_answers.answer(person.actor, public_id, FileAnswer(**answer))  # type: ignore[arg-type]  # as given
     job.work(KINDS, seconds=60)
 
 
-def test_it_waits_for_an_answer_and_offers_what_is_near(ana: Person) -> None:
+def test_a_check_waits_for_an_answer_and_suggests_close_matches(ana: Person) -> None:
     make_category("Laptops")
     public_id = asked(ana)
     job.work(KINDS)
     assert tasks.find(public_id).state == TaskState.PAUSED
-    what = question(public_id)
-    assert [(each.heading, each.ours) for each in what.columns] == [
+    asked_about = question(public_id)
+    assert [(match.heading, match.ours) for match in asked_about.columns] == [
         ("Inventarnummer", "asset_tag"),
         ("Bezeichnung", "name"),
         ("Kategorie", "category"),
@@ -83,9 +85,9 @@ def test_it_waits_for_an_answer_and_offers_what_is_near(ana: Person) -> None:
         ("Preis", "purchase_cost"),
         ("Farbe", ""),
     ]
-    assert what.columns[0].examples == ["L-1", "L-2", "L-3"]
-    assert not any(each.is_remembered for each in what.columns)
-    assert [(each.ours, each.word, each.rows, each.becomes) for each in what.words] == [
+    assert asked_about.columns[0].examples == ["L-1", "L-2", "L-3"]
+    assert not any(match.is_remembered for match in asked_about.columns)
+    assert [(match.ours, match.word, match.rows, match.becomes) for match in asked_about.words] == [
         ("category", "Laptop", 2, "Laptops"),
         ("category", "Bildschirm", 1, None),
         ("category", "Telefon", 1, None),
@@ -95,7 +97,7 @@ def test_it_waits_for_an_answer_and_offers_what_is_near(ana: Person) -> None:
     ]
 
 
-def test_the_rows_are_checked_by_the_answer_and_speak_the_files_words(ana: Person) -> None:
+def test_rows_are_checked_by_the_answer_and_errors_use_the_files_words(ana: Person) -> None:
     public_id = asked(ana)
     say(ana, public_id)
     assert found(public_id) == [
@@ -122,7 +124,7 @@ def test_the_rows_are_checked_by_the_answer_and_speak_the_files_words(ana: Perso
     }
 
 
-def test_what_failed_comes_back_with_the_files_own_headings(ana: Person) -> None:
+def test_failed_rows_come_back_with_the_files_own_headings(ana: Person) -> None:
     public_id = asked(ana)
     say(ana, public_id)
     heading, *rows = import_task.failed_rows(import_task.find_check(public_id))
@@ -142,19 +144,21 @@ def test_what_failed_comes_back_with_the_files_own_headings(ana: Person) -> None
     assert next(iter(import_task.failed_rows(import_task.find_check(again)))) == heading
 
 
-def test_the_next_file_with_these_headings_is_read_as_the_last(ana: Person) -> None:
+def test_the_next_file_with_the_same_headings_is_read_like_the_last(ana: Person) -> None:
     say(ana, asked(ana), words={"condition": {"gut": "fair", "???": ""}})
     heading, row, *_ = LIST.splitlines()
     swapped = "\n".join(";".join(reversed(line.split(";"))) for line in (heading, row))
-    what = question(asked(ana, f"{swapped}\n"))
-    assert {each.column: each.ours for each in what.columns if each.ours} == MATCHES
-    assert [each.column for each in what.columns if each.is_remembered] == list(reversed(MATCHES))
-    assert [each.becomes for each in what.words if each.word == "gut"] == ["fair"]
+    asked_about = question(asked(ana, f"{swapped}\n"))
+    assert {match.column: match.ours for match in asked_about.columns if match.ours} == MATCHES
+    assert [match.column for match in asked_about.columns if match.is_remembered] == list(
+        reversed(MATCHES)
+    )
+    assert [match.becomes for match in asked_about.words if match.word == "gut"] == ["fair"]
     other = question(asked(ana, "Inventarnummer;Zustand\nL-9;gut\n"))
-    assert [each.becomes for each in other.words] == ["good"]
+    assert [match.becomes for match in other.words] == ["good"]
 
 
-def test_what_was_said_of_a_file_counts_for_it_before_what_was_said_of_another(ana: Person) -> None:
+def test_a_files_own_answer_takes_precedence_over_a_later_one(ana: Person) -> None:
     first, second = asked(ana), asked(ana)
     say(ana, first)
     say(
@@ -165,21 +169,21 @@ def test_what_was_said_of_a_file_counts_for_it_before_what_was_said_of_another(a
     )
     now = (second, "order_number", "fair"), (asked(ana), "order_number", "fair")
     for public_id, ours, becomes in ((first, "purchase_cost", "good"), *now):
-        what = question(public_id)
-        assert [each.ours for each in what.columns if each.heading == "Preis"] == [ours]
-        assert [each.becomes for each in what.words if each.word == "gut"] == [becomes]
+        asked_about = question(public_id)
+        assert [match.ours for match in asked_about.columns if match.heading == "Preis"] == [ours]
+        assert [match.becomes for match in asked_about.words if match.word == "gut"] == [becomes]
     assert [outcome for _, outcome, _ in found(first)] == ["create", "create", "error", "error"]
 
 
 @pytest.mark.both_databases
-def test_what_was_said_of_a_word_counts_while_the_register_has_it(ana: Person) -> None:
+def test_a_remembered_word_counts_only_while_its_target_exists(ana: Person) -> None:
     make_category("Laptops")
     say(ana, asked(ana), words={"category": {"laptop": "Notebooks", "telefon": "Laptops"}})
-    becomes = {each.word: each.becomes for each in question(asked(ana)).words}
+    becomes = {match.word: match.becomes for match in question(asked(ana)).words}
     assert (becomes["Laptop"], becomes["Telefon"]) == ("Laptops", "Laptops")
 
 
-def test_a_column_that_only_actions_change_is_left_alone_unless_it_was_matched(ana: Person) -> None:
+def test_a_column_that_only_actions_change_is_left_alone_unless_matched(ana: Person) -> None:
     public_id = asked(ana, "Bezeichnung;Status;due_at\nLamp;gut;heute\n")
     say(ana, public_id, matches={"bezeichnung": "name", "status": "condition"})
     assert import_task.find_check(public_id).params["left_alone"] == ["due_at"]
@@ -187,14 +191,14 @@ def test_a_column_that_only_actions_change_is_left_alone_unless_it_was_matched(a
     assert import_task.find_check(public_id).params["left_alone"] == ["status", "due_at"]
 
 
-def test_who_wants_nothing_remembered_is_obeyed_and_both_stand_in_the_trail(ana: Person) -> None:
+def test_matches_are_forgotten_on_request_and_both_are_audited(ana: Person) -> None:
     public_id = asked(ana)
     say(ana, public_id)
     say(ana, public_id, remembers=True)
     say(ana, public_id, remembers=False)
     assert session().scalar(select(func.count()).select_from(ImportMatch)) == 0
-    wanted = select(AuditEntry).where(AuditEntry.target_kind == import_matches.TARGET)
-    entries = session().scalars(wanted.order_by(AuditEntry.id)).all()
+    query = select(AuditEntry).where(AuditEntry.target_kind == import_matches.TARGET)
+    entries = session().scalars(query.order_by(AuditEntry.id)).all()
     assert [entry.action.rpartition(".")[2] for entry in entries] == ["remembered", "forgotten"]
     assert "preis: purchase_cost" in entries[0].changes["matches"]["to"]
 
@@ -218,7 +222,7 @@ def test_an_answer_can_be_changed_until_the_import(ana: Person) -> None:
         say(ana, public_id)
 
 
-def test_while_the_rows_are_checked_nobody_changes_how_they_are_read(ana: Person) -> None:
+def test_an_answer_cannot_change_while_the_rows_are_checked(ana: Person) -> None:
     public_id = asked(ana)
     import_answers.answer(
         ana.actor, public_id, FileAnswer(matches=MATCHES, words={}, remembers=False)
@@ -227,7 +231,7 @@ def test_while_the_rows_are_checked_nobody_changes_how_they_are_read(ana: Person
         say(ana, public_id)
 
 
-def test_a_question_that_nobody_answers_is_removed_with_its_rows(ana: Person) -> None:
+def test_an_unanswered_question_is_removed_with_its_rows(ana: Person) -> None:
     old, answered = asked(ana), asked(ana)
     say(ana, answered)
     retention.clear(utcnow() - timedelta(hours=1), utcnow())
@@ -241,7 +245,7 @@ def test_a_question_that_nobody_answers_is_removed_with_its_rows(ana: Person) ->
     assert session().scalar(select(func.count()).select_from(TaskRow)) == 4
 
 
-def test_an_answer_that_cannot_be_changes_nothing(ana: Person) -> None:
+def test_an_invalid_or_forbidden_answer_changes_nothing(ana: Person) -> None:
     public_id = asked(ana)
     with pytest.raises(Refusal, match="Tag or Name"):
         say(ana, public_id, matches={"preis": "purchase_cost"})
@@ -252,7 +256,7 @@ def test_an_answer_that_cannot_be_changes_nothing(ana: Person) -> None:
     assert session().scalar(select(func.count()).select_from(ImportMatch)) == 0
 
 
-def test_only_a_file_that_speaks_otherwise_is_asked_about(ana: Person) -> None:
+def test_only_files_with_foreign_headings_or_words_are_asked_about(ana: Person) -> None:
     make_category("Laptops")
     make_staff("Ana Lopez", email="ana@example.com")
     for lines, is_asked in (
@@ -276,7 +280,7 @@ def test_only_a_file_that_speaks_otherwise_is_asked_about(ana: Person) -> None:
         assert (state == TaskState.PAUSED) is is_asked, lines
 
 
-def test_a_column_of_all_kinds_of_words_does_not_fill_the_page(
+def test_a_column_with_many_words_does_not_fill_the_page(
     ana: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(import_words, "MOST_WORDS", 5)
@@ -285,30 +289,30 @@ def test_a_column_of_all_kinds_of_words_does_not_fill_the_page(
         named_lists.create(named_lists.CATEGORIES, SYSTEM, name)
     lines = "".join(f"A;Word {number % 9}\n" for number in range(30))
     public_id = asked(ana, f"Bezeichnung;Kategorie\n{lines}A;{'w' * 121}\n")
-    what = question(public_id)
-    assert [each.word for each in what.words] == [f"Word {n}" for n in (0, 2, 3, 4, 5)]
-    assert what.more_words == 3
-    assert list(what.words[0].choices) == ["Word 1", "Words", "Wordy"]
+    asked_about = question(public_id)
+    assert [match.word for match in asked_about.words] == [f"Word {n}" for n in (0, 2, 3, 4, 5)]
+    assert asked_about.more_words == 3
+    assert list(asked_about.words[0].choices) == ["Word 1", "Words", "Wordy"]
     monkeypatch.setattr(import_words, "MOST_NAMES", 6)
     everything = ["Chairs", "Desks", "Word 1", "Words", "Wordy", "Wort"]
     assert list(question(public_id).words[0].choices) == everything
 
 
-def test_examples_and_words_are_those_that_can_be_read_at_a_glance(ana: Person) -> None:
+def test_examples_and_words_are_few_and_short(ana: Person) -> None:
     said = ["x" * 50, "b", "b", "c", "d", *["e"] * 14]
     lines = [f"{name};;;" for name in said] + [f"e;{'v' * 120};twenty;", f"e;{'w' * 121};;late"]
     public_id = asked(ana, "\n".join(["Bezeichnung;Kategorie;Note;Farbe", *lines]) + "\n")
-    what = question(public_id)
-    assert [list(each.examples) for each in what.columns] == [
+    asked_about = question(public_id)
+    assert [list(match.examples) for match in asked_about.columns] == [
         ["x" * 40, "b", "c"],
         ["v" * 40],
         ["twenty"],
         [],
     ]
-    assert [each.word for each in what.words] == ["v" * 120]
+    assert [match.word for match in asked_about.words] == ["v" * 120]
 
 
-def test_a_correction_that_can_mean_two_things_is_asked_about(ana: Person) -> None:
+def test_an_ambiguous_correction_is_an_error_with_both_readings(ana: Person) -> None:
     public_id = asked(ana, "Name;Bought on;Price\nChair;soon;20\nDesk;2023-05-29;many\n")
     say(
         ana,
@@ -336,7 +340,7 @@ def test_a_correction_that_can_mean_two_things_is_asked_about(ana: Person) -> No
 
 
 @pytest.mark.both_databases
-def test_a_correction_is_read_as_a_cell_of_the_file(ana: Person) -> None:
+def test_a_correction_is_read_like_a_cell_of_the_file(ana: Person) -> None:
     public_id = asked(ana, "Name;Bought on\nChair;soon\n")
     say(ana, public_id, matches={"name": "name", "bought_on": "purchase_date"}, words={})
     cells = {"name": "\0" * 30_000 + " Chair", "bought_on": "2023-05-29"}
@@ -348,7 +352,7 @@ def test_a_correction_is_read_as_a_cell_of_the_file(ana: Person) -> None:
     assert found(public_id) == [(2, "create", "")]
 
 
-def test_a_correction_is_read_as_the_rest_of_its_column_is(ana: Person) -> None:
+def test_a_correction_is_read_like_the_rest_of_its_column(ana: Person) -> None:
     first = ["Name", "Price"]
     book = xlsx(cells_of([first, ["Chair", "1.249,50 €"], ["Desk", "$1,399"], ["Lamp", "many"]]))
     public_id = import_task.upload(
@@ -361,7 +365,7 @@ def test_a_correction_is_read_as_the_rest_of_its_column_is(ana: Person) -> None:
     assert import_task.find_check(public_id).params["readings"] == {"purchase_cost": ","}
 
 
-def test_a_number_of_a_workbook_is_not_read_by_what_is_typed_beside_it(ana: Person) -> None:
+def test_a_workbook_number_is_not_read_by_a_typed_correction(ana: Person) -> None:
     first = ["name", "purchase_cost"]
     book = xlsx(cells_of([first, ["Chair", "1.399"], ["Desk", "many"]]))
     public_id = import_task.upload(ana.actor, import_task.read_upload(io.BytesIO(book)))

@@ -1,5 +1,7 @@
-"""Assets that exist already: left alone unless a person ticked that they may change; and an import
-does what its check has shown, or says at the row why not."""
+"""Existing assets change only if a person allowed it.
+
+An import does what its check showed, or gives the reason at the row.
+"""
 
 from dataclasses import replace
 
@@ -32,14 +34,14 @@ def stored(asset_id: int) -> Asset:
 
 
 def edit(asset_id: int, **values: object) -> None:
-    """As a person would, between the check and the import."""
+    """Edit the asset, as a person could between the check and the import."""
     asset = stored(asset_id)
     lifecycle.edit_asset(
         SYSTEM, asset_id, asset.version, replace(lifecycle.values_of(asset), **values)
     )
 
 
-def test_existing_assets_are_skipped_unless_ticked(app: Flask) -> None:
+def test_existing_assets_are_skipped_by_default(app: Flask) -> None:
     person = make_user()
     ids = [make_asset("Lamp", asset_tag=f"L-{number}") for number in range(1, 6)]
     before = len(bodies())
@@ -74,7 +76,7 @@ def test_existing_assets_are_skipped_unless_ticked(app: Flask) -> None:
     assert list(import_task.failed_rows(import_task.find_check(public_id)))[1:] == []
 
 
-def test_a_file_of_nothing_but_existing_assets_has_nothing_to_import(app: Flask) -> None:
+def test_a_file_of_only_existing_assets_has_nothing_to_import(app: Flask) -> None:
     person = make_user()
     make_asset("Lamp", asset_tag="L-1")
     public_id = check(person, "asset_tag,name\nL-1,Desk lamp\n")
@@ -82,7 +84,7 @@ def test_a_file_of_nothing_but_existing_assets_has_nothing_to_import(app: Flask)
         import_task.confirm(person.actor, public_id)
 
 
-def test_nobody_gets_an_asset_that_is_skipped(app: Flask) -> None:
+def test_a_skipped_asset_is_not_allocated(app: Flask) -> None:
     asset_id = make_asset("Lamp", asset_tag="L-1")
     make_staff("Maria", email="maria@example.com")
     public_id = check(make_user(), "asset_tag,assigned_to_email\nL-1,maria@example.com\n")
@@ -91,13 +93,13 @@ def test_nobody_gets_an_asset_that_is_skipped(app: Flask) -> None:
     assert stored(asset_id).status == "available"
 
 
-def test_what_the_file_itself_rules_out_stays_an_error(app: Flask) -> None:
+def test_errors_within_the_file_stay_errors(app: Flask) -> None:
     make_asset("Lamp", asset_tag="L-1")
     public_id = check(make_user(), "asset_tag,name\nL-1,Desk lamp\nL-1,Lamp, large\nL-1,Lamp\n")
     assert [row[1] for row in found(public_id)] == ["skipped", "error", "error"]
 
 
-def test_an_asset_that_was_changed_after_the_check_is_not_overwritten(app: Flask) -> None:
+def test_an_asset_changed_after_the_check_is_not_overwritten(app: Flask) -> None:
     person = make_user()
     one, two = (make_asset("Lamp", asset_tag=tag) for tag in ("L-1", "L-2"))
     text = "asset_tag,name,notes\nL-1,Desk lamp,By the door\nL-2,Floor lamp,\n"
@@ -116,7 +118,7 @@ def test_an_asset_that_was_changed_after_the_check_is_not_overwritten(app: Flask
 
 
 @pytest.mark.parametrize("change_existing", [False, True])
-def test_an_asset_that_was_added_after_the_check_is_not_overwritten(
+def test_an_asset_added_after_the_check_is_not_overwritten(
     app: Flask, change_existing: bool
 ) -> None:
     person = make_user()
@@ -128,7 +130,7 @@ def test_an_asset_that_was_added_after_the_check_is_not_overwritten(
     assert stored(asset_id).name == "Lamp"
 
 
-def test_an_asset_that_went_after_the_check_is_not_added_anew(app: Flask) -> None:
+def test_an_asset_deleted_or_renamed_after_the_check_is_not_added_again(app: Flask) -> None:
     person = make_user()
     one, two = (make_asset("Lamp", asset_tag=tag) for tag in ("L-1", "L-2"))
     text = "asset_tag,name\nL-1,Desk lamp\nL-2,Desk lamp\n"
@@ -151,17 +153,17 @@ def test_another_asset_that_took_over_the_tag_is_not_overwritten(app: Flask) -> 
     assert stored(other).name == "Camera"
 
 
-def test_a_name_that_was_removed_after_the_check_is_not_added_unsaid(app: Flask) -> None:
+def test_a_category_deleted_after_the_check_is_not_added_silently(app: Flask) -> None:
     person = make_user()
     make_category("Chairs")
-    (category,) = (each[1] for each in named_lists.choices(named_lists.CATEGORIES))
+    (category,) = (choice[1] for choice in named_lists.choices(named_lists.CATEGORIES))
     public_id = check(person, "name,category\nStool,Chairs\n")
     named_lists.delete(named_lists.CATEGORIES, SYSTEM, category)
     run(person, public_id)
     assert found(public_id) == [(2, "failed", MOVED_ON)]
 
 
-def test_an_address_that_went_to_somebody_else_hands_nothing_to_them(app: Flask) -> None:
+def test_an_address_that_changed_its_owner_allocates_nothing(app: Flask) -> None:
     person = make_user()
     maria = make_staff("Maria", email="office@example.com")
     public_id = check(person, "name,assigned_to_email\nDesk,office@example.com\n")
@@ -179,11 +181,11 @@ def leave(staff_id: int, email: str) -> None:
     )
 
 
-def test_rows_that_add_the_same_name_in_other_letters_share_it(app: Flask) -> None:
+def test_rows_that_add_a_name_in_different_case_share_it(app: Flask) -> None:
     person = make_user()
     for number in (1, 2):
         make_asset("Lamp", asset_tag=f"L-{number}")
     lines = "asset_tag,name,category\nL-1,,Chairs\nL-2,,chairs\n,Stool,CHAIRS\n"
     public_id = check(person, lines, change_existing=True)
     assert run(person, public_id).counts == {"updated": 2, "created": 1}
-    assert [each[2] for each in named_lists.choices(named_lists.CATEGORIES)] == ["Chairs"]
+    assert [choice[2] for choice in named_lists.choices(named_lists.CATEGORIES)] == ["Chairs"]

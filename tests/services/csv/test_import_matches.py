@@ -1,4 +1,4 @@
-"""Headings and words of other programs: what they probably are, and what a row says by them."""
+"""Guesses for headings and words of other programs, and rows read by the matches."""
 
 import hashlib
 from itertools import chain
@@ -40,7 +40,7 @@ def test_the_headings_of_a_german_list_are_guessed() -> None:
     }
 
 
-def test_a_heading_is_guessed_by_a_word_in_it_and_by_what_stands_below() -> None:
+def test_a_heading_is_guessed_from_its_words_and_its_cells() -> None:
     for heading, texts, ours in (
         ("inventory_no.", ["L-1"], "asset_tag"),
         ("asset_name", ["Lamp"], "name"),
@@ -67,21 +67,21 @@ def test_a_heading_is_guessed_by_a_word_in_it_and_by_what_stands_below() -> None
         assert guess([heading], {heading: texts}, "EUR").get(heading) == ours, (heading, texts)
 
 
-def test_our_own_names_come_first_and_none_is_given_twice() -> None:
+def test_own_column_names_take_precedence_and_are_used_once() -> None:
     assert guess(["bezeichnung", "name", "gerät", "artikel"], {}, "EUR") == {"name": "name"}
     assert guess(["bezeichnung", "gerät"], {}, "EUR") == {"bezeichnung": "name"}
     dates = {"kind": ["Laptop"], "category": ["IT"]}
     assert guess(["kind", "category"], dates, "EUR") == {"category": "category"}
 
 
-def test_every_spelling_leads_to_a_column_and_a_word_of_ours() -> None:
+def test_every_known_spelling_leads_to_a_column_or_word_of_the_portal() -> None:
     assert set(chain.from_iterable(HEADINGS.values())) <= set(COLUMNS)
     for field, words in WORDS.items():
         assert set(words.values()) <= OURS[field]
         assert [word for word in words if word in OURS[field]] == []
 
 
-def test_a_word_is_guessed_where_one_of_ours_is_near() -> None:
+def test_a_word_is_guessed_if_a_known_word_is_close() -> None:
     for field, word, known, ours in (
         ("condition", "Sehr gut", ["excellent", "good"], "excellent"),
         ("condition", "gut", ["good"], "good"),
@@ -104,7 +104,7 @@ def test_a_row_is_read_by_the_matches() -> None:
     assert cells_by(matches, words, {"zustand": "odd"}) == {"condition": "odd"}
 
 
-def test_what_cannot_be_is_refused_at_its_heading() -> None:
+def test_an_impossible_match_is_refused_at_its_heading() -> None:
     for matches, field, sentence in (
         ({"a": "name", "b": "name"}, "column_1", "Choose one of the 2 columns for this field"),
         ({"a": "model", "b": "notes"}, None, "Match one heading to Tag or Name"),
@@ -116,11 +116,11 @@ def test_what_cannot_be_is_refused_at_its_heading() -> None:
         assert refused.value.field == field, matches
 
 
-def test_what_is_remembered_is_found_by_the_headings_in_whatever_order(app: Flask) -> None:
+def test_matches_are_recalled_by_headings_in_any_order(app: Flask) -> None:
     names = [*"dbacfe"]
     with writing() as current:
         import_matches.keep(current, SYSTEM, names, Remembered({"a": "name"}))
-        # Another process has to come to the same, whatever the order in which it keeps a set.
+        # Another process must compute the same key, although its sets have another order.
         (key,) = current.scalars(select(ImportMatch.headings))
         assert key == hashlib.sha256(b"a\nb\nc\nd\ne\nf").hexdigest()
         assert import_matches.recall([*reversed(names), "problem"]).matches == {"a": "name"}
@@ -128,11 +128,11 @@ def test_what_is_remembered_is_found_by_the_headings_in_whatever_order(app: Flas
 
 def keep(names: list[str], words: dict[str, str]) -> None:
     with writing() as current:
-        said = Remembered({"name": "name"}, {"condition": words})
-        import_matches.keep(current, SYSTEM, names, said)
+        remembered = Remembered({"name": "name"}, {"condition": words})
+        import_matches.keep(current, SYSTEM, names, remembered)
 
 
-def test_a_set_of_headings_that_is_used_again_is_kept_before_one_that_is_not(
+def test_headings_used_again_are_kept_over_others(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(import_matches, "MOST_KEPT", 2)
@@ -142,7 +142,7 @@ def test_a_set_of_headings_that_is_used_again_is_kept_before_one_that_is_not(
     assert kept == [True, False, True]
 
 
-def test_of_very_many_matches_the_trail_keeps_the_beginning(app: Flask) -> None:
+def test_the_audit_entry_of_many_matches_is_cut_off(app: Flask) -> None:
     names = [f"a heading of the file, number {number}" for number in range(30)]
     with writing() as current:
         import_matches.keep(current, SYSTEM, names, Remembered(dict.fromkeys(names, "name")))

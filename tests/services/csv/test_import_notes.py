@@ -1,4 +1,4 @@
-"""What holds for many rows is noted once, with how many they are."""
+"""Facts that hold for many rows are noted once, with the number of rows."""
 
 from datetime import date
 from decimal import Decimal
@@ -22,7 +22,7 @@ from tests.support.factories import (
 )
 
 
-def test_a_name_that_is_added_is_noted_once_with_its_rows(app: Flask) -> None:
+def test_an_added_name_is_noted_once_with_its_number_of_rows(app: Flask) -> None:
     make_category("Desks")
     make_asset("Lamp", asset_tag="L-1")
     text = "asset_tag,name,category,location,purchase_date\n" + "".join(
@@ -54,7 +54,7 @@ def test_a_name_that_is_added_is_noted_once_with_its_rows(app: Flask) -> None:
     }
 
 
-def test_what_is_left_out_of_a_row_is_said_there_and_counted(app: Flask) -> None:
+def test_values_left_out_of_a_row_are_named_there_and_counted(app: Flask) -> None:
     make_asset("Lamp", asset_tag="L-1")
     make_asset("Toner", asset_tag="T-1", kind="stock", quantity=4)
     make_asset("Paper", asset_tag="T-2", kind="stock", quantity=0)
@@ -81,7 +81,7 @@ def test_what_is_left_out_of_a_row_is_said_there_and_counted(app: Flask) -> None
     assert tasks.find(public_id).params["notes"] == {"single": 3, "counted": 1}
 
 
-def test_the_notes_say_what_the_import_adds(app: Flask) -> None:
+def test_the_notes_list_the_names_that_the_import_adds(app: Flask) -> None:
     person = make_user()
     lines = "".join(f"A,Category {number % 4}\n" for number in range(60))
     public_id = check(person, f"name,category\n{lines}")
@@ -92,13 +92,13 @@ def test_the_notes_say_what_the_import_adds(app: Flask) -> None:
     assert tasks.find(again).params["notes"] == {}
 
 
-def test_columns_that_only_actions_change_are_told(app: Flask) -> None:
+def test_columns_that_only_actions_change_are_listed(app: Flask) -> None:
     sheet = read_csv(b"name,status,Assigned To,due_at,id,created_at\nA,lost,Ben,2026-01-01,7,x\n")
     public_id = import_task.upload(make_user().actor, sheet)
     assert tasks.find(public_id).params["left_alone"] == ["status", "assigned_to", "due_at"]
 
 
-def test_of_what_is_skipped_nothing_is_called_left_out(app: Flask) -> None:
+def test_a_skipped_row_has_no_left_out_values(app: Flask) -> None:
     make_asset("Lamp", asset_tag="L-1")
     public_id = check(make_user(), "asset_tag,name,quantity\nL-1,Lantern,5\n")
     assert [row[1:] for row in found(public_id)] == [("skipped", "")]
@@ -111,7 +111,7 @@ HEADING = (
 )
 
 
-def test_it_shows_each_changed_field_old_and_new(app: Flask) -> None:
+def test_the_check_shows_each_changed_field_old_and_new(app: Flask) -> None:
     make_asset(
         "ThinkPad",
         asset_tag="L-1",
@@ -141,7 +141,7 @@ def test_it_shows_each_changed_field_old_and_new(app: Flask) -> None:
     }
 
 
-def test_the_timeline_says_afterwards_what_the_check_has_shown(app: Flask) -> None:
+def test_the_timeline_shows_the_changes_that_the_check_showed(app: Flask) -> None:
     person = make_user()
     asset_id = make_asset("Lamp", asset_tag="L-1", serial_number="S-1", notes="Old\nlines")
     stock_id = make_asset("Toner", asset_tag="T-1", kind="stock", quantity=4, unit="box")
@@ -154,16 +154,16 @@ def test_the_timeline_says_afterwards_what_the_check_has_shown(app: Flask) -> No
     before = shown(public_id)
     assert len(before[0]) == 17
     run(person, public_id)
-    for one, expected in zip((asset_id, stock_id), before, strict=True):
-        wanted = select(Activity).where(Activity.asset_id == one).order_by(Activity.id).offset(1)
-        told: dict[str, Any] = {}
-        for activity in session().scalars(wanted):
-            told |= sides(activity.changes)
-        assert told == expected
+    for row_id, expected in zip((asset_id, stock_id), before, strict=True):
+        query = select(Activity).where(Activity.asset_id == row_id).order_by(Activity.id).offset(1)
+        changes: dict[str, Any] = {}
+        for activity in session().scalars(query):
+            changes |= sides(activity.changes)
+        assert changes == expected
     assert shown(public_id) == before
 
 
-def test_a_new_asset_shows_who_gets_it_and_no_more(app: Flask) -> None:
+def test_a_new_asset_shows_only_its_holder(app: Flask) -> None:
     make_staff("Maria", email="maria@example.com")
     lines = "name,model,assigned_to_email\nChair,X,\nDesk,Y,maria@example.com\n"
     public_id = check(make_user(), lines)

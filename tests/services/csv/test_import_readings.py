@@ -1,5 +1,4 @@
-"""Columns of dates and amounts: read one way throughout, or asked about; never another day or sum
-than the one that was written."""
+"""A column of dates or amounts is read in one way or asked about, and never misread."""
 
 from collections.abc import Callable, Mapping
 from datetime import date
@@ -20,7 +19,7 @@ def of(ours: str, *texts: str, is_workbook: bool = False) -> Reading:
     return reading_of(ours, texts, "EUR", is_workbook=is_workbook)
 
 
-def test_one_value_decides_for_its_column() -> None:
+def test_one_unambiguous_value_decides_for_its_column() -> None:
     for ours, texts, found in (
         (DATES, ("03/04/2023", "13/04/2023"), "day_first"),
         (DATES, ("03/04/2023", "4/13/2023"), "month_first"),
@@ -29,13 +28,13 @@ def test_one_value_decides_for_its_column() -> None:
         (AMOUNTS, ("1.250", "1.249,50"), ","),
         (AMOUNTS, ("1.250", "0.5"), "."),
         (AMOUNTS, ("1,250", "EUR 1,249.50", "on request"), "."),
-        # How amounts are written in another currency says nothing about these.
+        # Amounts in another currency do not decide how these are read.
         (AMOUNTS, ("1.250", "$1,399.50", "€ 200,00"), ","),
     ):
         assert of(ours, *texts).found == found, texts
 
 
-def test_where_nothing_decides_each_reading_is_offered_with_what_it_comes_to() -> None:
+def test_an_ambiguous_column_offers_each_reading_with_its_result() -> None:
     for ours, texts, choices in (
         (
             DATES,
@@ -53,7 +52,7 @@ def test_where_nothing_decides_each_reading_is_offered_with_what_it_comes_to() -
                 "year_first": ("29-05-23", date(2029, 5, 23)),
             },
         ),
-        # One of each: nobody knows what the third is.
+        # One of each kind, so the third stays ambiguous.
         (
             DATES,
             ("22/04/2023", "4/22/2023", "03/04/2023"),
@@ -72,12 +71,12 @@ def test_where_nothing_decides_each_reading_is_offered_with_what_it_comes_to() -
         assert (reading.found, reading.choices, reading.leans) == ("", choices, ""), texts
 
 
-def test_dates_with_dots_are_likely_to_have_the_day_first_and_asked_about() -> None:
+def test_dates_with_dots_lean_to_day_first_but_are_asked_about() -> None:
     reading = of(DATES, "03.04.2023", "05.06.23")
     assert (reading.found, reading.leans) == ("", "day_first")
 
 
-def test_dates_with_dots_can_keep_their_day_first_beside_months_first() -> None:
+def test_a_mixed_column_offers_dotted_dates_day_first() -> None:
     reading = of(DATES, "03/04/2026", "4.3.2026")
     assert (reading.found, reading.leans) == ("", "")
     assert reading.choices == {
@@ -90,7 +89,7 @@ def test_dates_with_dots_can_keep_their_day_first_beside_months_first() -> None:
         assert read_day(text, "dots_day_first") == day
 
 
-def test_what_can_be_read_in_one_way_only_needs_no_choice() -> None:
+def test_unambiguous_columns_need_no_choice() -> None:
     for ours, texts in (
         (DATES, ("2023-04-03", "May 3, 2023", "13/04/2023", "4/13/2023", "5/5/2023", "soon")),
         (AMOUNTS, ("1.249,50", "1,249.50", "20", "on request", "$1.399")),
@@ -99,7 +98,7 @@ def test_what_can_be_read_in_one_way_only_needs_no_choice() -> None:
         assert of(ours, *texts) == Reading(), texts
 
 
-def test_a_number_of_a_workbook_is_asked_about_whatever_was_typed_around_it() -> None:
+def test_a_workbook_number_is_asked_about_despite_typed_neighbors() -> None:
     reading = of(AMOUNTS, "99.875", "€ 200,00", is_workbook=True)
     assert (reading.found, reading.leans, set(reading.choices)) == ("", ",", {".", ","})
 
@@ -113,7 +112,7 @@ days = st.dates(date(1970, 1, 1), date(2069, 12, 31))
 
 @st.composite
 def columns_of_days(draw: st.DrawFn) -> Mapping[str, date]:
-    """Days as one person writes them, in an order of their own and whatever forms."""
+    """Draw days as one person writes them, in one order and various formats."""
     own = draw(st.sampled_from((DAY_FIRST, MONTH_FIRST, YEAR_FIRST)))
     forms = st.sampled_from((*own, *ANY))
     close = days | st.builds(
@@ -130,7 +129,7 @@ def _amount(value: Decimal, point: str, group: str, decimals: int) -> str:
 
 @st.composite
 def columns_of_amounts(draw: st.DrawFn) -> Mapping[str, Decimal]:
-    """Sums as one person writes them: one sign before decimals, which may have three digits."""
+    """Draw amounts as one person writes them, with one decimal sign and up to three decimals."""
     point, other = draw(st.sampled_from((".,", ",.")))
     groups = st.sampled_from((other, "", " ", "\u202f", "'", "’"))
     marks = st.sampled_from(("{}", "€ {}", "{} €", "EUR {}", "{} EUR", "€{}"))
@@ -148,7 +147,7 @@ def come_to_what_was_written(
 ) -> None:
     reading = of(ours, *column)
     if reading.choices and not reading.found:
-        return  # asked
+        return  # asked about
     for text, value in column.items():
         assert read(text, reading.found) == value, (text, reading)
 

@@ -1,4 +1,4 @@
-"""Rows of an import one by one: what the check says of each, and what then becomes of it."""
+"""Import rows one by one: the message of the check and the result of the import."""
 
 from datetime import date, timedelta
 from decimal import Decimal
@@ -35,7 +35,7 @@ from tests.support.golden.expected_file import Golden
 
 @pytest.fixture
 def register(app: Flask) -> None:
-    """Assets in every state that matters to a row, and the people in it."""
+    """Store assets in every state that matters to a row, and their people."""
     ana = make_staff("Ana", email="ana@example.com")
     make_staff("Ben", email="ben@example.com", is_active=False)
     cleo = make_staff("Cleo", email="cleo@example.com")
@@ -53,7 +53,7 @@ def register(app: Flask) -> None:
     put_in(gone, "available", deleted_at=session().get_one(Asset, gone).created_at)
 
 
-# Cells by their columns.
+# Cells as column=text.
 ROWS: Final = (
     "name=Chair",
     "name=Chair asset_tag=C-1 assigned_to_email=ANA@example.com",
@@ -130,7 +130,7 @@ def as_file(cells: str) -> str:
 
 
 @pytest.mark.usefixtures("register")
-def test_what_the_check_says_of_each_row_is_written_down(golden: Golden) -> None:
+def test_the_check_of_each_row_matches_the_golden_file(golden: Golden) -> None:
     person, said = make_user(), {}
     for cells in ROWS:
         public_id = check(person, as_file(cells), change_existing=True)
@@ -140,27 +140,27 @@ def test_what_the_check_says_of_each_row_is_written_down(golden: Golden) -> None
 
 
 @pytest.mark.usefixtures("register")
-def test_a_new_row_starts_with_what_it_says_and_an_item_counts_nothing() -> None:
+def test_a_new_row_sets_quantities_for_consumables_only() -> None:
     person = make_user()
     text = "name,kind,quantity,min_quantity,unit\nPaper,stock,12,3,box\nChair,item,5,3,box\n"
     run(person, check(person, text))
     session().rollback()
-    by_name = {each.name: each for each in session().scalars(select(Asset))}
+    by_name = {asset.name: asset for asset in session().scalars(select(Asset))}
     paper, chair = by_name["Paper"], by_name["Chair"]
     assert (paper.quantity, paper.min_quantity, paper.unit) == (12, 3, "box")
     assert (chair.min_quantity, chair.unit) == (None, None)
     assert chair.quantity == by_name["Lamp"].quantity
 
 
-def test_a_new_stock_of_which_the_row_counts_none_begins_empty(app: Flask) -> None:
+def test_a_new_consumable_without_a_quantity_starts_empty(app: Flask) -> None:
     person = make_user()
     run(person, check(person, "name,kind,quantity\nPaper,stock,0\nToner,stock,\n"))
     session().rollback()
-    found = session().execute(select(Asset.name, Asset.quantity).order_by(Asset.name)).all()
-    assert [tuple(each) for each in found] == [("Paper", 0), ("Toner", 0)]
+    rows = session().execute(select(Asset.name, Asset.quantity).order_by(Asset.name)).all()
+    assert [tuple(row) for row in rows] == [("Paper", 0), ("Toner", 0)]
 
 
-def test_what_the_lists_lack_is_added_once(app: Flask) -> None:
+def test_missing_list_entries_are_added_once(app: Flask) -> None:
     person = make_user()
     text = (
         "name,category,location,assigned_to_email\n"
@@ -172,13 +172,13 @@ def test_what_the_lists_lack_is_added_once(app: Flask) -> None:
     assert session().scalars(select(Category.name)).all() == ["Optics"]
     assert session().scalars(select(Location.name)).all() == ["Attic"]
     people = session().execute(select(Staff.name, Staff.email)).all()
-    assert [tuple(each) for each in people] == [("Maria Lopez", "maria.lopez@example.com")]
+    assert [tuple(row) for row in people] == [("Maria Lopez", "maria.lopez@example.com")]
     assets = session().scalars(select(Asset)).all()
-    assert {(each.category.name, each.location.name) for each in assets} == {("Optics", "Attic")}  # type: ignore[union-attr]  # both have them
-    assert {each.status for each in assets} == {"allocated"}
+    assert {(row.category.name, row.location.name) for row in assets} == {("Optics", "Attic")}  # type: ignore[union-attr]  # both have them
+    assert {row.status for row in assets} == {"allocated"}
 
 
-def test_the_rows_show_the_assets_that_they_are_about(app: Flask) -> None:
+def test_rows_link_to_their_assets(app: Flask) -> None:
     person, lamp = make_user(), make_asset("Lamp", asset_tag="L-1")
     public_id = check(person, "asset_tag,name\nL-1,Lantern\n,Chair\n")
     assert asset_ids(public_id) == [lamp, None]
@@ -193,16 +193,14 @@ def asset_ids(public_id: object) -> list[int | None]:
     return [row.asset_id for row in rows]
 
 
-def test_every_row_that_failed_comes_back_and_no_other(
-    app: Flask, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_exactly_the_failed_rows_come_back(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(import_task, "CHUNK", 2)
     text = "name,condition\n" + "A,odd\nB,good\n" * 4 + "C,odd\n"
     task = import_task.find_check(check(make_user(), text))
-    given = [(line, session().in_transaction()) for line in import_task.failed_rows(task)]
-    (heading, _), *lines = given
+    returned = [(line, session().in_transaction()) for line in import_task.failed_rows(task)]
+    (heading, _), *lines = returned
     assert heading == ("name", "condition", "problem")
-    # While a browser reads, the database waits for nobody.
+    # No transaction stays open while a browser reads.
     assert [(*line[:2], is_open) for line, is_open in lines] == [
         *[("A", "odd", False)] * 4,
         ("C", "odd", False),
@@ -210,7 +208,7 @@ def test_every_row_that_failed_comes_back_and_no_other(
     assert str(lines[0][0][2]).startswith("condition: Enter one of excellent")
 
 
-def test_a_file_is_kept_with_its_name_and_says_which_columns_it_leaves_out(app: Flask) -> None:
+def test_a_check_keeps_the_file_name_and_only_known_columns(app: Flask) -> None:
     person = make_user()
     text = "name,colour,status,problem,due_at,Weight\nA,red,broken,none,now,3\n"
     public_id = check(person, text, file_name="x" * 130 + ".csv")
@@ -223,7 +221,7 @@ def test_a_file_is_kept_with_its_name_and_says_which_columns_it_leaves_out(app: 
     ]
 
 
-def test_who_may_not_edit_assets_imports_nothing(app: Flask) -> None:
+def test_only_people_who_can_edit_assets_can_import(app: Flask) -> None:
     public_id = check(make_user(), "name\nA\n")
     support = make_user("support")
     with pytest.raises(NotAllowed):
@@ -238,14 +236,14 @@ BEFORE = AssetValues(name="Lamp", notes="By the door", condition="fair", min_qua
 
 
 def read(**cells: str) -> AssetValues:
-    found = Faults()
+    faults = Faults()
     readings = {"purchase_date": "day_first", "warranty_expires": "day_first"}
-    after = filled(BEFORE, cells, ImportOptions(change_existing=True, readings=readings), found)
-    assert found == []
+    after = filled(BEFORE, cells, ImportOptions(change_existing=True, readings=readings), faults)
+    assert faults == []
     return after
 
 
-def test_a_text_is_taken_as_it_is_and_a_blank_leaves_what_was() -> None:
+def test_a_text_is_taken_as_is_and_a_blank_keeps_the_old_value() -> None:
     for column in (
         "asset_tag",
         "name",
@@ -261,7 +259,7 @@ def test_a_text_is_taken_as_it_is_and_a_blank_leaves_what_was() -> None:
         assert read(**{column: ""}) == BEFORE, column
 
 
-def test_every_way_of_writing_it_is_understood() -> None:
+def test_every_accepted_spelling_is_understood() -> None:
     for column, text, value in (
         ("purchase_date", "2026-05-03", date(2026, 5, 3)),
         ("purchase_date", "03.05.2026", date(2026, 5, 3)),
@@ -283,7 +281,7 @@ def test_every_way_of_writing_it_is_understood() -> None:
         assert getattr(read(**{column: text}), column) == value, column
 
 
-def test_the_kind_and_how_many_there_are_count_for_new_rows_alone() -> None:
+def test_kind_and_quantity_apply_only_to_new_rows() -> None:
     assert read(kind="stock", quantity="9") == BEFORE
     assert (kind_of({}), kind_of({"kind": ""}), kind_of({"kind": "Stock"})) == (
         "item",
@@ -296,7 +294,7 @@ def test_the_kind_and_how_many_there_are_count_for_new_rows_alone() -> None:
         quantity_of({"quantity": "many"})
 
 
-def test_a_file_without_our_headings_is_told_what_its_first_row_reads(app: Flask) -> None:
+def test_a_refusal_of_unknown_headings_quotes_the_first_row(app: Flask) -> None:
     for heading, read_as in (
         ("Tag;Bezeichnung;Ort", "tag, bezeichnung, ort"),
         ("Inventory 2026;;", "inventory_2026"),
@@ -313,15 +311,13 @@ def test_a_file_without_our_headings_is_told_what_its_first_row_reads(app: Flask
         ), heading
 
 
-def test_a_first_row_without_a_word_is_told_apart(app: Flask) -> None:
+def test_a_blank_first_row_has_its_own_refusal(app: Flask) -> None:
     person, sheet = make_user(), read_csv(b";;\nA;B;C\n")
     with pytest.raises(Refusal, match=r"asset_tag or name\. The first row is blank"):
         import_task.upload(person.actor, sheet)
 
 
-def test_pages_of_rows_follow_each_other_and_can_be_narrowed(
-    app: Flask, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rows_are_paged_and_can_be_filtered(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(import_task, "PAGE_SIZE", 2)
     monkeypatch.setattr(import_task, "CHUNK", 2)
     lines = "".join(f"{name},x\n" for name in ("A", "", "B", "C", "", "D"))

@@ -1,5 +1,7 @@
-"""A list of thirty things as an office keeps it: its own headings, and each row as somebody wrote
-it. Two rows are wrong; of one of them nearly everything is."""
+"""A list of thirty assets as an office keeps it, with its own headings and spellings.
+
+Two rows are wrong, one of them in nearly every cell.
+"""
 
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -40,7 +42,7 @@ def written(day: date, number: int) -> str:
 
 
 def price(number: int) -> int:
-    """In cents."""
+    """Return the price in cents."""
     return 4_990 + number * 12_345
 
 
@@ -77,7 +79,7 @@ def separated(rows: Sequence[Sequence[str]], between: str) -> str:
 
 
 def excel() -> bytes:
-    """The list as Excel keeps it: dates and amounts that it understood are numbers."""
+    """Return the list as an Excel file, in which recognized dates and amounts are numbers."""
 
     def cell(number: int, place: int, words: str) -> str:
         if place == 3 and DATES[number % len(DATES)].startswith("%Y") and number not in WRONG:

@@ -1,4 +1,4 @@
-"""The demo's deliveries: every status is there, and rows are as the engine would have left them."""
+"""Checks of the demo's deliveries: every status occurs, and rows are as the engine leaves them."""
 
 from collections import Counter, defaultdict
 from datetime import timedelta
@@ -37,7 +37,7 @@ from tests.support.deliveries import lease
 
 
 def check_deliveries() -> None:
-    """A month of them, as the engine would have left it."""
+    """Check a month of deliveries, which must look as if the engine had sent them."""
     hold_the_lease()
     every_status_is_there()
     attempts_fit_their_deliveries()
@@ -50,33 +50,33 @@ def check_deliveries() -> None:
 
 
 def hold_the_lease() -> None:
-    """Of the one under way: leases are short in tests."""
-    wanted = select(Delivery.public_id).join(Lease, Lease.delivery_id == Delivery.id)
-    lease(session().scalars(wanted).one(), 600)
+    """Extend the lease of the delivery being sent, because leases are short in tests."""
+    query = select(Delivery.public_id).join(Lease, Lease.delivery_id == Delivery.id)
+    lease(session().scalars(query).one(), 600)
 
 
 def every_status_is_there() -> None:
     for status in StatusFilter:
         assert log_pages.latest(LogFilter(status=status), 1), status
     still_open = log_pages.latest(LogFilter(status=StatusFilter.OPEN), 500)
-    assert {WaitsFor.RECEIVER, WaitsFor.ORDER} <= {each.waits_for for each in still_open}
-    assert any(each.is_being_sent for each in still_open)
+    assert {WaitsFor.RECEIVER, WaitsFor.ORDER} <= {delivery.waits_for for delivery in still_open}
+    assert any(delivery.is_being_sent for delivery in still_open)
 
 
 def attempts_fit_their_deliveries() -> None:
     current, known = session(), defaultdict[int, list[Attempt]](list)
-    for each in current.scalars(select(Attempt).order_by(Attempt.delivery_id, Attempt.number)):
-        known[each.delivery_id].append(each)
+    for attempt in current.scalars(select(Attempt).order_by(Attempt.delivery_id, Attempt.number)):
+        known[attempt.delivery_id].append(attempt)
     bodies = set(current.scalars(select(AttemptBody.attempt_id)))
     for row in current.scalars(select(Delivery)):
         mine = known.pop(row.id, [])
-        assert [each.number for each in mine] == list(range(1, row.attempts + 1))
-        assert row.tries == sum(each.kind == "scheduled" for each in mine)
+        assert [attempt.number for attempt in mine] == list(range(1, row.attempts + 1))
+        assert row.tries == sum(attempt.kind == "scheduled" for attempt in mine)
         assert row.tries <= len(settings().webhook_retry_schedule)
-        assert all(each.id in bodies for each in mine)
+        assert all(attempt.id in bodies for attempt in mine)
         if mine:
             assert (row.reason, row.code) == (mine[-1].reason, mine[-1].code)
-            arrived = any(each.outcome == "delivered" for each in mine)
+            arrived = any(attempt.outcome == "delivered" for attempt in mine)
             assert arrived is (row.status == DeliveryStatus.DELIVERED)
         is_over = row.status in retention.FINAL
         assert (row.finished_at is not None) is is_over
@@ -98,21 +98,21 @@ def times_are_in_order() -> None:
     happened = current.scalars(select(Event.occurred_at).order_by(Event.id)).all()
     assert happened == sorted(happened)
     rows = select(Attempt, Delivery.created_at).join(Delivery, Delivery.id == Attempt.delivery_id)
-    for each, created_at in current.execute(rows):
-        assert created_at <= each.started_at <= now
-        assert each.finished_at is None or each.started_at < each.finished_at <= now
+    for attempt, created_at in current.execute(rows):
+        assert created_at <= attempt.started_at <= now
+        assert attempt.finished_at is None or attempt.started_at < attempt.finished_at <= now
 
 
 def charts_count_what_the_log_has() -> None:
     current = session()
     no_test = Delivery.priority != Priority.TEST
-    # What was dismissed after it had failed has failed.
+    # A delivery that was dismissed after it failed counts as failed.
     had_failed = Delivery.prior_status == DeliveryStatus.FAILED
     is_taken = and_(Delivery.status == DeliveryStatus.DISMISSED, had_failed)
     status = case((is_taken, DeliveryStatus.FAILED), else_=Delivery.status)
     ends = select(Delivery.webhook_id, status, func.count()).where(no_test)
-    found = current.execute(ends.group_by(Delivery.webhook_id, status))
-    counts = Counter({(row[0], row[1]): row[2] for row in found})
+    rows = current.execute(ends.group_by(Delivery.webhook_id, status))
+    counts = Counter({(row[0], row[1]): row[2] for row in rows})
     sums = select(Rollup.webhook_id, func.sum(Rollup.delivered), func.sum(Rollup.failed))
     rolled = {row[0]: row[1:] for row in current.execute(sums.group_by(Rollup.webhook_id))}
     for webhook_id in current.scalars(select(Webhook.id)):
@@ -123,20 +123,20 @@ def charts_count_what_the_log_has() -> None:
 
 
 def _failed_before(webhook_id: int) -> int:
-    """What failed for good, and arrived when somebody retried it."""
+    """Count the deliveries that failed for good and arrived after a manual retry."""
     all_of = len(settings().webhook_retry_schedule)
-    wanted = select(func.count()).where(
+    query = select(func.count()).where(
         Delivery.webhook_id == webhook_id,
         Delivery.status == DeliveryStatus.DELIVERED,
         Delivery.tries == all_of,
         Delivery.attempts > all_of,
     )
-    return session().execute(wanted).scalar_one()
+    return session().execute(query).scalar_one()
 
 
 def webhooks_stand_in_every_way() -> None:
     listed = webhook_queries.list_webhooks().rows
-    assert {each.status for each in listed} == set(WebhookStatus)
+    assert {webhook.status for webhook in listed} == set(WebhookStatus)
     reasons = set(session().scalars(select(Webhook.off_reason)))
     assert {OffReason.PERSON, OffReason.GONE} <= reasons
 
@@ -144,7 +144,7 @@ def webhooks_stand_in_every_way() -> None:
 def a_bulk_retry_is_interrupted_and_one_is_done() -> None:
     current = session()
     tasks: dict[str, Any] = {
-        each.state: each for each in current.scalars(select(Task).filter_by(kind="bulk_retry"))
+        task.state: task for task in current.scalars(select(Task).filter_by(kind="bulk_retry"))
     }
     assert set(tasks) == {TaskState.DONE, TaskState.PAUSED}
     halted = tasks[TaskState.PAUSED]
@@ -162,4 +162,6 @@ def there_are_messages_in_the_inbox() -> None:
     assert inbox is not None
     kept = webhook_inbox.messages(inbox.public_id)
     assert len(kept) > 10
-    assert {(each.legacy, each.standard) for each in kept} == {(Verdict.GOOD, Verdict.GOOD)}
+    assert {(message.legacy, message.standard) for message in kept} == {
+        (Verdict.GOOD, Verdict.GOOD)
+    }

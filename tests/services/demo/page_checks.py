@@ -1,4 +1,4 @@
-"""After `seed-demo` every list has something to look at, under each of its tabs and filters."""
+"""After `seed-demo`, every list has rows under each of its tabs and filters."""
 
 from urllib.parse import urlsplit
 
@@ -30,7 +30,7 @@ CHARTED = ("Built-in inbox", "Finance depreciation", "Helpdesk tickets")
 
 
 def check_pages(app: Flask) -> None:
-    """Every list has rows under each of its tabs."""
+    """Check that every list has rows and that webhooks and deliveries can be opened."""
     hold_the_lease()
     pages = visit(app)
     seen = {path: pages.get(path) for path in LISTS}
@@ -43,10 +43,10 @@ def check_pages(app: Flask) -> None:
 
 
 def tabs(page: Page) -> list[str]:
-    """The addresses of the tabs above a list."""
+    """Return the addresses of the tabs above a list."""
     path = urlsplit(page.path).path
-    found = [node for node in page.root.find_all("nav") if "tabs" in node.get("class").split()]
-    links = [link.get("href") for node in found for link in node.find_all("a")]
+    navs = [node for node in page.root.find_all("nav") if "tabs" in node.get("class").split()]
+    links = [link.get("href") for node in navs for link in node.find_all("a")]
     return [link for link in links if urlsplit(link).path == path and "?" in link]
 
 

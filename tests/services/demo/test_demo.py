@@ -33,7 +33,9 @@ from tests.support.factories import make_user
 pytestmark = pytest.mark.timeout(600)  # two years take a while on a busy machine
 
 
-def test_a_newcomer_sees_a_living_register(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_demo_is_consistent_and_fills_every_list(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(app.extensions, "settings", replace(settings(), local_trial=True))
     loading = load.start(make_user().actor)
     job.work(KINDS, seconds=600)
@@ -74,17 +76,17 @@ def test_a_newcomer_sees_a_living_register(app: Flask, monkeypatch: pytest.Monke
     for wish in current.scalars(select(Reservation)):
         assert (wish.starts_at.minute, wish.ends_at.minute) == (0, 0)
         assert wish.purpose
-    # There are some alerts, but few; how many warranties end soon depends on the day.
+    # A few alerts fire. The number of warranties that end soon depends on the day.
     for event in (EventName.CHECKOUT_OVERDUE, EventName.LOW_STOCK, EventName.MAINTENANCE_DUE):
         assert alert_queries.count_alerts(AlertFilter(event=event))
     assert alert_queries.count_alerts(AlertFilter()) <= 60
     status = alert_queries.run_status(now)
     assert status.last is not None
     assert not status.needs_first_answer
-    assert not runs.start_due(now)  # today's was
-    retention.prune()  # as each hour
+    assert not runs.start_due(now)  # today's run is done
+    retention.prune()  # as the hourly job does
     check_deliveries()
-    if session().get_bind().dialect.name == "sqlite":  # as other tests of pages
+    if session().get_bind().dialect.name == "sqlite":  # like other page tests
         check_pages(app)
     with pytest.raises(Refusal, match="already has assets"):
         seed.seed(SYSTEM)

@@ -1,7 +1,7 @@
-"""A portal in which two people have left their names wherever the portal writes names.
+"""A portal in which two people left their names in every place where the portal stores names.
 
-Zoë holds things; Quentin signs in. What they did goes through the services, so that a place that
-begins to keep names is found here, once somebody does what fills it.
+Zoë holds assets and Quentin signs in. Their actions go through the services, so that a new place
+that stores names shows up here as soon as an action fills it.
 """
 
 import json
@@ -57,7 +57,7 @@ FORMER = StaffValues(name="Zoë Maidenhair", email="zoe.maidenhair@example.com")
 QUENTIN, OLD_QUENTIN = "Quentin Vexmark", "Q. Oldmark"
 ADDRESS = "quentin.vexmark@example.com"
 NETWORK = "203.0.113.77"
-# What names each of them.
+# The texts that name each of them.
 NAMES = {
     "staff": [*(ZOE.name, ZOE.email, "ZQ-7781", "7781 55"), FORMER.name, FORMER.email],
     "user": [QUENTIN, OLD_QUENTIN, ADDRESS],
@@ -66,7 +66,7 @@ NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """`zoe`, `quentin`: their public ids. `admin` is somebody else."""
+    """`zoe` and `quentin` are their public ids. `admin` is a third person."""
 
     admin: Person
     zoe: UUID
@@ -76,7 +76,7 @@ class Filled:
 
 
 def fill() -> Filled:
-    """Let both of them live in the portal."""
+    """Fill the portal with traces of both people."""
     return filled_once(_fill)
 
 
@@ -99,7 +99,7 @@ def _fill() -> Filled:
 
 
 def places_of(names: list[str]) -> set[str]:
-    """Every "table.column" of the database in which one of `names` stands, in any case."""
+    """Return every "table.column" that contains one of `names`, in any case."""
     current = session()
     current.rollback()
     found = set()
@@ -220,7 +220,7 @@ def _deliveries(by: Person, webhook: Any) -> None:
 
 
 def _owners(admin: Person, by: Person, webhook: Hook) -> None:
-    """He hands his webhook over, and gets it back."""
+    """Hand Quentin's webhook over to the administrator and back."""
     for owner in (admin, by):
         values = replace(queries.stored_values(webhook.public_id), owner=owner.public_id)
         crud.edit(admin.actor, webhook.public_id, None, values)

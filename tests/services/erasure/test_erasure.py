@@ -1,4 +1,4 @@
-"""People erased: nothing names them afterwards but what the page says stays."""
+"""An erased person is named nowhere afterward, except where the page says so."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -46,9 +46,9 @@ from tests.support.factories import make_asset, make_staff, make_user, make_webh
 pytestmark = pytest.mark.both_databases
 
 BOTH = pytest.mark.parametrize("kind", list(ErasedKind))
-# Bodies as they went out, and what came back: kept until their retention ends.
+# Sent bodies and received responses are kept until their retention ends.
 STORED_BODIES = {"events.body", "attempt_bodies.response_text"}
-# Where each of the two is named before: the walk looks at something.
+# Places that name each person before the erasure, so that the search has something to find.
 NAMED_BEFORE = {
     ErasedKind.STAFF: """
         staff.name staff.email staff.employee_no staff.phone activities.changes activities.note
@@ -68,7 +68,7 @@ NAMED_BEFORE = {
 
 
 def begin(filled: Filled, kind: ErasedKind) -> str:
-    """Begin to erase Zoë or Quentin; what stands in place of the name."""
+    """Start to erase Zoë or Quentin, and return the label that replaces the name."""
     public_id, typed = (filled.zoe, ZOE.email) if kind == "staff" else (filled.quentin, ADDRESS)
     version = erase.find(kind, public_id).version
     number = erase.erase(filled.admin.actor, kind, public_id, version, f" {typed.upper()}")
@@ -76,7 +76,7 @@ def begin(filled: Filled, kind: ErasedKind) -> str:
 
 
 def erased(kind: ErasedKind) -> str:
-    """Erase one of them in a filled portal, to the end."""
+    """Erase one of them in a filled portal to the end, and return the label."""
     label = begin(fill(), kind)
     work()
     session().rollback()
@@ -84,8 +84,8 @@ def erased(kind: ErasedKind) -> str:
 
 
 def entries(action: str) -> list[AuditEntry]:
-    wanted = select(AuditEntry).where(AuditEntry.action == action)
-    return list(session().scalars(wanted.order_by(AuditEntry.id)))
+    query = select(AuditEntry).where(AuditEntry.action == action)
+    return list(session().scalars(query.order_by(AuditEntry.id)))
 
 
 def ids_of(model: Any) -> set[int]:
@@ -93,7 +93,7 @@ def ids_of(model: Any) -> set[int]:
 
 
 @BOTH
-def test_nothing_names_an_erased_person_but_stored_bodies(app: Flask, kind: ErasedKind) -> None:
+def test_only_stored_bodies_still_name_an_erased_person(app: Flask, kind: ErasedKind) -> None:
     filled = fill()
     assert places_of(NAMES[kind]) >= set(NAMED_BEFORE[kind].split())
     begin(filled, kind)
@@ -104,7 +104,7 @@ def test_nothing_names_an_erased_person_but_stored_bodies(app: Flask, kind: Eras
     assert (finished.finished_at is not None, finished.known_as) == (True, None)
 
 
-def test_who_was_still_to_be_added_by_a_file_is_erased_there_too(app: Flask) -> None:
+def test_a_person_in_a_pending_import_is_erased_there_too(app: Flask) -> None:
     values = StaffValues(name="Mara Sedgewren", email="mara.s@example.com")
     other = "Mara Sedgewren <other@example.com>"
     check(
@@ -120,7 +120,7 @@ def test_who_was_still_to_be_added_by_a_file_is_erased_there_too(app: Flask) -> 
 
 
 @BOTH
-def test_the_history_stays_readable_under_one_number(app: Flask, kind: ErasedKind) -> None:
+def test_the_history_stays_readable_under_one_label(app: Flask, kind: ErasedKind) -> None:
     filled = fill()
     before = [(row.action, row.note, row.actor_name) for row in timeline()]
     label = begin(filled, kind)
@@ -146,7 +146,7 @@ def timeline() -> list[Activity]:
         ([], "the battery burns, says b@example.com"),
     ],
 )
-def test_a_text_changes_for_what_was_chosen_and_for_no_single_word_at_first(
+def test_only_chosen_words_are_replaced_and_no_single_word_by_default(
     app: Flask, sought: list[str] | None, left: str
 ) -> None:
     values, asset = StaffValues(name="battery", email="b@example.com"), make_asset()
@@ -168,21 +168,23 @@ def test_a_text_changes_for_what_was_chosen_and_for_no_single_word_at_first(
 
 
 @BOTH
-def test_it_is_audited_by_number_and_sends_no_event(app: Flask, kind: ErasedKind) -> None:
+def test_an_erasure_is_audited_by_label_and_publishes_no_event(
+    app: Flask, kind: ErasedKind
+) -> None:
     filled = fill()
-    events, said = ids_of(Event), {"staff": "staff", "user": "person"}[kind]
+    events, prefix = ids_of(Event), {"staff": "staff", "user": "person"}[kind]
     label = begin(filled, kind)
     work()
     session().rollback()
-    (began,), (ended,) = entries(f"{said}.erasure_started"), entries(f"{said}.erased")
-    assert {(each.actor_name, each.target_name) for each in (began, ended)} == {
+    (began,), (ended,) = entries(f"{prefix}.erasure_started"), entries(f"{prefix}.erased")
+    assert {(entry.actor_name, entry.target_name) for entry in (began, ended)} == {
         (filled.admin.name, label)
     }
     assert ended.changes["rows"]["to"] > 10
     assert ids_of(Event) <= events  # the sample of a draft's test goes with the draft
 
 
-def test_a_user_who_is_erased_is_shut_out_at_once(app: Flask) -> None:
+def test_an_erased_user_is_locked_out_at_once(app: Flask) -> None:
     filled = fill()
     mine = select(func.count()).where(UserSession.user_id == filled.quentin_id)
     assert session().execute(mine).scalar_one() == 1
@@ -207,13 +209,13 @@ def test_a_user_who_is_erased_is_shut_out_at_once(app: Flask) -> None:
     watched = select(func.count()).where(Watch.user_id == user.id)
     assert session().execute(watched).scalar_one() == 0
     owned = session().scalars(select(Webhook.id).where(Webhook.owner_id == user.id)).all()
-    assert idle.id in owned  # and says by number whose it is
+    assert idle.id in owned  # and names its owner by label
     assert len(owned) == 2
     assert stored(arrived)["status"] == "delivered"
 
 
 def step_by_step(trouble: Callable[[int], bool]) -> int:
-    """Take the steps one by one, each under a new lease where `trouble` says so; how many."""
+    """Take the steps one by one, under a new lease where `trouble` says so, and count them."""
     steps, turn = 0, service_tasks.claim()
     for steps in range(1, 200):
         if turn is None:
@@ -228,7 +230,7 @@ def step_by_step(trouble: Callable[[int], bool]) -> int:
 
 
 @BOTH
-def test_broken_off_at_every_step_it_ends_the_same(app: Flask, kind: ErasedKind) -> None:
+def test_an_erasure_interrupted_at_every_step_ends_the_same(app: Flask, kind: ErasedKind) -> None:
     filled, done = fill(), [0]
 
     def note(_step: int) -> bool:
@@ -248,17 +250,17 @@ def test_broken_off_at_every_step_it_ends_the_same(app: Flask, kind: ErasedKind)
 
 
 @BOTH
-def test_small_stretches_end_as_one_large_one(
+def test_small_steps_have_the_same_result_as_large_ones(
     app: Flask, kind: ErasedKind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begin(fill(), kind)
-    monkeypatch.setattr(places, "PLACES", tuple(replace(each, most=2) for each in places.PLACES))
+    monkeypatch.setattr(places, "PLACES", tuple(replace(place, most=2) for place in places.PLACES))
     steps = step_by_step(lambda _step: False)
     assert len(places.PLACES) + 1 < steps < 199
     assert places_of(NAMES[kind]) <= STORED_BODIES
 
 
-def test_what_somebody_writes_meanwhile_stays_without_the_name(app: Flask) -> None:
+def test_a_concurrent_edit_is_kept_without_the_name(app: Flask) -> None:
     label = begin(fill(), ErasedKind.STAFF)
     rival = Rival(app, work)
     with writing() as current:
@@ -273,11 +275,11 @@ def test_what_somebody_writes_meanwhile_stays_without_the_name(app: Flask) -> No
     assert session().get_one(Maintenance, plan_id).note == f"{label} was called, and came"
 
 
-def test_what_is_decided_while_a_name_is_taken_out_is_told_without_it(app: Flask) -> None:
-    """Bodies stay as they are: what is told after an erasure cannot be taken back."""
+def test_a_decision_during_an_erasure_is_published_without_the_name(app: Flask) -> None:
+    """Guard event bodies, which cannot be changed once they are published."""
     filled = fill()
     by, with_her = filled.admin.actor, wish(make_staff("Ben"), purpose=f"With {ZOE.name}")
-    wanted = reservations.reserve(by, make_asset(), with_her)
+    reservation_id = reservations.reserve(by, make_asset(), with_her)
     label = begin(filled, ErasedKind.STAFF)
     numbers = [place.table for place in places.places_of(ErasedKind.STAFF)]
 
@@ -286,7 +288,7 @@ def test_what_is_decided_while_a_name_is_taken_out_is_told_without_it(app: Flask
         task.cursor = {"place": numbers.index("reservations")}
         erase.step(current, task)
 
-    meanwhile(app, partial(reservations.approve, by, wanted), take_out)
-    told = last_body()
-    assert told["event"] == "asset.reservation_approved"
-    assert told["data"]["purpose"] == f"With {label}"
+    meanwhile(app, partial(reservations.approve, by, reservation_id), take_out)
+    body = last_body()
+    assert body["event"] == "asset.reservation_approved"
+    assert body["data"]["purpose"] == f"With {label}"

@@ -1,6 +1,6 @@
-"""Every column that can hold a text is one that an erasure looks into, or says why it need not.
+"""Every column that can hold text is searched by an erasure or listed here with a reason.
 
-Whoever adds a column decides here which it is.
+Whoever adds a column adds it to one of these lists.
 """
 
 from sqlalchemy import JSON, LargeBinary, String
@@ -21,7 +21,7 @@ AT_ONCE = """
     alert_settings.mail_overdue alert_settings.mail_maintenance alert_settings.mail_warranty
     alert_settings.mail_low_stock
 """
-# The page of an erasure names these: bodies until their retention ends, and what people typed.
+# The page of an erasure names these: bodies until their retention ends, and typed texts.
 TOLD = """
     events.body
     attempt_bodies.request_headers attempt_bodies.response_headers attempt_bodies.response_text
@@ -33,7 +33,7 @@ TOLD = """
     organization.name tokens.name
     webhooks.name webhooks.url webhooks.conditions webhooks.draft_form attempts.url leases.url
 """
-# Words of ours, numbers, and what is sealed: nobody is named there.
+# Fixed words, numbers and sealed values name no one.
 NOBODY = """
     activities.action activities.origin activities.status_from activities.status_to
     alert_runs.counts alert_runs.audiences alert_runs.kind alert_runs.outcome
@@ -68,7 +68,7 @@ def holds_text(kind: TypeEngine[object]) -> bool:
     return isinstance(kind, String | JSON | LargeBinary)
 
 
-def test_every_column_that_can_hold_a_text_is_decided_about() -> None:
+def test_every_column_that_can_hold_text_is_listed() -> None:
     columns = {
         f"{table.name}.{column.name}"
         for table in Base.metadata.tables.values()
@@ -81,7 +81,7 @@ def test_every_column_that_can_hold_a_text_is_decided_about() -> None:
         for place in places_of(kind)
         for field in place.fields
     }
-    # What people typed about assets stays; an erasure's page shows where it names the person.
+    # Typed texts about assets stay. The page of an erasure shows where they name the person.
     of_assets = {
         f"assets.{field.name}"
         for field in fields_of_type(FieldType.LINE, FieldType.TEXT, FieldType.CHOICE)

@@ -1,4 +1,4 @@
-"""What is left of a stored value that names somebody who is erased."""
+"""Stored values without the names of an erased person."""
 
 from dataclasses import replace
 from uuid import uuid4
@@ -17,7 +17,7 @@ NOBODY = "Erased person 3"
 MINE = {"id": 7, "name": NOBODY}
 
 
-def test_whoever_is_meant_is_a_number_and_others_stay_as_they_are() -> None:
+def test_only_the_erased_person_is_replaced_by_the_label() -> None:
     for value, left in (
         ({"id": 7, "name": NAME}, MINE),
         ({"id": 8, "name": NAME}, {"id": 8, "name": NAME}),
@@ -37,7 +37,7 @@ def test_whoever_is_meant_is_a_number_and_others_stay_as_they_are() -> None:
         assert person.without(value) == (MINE if left == MINE else value), value
 
 
-def test_a_single_word_and_what_somebody_else_is_called_are_not_usually_sought() -> None:
+def test_single_words_and_shared_names_are_not_sought_by_default() -> None:
     names, emails = ("Lopez", NAME, "Mia  Lopez"), ("m@example.com",)
     person = KnownPerson(ErasedKind.STAFF, 7, uuid4(), NOBODY, names, emails, ("Lopez", NAME))
     assert person.usual == (NAME, *emails)
@@ -45,14 +45,14 @@ def test_a_single_word_and_what_somebody_else_is_called_are_not_usually_sought()
     assert person.reserver("Mia  Lopez: today") == "Mia  Lopez: today"
 
 
-def test_a_longer_name_that_is_left_out_stays_whole() -> None:
+def test_a_longer_name_that_is_not_sought_stays_whole() -> None:
     names = ("Lopez", NAME)
     person = KnownPerson(ErasedKind.STAFF, 7, uuid4(), NOBODY, names, (), sought=("Lopez",))
     assert person.without(f"{NAME}, Lopez") == f"{NAME}, {NOBODY}"
     assert [text for text, _ in person.mentions([f"{NAME}, Lopez"])] == [NAME, "Lopez"]
 
 
-def test_of_what_is_said_about_a_person_the_fields_that_name_them_are_hidden() -> None:
+def test_changes_of_a_person_hide_the_fields_that_name_them() -> None:
     addresses = ("maria@example.com",)
     person = KnownPerson(ErasedKind.USER, 7, uuid4(), NOBODY, (NAME,), addresses, sought=addresses)
     changes = {
@@ -69,17 +69,17 @@ def test_of_what_is_said_about_a_person_the_fields_that_name_them_are_hidden() -
     }
 
 
-def test_what_a_user_is_called_may_be_a_colleagues_name_in_a_text() -> None:
+def test_a_users_name_is_not_sought_in_texts() -> None:
     for kind, names in ((ErasedKind.STAFF, (NAME,)), (ErasedKind.USER, ())):
         person = KnownPerson(kind, 7, uuid4(), NOBODY, (NAME,), ("maria@example.com",))
         assert person.texts == (*names, "maria@example.com"), kind
 
 
-def test_a_name_is_looked_for_as_it_is_written_and_as_json_writes_it() -> None:
+def test_a_name_is_searched_as_written_and_as_json_escapes_it() -> None:
     assert spellings(["María", NAME]) == ["María", "Mar\\u00eda", NAME]
 
 
-def test_somebody_is_known_as_all_they_were_ever_called_and_blanks_are_no_names(app: Flask) -> None:
+def test_all_former_names_are_known_and_blanks_are_no_names(app: Flask) -> None:
     del app
     staff_id = make_staff(NAME, email="maria@example.com")
     told = [

@@ -1,4 +1,4 @@
-"""What the page of an erasure says beforehand: what it would change, and what is in the way."""
+"""The preview of an erasure: the changes it would make, and the obstacles."""
 
 from datetime import timedelta
 
@@ -57,7 +57,7 @@ def work(asset: int, by: int) -> None:
     maintenance.complete(SYSTEM, planned, done)
 
 
-def test_the_events_of_every_asset_that_they_had_to_do_with_may_name_them(app: Flask) -> None:
+def test_event_bodies_of_every_related_asset_are_counted(app: Flask) -> None:
     for meet in (lend, reserve, plan, work):
         zoe, other = make_staff("Zoë"), make_staff("Max")
         *_, asset, elsewhere = (make_asset() for _ in range(4))  # with ids that no person has
@@ -69,7 +69,7 @@ def test_the_events_of_every_asset_that_they_had_to_do_with_may_name_them(app: F
         assert of_staff(zoe).bodies == session().scalar(lines) > 1, meet
 
 
-def test_a_user_is_named_by_the_events_of_what_they_did_themselves(app: Flask) -> None:
+def test_only_event_bodies_of_a_users_own_actions_are_counted(app: Flask) -> None:
     ada, quentin = make_user(), make_user()
     make_asset(by=quentin.actor)
     make_asset(by=ada.actor)
@@ -78,7 +78,7 @@ def test_a_user_is_named_by_the_events_of_what_they_did_themselves(app: Flask) -
     assert of_user(ada, quentin).bodies == 2
 
 
-def test_the_first_assets_are_named_whose_texts_say_who_it_is(app: Flask) -> None:
+def test_the_first_five_assets_whose_texts_name_the_person_are_listed(app: Flask) -> None:
     zoe = make_staff("Zoë Quill", email="zoe@example.com")
     typed = [
         make_asset("Lamp of ZOË QUILL"),
@@ -87,12 +87,12 @@ def test_the_first_assets_are_named_whose_texts_say_who_it_is(app: Flask) -> Non
         make_asset(order_number="for Zoë Quill"),
     ]
     make_asset("Another lamp")
-    assert [each.id for each in of_staff(zoe).typed] == typed
+    assert [asset.id for asset in of_staff(zoe).typed] == typed
     typed += [make_asset("Lamp of Zoë Quill") for _ in range(3)]
-    assert [each.id for each in of_staff(zoe).typed] == typed[:5]
+    assert [asset.id for asset in of_staff(zoe).typed] == typed[:5]
 
 
-def test_each_name_is_shown_with_its_places_in_texts_and_the_words_around_the_first(
+def test_each_name_is_shown_with_its_number_of_places_and_an_example(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     zoe = make_staff("Zoë", email="zoe@example.com")
@@ -110,7 +110,7 @@ def test_each_name_is_shown_with_its_places_in_texts_and_the_words_around_the_fi
     assert (name.places, name.is_more) == (4, True)
 
 
-def test_a_name_that_another_user_has_as_well_is_told(app: Flask) -> None:
+def test_a_name_shared_with_another_user_is_flagged(app: Flask) -> None:
     ada, one, other = (make_user(name=name) for name in ("Ada", "Max", "Max"))
     assert [of_user(each, ada).is_shared for each in (ada, one, other)] == [False, True, True]
     staff_id, _ = make_staff("Max"), make_staff("Max")
@@ -118,7 +118,7 @@ def test_a_name_that_another_user_has_as_well_is_told(app: Flask) -> None:
     assert (shown.is_shared, [each.is_shared for each in shown.mentions]) == (False, [True, False])
 
 
-def test_oneself_and_the_only_administrator_are_in_the_way(app: Flask) -> None:
+def test_oneself_and_the_only_administrator_block_an_erasure(app: Flask) -> None:
     ada, helper = make_user(), make_user(Role.SUPPORT)
     own = of_user(ada, ada)
     assert (own.is_me, own.is_last_admin, own.is_refused) == (True, True, True)
@@ -132,16 +132,16 @@ def test_oneself_and_the_only_administrator_are_in_the_way(app: Flask) -> None:
     assert not of_user(ada, second).is_refused
 
 
-def test_what_they_hold_and_have_reserved_is_in_the_way_and_named(app: Flask) -> None:
+def test_held_and_reserved_assets_block_an_erasure(app: Flask) -> None:
     zoe = make_staff("Zoë")
     assert not of_staff(zoe).is_refused
     lent, wanted = make_asset("Lamp"), make_asset("Desk")
     lend(lent, zoe)
     seen = of_staff(zoe)
-    assert ([each.id for each in seen.held], list(seen.reserved)) == ([lent], [])
+    assert ([row.id for row in seen.held], list(seen.reserved)) == ([lent], [])
     assert seen.is_refused
     assignments.check_in(SYSTEM, lent)
     reserve(wanted, zoe)
     seen = of_staff(zoe)
-    assert (list(seen.held), [each.name for each in seen.reserved]) == ([], ["Desk"])
+    assert (list(seen.held), [row.name for row in seen.reserved]) == ([], ["Desk"])
     assert seen.is_refused

@@ -1,4 +1,4 @@
-"""Who is not erased, and what is refused about somebody who was."""
+"""Erasures that are refused, and actions that are refused for an erased person."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -42,13 +42,13 @@ def erase_staff(by: Person, row: Staff) -> int:
     return erase.erase(by.actor, STAFF, row.public_id, row.version, row.email)
 
 
-def test_nobody_erases_themselves(app: Flask) -> None:
+def test_a_user_cannot_erase_themselves(app: Flask) -> None:
     ada, _other = make_user(), make_user()
     with pytest.raises(Refusal, match="This is you"):
         erase_user(ada, ada)
 
 
-def test_the_last_administrator_stays(app: Flask) -> None:
+def test_the_last_administrator_cannot_be_erased(app: Flask) -> None:
     ada = make_user(name="Ada")
     make_user(Role.SUPPORT)
     with pytest.raises(Refusal, match="Ada is the only administrator"):
@@ -56,14 +56,14 @@ def test_the_last_administrator_stays(app: Flask) -> None:
     assert session().get_one(User, ada.id).is_active
 
 
-def test_of_two_administrators_who_erase_each_other_one_stays(app: Flask) -> None:
+def test_one_of_two_administrators_who_erase_each_other_stays(app: Flask) -> None:
     ada, ben = make_user(), make_user()
-    done = at_once(app, [lambda: erase_user(ada, ben), lambda: erase_user(ben, ada)])
-    assert sum(isinstance(each, int) for each in done) == 1
+    results = at_once(app, [lambda: erase_user(ada, ben), lambda: erase_user(ben, ada)])
+    assert sum(isinstance(result, int) for result in results) == 1
 
 
 @pytest.mark.parametrize("role", [Role.MANAGER, Role.SUPPORT])
-def test_only_administrators_erase(app: Flask, role: Role) -> None:
+def test_only_administrators_can_erase(app: Flask, role: Role) -> None:
     make_user()
     other, maria = make_user(role), somebody()
     for verb in (lambda: erase_user(other, make_user()), lambda: erase_staff(other, maria)):
@@ -71,7 +71,7 @@ def test_only_administrators_erase(app: Flask, role: Role) -> None:
             verb()
 
 
-def test_an_address_that_is_mistyped_erases_nobody(app: Flask) -> None:
+def test_a_mistyped_address_erases_no_one(app: Flask) -> None:
     ada, maria = make_user(), somebody()
     with pytest.raises(Refusal) as refused:
         erase.erase(ada.actor, STAFF, maria.public_id, 1, "maria@example.com")
@@ -82,16 +82,14 @@ def test_an_address_that_is_mistyped_erases_nobody(app: Flask) -> None:
 
 
 @pytest.mark.parametrize("sought", [["Ben"], ["maria lopez"], [""]])
-def test_nothing_is_looked_for_but_what_the_person_is_known_as(
-    app: Flask, sought: list[str]
-) -> None:
+def test_only_names_of_the_person_can_be_searched_for(app: Flask, sought: list[str]) -> None:
     ada, maria = make_user(), somebody()
     with pytest.raises(Refusal) as refused:
         erase.erase(ada.actor, STAFF, maria.public_id, 1, maria.email, sought)
     assert refused.value.field == "sought"
 
 
-def test_somebody_who_was_renamed_meanwhile_is_shown_again_first(app: Flask) -> None:
+def test_an_erasure_of_a_person_renamed_meanwhile_is_stale(app: Flask) -> None:
     ada, maria = make_user(), somebody()
     values = replace(staff.values_of(maria), name="Maria Gruber")
     staff.edit(ada.actor, maria.public_id, 1, values)
@@ -99,24 +97,24 @@ def test_somebody_who_was_renamed_meanwhile_is_shown_again_first(app: Flask) -> 
         erase.erase(ada.actor, STAFF, maria.public_id, 1, values.email)
 
 
-def test_nobody_is_erased_twice(app: Flask) -> None:
+def test_a_person_is_erased_only_once(app: Flask) -> None:
     ada, ben = make_user(), make_user()
-    done = at_once(app, [lambda: erase_user(ada, ben)] * 2)
-    assert sum(isinstance(each, int) for each in done) == 1
+    results = at_once(app, [lambda: erase_user(ada, ben)] * 2)
+    assert sum(isinstance(result, int) for result in results) == 1
     with pytest.raises(Refusal, match="was erased"):
         erase_user(ada, ben)
     maria = somebody()
     erase_staff(ada, maria)
-    session().refresh(maria)  # she has a number in place of her address
+    session().refresh(maria)  # a label replaced her address
     with pytest.raises(Refusal, match="was erased"):
         erase_staff(ada, maria)
 
 
-def test_a_user_who_was_erased_does_not_come_back(app: Flask) -> None:
+def test_an_erased_user_cannot_be_restored(app: Flask) -> None:
     ada, ben = make_user(), make_user()
     zoe = make_user(name="Zoe")
     erase_user(ada, ben)
-    listed = [(each.public_id, each.is_erased) for each in accounts.listing()]
+    listed = [(user.public_id, user.is_erased) for user in accounts.listing()]
     assert listed == [(ada.public_id, False), (zoe.public_id, False), (ben.public_id, True)]
     verbs: list[Callable[[], object]] = [
         lambda: accounts.enable(ada.actor, ben.public_id),
@@ -129,7 +127,7 @@ def test_a_user_who_was_erased_does_not_come_back(app: Flask) -> None:
     assert not session().get_one(User, ben.id).is_active
 
 
-def test_staff_who_were_erased_do_not_come_back(app: Flask) -> None:
+def test_erased_staff_cannot_be_restored(app: Flask) -> None:
     ada, maria = make_user(), somebody()
     public_id, version = maria.public_id, maria.version + 1
     values = staff.values_of(maria)
@@ -143,7 +141,7 @@ def test_staff_who_were_erased_do_not_come_back(app: Flask) -> None:
             verb()
 
 
-def test_the_address_of_somebody_erased_is_free_again(app: Flask) -> None:
+def test_the_address_of_an_erased_person_is_free_again(app: Flask) -> None:
     ada, maria = make_user(), somebody()
     values = staff.values_of(maria)
     erase_staff(ada, maria)
@@ -151,7 +149,7 @@ def test_the_address_of_somebody_erased_is_free_again(app: Flask) -> None:
     assert staff.find(staff.create(ada.actor, values)).name == "Maria Lopez"
 
 
-def test_an_erasure_is_not_stopped_half_way(app: Flask) -> None:
+def test_an_erasure_cannot_be_stopped(app: Flask) -> None:
     ada, maria = make_user(), somebody()
     erase_staff(ada, maria)
     task = session().scalars(select(Task)).one()
@@ -159,11 +157,11 @@ def test_an_erasure_is_not_stopped_half_way(app: Flask) -> None:
         tasks.stop(ada.actor, task.public_id, erase.KIND)
 
 
-def test_one_that_was_given_up_is_begun_again(app: Flask) -> None:
+def test_a_failed_erasure_is_resumed(app: Flask) -> None:
     ada, maria = make_user(), somebody()
     public_id = maria.public_id
     erase_staff(ada, maria)
-    erase.resume(ada.actor, STAFF, public_id)  # it is under way: nothing to begin
+    erase.resume(ada.actor, STAFF, public_id)  # already running, so nothing starts
     assert len(session().scalars(select(Task)).all()) == 1
     with writing() as current:
         current.execute(update(Task).values(state=TaskState.FAILED))
@@ -175,7 +173,7 @@ def test_one_that_was_given_up_is_begun_again(app: Flask) -> None:
         erase.resume(ada.actor, STAFF, somebody().public_id)
 
 
-def test_a_name_that_two_users_have_stays_where_nothing_tells_them_apart(app: Flask) -> None:
+def test_a_name_shared_by_two_users_stays_if_ambiguous(app: Flask) -> None:
     ada, ben, other = make_user(name="Ada"), make_user(name="Sam Lee"), make_user(name="Sam Lee")
     stopped = [make_delivery(), make_delivery()]
     for who, made in zip((ben, other), stopped, strict=True):

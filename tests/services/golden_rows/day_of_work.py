@@ -1,4 +1,4 @@
-"""A day in which what people do is done once, with every field that they may fill in there."""
+"""A day in which people take every action once, with every optional field filled in."""
 
 from contextlib import suppress
 from datetime import date, timedelta
@@ -45,7 +45,7 @@ ANSWERED = ("asset.created", "asset.updated", "asset.lost")
 
 
 def live_a_day(by: Actor) -> None:
-    """All of it, by this person."""
+    """Take all actions of the day as this person."""
     webhook = connect(by)
     move(by)
     plan(by)
@@ -59,7 +59,7 @@ def live_a_day(by: Actor) -> None:
 
 
 def connect(by: Actor) -> UUID:
-    """A webhook with everything that one can have."""
+    """Create a webhook with every setting filled in, and return its public id."""
     values = WebhookValues(
         name="Ledger",
         url="https://ledger.example.com/hooks/9?key=4711",
@@ -73,7 +73,7 @@ def connect(by: Actor) -> UUID:
 
 
 def move(by: Actor) -> None:
-    """Every action, with all that may be said to it."""
+    """Take every asset action, with all its texts."""
     now, day = utcnow(), timedelta(days=1)
     maria, ben = make_staff("Maria Lopez 2"), make_staff("Ben Fox")
     store, studio = make_location("Store"), make_location("Studio 2")
@@ -111,7 +111,7 @@ def move(by: Actor) -> None:
 
 
 def plan(by: Actor) -> None:
-    """Reservations and maintenance, to each of their ends."""
+    """Bring reservations and maintenance to each of their ends."""
     now, day = utcnow(), timedelta(days=1)
     thing, maria = make_asset("Camera 2", by=by), make_staff("Mia Berg")
     wishes = [
@@ -155,7 +155,7 @@ def plan(by: Actor) -> None:
 
 
 def count(by: Actor) -> None:
-    """A consumable that comes, goes and is counted."""
+    """Receive, issue and adjust a consumable."""
     paper = make_asset("Paper", by=by, kind="stock", quantity=9, min_quantity=5, unit="packs")
     stock.receive(by, paper, quantity=20, note="Order 4711")
     stock.issue(by, paper, quantity=27, note="Exam week")
@@ -164,7 +164,7 @@ def count(by: Actor) -> None:
 
 
 def look_after_lists(by: Actor) -> None:
-    """Categories, locations and staff."""
+    """Edit categories, locations and staff."""
     for kind in (named_lists.CATEGORIES, named_lists.LOCATIONS):
         made = named_lists.create(kind, by, "Old name")
         named_lists.rename(kind, by, made, 1, "New name")
@@ -181,11 +181,11 @@ def look_after_lists(by: Actor) -> None:
 
 
 def send(by: Actor, webhook: UUID) -> None:
-    """Attempts of every sort, and what people do with failures."""
+    """Record attempts of every kind, and dismiss, retry and restore failures."""
     row = session().scalars(select(Webhook.id).where(Webhook.public_id == webhook)).one()
-    claims = [each for each in claim() if each.webhook.id == row]
-    for each, reason in zip(claims, (None, Reason.SERVER, Reason.READ_TIMEOUT), strict=False):
-        write_down(ended(each, reason))
+    claims = [attempt for attempt in claim() if attempt.webhook.id == row]
+    for attempt, reason in zip(claims, (None, Reason.SERVER, Reason.READ_TIMEOUT), strict=False):
+        write_down(ended(attempt, reason))
     make_due()
     newest = select(Delivery.public_id).where(Delivery.webhook_id == row).order_by(Delivery.id)
     open_ones = session().scalars(newest.where(Delivery.status == "queued")).all()
@@ -199,7 +199,7 @@ def send(by: Actor, webhook: UUID) -> None:
 
 
 def look_after_webhooks(by: Actor, webhook: UUID) -> None:
-    """Edited, its key replaced, off and on, deleted; and all sending stopped for a while."""
+    """Edit, re-key, turn off and on, and delete webhooks, and pause all sending for a while."""
     version = session().scalars(select(Webhook.version).where(Webhook.public_id == webhook)).one()
     session().rollback()
     values = WebhookValues(
@@ -222,7 +222,7 @@ def look_after_webhooks(by: Actor, webhook: UUID) -> None:
 
 
 def look_after_people(by: Actor) -> None:
-    """Invited, joined, promoted, shut out and let in again; the own account."""
+    """Invite, promote, disable and enable a person, and change the own account."""
     token = invitations.invitation_link(by, "ida@example.com", Role.SUPPORT).partition("token=")[2]
     ida = NewPerson(
         name="Ida Moe",
@@ -246,7 +246,7 @@ def look_after_people(by: Actor) -> None:
 
 
 def do_many(by: Actor) -> None:
-    """An import that is carried out, and an action with several assets."""
+    """Run an import and a bulk action."""
     content = b"name,category,purchase_cost\nLamp 1,Lamps,12.50\nLamp 2,Lamps,13\n"
     check = import_task.upload(by, read_csv(content), file_name="lamps.csv")
     job.work(KINDS)

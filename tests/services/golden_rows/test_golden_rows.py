@@ -1,4 +1,4 @@
-"""What is stored by what people do in a day, column by column, against files."""
+"""Compare all rows that a day of work stores with golden files, column by column."""
 
 import json
 import re
@@ -18,13 +18,13 @@ from tests.support.golden.frozen_register import NOW, FrozenRegister, frozen_reg
 from tests.support.servers import ValkeyServer
 
 FOLDER: Final = Path(__file__).parent / "rows"
-# Of the machine, or made by chance.
+# Values of the machine, or random ones.
 DIGEST: Final = re.compile(r"\b[0-9a-f]{64}\b")
 SEALED: Final = "gAAAA"  # how a Fernet token begins
 AS_HERE: Final = frozenset({"pid", "host", "password_hash", "secret_hint", "run", "token"})
 
 
-# Where a day as this one leaves nothing.
+# Tables in which this day leaves no rows.
 NEVER: Final = frozenset({"import_matches", "mails", "organization", "reach"})
 
 
@@ -35,7 +35,7 @@ def register(valkey_server: ValkeyServer) -> Iterator[FrozenRegister]:
         yield register
 
 
-def test_every_row_is_as_it_is_written_down(register: FrozenRegister, golden: Golden) -> None:
+def test_every_row_matches_its_golden_file(register: FrozenRegister, golden: Golden) -> None:
     written = set()
     for table in Base.metadata.sorted_tables:
         in_order = select(table).order_by(*table.primary_key.columns)
@@ -52,7 +52,7 @@ def test_every_row_is_as_it_is_written_down(register: FrozenRegister, golden: Go
 
 
 def lines(row: Any) -> list[str]:
-    """Every column that says something."""
+    """Return a line for each column that is not null."""
     return [f"{name}: {told(name, value)}" for name, value in row.items() if value is not None]
 
 

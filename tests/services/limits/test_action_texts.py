@@ -1,5 +1,4 @@
-"""What may be written beside each action on an asset: the most fits its column and is kept, and of
-one letter more nothing has happened."""
+"""The longest text of each asset action fits its column, and one character more is refused."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -59,7 +58,7 @@ def break_it(asset_id: int, **texts: Any) -> None:
 
 
 def move(asset_id: int, **texts: Any) -> None:
-    place = make_location(f"Place {len(str(texts))}")  # another one each time
+    place = make_location(f"Place {len(str(texts))}")  # a new location each time
     incidents.transfer(SYSTEM, asset_id, location_id=place, **texts)
 
 
@@ -81,7 +80,7 @@ def passed_on(asset_id: int, **texts: Any) -> None:
     assignments.reassign(SYSTEM, asset_id, staff_id=make_staff(), **texts)
 
 
-# What is done to an asset in which status, and the texts that it takes.
+# The action, the status of the asset before it, and the texts that it takes.
 ACTIONS: Final[dict[Action, tuple[Do, AssetStatus | None, dict[str, tuple[str, int]]]]] = {
     Action.ALLOCATE: (given, AssetStatus.AVAILABLE, NOTE),
     Action.REVOKE: (
@@ -122,21 +121,21 @@ CASES: Final = [(action, name) for action, (_, _, texts) in ACTIONS.items() for 
 
 
 def lines_of(asset_id: int) -> int:
-    """How many lines its timeline has."""
-    wanted = select(func.count()).where(Activity.asset_id == asset_id)
-    return session().execute(wanted).scalar_one()
+    """Count the lines in the timeline of the asset."""
+    query = select(func.count()).where(Activity.asset_id == asset_id)
+    return session().execute(query).scalar_one()
 
 
-def test_the_most_is_kept_and_of_one_letter_more_nothing_has_happened(app: Flask) -> None:
+def test_the_longest_text_is_kept_and_a_longer_one_changes_nothing(app: Flask) -> None:
     for action, name in CASES:
         do, status, texts = ACTIONS[action]
-        called, most = texts[name]
+        label, limit = texts[name]
         asset_id = asset_in(status) if status else deleted()
         before = lines_of(asset_id)
         with pytest.raises(Refusal) as refused:
-            do(asset_id, **{name: "x" * (most + 1)})
-        sentence = f"Enter at most {most:,} characters for the {called}"
+            do(asset_id, **{name: "x" * (limit + 1)})
+        sentence = f"Enter at most {limit:,} characters for the {label}"
         assert (str(refused.value), refused.value.field) == (sentence, name), action
         assert lines_of(asset_id) == before, action
-        do(asset_id, **{name: "x" * most})
+        do(asset_id, **{name: "x" * limit})
         assert lines_of(asset_id) > before, action

@@ -1,4 +1,4 @@
-"""How long, how many, how much: the most is taken, and one more is refused in a sentence."""
+"""The maximum of each value is accepted, and one more is refused with a sentence."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -25,13 +25,13 @@ def asset(**values: Any) -> list[tuple[str, str]]:
     return said(faults(AssetValues(**{"name": "Toner"} | values)))
 
 
-def test_an_asset_costs_what_its_column_holds_at_most() -> None:
+def test_the_purchase_cost_is_limited_by_its_column() -> None:
     sentence = "Enter a purchase cost from 0 to 9,999,999,999.99"
     assert asset(purchase_cost=DEAREST) == []
     assert asset(purchase_cost=DEAREST + A_CENT) == [("purchase_cost", sentence)]
 
 
-def test_numbers_in_forms_and_addresses_end_where_columns_do() -> None:
+def test_numbers_in_forms_and_addresses_are_limited_by_columns() -> None:
     assert [row_id(str(each)) for each in (1, 2**31 - 1, 2**31)] == [1, 2**31 - 1, 0]
     assert [number_or_none("9" * length) for length in (9, 10)] == [999_999_999, None]
     for read, most in ((read_months, 600), (read_days, 3650)):
@@ -41,7 +41,7 @@ def test_numbers_in_forms_and_addresses_end_where_columns_do() -> None:
                 read(text)
 
 
-def test_days_can_be_looked_for_that_every_time_zone_can_show(app: object) -> None:
+def test_days_can_be_searched_that_every_time_zone_can_show(app: object) -> None:
     for inside, outside in ((date(1970, 1, 2), "1970-01-01"), (date(9998, 12, 31), "9999-01-01")):
         assert read_begin(f"{inside}"), inside
         with pytest.raises(ValueError, match="with a year from 1970 to 9998"):

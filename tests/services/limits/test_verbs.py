@@ -1,4 +1,4 @@
-"""What a verb takes at most, on a real asset; one more changes nothing."""
+"""The maximum that each action accepts, on a real asset. One more changes nothing."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -109,18 +109,18 @@ NUMBERS: Final[dict[str, tuple[Do, tuple[Any, ...], tuple[Any, ...], str]]] = {
 # fmt: on
 
 
-def test_a_text_that_fits_its_column_is_taken_and_one_letter_more_is_not(app: Flask) -> None:
-    for what in TEXTS:
-        do, most, sentence = TEXTS[what]
-        do("x" * most)
+def test_the_longest_text_is_accepted_and_a_longer_one_is_refused(app: Flask) -> None:
+    for name in TEXTS:
+        do, limit, sentence = TEXTS[name]
+        do("x" * limit)
         with pytest.raises(Refusal) as refused:
-            do("y" * (most + 1))
-        assert str(refused.value) == sentence, what
+            do("y" * (limit + 1))
+        assert str(refused.value) == sentence, name
 
 
-def test_the_least_and_the_most_are_taken_and_nothing_beyond(app: Flask) -> None:
-    for what in NUMBERS:
-        do, inside, outside, sentence = NUMBERS[what]
+def test_numbers_are_accepted_only_within_their_limits(app: Flask) -> None:
+    for name in NUMBERS:
+        do, inside, outside, sentence = NUMBERS[name]
         for number in inside:
             do(number)
         for number in outside:
