@@ -1,4 +1,4 @@
-"""Each kind of email is received by a real mail server, and looks right in a mail program."""
+"""Each kind of email reaches a real mail server and looks right in a mail program."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -41,7 +41,7 @@ from tests.support.mail_server import MailServer, set_up
 GOLDEN = Path(__file__).parent / "golden"
 LONGEST_LINE = 78
 URL = re.compile(r"https?://\S+")
-# What differs from run to run: (how it is found, what stands for it).
+# Values that differ from run to run: (pattern, placeholder).
 CHANCE = (
     (re.compile(r"\?token=[\w-]+"), "?token=«token»"),
     (re.compile(r"\.\d+@example\.com"), ".«number»@example.com"),
@@ -65,7 +65,7 @@ def ana() -> Person:
 
 
 def about_webhook(kind: str, ana: Person, **columns: Any) -> None:
-    """An email about a webhook in this state."""
+    """Queue an email about a webhook in this state."""
     hook = make_webhook(name="ERP Zürich", owner_id=ana.id, **columns)
     since = utcnow() - timedelta(hours=2)
     if kind == f"webhook_{News.HELD_ENDS}":
@@ -77,7 +77,7 @@ def about_webhook(kind: str, ana: Person, **columns: Any) -> None:
 
 
 def about_webhooks(ana: Person) -> None:
-    """An email about two webhooks."""
+    """Queue an email about two webhooks."""
     for name in ("ERP Zürich", "Door"):
         hook = make_webhook(name=name, owner_id=ana.id, **(DOWN if name == "Door" else {}))
         since = utcnow() - timedelta(hours=2)
@@ -105,7 +105,7 @@ def by_kind(kind: str, ana: Person) -> None:
 
 
 def alerted(ana: Person) -> None:
-    """Two assets are late, and a warranty ends soon."""
+    """Queue an email about two overdue assets and a warranty that ends soon."""
     decided()
     wanted(mail_overdue=[ana.email], mail_warranty=[ana.email])
     lent(3), lent(30), with_warranty(10)
@@ -152,12 +152,12 @@ def received(server: MailServer, kind: str, ana: Person) -> tuple[EmailMessage, 
 
 
 def is_url(line: bytes) -> bool:
-    """Whether it is the header with a URL, which no mail program reads in parts."""
+    """Return whether the line is the header with a URL, which no mail program reads in parts."""
     return line.startswith(b"List-Unsubscribe: <")
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_mail_program_shows_each_kind_as_it_was_written(
+def test_each_kind_is_shown_in_a_mail_program_as_written(
     server: MailServer, ana: Person, kind: str
 ) -> None:
     message, raw = received(server, kind, ana)
@@ -177,31 +177,29 @@ def test_a_mail_program_shows_each_kind_as_it_was_written(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_each_kind_says_is_written_down(
+def test_the_text_of_each_kind_matches_its_golden_file(
     server: MailServer, ana: Person, kind: str, golden: Golden
 ) -> None:
     message, _raw = received(server, kind, ana)
     names, lines = ("From", "To", "Subject"), message.get_content().splitlines()
     shown = [fill(line, 78, break_long_words=False, break_on_hyphens=False) for line in lines]
-    said = "\n".join([*(f"{name}: {message[name]}" for name in names), "", *shown, ""])
-    for found, settled in CHANCE:
-        said = found.sub(settled, said)
-    golden.text(GOLDEN / f"{kind}.txt", said)
+    text = "\n".join([*(f"{name}: {message[name]}" for name in names), "", *shown, ""])
+    for pattern, placeholder in CHANCE:
+        text = pattern.sub(placeholder, text)
+    golden.text(GOLDEN / f"{kind}.txt", text)
 
 
-def test_no_other_is_written_down(golden: Golden) -> None:
+def test_no_other_golden_files_exist(golden: Golden) -> None:
     golden.only(GOLDEN, {f"{kind}.txt" for kind in KINDS})
 
 
 @pytest.mark.parametrize(
     "text", ["在庫管理システム「倉庫」が応答していません。", "Short, “quoted”.", "x"]
 )
-def test_whatever_it_says_is_sent_as_lines_that_each_server_passes_on(
-    app: Flask, text: str
-) -> None:
+def test_any_text_is_sent_as_lines_that_every_server_passes_on(app: Flask, text: str) -> None:
     with MailServer() as server:
-        told = replace(settings(), smtp_url=server.url)
-        mailer.send(told, "ana@example.com", Letter("x", f"{text}\n"), uuid4())
+        changed = replace(settings(), smtp_url=server.url)
+        mailer.send(changed, "ana@example.com", Letter("x", f"{text}\n"), uuid4())
     (raw,), (message,) = server.raw, server.messages
     assert raw.isascii()
     assert b"base64" not in raw

@@ -1,5 +1,4 @@
-"""How an e-mail goes to a mail server: where it is, in what time, and hidden where it can be, a
-password before all."""
+"""Sending an email to a mail server: address, time limits, TLS, passwords and refusals."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -27,26 +26,26 @@ def send(settings: Settings, to: str = "a@example.com", subject: str = "x") -> N
     mailer.send(settings, to, Letter(subject, "x"), NUMBER)
 
 
-def test_a_password_is_not_sent_in_the_open(app: Flask) -> None:
+def test_a_password_is_not_sent_without_tls(app: Flask) -> None:
     with MailServer() as server:
         server.odd_answers["EHLO"] = lambda talk: talk._say("250-fine\r\n250 AUTH PLAIN")
         url = server.url.replace("smtp://", "smtp://portal:hush@")
-        told = replace(app.extensions["settings"], smtp_url=url)
+        changed = replace(app.extensions["settings"], smtp_url=url)
         with pytest.raises(MailFailed, match="no TLS"):
-            send(told)
+            send(changed)
     assert (server.messages, server.signed_in) == ([], [])
 
 
 @pytest.mark.parametrize("to", ["office@example..com", "office@example.com.", "a..b@example.com"])
-def test_an_address_that_no_message_can_have_is_said_to_be_at_fault(app: Flask, to: str) -> None:
+def test_an_address_that_no_message_can_have_fails_as_recipient(app: Flask, to: str) -> None:
     with MailServer() as server:
-        told = replace(app.extensions["settings"], smtp_url=server.url)
+        changed = replace(app.extensions["settings"], smtp_url=server.url)
         with pytest.raises(MailFailed) as failed:
-            send(told, to)
+            send(changed, to)
     assert (failed.value.step, server.messages) == (Step.RECIPIENT, [])
 
 
-def test_a_letter_can_be_unsubscribed_from_by_one_click_whatever_the_length_of_its_link(
+def test_one_click_unsubscribe_headers_keep_a_long_link_whole(
     app: Flask,
 ) -> None:
     raw: list[bytes] = []
@@ -59,9 +58,9 @@ def test_a_letter_can_be_unsubscribed_from_by_one_click_whatever_the_length_of_i
     url = f"https://assets.example.com:8443/unsubscribe?token=1234-5678-{'Ab_-' * 11}"
     with MailServer() as server:
         server.odd_answers["DATA"] = keep_raw
-        told = replace(app.extensions["settings"], smtp_url=server.url)
-        mailer.send(told, "a@example.com", Letter("x", "x", url), NUMBER)
-        send(told)
+        changed = replace(app.extensions["settings"], smtp_url=server.url)
+        mailer.send(changed, "a@example.com", Letter("x", "x", url), NUMBER)
+        send(changed)
     unsubscribable, plain = (text.decode().split("\r\n") for text in raw)
     assert f"List-Unsubscribe: <{url}>" in unsubscribable
     assert "List-Unsubscribe-Post: List-Unsubscribe=One-Click" in unsubscribable
@@ -70,7 +69,7 @@ def test_a_letter_can_be_unsubscribed_from_by_one_click_whatever_the_length_of_i
 
 @pytest.fixture
 def tls(tmp_path: Path) -> SSLContext:
-    """Of a mail server whose authority nobody knows yet: it stands in a file."""
+    """Return the TLS context of a server whose authority is not trusted yet, and store the authority."""
     authority, context = trustme.CA(), SSLContext(PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     authority.cert_pem.write_to_path(tmp_path / "authority.pem")
@@ -78,26 +77,26 @@ def tls(tmp_path: Path) -> SSLContext:
 
 
 @pytest.mark.parametrize("offers_tls", [False, True])
-def test_a_name_and_a_password_go_through_tls_to_whom_we_know_percent_coded(
+def test_percent_encoded_credentials_go_only_through_trusted_tls(
     app: Flask, tls: SSLContext, offers_tls: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with MailServer(tls, offers_tls=offers_tls) as server:
         url = server.url.replace("://", "://our%40portal:100%25%2Fhush@")
-        told = replace(app.extensions["settings"], smtp_url=url)
-        with pytest.raises(MailFailed):  # nobody knows its authority
-            send(told)
+        changed = replace(app.extensions["settings"], smtp_url=url)
+        with pytest.raises(MailFailed):  # its authority is not trusted yet
+            send(changed)
         assert server.signed_in == []
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
-        send(told)
+        send(changed)
     assert server.signed_in == [("our@portal", "100%/hush")]
-    assert [str(each["Subject"]) for each in server.messages] == ["x"]
+    assert [str(message["Subject"]) for message in server.messages] == ["x"]
 
 
-def test_without_a_password_too_what_can_be_hidden_is(app: Flask, tls: SSLContext) -> None:
+def test_offered_tls_is_verified_even_without_a_password(app: Flask, tls: SSLContext) -> None:
     with MailServer(tls, offers_tls=True) as server:
-        told = replace(app.extensions["settings"], smtp_url=server.url)
-        with pytest.raises(MailFailed):  # nobody knows its authority
-            send(told)
+        changed = replace(app.extensions["settings"], smtp_url=server.url)
+        with pytest.raises(MailFailed):  # its authority is not trusted yet
+            send(changed)
     assert server.messages == []
 
 
@@ -110,7 +109,7 @@ def test_without_a_password_too_what_can_be_hidden_is(app: Flask, tls: SSLContex
         ("smtps://:2465", ("localhost", 2465)),
     ],
 )
-def test_it_is_looked_for_where_the_setting_says_for_ten_seconds(
+def test_the_server_is_contacted_at_its_url_for_ten_seconds(
     app: Flask, monkeypatch: pytest.MonkeyPatch, url: str, address: tuple[str, int]
 ) -> None:
     asked: list[object] = []
@@ -125,12 +124,12 @@ def test_it_is_looked_for_where_the_setting_says_for_ten_seconds(
     assert asked == [address, 10.0]
 
 
-def test_a_host_that_is_no_name_is_a_server_that_does_not_take_it(app: Flask) -> None:
+def test_an_invalid_host_name_is_a_failed_email(app: Flask) -> None:
     with pytest.raises(MailFailed):
         send(replace(settings(), smtp_url="smtp://mail..example.com"))
 
 
-def test_a_sender_may_have_a_name_and_takes_leave_of_the_server(app: Flask) -> None:
+def test_a_sender_can_have_a_name_and_ends_with_quit(app: Flask) -> None:
     ended: list[bool] = []
 
     def end(talk: Session) -> None:
@@ -148,7 +147,7 @@ def test_a_sender_may_have_a_name_and_takes_leave_of_the_server(app: Flask) -> N
     assert ended == [True]
 
 
-def test_when_the_time_of_a_conversation_is_over_nothing_more_of_it_is_read() -> None:
+def test_no_answer_is_read_after_the_time_limit() -> None:
     ours, theirs = socketpair()
     with ours, theirs:
         theirs.sendall(b"250 fine\r\n250 fine\r\n")
@@ -157,7 +156,7 @@ def test_when_the_time_of_a_conversation_is_over_nothing_more_of_it_is_read() ->
             mailer._Answers(ours, monotonic()).readline(99)
 
 
-def test_what_a_server_has_taken_is_sent_although_it_hangs_up_at_the_good_bye(app: Flask) -> None:
+def test_an_accepted_email_is_sent_even_if_the_server_hangs_up_at_quit(app: Flask) -> None:
     with MailServer() as server:
         server.odd_answers["QUIT"] = lambda talk: talk.connection.shutdown(SHUT_RDWR)
         send(replace(settings(), smtp_url=server.url))
@@ -182,7 +181,7 @@ def refuse(answer: str) -> Callable[[Session], None]:
         ("DATA", "552 " + 400 * "x", Step.MESSAGE, "552 " + 296 * "x"),
     ],
 )
-def test_the_step_that_failed_is_told_in_the_servers_words(
+def test_the_failed_step_is_reported_in_the_servers_words(
     app: Flask, verb: str, answer: str, step: Step, words: str
 ) -> None:
     with MailServer() as server:
@@ -192,7 +191,7 @@ def test_the_step_that_failed_is_told_in_the_servers_words(
     assert (failed.value.step, failed.value.words) == (step, words)
 
 
-def test_a_link_that_the_server_quotes_is_not_kept(app: Flask) -> None:
+def test_a_link_that_the_server_quotes_is_masked(app: Flask) -> None:
     letter = Letter(
         "Invitation", "Open it:\nhttp://portal.example/new-password?token=aB3-x_9Qw7Lm2kT8s.\n"
     )
@@ -211,22 +210,22 @@ def test_a_link_that_the_server_quotes_is_not_kept(app: Flask) -> None:
     )
 
 
-def test_a_wrong_password_an_unknown_authority_and_nobody_there_are_told_apart(
+def test_wrong_password_unknown_authority_and_no_server_are_told_apart(
     app: Flask, tls: SSLContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = []
+    failures = []
     with MailServer(tls) as server:
         url = server.url.replace("://", "://us:hush@")
         server.odd_answers["AUTH"] = refuse("535 hush is wrong")
         for _ in range(2):
             with pytest.raises(MailFailed) as failed:
                 send(replace(settings(), smtp_url=url))
-            told.append((failed.value.step, failed.value.words))
+            failures.append((failed.value.step, failed.value.words))
             monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
     with pytest.raises(MailFailed) as failed:
         send(replace(settings(), smtp_url=url))
-    told.append((failed.value.step, failed.value.words))
-    assert told == [
+    failures.append((failed.value.step, failed.value.words))
+    assert failures == [
         (Step.TLS, "unable to get local issuer certificate"),
         (Step.SIGN_IN, "535 … is wrong"),
         (Step.CONNECT, "Connection refused"),
@@ -236,13 +235,13 @@ def test_a_wrong_password_an_unknown_authority_and_nobody_there_are_told_apart(
 @pytest.mark.parametrize(
     "address", ["a@example.com\r\nBcc: eve@example.com", "a@example.com, eve@example.com", "jörg"]
 )
-def test_what_is_no_single_address_reaches_nobody(app: Flask, address: str) -> None:
+def test_a_text_that_is_not_one_address_reaches_no_one(app: Flask, address: str) -> None:
     with MailServer() as server, pytest.raises(MailFailed) as failed:
         send(replace(settings(), smtp_url=server.url), address)
     assert (failed.value.step, server.messages) == (Step.RECIPIENT, [])
 
 
-def test_a_subject_stays_in_its_line(app: Flask) -> None:
+def test_a_subject_stays_on_one_line(app: Flask) -> None:
     with MailServer() as server:
         send(replace(settings(), smtp_url=server.url), subject="Sync\r\nBcc: eve@example.com")
     (message,) = server.messages
@@ -250,11 +249,11 @@ def test_a_subject_stays_in_its_line(app: Flask) -> None:
 
 
 @pytest.mark.parametrize("patience", ["STEP_SECONDS", "SECONDS"])
-def test_a_mail_server_that_says_nothing_or_drips_is_left(
+def test_a_silent_or_dripping_mail_server_is_abandoned(
     app: Flask, monkeypatch: pytest.MonkeyPatch, patience: str
 ) -> None:
-    for each in ("STEP_SECONDS", "SECONDS"):
-        monkeypatch.setattr(mailer, each, 0.1 if each == patience else 3600.0)
+    for limit in ("STEP_SECONDS", "SECONDS"):
+        monkeypatch.setattr(mailer, limit, 0.1 if limit == patience else 3600.0)
     with MailServer() as server:
         is_left = Event()
         silent = patience == "STEP_SECONDS"

@@ -1,4 +1,4 @@
-"""An email is a row until a mail server has taken it: it goes once, and is not lost."""
+"""An email is a row until a mail server accepts it, so it is sent once and not lost."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -62,7 +62,7 @@ def rows() -> list[Mail]:
 
 
 def waits() -> list[timedelta]:
-    """How long each row is to wait."""
+    """Return how long each row still has to wait."""
     found = rows()
     now = database_time(session())
     return [mail.due_at - now for mail in found]
@@ -74,7 +74,7 @@ def let_time_pass() -> None:
 
 
 def is_called() -> bool:
-    """Whether a job has been queued."""
+    """Return whether a job is queued."""
     return bool(notifier.notifier().ask(lambda redis: redis.exists(notifier.MAILS_QUEUED)))
 
 
@@ -82,7 +82,7 @@ def recipients(server: MailServer) -> list[str]:
     return [str(message["To"]) for message in server.messages]
 
 
-def test_it_goes_to_each_person_in_their_own_zone_and_its_row_is_gone(server: MailServer) -> None:
+def test_each_person_gets_an_email_in_their_own_time_zone_once(server: MailServer) -> None:
     store(make_user(email="ana@example.com", time_zone="Asia/Tokyo"), make_user(email="b@x.org"))
     assert send() == 2
     assert recipients(server) == ["ana@example.com", "b@x.org"]
@@ -92,7 +92,7 @@ def test_it_goes_to_each_person_in_their_own_zone_and_its_row_is_gone(server: Ma
     assert send() == 0
 
 
-def test_what_is_rolled_back_is_not_sent_and_what_is_stored_calls_a_worker(
+def test_only_a_committed_email_is_stored_and_calls_a_worker(
     server: MailServer,
 ) -> None:
     with suppress(ZeroDivisionError), writing() as current:
@@ -105,21 +105,21 @@ def test_what_is_rolled_back_is_not_sent_and_what_is_stored_calls_a_worker(
     assert not is_called()
 
 
-def test_one_dead_mailbox_of_three_keeps_nobody_else_in_the_dark(server: MailServer) -> None:
+def test_a_refused_mailbox_does_not_affect_the_others(server: MailServer) -> None:
     people = [make_user(email=f"{name}@example.com") for name in ("ana", "gone", "jörg", "ben")]
     store(*people)
     server.refused.add("gone@example.com")
     assert send() == 2
     assert recipients(server) == ["ana@example.com", "ben@example.com"]
     assert rows()[0].failed_with == "550 no such mailbox"
-    assert send() == 0  # it is not asked again at once
+    assert send() == 0  # not retried at once
     server.refused.clear()
     let_time_pass()
     assert send() == 1
     assert recipients(server)[-1] == "gone@example.com"
 
 
-def test_one_that_this_version_cannot_write_keeps_no_other_and_waits_for_one_that_can(
+def test_an_unknown_kind_blocks_no_other_and_waits_for_a_version_with_it(
     server: MailServer,
 ) -> None:
     store(make_user(email="ana@example.com"), kind="of_another_version")
@@ -135,7 +135,7 @@ def test_one_that_this_version_cannot_write_keeps_no_other_and_waits_for_one_tha
     assert outgoing.send_due({"of_another_version": note}) == 1
 
 
-def test_it_is_tried_after_1_5_30_minutes_and_2_hours_and_then_left_to_system(
+def test_retries_come_after_1_5_30_minutes_and_2_hours_until_given_up(
     server: MailServer,
 ) -> None:
     store(make_user(email="gone@example.com"))
@@ -157,7 +157,7 @@ def test_it_is_tried_after_1_5_30_minutes_and_2_hours_and_then_left_to_system(
     )
 
 
-def test_while_the_server_is_away_one_email_asks_for_all_and_the_others_spend_no_try(
+def test_while_the_server_is_away_only_one_email_spends_a_try(
     server: MailServer, app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store(make_user(), make_user(), make_user())
@@ -175,7 +175,7 @@ def test_while_the_server_is_away_one_email_asks_for_all_and_the_others_spend_no
     assert mails.find_trouble() is None
 
 
-def test_a_message_that_was_taken_without_an_answer_is_repeated_once_with_its_id(
+def test_a_message_taken_without_an_answer_is_repeated_once_with_its_id(
     server: MailServer,
 ) -> None:
     store(make_user())
@@ -189,7 +189,7 @@ def test_a_message_that_was_taken_without_an_answer_is_repeated_once_with_its_id
     assert ids[0].endswith("@example.com>")
 
 
-def test_whoever_died_while_sending_leaves_it_to_the_next_after_a_minute(
+def test_an_email_of_a_crashed_sender_is_sent_again_after_a_minute(
     server: MailServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store(make_user())
@@ -208,14 +208,14 @@ def test_whoever_died_while_sending_leaves_it_to_the_next_after_a_minute(
     assert len({str(message["Message-ID"]) for message in server.messages}) == 1
 
 
-def test_two_workers_send_each_once(server: MailServer, app: Flask) -> None:
+def test_two_workers_send_each_email_once(server: MailServer, app: Flask) -> None:
     people = [make_user() for _ in range(6)]
     store(*people)
     assert sum(at_once(app, [send] * 2)) == 6
     assert sorted(recipients(server)) == sorted(person.email for person in people)
 
 
-def test_no_transaction_is_open_while_the_mail_server_is_talked_to(server: MailServer) -> None:
+def test_no_transaction_is_open_while_the_mail_server_is_used(server: MailServer) -> None:
     store(make_user())
     current, seen = db.session(), list[bool]()
 
@@ -228,7 +228,7 @@ def test_no_transaction_is_open_while_the_mail_server_is_talked_to(server: MailS
     assert seen == [False]
 
 
-def test_what_cannot_be_sent_in_time_is_sent_by_the_next_run(
+def test_emails_that_are_not_sent_in_time_are_sent_by_the_next_run(
     server: MailServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store(make_user(), make_user(), make_user())
@@ -237,14 +237,14 @@ def test_what_cannot_be_sent_in_time_is_sent_by_the_next_run(
     assert [send() for _ in range(3)] == [2, 1, 0]
 
 
-def test_a_pause_of_all_sending_holds_no_email_up(server: MailServer) -> None:
+def test_a_pause_of_all_sending_delays_no_email(server: MailServer) -> None:
     person = make_user()
     sending.stop(person.actor)
     store(person)
     assert send() == 1
 
 
-def test_nothing_goes_to_whoever_may_not_sign_in_nor_where_nothing_is_left_to_tell(
+def test_no_email_goes_to_a_disabled_user_or_without_content(
     server: MailServer,
 ) -> None:
     store(make_user(is_active=False))
@@ -258,7 +258,7 @@ def test_without_a_mail_server_nothing_is_stored(app: Flask) -> None:
     assert rows() == []
 
 
-def test_an_erasure_takes_a_persons_emails_away_and_their_name_out_of_others(
+def test_an_erasure_removes_a_persons_emails_and_their_name_from_others(
     server: MailServer,
 ) -> None:
     ana, ben = make_user(email="ana@example.com"), make_user()
@@ -273,7 +273,7 @@ def test_an_erasure_takes_a_persons_emails_away_and_their_name_out_of_others(
     assert rows()[0].failed_with == "550 Erased person 1 is full"
 
 
-def test_what_was_never_sent_is_forgotten_after_a_week(server: MailServer) -> None:
+def test_an_unsent_email_is_removed_after_a_week(server: MailServer) -> None:
     store(make_user(), make_user())
     with writing() as current:
         long_ago = utcnow() - mails.KEPT - timedelta(minutes=1)
@@ -283,7 +283,7 @@ def test_what_was_never_sent_is_forgotten_after_a_week(server: MailServer) -> No
     assert len(rows()) == 1
 
 
-def test_a_test_is_tried_once_and_told_and_one_that_arrives_sends_what_was_given_up(
+def test_a_test_is_tried_once_and_its_arrival_resends_given_up_emails(
     server: MailServer,
 ) -> None:
     ana, ben = make_user(), make_user()

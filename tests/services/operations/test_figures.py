@@ -1,4 +1,4 @@
-"""The figures for monitoring: of the newest alone, and of the last minutes."""
+"""Monitoring figures count only the newest rows and the last minutes."""
 
 from datetime import timedelta
 
@@ -13,7 +13,7 @@ from tests.support.factories import make_webhook
 pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
 
 
-def test_attempts_count_that_ended_in_the_last_five_minutes() -> None:
+def test_attempts_of_the_last_five_minutes_are_counted() -> None:
     delivery = make_delivery(make_webhook(), status="delivered")
     now = database_time(session())
     for minutes, outcome in (
@@ -28,7 +28,7 @@ def test_attempts_count_that_ended_in_the_last_five_minutes() -> None:
     assert (recent.attempts, list(recent.seconds)) == ({("delivered", ""): 2}, [2.0, 4.0])
 
 
-def test_of_many_the_newest_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_newest_rows_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metrics, "RECENT_ATTEMPTS", 2)
     monkeypatch.setattr(metrics, "COUNTED", 2)
     hook = make_webhook()
@@ -37,6 +37,6 @@ def test_of_many_the_newest_are_counted(monkeypatch: pytest.MonkeyPatch) -> None
     ]
     for reason in ("dns", "server", "auth"):
         make_attempt(made[0], reason=reason, started_at=utcnow())
-    found = {key: count for key, count in metrics.read_deliveries().items() if count}
-    assert found == {("failed", "server"): 1, ("failed", "auth"): 1}
+    counts = {key: count for key, count in metrics.read_deliveries().items() if count}
+    assert counts == {("failed", "server"): 1, ("failed", "auth"): 1}
     assert metrics.read_recent().attempts == {("failed", "server"): 1, ("failed", "auth"): 1}

@@ -1,4 +1,4 @@
-"""From when on System warns, of whom it warns no more, and what is said once or not at all."""
+"""When System's warnings start and end, and which ones are reported once or not at all."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -34,13 +34,13 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def told(settings: Settings, **changes: Any) -> list[tuple[str, Level]]:
-    """The keys of what is found, each with its level."""
-    found = find(Facts(settings=settings, **{**WELL, **changes}), NOW)
-    return [(each.key, each.level) for each in found]
+    """Return key and level of each finding."""
+    findings = find(Facts(settings=settings, **{**WELL, **changes}), NOW)
+    return [(finding.key, finding.level) for finding in findings]
 
 
 def titles(settings: Settings, **changes: Any) -> list[str]:
-    return [each.title for each in find(Facts(settings=settings, **{**WELL, **changes}), NOW)]
+    return [finding.title for finding in find(Facts(settings=settings, **{**WELL, **changes}), NOW)]
 
 
 def test_a_disk_is_short_below_a_gigabyte_and_full_below_200_megabytes(settings: Settings) -> None:
@@ -55,7 +55,7 @@ def test_a_disk_is_short_below_a_gigabyte_and_full_below_200_megabytes(settings:
         ] == levels, free
 
 
-def test_each_kind_of_trouble_is_told_once_by_the_process_that_was_asked(
+def test_each_kind_of_trouble_is_reported_once(
     settings: Settings,
 ) -> None:
     others = [
@@ -64,18 +64,20 @@ def test_each_kind_of_trouble_is_told_once_by_the_process_that_was_asked(
         replace(process("web", pid=9), trouble=Trouble(Kind.DISK, "again"), host="m2"),
     ]
     facts = Facts(settings=settings, **{**WELL, "processes": [*PROCESSES, *others]}, trouble=LOCKED)
-    found = [(each.title.partition(" (")[2], each.server[-11:]) for each in find(facts, NOW)]
-    assert found == [("", "“so it is”."), ("web on host).", "“it fails”.")]
+    findings = [
+        (finding.title.partition(" (")[2], finding.server[-11:]) for finding in find(facts, NOW)
+    ]
+    assert findings == [("", "“so it is”."), ("web on host).", "“it fails”.")]
 
 
-def test_other_keys_are_said_and_not_what_follows_from_them(settings: Settings) -> None:
+def test_wrong_keys_are_reported_without_their_consequences(settings: Settings) -> None:
     closed = [*PROCESSES, process(heartbeats.UNDECRYPTABLE_SECRET)]
     assert titles(settings, processes=closed, keys_error="Other keys.", lost=["A"]) == [
         "Other keys."
     ]
 
 
-def test_a_machine_that_cannot_connect_is_named_with_hosts_and_time_while_it_lives(
+def test_an_offline_machine_is_named_with_hosts_and_time_while_alive(
     settings: Settings,
 ) -> None:
     hosts = [f"{letter}.example" for letter in "abcdef"]
@@ -92,7 +94,7 @@ def test_a_machine_that_cannot_connect_is_named_with_hosts_and_time_while_it_liv
     assert titles(settings, processes=[*PROCESSES, gone]) == []
 
 
-def test_a_trial_says_what_it_opens(settings: Settings) -> None:
+def test_a_local_trial_warns_about_open_networks(settings: Settings) -> None:
     for networks, words in (
         ("127.0.0.0/8", "Webhooks can reach programs on this machine. Don’t use"),
         ("", "Don’t use"),
@@ -100,11 +102,11 @@ def test_a_trial_says_what_it_opens(settings: Settings) -> None:
         allowed = settings.webhook_allowed_networks if networks else ()
         trial = replace(settings, local_trial=True, base_url="https://portal.example.com")
         facts = Facts(settings=replace(trial, webhook_allowed_networks=allowed), **WELL)
-        (found,) = find(facts, NOW)
-        assert found.todo.startswith(words), networks
+        (finding,) = find(facts, NOW)
+        assert finding.todo.startswith(words), networks
 
 
-def test_a_clock_is_told_that_is_more_than_five_seconds_off(settings: Settings) -> None:
+def test_a_clock_more_than_five_seconds_off_is_reported(settings: Settings) -> None:
     for skew, keys in ((5.0, []), (-5.0, []), (5.1, ["clocks_apart"]), (-5.1, ["clocks_apart"])):
         here = replace(DATABASE, skew=skew)
         there = replace(process(heartbeats.WEB), host="m2", skew=skew)
@@ -112,7 +114,7 @@ def test_a_clock_is_told_that_is_more_than_five_seconds_off(settings: Settings) 
             assert [key for key, _ in told(settings, **changes)] == keys, (skew, changes)
 
 
-def test_who_is_silent_is_told_for_an_hour_unless_another_has_come_in_its_place(
+def test_a_silent_process_is_reported_for_an_hour_unless_replaced(
     settings: Settings,
 ) -> None:
     def successor(**changes: Any) -> ProcessStatus:
@@ -123,7 +125,7 @@ def test_who_is_silent_is_told_for_an_hour_unless_another_has_come_in_its_place(
         (3600, [], True),
         (3601, [], False),
         (61, [successor()], False),
-        (59, [successor()], True),  # it was there before
+        (59, [successor()], True),  # it started before the other went silent
         (61, [successor(host="m2")], True),
         (61, [successor(kind="scheduler")], True),
     ):
@@ -132,14 +134,14 @@ def test_who_is_silent_is_told_for_an_hour_unless_another_has_come_in_its_place(
         assert ("process_silent" in keys) is is_told, (seconds, others)
 
 
-def test_for_a_minute_it_is_told_that_a_connection_was_cut(settings: Settings) -> None:
+def test_a_cut_connection_is_reported_for_a_minute(settings: Settings) -> None:
     for seconds, keys in ((59, ["database_cut"]), (60, [])):
         cut = process(heartbeats.CUT, seconds=seconds)
-        found = [key for key, _ in told(settings, processes=[*PROCESSES, cut])]
-        assert found == keys, seconds
+        reported = [key for key, _ in told(settings, processes=[*PROCESSES, cut])]
+        assert reported == keys, seconds
 
 
-def test_a_backup_is_missed_after_eight_days_unless_the_portal_is_to_make_none(
+def test_a_backup_is_missed_after_eight_days_unless_turned_off(
     settings: Settings,
 ) -> None:
     day, long_ago = timedelta(days=1), NOW - timedelta(days=99)
@@ -151,5 +153,5 @@ def test_a_backup_is_missed_after_eight_days_unless_the_portal_is_to_make_none(
         (None, NOW - 8.01 * day, 7, ["backup_old"]),
         (None, None, 7, []),
     ):
-        found = told(replace(settings, backup_keep=keep), backup=BackupState(last_at, since))
-        assert [key for key, _ in found] == keys, (last_at, since, keep)
+        findings = told(replace(settings, backup_keep=keep), backup=BackupState(last_at, since))
+        assert [key for key, _ in findings] == keys, (last_at, since, keep)

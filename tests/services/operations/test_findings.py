@@ -1,4 +1,4 @@
-"""What System warns of: each fact by itself, as a table."""
+"""System's warnings, each fact by itself, as a table."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -66,12 +66,12 @@ WELL = {
 
 
 def titles(settings: Settings, **changes: Any) -> list[tuple[Level, str]]:
-    found = find(Facts(settings=settings, **{**WELL, **changes}), NOW)
-    assert all(each.todo.endswith(".") for each in found)
-    return [(each.level, each.title) for each in found]
+    findings = find(Facts(settings=settings, **{**WELL, **changes}), NOW)
+    assert all(finding.todo.endswith(".") for finding in findings)
+    return [(finding.level, finding.title) for finding in findings]
 
 
-def test_nothing_is_said_when_all_is_well(settings: Settings) -> None:
+def test_a_healthy_portal_has_no_findings(settings: Settings) -> None:
     assert titles(settings) == []
 
 
@@ -86,8 +86,8 @@ WEB = process("web")
 
 
 def without(*kinds: str) -> dict[str, Any]:
-    """All is well, but for these processes."""
-    return {"processes": [each for each in PROCESSES if each.kind not in kinds]}
+    """Return healthy facts without these processes."""
+    return {"processes": [status for status in PROCESSES if status.kind not in kinds]}
 
 
 def beside(*more: ProcessStatus) -> dict[str, Any]:
@@ -135,34 +135,34 @@ FAULTS: dict[str, dict[str, Any]] = {
 }
 
 
-def test_each_fault_is_one_finding_whose_words_are_written_down(
+def test_each_fault_is_one_finding_as_in_the_golden_file(
     settings: Settings, golden: Golden
 ) -> None:
-    said = {}
+    texts = {}
     for name, changes in FAULTS.items():
-        (found,) = find(Facts(settings=settings, **{**WELL, **changes}), NOW)
-        said[name] = f"{found.level.upper()}, {found.key}. {found.title} {found.todo}"
-        said[name] += f" On the server: {found.server}" if found.server else ""
-    golden.said(Path(__file__).parent / "golden" / "findings.txt", said)
+        (finding,) = find(Facts(settings=settings, **{**WELL, **changes}), NOW)
+        texts[name] = f"{finding.level.upper()}, {finding.key}. {finding.title} {finding.todo}"
+        texts[name] += f" On the server: {finding.server}" if finding.server else ""
+    golden.said(Path(__file__).parent / "golden" / "findings.txt", texts)
 
 
-def test_a_worker_that_is_busy_sending_counts_as_one(settings: Settings) -> None:
+def test_a_dispatcher_counts_as_a_delivery_worker(settings: Settings) -> None:
     assert titles(settings, processes=[process("dispatcher"), *PROCESSES[1:]]) == []
 
 
-def test_commands_are_called_as_this_installation_calls_them(settings: Settings) -> None:
+def test_findings_use_the_command_name_of_the_installation(settings: Settings) -> None:
     served = replace(settings, command_name="asset-webhooks")
-    found = find(Facts(settings=served, **{**WELL, "processes": PROCESSES[1:]}), NOW)
-    assert "Start “asset-webhooks worker deliveries”" in found[0].server
+    findings = find(Facts(settings=served, **{**WELL, "processes": PROCESSES[1:]}), NOW)
+    assert "Start “asset-webhooks worker deliveries”" in findings[0].server
 
 
-def test_that_only_the_workers_look_for_what_is_due_is_no_alarm(settings: Settings) -> None:
-    """Without a scheduler they do so every two seconds, and a busy one now and then later."""
-    found = titles(settings, processes=[*PROCESSES[:2], process("maintenance", seconds=20)])
-    assert [level for level, _ in found] == [Level.WARNING]
+def test_maintenance_by_workers_alone_is_only_a_warning(settings: Settings) -> None:
+    """Cover workers without a scheduler: they look every two seconds, and later while busy."""
+    findings = titles(settings, processes=[*PROCESSES[:2], process("maintenance", seconds=20)])
+    assert [level for level, _ in findings] == [Level.WARNING]
 
 
-def test_settings_that_open_a_door_are_told(settings: Settings) -> None:
+def test_insecure_settings_are_reported(settings: Settings) -> None:
     for changes, words in (
         ({"redis_url": "redis://10.0.0.5:6379/0"}, "without a password"),
         ({"base_url": "http://portal.example.com"}, "The portal uses http://"),
@@ -172,7 +172,7 @@ def test_settings_that_open_a_door_are_told(settings: Settings) -> None:
         assert words in title, changes
 
 
-def test_five_webhooks_whose_keys_are_lost_are_named(settings: Settings) -> None:
+def test_up_to_five_webhooks_with_lost_keys_are_named(settings: Settings) -> None:
     for count, words in ((1, "“1”."), (5, "“4”, “5”."), (7, "“5”, and 2 more.")):
         lost = [str(number) for number in range(1, count + 1)]
         ((_, title),) = titles(settings, lost=lost)
@@ -193,7 +193,7 @@ def looking(**changes: Any) -> RunStatus:
     return RunStatus(**{**values, **changes})
 
 
-def test_alerts_that_are_late_are_said_in_red_and_the_open_question_is_not_forgotten(
+def test_late_alerts_are_a_danger_and_an_open_question_is_a_warning(
     settings: Settings,
 ) -> None:
     assert titles(settings, alerts=looking()) == []

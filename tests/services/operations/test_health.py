@@ -1,4 +1,4 @@
-"""The facts about the portal, read from real databases and a real Valkey."""
+"""Facts about the portal, read from real databases and a real Valkey."""
 
 import os
 from collections import Counter
@@ -29,7 +29,7 @@ from tests.support.factories import make_webhook
 from tests.support.heartbeats import record_own
 
 
-def test_of_who_lives_all_is_told_that_was_written(app: Flask) -> None:
+def test_processes_returns_everything_that_was_recorded(app: Flask) -> None:
     full = Trouble(Kind.FULL, "no room")
     with writing() as current:
         heartbeats.record_own(current.connection(), heartbeats.WEB, ["noticed"], full)
@@ -55,7 +55,7 @@ def test_of_who_lives_all_is_told_that_was_written(app: Flask) -> None:
     ]
 
 
-def test_while_nobody_can_sign_nobody_is_missed_and_what_follows_is_not_said(app: Flask) -> None:
+def test_a_read_only_database_hides_the_findings_that_follow(app: Flask) -> None:
     with writing() as current:
         earlier = database_time(current) - timedelta(minutes=40)
         for kind, ago in ((DELIVERIES, 0), (BACKGROUND, 0), (BACKGROUND, 60)):
@@ -72,7 +72,7 @@ def test_while_nobody_can_sign_nobody_is_missed_and_what_follows_is_not_said(app
 
     assert {"no_sender", "no_background", "no_scheduler", "process_silent", "late"} <= {*found()}
     observed.trouble = Trouble(Kind.READ_ONLY, "so it is")
-    assert found() == ["database_read_only", "process_silent"]  # who was lost before
+    assert found() == ["database_read_only", "process_silent"]  # lost before the trouble
 
 
 def test_a_database_of_another_version_is_not_ready(app: Flask) -> None:
@@ -100,7 +100,7 @@ def stamp(revision: str | None) -> None:
 
 
 @pytest.mark.both_databases
-def test_the_facts_name_what_runs_and_no_password(app: Flask, database_kind: str) -> None:
+def test_the_facts_describe_the_database_redis_and_disks(app: Flask, database_kind: str) -> None:
     facts = health.read_facts()
     database, redis = facts.database, facts.redis
     assert database is not None
@@ -123,7 +123,7 @@ def test_the_facts_name_what_runs_and_no_password(app: Flask, database_kind: str
     assert all(0 < disk.free <= disk.total for disk in facts.disks)
 
 
-def test_the_facts_say_why_a_redis_is_of_no_use(
+def test_the_facts_give_the_reason_why_redis_is_unusable(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     elsewhere = replace(settings(), redis_url="unix:///nowhere/valkey.sock")
@@ -135,7 +135,7 @@ def test_the_facts_say_why_a_redis_is_of_no_use(
     assert facts.database is not None
 
 
-def test_the_dead_are_forgotten_after_an_hour_and_periodic_tasks_never(app: Flask) -> None:
+def test_dead_processes_are_removed_after_an_hour_periodic_tasks_never(app: Flask) -> None:
     begin_periodic_task(heartbeats.MAINTENANCE, 0)
     record_own(heartbeats.WEB)
     for minutes in (0, 59):
@@ -144,7 +144,7 @@ def test_the_dead_are_forgotten_after_an_hour_and_periodic_tasks_never(app: Flas
         assert len(heartbeats.processes()) == 2
     age_by(timedelta(minutes=2))
     keep_going()
-    assert [each.kind for each in heartbeats.processes()] == [heartbeats.MAINTENANCE]
+    assert [process.kind for process in heartbeats.processes()] == [heartbeats.MAINTENANCE]
 
 
 def age_by(length: timedelta) -> None:
@@ -153,7 +153,7 @@ def age_by(length: timedelta) -> None:
             row.seen_at -= length
 
 
-def test_what_nobody_picks_up_is_overdue(app: Flask) -> None:
+def test_unclaimed_deliveries_are_overdue(app: Flask) -> None:
     now = database_time(session())
     hook = make_webhook()
     make_delivery(hook, status="delivered", due_at=now - timedelta(hours=1))
@@ -165,9 +165,7 @@ def test_what_nobody_picks_up_is_overdue(app: Flask) -> None:
 
 
 @pytest.mark.parametrize("in_order", [False, True])
-def test_what_waits_for_a_chats_pace_is_overdue_since_that_takes_it(
-    app: Flask, in_order: bool
-) -> None:
+def test_a_paced_chat_is_overdue_only_from_the_end_of_its_pause(app: Flask, in_order: bool) -> None:
     now = database_time(session())
     taken = now - timedelta(seconds=1)
     hook = make_webhook(format="slack", next_at=taken, in_order=in_order)
@@ -179,7 +177,7 @@ def test_what_waits_for_a_chats_pace_is_overdue_since_that_takes_it(
     assert read_backlog().oldest_due_at == taken
 
 
-def test_in_order_the_first_is_overdue_since_its_turn_came(app: Flask) -> None:
+def test_an_ordered_delivery_is_overdue_from_the_start_of_its_turn(app: Flask) -> None:
     now = database_time(session())
     long_ago, ended = now - timedelta(hours=1), now - timedelta(minutes=2)
     hook = make_webhook(in_order=True)
@@ -191,7 +189,7 @@ def test_in_order_the_first_is_overdue_since_its_turn_came(app: Flask) -> None:
     assert read_backlog().oldest_due_at == ended
 
 
-def test_in_order_what_is_retried_in_bulk_has_a_turn_that_nobody_knows(app: Flask) -> None:
+def test_an_ordered_bulk_retry_is_never_overdue(app: Flask) -> None:
     now = database_time(session())
     hook = make_webhook(in_order=True)
     retried = {"prior_status": "failed", "due_at": now - timedelta(hours=1)}
@@ -201,7 +199,7 @@ def test_in_order_what_is_retried_in_bulk_has_a_turn_that_nobody_knows(app: Flas
     assert read_backlog().oldest_due_at == retried["due_at"]
 
 
-def test_what_a_paused_webhook_rests_for_is_not_overdue_beside_what_a_person_retried(
+def test_in_a_backoff_only_manual_retries_are_overdue(
     app: Flask,
 ) -> None:
     now = database_time(session())
@@ -214,9 +212,7 @@ def test_what_a_paused_webhook_rests_for_is_not_overdue_beside_what_a_person_ret
 
 
 @pytest.mark.parametrize("in_order", [False, True])
-def test_a_test_that_nobody_sends_is_overdue_at_a_webhook_that_is_off(
-    app: Flask, in_order: bool
-) -> None:
+def test_an_unsent_test_is_overdue_even_if_its_webhook_is_off(app: Flask, in_order: bool) -> None:
     now = database_time(session())
     off = make_webhook(state=WebhookState.OFF, in_order=in_order)
     make_delivery(off, due_at=now - timedelta(hours=1))
@@ -224,7 +220,7 @@ def test_a_test_that_nobody_sends_is_overdue_at_a_webhook_that_is_off(
     assert read_backlog().oldest_due_at == now - timedelta(minutes=1)
 
 
-def test_what_is_being_sent_or_not_yet_due_is_not_overdue(app: Flask) -> None:
+def test_leased_and_future_deliveries_are_not_overdue(app: Flask) -> None:
     now = database_time(session())
     lease(make_delivery(due_at=now - timedelta(minutes=5)))
     make_delivery(status="retrying", due_at=now + timedelta(minutes=5))
@@ -233,7 +229,7 @@ def test_what_is_being_sent_or_not_yet_due_is_not_overdue(app: Flask) -> None:
     assert backlog.oldest_due_at is None
 
 
-def test_figures_tell_statuses_with_their_reasons_and_how_attempts_went(app: Flask) -> None:
+def test_figures_count_statuses_by_reason_and_attempts_by_outcome(app: Flask) -> None:
     hook = make_webhook()
     for reason in ("server", "server", "dns"):
         make_delivery(hook, status="failed", reason=reason)

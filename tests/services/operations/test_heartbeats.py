@@ -1,4 +1,4 @@
-"""Signs of life: whose they are, in which order they are told, and what is noted beside them."""
+"""Heartbeats: which process they belong to, their order, and the notes beside them."""
 
 import os
 from datetime import datetime, timedelta
@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
 
 
 def sign(kind: str, name: str, *, minutes: float = 0) -> datetime:
-    """Its last sign was so long ago, or comes so much later."""
+    """Record a heartbeat, move it this many minutes into the past, and return its time."""
     with writing() as current:
         heartbeats.record(current.connection(), kind, name)
         seen_at = database_time(current) - timedelta(minutes=minutes)
@@ -33,7 +33,7 @@ def sign(kind: str, name: str, *, minutes: float = 0) -> datetime:
         return seen_at
 
 
-def test_of_each_kind_the_one_that_was_seen_last_comes_first() -> None:
+def test_processes_of_a_kind_are_sorted_by_their_latest_heartbeat() -> None:
     for kind, name, minutes in (
         ("web", "a", 3),
         ("web", "b", 1),
@@ -41,10 +41,10 @@ def test_of_each_kind_the_one_that_was_seen_last_comes_first() -> None:
         ("web", "d", 2),
     ):
         sign(kind, name, minutes=minutes)
-    assert [each.name for each in heartbeats.processes()] == ["c", "b", "d", "a"]
+    assert [process.name for process in heartbeats.processes()] == ["c", "b", "d", "a"]
 
 
-def test_who_deregisters_takes_those_along_in_whose_place_it_came() -> None:
+def test_deregistering_also_removes_the_processes_it_replaced() -> None:
     for name, minutes in (("lost", 14), ("beside it", 0)):
         sign(heartbeats.WEB, name, minutes=minutes)
     sign(heartbeats.SCHEDULER, "of another kind", minutes=14)
@@ -58,11 +58,11 @@ def test_who_deregisters_takes_those_along_in_whose_place_it_came() -> None:
         there = Process.name == "elsewhere"
         current.execute(update(Process).where(there).values(host="another"))
         heartbeats.deregister(current.connection(), heartbeats.WEB)
-    left = {each.name for each in heartbeats.processes()}
+    left = {process.name for process in heartbeats.processes()}
     assert left == {"beside it", "of another kind", "elsewhere", "lost later"}
 
 
-def test_each_heartbeat_says_all_that_the_first_one_did() -> None:
+def test_each_heartbeat_writes_everything_that_the_first_one_did() -> None:
     def row() -> Process:
         session().rollback()
         return session().scalars(select(Process)).one()
@@ -79,7 +79,7 @@ def test_each_heartbeat_says_all_that_the_first_one_did() -> None:
     assert abs(own.skew) < 5
 
 
-def test_the_next_heartbeat_comes_after_its_pause_as_long_as_all_is_well(
+def test_heartbeats_keep_their_interval_while_all_is_well(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(heartbeats, "HEARTBEAT_EVERY", 0.01)
@@ -93,7 +93,7 @@ def test_the_next_heartbeat_comes_after_its_pause_as_long_as_all_is_well(
     assert heartbeats.processes() == []
 
 
-def test_who_ends_while_a_heartbeat_hangs_does_not_deregister(app: Flask) -> None:
+def test_a_process_that_ends_in_a_hanging_heartbeat_does_not_deregister(app: Flask) -> None:
     has_begun, may_end = Event(), Event()
 
     def hang() -> None:
@@ -113,7 +113,7 @@ def test_who_ends_while_a_heartbeat_hangs_does_not_deregister(app: Flask) -> Non
     assert heartbeats.processes() == []
 
 
-def test_a_process_that_is_not_well_has_no_heartbeat_and_is_asked_again(
+def test_an_unhealthy_process_has_no_heartbeat_and_is_asked_again(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(heartbeats, "HEARTBEAT_EVERY", 0.01)
@@ -127,13 +127,13 @@ def test_a_process_that_is_not_well_has_no_heartbeat_and_is_asked_again(
         running.end(10)
 
 
-def test_each_heartbeat_says_what_it_found_and_does_what_stands_beside_it(
+def test_each_heartbeat_reports_its_findings_and_does_its_extra_work(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own, around = Readiness(), HealthSnapshot(has_tables=True)
     monkeypatch.setattr(heartbeat, "readiness", own)
     monkeypatch.setattr(heartbeats, "HEARTBEAT_EVERY", 0.01)
-    monkeypatch.setattr(heartbeat, "AGAIN", 3600.0)  # what is not written is no trouble
+    monkeypatch.setattr(heartbeat, "AGAIN", 3600.0)  # a failed write is not trouble
     heartbeats.note("noticed")
     done: list[str] = []
 
@@ -160,7 +160,7 @@ def test_each_heartbeat_says_what_it_found_and_does_what_stands_beside_it(
 
 
 def looks_in_trouble(app: Flask, monkeypatch: pytest.MonkeyPatch) -> tuple[str, int]:
-    """Return what is said of the database after two bad heartbeats, and how often one looked."""
+    """Return the database status after two bad heartbeats, and how often they looked around."""
     own, written = Readiness(), list[None]()
     monkeypatch.setattr(heartbeat, "readiness", own)
     monkeypatch.setattr(heartbeats, "HEARTBEAT_EVERY", 3600.0)
@@ -180,12 +180,12 @@ def looks_in_trouble(app: Flask, monkeypatch: pytest.MonkeyPatch) -> tuple[str, 
     return own.read().database, len(looks)
 
 
-def test_while_it_only_refuses_what_is_written_one_still_looks_around(
+def test_heartbeats_still_look_around_while_only_writes_are_refused(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     on("postgresql")
     with somebody_else() as other:
         other.execute(text("LOCK TABLE events IN SHARE MODE"))
-        said, looks = looks_in_trouble(app, monkeypatch)
-    assert said == 'locked: could not obtain lock on relation "events"'
+        status, looks = looks_in_trouble(app, monkeypatch)
+    assert status == 'locked: could not obtain lock on relation "events"'
     assert looks >= 1

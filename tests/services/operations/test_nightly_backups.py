@@ -1,4 +1,4 @@
-"""The nightly backup is begun once a night, by whatever clock and however many workers."""
+"""The nightly backup starts once a night with any clock and any number of workers."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -26,14 +26,14 @@ BEGUN = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 @pytest.fixture(autouse=True)
 def register(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A portal that was set up on March 1, 13:00 in Vienna, where PostgreSQL's programs are."""
+    """Set up a portal on March 1, 13:00 in Vienna, with PostgreSQL's programs installed."""
     monkeypatch.setattr(backups, "why_not", lambda: "")
     with frozen(BEGUN), writing() as current:
         audit.record(current, SYSTEM, "person.joined", target=("person", 1, "Ada"))
 
 
 def begun(at: datetime) -> int:
-    """How many are begun when the clock shows `at`, and the worker looks twice."""
+    """Count the backups that start when the clock shows `at` and the worker looks twice."""
     before = len(all_of())
     with frozen(at):
         for _ in range(2):
@@ -52,14 +52,14 @@ def end(state: TaskState) -> None:
 
 
 def made(at: datetime) -> None:
-    """One was made then, by the command or a task."""
+    """Record a backup that the command or a task made at this time."""
     rows = dict.fromkeys(backups.TOLD, 1)
     with frozen(at), writing() as current:
         backups.record(current, SYSTEM, Copy(Path("/backup/x"), 10, rows))
         current.execute(update(Task).values(state=TaskState.DONE, finished_at=Task.created_at))
 
 
-def test_it_is_begun_once_a_night_after_three_by_the_organizations_clock() -> None:
+def test_a_backup_starts_once_a_night_after_three_in_the_local_time_zone() -> None:
     assert begun(BEGUN + timedelta(hours=1)) == 0  # nothing to lose before the first night
     for day in (2, 3):
         assert begun(datetime(2026, 3, day, 1, 59, tzinfo=UTC)) == 0
@@ -68,26 +68,26 @@ def test_it_is_begun_once_a_night_after_three_by_the_organizations_clock() -> No
         assert begun(datetime(2026, 3, day, 14, tzinfo=UTC)) == 0
 
 
-def test_a_night_that_the_machine_slept_through_is_made_up_for() -> None:
+def test_a_night_that_was_missed_is_made_up_for() -> None:
     made(datetime(2026, 3, 2, 2, tzinfo=UTC))
     assert begun(datetime(2026, 3, 9, 8, tzinfo=UTC)) == 1
 
 
-def test_one_that_failed_is_tried_again_the_next_night() -> None:
+def test_a_failed_backup_is_tried_again_the_next_night() -> None:
     assert begun(datetime(2026, 3, 2, 2, tzinfo=UTC)) == 1
     end(TaskState.FAILED)
     assert begun(datetime(2026, 3, 2, 20, tzinfo=UTC)) == 0
     assert begun(datetime(2026, 3, 3, 2, tzinfo=UTC)) == 1
 
 
-def test_what_a_schedule_of_the_servers_made_in_the_evening_does_for_the_night() -> None:
+def test_a_backup_made_in_the_evening_counts_for_the_night() -> None:
     made(datetime(2026, 3, 1, 21, 30, tzinfo=UTC))
     assert begun(datetime(2026, 3, 2, 3, tzinfo=UTC)) == 0
     made(datetime(2026, 3, 2, 19, tzinfo=UTC))
     assert begun(datetime(2026, 3, 3, 3, tzinfo=UTC)) == 1
 
 
-def test_a_clock_that_was_a_year_ahead_keeps_no_later_night_from_its_backup() -> None:
+def test_a_clock_that_was_a_year_ahead_blocks_no_later_backup() -> None:
     assert begun(datetime(2027, 3, 2, 3, tzinfo=UTC)) == 1
     made(datetime(2027, 3, 2, 3, 1, tzinfo=UTC))
     assert begun(datetime(2026, 3, 5, 3, tzinfo=UTC)) == 1
@@ -95,7 +95,7 @@ def test_a_clock_that_was_a_year_ahead_keeps_no_later_night_from_its_backup() ->
     assert begun(datetime(2026, 3, 5, 12, tzinfo=UTC)) == 0
 
 
-def test_the_hour_that_the_clocks_skip_or_repeat_has_one_as_any_other() -> None:
+def test_a_skipped_or_repeated_hour_has_one_backup() -> None:
     for day in (datetime(2026, 3, 29, tzinfo=UTC), datetime(2026, 10, 25, tzinfo=UTC)):
         count = 0
         for minutes in range(0, 24 * 60, 30):
@@ -106,20 +106,20 @@ def test_the_hour_that_the_clocks_skip_or_repeat_has_one_as_any_other() -> None:
         assert count == 1, day
 
 
-def test_none_is_begun_where_none_is_to_be_kept(
+def test_no_backup_starts_if_none_is_to_be_kept(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(app.extensions, "settings", replace(settings(), backup_keep=0))
     assert begun(datetime(2026, 3, 2, 3, tzinfo=UTC)) == 0
 
 
-def test_two_workers_begin_one(app: Flask) -> None:
+def test_two_workers_start_one_backup(app: Flask) -> None:
     at = datetime(2026, 3, 2, 3, tzinfo=UTC)
     at_once(app, [lambda: backups.start_nightly(at)] * 2)
     assert len(all_of()) == 1
 
 
-def test_the_schedule_begins_it(app: Flask) -> None:
+def test_the_periodic_job_starts_a_backup(app: Flask) -> None:
     with frozen(datetime(2026, 3, 2, 3, tzinfo=UTC)):
         back_up()
     assert [task.actor_name for task in all_of()] == [SYSTEM.name]

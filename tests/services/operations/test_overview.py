@@ -1,4 +1,4 @@
-"""What the start page counts, who is behind, and which erasures nobody works at any more."""
+"""The counts of the start page, overdue deliveries, and erasures that are stuck."""
 
 from datetime import timedelta
 from typing import Any
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
 MINUTE = timedelta(minutes=1)
 
 
-def test_what_is_deleted_is_counted_no_more_and_what_was_never_saved_not_yet() -> None:
+def test_deleted_rows_and_drafts_are_not_counted() -> None:
     make_webhook()
     make_webhook(state="off")
     for state in ("active", "off"):
@@ -36,7 +36,7 @@ def test_what_is_deleted_is_counted_no_more_and_what_was_never_saved_not_yet() -
     assert (now.webhooks_on, now.assets) == (1, 1)
 
 
-def test_a_test_before_saving_is_no_delivery_yet() -> None:
+def test_a_test_of_a_draft_is_not_a_delivery() -> None:
     draft = make_webhook(state="draft")
     make_delivery(draft)
     assert not overview().has_deliveries
@@ -44,9 +44,9 @@ def test_a_test_before_saving_is_no_delivery_yet() -> None:
     assert overview().has_deliveries
 
 
-def test_in_order_its_turn_came_when_the_last_one_before_it_ended() -> None:
+def test_an_ordered_delivery_is_due_from_the_end_of_the_one_before() -> None:
     hook, now = make_webhook(in_order=True), database_time(session())
-    for minutes in (9, 2, 5):  # the one that ended last was not the last one before it
+    for minutes in (9, 2, 5):  # the latest end is not that of the delivery just before it
         make_delivery(hook, status="delivered", finished_at=now - minutes * MINUTE)
     make_delivery(hook, due_at=now - 60 * MINUTE)
     assert read_backlog().oldest_due_at == now - 5 * MINUTE
@@ -69,7 +69,7 @@ def task(state: TaskState) -> UUID:
         return made.public_id
 
 
-def test_an_erasure_is_stuck_while_it_is_not_finished_and_its_work_has_ended() -> None:
+def test_an_unfinished_erasure_whose_task_has_ended_is_stuck() -> None:
     ended = [task(each) for each in (TaskState.DONE, TaskState.STOPPED, TaskState.FAILED)]
     stuck = [erasure(number, each) for number, each in enumerate([*ended, uuid4(), None])]
     for number, state in enumerate((TaskState.WAITING, TaskState.RUNNING, TaskState.PAUSED), 10):

@@ -1,4 +1,4 @@
-"""What a process says of whether it is ready, from what its beats have found."""
+"""The readiness of a process, derived from its heartbeats."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -38,7 +38,7 @@ def beating(clock: Clock, **seen: Any) -> Readiness:
 
 
 @pytest.mark.parametrize("kind", [Kind.FULL, Kind.DISK])
-def test_a_heartbeat_that_found_no_room_came_all_the_same(clock: Clock, kind: Kind) -> None:
+def test_a_heartbeat_that_found_no_disk_space_still_counts(clock: Clock, kind: Kind) -> None:
     readiness = beating(clock)
     clock.now += SILENT
     readiness.note(AWAY)
@@ -48,7 +48,7 @@ def test_a_heartbeat_that_found_no_room_came_all_the_same(clock: Clock, kind: Ki
     assert readiness.read().database == "ok"
 
 
-def test_before_the_first_heartbeat_there_is_no_answer_yet_and_after_two_none(clock: Clock) -> None:
+def test_without_a_heartbeat_there_is_no_answer_yet_and_later_none(clock: Clock) -> None:
     readiness = Readiness(clock)
     assert (readiness.has_heartbeats, readiness.read().database) == (False, "no answer")
     readiness.begin()
@@ -70,7 +70,7 @@ def test_before_the_first_heartbeat_there_is_no_answer_yet_and_after_two_none(cl
         (Kind.FULL, False, False),
     ],
 )
-def test_what_does_not_pass_is_told_of_another_living_process(
+def test_lasting_trouble_of_another_living_process_is_reported(
     clock: Clock, kind: Kind, is_alive: bool, is_told: bool
 ) -> None:
     other = process(worker_of(BACKGROUND), Trouble(kind, "no"), is_alive=is_alive)
@@ -81,13 +81,13 @@ def test_what_does_not_pass_is_told_of_another_living_process(
 SENDER, OTHER = process(worker_of(DELIVERIES)), process(worker_of(DELIVERIES), AWAY)
 
 
-def test_it_is_overdue_once_a_heartbeat_was_missed_and_one_that_found_no_room_is_none(
+def test_it_is_overdue_only_once_a_heartbeat_was_missed(
     clock: Clock,
 ) -> None:
     late = BROKEN_AFTER.total_seconds()
     readiness = Readiness(clock)
     clock.now += 2 * late
-    assert not readiness.is_overdue  # it has no beats
+    assert not readiness.is_overdue  # it has no heartbeats
     readiness.begin()
     clock.now += late
     assert not readiness.is_overdue

@@ -1,4 +1,4 @@
-"""A beat finds what a Save would meet, says so in its row, and takes it back when it is over."""
+"""A heartbeat finds trouble that a save would meet, stores it in its row, and clears it later."""
 
 import os
 import pwd
@@ -52,7 +52,7 @@ def engine() -> Iterator[Engine]:
 
 @contextmanager
 def somebody_else() -> Iterator[Connection]:
-    """In a writing transaction, on a connection of their own."""
+    """Open a writing transaction on a connection of its own."""
     other = create_engine(settings().database_url, **engine_options(settings().database_url))
     prepare_engine(other)
     try:
@@ -75,14 +75,14 @@ def own_row() -> Process:
     return session().query(Process).filter_by(name=heartbeats.own_name(KIND)).one()
 
 
-def test_a_heartbeat_is_written_and_says_how_the_clock_stands(engine: Engine) -> None:
+def test_a_heartbeat_is_written_with_the_clock_skew(engine: Engine) -> None:
     assert DatabaseCheck(engine, KIND).sign(["noticed"]) is None
     assert own_row().trouble is None
     assert abs(own_row().skew) < 2
     assert heartbeats.age("noticed") is not None
 
 
-def test_the_next_heartbeat_says_that_a_connection_was_cut(
+def test_the_next_heartbeat_reports_a_cut_connection(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(observed, "is_cut", True)
@@ -92,7 +92,7 @@ def test_the_next_heartbeat_says_that_a_connection_was_cut(
 
 
 @pytest.mark.parametrize("table", ["events", "deliveries", "webhooks"])
-def test_a_lock_that_stops_saves_is_told_at_once_in_its_row(engine: Engine, table: str) -> None:
+def test_a_lock_that_blocks_saves_is_stored_in_the_row_at_once(engine: Engine, table: str) -> None:
     on("postgresql")
     check = DatabaseCheck(engine, KIND)
     with somebody_else() as other:
@@ -105,7 +105,7 @@ def test_a_lock_that_stops_saves_is_told_at_once_in_its_row(engine: Engine, tabl
     assert own_row().trouble is None
 
 
-def test_a_heartbeat_checks_for_room_once_a_minute(
+def test_a_heartbeat_checks_for_disk_space_once_a_minute(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     on("postgresql")
@@ -120,7 +120,7 @@ def test_a_heartbeat_checks_for_room_once_a_minute(
     assert seen == [1, 1, 2, 2, 3]
 
 
-def test_a_database_that_takes_no_changes_is_told_as_the_driver_says_it(engine: Engine) -> None:
+def test_a_read_only_database_is_reported_in_the_drivers_words(engine: Engine) -> None:
     on("postgresql")
     name = session().execute(text("SELECT current_database()")).scalar_one()
     server = create_engine(settings().database_url, isolation_level="AUTOCOMMIT")
@@ -144,7 +144,7 @@ def test_a_database_that_takes_no_changes_is_told_as_the_driver_says_it(engine: 
     assert DatabaseCheck(engine, KIND).sign() is None
 
 
-def test_a_writer_of_sqlite_is_named_by_its_process(engine: Engine, tmp_path: Path) -> None:
+def test_a_writer_of_sqlite_is_named_by_its_pid_and_command(engine: Engine, tmp_path: Path) -> None:
     on("sqlite")
     make_asset()
     path = settings().database_url.removeprefix("sqlite:///")
@@ -162,7 +162,7 @@ def test_a_writer_of_sqlite_is_named_by_its_process(engine: Engine, tmp_path: Pa
         facts = read_facts()
         writer.communicate()
     assert found == Trouble(Kind.LOCKED, "database is locked")
-    assert [each.trouble for each in (unnoticed, examined, facts)] == [None, found, found]
+    assert [report.trouble for report in (unnoticed, examined, facts)] == [None, found, found]
     assert unnoticed.blockers == ()
     assert examined.blockers == facts.blockers
     (blocker,) = facts.blockers
@@ -171,7 +171,7 @@ def test_a_writer_of_sqlite_is_named_by_its_process(engine: Engine, tmp_path: Pa
     assert DatabaseCheck(engine, KIND).sign() is None
 
 
-def test_a_transaction_that_was_forgotten_is_named_with_user_and_query() -> None:
+def test_a_forgotten_transaction_is_named_with_user_and_query() -> None:
     on("postgresql")
     make_asset()
     with somebody_else() as other:
@@ -190,7 +190,7 @@ def test_a_transaction_that_was_forgotten_is_named_with_user_and_query() -> None
     assert 9 < found.seconds < 20
 
 
-def test_what_a_page_was_refused_is_known_until_a_heartbeat_finds_room(engine: Engine) -> None:
+def test_a_full_database_is_known_until_a_heartbeat_finds_space(engine: Engine) -> None:
     refused = {
         "postgresql": "DO $$ BEGIN RAISE EXCEPTION 'no room' USING ERRCODE = '53100'; END $$",
         "sqlite": "PRAGMA max_page_count = 1",
@@ -205,12 +205,12 @@ def test_what_a_page_was_refused_is_known_until_a_heartbeat_finds_room(engine: E
     assert found is not None
     assert found.kind is Kind.FULL
     assert DatabaseCheck(engine, KIND).sign() is None
-    assert own_row().trouble == str(found)  # it was written before room was looked for
+    assert own_row().trouble == str(found)  # it was written before the check for space
     assert observed.trouble is None
 
 
-def test_a_lock_of_100_ms_says_nothing(app: Flask) -> None:
-    """The dispatcher gives up waiting all the time."""
+def test_a_lock_of_100_ms_is_not_reported(app: Flask) -> None:
+    """Cover the dispatcher, which gives up waiting for locks all the time."""
     impatient = impatient_engine(app.extensions["settings"].database_url)
     with somebody_else() as other:
         if db.engine.dialect.name == "postgresql":
@@ -246,15 +246,15 @@ def beating(clock: Clock) -> Readiness:
 
 
 @pytest.mark.parametrize("kind", [Kind.FULL, Kind.READ_ONLY, Kind.DISK])
-def test_what_does_not_pass_is_said_at_once(app: Flask, kind: Kind) -> None:
+def test_lasting_trouble_is_reported_at_once(app: Flask, kind: Kind) -> None:
     del app
     readiness = beating(Clock())
     observed.trouble = Trouble(kind, "no")
     assert readiness.read().database == f"{kind}: no"
 
 
-def test_a_file_that_may_not_be_written_to_is_told() -> None:
-    """As another user than root, who may write to everything."""
+def test_a_read_only_file_is_reported() -> None:
+    """Run as another user than root, because root can write to every file."""
     on("sqlite")
     folder = Path(tempfile.mkdtemp())
     path = folder / "portal.sqlite"
@@ -273,9 +273,7 @@ def test_a_file_that_may_not_be_written_to_is_told() -> None:
     assert found == Trouble(Kind.READ_ONLY, "attempt to write a readonly database")
 
 
-def test_at_its_end_it_deregisters_and_lets_go_of_the_database(
-    engine: Engine, tmp_path: Path
-) -> None:
+def test_deregistering_releases_the_database(engine: Engine, tmp_path: Path) -> None:
     check = DatabaseCheck(engine, KIND)
     assert check.sign() is None
     check.deregister()
@@ -283,4 +281,4 @@ def test_at_its_end_it_deregisters_and_lets_go_of_the_database(
     assert isinstance(engine.pool, QueuePool)
     assert engine.pool.checkedin() == 0
     away = brief_engine(f"sqlite:///{tmp_path}/away/portal")
-    DatabaseCheck(away, KIND).deregister()  # nobody hears it
+    DatabaseCheck(away, KIND).deregister()  # the database is out of reach

@@ -1,4 +1,4 @@
-"""Why Redis wakes nobody, as a real Valkey says it."""
+"""Reasons why Redis cannot be used, as a real Valkey reports them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +24,7 @@ def fault_of(url: str) -> tuple[RedisFault, str]:
     return found.fault, found.reason
 
 
-def test_of_one_that_takes_everything_all_is_told(valkey: PrivateValkey) -> None:
+def test_all_facts_of_a_working_server_are_read(valkey: PrivateValkey) -> None:
     client = valkey.client()
     client.config_set("maxmemory-policy", "allkeys-lru")
     client.config_set("maxmemory", "100mb")
@@ -44,19 +44,19 @@ def test_of_one_that_takes_everything_all_is_told(valkey: PrivateValkey) -> None
     )
 
 
-def test_one_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_server_is_away(tmp_path: Path) -> None:
     fault, reason = fault_of(f"unix://{tmp_path}/nothing.sock")
     assert (fault, "No such file" in reason) == (RedisFault.AWAY, True)
 
 
-def test_a_replica_takes_no_changes(valkey: PrivateValkey) -> None:
+def test_a_replica_is_read_only(valkey: PrivateValkey) -> None:
     valkey.client().execute_command("REPLICAOF", "127.0.0.1", "1")
     fault, reason = fault_of(valkey.url)
     assert (fault, "read only replica" in reason) == (RedisFault.READ_ONLY, True)
     assert not reason.endswith("."), "it stands in the middle of a sentence"
 
 
-def test_one_whose_memory_is_used_up(valkey: PrivateValkey) -> None:
+def test_a_server_without_free_memory_is_full(valkey: PrivateValkey) -> None:
     client = valkey.client()
     client.config_set("maxmemory-policy", "noeviction")
     client.config_set("maxmemory", "1kb")
@@ -65,14 +65,14 @@ def test_one_whose_memory_is_used_up(valkey: PrivateValkey) -> None:
 
 
 @pytest.mark.parametrize("query", ["", "?password=wrong"])
-def test_one_that_wants_another_password(valkey: PrivateValkey, query: str) -> None:
+def test_a_wrong_password_is_refused(valkey: PrivateValkey, query: str) -> None:
     valkey.client().config_set("requirepass", "hush")
     fault, reason = fault_of(f"{valkey.url}{query}")
     assert fault is RedisFault.REFUSED
     assert "hush" not in reason
 
 
-def test_a_user_who_may_not_write_is_refused_and_one_who_may_not_ask_learns_less(
+def test_a_user_without_set_is_refused_and_one_without_info_learns_less(
     valkey: PrivateValkey,
 ) -> None:
     with valkey.client() as client:

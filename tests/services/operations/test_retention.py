@@ -1,4 +1,4 @@
-"""What has been kept long enough goes, with all that belongs to it; nothing else does."""
+"""Rows past their retention are removed with all that belongs to them, and no others are."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -36,7 +36,7 @@ OLD = timedelta(days=31)
 
 
 def old_delivery(**columns: Any) -> UUID:
-    """A delivery from more than 30 days ago, and its event."""
+    """Make a delivery from more than 30 days ago, with its event."""
     then = utcnow() - OLD
     values = {"status": "delivered", "created_at": then, "finished_at": then, **columns}
     return make_delivery(occurred_at=then, **values)
@@ -47,16 +47,16 @@ def count(kind: type[Any]) -> int:
     return db.session.execute(select(func.count()).select_from(kind)).scalar_one()
 
 
-def test_an_old_delivery_goes_with_its_attempts_bodies_and_event() -> None:
+def test_an_old_delivery_is_removed_with_attempts_bodies_and_event() -> None:
     old = old_delivery()
     make_attempt(old, request_headers=[], response_headers=[])
     young = make_delivery(status="delivered")
     retention.prune()
-    assert [each.public_id for each in db.session.query(Delivery)] == [young]
+    assert [delivery.public_id for delivery in db.session.query(Delivery)] == [young]
     assert (count(Attempt), count(AttemptBody), count(Event)) == (0, 0, 1)
 
 
-def test_an_event_stays_until_the_last_of_its_deliveries_goes() -> None:
+def test_an_event_stays_until_the_last_of_its_deliveries_is_removed() -> None:
     make_webhook()
     other = make_webhook()
     publish()
@@ -69,7 +69,7 @@ def test_an_event_stays_until_the_last_of_its_deliveries_goes() -> None:
     assert (count(Delivery), count(Event)) == (1, 1)
 
 
-def test_events_that_nobody_asked_for_go_as_well() -> None:
+def test_events_without_deliveries_are_removed_too() -> None:
     publish()
     with writing() as current:
         current.execute(update(Event).values(occurred_at=utcnow() - OLD))
@@ -78,7 +78,7 @@ def test_events_that_nobody_asked_for_go_as_well() -> None:
     assert count(Event) == 1
 
 
-def test_a_deleted_webhook_goes_with_its_last_delivery() -> None:
+def test_a_deleted_webhook_is_removed_with_its_last_delivery() -> None:
     gone = make_webhook(deleted_at=utcnow() - OLD)
     kept = make_webhook(deleted_at=utcnow() - OLD)
     make_webhook()
@@ -98,7 +98,7 @@ def test_the_timeline_keeps_its_rows_without_the_event() -> None:
     assert line.event_id is None
 
 
-def test_the_command_says_how_much_went(app: Flask) -> None:
+def test_the_command_reports_how_much_was_removed(app: Flask) -> None:
     old_delivery()
     answer = app.test_cli_runner().invoke(args=["prune"])
     assert answer.exit_code == 0, answer.output
@@ -106,7 +106,7 @@ def test_the_command_says_how_much_went(app: Flask) -> None:
     assert count(Delivery) == 0
 
 
-def test_the_hourly_job_does_the_same() -> None:
+def test_the_hourly_job_prunes_as_well() -> None:
     old_delivery()
     prune()
     assert count(Delivery) == 0
@@ -115,7 +115,7 @@ def test_the_hourly_job_does_the_same() -> None:
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 
 
-MONTH = 30 * DAY  # RETENTION_DAYS, unless it is set
+MONTH = 30 * DAY  # the default of RETENTION_DAYS
 
 
 def add(row: Any) -> None:
@@ -124,7 +124,7 @@ def add(row: Any) -> None:
 
 
 def ended(status: str) -> Callable[[datetime], object]:
-    """A delivery that began long before its end."""
+    """Return a factory for deliveries that started a day before they ended."""
     return lambda then: make_delivery(
         status=status, created_at=then - DAY, finished_at=then, occurred_at=then
     )
@@ -178,7 +178,7 @@ def draft(then: datetime) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What is made at a time, where it stands, and how long it is kept."""
+    """A factory for a row at a given time, its model, and how long it is kept."""
 
     make: Callable[[datetime], object]
     row: type[Any]
@@ -200,7 +200,7 @@ KINDS = {
 }
 
 
-def test_it_is_kept_to_its_last_minute_and_then_it_goes() -> None:
+def test_each_kind_is_kept_to_its_last_minute_and_then_removed() -> None:
     for name in KINDS:
         kind, now = KINDS[name], utcnow()
         kind.make(now - kind.kept + MINUTE)
@@ -212,7 +212,7 @@ def test_it_is_kept_to_its_last_minute_and_then_it_goes() -> None:
         assert count(kind.row) == before, name
 
 
-def test_work_that_nobody_has_begun_yet_is_kept_however_old() -> None:
+def test_a_waiting_task_is_kept_regardless_of_its_age() -> None:
     then = utcnow() - 2 * MONTH
     who = {"actor_kind": "user", "actor_name": "Ana", "origin": "web"}
     add(Task(kind="import", state="waiting", due_at=then, created_at=then, **who))
@@ -222,7 +222,7 @@ def test_work_that_nobody_has_begun_yet_is_kept_however_old() -> None:
 
 @pytest.fixture
 def everything(app: Flask) -> None:
-    """One of each kind whose time is over."""
+    """Store one row of each kind whose time is over."""
     then = utcnow() - MONTH - MINUTE
     for kind in KINDS.values():
         kind.make(then)
@@ -234,7 +234,7 @@ def everything(app: Flask) -> None:
 
 
 @pytest.mark.usefixtures("everything")
-def test_what_will_go_is_counted_by_the_names_of_what_went() -> None:
+def test_count_predicts_the_result_of_prune() -> None:
     expected = {
         "deliveries on hold dismissed": 1,
         "deliveries removed": 3,
@@ -250,7 +250,7 @@ def test_what_will_go_is_counted_by_the_names_of_what_went() -> None:
 
 
 @pytest.mark.usefixtures("everything")
-def test_when_the_time_is_over_no_long_walk_begins() -> None:
+def test_no_long_walk_starts_after_the_time_limit() -> None:
     done = retention.prune(seconds=0)
     walks = ["deliveries on hold dismissed", "deliveries removed", "events removed"]
     assert [done[name] for name in [*walks, "hours of charts removed"]] == [0, 0, 0, 0]
@@ -265,21 +265,21 @@ def test_a_held_delivery_is_dismissed_a_month_after_its_webhook_went_off() -> No
         young = make_delivery(hook, status="on_hold", created_at=utcnow() - MONTH + MINUTE)
         began = database_time(session())
         retention.prune()
-        found = stored(old)
-        assert (found["status"], stored(young)["status"]) == (status, "on_hold"), off_for
+        row = stored(old)
+        assert (row["status"], stored(young)["status"]) == (status, "on_hold"), off_for
         if status == "dismissed":
-            assert found["finished_at"] >= began
+            assert row["finished_at"] >= began
 
 
-def test_one_that_is_tried_still_is_neither_dismissed_nor_removed() -> None:
+def test_an_open_delivery_is_neither_dismissed_nor_removed() -> None:
     for status in ("queued", "retrying"):
         delivery = make_delivery(status=status, created_at=utcnow() - 2 * MONTH)
         retention.prune()
-        found = stored(delivery)
-        assert (found["status"], found["dismissed_by"]) == (status, None), status
+        row = stored(delivery)
+        assert (row["status"], row["dismissed_by"]) == (status, None), status
 
 
-def test_one_that_is_being_sent_again_stays_until_its_lease_is_over() -> None:
+def test_a_leased_delivery_stays_until_its_lease_is_over() -> None:
     then = utcnow() - MONTH - MINUTE
     sent = make_delivery(status="failed", created_at=then, finished_at=then)
     held = make_delivery(status="on_hold", created_at=then)
@@ -297,14 +297,14 @@ def test_one_that_is_being_sent_again_stays_until_its_lease_is_over() -> None:
 
 @pytest.fixture
 def short_log(app: Flask) -> Iterator[None]:
-    """RETENTION_DAYS=1."""
+    """Set RETENTION_DAYS to 1."""
     app.extensions["settings"] = replace(usual := settings(), retention_days=1)
     yield
     app.extensions["settings"] = usual
 
 
 @pytest.mark.usefixtures("short_log")
-def test_charts_look_back_a_week_however_short_the_log_is_kept() -> None:
+def test_charts_keep_a_week_even_if_the_log_is_kept_for_less() -> None:
     now = utcnow().replace(minute=0, second=0, microsecond=0)
     hook = make_webhook()
     with writing() as current:
@@ -316,7 +316,7 @@ def test_charts_look_back_a_week_however_short_the_log_is_kept() -> None:
     assert (count(Rollup), count(Delivery)) == (3, 0)
 
 
-def test_what_somebody_works_at_is_left_to_the_next_run(app: Flask) -> None:
+def test_a_locked_delivery_is_left_to_the_next_run(app: Flask) -> None:
     then = utcnow() - MONTH - MINUTE
     mine, _ = (make_delivery(status="failed", created_at=then, finished_at=then) for _ in "12")
     if db.engine.dialect.name == "sqlite":
@@ -332,7 +332,7 @@ def test_what_somebody_works_at_is_left_to_the_next_run(app: Flask) -> None:
 
 
 @pytest.mark.usefixtures("everything")
-def test_a_run_waits_for_nobody_and_leaves_what_is_theirs(app: Flask) -> None:
+def test_a_run_skips_locked_rows_without_waiting(app: Flask) -> None:
     if db.engine.dialect.name == "sqlite":
         pytest.skip("On SQLite one transaction writes at a time.")
     rows = {kind.row for kind in KINDS.values()}
@@ -350,10 +350,10 @@ def test_a_run_waits_for_nobody_and_leaves_what_is_theirs(app: Flask) -> None:
     assert all(count(row) < before[row] for row in rows)
 
 
-def test_of_two_runs_the_one_that_takes_an_events_last_delivery_takes_the_event(
+def test_the_run_that_removes_the_last_delivery_removes_the_event(
     app: Flask,
 ) -> None:
-    """Another run has taken its other delivery and has not committed yet."""
+    """Let another run remove the other delivery of the event without a commit yet."""
     if db.engine.dialect.name == "sqlite":
         pytest.skip("On SQLite one transaction writes at a time.")
     hooks = [make_webhook() for _ in range(2)]

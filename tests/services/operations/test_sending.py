@@ -1,4 +1,4 @@
-"""Stopping all sending: who may, what is written down, what is refused and rests meanwhile."""
+"""Pausing all sending: permissions, audit trail, refused actions, and webhooks that fail."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -37,11 +37,11 @@ pytestmark = pytest.mark.usefixtures("app")
 
 def entries() -> list[AuditEntry]:
     session().rollback()
-    wanted = select(AuditEntry).where(AuditEntry.target_kind == "sending").order_by(AuditEntry.id)
-    return list(session().scalars(wanted))
+    query = select(AuditEntry).where(AuditEntry.target_kind == "sending").order_by(AuditEntry.id)
+    return list(session().scalars(query))
 
 
-def test_an_administrator_stops_and_starts_it_and_the_trail_says_so_once() -> None:
+def test_an_administrator_stops_and_starts_sending_with_one_entry_each() -> None:
     ana, ben, sam = make_user(name="Ana"), make_user(name="Ben"), make_user("support")
     for verb in (sending.stop, sending.start):
         with pytest.raises(NotAllowed):
@@ -56,15 +56,15 @@ def test_an_administrator_stops_and_starts_it_and_the_trail_says_so_once() -> No
     assert sending.start(ben.actor)
     assert not sending.start(ben.actor)
     assert find_stop() is None
-    assert [(each.action, each.actor_name) for each in entries()] == [
+    assert [(entry.action, entry.actor_name) for entry in entries()] == [
         ("sending.stopped", "Ana"),
         ("sending.started", "Ben"),
     ]
     assert entries()[1].changes["stopped_for"]["to"].endswith(("ms", "second", "seconds"))
 
 
-def test_the_time_that_it_was_stopped_counts_for_whoever_still_fails(app: Flask) -> None:
-    """Somebody else's answer has arrived there just now."""
+def test_the_pause_is_added_only_to_webhooks_that_still_fail(app: Flask) -> None:
+    """Let one webhook recover while sending starts again."""
     ana, hour = make_user(), timedelta(hours=1)
     since = {"failures_in_row": 3, "failing_since": utcnow() - 2 * hour}
     failing, recovers = make_webhook(**since), make_webhook(**since)
@@ -79,12 +79,14 @@ def test_the_time_that_it_was_stopped_counts_for_whoever_still_fails(app: Flask)
         current.flush()
         rival.begin()
     rival.finish()
-    seconds = [session().get_one(Webhook, each.id).stopped_for for each in (failing, recovers, new)]
+    seconds = [
+        session().get_one(Webhook, webhook.id).stopped_for for webhook in (failing, recovers, new)
+    ]
     assert seconds == [pytest.approx(3600, abs=60), 0, pytest.approx(900, abs=60)]
 
 
 @pytest.mark.both_databases
-def test_whoever_starts_it_waits_for_no_webhook_that_does_not_fail(app: Flask) -> None:
+def test_starting_does_not_wait_for_a_webhook_that_does_not_fail(app: Flask) -> None:
     if db.engine.dialect.name == "sqlite":
         pytest.skip("On SQLite one transaction writes at a time.")
     ana, hook = make_user(), make_webhook()
@@ -96,10 +98,10 @@ def test_whoever_starts_it_waits_for_no_webhook_that_does_not_fail(app: Flask) -
     assert rival.finish()
 
 
-def test_nobody_may_ask_for_anything_to_be_sent_meanwhile() -> None:
+def test_every_action_that_sends_is_refused_during_the_pause() -> None:
     ana, hook = make_user().actor, make_webhook()
     off = make_webhook(state="off")
-    failed, arrived = (make_delivery(hook, status=each) for each in ("failed", "delivered"))
+    failed, arrived = (make_delivery(hook, status=status) for status in ("failed", "delivered"))
     later = make_delivery(hook, status="retrying")
     held = make_delivery(off, status="on_hold")
     halted = bulk_retry.start(ana, Selection(ticked=(failed,)))
@@ -129,7 +131,7 @@ def test_nobody_may_ask_for_anything_to_be_sent_meanwhile() -> None:
         verb()
 
 
-def test_it_is_a_warning_with_who_and_since_when_and_the_way_back(app: Flask) -> None:
+def test_the_pause_is_a_warning_with_person_time_and_way_back(app: Flask) -> None:
     ana = make_user(name="Ana Admin")
     sending.stop(ana.actor)
     facts = read_facts()

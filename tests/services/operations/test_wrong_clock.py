@@ -1,5 +1,7 @@
-"""A machine whose clock is weeks off, on a database whose clock is right, deletes and ends nothing
-before its time, and stores no wrong one."""
+"""A machine whose clock is weeks off removes and ends nothing early, and stores no wrong time.
+
+The clock of the database is right.
+"""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -46,7 +48,7 @@ FORTY_DAYS = 40 * 24 * 3600
 
 @pytest.fixture
 def elsewhere(app: Flask, tmp_path: Path) -> Elsewhere:
-    """Runs the periodic tasks on a machine with that clock; what it logs."""
+    """Return a function that runs the periodic tasks with a shifted clock and returns their log."""
     settings = app.extensions["settings"]
     environ = {
         **ENVIRONMENT,
@@ -66,7 +68,7 @@ def elsewhere(app: Flask, tmp_path: Path) -> Elsewhere:
 
 
 def everything_is_young() -> None:
-    """Of each kind one that goes in an hour."""
+    """Store one row of each kind that is due for removal in an hour."""
     now, hour = utcnow(), timedelta(hours=1)
     for kind in KINDS.values():
         kind.make(now - kind.kept + hour)
@@ -91,7 +93,7 @@ def alerts_were_looked_for() -> None:
 
 def counts() -> dict[str, Any]:
     db.session.rollback()
-    found: dict[str, Any] = {
+    totals: dict[str, Any] = {
         name: db.session.execute(select(func.count()).select_from(table)).scalar_one()
         for name, table in Base.metadata.tables.items()
         if name not in MADE_THERE
@@ -100,7 +102,7 @@ def counts() -> dict[str, Any]:
     states = select(Reservation.state).order_by(Reservation.id)
     off = select(func.count()).where(Webhook.state == "off")
     return {
-        **found,
+        **totals,
         "deliveries": db.session.execute(ended).scalar_one(),
         "states": list(db.session.scalars(states)),
         "off": db.session.execute(off).scalar_one(),
@@ -108,11 +110,11 @@ def counts() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("shift", [FORTY_DAYS, -FORTY_DAYS], ids=["ahead", "behind"])
-def test_nothing_goes_before_its_time(elsewhere: Elsewhere, shift: int) -> None:
+def test_nothing_is_removed_before_its_time(elsewhere: Elsewhere, shift: int) -> None:
     everything_is_young()
     alerts_were_looked_for()
     before = counts()
-    said = elsewhere(shift, "trusting")
+    log = elsewhere(shift, "trusting")
     assert counts() == before
     assert db.session.query(AlertRun).count() == 1
     made = db.session.query(Asset).filter_by(name="Made there").one()
@@ -120,7 +122,7 @@ def test_nothing_goes_before_its_time(elsewhere: Elsewhere, shift: int) -> None:
     assert sent is not None
     event = db.session.get(Event, sent.event_id)
     assert event is not None
-    told_at, told_skew = next(line for line in said.splitlines() if "Facts:" in line).split()[-2:]
+    told_at, told_skew = next(line for line in log.splitlines() if "Facts:" in line).split()[-2:]
     for time in (
         *(made.created_at, sent.created_at, event.occurred_at),
         datetime.fromisoformat(told_at),
@@ -136,17 +138,17 @@ def test_nothing_goes_before_its_time(elsewhere: Elsewhere, shift: int) -> None:
     [(FORTY_DAYS, "40 days ahead of"), (-400, "6 minutes behind")],
     ids=["ahead", "behind"],
 )
-def test_a_machine_that_is_minutes_off_removes_nothing_and_says_so(
+def test_a_machine_whose_clock_is_off_removes_nothing_and_says_so(
     elsewhere: Elsewhere, shift: int, words: str
 ) -> None:
     KINDS["delivered"].make(utcnow() - MONTH - MINUTE)
     before = counts()["deliveries"]
-    said = elsewhere(shift)
-    assert f"This machine’s clock is {words} the database’s. It removes nothing" in said
+    log = elsewhere(shift)
+    assert f"This machine’s clock is {words} the database’s. It removes nothing" in log
     assert counts()["deliveries"] == before
 
 
-def test_a_transaction_that_has_stood_open_is_no_clock_that_is_behind(app: Flask) -> None:
+def test_a_long_open_transaction_is_not_mistaken_for_a_slow_clock(app: Flask) -> None:
     del app
     began = database_time(session()) - timedelta(minutes=10)
     session().info[NOW] = session().get_transaction(), began
@@ -157,9 +159,9 @@ def test_a_transaction_that_has_stood_open_is_no_clock_that_is_behind(app: Flask
     assert database_time(session()) > began + timedelta(minutes=9)
 
 
-def test_a_clock_is_not_off_by_the_time_that_an_answer_took(app: Flask) -> None:
+def test_the_time_that_an_answer_took_is_not_clock_skew(app: Flask) -> None:
     del app
     asked_at, second = utcnow() - timedelta(seconds=12), timedelta(seconds=1)
-    for said, ahead in ((11, 0), (1, 0), (15, -3), (-4, 4)):
-        found = clock.note_skew(utcnow() - said * second, asked_at)
-        assert abs(found - ahead * second) < second / 2
+    for seconds_ago, ahead in ((11, 0), (1, 0), (15, -3), (-4, 4)):
+        skew = clock.note_skew(utcnow() - seconds_ago * second, asked_at)
+        assert abs(skew - ahead * second) < second / 2

@@ -1,4 +1,4 @@
-"""Who acts: whether they still may, in which zone they are told times, and how they are found."""
+"""Actors: their current permissions, their time zones, and searches for them."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("app")
         (Role.SUPPORT, {}, False),
     ],
 )
-def test_what_a_person_may_do_is_asked_of_their_row(
+def test_permissions_are_read_from_the_row_of_the_person(
     role: Role, columns: dict[str, Any], may: bool
 ) -> None:
     actor = make_user(role, **columns).actor
@@ -37,27 +37,27 @@ def test_what_a_person_may_do_is_asked_of_their_row(
             require(current, actor, "system.read")
 
 
-def test_nobody_may_do_what_no_line_names() -> None:
+def test_an_unknown_permission_is_refused() -> None:
     actor = make_user(Role.ADMIN).actor
     with writing() as current, pytest.raises(NotAllowed):
         require(current, actor, "system.melt")
 
 
-def test_times_are_told_in_a_persons_own_zone_if_it_is_known() -> None:
-    for chosen, found in (
+def test_times_are_shown_in_a_persons_own_zone_if_it_is_known() -> None:
+    for chosen, shown in (
         ("America/Lima", "America/Lima"),
         (None, "Europe/Vienna"),
         ("", "Europe/Vienna"),
-        # A later version's, and one that no version has had.
+        # A zone of a later version, and a zone that never existed.
         ("Mars/Olympus", "Europe/Vienna"),
         ("../etc/passwd", "Europe/Vienna"),
     ):
         ana = make_user(time_zone=chosen)
-        assert zone_of(session(), ana.actor).key == found, chosen
+        assert zone_of(session(), ana.actor).key == shown, chosen
         assert zone_of(session(), SYSTEM).key == "Europe/Vienna", chosen
 
 
-def test_a_zone_that_nobody_knows_is_refused_at_its_field() -> None:
+def test_an_unknown_zone_is_refused_at_its_field() -> None:
     for known in (None, "UTC", "America/Lima"):
         refuse_unknown_zone(known)
     with pytest.raises(Refusal, match="Choose a time zone from the list") as refused:
@@ -75,7 +75,7 @@ def test_a_zone_that_nobody_knows_is_refused_at_its_field() -> None:
         ("a_b", {"a_b"}),
     ],
 )
-def test_words_are_found_as_people_write_them_and_signs_stand_for_themselves(
+def test_words_match_regardless_of_case_and_wildcards_are_literal(
     words: str, found: set[str]
 ) -> None:
     names = ["ÄRGER GmbH", "Ärger mit Übung", "viel ärger", "ärger mit übung"]
@@ -83,5 +83,5 @@ def test_words_are_found_as_people_write_them_and_signs_stand_for_themselves(
         [*names, "Neue Ölgefäße", "100% Wolle", "1000 Wolle", "a_b", "axb"]
     ):
         make_user(name=name, email=f"{number}@example.com")
-    wanted = select(User.name).where(any_holds([User.name], words))
-    assert set(session().scalars(wanted)) == found
+    query = select(User.name).where(any_holds([User.name], words))
+    assert set(session().scalars(query)) == found

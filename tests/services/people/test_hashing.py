@@ -1,4 +1,4 @@
-"""Whoever knocks costs the same work: nobody learns by the clock who has an account."""
+"""Every sign-in costs the same work, so that its time does not reveal who has an account."""
 
 import importlib
 from collections.abc import Callable
@@ -22,7 +22,7 @@ HERE = "192.0.2.7"
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """What Argon2 is asked to do, call by call: which of its verbs, and for which hash."""
+    """Record each call of Argon2 as (method, verified hash)."""
     calls: list[tuple[str, str]] = []
 
     def counted(name: str) -> Callable[..., Any]:
@@ -39,7 +39,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     return calls
 
 
-def test_one_hash_is_computed_for_whoever_knocks_and_each_of_the_usual_cost(
+def test_every_sign_in_computes_one_hash_of_the_usual_cost(
     app: Flask, asked: list[tuple[str, str]]
 ) -> None:
     usual = passwords.hashed("a long pass phrase")
@@ -60,9 +60,7 @@ def test_one_hash_is_computed_for_whoever_knocks_and_each_of_the_usual_cost(
         assert not passwords.is_outdated(asked[0][1]), email
 
 
-def test_a_link_that_was_used_tries_no_password_out(
-    app: Flask, asked: list[tuple[str, str]]
-) -> None:
+def test_a_used_link_tries_no_password(app: Flask, asked: list[tuple[str, str]]) -> None:
     ana, once = make_user(), uuid4()
     address = invitations.invitation_link(ana.actor, "cleo@example.com", Role.SUPPORT)
     token = address.partition("token=")[2]
@@ -75,7 +73,7 @@ def test_a_link_that_was_used_tries_no_password_out(
     assert asked == []
 
 
-def test_it_has_nobodys_hash_at_hand_in_a_process_that_has_just_begun(
+def test_a_new_process_has_a_dummy_hash_ready(
     asked: list[tuple[str, str]],
 ) -> None:
     module = importlib.reload(passwords)

@@ -1,4 +1,4 @@
-"""One-time links: for whom each opens, for how long, and who may look at it."""
+"""One-time links: who can open them, for how long, and who can see them."""
 
 from base64 import urlsafe_b64decode
 from dataclasses import replace
@@ -32,7 +32,7 @@ MINUTE = timedelta(minutes=1)
 
 
 def invite(by: Person, email: str = CLEO, role: Role = Role.SUPPORT) -> tuple[UUID, str]:
-    """An invitation: its public id, and the token of its link."""
+    """Invite a person, and return the public id and the token of the invitation."""
     public_id = invitations.invite(by.actor, email, role)
     address = invitations.invitation(by.actor, public_id).address
     assert address
@@ -59,7 +59,7 @@ def reset_token(by: Person, of: Person) -> str:
 
 
 def grow_older(by: timedelta) -> None:
-    """Every link becomes so much older; a token follows from its link's end."""
+    """Age every link, and renew its hash, because the token depends on the link's end."""
     with writing() as current:
         for link in current.scalars(select(Link)):
             link.expires_at -= by
@@ -75,15 +75,15 @@ def links() -> list[Link]:
 
 def told(action: str) -> list[AuditEntry]:
     session().rollback()
-    wanted = select(AuditEntry).where(AuditEntry.action == action).order_by(AuditEntry.id)
-    return list(session().scalars(wanted))
+    query = select(AuditEntry).where(AuditEntry.action == action).order_by(AuditEntry.id)
+    return list(session().scalars(query))
 
 
 def near(found: datetime, expected: datetime) -> bool:
     return abs(found - expected) < MINUTE
 
 
-def test_a_link_opens_its_own_page_alone(app: Flask) -> None:
+def test_a_link_opens_only_its_own_page(app: Flask) -> None:
     ana, ben = make_user(), make_user("support")
     _, invitation = invite(ana)
     reset = reset_token(ana, ben)
@@ -101,7 +101,7 @@ def test_a_link_opens_its_own_page_alone(app: Flask) -> None:
     assert used.user.id == ben.id
 
 
-def test_a_link_for_a_new_password_is_no_invitation(app: Flask) -> None:
+def test_a_password_link_is_not_an_invitation(app: Flask) -> None:
     ana, ben = make_user(), make_user("support")
     token = reset_token(ana, ben)
     (link,) = links()
@@ -116,7 +116,7 @@ def test_a_link_for_a_new_password_is_no_invitation(app: Flask) -> None:
     assert one_time_links.read(LinkKind.RESET, token).email == ben.email
 
 
-def test_an_invitation_is_no_link_for_a_new_password(app: Flask) -> None:
+def test_an_invitation_is_not_a_password_link(app: Flask) -> None:
     ana, cleo = make_user(), make_user("support", email=CLEO)
     invitation = invited_behind_our_back(ana)
     assert password_resets.offered(ana.actor, cleo.public_id) is None
@@ -127,7 +127,7 @@ def test_an_invitation_is_no_link_for_a_new_password(app: Flask) -> None:
     assert links()[0].shown_until is not None
 
 
-def test_an_invitation_lasts_a_week_and_a_new_password_a_day(app: Flask) -> None:
+def test_an_invitation_lasts_a_week_and_a_password_link_a_day(app: Flask) -> None:
     ana, ben = make_user(), make_user("support")
     invite(ana)
     reset_token(ana, ben)
@@ -141,14 +141,14 @@ def test_an_invitation_lasts_a_week_and_a_new_password_a_day(app: Flask) -> None
         assert link.created_by_id == ana.id
 
 
-def test_the_token_of_every_link_is_256_bits(app: Flask) -> None:
+def test_the_token_of_every_link_has_256_bits(app: Flask) -> None:
     set_up = token_in(one_time_links.setup_link() or "")
     ana, ben = make_user(), make_user("support")
     tokens = set_up, invite(ana)[1], reset_token(ana, ben)
-    assert [len(urlsafe_b64decode(f"{each}=")) for each in tokens] == [32, 32, 32]
+    assert [len(urlsafe_b64decode(f"{token}=")) for token in tokens] == [32, 32, 32]
 
 
-def test_renewed_an_invitation_has_a_week_from_then_on_and_another_maker(app: Flask) -> None:
+def test_a_renewed_invitation_has_another_week_and_another_maker(app: Flask) -> None:
     ana, eva = make_user(name="Ana"), make_user(name="Eva")
     public_id, before = invite(ana)
     grow_older(timedelta(days=8))
@@ -169,7 +169,7 @@ def test_renewed_an_invitation_has_a_week_from_then_on_and_another_maker(app: Fl
         invitations.renew(eva.actor, public_id)
 
 
-def test_the_address_is_shown_for_a_quarter_of_an_hour_and_with_the_key_it_was_made_with(
+def test_the_address_is_shown_for_15_minutes_and_only_with_its_key(
     app: Flask,
 ) -> None:
     ana = make_user()
@@ -184,7 +184,7 @@ def test_the_address_is_shown_for_a_quarter_of_an_hour_and_with_the_key_it_was_m
         assert (invitations.invitation(ana.actor, public_id).address is not None) is is_shown
 
 
-def test_only_its_maker_can_say_that_a_link_was_copied(app: Flask) -> None:
+def test_only_its_maker_can_hide_a_link(app: Flask) -> None:
     ana, eva, ben = make_user(), make_user(), make_user("support")
     public_id, _ = invite(ana)
     reset_token(ana, ben)
@@ -197,28 +197,30 @@ def test_only_its_maker_can_say_that_a_link_was_copied(app: Flask) -> None:
     assert not any(link.shown_until for link in links())
 
 
-def test_an_invitation_taken_back_is_gone_and_on_record(app: Flask) -> None:
+def test_a_canceled_invitation_is_gone_and_audited(app: Flask) -> None:
     ana = make_user(name="Ana")
     first, token = invite(ana)
     invite(ana, "dan@example.com")
     invitations.cancel(ana.actor, first)
     with pytest.raises(DeadLink):
         join(token)
-    assert [each.email for each in invitations.open_invitations()] == ["dan@example.com"]
+    assert [invitation.email for invitation in invitations.open_invitations()] == [
+        "dan@example.com"
+    ]
     (entry,) = told("person.invitation_cancelled")
     assert (entry.actor_name, entry.target_name) == ("Ana", CLEO)
     with pytest.raises(NotFound):
         invitations.cancel(ana.actor, first)
 
 
-def test_invitations_stand_in_the_list_until_accepted_the_newest_first(app: Flask) -> None:
+def test_invitations_are_listed_until_accepted_newest_first(app: Flask) -> None:
     ana = make_user()
     for name in ("one", "two", "three"):
         _, token = invite(ana, f" {name.upper()}@example.com", Role.MANAGER)
     join(token, "three@example.com")
     listed = invitations.open_invitations()
-    assert [each.email for each in listed] == ["two@example.com", "one@example.com"]
-    assert {(each.role, each.is_over, each.address) for each in listed} == {
+    assert [invitation.email for invitation in listed] == ["two@example.com", "one@example.com"]
+    assert {(invitation.role, invitation.is_over, invitation.address) for invitation in listed} == {
         ("manager", False, None)
     }
     (*_, entry) = told("person.invited")
@@ -226,7 +228,7 @@ def test_invitations_stand_in_the_list_until_accepted_the_newest_first(app: Flas
     assert entry.target_name == "three@example.com"
 
 
-def test_who_joins_is_written_down_by_the_link_not_by_what_was_typed(app: Flask) -> None:
+def test_a_new_user_gets_email_and_role_from_the_link(app: Flask) -> None:
     ana = make_user()
     _, token = invite(ana, role=Role.MANAGER)
     with pytest.raises(DeadLink):
@@ -242,7 +244,7 @@ def test_who_joins_is_written_down_by_the_link_not_by_what_was_typed(app: Flask)
 
 
 def invited_behind_our_back(by: Person) -> str:
-    """Two invitations of one address, as two administrators at once would leave them."""
+    """Make a second invitation to one address, as two administrators at once could."""
     _, token = invite(by, "dan@example.com")
     with writing() as current:
         last = update(Link).where(Link.email == "dan@example.com")
@@ -250,7 +252,7 @@ def invited_behind_our_back(by: Person) -> str:
     return token
 
 
-def test_a_new_password_ends_the_sessions_forgives_the_tries_and_opens_once(app: Flask) -> None:
+def test_a_password_link_works_once_and_forgives_failed_tries(app: Flask) -> None:
     ana, ben = make_user(), make_user("support", name="Ben")
     key = throttle.for_pair(ben.email, "192.0.2.7")
     for _ in range(2):
@@ -275,7 +277,7 @@ def test_a_new_password_ends_the_sessions_forgives_the_tries_and_opens_once(app:
     assert entry.changes == {"by": {"from": None, "to": "a link for a new password"}}
 
 
-def test_offers_are_for_others_who_may_sign_in_and_the_latest_counts(app: Flask) -> None:
+def test_password_links_are_for_other_active_users_and_the_latest_counts(app: Flask) -> None:
     ana, ben, cleo = make_user(), make_user("support"), make_user("support", is_active=False)
     with pytest.raises(Refusal, match="This is you"):
         password_resets.offer(ana.actor, ana.public_id)
@@ -296,13 +298,13 @@ def test_offers_are_for_others_who_may_sign_in_and_the_latest_counts(app: Flask)
 
 
 @pytest.mark.both_databases
-def test_everybody_is_listed_by_name_whatever_its_case(app: Flask) -> None:
+def test_users_are_listed_by_name_regardless_of_case(app: Flask) -> None:
     for name in ("ben", "Ana", "Cleo"):
         make_user("support", name=name)
     ana = make_user("support", name="ana")
-    assert [each.name for each in accounts.listing()] == ["Ana", "ana", "ben", "Cleo"]
-    found = accounts.person(ana.public_id)
-    assert (found.email, found.role, found.is_active, found.version) == (
+    assert [user.name for user in accounts.listing()] == ["Ana", "ana", "ben", "Cleo"]
+    person = accounts.person(ana.public_id)
+    assert (person.email, person.role, person.is_active, person.version) == (
         ana.email,
         "support",
         True,
@@ -341,7 +343,7 @@ def change_role(by: Person, of: Person, role: Role) -> None:
 
 
 @pytest.mark.parametrize("end", ["disabled", "demoted"])
-def test_links_of_a_former_administrator_stay_dead_when_he_comes_back(app: Flask, end: str) -> None:
+def test_links_of_a_former_administrator_stay_dead_after_a_return(app: Flask, end: str) -> None:
     ana, bea, cleo = make_user(name="Ana"), make_user(name="Bea"), make_user(Role.SUPPORT)
     by_bea = (LinkKind.INVITE, invited(bea)), (LinkKind.RESET, offered(bea, cleo))
     for_bea = (LinkKind.RESET, offered(ana, bea))
@@ -356,27 +358,27 @@ def test_links_of_a_former_administrator_stay_dead_when_he_comes_back(app: Flask
     assert [link.email for link in session().scalars(select(Link))] == ["dan@example.com"]
 
 
-def test_each_invitation_that_ends_with_its_maker_is_on_record(app: Flask) -> None:
+def test_each_invitation_that_ends_with_its_maker_is_audited(app: Flask) -> None:
     ana, bea = make_user(name="Ana"), make_user(name="Bea")
     offered(bea, make_user(Role.SUPPORT))
     invited(bea)
     accounts.disable(ana.actor, bea.public_id)
-    wanted = select(AuditEntry.actor_name, AuditEntry.action, AuditEntry.target_name)
-    told = [tuple(row) for row in session().execute(wanted.order_by(AuditEntry.id))]
+    query = select(AuditEntry.actor_name, AuditEntry.action, AuditEntry.target_name)
+    told = [tuple(row) for row in session().execute(query.order_by(AuditEntry.id))]
     assert told[-2:] == [
         ("Ana", "person.disabled", "Bea"),
         ("Ana", "person.invitation_cancelled", "eve@example.com"),
     ]
 
 
-def test_a_new_password_by_a_link_ends_what_its_owner_had_made(app: Flask) -> None:
+def test_a_used_password_link_ends_the_links_that_its_user_made(app: Flask) -> None:
     ana, bea, cleo = make_user(), make_user(), make_user(Role.SUPPORT)
     made = (LinkKind.INVITE, invited(bea)), (LinkKind.RESET, offered(bea, cleo))
     password_resets.use(offered(ana, bea), uuid4(), NEW)
     assert [works(*each) for each in made] == [False, False]
 
 
-def test_whoever_finds_the_old_password_needs_no_link_and_keeps_all_other_links(app: Flask) -> None:
+def test_a_changed_password_ends_only_ones_own_password_link(app: Flask) -> None:
     ana, cleo = make_user(), make_user(Role.SUPPORT)
     invitation = invited(ana, "bea@example.com")
     bea = make_user(email="bea@example.com")
@@ -395,7 +397,7 @@ def test_whoever_finds_the_old_password_needs_no_link_and_keeps_all_other_links(
     ]
 
 
-def test_disabled_and_using_a_link_at_once_neither_waits_for_ever(app: Flask) -> None:
+def test_disabling_a_user_who_uses_a_link_does_not_deadlock(app: Flask) -> None:
     ana, bea = make_user(), make_user()
     token = offered(ana, bea)
     at_once(

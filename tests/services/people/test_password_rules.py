@@ -1,4 +1,4 @@
-"""Which passwords we take, at the edges of what we ask for."""
+"""The limits of accepted passwords."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from portal.services.people.invitations import NewPerson
 EMAIL = "ana.maria-lopez@example.com"
 
 
-def test_it_takes_what_is_long_enough_and_not_guessed_at_once() -> None:
+def test_long_passwords_that_are_hard_to_guess_are_accepted() -> None:
     for password in (
         "abcdefghijkl",  # twelve
         "ab" * 511 + "cd",  # 1,024 bytes
@@ -21,7 +21,7 @@ def test_it_takes_what_is_long_enough_and_not_guessed_at_once() -> None:
         passwords.check(password, EMAIL)
 
 
-def test_it_refuses_what_is_short_long_or_guessed_at_once() -> None:
+def test_short_too_long_and_guessable_passwords_are_refused() -> None:
     for password, sentence in (
         ("abcdefghijk", "Enter at least 12 characters"),
         ("ab" * 511 + "cde", "at most 1,000 characters"),
@@ -37,13 +37,13 @@ def test_it_refuses_what_is_short_long_or_guessed_at_once() -> None:
         assert refused.value.field == "password", password
 
 
-def test_one_too_long_is_compared_with_nothing() -> None:
+def test_a_too_long_password_matches_nothing() -> None:
     long = "a long pass phrase " * 60
     assert not passwords.matches(long, passwords.hashed(long))
     assert not passwords.matches("a long pass phrase", "no hash at all")
 
 
-def test_a_hash_is_made_as_we_make_them_now_and_never_twice_the_same() -> None:
+def test_hashes_have_current_parameters_and_never_repeat() -> None:
     one, other = (passwords.hashed("a long pass phrase") for _ in range(2))
     assert one != other
     assert one.startswith("$argon2id$v=19$m=32768,t=3,p=1$")
@@ -51,6 +51,6 @@ def test_a_hash_is_made_as_we_make_them_now_and_never_twice_the_same() -> None:
     assert passwords.is_outdated(one.replace("t=3", "t=2"))
 
 
-def test_no_trace_of_an_error_says_it() -> None:
+def test_the_repr_does_not_contain_the_password() -> None:
     entered = NewPerson(name="Ana", email=EMAIL, password="a long pass phrase")
     assert "pass phrase" not in repr(entered)

@@ -1,4 +1,4 @@
-"""Roles, disabling, invitations, one-time links."""
+"""Roles, disabling, invitations and one-time links."""
 
 from collections.abc import Callable
 from functools import partial
@@ -26,8 +26,8 @@ def audited() -> list[tuple[str, str]]:
 
 
 def admins() -> int:
-    wanted = select(User.id).where(User.role == Role.ADMIN, User.is_active)
-    return len(session().execute(wanted).all())
+    query = select(User.id).where(User.role == Role.ADMIN, User.is_active)
+    return len(session().execute(query).all())
 
 
 def token_in(address: str | None) -> str:
@@ -36,12 +36,12 @@ def token_in(address: str | None) -> str:
 
 
 def refused_at_once(app: Flask, *verbs: Callable[[], object]) -> list[str]:
-    """Run the verbs together; what each was refused with, or nothing."""
+    """Run the verbs concurrently, and return each refusal or an empty text."""
     results = at_once(app, verbs)
-    return [each.sentence if isinstance(each, Refusal) else "" for each in results]
+    return [result.sentence if isinstance(result, Refusal) else "" for result in results]
 
 
-def test_a_role_chosen_on_a_page_from_before_somebody_changed_their_name_is_stale(
+def test_a_role_change_on_a_page_from_before_a_rename_is_stale(
     app: Flask,
 ) -> None:
     ana, ben = make_user(), make_user(Role.SUPPORT, name="Ben")
@@ -52,7 +52,7 @@ def test_a_role_chosen_on_a_page_from_before_somebody_changed_their_name_is_stal
     accounts.change_role(ana.actor, ben.public_id, Role.MANAGER, 2)
 
 
-def test_the_only_administrator_stays(app: Flask) -> None:
+def test_the_only_administrator_cannot_be_disabled_or_demoted(app: Flask) -> None:
     ana = make_user(name="Ana")
     make_user(name="Ben", is_active=False)
     with pytest.raises(Refusal, match="Ana is the only administrator"):
@@ -62,7 +62,7 @@ def test_the_only_administrator_stays(app: Flask) -> None:
     assert admins() == 1
 
 
-def test_nobody_locks_themselves_out(app: Flask) -> None:
+def test_a_user_cannot_disable_themselves(app: Flask) -> None:
     ana, _ben = make_user(), make_user()
     with pytest.raises(Refusal, match="Ask another administrator"):
         accounts.disable(ana.actor, ana.public_id)
@@ -80,7 +80,7 @@ def test_two_administrators_who_demote_each_other_at_once_leave_one(app: Flask) 
     assert admins() == 1
 
 
-def test_somebody_disabled_may_come_back(app: Flask) -> None:
+def test_a_disabled_user_can_be_enabled_again(app: Flask) -> None:
     ana, ben = make_user(name="Ana"), make_user(Role.MANAGER)
     for _ in range(2):
         accounts.disable(ana.actor, ben.public_id)
@@ -114,7 +114,7 @@ def test_only_administrators_manage_people(app: Flask) -> None:
         accounts.disable(make_user().actor, uuid4())
 
 
-def test_an_invitation_sent_twice_makes_one_account(app: Flask) -> None:
+def test_an_invitation_accepted_twice_makes_one_account(app: Flask) -> None:
     ana, once = make_user(), uuid4()
     public_id = invitations.invite(ana.actor, "cleo@example.com", Role.SUPPORT)
     token = token_in(invitations.invitation(ana.actor, public_id).address)
@@ -125,7 +125,7 @@ def test_an_invitation_sent_twice_makes_one_account(app: Flask) -> None:
     assert invitations.accept(token, once, values) is None
 
 
-def test_the_database_does_not_know_the_token(app: Flask) -> None:
+def test_the_database_does_not_store_the_token(app: Flask) -> None:
     ana = make_user()
     public_id = invitations.invite(ana.actor, "cleo@example.com", Role.SUPPORT)
     token = token_in(invitations.invitation(ana.actor, public_id).address)
@@ -134,7 +134,7 @@ def test_the_database_does_not_know_the_token(app: Flask) -> None:
     assert row.token_hash == one_time_links.digest(token)
 
 
-def test_who_is_here_or_invited_is_not_invited_again(app: Flask) -> None:
+def test_existing_and_invited_users_are_not_invited_again(app: Flask) -> None:
     ana = make_user(email="ana@example.com")
     with pytest.raises(Refusal, match="already has an account"):
         invitations.invite(ana.actor, "ANA@example.com", Role.SUPPORT)
@@ -143,7 +143,7 @@ def test_who_is_here_or_invited_is_not_invited_again(app: Flask) -> None:
         invitations.invite(ana.actor, "cleo@example.com", Role.ADMIN)
 
 
-def test_of_two_set_up_links_used_at_once_one_wins(app: Flask) -> None:
+def test_one_of_two_setup_links_used_at_once_wins(app: Flask) -> None:
     tokens = [token_in(one_time_links.setup_link()), token_in(one_time_links.setup_link())]
     ana = NewPerson(name="Ana", email="ana@example.com", password=PASSWORD)
     ben = NewPerson(name="Ben", email="ben@example.com", password=PASSWORD)
@@ -156,7 +156,7 @@ def test_of_two_set_up_links_used_at_once_one_wins(app: Flask) -> None:
     assert admins() == len(accounts.listing()) == 1
 
 
-def test_once_there_is_anybody_no_set_up_link_works(app: Flask) -> None:
+def test_no_setup_link_works_once_a_user_exists(app: Flask) -> None:
     token = token_in(one_time_links.setup_link())
     make_user(Role.SUPPORT)
     assert one_time_links.setup_link() is None
@@ -167,7 +167,7 @@ def test_once_there_is_anybody_no_set_up_link_works(app: Flask) -> None:
         invitations.set_up(token, uuid4(), values)
 
 
-def test_the_owner_is_named_first_then_who_does_less_than_everything_and_is_here_longest(
+def test_contacts_are_the_owner_then_the_oldest_of_the_lowest_role(
     app: Flask,
 ) -> None:
     assert who_may("assets.edit") == Contacts((), False)
@@ -188,7 +188,7 @@ def test_the_owner_is_named_first_then_who_does_less_than_everything_and_is_here
 
 
 def sign_in_again(person: Person) -> None:
-    """Their row is written anew, behind those of others."""
+    """Rewrite the person's row, which moves it behind other rows in the table."""
     with writing() as current:
         moved = update(User).where(User.id == person.id)
         current.execute(moved.values(devices_version=User.devices_version + 1))

@@ -1,4 +1,4 @@
-"""Passwords, the throttle, and what ends a session."""
+"""Passwords, the sign-in throttle, and the audit trail of sign-ins."""
 
 from datetime import timedelta
 
@@ -27,7 +27,7 @@ def fail(email: str, times: int, address: str = HERE) -> None:
 
 
 def failed_everywhere(email: str, times: int) -> None:
-    """So many tries for this account have failed in the last minutes, each from elsewhere."""
+    """Store this many recent failures for the account, each from another network."""
     key = sign_in_throttle.for_account(email)
     sign_in_throttle.count([key])
     with writing() as current:
@@ -36,7 +36,7 @@ def failed_everywhere(email: str, times: int) -> None:
 
 
 def let_time_pass(**length: float) -> None:
-    """Everything that the throttle remembers becomes so much older."""
+    """Age everything that the throttle remembers."""
     with writing() as current:
         for row in current.execute(select(SignInThrottle)).scalars():
             row.first_failed_at -= timedelta(**length)
@@ -45,23 +45,23 @@ def let_time_pass(**length: float) -> None:
                 row.blocked_until -= timedelta(**length)
 
 
-def test_the_right_password_signs_in_however_the_address_is_written(app: Flask) -> None:
+def test_the_right_password_signs_in_with_any_spelling_of_the_address(app: Flask) -> None:
     ana = make_user(email="ana@example.com")
     assert sign_in("  Ana@Example.COM", ana.password, HERE).user.id == ana.id
 
 
-def test_wrong_password_unknown_address_and_disabled_sound_the_same(app: Flask) -> None:
+def test_wrong_password_unknown_address_and_disabled_user_look_the_same(app: Flask) -> None:
     ana, ben = make_user(), make_user(is_active=False)
-    said = set()
+    sentences = set()
     for email, password in ((ana.email, "wrong"), ("nobody@example.com", "wrong"),
                             (ben.email, ben.password)):  # fmt: skip
         with pytest.raises(WrongPassword) as refusal:
             sign_in(email, password, HERE)
-        said.add(refusal.value.sentence)
-    assert len(said) == 1
+        sentences.add(refusal.value.sentence)
+    assert len(sentences) == 1
 
 
-def test_after_five_failures_from_a_network_an_account_waits_there_whether_it_exists_or_not(
+def test_a_known_or_unknown_account_waits_after_five_failures_of_a_network(
     app: Flask,
 ) -> None:
     for known in (True, False):
@@ -74,7 +74,7 @@ def test_after_five_failures_from_a_network_an_account_waits_there_whether_it_ex
         fail(email, 1, "198.51.100.9")
 
 
-def test_a_hundred_failures_in_an_hour_from_many_networks_and_it_waits_everywhere(
+def test_an_account_waits_everywhere_after_a_hundred_failures_in_an_hour(
     app: Flask,
 ) -> None:
     for known in (True, False):
@@ -92,7 +92,7 @@ def test_a_hundred_failures_in_an_hour_from_many_networks_and_it_waits_everywher
         fail(email, 2)
 
 
-def test_a_success_takes_nobody_elses_failures_from_the_account(app: Flask) -> None:
+def test_a_success_removes_no_failures_of_other_networks(app: Flask) -> None:
     ana = make_user()
     failed_everywhere(ana.email, 98)
     for _ in range(2):
@@ -103,7 +103,7 @@ def test_a_success_takes_nobody_elses_failures_from_the_account(app: Flask) -> N
         sign_in(ana.email, ana.password, HERE)
 
 
-def test_one_address_that_tries_many_accounts_waits(app: Flask) -> None:
+def test_a_network_that_tries_many_accounts_waits(app: Flask) -> None:
     ana = make_user()
     for number in range(20):
         fail(f"person{number}@example.com", 1)
@@ -112,7 +112,7 @@ def test_one_address_that_tries_many_accounts_waits(app: Flask) -> None:
     assert sign_in(ana.email, ana.password, "198.51.100.9").user.id == ana.id
 
 
-def test_an_account_of_ones_own_does_not_clear_the_way(app: Flask) -> None:
+def test_ones_own_sign_in_does_not_reset_the_failures_of_a_network(app: Flask) -> None:
     ana = make_user()
     for number in range(19):
         fail(f"person{number}@example.com", 1)
@@ -123,7 +123,7 @@ def test_an_account_of_ones_own_does_not_clear_the_way(app: Flask) -> None:
 
 
 @pytest.mark.usefixtures("usual_hashing")
-def test_a_hash_of_old_parameters_is_made_anew_for_whoever_signs_in_alone(app: Flask) -> None:
+def test_an_outdated_hash_is_renewed_only_for_the_user_who_signs_in(app: Flask) -> None:
     ana, ben = make_user(), make_user()
     old = cheap_hash(PASSWORD)
     with writing() as current:
@@ -135,11 +135,11 @@ def test_a_hash_of_old_parameters_is_made_anew_for_whoever_signs_in_alone(app: F
     assert session().get_one(User, ben.id).password_hash == old
 
 
-def test_the_same_letters_from_another_keyboard_are_the_same_password() -> None:
+def test_equivalent_unicode_spellings_are_the_same_password() -> None:
     assert passwords.matches("cafe\u0301 au lait", passwords.hashed("caf\u00e9 au lait"))
 
 
-def test_a_new_password_ends_the_sessions_and_needs_the_old_one(app: Flask) -> None:
+def test_a_new_password_needs_the_old_one_and_is_audited(app: Flask) -> None:
     ana = make_user()
     with pytest.raises(Refusal, match="This one is wrong") as refusal:
         accounts.change_password(ana.actor, "wrong", "another long phrase")
@@ -152,7 +152,7 @@ def test_a_new_password_ends_the_sessions_and_needs_the_old_one(app: Flask) -> N
 
 
 @pytest.mark.both_databases
-def test_guesses_at_the_current_password_are_slowed_down(app: Flask) -> None:
+def test_guesses_at_the_current_password_are_throttled(app: Flask) -> None:
     ana = make_user()
     for _ in range(5):
         with pytest.raises(Refusal, match="This one is wrong"):
@@ -161,7 +161,7 @@ def test_guesses_at_the_current_password_are_slowed_down(app: Flask) -> None:
         accounts.change_password(ana.actor, ana.password, "another long phrase")
 
 
-def test_name_and_time_zone_are_saved_with_their_change(app: Flask) -> None:
+def test_changes_of_name_and_time_zone_are_saved_and_audited(app: Flask) -> None:
     ana = make_user(name="Ana")
     assert accounts.change_details(ana.actor, Details("Ana B.", "Asia/Tokyo"))
     assert not accounts.change_details(ana.actor, Details("Ana B.", "Asia/Tokyo"))
@@ -173,10 +173,10 @@ def test_name_and_time_zone_are_saved_with_their_change(app: Flask) -> None:
 
 
 def trail() -> list[tuple[str, str, str]]:
-    """(who, action, to whom) of everything about signing in, the oldest first."""
+    """Return (actor, action, target) of every entry about signing in, oldest first."""
     rows = session().scalars(select(AuditEntry).order_by(AuditEntry.id)).all()
-    told = [(row.actor_name, row.action, row.target_name) for row in rows]
-    return [each for each in told if "sign" in each[1]]
+    entries = [(row.actor_name, row.action, row.target_name) for row in rows]
+    return [entry for entry in entries if "sign" in entry[1]]
 
 
 def last_changes() -> dict[str, object]:
@@ -185,7 +185,7 @@ def last_changes() -> dict[str, object]:
     return {name: change["to"] for name, change in row.changes.items()}
 
 
-def test_signing_in_and_out_is_on_record(app: Flask) -> None:
+def test_signing_in_and_out_is_audited(app: Flask) -> None:
     ana = make_user(name="Ana")
     pages = Pages(app)
     pages.sign_in(ana.email, ana.password)
@@ -194,7 +194,7 @@ def test_signing_in_and_out_is_on_record(app: Flask) -> None:
     assert trail() == [("Ana", "person.signed_in", "Ana"), ("Ana", "person.signed_out", "Ana")]
 
 
-def test_somebody_who_gets_in_after_wrong_tries_stands_out(app: Flask) -> None:
+def test_a_sign_in_after_wrong_tries_records_their_number(app: Flask) -> None:
     ana = make_user(name="Ana")
     fail(ana.email, 3)
     assert trail() == []
@@ -203,7 +203,7 @@ def test_somebody_who_gets_in_after_wrong_tries_stands_out(app: Flask) -> None:
     assert last_changes() == told
 
 
-def test_an_account_that_is_guessed_at_from_many_networks_is_told_once(app: Flask) -> None:
+def test_guesses_from_many_networks_are_audited_once(app: Flask) -> None:
     ana = make_user(name="Ana")
     failed_everywhere(ana.email, 99)
     fail(ana.email, 1)
@@ -213,7 +213,7 @@ def test_an_account_that_is_guessed_at_from_many_networks_is_told_once(app: Flas
     assert last_changes() == {"tries": 100, "network_address": HERE}
 
 
-def test_many_wrong_tries_are_one_line_however_long_they_go_on(app: Flask) -> None:
+def test_continued_wrong_tries_are_audited_once(app: Flask) -> None:
     ana = make_user(name="Ana")
     fail(ana.email, 5)
     for _ in range(3):
@@ -223,7 +223,7 @@ def test_many_wrong_tries_are_one_line_however_long_they_go_on(app: Flask) -> No
     assert last_changes() == {"tries": 5, "network_address": HERE}
 
 
-def test_what_is_typed_where_nobody_has_an_account_is_not_kept(app: Flask) -> None:
+def test_typed_addresses_without_an_account_are_not_stored(app: Flask) -> None:
     for number in range(4):
         fail(f"my-password-{number}", 5)
     assert trail() == [("Someone not signed in", "address.sign_in_slowed_down", HERE)]
