@@ -1,4 +1,4 @@
-"""What an entry of the audit trail is found by, and what of it is shown."""
+"""The audit trail: searches, displayed changes, and exports."""
 
 from datetime import timedelta
 from typing import Any
@@ -31,7 +31,7 @@ def shown() -> list[dict[str, Any]]:
 
 
 @pytest.mark.both_databases
-def test_the_last_change_of_a_thing_is_the_youngest_of_its_own_kind() -> None:
+def test_the_last_change_is_the_newest_entry_of_the_same_target() -> None:
     ana, ben, cleo = (make_user(name=name) for name in ("Ana", "Ben", "Cleo"))
     for kind, target_id, by in (("asset", 7, ana), ("asset", 7, ben), ("category", 7, cleo)):
         note(kind, target_id, by)
@@ -43,26 +43,26 @@ def test_the_last_change_of_a_thing_is_the_youngest_of_its_own_kind() -> None:
 
 
 @pytest.mark.both_databases
-def test_of_addresses_those_are_hidden_that_are_secret() -> None:
+def test_only_secret_addresses_are_hidden() -> None:
     address = "https://receiver.example.com/in/abcdefgh"
     plain, secret = make_webhook(), make_webhook(url_is_secret=True)
     change = {"from": None, "to": address}
     for target_id in (plain.public_id, secret.public_id, uuid4(), "7"):
         note("webhook", target_id, url=change, name={"from": "a", "to": "b"})
     note("asset", 7, url=change)
-    told = [each["url"]["to"] for each in shown()]
-    assert told[0] == told[2] == told[3] == told[4] == address
-    assert told[1].startswith("https://receiver.example.com")
-    assert "abcdefgh" not in told[1]
-    assert [each["url"]["from"] for each in shown()] == [None] * 5
-    assert [each.get("name", {}).get("to") for each in shown()] == ["b"] * 4 + [None]
+    addresses = [changes["url"]["to"] for changes in shown()]
+    assert addresses[0] == addresses[2] == addresses[3] == addresses[4] == address
+    assert addresses[1].startswith("https://receiver.example.com")
+    assert "abcdefgh" not in addresses[1]
+    assert [changes["url"]["from"] for changes in shown()] == [None] * 5
+    assert [changes.get("name", {}).get("to") for changes in shown()] == ["b"] * 4 + [None]
 
 
-def test_of_an_entry_every_fact_is_told() -> None:
+def test_an_entry_shows_every_fact() -> None:
     ana, change = make_user(name="Ana"), {"name": {"from": "a", "to": "b"}}
     note("category", 7, ana, **change)
     (row,) = session().scalars(select(AuditEntry)).all()
-    told = TrailEntry(
+    expected = TrailEntry(
         id=row.id,
         at=row.at,
         by="Ana",
@@ -73,27 +73,27 @@ def test_of_an_entry_every_fact_is_told() -> None:
         target_name="Thing",
         changes=change,
     )
-    assert audit.find_page(TrailFilter()).rows == [told]
-    assert list(audit.every(TrailFilter())) == [told]
+    assert audit.find_page(TrailFilter()).rows == [expected]
+    assert list(audit.every(TrailFilter())) == [expected]
     assert audit.last_change("category", 7) == LastChange("Ana", row.at)
 
 
-def test_people_are_chosen_by_name_whatever_its_letters() -> None:
+def test_people_are_sorted_by_name_regardless_of_case() -> None:
     made = [make_user(name=name) for name in ("Cleo", "ben", "Ana")]
-    assert audit.people_names() == [(each.public_id, each.name) for each in made[::-1]]
+    assert audit.people_names() == [(person.public_id, person.name) for person in made[::-1]]
 
 
-def test_while_entries_are_written_to_a_file_no_transaction_is_open(
+def test_no_transaction_is_open_during_an_export(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(audit, "EXPORT_CHUNK", 2)
     for number in range(3):
         note("asset", number)
-    told = [session().in_transaction() for _ in audit.every(TrailFilter())]
-    assert told == [False] * 3
+    is_open = [session().in_transaction() for _ in audit.every(TrailFilter())]
+    assert is_open == [False] * 3
 
 
-def test_entries_of_one_moment_are_written_to_a_file_once_each_the_youngest_first(
+def test_entries_of_one_time_are_exported_once_each_newest_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(audit, "EXPORT_CHUNK", 2)
@@ -106,4 +106,4 @@ def test_entries_of_one_moment_are_written_to_a_file_once_each_the_youngest_firs
             entry.at = at - timedelta(minutes=minutes)
             current.add(entry)
             current.flush()
-    assert [each.target_id for each in audit.every(TrailFilter())] == list("420531")
+    assert [exported.target_id for exported in audit.every(TrailFilter())] == list("420531")

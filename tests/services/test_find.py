@@ -1,4 +1,4 @@
-"""How much of each kind a search shows, and how many it says that there are."""
+"""How many results of each kind a search shows, and how many it counts."""
 
 from collections.abc import Iterable
 
@@ -25,10 +25,10 @@ def find(text: str) -> EverythingFound:
 
 
 def names(rows: Iterable[object]) -> list[str]:
-    return [str(getattr(each, "name", "")) for each in rows]
+    return [str(getattr(row, "name", "")) for row in rows]
 
 
-def test_of_people_a_few_are_shown_those_who_left_last_and_those_who_are_here_counted() -> None:
+def test_a_few_people_are_shown_former_last_and_active_staff_counted() -> None:
     for number in range(4):
         make_staff(f"Lopez {number}")
         make_staff(f"Lopez left {number}", is_active=False)
@@ -40,23 +40,23 @@ def test_of_people_a_few_are_shown_those_who_left_last_and_those_who_are_here_co
 
 
 @pytest.mark.parametrize("number", [4, 5, 6])
-def test_of_webhooks_a_few_are_shown_and_all_counted(number: int) -> None:
+def test_a_few_webhooks_are_shown_and_all_are_counted(number: int) -> None:
     for each in range(number):
         make_webhook(name=f"Sync {each}")
     found = find("sync").webhooks
     assert (len(found.rows), found.total) == (min(number, 5), number)
 
 
-def test_of_assets_named_by_their_addresses_a_few_are_shown_the_newest_first() -> None:
+def test_a_few_assets_found_by_address_are_shown_newest_first() -> None:
     ids = [make_asset() for _ in range(7)]
-    text = " ".join(f"/assets/{each}/timeline" for each in ids)
+    text = " ".join(f"/assets/{asset_id}/timeline" for asset_id in ids)
     found = find(text)
     assert [row.id for row in found.assets.rows] == ids[:1:-1]
     assert found.sure is None
     assert find(f"/assets/{ids[0]}").sure == (FoundKind.ASSET, ids[0])
 
 
-def test_a_serial_number_of_what_was_deleted_names_nothing_and_its_tag_comes_last() -> None:
+def test_a_deleted_asset_is_found_last_by_tag_and_not_by_serial_number() -> None:
     gone = make_asset(asset_tag="LMP-7", serial_number="S-1")
     lifecycle.delete_asset(SYSTEM, gone)
     assert find("S-1").is_empty
@@ -68,7 +68,7 @@ def test_a_serial_number_of_what_was_deleted_names_nothing_and_its_tag_comes_las
     assert find("LMP-7 or LMP-8").sure == (FoundKind.ASSET, other)
 
 
-def test_of_an_event_with_many_deliveries_the_newest_ten_are_shown() -> None:
+def test_the_newest_ten_deliveries_of_an_event_are_shown() -> None:
     make_delivery()
     event = session().query(Event).one()
     row_id, its_id = event.id, event.public_id

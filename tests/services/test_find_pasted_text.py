@@ -1,4 +1,4 @@
-"""What is read in a text that somebody pasted."""
+"""Ids, addresses and words that are read from a pasted text."""
 
 from uuid import UUID
 
@@ -9,7 +9,7 @@ ONE = UUID("019ab3c4-d5e6-7f01-8234-56789abcdef0")
 OTHER = UUID("019ab3c4-d5e6-7f01-8234-56789abcdef1")
 
 
-def test_ids_are_read_wherever_they_stand() -> None:
+def test_ids_are_read_anywhere_in_a_text() -> None:
     for text, ids in (
         (str(ONE), (ONE,)),
         (f"<{str(ONE).upper()}>", (ONE,)),
@@ -18,7 +18,7 @@ def test_ids_are_read_wherever_they_stand() -> None:
         (f"/deliveries/{ONE}?back=/assets&x={OTHER}", (ONE, OTHER)),
         (f"{ONE},{OTHER},{ONE}", (ONE, OTHER)),
         (f"msg_{ONE}.json", (ONE,)),
-        # Longer runs of digits are something else: a hash, a trace.
+        # Longer runs of digits are no ids, but for example hashes or traces.
         (f"{ONE.hex}0", ()),
         (f"a{ONE}", ()),
         ("sha256=" + "ab" * 32, ()),
@@ -27,7 +27,7 @@ def test_ids_are_read_wherever_they_stand() -> None:
         assert read(text).ids == ids, text
 
 
-def test_eight_digits_or_more_may_begin_an_id() -> None:
+def test_eight_or_more_digits_can_be_the_start_of_an_id() -> None:
     for text, beginnings in (
         ("019ab3c4", ("019ab3c4",)),
         ("id=019ab3c4 failed", ("019ab3c4",)),
@@ -43,7 +43,7 @@ def test_eight_digits_or_more_may_begin_an_id() -> None:
         assert read(text).beginnings == beginnings, text
 
 
-def test_between_the_first_and_the_last_id_lie_those_that_begin_so() -> None:
+def test_ids_with_the_same_start_lie_between_the_first_and_the_last() -> None:
     for length in range(8, 36):
         first, last = ids_beginning(str(ONE)[:length]) or (OTHER, OTHER)
         assert first <= ONE <= last, length
@@ -53,12 +53,12 @@ def test_between_the_first_and_the_last_id_lie_those_that_begin_so() -> None:
         assert ids_beginning(text) is None
 
 
-def test_numbers_of_assets_stand_in_addresses_of_ours() -> None:
+def test_asset_ids_are_read_from_addresses_of_the_portal() -> None:
     assert read("https://portal.example.com/assets/42/timeline /assets/7").asset_ids == (42, 7)
     assert read("/assets/9999999999 /assets/x 42").asset_ids == ()
 
 
-def test_words_are_what_stands_between_blanks_and_signs() -> None:
+def test_words_are_split_at_blanks_and_punctuation() -> None:
     line = '2026-11-25 ERROR {"asset_tag":"LAP-0042","serial":\'SN.1/2\'}: broken (LMP-7).'
     assert {"LAP-0042", "SN.1/2", "LMP-7"} <= set(read(line).words)
     assert read("LAP-0042").words == ()

@@ -1,4 +1,4 @@
-"""Merge two categories, locations, or spellings: nothing is lost, and each asset tells it once."""
+"""Merging categories, locations or spellings loses nothing and publishes one event per asset."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -39,7 +39,7 @@ SUPPLIER = FIELDS["supplier"]
 
 
 def make(name: str) -> tuple[str, int]:
-    """A category: its public id, by which it's chosen, and its row id, by which assets have it."""
+    """Create a category and return its public id, for choosing it, and its row id, for assets."""
     public_id = named_lists.create(CATEGORIES, SYSTEM, name)
     return str(public_id), named_lists.find(CATEGORIES, public_id).id
 
@@ -56,7 +56,7 @@ def category_of(asset_id: int) -> str | None:
 
 
 def told() -> list[dict[str, Any]]:
-    """What receivers are told, apart from new assets."""
+    """Return the bodies of all events except asset.created."""
     session().rollback()
     query = select(Event.body).where(Event.event != "asset.created").order_by(Event.id)
     return [json.loads(body) for body in session().scalars(query)]
@@ -74,7 +74,7 @@ def ana(app: Flask) -> Actor:
 
 
 @pytest.mark.both_databases
-def test_all_assets_change_each_with_its_event_and_the_merged_one_is_gone(ana: Actor) -> None:
+def test_each_asset_changes_with_an_event_and_the_merged_category_is_gone(ana: Actor) -> None:
     (source, row_id), (target, _) = make("Notebooks"), make("Laptops")
     ids = [make_asset(f"T{number}", category_id=row_id) for number in range(30)]
     task = work(merging.start(ana, CATEGORY, source, target))
@@ -100,7 +100,7 @@ def test_all_assets_change_each_with_its_event_and_the_merged_one_is_gone(ana: A
     assert session().scalars(note).all() == ["“Notebooks” was merged into “Laptops”"]
 
 
-def test_a_location_is_merged_as_well(ana: Actor) -> None:
+def test_a_location_is_merged_too(ana: Actor) -> None:
     source, target = (
         named_lists.create(LOCATIONS, SYSTEM, name) for name in ("Hambourg", "Hamburg")
     )
@@ -113,7 +113,7 @@ def test_a_location_is_merged_as_well(ana: Actor) -> None:
 
 
 @pytest.mark.both_databases
-def test_a_spelling_is_replaced_letter_for_letter(ana: Actor) -> None:
+def test_only_the_exact_spelling_is_replaced(ana: Actor) -> None:
     dell, other = make_asset("A", supplier="DELL"), make_asset("B", supplier="Dell Inc.")
     make_asset("C", supplier="Dell")
     task = work(merging.start(ana, SUPPLIER, "DELL", "Dell"))
@@ -129,8 +129,8 @@ def test_a_spelling_is_replaced_letter_for_letter(ana: Actor) -> None:
 
 
 @pytest.mark.both_databases
-def test_what_is_disposed_of_or_deleted_is_carried_over(ana: Actor) -> None:
-    """Nothing else could ever free the merged one of them; the deleted one tells nothing."""
+def test_disposed_and_deleted_assets_are_merged_too(ana: Actor) -> None:
+    """Free the merged category, which nothing else could. A deleted asset publishes no event."""
     (source, row_id), (target, _) = make("Notebooks"), make("Laptops")
     old, gone = (make_asset(name, category_id=row_id) for name in ("Old", "Gone"))
     incidents.liquidate(SYSTEM, old, DisposalValues(method="sold"))
@@ -141,14 +141,14 @@ def test_what_is_disposed_of_or_deleted_is_carried_over(ana: Actor) -> None:
     assert [body["asset"]["name"] for body in told()[before:]] == ["Old"]
 
 
-def test_an_empty_one_is_merged_too(ana: Actor) -> None:
+def test_an_empty_category_is_merged_too(ana: Actor) -> None:
     (source, _), (target, _) = make("Notebooks"), make("Laptops")
     assert work(merging.start(ana, CATEGORY, source, target)).state == TaskState.DONE
     assert names() == ["Laptops"]
 
 
 def step(public_id: UUID) -> Callable[[], bool]:
-    """A worker takes it; the next step of it."""
+    """Claim the task and return a function that takes its next step."""
     lease = task_leases.claim()
     assert lease is not None
     assert lease.public_id == public_id
@@ -156,7 +156,7 @@ def step(public_id: UUID) -> Callable[[], bool]:
 
 
 @pytest.mark.both_databases
-def test_what_comes_to_it_in_the_meantime_is_carried_over(ana: Actor) -> None:
+def test_assets_added_to_the_category_meanwhile_are_merged(ana: Actor) -> None:
     (source, row_id), (target, _) = make("Notebooks"), make("Laptops")
     first = make_asset("Was elsewhere")
     moved = make_asset("T1", category_id=row_id)
@@ -170,11 +170,11 @@ def test_what_comes_to_it_in_the_meantime_is_carried_over(ana: Actor) -> None:
         pass
     task = tasks.find(public_id)
     assert (task.state, task.done, task.total) == (TaskState.DONE, 3, 3)
-    assert {category_of(each) for each in (first, moved, last)} == {"Laptops"}
+    assert {category_of(asset_id) for asset_id in (first, moved, last)} == {"Laptops"}
     assert names() == ["Laptops"]
 
 
-def test_what_someone_moves_elsewhere_in_the_meantime_stays_there(ana: Actor) -> None:
+def test_assets_moved_elsewhere_meanwhile_stay_there(ana: Actor) -> None:
     (source, row_id), (target, _), (_, tools) = make("Notebooks"), make("Laptops"), make("Tools")
     ids = [make_asset(name, category_id=row_id) for name in ("A", "B", "C")]
     public_id = merging.start(ana, CATEGORY, source, target)
@@ -182,10 +182,10 @@ def test_what_someone_moves_elsewhere_in_the_meantime_stays_there(ana: Actor) ->
     lifecycle.delete_asset(ana, ids[1])
     task = work(public_id)
     assert (task.state, task.total, task.counts) == (TaskState.DONE, 1, {"changed": 1})
-    assert [category_of(each) for each in ids] == ["Tools", "Laptops", "Laptops"]
+    assert [category_of(asset_id) for asset_id in ids] == ["Tools", "Laptops", "Laptops"]
 
 
-def test_killed_half_way_it_goes_on_and_tells_of_nothing_twice(
+def test_a_killed_merge_resumes_and_publishes_nothing_twice(
     ana: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tasks, "ROWS", 4)
@@ -193,14 +193,14 @@ def test_killed_half_way_it_goes_on_and_tells_of_nothing_twice(
     ids = [make_asset(f"T{number}", category_id=row_id) for number in range(10)]
     public_id = merging.start(ana, CATEGORY, source, target)
     assert step(public_id)()
-    with writing() as current:  # its worker is gone, and so its lease is over
+    with writing() as current:  # as if its worker died and its lease ended
         current.get_one(Task, tasks.find(public_id).id).lease_until = None
     task = work(public_id)
     assert (task.state, task.done) == (TaskState.DONE, 10)
     assert [body["asset_id"] for body in told()] == ids
 
 
-def test_stopped_it_leaves_the_rest_as_it_was_and_can_be_begun_again(
+def test_a_stopped_merge_keeps_the_rest_and_can_be_started_again(
     ana: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tasks, "ROWS", 4)
@@ -224,7 +224,7 @@ def test_stopped_it_leaves_the_rest_as_it_was_and_can_be_begun_again(
         (("a", ""), "Choose another category. This one was deleted"),
     ],
 )
-def test_into_itself_or_into_none_it_is_refused_at_its_field(
+def test_a_merge_into_itself_or_a_missing_category_is_refused(
     ana: Actor, keys: Sequence[str], sentence: str
 ) -> None:
     (source, _), (gone, _) = make("Notebooks"), make("Gone")
@@ -235,7 +235,7 @@ def test_into_itself_or_into_none_it_is_refused_at_its_field(
     assert refusal.value.field == "into"
 
 
-def test_of_a_spelling_that_no_asset_has_it_says_so(ana: Actor) -> None:
+def test_a_spelling_that_no_asset_has_is_refused(ana: Actor) -> None:
     make_asset(supplier="Dell")
     with pytest.raises(NotFound, match="No asset has the supplier “DELL” now"):
         merging.start(ana, SUPPLIER, "DELL", "Dell")
@@ -243,14 +243,14 @@ def test_of_a_spelling_that_no_asset_has_it_says_so(ana: Actor) -> None:
         merging.start(ana, SUPPLIER, "Dell", "DELL")
 
 
-def test_who_may_not_edit_assets_may_not_merge(app: Flask) -> None:
+def test_only_people_who_can_edit_assets_can_merge(app: Flask) -> None:
     (source, _), (target, _) = make("Notebooks"), make("Laptops")
     with pytest.raises(NotAllowed):
         merging.start(make_user("support").actor, CATEGORY, source, target)
 
 
 @pytest.mark.parametrize("is_empty", [False, True])
-def test_who_may_no_longer_ends_it(app: Flask, is_empty: bool) -> None:
+def test_a_merge_fails_if_its_person_loses_the_permission(app: Flask, is_empty: bool) -> None:
     ana = make_user("manager", name="Ana")
     (source, row_id), (target, _) = make("Notebooks"), make("Laptops")
     asset_id = make_asset(category_id=None if is_empty else row_id)
@@ -266,7 +266,7 @@ def test_who_may_no_longer_ends_it(app: Flask, is_empty: bool) -> None:
 
 
 @pytest.mark.both_databases
-def test_of_two_that_cross_at_the_same_time_one_begins(app: Flask, ana: Actor) -> None:
+def test_one_of_two_concurrent_opposite_merges_starts(app: Flask, ana: Actor) -> None:
     (one, one_id), (two, _) = make("Notebooks"), make("Laptops")
     make_asset(category_id=one_id)
     answers = at_once(
@@ -276,23 +276,23 @@ def test_of_two_that_cross_at_the_same_time_one_begins(app: Flask, ana: Actor) -
             partial(merging.start, ana, CATEGORY, two, one),
         ],
     )
-    (refusal,) = (each for each in answers if isinstance(each, Refusal))
-    (public_id,) = (each for each in answers if isinstance(each, UUID))
+    (refusal,) = (answer for answer in answers if isinstance(answer, Refusal))
+    (public_id,) = (answer for answer in answers if isinstance(answer, UUID))
     assert refusal.sentence.startswith("Ana is merging “")
     assert work(public_id).state == TaskState.DONE
     assert len(names()) == 1
 
 
 @pytest.mark.both_databases
-def test_of_two_spellings_that_cross_at_the_same_time_one_begins(app: Flask, ana: Actor) -> None:
+def test_one_of_two_concurrent_opposite_spelling_merges_starts(app: Flask, ana: Actor) -> None:
     for name in ("DELL", "Dell"):
         make_asset(supplier=name)
     verbs = [partial(merging.start, ana, SUPPLIER, *pair) for pair in (("DELL", "Dell"),) * 2]
     verbs[1] = partial(merging.start, ana, SUPPLIER, "Dell", "DELL")
-    assert sum(isinstance(each, Refusal) for each in at_once(app, verbs)) == 1
+    assert sum(isinstance(answer, Refusal) for answer in at_once(app, verbs)) == 1
 
 
-def test_beside_a_merge_another_of_the_same_two_waits_and_others_do_not(ana: Actor) -> None:
+def test_a_running_merge_blocks_only_conflicting_merges(ana: Actor) -> None:
     keys = {name: make(name)[0] for name in ("A", "B", "C", "D")}
     merging.start(ana, CATEGORY, keys["A"], keys["B"])
     for source, target in (("A", "C"), ("C", "A"), ("B", "C")):
@@ -305,7 +305,7 @@ def test_beside_a_merge_another_of_the_same_two_waits_and_others_do_not(ana: Act
 
 
 @pytest.mark.both_databases
-def test_a_target_that_is_deleted_in_the_meantime_ends_it(ana: Actor) -> None:
+def test_a_merge_fails_if_its_target_is_deleted_meanwhile(ana: Actor) -> None:
     (source, row_id), (target, _) = make("Notebooks"), make("Laptops")
     asset_id = make_asset(category_id=row_id)
     public_id = merging.start(ana, CATEGORY, source, target)
@@ -318,14 +318,14 @@ def test_a_target_that_is_deleted_in_the_meantime_ends_it(ana: Actor) -> None:
     assert (names(), category_of(asset_id)) == (["Notebooks"], "Notebooks")
 
 
-def test_what_is_emptied_and_deleted_in_the_meantime_is_done(ana: Actor) -> None:
+def test_a_merge_is_done_if_its_empty_source_is_deleted_meanwhile(ana: Actor) -> None:
     (source, _), (target, _) = make("Notebooks"), make("Laptops")
     public_id = merging.start(ana, CATEGORY, source, target)
     named_lists.delete(CATEGORIES, SYSTEM, UUID(source))
     assert work(public_id).state == TaskState.DONE
 
 
-def test_what_a_condition_names_is_not_merged_and_stays_if_it_does_so_later(ana: Actor) -> None:
+def test_a_category_in_a_condition_is_not_merged_away(ana: Actor) -> None:
     (source, row_id), (target, target_id) = make("Notebooks"), make("Laptops")
     asset_id = make_asset(category_id=row_id)
     make_webhook(name="Shop", conditions=f'[["category","is",["{target_id}"]]]')
@@ -344,9 +344,7 @@ def test_what_a_condition_names_is_not_merged_and_stays_if_it_does_so_later(ana:
 
 
 @pytest.mark.both_databases
-def test_who_chooses_it_in_its_last_moment_gets_the_other_one_or_a_sentence(
-    app: Flask, ana: Actor
-) -> None:
+def test_choosing_the_source_late_leads_to_the_target_or_a_refusal(app: Flask, ana: Actor) -> None:
     (source, row_id), (target, _) = make("Notebooks"), make("Laptops")
     asset_id = make_asset()
     public_id = merging.start(ana, CATEGORY, source, target)
@@ -362,7 +360,7 @@ def test_who_chooses_it_in_its_last_moment_gets_the_other_one_or_a_sentence(
 
 
 @pytest.mark.both_databases
-def test_imports_remember_the_other_one_also_for_files_that_still_say_the_merged_one(
+def test_remembered_import_words_lead_to_the_target(
     ana: Actor,
 ) -> None:
     (source, _), (target, _) = make("Notebooks"), make("Laptops")
@@ -377,9 +375,7 @@ def test_imports_remember_the_other_one_also_for_files_that_still_say_the_merged
 
 
 @pytest.mark.both_databases
-def test_spellings_are_listed_by_letters_on_pages(
-    app: Flask, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_spellings_are_sorted_and_paged(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keyset, "PAGE_SIZE", 2)
     for name in ("Dell", "ACME", "dell", "Zeta", "Dell", "", None, "Ärger"):
         make_asset(supplier=name)

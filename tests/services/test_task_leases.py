@@ -1,4 +1,4 @@
-"""How long a worker is at one task, and at all of them."""
+"""How long a worker stays with one task, and with all of them."""
 
 from datetime import datetime, timedelta
 from itertools import count
@@ -18,7 +18,7 @@ from tests.services.test_tasks import Counting, be_due, fresh, start
 pytestmark = pytest.mark.both_databases
 
 
-def test_a_turn_ends_with_the_time_of_the_worker(
+def test_a_turn_ends_when_the_time_of_the_worker_is_over(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seconds, task, counting = count(), start(60), Counting()
@@ -27,7 +27,7 @@ def test_a_turn_ends_with_the_time_of_the_worker(
     assert (counting.steps, fresh(task).lease_token) == (1, None)
 
 
-def test_the_turn_is_of_what_has_been_due_for_longest(app: Flask) -> None:
+def test_the_task_that_is_due_for_longest_is_claimed_first(app: Flask) -> None:
     begun = [start(1) for _ in range(3)]
     first = begun[1]
     with writing() as current:
@@ -38,7 +38,7 @@ def test_the_turn_is_of_what_has_been_due_for_longest(app: Flask) -> None:
     assert lease.task_id == first.id
 
 
-def test_with_each_step_it_is_kept_for_as_long_as_at_first(app: Flask) -> None:
+def test_each_step_extends_the_lease_to_its_full_length(app: Flask) -> None:
     def now() -> datetime:
         db.session.rollback()
         return database_now(db.session.connection())
@@ -57,7 +57,7 @@ def test_with_each_step_it_is_kept_for_as_long_as_at_first(app: Flask) -> None:
         assert before + margin <= kept_until <= now() + margin
 
 
-def test_who_looks_whether_others_are_late_gives_them_their_time(app: Flask) -> None:
+def test_has_due_can_ignore_tasks_that_are_not_due_for_long(app: Flask) -> None:
     start()
     minute = timedelta(minutes=1)
     be_due(due_at=database_now(db.session.connection()) - minute)

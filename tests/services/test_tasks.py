@@ -1,4 +1,4 @@
-"""Long work: each row once, wherever it was killed; one worker at a time; it can be stopped."""
+"""Long tasks do each row once despite kills, have one worker at a time, and can be stopped."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -33,11 +33,11 @@ Do = Callable[[int], None]
 
 
 def no_trouble(_number: int) -> None:
-    """Every row is easy."""
+    """Accept every row."""
 
 
 class Counting:
-    """Long work that counts to its total; `seen` are the rows whose transaction went through."""
+    """A task that counts to its total. `seen` lists the rows whose transaction was committed."""
 
     def __init__(self, do: Do = no_trouble) -> None:
         self.do = do
@@ -92,7 +92,7 @@ def queued(redis: Redis) -> int:
     return len(Queue(names.BACKGROUND, connection=redis).get_job_ids())
 
 
-def test_it_works_in_short_transactions_until_everything_is_done(app: Flask) -> None:
+def test_a_task_runs_in_short_transactions_until_it_is_done(app: Flask) -> None:
     task, counting = start(60), Counting()
     counting.work()
     done = fresh(task)
@@ -104,7 +104,7 @@ def test_it_works_in_short_transactions_until_everything_is_done(app: Flask) -> 
     assert task_leases.claim() is None
 
 
-def test_it_notifies_after_the_commit_and_the_job_ends_the_latch(redis: Redis) -> None:
+def test_a_start_notifies_after_the_commit_and_the_job_clears_the_latch(redis: Redis) -> None:
     with writing() as current:
         tasks.start(current, SYSTEM, "unknown", total=1)
         assert queued(redis) == 0
@@ -114,7 +114,7 @@ def test_it_notifies_after_the_commit_and_the_job_ends_the_latch(redis: Redis) -
     assert not redis.exists(notifier.TASKS_QUEUED)
 
 
-def test_a_kind_that_nobody_knows_fails_in_words_and_holds_up_no_other(app: Flask) -> None:
+def test_an_unknown_kind_fails_with_a_sentence_and_blocks_no_other(app: Flask) -> None:
     with writing() as current:
         task = tasks.start(current, SYSTEM, "unknown", total=1)
     other = start()
@@ -123,7 +123,7 @@ def test_a_kind_that_nobody_knows_fails_in_words_and_holds_up_no_other(app: Flas
     assert fresh(other).state == TaskState.DONE
 
 
-def test_maintenance_notifies_for_what_is_due_and_for_nothing_else(redis: Redis) -> None:
+def test_maintenance_notifies_only_for_due_tasks(redis: Redis) -> None:
     maintain()
     assert queued(redis) == 0
     start()
@@ -142,7 +142,7 @@ def killed_at(row: int) -> Do:
     return die
 
 
-def test_killed_in_the_middle_it_goes_on_where_it_was_and_each_row_is_done_once(app: Flask) -> None:
+def test_a_killed_task_resumes_and_does_each_row_once(app: Flask) -> None:
     task = start(60)
     with pytest.raises(KeyboardInterrupt):
         Counting(killed_at(40)).work()
@@ -155,7 +155,7 @@ def test_killed_in_the_middle_it_goes_on_where_it_was_and_each_row_is_done_once(
     assert fresh(task).params["seen"] == list(range(60))
 
 
-def test_who_comes_back_after_his_lease_finds_it_taken_over(app: Flask) -> None:
+def test_a_worker_that_returns_after_its_lease_finds_the_task_taken(app: Flask) -> None:
     task, counting = start(60), Counting()
     late = task_leases.claim()
     assert late is not None
@@ -197,34 +197,37 @@ def test_an_error_is_retried_later_and_given_up_after_five_leases(
     counting.work()
     assert (counting.steps, counting.ended) == (task_leases.MOST_FAILURES, 1)
     assert (fresh(task).state, fresh(task).error) == (TaskState.FAILED, task_leases.GIVEN_UP)
-    told, it = [each for each in caplog.records if each.name == job.log.name], task.public_id
-    assert [each.getMessage() for each in told] == [
-        *[f"Task {it} (counting) failed. It will be tried again."] * 5,
-        f"Gave up task {it} (counting).",
+    records, public_id = (
+        [record for record in caplog.records if record.name == job.log.name],
+        task.public_id,
+    )
+    assert [record.getMessage() for record in records] == [
+        *[f"Task {public_id} (counting) failed. It will be tried again."] * 5,
+        f"Gave up task {public_id} (counting).",
     ]
-    assert [bool(each.exc_info) for each in told] == [True] * 5 + [False]
+    assert [bool(record.exc_info) for record in records] == [True] * 5 + [False]
 
 
-def test_what_begins_again_begins_at_once_with_nothing_of_what_was(redis: Redis) -> None:
+def test_a_restarted_task_starts_at_once_from_scratch(redis: Redis) -> None:
     task, lease = start(), task_leases.claim()
-    assert lease is not None  # it ends while somebody is at it
+    assert lease is not None  # it ends while a worker has it
     later = database_now(db.session.connection()) + timedelta(hours=1)
     with writing() as current:
         tasks.end(current, tasks.locked(current, task.public_id), NO_KIND, TaskState.FAILED, "Bad")
-    begun = {"cursor": {"next": 9}, "counts": {"counted": 9}, "done": 9, "failures": 5}
-    be_due(due_at=later, stopped_by="Ana", **begun)
-    redis.flushall()  # whoever started it has notified
+    progress = {"cursor": {"next": 9}, "counts": {"counted": 9}, "done": 9, "failures": 5}
+    be_due(due_at=later, stopped_by="Ana", **progress)
+    redis.flushall()  # the start has already notified
     with writing() as current:
         tasks.begin_again(current, tasks.locked(current, task.public_id))
-    anew = fresh(task)
-    assert (anew.state, anew.done, anew.failures) == (TaskState.RUNNING, 0, 0)
-    assert (anew.cursor, anew.counts, anew.error) == ({}, {}, "")
-    assert (anew.stopped_by, anew.finished_at, queued(redis)) == (None, None, 1)
+    restarted = fresh(task)
+    assert (restarted.state, restarted.done, restarted.failures) == (TaskState.RUNNING, 0, 0)
+    assert (restarted.cursor, restarted.counts, restarted.error) == ({}, {}, "")
+    assert (restarted.stopped_by, restarted.finished_at, queued(redis)) == (None, None, 1)
     Counting().work()
     assert fresh(task).params["seen"] == list(range(60))
 
 
-def test_an_error_now_and_then_is_forgiven(app: Flask) -> None:
+def test_occasional_errors_are_forgiven(app: Flask) -> None:
     task, begun = start(200), set()
     for _ in range(8):
         be_due()
@@ -237,7 +240,7 @@ def test_an_error_now_and_then_is_forgiven(app: Flask) -> None:
     assert (fresh(task).failures, len(begun)) == (0, 1)
 
 
-def test_a_long_task_lets_another_have_its_turn(app: Flask) -> None:
+def test_a_long_task_lets_another_have_a_turn(app: Flask) -> None:
     long, short = start(500), start(1)
     lease = task_leases.claim()
     assert lease is not None
@@ -249,7 +252,7 @@ def test_a_long_task_lets_another_have_its_turn(app: Flask) -> None:
     assert lease.task_id == short.id
 
 
-def test_a_worker_shares_its_time_among_what_is_due(
+def test_a_worker_shares_its_time_among_due_tasks(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(job, "LEASE_SECONDS", 0.0)
@@ -263,7 +266,7 @@ def test_a_worker_shares_its_time_among_what_is_due(
     assert first < last
 
 
-def test_a_turn_goes_on_for_a_while_though_others_wait(app: Flask) -> None:
+def test_a_turn_goes_on_for_a_while_although_others_wait(app: Flask) -> None:
     del app
     long, short, counting = start(60), start(1), Counting()
     counting.work()
@@ -273,7 +276,7 @@ def test_a_turn_goes_on_for_a_while_though_others_wait(app: Flask) -> None:
     assert first < last
 
 
-def test_what_a_worker_leaves_when_it_stops_is_notified_of_for_at_once(redis: Redis) -> None:
+def test_work_left_by_a_stopping_worker_is_notified_at_once(redis: Redis) -> None:
     task, stopping = start(), Counting(lambda _: stop.set())
     stopping.work()
     assert (stopping.steps, fresh(task).lease_token) == (1, None)
@@ -281,12 +284,12 @@ def test_what_a_worker_leaves_when_it_stops_is_notified_of_for_at_once(redis: Re
         redis.flushall()
         if is_stopping:
             stop.set()
-        job.run_tasks()  # which gives up what it does not know
+        job.run_tasks()  # it fails tasks of unknown kinds
         stop.clear()
         assert queued(redis) == int(is_stopping)
 
 
-def test_it_waits_pauses_and_goes_on(app: Flask) -> None:
+def test_a_task_can_wait_pause_and_resume(app: Flask) -> None:
     task = start()
     steps = iter([tasks.later(timedelta(hours=1)), tasks.PAUSED, tasks.DONE])
     kind = Kind(name="counting", permission="assets.edit", step=lambda *_: next(steps))
@@ -304,7 +307,7 @@ def test_it_waits_pauses_and_goes_on(app: Flask) -> None:
     assert fresh(task).state == TaskState.DONE
 
 
-def test_stopping_leaves_what_is_done_and_does_no_more(app: Flask) -> None:
+def test_stopping_keeps_finished_rows_and_does_no_more(app: Flask) -> None:
     task, counting, ana = start(100), Counting(), make_user(Role.MANAGER, name="Ana")
     lease = task_leases.claim()
     assert lease is not None
@@ -320,7 +323,7 @@ def test_stopping_leaves_what_is_done_and_does_no_more(app: Flask) -> None:
         tasks.stop(ana.actor, task.public_id, counting.kind)
 
 
-def test_what_has_ended_however_it_did_cannot_be_stopped(app: Flask) -> None:
+def test_an_ended_task_cannot_be_stopped(app: Flask) -> None:
     for state in (TaskState.DONE, TaskState.STOPPED, TaskState.FAILED):
         task, counting = start(), Counting()
         be_due(state=state)
@@ -329,14 +332,14 @@ def test_what_has_ended_however_it_did_cannot_be_stopped(app: Flask) -> None:
         assert (fresh(task).state, counting.ended) == (state, 0), state
 
 
-def test_only_those_who_may_start_it_may_stop_it(app: Flask) -> None:
+def test_stopping_takes_the_same_permission_as_starting(app: Flask) -> None:
     task, counting = start(), Counting()
     with pytest.raises(NotAllowed):
         tasks.stop(make_user(Role.SUPPORT).actor, task.public_id, counting.kind)
     assert fresh(task).state == TaskState.WAITING
 
 
-def test_a_refused_row_is_undone_alone(app: Flask) -> None:
+def test_only_the_refused_row_is_undone(app: Flask) -> None:
     task = start()
 
     def rename_and_refuse() -> None:

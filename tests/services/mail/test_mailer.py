@@ -69,7 +69,7 @@ def test_one_click_unsubscribe_headers_keep_a_long_link_whole(
 
 @pytest.fixture
 def tls(tmp_path: Path) -> SSLContext:
-    """Return the TLS context of a server whose authority is not trusted yet, and store the authority."""
+    """Return the TLS context of a server whose authority is stored but not trusted yet."""
     authority, context = trustme.CA(), SSLContext(PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     authority.cert_pem.write_to_path(tmp_path / "authority.pem")

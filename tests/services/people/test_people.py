@@ -167,7 +167,7 @@ def test_no_setup_link_works_once_a_user_exists(app: Flask) -> None:
         invitations.set_up(token, uuid4(), values)
 
 
-def test_contacts_are_the_owner_then_the_oldest_of_the_lowest_role(
+def test_contacts_are_the_owner_then_non_administrators_by_seniority(
     app: Flask,
 ) -> None:
     assert who_may("assets.edit") == Contacts((), False)

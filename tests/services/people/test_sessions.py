@@ -1,4 +1,4 @@
-"""Sessions as rows: what begins one, what ends them, and when they end by time."""
+"""Sessions and known browsers: start, end, expiry and confirmation."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -40,14 +40,14 @@ def rows() -> dict[UUID, UserSession]:
 
 def change(session_id: UUID, **values: object) -> None:
     with writing() as current:
-        wanted = update(UserSession).where(UserSession.id == session_id)
-        current.execute(wanted.values(**values))
+        statement = update(UserSession).where(UserSession.id == session_id)
+        current.execute(statement.values(**values))
 
 
 def told(action: str) -> list[AuditEntry]:
     session().rollback()
-    wanted = select(AuditEntry).where(AuditEntry.action == action).order_by(AuditEntry.id)
-    return list(session().scalars(wanted))
+    query = select(AuditEntry).where(AuditEntry.action == action).order_by(AuditEntry.id)
+    return list(session().scalars(query))
 
 
 def reset_token(by: Person, of: Person) -> str:
@@ -58,7 +58,7 @@ def reset_token(by: Person, of: Person) -> str:
     return offer.address.partition("token=")[2]
 
 
-def test_signing_in_makes_a_row_that_says_when_how_and_with_what(app: Flask) -> None:
+def test_signing_in_stores_a_session_with_time_way_and_device(app: Flask) -> None:
     ana = make_user()
     admission = sign_in(ana.email, ana.password, None, device="Edge on Windows")
     row = rows()[admission.session_id]
@@ -69,7 +69,7 @@ def test_signing_in_makes_a_row_that_says_when_how_and_with_what(app: Flask) -> 
     assert sessions.find(uuid4()) is None
 
 
-def test_signed_out_twice_at_once_it_is_over_and_told_once(app: Flask) -> None:
+def test_concurrent_sign_outs_end_a_session_with_one_audit_entry(app: Flask) -> None:
     ana, ben = make_user(name="Ana"), make_user()
     here, elsewhere, bens = begin(ana), begin(ana), begin(ben)
     at_once(app, [lambda: sessions.end(ana.actor, here)] * 3)
@@ -79,7 +79,7 @@ def test_signed_out_twice_at_once_it_is_over_and_told_once(app: Flask) -> None:
     assert entry.changes == {"device": {"from": "Firefox on Linux", "to": None}}
 
 
-def test_nobody_ends_a_session_of_somebody_else(app: Flask) -> None:
+def test_a_user_cannot_end_the_session_of_another(app: Flask) -> None:
     ana, ben = make_user(), make_user()
     bens = begin(ben)
     sessions.end(ana.actor, bens)
@@ -105,7 +105,7 @@ def change_password(_ana: Person, ben: Person) -> None:
 
 
 @pytest.mark.parametrize("end", [disable, demote, reset, change_password])
-def test_a_change_of_role_or_password_ends_the_sessions_that_were_open(
+def test_a_change_of_role_or_password_ends_open_sessions(
     app: Flask, end: Callable[[Person, Person], None]
 ) -> None:
     ana, ben = make_user(), make_user()
@@ -114,11 +114,11 @@ def test_a_change_of_role_or_password_ends_the_sessions_that_were_open(
     left = set(rows())
     assert anas in left
     assert not left & old
-    # Whoever has just chosen a password is in with a session of their own.
+    # A person who has just chosen a password gets a new session.
     assert len(left) == (2 if end in {reset, change_password} else 1)
 
 
-def test_a_change_that_is_refused_ends_nothing(app: Flask) -> None:
+def test_a_refused_change_ends_no_session(app: Flask) -> None:
     ana, ben = make_user(), make_user(Role.SUPPORT)
     kept = {begin(ana), begin(ben)}
     with pytest.raises(Refusal):
@@ -133,7 +133,7 @@ def test_a_change_that_is_refused_ends_nothing(app: Flask) -> None:
     assert set(rows()) == kept
 
 
-def test_signed_out_everywhere_else_leaves_this_one_and_is_told_with_its_number(app: Flask) -> None:
+def test_signing_out_elsewhere_keeps_this_session_and_audits_the_number(app: Flask) -> None:
     ana, ben = make_user(), make_user()
     this, bens = begin(ana), begin(ben)
     for _ in range(3):
@@ -144,7 +144,7 @@ def test_signed_out_everywhere_else_leaves_this_one_and_is_told_with_its_number(
     assert entry.changes == {"sessions": {"from": 3, "to": 0}}
 
 
-def test_a_session_ends_after_two_weeks_however_busy_it_is(app: Flask) -> None:
+def test_a_session_ends_after_two_weeks_even_if_it_is_used(app: Flask) -> None:
     ana, limit = make_user(), timedelta(days=settings().session_days)
     assert limit == timedelta(days=14)
     young, old = begin(ana), begin(ana)
@@ -152,7 +152,7 @@ def test_a_session_ends_after_two_weeks_however_busy_it_is(app: Flask) -> None:
     change(old, created_at=utcnow() - limit - MINUTE)
     assert sessions.find(young) is not None
     assert sessions.find(old) is None
-    assert [each.id for each in sessions.open_sessions(ana.actor, young)] == [young]
+    assert [row.id for row in sessions.open_sessions(ana.actor, young)] == [young]
 
 
 @pytest.mark.both_databases
@@ -172,7 +172,7 @@ def test_this_browser_is_listed_first_and_then_the_newest_up_to_a_limit(
     assert [(each.id, each.is_this) for each in listed] == expected[:2]
 
 
-def test_the_nightly_clean_up_forgets_what_has_ended_by_time_and_nothing_else(app: Flask) -> None:
+def test_the_nightly_cleanup_removes_only_expired_sessions(app: Flask) -> None:
     ana, now = make_user(), utcnow()
     today = now.astimezone(settings().timezone).date()
     busy, resting, old, left = (begin(ana) for _ in range(4))
@@ -190,11 +190,11 @@ def test_the_day_of_a_visit_is_written_by_the_heartbeat_once(app: Flask) -> None
     seen, too, unseen = (begin(ana) for _ in range(3))
     today = rows()[seen].last_seen_on
     yesterday = today - timedelta(days=1)
-    for each in (seen, too, unseen):
-        change(each, last_seen_on=yesterday)
-    for each in (seen, too):
-        assert sessions.find(each) is not None
-        assert rows()[each].last_seen_on == yesterday, "who reads a page writes nothing"
+    for session_id in (seen, too, unseen):
+        change(session_id, last_seen_on=yesterday)
+    for session_id in (seen, too):
+        assert sessions.find(session_id) is not None
+        assert rows()[session_id].last_seen_on == yesterday, "who reads a page writes nothing"
     sessions.last_seen.write()
     assert {key: row.last_seen_on for key, row in rows().items()} == {
         seen: today,
@@ -206,7 +206,7 @@ def test_the_day_of_a_visit_is_written_by_the_heartbeat_once(app: Flask) -> None
     assert rows()[seen].last_seen_on == yesterday, "nothing was left to write"
 
 
-def test_a_visit_that_is_written_late_brings_no_session_back(app: Flask) -> None:
+def test_a_visit_written_late_brings_no_session_back(app: Flask) -> None:
     ana = make_user()
     this = begin(ana)
     change(this, last_seen_on=rows()[this].last_seen_on - timedelta(days=1))
@@ -216,12 +216,12 @@ def test_a_visit_that_is_written_late_brings_no_session_back(app: Flask) -> None
     assert rows() == {}
 
 
-def test_a_proof_counts_for_the_session_that_brought_it_and_not_after_its_end(app: Flask) -> None:
+def test_a_confirmation_counts_only_for_its_own_open_session(app: Flask) -> None:
     ana = make_user()
     here, elsewhere = begin(ana), begin(ana)
     long_ago = utcnow() - timedelta(minutes=16)
-    for each in (here, elsewhere):
-        change(each, confirmed_at=long_ago)
+    for session_id in (here, elsewhere):
+        change(session_id, confirmed_at=long_ago)
     accounts.confirm(ana.actor, here, ana.password)
     assert sessions.is_confirmed(rows()[here].confirmed_at)
     assert rows()[elsewhere].confirmed_at == long_ago
@@ -232,7 +232,7 @@ def test_a_proof_counts_for_the_session_that_brought_it_and_not_after_its_end(ap
     assert len(told("person.identity_confirmed")) == 1
 
 
-def test_a_proof_counts_for_a_quarter_of_an_hour_and_not_at_its_end() -> None:
+def test_a_confirmation_counts_for_less_than_15_minutes() -> None:
     now = datetime(2026, 5, 4, 12, 15, tzinfo=UTC)
     with frozen(now):
         assert sessions.is_confirmed(now - timedelta(minutes=14, seconds=59))
@@ -261,7 +261,7 @@ def guess(person: Person, cookie: str, times: int, address: str = STRANGER) -> N
             sign_in(person.email, "not the pass phrase", address, cookie)
 
 
-def test_it_holds_the_last_five_people_each_once(app: Flask) -> None:
+def test_the_cookie_holds_the_last_five_people_once_each(app: Flask) -> None:
     people = [make_user() for _ in range(6)]
     cookie = ""
     for person in [*people, people[-1], people[2]]:
@@ -271,7 +271,7 @@ def test_it_holds_the_last_five_people_each_once(app: Flask) -> None:
     assert [is_known(cookie, person) for person in people] == [False, *[True] * 5]
 
 
-def test_what_was_tampered_with_is_passed_over(app: Flask) -> None:
+def test_a_tampered_cookie_is_ignored(app: Flask) -> None:
     ana, ben = make_user(), make_user()
     good = sessions.with_new("", row(ana))
     owner, device, mac = good.split(".")
@@ -299,7 +299,7 @@ def test_what_was_tampered_with_is_passed_over(app: Flask) -> None:
     assert is_known("-".join(["a.b.c", "", good]), ana), "nothing else in it does any harm"
 
 
-def test_after_half_a_year_it_is_a_new_one(app: Flask) -> None:
+def test_a_browser_is_unknown_after_180_days(app: Flask) -> None:
     ana, now = make_user(), utcnow()
     cookie = sessions.with_new("", row(ana))
     made = sessions.recognized(cookie, row(ana))
@@ -312,7 +312,7 @@ def test_after_half_a_year_it_is_a_new_one(app: Flask) -> None:
             assert is_known(cookie, ana) is known
 
 
-def test_a_new_password_or_forgetting_them_ends_those_of_one_person(app: Flask) -> None:
+def test_a_new_password_or_sign_out_forgets_the_browsers_of_one_person(app: Flask) -> None:
     ana, ben = make_user(), make_user()
     shared = sessions.with_new(sessions.with_new("", row(ana)), row(ben))
     accounts.change_password(ana.actor, ana.password, NEW)
@@ -336,7 +336,7 @@ def test_a_new_password_or_forgetting_them_ends_those_of_one_person(app: Flask) 
     assert not is_known(cookie, ben)
 
 
-def test_a_copied_cookie_is_good_for_five_tries_and_then_each_costs_a_pause(app: Flask) -> None:
+def test_a_copied_cookie_allows_five_tries_and_then_each_costs_a_pause(app: Flask) -> None:
     ana = make_user()
     copied = sessions.with_new("", row(ana))
     guess(ana, copied, 5)
@@ -347,12 +347,12 @@ def test_a_copied_cookie_is_good_for_five_tries_and_then_each_costs_a_pause(app:
     guess(ana, copied, 1)
     with pytest.raises(Throttled, match=r"Wait (1 minute|59 seconds)"):
         sign_in(ana.email, ana.password, STRANGER, copied)
-    # The owner has signed in since with the original, and so has another device.
+    # The owner has since signed in with the original, which gave it a new device id.
     newer = sessions.with_new(copied, row(ana))
     assert sign_in(ana.email, ana.password, HERE, newer).user.id == ana.id
 
 
-def test_nobody_else_uses_up_the_tries_of_a_known_browser(app: Flask) -> None:
+def test_other_failures_do_not_use_up_the_tries_of_a_known_browser(app: Flask) -> None:
     ana = make_user()
     cookie = sessions.with_new("", row(ana))
     failed_everywhere(ana.email, 99)
@@ -364,7 +364,7 @@ def test_nobody_else_uses_up_the_tries_of_a_known_browser(app: Flask) -> None:
         sign_in(ana.email, ana.password, HERE)
 
 
-def test_tries_from_a_known_browser_count_for_no_other_key_nor_free_one(app: Flask) -> None:
+def test_tries_from_a_known_browser_neither_count_for_nor_free_other_keys(app: Flask) -> None:
     ana, mallory = make_user(), make_user()
     mallorys = sessions.with_new("", row(mallory))
     for number in range(20):
@@ -379,15 +379,15 @@ def test_tries_from_a_known_browser_count_for_no_other_key_nor_free_one(app: Fla
     assert sign_in_throttle.forgive(pair) == [3], "four, of which one is taken for this one"
 
 
-def test_the_audit_trail_says_which_sign_in_was_from_a_new_browser(app: Flask) -> None:
+def test_the_audit_trail_marks_sign_ins_from_a_new_browser(app: Flask) -> None:
     ana = make_user()
     cookie = sessions.with_new("", row(ana))
     sign_in(ana.email, ana.password, HERE)
     sign_in(ana.email, ana.password, HERE, "of.no.use")
     guess(ana, cookie, 2, HERE)
     sign_in(ana.email, ana.password, HERE, cookie)
-    told = session().scalars(select(AuditEntry.changes).order_by(AuditEntry.id)).all()
-    assert [{name: change["to"] for name, change in each.items()} for each in told] == [
+    entries = session().scalars(select(AuditEntry.changes).order_by(AuditEntry.id)).all()
+    assert [{name: change["to"] for name, change in changes.items()} for changes in entries] == [
         {"network_address": HERE, "new_browser": True},
         {"network_address": HERE, "new_browser": True},
         {"network_address": HERE, "wrong_tries_before": 2},

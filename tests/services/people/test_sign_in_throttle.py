@@ -1,4 +1,4 @@
-"""The counting of tries: limits, pauses, what is forgotten when, and who waits for whom."""
+"""The sign-in throttle: limits, pauses, expiry and locks."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -36,7 +36,7 @@ def row(key: Key) -> SignInThrottle | None:
 
 
 def tried(key: Key, times: int) -> list[list[Key]]:
-    """Tries in a row, each with what began to wait; nobody waits for the pauses between them."""
+    """Count tries without pauses, and return the keys that start to wait after each try."""
     reached = []
     for _ in range(times):
         with writing() as current:
@@ -47,15 +47,15 @@ def tried(key: Key, times: int) -> list[list[Key]]:
 
 def let_pass(length: timedelta) -> None:
     with writing() as current:
-        for each in current.scalars(select(SignInThrottle)):
-            each.first_failed_at -= length
-            each.last_failed_at -= length
-            if each.blocked_until:
-                each.blocked_until -= length
+        for row in current.scalars(select(SignInThrottle)):
+            row.first_failed_at -= length
+            row.last_failed_at -= length
+            if row.blocked_until:
+                row.blocked_until -= length
 
 
 def waits(*keys: Key) -> int:
-    """Seconds that the next try has to wait."""
+    """Return how many seconds the next try has to wait."""
     session().rollback()
     try:
         sign_in_throttle.check(keys)
@@ -64,7 +64,7 @@ def waits(*keys: Key) -> int:
     return 0
 
 
-def test_the_limits_are_those_that_the_documents_name() -> None:
+def test_the_limits_match_the_documentation() -> None:
     device = uuid4()
     limits = {for_device(7, device): 5, for_pair(ANA, HERE): 5, for_network(HERE): 20,
               for_account(ANA): 100}  # fmt: skip
@@ -74,7 +74,7 @@ def test_the_limits_are_those_that_the_documents_name() -> None:
     assert [for_account(ANA).pause(n) for n in (99, 100, 101, 999)] == [0, 900, 900, 900]
 
 
-def test_a_network_is_an_ipv4_address_or_the_64_of_an_ipv6_one() -> None:
+def test_a_network_is_an_ipv4_address_or_an_ipv6_64_prefix() -> None:
     for address, network in (
         ("192.0.2.7", "192.0.2.7"),
         ("::ffff:192.0.2.7", "192.0.2.7"),
@@ -92,23 +92,23 @@ def test_a_network_is_an_ipv4_address_or_the_64_of_an_ipv6_one() -> None:
         assert network_of(address) == network, address
 
 
-def test_the_table_tells_neither_who_nor_where(app: Flask) -> None:
+def test_the_table_reveals_neither_person_nor_network(app: Flask) -> None:
     sign_in_throttle.count([for_pair(ANA, HERE), for_network(HERE), for_account(ANA)])
     kept = session().scalars(select(SignInThrottle.key)).all()
     assert len(kept) == 3
-    for each in kept:
-        assert len(each) == 64
-        assert int(each, 16) >= 0
-        assert ANA not in each
-        assert HERE not in each
+    for digest in kept:
+        assert len(digest) == 64
+        assert int(digest, 16) >= 0
+        assert ANA not in digest
+        assert HERE not in digest
 
 
-def test_the_try_that_reaches_the_limit_is_told_and_no_other(app: Flask) -> None:
+def test_only_the_try_that_reaches_the_limit_is_reported(app: Flask) -> None:
     key = for_pair(ANA, HERE)
     assert tried(key, 7) == [[], [], [], [], [key], [], []]
 
 
-def test_quiet_for_an_hour_and_the_counting_begins_anew(app: Flask) -> None:
+def test_the_count_starts_again_after_a_quiet_hour(app: Flask) -> None:
     key = for_pair(ANA, HERE)
     tried(key, 3)
     let_pass(HOUR - MINUTE)
@@ -121,7 +121,7 @@ def test_quiet_for_an_hour_and_the_counting_begins_anew(app: Flask) -> None:
     assert found.failures == 1
 
 
-def test_an_accounts_tries_are_counted_by_the_hour_and_not_until_it_is_quiet(app: Flask) -> None:
+def test_tries_of_an_account_are_counted_by_the_hour_without_a_quiet_hour(app: Flask) -> None:
     key = for_account(ANA)
     tried(key, 60)
     let_pass(HOUR - MINUTE)
@@ -137,7 +137,7 @@ def test_an_accounts_tries_are_counted_by_the_hour_and_not_until_it_is_quiet(app
     assert tried(key, 1) == [[key]], "and another hour has begun"
 
 
-def test_who_has_to_wait_counts_no_further_and_is_told_the_longest_of_the_waits(app: Flask) -> None:
+def test_a_try_during_a_wait_is_not_counted_and_shows_the_longest_wait(app: Flask) -> None:
     account, address = Key("email:a", 2), Key("address:b", 1)
     sign_in_throttle.count([address])
     with pytest.raises(Throttled) as refusal:
@@ -154,7 +154,7 @@ def test_who_has_to_wait_counts_no_further_and_is_told_the_longest_of_the_waits(
     assert sign_in_throttle.count([account, address]) == []
 
 
-def test_the_wait_is_told_as_no_less_than_it_is_and_never_as_none() -> None:
+def test_the_wait_is_rounded_up_and_never_zero() -> None:
     for seconds, told, words in (
         (0, 1, "1 second"),
         (0.2, 1, "1 second"),
@@ -168,7 +168,7 @@ def test_the_wait_is_told_as_no_less_than_it_is_and_never_as_none() -> None:
         assert f"Wait {words}, then try again" in refusal.sentence, seconds
 
 
-def test_a_right_try_frees_its_own_key_and_gives_the_others_back_that_one(app: Flask) -> None:
+def test_a_right_try_clears_its_own_key_and_refunds_the_others(app: Flask) -> None:
     pair, network, account = for_pair(ANA, HERE), Key("network:b", 3), for_account(ANA)
     for _ in range(3):
         sign_in_throttle.count([pair, network, account])
@@ -185,7 +185,7 @@ def test_a_right_try_frees_its_own_key_and_gives_the_others_back_that_one(app: F
     assert found.failures == 0
 
 
-def test_what_is_a_day_old_is_forgotten_and_not_a_minute_less(app: Flask) -> None:
+def test_a_key_is_removed_after_a_day_and_not_a_minute_earlier(app: Flask) -> None:
     old, young = (Key(f"email:{name}", 5) for name in ("old", "young"))
     sign_in_throttle.count([old])
     let_pass(2 * MINUTE)
@@ -197,7 +197,7 @@ def test_what_is_a_day_old_is_forgotten_and_not_a_minute_less(app: Flask) -> Non
     assert row(young) is not None
 
 
-def test_of_many_attempts_at_one_moment_none_slips_past_a_limit(app: Flask) -> None:
+def test_concurrent_attempts_cannot_exceed_a_limit(app: Flask) -> None:
     for limited in ("device", "pair", "network", "account"):
         key = {
             "device": for_device(1, public_id()),
@@ -208,12 +208,12 @@ def test_of_many_attempts_at_one_moment_none_slips_past_a_limit(app: Flask) -> N
         tried(key, key.limit - 3)
         others = [[key, for_account(f"{number}@example.com")] for number in range(8)]
         results = at_once(app, [partial(sign_in_throttle.count, keys) for keys in others])
-        assert sum(isinstance(each, Throttled) for each in results) == 5, limited
+        assert sum(isinstance(result, Throttled) for result in results) == 5, limited
         assert (found := row(key)) is not None, limited
         assert found.failures == key.limit, limited
 
 
-def test_who_names_the_keys_in_another_order_waits_and_holds_nobody_up(app: Flask) -> None:
+def test_keys_in_another_order_cause_no_deadlock(app: Flask) -> None:
     first, second = sorted([for_pair(ANA, HERE), for_network(HERE)])
     sign_in_throttle.count([first, second])
     rival = Rival(app, partial(sign_in_throttle.count, [second, first]))
@@ -227,7 +227,7 @@ def test_who_names_the_keys_in_another_order_waits_and_holds_nobody_up(app: Flas
     assert counted == [2, 8]
 
 
-def test_who_waits_is_told_by_a_read_while_somebody_else_holds_the_locks(app: Flask) -> None:
+def test_a_wait_is_reported_while_another_transaction_holds_the_locks(app: Flask) -> None:
     email = "nobody@example.com"
     pair = for_pair(email, HERE)
     tried(pair, 5)
@@ -245,7 +245,7 @@ def test_who_waits_is_told_by_a_read_while_somebody_else_holds_the_locks(app: Fl
     with writing() as current, ThreadPoolExecutor(1) as pool:
         held = current.get_one(SignInThrottle, pair.digest, with_for_update=True)
         kept = (held.failures, held.last_failed_at, held.blocked_until)
-        answer = pool.submit(knock).result(timeout=5)  # less than a lock is waited for
+        answer = pool.submit(knock).result(timeout=5)  # shorter than the wait for a lock
     assert isinstance(answer, Throttled)
     assert (found := row(pair)) is not None
     assert (found.failures, found.last_failed_at, found.blocked_until) == kept

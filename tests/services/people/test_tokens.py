@@ -1,4 +1,4 @@
-"""Tokens of programs: who makes them, what they open, and what ends them."""
+"""Tokens of programs: who creates them, what they permit, and what ends them."""
 
 from datetime import timedelta
 from typing import Any
@@ -27,14 +27,14 @@ pytestmark = pytest.mark.usefixtures("app")
 def make(
     name: str = "MDM", role: Role = Role.MANAGER, *, by: Person | None = None, **values: Any
 ) -> tuple[UUID, str]:
-    given = {"read_only": False, "days": 30} | values
-    return tokens.create((by or make_user()).actor, name, role, **given)
+    options = {"read_only": False, "days": 30} | values
+    return tokens.create((by or make_user()).actor, name, role, **options)
 
 
 def opened(token: str) -> Program:
-    found = program_of(token)
-    assert found is not None
-    return found
+    program = program_of(token)
+    assert program is not None
+    return program
 
 
 def change(public_id: UUID, **values: object) -> None:
@@ -42,7 +42,7 @@ def change(public_id: UUID, **values: object) -> None:
         current.query(Token).filter_by(public_id=public_id).update(values)
 
 
-def test_a_token_opens_what_its_role_may_and_is_stored_as_a_hash() -> None:
+def test_a_token_has_the_permissions_of_its_role_and_is_stored_as_a_hash() -> None:
     public_id, token = make()
     program = opened(token)
     assert (program.actor.kind, program.actor.name) == (ActorKind.API, "MDM")
@@ -54,7 +54,7 @@ def test_a_token_opens_what_its_role_may_and_is_stored_as_a_hash() -> None:
     assert token not in Redactor()(f"HTTP 401 for {token}")
 
 
-def test_one_that_only_reads_changes_nothing() -> None:
+def test_a_read_only_token_changes_nothing() -> None:
     _, token = make(role=Role.ADMIN, read_only=True)
     program = opened(token)
     assert program.may("system.read")
@@ -64,12 +64,12 @@ def test_one_that_only_reads_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("given", ["", "awt_", "awt_" + "a" * 43, "awt_" + "é" * 43, "a" * 50_000])
-def test_what_is_no_token_opens_nothing(given: str) -> None:
+def test_an_invalid_token_opens_nothing(given: str) -> None:
     make()
     assert program_of(given) is None
 
 
-def test_an_end_and_a_revocation_are_asked_of_the_row_again() -> None:
+def test_expiry_and_revocation_are_read_from_the_row_each_time() -> None:
     by = make_user()
     public_id, token = make(by=by)
     actor = opened(token).actor
@@ -89,7 +89,7 @@ def test_an_end_and_a_revocation_are_asked_of_the_row_again() -> None:
         tokens.move_end(by.actor, public_id, 30)
 
 
-def test_the_work_that_a_program_began_asks_its_token_again() -> None:
+def test_a_task_that_a_program_started_checks_its_token_again() -> None:
     by = make_user()
     public_id, token = make(by=by)
     with writing() as current:
@@ -112,7 +112,7 @@ def test_the_work_that_a_program_began_asks_its_token_again() -> None:
         ("x" * 81, "Use a name of one line"),
     ],
 )
-def test_a_name_tells_programs_apart_for_good(name: str, said: str) -> None:
+def test_a_token_name_must_fit_and_is_never_reused(name: str, said: str) -> None:
     by = make_user()
     public_id, _ = make(by=by)
     tokens.revoke(by.actor, public_id)
@@ -123,13 +123,13 @@ def test_a_name_tells_programs_apart_for_good(name: str, said: str) -> None:
 
 
 @pytest.mark.both_databases
-def test_of_two_who_take_one_name_one_gets_it(app: Flask) -> None:
+def test_one_of_two_concurrent_tokens_gets_the_name(app: Flask) -> None:
     by = make_user()
-    made = at_once(app, [lambda: make(by=by), lambda: make(by=by)])
-    assert sorted(isinstance(each, Refusal) for each in made) == [False, True], made
+    results = at_once(app, [lambda: make(by=by), lambda: make(by=by)])
+    assert sorted(isinstance(result, Refusal) for result in results) == [False, True], results
 
 
-def test_there_is_an_end_to_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_tokens_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokens, "MOST", 1)
     by = make_user()
     public_id, _ = make(by=by)
@@ -139,7 +139,7 @@ def test_there_is_an_end_to_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
     make("Another", by=by)
 
 
-def test_only_administrators_make_and_end_them() -> None:
+def test_only_administrators_create_and_revoke_tokens() -> None:
     public_id, _ = make()
     for role in set(Role) - {Role.ADMIN}:
         other = make_user(role).actor
@@ -151,7 +151,7 @@ def test_only_administrators_make_and_end_them() -> None:
         tokens.revoke(SYSTEM, make_user().public_id)
 
 
-def test_the_day_of_its_last_use_is_written_later() -> None:
+def test_the_day_of_the_last_use_is_written_later() -> None:
     public_id, token = make()
     opened(token)
     assert tokens.find(public_id).last_used_on is None
@@ -160,7 +160,7 @@ def test_the_day_of_its_last_use_is_written_later() -> None:
     assert tokens.find(public_id).last_used_on is not None
 
 
-def test_system_warns_before_the_end_of_one_that_is_in_use() -> None:
+def test_system_warns_before_a_token_in_use_ends() -> None:
     by, now = make_user(), utcnow()
     used = {"last_used_on": now.date()}
     for name, days, values in (

@@ -1,4 +1,4 @@
-"""An alert goes by what is so when it fires, and one person looks after it."""
+"""An alert follows the state at the time it fires, and only one person acknowledges it."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -29,7 +29,7 @@ def run() -> None:
     alert_runs.run(RunKind.SCHEDULED)
 
 
-def test_a_warranty_that_is_prolonged_meanwhile_alerts_nobody(app: Flask) -> None:
+def test_a_concurrently_extended_warranty_fires_no_alert(app: Flask) -> None:
     decided()
     asset_id = with_warranty(3)
 
@@ -41,7 +41,7 @@ def test_a_warranty_that_is_prolonged_meanwhile_alerts_nobody(app: Flask) -> Non
     assert session().scalars(select(Alert)).all() == []
 
 
-def test_one_that_somebody_looks_after_meanwhile_is_theirs(app: Flask) -> None:
+def test_the_first_of_two_concurrent_acknowledgments_counts(app: Flask) -> None:
     decided()
     with_warranty(3)
     run()
@@ -56,7 +56,7 @@ def test_one_that_somebody_looks_after_meanwhile_is_theirs(app: Flask) -> None:
     assert session().get_one(Alert, alert_id).acknowledged_by == "Ben"
 
 
-def test_of_two_who_begin_a_run_the_second_is_led_to_the_first_ones(app: Flask) -> None:
+def test_the_second_of_two_concurrent_runs_gets_the_task_of_the_first(app: Flask) -> None:
     decided()
     begun: list[UUID] = []
 

@@ -1,4 +1,4 @@
-"""Two people answer for files with the same headings at once: what both said is remembered."""
+"""If two people answer for files with the same headings at once, both answers are remembered."""
 
 import pytest
 from flask import Flask
@@ -29,23 +29,23 @@ def keep(actor: Actor, matches: dict[str, str], **words: dict[str, str]) -> None
         import_matches.keep(current, actor, HEADINGS, Remembered(matches, words))
 
 
-def test_words_of_both_are_remembered(app: Flask) -> None:
+def test_words_of_both_answers_are_remembered(app: Flask) -> None:
     ana, ben = make_user("admin").actor, make_user("admin").actor
     keep(ana, GERAET)
 
     rival = Rival(app, lambda: keep(ana, GERAET, status={"alt": "old"}))
     with writing() as current:
-        # What is there is read, and not written yet.
+        # The row is read, but not written yet.
         current.execute(select(ImportMatch).with_for_update())
         rival.begin()
-        said = Remembered(GERAET, {"status": {"neu": "new"}})
-        import_matches.keep(current, ben, HEADINGS, said)
+        answer = Remembered(GERAET, {"status": {"neu": "new"}})
+        import_matches.keep(current, ben, HEADINGS, answer)
     rival.finish()
     words = import_matches.recall(HEADINGS).words
     assert words == {"status": {"neu": "new", "alt": "old"}}
 
 
-def test_what_is_forgotten_is_told_as_the_other_left_it(app: Flask) -> None:
+def test_forgetting_audits_the_matches_as_the_other_person_left_them(app: Flask) -> None:
     ana, ben = make_user("admin").actor, make_user("admin").actor
     keep(ana, GERAET)
     both = GERAET | {"Zustand": "status"}
@@ -59,12 +59,12 @@ def test_what_is_forgotten_is_told_as_the_other_left_it(app: Flask) -> None:
 
     meanwhile(app, forget, say_more)
     assert import_matches.recall(HEADINGS) == Remembered()
-    wanted = select(AuditEntry.changes).where(AuditEntry.action == "import_headings.forgotten")
-    told = {"from": "Gerät: name; Zustand: status", "to": None}
-    assert session().scalars(wanted).one() == {"matches": told}
+    query = select(AuditEntry.changes).where(AuditEntry.action == "import_headings.forgotten")
+    change = {"from": "Gerät: name; Zustand: status", "to": None}
+    assert session().scalars(query).one() == {"matches": change}
 
 
-def test_a_row_is_judged_by_what_its_asset_has_become(app: Flask) -> None:
+def test_a_row_fails_if_its_asset_changes_meanwhile(app: Flask) -> None:
     asset_id, ticks = make_asset("Lamp", asset_tag="L-1"), ImportOptions(change_existing=True)
     cells = {"asset_tag": "L-1", "name": "Desk lamp"}
     with writing() as current:
@@ -77,11 +77,11 @@ def test_a_row_is_judged_by_what_its_asset_has_become(app: Flask) -> None:
     def change(current: Session) -> None:
         current.get_one(Asset, asset_id, with_for_update=True).version += 1
 
-    answer = meanwhile(app, carry_on, change)
-    assert answer.sentence == "The asset changed after the check. Check the file again"
+    refusal = meanwhile(app, carry_on, change)
+    assert refusal.sentence == "The asset changed after the check. Check the file again"
 
 
-def test_rows_are_not_corrected_in_a_file_that_is_meanwhile_read_otherwise(app: Flask) -> None:
+def test_no_correction_in_a_file_that_is_read_differently_meanwhile(app: Flask) -> None:
     ana = make_user("admin")
     check_id = check(ana, "name,purchase_date\nChair,soon\n")
 

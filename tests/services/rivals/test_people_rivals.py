@@ -1,4 +1,4 @@
-"""What is taken from a person counts at once, also for what they are in the middle of."""
+"""Restrictions of a person count at once, even for actions in progress."""
 
 from collections.abc import Callable
 from uuid import uuid4
@@ -26,7 +26,7 @@ NEW = "a pass phrase of its own"
 
 
 def disabling(person: Person) -> Callable[[Session], None]:
-    """An administrator disables them."""
+    """Return a function that disables the person."""
 
     def disable(current: Session) -> None:
         row = current.get_one(User, person.id, with_for_update={"key_share": True})
@@ -51,21 +51,21 @@ def come_in(ben: Person) -> object:
     ("verb", "refusal"),
     [(add_a_place, NotAllowed), (change_the_name, NotAllowed), (come_in, WrongPassword)],
 )
-def test_somebody_disabled_meanwhile_gets_no_further(
+def test_a_concurrently_disabled_user_is_refused(
     app: Flask, verb: Callable[[Person], object], refusal: type[Refusal]
 ) -> None:
     ben = make_user("manager")
     assert isinstance(meanwhile(app, lambda: verb(ben), disabling(ben)), refusal)
 
 
-def test_a_link_of_somebody_disabled_meanwhile_is_dead(app: Flask) -> None:
+def test_a_link_of_a_concurrently_disabled_user_is_dead(app: Flask) -> None:
     ana, ben = make_user(), make_user("manager")
     token = password_resets.offer_by_email(ana.actor, ben.email).partition("token=")[2]
     answer = meanwhile(app, lambda: password_resets.use(token, uuid4(), NEW), disabling(ben))
     assert isinstance(answer, DeadLink)
 
 
-def test_who_is_the_only_administrator_by_now_stays(app: Flask) -> None:
+def test_an_administrator_who_became_the_only_one_stays(app: Flask) -> None:
     ana, ben = make_user(), make_user(name="Ben")
 
     def disable_ana(_current: Session) -> None:
@@ -75,10 +75,10 @@ def test_who_is_the_only_administrator_by_now_stays(app: Flask) -> None:
     assert answer.sentence.startswith("Ben is the only administrator who can sign in.")
 
 
-def test_who_takes_the_administrators_takes_them_in_the_order_of_their_ids(
+def test_administrators_are_locked_in_the_order_of_their_ids(
     app: Flask, database_kind: str
 ) -> None:
-    """Else two would wait for each other."""
+    """Prevent a deadlock of two such transactions."""
     if database_kind == "sqlite":
         pytest.skip("there one writes at a time")
     first, second, ben = make_user(), make_user(), make_user("support")
@@ -92,7 +92,7 @@ def test_who_takes_the_administrators_takes_them_in_the_order_of_their_ids(
     rival.finish()
 
 
-def test_the_links_of_who_is_disabled_are_taken_in_the_order_of_their_ids(
+def test_links_of_a_disabled_user_are_locked_in_the_order_of_their_ids(
     app: Flask, database_kind: str
 ) -> None:
     if database_kind == "sqlite":
@@ -112,7 +112,7 @@ def test_the_links_of_who_is_disabled_are_taken_in_the_order_of_their_ids(
     rival.finish()
 
 
-def test_an_invitation_taken_back_meanwhile_is_not_renewed(app: Flask) -> None:
+def test_a_concurrently_canceled_invitation_is_not_renewed(app: Flask) -> None:
     ana = make_user()
     invited = invitations.invite(ana.actor, "cleo@example.com", Role.SUPPORT)
 
@@ -134,7 +134,7 @@ def test_an_invitation_taken_back_meanwhile_is_not_renewed(app: Flask) -> None:
     ],
     ids=["link", "disable", "role", "name"],
 )
-def test_who_changes_a_person_waits_for_nobody_whose_rows_name_them(
+def test_changing_a_user_does_not_wait_for_rows_that_refer_to_them(
     app: Flask, database_kind: str, change: Callable[[Person, str], object]
 ) -> None:
     if database_kind == "sqlite":
@@ -149,8 +149,8 @@ def test_who_changes_a_person_waits_for_nobody_whose_rows_name_them(
     rival.finish()
 
 
-def test_who_changes_their_account_waits_for_nobody_who_waits_for_them(app: Flask) -> None:
-    """The same person does something in another window, which shares the row and then writes."""
+def test_changing_ones_own_account_does_not_deadlock_with_another_window(app: Flask) -> None:
+    """Let another window of the same person share the row and then write to it."""
     ben = make_user("manager")
     details = Details(name="Benedict", time_zone="Europe/Vienna")
     rival = Rival(app, lambda: accounts.change_details(ben.actor, details))

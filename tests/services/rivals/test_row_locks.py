@@ -1,6 +1,6 @@
-"""Whoever changes what is sent to a webhook takes its row first, and so one goes after the other.
+"""Changes to the deliveries of a webhook lock its row first, so that they happen one by one.
 
-Who records the end of an attempt has the row too, and counts on nobody else being at it.
+Recording the end of an attempt locks the row, too, and relies on being the only one.
 """
 
 from collections.abc import Callable
@@ -66,12 +66,12 @@ def something_happens(_actor: Actor, _hook: Hook, _failed: UUID) -> None:
         (retry_in_bulk, {}),
         (dismiss_it, {}),
         (send_a_test, {}),
-        # Oldest means the same to everybody; nothing is left behind as held.
+        # All must agree which delivery is oldest, and none is left on hold.
         (something_happens, {"in_order": True}),
         (something_happens, {"state": "off"}),
     ],
 )
-def test_whoever_has_the_webhooks_row_goes_first(
+def test_the_holder_of_the_webhooks_row_goes_first(
     app: Flask, verb: Verb, columns: dict[str, object]
 ) -> None:
     ana, hook = make_user().actor, make_webhook(**columns)
@@ -83,8 +83,8 @@ def test_whoever_has_the_webhooks_row_goes_first(
     rival.finish()
 
 
-def test_what_is_removed_meanwhile_is_not_told_of_as_sent(app: Flask) -> None:
-    """Retention takes the deliveries' rows alone."""
+def test_concurrently_removed_deliveries_are_not_audited_as_sent(app: Flask) -> None:
+    """Cover retention, which locks only the rows of deliveries."""
     ana, hook = make_user().actor, make_webhook(state="off")
     make_delivery(hook, status="on_hold")
     turn_on = partial(turn_on_off.turn_on, ana, hook.public_id, HeldChoice.SEND)
@@ -94,7 +94,7 @@ def test_what_is_removed_meanwhile_is_not_told_of_as_sent(app: Flask) -> None:
 
 
 def a_bulk_retry_goes_on() -> Callable[[], object]:
-    """Of all that failed; it has collected already."""
+    """Start a bulk retry of all failures, already collected, and return its next step."""
     failed = LogFilter(status=StatusFilter.FAILED)
     choice = Selection(wanted=failed, newest=bulk_retry_selection.newest_now())
     bulk_retry.start(make_user().actor, choice)
@@ -103,12 +103,12 @@ def a_bulk_retry_goes_on() -> Callable[[], object]:
     return partial(task_leases.advance, turn, bulk_retry.KIND)
 
 
-def test_what_is_removed_meanwhile_is_not_handed_over_by_a_bulk_retry(app: Flask) -> None:
+def test_a_bulk_retry_skips_concurrently_removed_deliveries(app: Flask) -> None:
     make_delivery(status="failed", reason="server")
     go_on = a_bulk_retry_goes_on()
     meanwhile(app, go_on, lambda current: remove_deliveries(current, select(Delivery.id)))
     ends = db.session.execute(select(BatchRow.outcome, BatchRow.message)).all()
-    assert [tuple(each) for each in ends] == [("skipped", "No longer kept")]
+    assert [tuple(row) for row in ends] == [("skipped", "No longer kept")]
 
 
 @pytest.mark.parametrize(
@@ -120,18 +120,18 @@ def test_what_is_removed_meanwhile_is_not_handed_over_by_a_bulk_retry(app: Flask
     ],
     ids=["bulk retry", "in order", "off"],
 )
-def test_who_takes_several_webhooks_takes_them_in_the_order_of_their_ids(
+def test_several_webhooks_are_locked_in_the_order_of_their_ids(
     app: Flask,
     database_kind: str,
     verb: Callable[[], Callable[[], object]],
     columns: dict[str, object],
 ) -> None:
-    """Else two would wait for each other."""
+    """Prevent a deadlock of two such transactions."""
     if database_kind == "sqlite":
         pytest.skip("there one writes at a time")
     first, second = (make_webhook(**columns) for _ in range(2))
-    for each in (first, second):
-        make_delivery(each, status="failed", reason="server")
+    for hook in (first, second):
+        make_delivery(hook, status="failed", reason="server")
     rival = Rival(app, verb())
     with writing() as current:
         current.get_one(Webhook, first.id).name = "Now the last in the table"
@@ -142,7 +142,7 @@ def test_who_takes_several_webhooks_takes_them_in_the_order_of_their_ids(
     rival.finish()
 
 
-def test_what_happens_holds_up_nobody_where_no_order_is_kept(app: Flask) -> None:
+def test_publishing_does_not_wait_for_a_webhook_without_order(app: Flask) -> None:
     hook = make_webhook()
     with writing() as current:
         current.get(Webhook, hook.id, with_for_update={"key_share": True})

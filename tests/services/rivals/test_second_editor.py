@@ -1,6 +1,6 @@
-"""Of two people who save a change of the same thing at the same time, the second is told.
+"""If two people save changes to the same row at the same time, the second is refused.
 
-The second is saving while the first still is: it waits for the row, and sees what it has become.
+The second save starts during the first, waits for the row, and sees its new version.
 """
 
 from collections.abc import Callable
@@ -38,7 +38,7 @@ from tests.support.factories import (
 
 pytestmark = pytest.mark.both_databases
 
-# What is changed, its row, and the change as the second person saves it.
+# The model, the row id, and the save of the second person.
 Edited = tuple[type[Any], int, Callable[[], object]]
 
 
@@ -82,7 +82,7 @@ def alerts(actor: Actor) -> Edited:
 
 
 @pytest.mark.parametrize("edited", [member_of_staff, place, asset, webhook, role, alerts])
-def test_the_second_of_two_sees_what_the_first_has_saved(
+def test_the_second_of_two_concurrent_saves_is_stale(
     app: Flask, edited: Callable[[Actor], Edited]
 ) -> None:
     model, row_id, save = edited(make_user().actor)

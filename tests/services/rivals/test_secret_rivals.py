@@ -1,4 +1,4 @@
-"""A secret key that is replaced while something goes over all of them stays the one it is."""
+"""A secret that is replaced while a job walks over all secrets stays the new one."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.both_databases
 def changed_meanwhile(
     app: Flask, hook: Hook, verb: Callable[[], object], change: Callable[[Webhook], None]
 ) -> Webhook:
-    """Change the webhook while `verb` comes to it; how it is at the end."""
+    """Change the webhook while `verb` reaches it, and return its row at the end."""
 
     def do(current: Session) -> None:
         change(current.get_one(Webhook, hook.id, with_for_update={"key_share": True}))
@@ -36,7 +36,7 @@ def changed_meanwhile(
     return session().get_one(Webhook, hook.id, populate_existing=True)
 
 
-def test_it_is_not_replaced_by_the_old_one_sealed_anew(
+def test_a_concurrently_replaced_secret_is_not_overwritten_by_resealing(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys = Keys(app, monkeypatch)
@@ -50,7 +50,7 @@ def test_it_is_not_replaced_by_the_old_one_sealed_anew(
     assert vault.open_secret(row.id, row.secret_enc or b"") == "the secret of now"
 
 
-def test_a_webhook_whose_lost_secret_is_erased_meanwhile_is_not_turned_off(
+def test_no_webhook_is_turned_off_for_a_concurrently_erased_secret(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     vault.check_keys()
@@ -65,7 +65,7 @@ def test_a_webhook_whose_lost_secret_is_erased_meanwhile_is_not_turned_off(
     assert row.state == WebhookState.ACTIVE
 
 
-def test_one_that_signs_again_is_not_erased(app: Flask) -> None:
+def test_an_old_secret_that_signs_again_is_not_erased(app: Flask) -> None:
     hook = make_webhook(old_secret_enc=b"of before", old_until=utcnow() - timedelta(minutes=1))
 
     def replace_it(row: Webhook) -> None:
@@ -78,7 +78,7 @@ def test_one_that_signs_again_is_not_erased(app: Flask) -> None:
     assert changed_meanwhile(app, hook, erase, replace_it).old_secret_enc == b"of now"
 
 
-def test_what_happens_while_one_is_erased_waits_for_nobody(app: Flask) -> None:
+def test_publishing_does_not_wait_for_the_erasure_of_a_secret(app: Flask) -> None:
     make_webhook(old_secret_enc=b"of before", old_until=utcnow() - timedelta(minutes=1))
     with writing() as current:
         assert forget_replaced(current) == 1
@@ -86,7 +86,7 @@ def test_what_happens_while_one_is_erased_waits_for_nobody(app: Flask) -> None:
             Rival(app, publish).pass_by()
 
 
-def test_nothing_is_held_for_a_webhook_that_is_turned_on_meanwhile(app: Flask) -> None:
+def test_nothing_is_held_for_a_webhook_that_is_turned_on_concurrently(app: Flask) -> None:
     hook = make_webhook(state="off")
     made = make_delivery(hook)
 

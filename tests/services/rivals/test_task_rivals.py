@@ -1,4 +1,4 @@
-"""Long work has one worker at a time, and whoever stops it comes between two of its steps."""
+"""A task has one worker at a time, and a stop takes effect between two steps."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -24,8 +24,7 @@ pytestmark = pytest.mark.both_databases
 def changed_meanwhile(
     app: Flask, task: Task, verb: Callable[[], Any], change: Callable[[Task], None]
 ) -> Any:
-    """Change the task's row while `verb` comes to it, which waits or passes by; what comes of it,
-    or its refusal."""
+    """Change the task's row while `verb` waits or passes by, and return its result or refusal."""
     rival = Rival(app, partial(answer_of, verb))
     with writing() as current:
         row = current.get_one(Task, task.id, with_for_update=True, populate_existing=True)
@@ -36,14 +35,14 @@ def changed_meanwhile(
     return rival.finish()
 
 
-def test_what_another_worker_takes_meanwhile_is_its(app: Flask) -> None:
+def test_a_task_claimed_concurrently_belongs_to_the_other_worker(app: Flask) -> None:
     def take(row: Task) -> None:
         row.state, row.lease_token, row.lease_until = TaskState.RUNNING, uuid4(), common_now()
 
     assert changed_meanwhile(app, start(), task_leases.claim, take) is None
 
 
-def test_one_that_is_stopped_meanwhile_does_no_further_step(app: Flask) -> None:
+def test_a_concurrently_stopped_task_takes_no_further_step(app: Flask) -> None:
     task, counting = start(), Counting()
     turn = task_leases.claim()
     assert turn is not None
@@ -57,13 +56,13 @@ def test_one_that_is_stopped_meanwhile_does_no_further_step(app: Flask) -> None:
     assert fresh(task).state == TaskState.STOPPED
 
 
-def test_one_that_ends_meanwhile_cannot_be_stopped(app: Flask) -> None:
+def test_a_concurrently_ended_task_cannot_be_stopped(app: Flask) -> None:
     task, counting = start(), Counting()
 
     def end(row: Task) -> None:
         row.state = TaskState.DONE
 
     stop = partial(tasks.stop, SYSTEM, task.public_id, counting.kind)
-    answer = changed_meanwhile(app, task, stop, end)
-    assert answer.sentence == "This work has already ended."
+    refusal = changed_meanwhile(app, task, stop, end)
+    assert refusal.sentence == "This work has already ended."
     assert fresh(task).state == TaskState.DONE
