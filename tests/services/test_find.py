@@ -1,4 +1,4 @@
-"""How many results of each kind a search shows, and how many it counts."""
+"""The numbers of results that a search shows and counts, by kind."""
 
 from collections.abc import Iterable
 

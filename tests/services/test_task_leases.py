@@ -1,4 +1,4 @@
-"""How long a worker stays with one task, and with all of them."""
+"""The time that a worker stays with one task, and with all of them."""
 
 from datetime import datetime, timedelta
 from itertools import count

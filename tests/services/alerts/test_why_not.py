@@ -1,4 +1,4 @@
-"""Answers to why an alert did not fire, one for each reason, always as the check decides."""
+"""Each alert that did not fire has one reason, the same as in the check."""
 
 from collections.abc import Callable
 from dataclasses import replace

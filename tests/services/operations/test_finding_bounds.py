@@ -1,4 +1,4 @@
-"""When System's warnings start and end, and which ones are reported once or not at all."""
+"""System's warnings: when they start and end, and which are reported once or not at all."""
 
 from dataclasses import replace
 from datetime import timedelta

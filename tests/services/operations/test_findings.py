@@ -157,7 +157,7 @@ def test_findings_use_the_command_name_of_the_installation(settings: Settings) -
 
 
 def test_maintenance_by_workers_alone_is_only_a_warning(settings: Settings) -> None:
-    """Cover workers without a scheduler: they look every two seconds, and later while busy."""
+    """Cover workers without a scheduler, which look every two seconds, or later while busy."""
     findings = titles(settings, processes=[*PROCESSES[:2], process("maintenance", seconds=20)])
     assert [level for level, _ in findings] == [Level.WARNING]
 

@@ -81,7 +81,7 @@ def test_lasting_trouble_of_another_living_process_is_reported(
 SENDER, OTHER = process(worker_of(DELIVERIES)), process(worker_of(DELIVERIES), AWAY)
 
 
-def test_it_is_overdue_only_once_a_heartbeat_was_missed(
+def test_readiness_is_overdue_only_once_a_heartbeat_was_missed(
     clock: Clock,
 ) -> None:
     late = BROKEN_AFTER.total_seconds()
