@@ -36,9 +36,9 @@ def test_the_last_change_is_the_newest_entry_of_the_same_target() -> None:
     for kind, target_id, by in (("asset", 7, ana), ("asset", 7, ben), ("category", 7, cleo)):
         note(kind, target_id, by)
     note("asset", 8, cleo)
-    found = audit.last_change("asset", 7)
-    assert found is not None
-    assert found.by == "Ben"
+    change = audit.last_change("asset", 7)
+    assert change is not None
+    assert change.by == "Ben"
     assert audit.last_change("location", 7) is None
 
 

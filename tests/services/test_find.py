@@ -32,27 +32,27 @@ def test_a_few_people_are_shown_former_last_and_active_staff_counted() -> None:
     for number in range(4):
         make_staff(f"Lopez {number}")
         make_staff(f"Lopez left {number}", is_active=False)
-    found = find("lopez").people
-    assert names(found.rows) == [*(f"Lopez {number}" for number in range(4)), "Lopez left 0"]
-    assert found.total == 4
-    found = find("lopez left").people
-    assert (len(found.rows), found.total) == (4, 0)
+    people = find("lopez").people
+    assert names(people.rows) == [*(f"Lopez {number}" for number in range(4)), "Lopez left 0"]
+    assert people.total == 4
+    people = find("lopez left").people
+    assert (len(people.rows), people.total) == (4, 0)
 
 
 @pytest.mark.parametrize("number", [4, 5, 6])
 def test_a_few_webhooks_are_shown_and_all_are_counted(number: int) -> None:
-    for each in range(number):
-        make_webhook(name=f"Sync {each}")
-    found = find("sync").webhooks
-    assert (len(found.rows), found.total) == (min(number, 5), number)
+    for suffix in range(number):
+        make_webhook(name=f"Sync {suffix}")
+    webhooks = find("sync").webhooks
+    assert (len(webhooks.rows), webhooks.total) == (min(number, 5), number)
 
 
 def test_a_few_assets_found_by_address_are_shown_newest_first() -> None:
     ids = [make_asset() for _ in range(7)]
     text = " ".join(f"/assets/{asset_id}/timeline" for asset_id in ids)
-    found = find(text)
-    assert [row.id for row in found.assets.rows] == ids[:1:-1]
-    assert found.sure is None
+    results = find(text)
+    assert [row.id for row in results.assets.rows] == ids[:1:-1]
+    assert results.sure is None
     assert find(f"/assets/{ids[0]}").sure == (FoundKind.ASSET, ids[0])
 
 

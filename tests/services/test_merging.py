@@ -380,14 +380,14 @@ def test_spellings_are_sorted_and_paged(app: Flask, monkeypatch: pytest.MonkeyPa
     for name in ("Dell", "ACME", "dell", "Zeta", "Dell", "", None, "Ärger"):
         make_asset(supplier=name)
     lifecycle.delete_asset(SYSTEM, make_asset(supplier="Gone"))
-    found, cursor = [], None
+    rows, cursor = [], None
     while True:
         page = merging.spellings("supplier", cursor)
-        found += page.rows
+        rows += page.rows
         if not (cursor := page.older):
             break
-    counts = {each.name: each.assets for each in found}
+    counts = {spelling.name: spelling.assets for spelling in rows}
     assert counts == {"ACME": 1, "Dell": 2, "dell": 1, "Zeta": 1, "Ärger": 1}
-    assert len(found) == len(counts)
-    assert next(each.name for each in found if each.name.isascii()) == "ACME"
+    assert len(rows) == len(counts)
+    assert next(spelling.name for spelling in rows if spelling.name.isascii()) == "ACME"
     assert merging.spellings("supplier", page.newer).rows

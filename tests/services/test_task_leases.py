@@ -28,8 +28,8 @@ def test_a_turn_ends_when_the_time_of_the_worker_is_over(
 
 
 def test_the_task_that_is_due_for_longest_is_claimed_first(app: Flask) -> None:
-    begun = [start(1) for _ in range(3)]
-    first = begun[1]
+    started = [start(1) for _ in range(3)]
+    first = started[1]
     with writing() as current:
         long_ago = first.due_at - timedelta(hours=1)
         current.execute(update(Task).where(Task.id == first.id).values(due_at=long_ago))

@@ -228,16 +228,16 @@ def test_a_restarted_task_starts_at_once_from_scratch(redis: Redis) -> None:
 
 
 def test_occasional_errors_are_forgiven(app: Flask) -> None:
-    task, begun = start(200), set()
+    task, start_times = start(200), set()
     for _ in range(8):
         be_due()
         lease = task_leases.claim()
         assert lease is not None
         assert lease.failures == 1
-        begun.add(fresh(task).started_at)
+        start_times.add(fresh(task).started_at)
         task_leases.advance(lease, Counting().kind)
         task_leases.release(lease)
-    assert (fresh(task).failures, len(begun)) == (0, 1)
+    assert (fresh(task).failures, len(start_times)) == (0, 1)
 
 
 def test_a_long_task_lets_another_have_a_turn(app: Flask) -> None:

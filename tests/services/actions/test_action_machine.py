@@ -180,8 +180,8 @@ class Register(RuleBasedStateMachine):
     def somebody_has_it_exactly_while_its_status_says_so(self) -> None:
         session().rollback()
         held = select(Assignment.asset_id).where(Assignment.ended_at.is_(None))
-        given = select(Asset.id).where(Asset.status.in_(("allocated", "checked_out")))
-        assert sorted(session().scalars(held)) == sorted(session().scalars(given))
+        assigned = select(Asset.id).where(Asset.status.in_(("allocated", "checked_out")))
+        assert sorted(session().scalars(held)) == sorted(session().scalars(assigned))
 
     @invariant()
     def a_stock_is_what_came_in_and_went_out(self) -> None:

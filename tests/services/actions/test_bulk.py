@@ -53,9 +53,9 @@ def test_allowed_assets_change_and_refused_assets_are_listed(app: Flask) -> None
     before = len(bodies())
     public_id = bulk.start(ana.actor, Action.ALLOCATE, ids, {"staff_id": maria, "note": "New"})
     assert run(public_id) == {"done": 18, "refused": 2}
-    told = bodies()[before:]
-    assert [body["event"] for body in told] == ["asset.allocated"] * 18
-    for body in told:
+    events = bodies()[before:]
+    assert [body["event"] for body in events] == ["asset.allocated"] * 18
+    for body in events:
         assert body["data"]["batch_id"] == str(public_id)
         assert (body["data"]["origin"], body["data"]["actor"]["name"]) == ("bulk", "Ana")
         assert body["data"]["note"] == "New"
@@ -104,11 +104,11 @@ def test_each_bulk_action_publishes_the_event_of_the_single_action(app: Flask) -
     ]
     for action, values in steps:
         assert run(bulk.start(ana.actor, action, ids, values)) == {"done": 3}, action
-    told = [body["event"] for body in bodies()[3:]]
+    names = [body["event"] for body in bodies()[3:]]
     plans = session().execute(select(Maintenance.estimated_cost, Maintenance.supplier)).all()
     assert plans == [(Decimal("12.50"), None)] * 3
-    assert told[::3] == told[1::3] == told[2::3]
-    assert told[::3] == [
+    assert names[::3] == names[1::3] == names[2::3]
+    assert names[::3] == [
         "asset.transferred",
         "asset.allocated",
         "asset.revoked",
@@ -131,11 +131,11 @@ def test_an_edit_changes_only_filled_in_fields(app: Flask) -> None:
     values = {"category_id": laptops, "location_id": hamburg, "supplier": "Bechtle"}
     values |= {"condition": None, "model": "", "warranty_expires": "2031-05-03"}
     assert edit(ana.actor, ids, **values, reservable="no") == {"done": 2}
-    told = bodies()[before:]
-    assert [(body["event"], body["data"]["reason"]) for body in told] == [
+    events = bodies()[before:]
+    assert [(body["event"], body["data"]["reason"]) for body in events] == [
         ("asset.updated", "edit")
     ] * 2
-    lamp = told[0]
+    lamp = events[0]
     assert lamp["data"]["changed_fields"] == [
         "category", "location", "supplier", "warranty_expires", "reservable",
     ]  # fmt: skip

@@ -63,20 +63,20 @@ def is_held(asset_id: int) -> bool:
 
 def check_refused(action: Action, asset_id: int) -> None:
     asset = lifecycle.find_asset(asset_id)
-    before, told = (asset.status, asset.version), len(bodies_since(0))
+    before, count = (asset.status, asset.version), len(bodies_since(0))
     with pytest.raises(Refusal) as caught:
         act(action, asset_id)
     expected = why_not(action, asset.status, holder="Maria Lopez")
     assert caught.value.sentence == f"{asset.asset_tag} {expected}"
     asset = lifecycle.find_asset(asset_id)
     assert (asset.status, asset.version) == before
-    assert bodies_since(told) == []
+    assert bodies_since(count) == []
 
 
 def check_done(action: Action, asset_id: int, status: AssetStatus) -> None:
-    version, told = lifecycle.find_asset(asset_id).version, len(bodies_since(0))
+    version, count = lifecycle.find_asset(asset_id).version, len(bodies_since(0))
     act(action, asset_id)
-    bodies, asset = bodies_since(told), lifecycle.find_asset(asset_id)
+    bodies, asset = bodies_since(count), lifecycle.find_asset(asset_id)
     events = list(RULES[action].events)
     assert [body["event"] for body in bodies] == events
     assert asset.status == LEADS_TO.get(action, status)
@@ -85,7 +85,7 @@ def check_done(action: Action, asset_id: int, status: AssetStatus) -> None:
     deleted = action is Action.DELETE
     assert bodies[-1]["data"]["status_to"] == (None if deleted else asset.status)
     told_in_timeline = session().scalars(select(Activity.event_id)).all()
-    assert len(set(told_in_timeline)) == told + len(events)
+    assert len(set(told_in_timeline)) == count + len(events)
     for body in bodies:
         check_keys(action, body)
 
@@ -121,14 +121,14 @@ def test_legal_actions_are_taken_and_others_are_refused() -> None:
 def test_a_deleted_asset_can_only_be_restored(action: Action) -> None:
     asset_id = asset_in(AssetStatus.BROKEN)
     act(Action.DELETE, asset_id)
-    told = len(bodies_since(0))
+    count = len(bodies_since(0))
     if action is not Action.RESTORE:
         with pytest.raises(NotFound, match="was deleted"):
             act(action, asset_id)
-        assert bodies_since(told) == []
+        assert bodies_since(count) == []
         return
     act(action, asset_id)
-    (body,) = bodies_since(told)
+    (body,) = bodies_since(count)
     assert (body["event"], body["asset_id"]) == ("asset.updated", asset_id)
     assert body["data"]["reason"] == "restored"
     assert (body["data"]["status_from"], body["data"]["status_to"]) == (None, "broken")

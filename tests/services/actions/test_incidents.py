@@ -84,14 +84,14 @@ def test_a_loss_ends_the_assignment_and_cancels_open_plans() -> None:
     planning_reservations.reject(SYSTEM, rejected, "Not this week")
     planning_maintenance.cancel(SYSTEM, off)
     over = [(row.state, row.closed_at) for row in (reservation(rejected), maintenance(off))]
-    wanted, planned = wanted_by(asset_id, maria), make_maintenance(asset_id)
+    pending, planned = wanted_by(asset_id, maria), make_maintenance(asset_id)
     assignments.check_out(SYSTEM, asset_id, staff_id=maria, due_at=utcnow() + timedelta(days=1))
     incidents.report_lost(SYSTEM, asset_id, description="On the train")
     body = last()
     assert (body["event"], body["asset"]["holder"]) == ("asset.lost", None)
     assert body["data"]["previous_holder"]["name"] == "Maria"
     assert body["data"]["closed_assignment"]["type"] == "checkout"
-    assert body["data"]["cancelled_reservation_ids"] == [wanted]
+    assert body["data"]["cancelled_reservation_ids"] == [pending]
     assert body["data"]["cancelled_maintenance_ids"] == [maintenance(planned).id]
     assert [(row.state, row.closed_at) for row in (reservation(rejected), maintenance(off))] == over
     assert (body["data"]["status_from"], body["data"]["status_to"]) == ("checked_out", "lost")
@@ -112,13 +112,13 @@ def test_an_incident_is_published_with_the_time_it_happened() -> None:
 
 def test_the_timeline_counts_the_reservations_that_a_loss_canceled() -> None:
     maria = make_staff("Maria")
-    for many, told in (
+    for count, note in (
         (0, "On the train"),
         (1, "On the train. Also canceled: 1 reservation"),
         (2, "On the train. Also canceled: 2 reservations"),
     ):
         asset_id = make_asset()
-        for number in range(many):
+        for number in range(count):
             start = utcnow() + timedelta(days=2 + 2 * number)
             wish = ReservationValues(
                 staff_id=maria, starts_at=start, ends_at=start + timedelta(days=1)
@@ -126,7 +126,7 @@ def test_the_timeline_counts_the_reservations_that_a_loss_canceled() -> None:
             planning_reservations.reserve(SYSTEM, asset_id, wish)
         incidents.report_lost(SYSTEM, asset_id, description="On the train")
         line = select(Activity.note).where(Activity.asset_id == asset_id)
-        assert session().scalars(line.order_by(Activity.id.desc())).first() == told
+        assert session().scalars(line.order_by(Activity.id.desc())).first() == note
 
 
 def test_damage_ends_the_assignment_and_keeps_reservations() -> None:

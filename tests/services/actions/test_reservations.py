@@ -237,7 +237,9 @@ def test_an_uncollected_reservation_expires_once_with_an_event() -> None:
     assert planning_reservations.expire_due(at(8) - timedelta(seconds=1)) == 0
     assert planning_reservations.expire_due(at(8)) == 2
     assert planning_reservations.expire_due(at(8)) == 0
-    assert [reservation(each).state for each in (*both, later)] == ["expired"] * 2 + ["pending"]
+    assert [reservation(public_id).state for public_id in (*both, later)] == ["expired"] * 2 + [
+        "pending"
+    ]
     body = last_body()
     assert body["data"]["reason"] == "reservation_expired"
     assert body["data"]["actor"]["type"] == "system"
@@ -249,7 +251,7 @@ def test_an_uncollected_reservation_expires_once_with_an_event() -> None:
 def test_expiry_closes_the_earliest_end_first() -> None:
     later, sooner = (make_reservation(make_asset(), make_staff(), 0, n) for n in (8, 7))
     assert planning_reservations.expire_due(at(8), limit=1) == 1
-    assert [reservation(each).state for each in (later, sooner)] == ["pending", "expired"]
+    assert [reservation(public_id).state for public_id in (later, sooner)] == ["pending", "expired"]
 
 
 @pytest.mark.both_databases
@@ -353,11 +355,11 @@ def test_collecting_fulfills_the_earliest_of_two_reservations() -> None:
 def test_plans_of_an_asset_are_sorted_by_time() -> None:
     asset_id, maria = make_asset(), make_staff()
     wishes = [make_reservation(asset_id, maria, start, start + 1) for start in (6, 2, 4)]
-    days = [today() + timedelta(days=each) for each in (9, 3, 6)]
+    days = [today() + timedelta(days=plan) for plan in (9, 3, 6)]
     works = [make_maintenance(asset_id, due_on=day) for day in days]
-    found = planning_queries.plans_of(asset_id)
-    assert [each.public_id for each in found.reservations] == [wishes[n] for n in (1, 2, 0)]
-    assert [each.public_id for each in found.maintenances] == [works[n] for n in (1, 2, 0)]
+    plans = planning_queries.plans_of(asset_id)
+    assert [plan.public_id for plan in plans.reservations] == [wishes[n] for n in (1, 2, 0)]
+    assert [plan.public_id for plan in plans.maintenances] == [works[n] for n in (1, 2, 0)]
 
 
 def test_a_plan_is_found_only_on_its_own_asset() -> None:

@@ -145,8 +145,8 @@ def test_an_alert_that_commits_late_is_in_the_next_email(app: Flask, server: Mai
     assert (first.mailed_at, second.mailed_at is not None) == (None, True)
     emails.tell_new()
     assert send() == 2
-    told = [next(name for name in ("Toner", "Screws") if name in s) for _, s in subjects(server)]
-    assert sorted(told) == ["Screws", "Toner"]
+    names = [next(name for name in ("Toner", "Screws") if name in s) for _, s in subjects(server)]
+    assert sorted(names) == ["Screws", "Toner"]
 
 
 def test_concurrent_calls_email_each_alert_once(app: Flask, server: MailServer) -> None:

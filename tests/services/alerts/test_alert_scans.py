@@ -125,14 +125,14 @@ def test_a_scan_reads_only_due_rows_in_id_order(app: Flask) -> None:
             make()
         delete(case.due())
         expected = {case.due(), case.due()}
-        found = scanned(event)
-        rows = [session().get_one(case.row, thing) for thing in found]
+        ids = scanned(event)
+        rows = [session().get_one(case.row, thing) for thing in ids]
         assert {row.id if isinstance(row, Asset) else row.asset_id for row in rows} == expected, (
             event
         )
-        assert found == sorted(found), event
-        assert scanned(event, after=found[0]) == found[1:], event
-        assert scanned(event, after=found[1]) == [], event
+        assert ids == sorted(ids), event
+        assert scanned(event, after=ids[0]) == ids[1:], event
+        assert scanned(event, after=ids[1]) == [], event
 
 
 @pytest.mark.both_databases

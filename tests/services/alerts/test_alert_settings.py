@@ -172,8 +172,8 @@ def test_an_acknowledged_alert_leaves_the_open_list_once(app: Flask) -> None:
     alert = ledger()[0]
     assert alert_ledger.acknowledge(ben.actor, alert.public_id)
     assert not alert_ledger.acknowledge(ben.actor, alert.public_id)
-    found = alert_queries.find(alert.public_id)
-    assert (found.acknowledged_by, found.acknowledged_by_id) == (ben.name, ben.id)
+    stored = alert_queries.find(alert.public_id)
+    assert (stored.acknowledged_by, stored.acknowledged_by_id) == (ben.name, ben.id)
     open_alerts = alert_queries.list_alerts(AlertFilter()).rows
     assert [row.asset_id for row in open_alerts] == ids[1:]
     all_alerts = AlertFilter(which=Which.ALL, event=WARRANTY)

@@ -92,9 +92,9 @@ def test_an_alert_event_matches_its_sample_and_is_in_the_timeline(app: Flask) ->
     asset_id = with_warranty(10, supplier="Datahaus")
     assignments.allocate(SYSTEM, asset_id, staff_id=make_staff("Maria"))
     alert_runs.run(RunKind.SCHEDULED)
-    told = {body["event"]: body for body in bodies()}
-    assert set(told) == {WARRANTY, DUE, LATE, LOW}
-    for name, body in told.items():
+    by_event = {body["event"]: body for body in bodies()}
+    assert set(by_event) == {WARRANTY, DUE, LATE, LOW}
+    for name, body in by_event.items():
         sample = sample_message(EventName(name))
         assert list(body) == list(sample)
         assert list(body["data"]) == list(sample["data"])
@@ -102,16 +102,16 @@ def test_an_alert_event_matches_its_sample_and_is_in_the_timeline(app: Flask) ->
         assert body["data"]["actor"] == sample["data"]["actor"]
         assert body["data"]["origin"] == "cron"
         assert body["data"]["status_from"] == body["data"]["status_to"] == body["asset"]["status"]
-    data = {name: body["data"] for name, body in told.items()}
+    data = {name: body["data"] for name, body in by_event.items()}
     assert (data[LATE]["days_overdue"], data[LATE]["reminder_no"]) == (1, 1)
     assert (data[DUE]["title"], data[DUE]["overdue"]) == ("Battery check", True)
     assert (data[LOW]["shortfall"], data[LOW]["last_move"]["balance_after"]) == (2, 3)
     assert data[LOW]["location"] == {"id": store, "name": "Store"}
     assert (data[WARRANTY]["supplier"], data[WARRANTY]["threshold_days"]) == ("Datahaus", 30)
-    assert data[WARRANTY]["holder"] == told[WARRANTY]["asset"]["holder"]
+    assert data[WARRANTY]["holder"] == by_event[WARRANTY]["asset"]["holder"]
     assert data[WARRANTY]["holder"]["name"] == "Maria"
     assert [each.id for each in ledger()] == sorted(each["alert_id"] for each in data.values())
-    assert told[WARRANTY]["asset"]["version"] == 2  # an alert does not change the asset
+    assert by_event[WARRANTY]["asset"]["version"] == 2  # an alert does not change the asset
     line = session().scalars(
         select(Activity).where(Activity.asset_id == asset_id).order_by(Activity.id.desc())
     )
@@ -329,9 +329,9 @@ BEFORE_ITS_TURN: dict[str, tuple[Callable[[int], object], int]] = {
 
 @pytest.mark.both_databases
 def test_an_alert_that_ended_before_its_turn_is_skipped(app: Flask) -> None:
-    for happens, told in BEFORE_ITS_TURN.values():
+    for happens, count in BEFORE_ITS_TURN.values():
         asset_id, now = with_warranty(5), utcnow()
-        (source,) = (n for n, each in enumerate(KINDS) if each.event is EventName.WARRANTY_EXPIRING)
+        (source,) = (n for n, kind in enumerate(KINDS) if kind.event is EventName.WARRANTY_EXPIRING)
         with writing() as current:
             run = alert_runs.enter(current, SYSTEM, RunKind.MANUAL)
             assert run is not None
@@ -340,7 +340,7 @@ def test_an_alert_that_ended_before_its_turn_is_skipped(app: Flask) -> None:
         happens(asset_id)
         with writing() as current:
             place, has_fired = alert_runs.advance(current, current.merge(run), place, now)
-        assert (place.todo, has_fired, len(fired())) == ((), False, told), happens
+        assert (place.todo, has_fired, len(fired())) == ((), False, count), happens
 
 
 def test_only_a_scheduled_run_that_ended_keeps_a_day_from_being_late(app: Flask) -> None:

@@ -121,10 +121,10 @@ def test_each_answer_agrees_with_the_check(app: Flask) -> None:
     assert set(fired()) == due
     assert len(fired()) == len(due)
     for name, (_, event, kept) in CASES.items():
-        told = answers(made[name], event)
-        assert [answer.kept for answer in told] == [kept or Kept.SENT], name
+        results = answers(made[name], event)
+        assert [answer.kept for answer in results] == [kept or Kept.SENT], name
         sent = {(alert.asset_id, alert.event): alert.id for alert in ledger()}
-        assert [answer.alert and answer.alert.id for answer in told] == [
+        assert [answer.alert and answer.alert.id for answer in results] == [
             sent.get((made[name], event))
         ]
 
@@ -142,8 +142,8 @@ def test_each_maintenance_of_an_asset_has_its_own_answer(app: Flask) -> None:
     asset_id = with_maintenance(2)
     runs.run(RunKind.MANUAL)
     make_maintenance(asset_id, title="Oil", due_on=today() + timedelta(days=60))
-    told = answers(asset_id, WORK)
-    assert [(answer.kept, answer.title == "Oil") for answer in told] == [
+    results = answers(asset_id, WORK)
+    assert [(answer.kept, answer.title == "Oil") for answer in results] == [
         (Kept.SENT, False),
         (Kept.EARLY, True),
     ]

@@ -141,15 +141,15 @@ def test_current_holdings_are_sorted_by_when_they_were_received() -> None:
     holder, things = row_id(), [make_asset(name) for name in ("A", "B", "C")]
     for asset_id in (things[1], things[2], things[0]):
         assignments.allocate(SYSTEM, asset_id, staff_id=holder)
-    assert [each.asset.name for each in staff.has_now(holder)] == ["B", "C", "A"]
-    assert [each.name for each in staff.holdings_of(holder)] == ["A", "B", "C"]
+    assert [holding.asset.name for holding in staff.has_now(holder)] == ["B", "C", "A"]
+    assert [holding.name for holding in staff.holdings_of(holder)] == ["A", "B", "C"]
 
 
 def test_reservations_of_a_person_are_sorted_by_time() -> None:
     holder = row_id()
     asked = [make_reservation(make_asset(), holder, start, start + 1) for start in (4, 2, 6)]
-    found = [reservation.public_id for reservation in staff.has_reserved(holder)]
-    assert found == [asked[n] for n in (1, 0, 2)]
+    public_ids = [reservation.public_id for reservation in staff.has_reserved(holder)]
+    assert public_ids == [asked[n] for n in (1, 0, 2)]
 
 
 def test_search_by_employee_number_counts_active_staff_only() -> None:

@@ -169,13 +169,13 @@ def a_bulk_retry() -> Any:
             session().rollback()
             if tasks.find(batch).state in tasks.ENDED:
                 break
-        got = [each.header("X-Asset-Webhook-Id") for each, _ in receiver.answered]
+        got = [delivery.header("X-Asset-Webhook-Id") for delivery, _ in receiver.answered]
     task = tasks.find(batch)
     report = [(row.outcome, row.public_id) for row in bulk_retry_report.report_rows(task)]
     ends = ["failed" if n % 3 == 1 else "delivered" for n in range(4 * MANY)]
     assert report == list(zip(ends, made, strict=True))
     assert len(got) == len(set(got)) == counted.total == task.total == 4 * MANY
-    assert set(got) == {str(each) for each in made}
+    assert set(got) == {str(delivery) for delivery in made}
     return task.counts, sorted(counted.by_webhook.values())
 
 

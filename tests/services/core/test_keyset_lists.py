@@ -124,8 +124,8 @@ def place_of(cursor: str) -> Cursor:
 @pytest.fixture
 def statements(app: Flask) -> Iterator[list[str]]:
     """Yield the list of SQL statements sent to the database."""
-    with asked(db.engine) as found:
-        yield found
+    with asked(db.engine) as recorded:
+        yield recorded
 
 
 @pytest.mark.parametrize("listed", LISTS, ids=lambda each: f"{each.__module__}.{each.__name__}")

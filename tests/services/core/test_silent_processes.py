@@ -62,7 +62,7 @@ def free() -> int:
     with writing() as current:
         maintenance.reclaim_silent(current.connection())
     now = database_now(db.session.connection())
-    return sum(each.until <= now for each in leases())
+    return sum(lease.until <= now for lease in leases())
 
 
 def begin() -> UUID:
@@ -117,7 +117,7 @@ def test_two_processes_with_the_same_host_and_pid_are_distinct(
         monkeypatch.setitem(heartbeats._own, os.getpid(), run)
         record_own(WORKER)
     db.session.rollback()
-    assert {each.run for each in db.session.query(Process)} == {first, second}
+    assert {process.run for process in db.session.query(Process)} == {first, second}
     heard(second)
     assert free() == 0
     pass_by(16)
@@ -137,4 +137,4 @@ def test_maintenance_reclaims_deliveries_and_tasks_of_silent_runs() -> None:
     maintenance.maintain()
     assert task_leases.has_due()
     assert not maintenance.is_any_silent(db.session.connection())  # already reclaimed
-    assert [each.outcome for each in attempts()] == ["interrupted"]
+    assert [attempt.outcome for attempt in attempts()] == ["interrupted"]

@@ -299,8 +299,8 @@ def test_a_column_with_many_words_does_not_fill_the_page(
 
 
 def test_examples_and_words_are_few_and_short(ana: Person) -> None:
-    said = ["x" * 50, "b", "b", "c", "d", *["e"] * 14]
-    lines = [f"{name};;;" for name in said] + [f"e;{'v' * 120};twenty;", f"e;{'w' * 121};;late"]
+    words = ["x" * 50, "b", "b", "c", "d", *["e"] * 14]
+    lines = [f"{name};;;" for name in words] + [f"e;{'v' * 120};twenty;", f"e;{'w' * 121};;late"]
     public_id = asked(ana, "\n".join(["Bezeichnung;Kategorie;Note;Farbe", *lines]) + "\n")
     asked_about = question(public_id)
     assert [list(match.examples) for match in asked_about.columns] == [

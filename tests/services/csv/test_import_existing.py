@@ -64,7 +64,9 @@ def test_existing_assets_are_skipped_by_default(app: Flask) -> None:
     assert shown(public_id)[0] == {"name": ("Lamp", "Desk lamp")}
     assert tasks.find(public_id).counts == {"skipped": 3, "unchanged": 1, "create": 1}
     assert run(person, public_id).counts == {"created": 1}
-    assert [(stored(one).name, stored(one).version) for one in ids] == [("Lamp", 1)] * 5
+    assert [(stored(asset_id).name, stored(asset_id).version) for asset_id in ids] == [
+        ("Lamp", 1)
+    ] * 5
     assert len(bodies()) == before + 1
     assert [row[1] for row in found(public_id)] == [
         "skipped",
@@ -144,9 +146,9 @@ def test_an_asset_deleted_or_renamed_after_the_check_is_not_added_again(app: Fla
 
 def test_another_asset_that_took_over_the_tag_is_not_overwritten(app: Flask) -> None:
     person = make_user()
-    one = make_asset("Lamp", asset_tag="L-1")
+    asset_id = make_asset("Lamp", asset_tag="L-1")
     public_id = check(person, "asset_tag,name\nL-1,Desk lamp\n", change_existing=True)
-    edit(one, asset_tag="L-2")
+    edit(asset_id, asset_tag="L-2")
     other = make_asset("Camera", asset_tag="L-1")
     run(person, public_id)
     assert found(public_id) == [(2, "failed", CHANGED)]

@@ -20,7 +20,7 @@ def of(ours: str, *texts: str, is_workbook: bool = False) -> Reading:
 
 
 def test_one_unambiguous_value_decides_for_its_column() -> None:
-    for ours, texts, found in (
+    for ours, texts, expected in (
         (DATES, ("03/04/2023", "13/04/2023"), "day_first"),
         (DATES, ("03/04/2023", "4/13/2023"), "month_first"),
         (DATES, ("03/04/2023", "22.4.23", "May 2, 2023", "soon"), "day_first"),
@@ -31,7 +31,7 @@ def test_one_unambiguous_value_decides_for_its_column() -> None:
         # Amounts in another currency do not decide how these are read.
         (AMOUNTS, ("1.250", "$1,399.50", "€ 200,00"), ","),
     ):
-        assert of(ours, *texts).found == found, texts
+        assert of(ours, *texts).found == expected, texts
 
 
 def test_an_ambiguous_column_offers_each_reading_with_its_result() -> None:

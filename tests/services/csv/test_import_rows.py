@@ -131,12 +131,12 @@ def as_file(cells: str) -> str:
 
 @pytest.mark.usefixtures("register")
 def test_the_check_of_each_row_matches_the_golden_file(golden: Golden) -> None:
-    person, said = make_user(), {}
+    person, texts = make_user(), {}
     for cells in ROWS:
         public_id = check(person, as_file(cells), change_existing=True)
         ((_, outcome, message),) = found(public_id)
-        said[cells] = f"{outcome}. {' | '.join(message.splitlines())}"
-    golden.said(Path(__file__).parent / "golden" / "rows.txt", said)
+        texts[cells] = f"{outcome}. {' | '.join(message.splitlines())}"
+    golden.said(Path(__file__).parent / "golden" / "rows.txt", texts)
 
 
 @pytest.mark.usefixtures("register")

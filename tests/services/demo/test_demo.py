@@ -43,11 +43,11 @@ def test_the_demo_is_consistent_and_fills_every_list(
     assert made.state == TaskState.DONE
     assert (made.counts["assets"], made.counts["webhooks"]) == (200, 8)
     assert made.counts["deliveries"] > 500
-    found = counts(AssetFilter())
-    assert found[None] == 200
+    totals = counts(AssetFilter())
+    assert totals[None] == 200
     assert set(session().scalars(select(Activity.origin))) == {"command", "cron", "import"}
     for shown in Shown:
-        assert found[shown] > 0, shown
+        assert totals[shown] > 0, shown
     current = session()
     held = select(Asset.id).where(
         Asset.status.in_([AssetStatus.ALLOCATED, AssetStatus.CHECKED_OUT])

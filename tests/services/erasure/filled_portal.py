@@ -102,15 +102,15 @@ def places_of(names: list[str]) -> set[str]:
     """Return every "table.column" that contains one of `names`, in any case."""
     current = session()
     current.rollback()
-    found = set()
+    places = set()
     for table in Base.metadata.sorted_tables:
         for row in current.execute(select(table)).mappings():
             for column, value in row.items():
                 text = _text_of(value).casefold()
                 if any(name.casefold() in text for name in names):
-                    found.add(f"{table.name}.{column}")
+                    places.add(f"{table.name}.{column}")
     current.rollback()
-    return found
+    return places
 
 
 def _text_of(value: Any) -> str:
@@ -158,9 +158,9 @@ def _plans(by: Person, zoe: int) -> None:
         ends_at=now + timedelta(days=3),
         purpose=f"For {ZOE.name}",
     )
-    wanted = reservations.reserve(by.actor, asset, wish)
-    reservations.approve(by.actor, wanted)
-    reservations.cancel(by.actor, wanted, f"{ZOE.name} fell ill")
+    reservation = reservations.reserve(by.actor, asset, wish)
+    reservations.approve(by.actor, reservation)
+    reservations.cancel(by.actor, reservation, f"{ZOE.name} fell ill")
     plan = PlanValues(title=f"Adjust for {ZOE.name}", due_on=today(), assignee_id=zoe)
     work_ = WorkValues(
         outcome=MaintenanceOutcome.OK,
@@ -202,8 +202,8 @@ def _alerts(by: Person, zoe: int) -> None:
     ledger.acknowledge(by.actor, public_id)
     assignments.check_in(by.actor, asset)
     stored, own = alert_settings.read(), f"Bring it to {ZOE.name}, or ask {ADDRESS}."
-    told = Emails(mail_overdue=[ZOE.email, ADDRESS], mail_low_stock=[ADDRESS], holder_text=own)
-    alert_settings.save(by.actor, stored.version, stored.rules, told)
+    emails = Emails(mail_overdue=[ZOE.email, ADDRESS], mail_low_stock=[ADDRESS], holder_text=own)
+    alert_settings.save(by.actor, stored.version, stored.rules, emails)
     with writing() as current:
         current.execute(update(Alert).values(mailed_to=[ZOE.email, ADDRESS]))
         for to in (ZOE.email, ADDRESS):

@@ -1,6 +1,6 @@
 """Every column that can hold text is searched by an erasure or listed here with a reason.
 
-Whoever adds a column adds it to one of these lists.
+Add each new column to the list that fits.
 """
 
 from sqlalchemy import JSON, LargeBinary, String

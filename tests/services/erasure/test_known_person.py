@@ -82,7 +82,7 @@ def test_a_name_is_searched_as_written_and_as_json_escapes_it() -> None:
 def test_all_former_names_are_known_and_blanks_are_no_names(app: Flask) -> None:
     del app
     staff_id = make_staff(NAME, email="maria@example.com")
-    told = [
+    entries = [
         ("staff", "M. Lopez", {"email": {"from": None, "to": "m@example.com"}, "name": None}),
         ("staff", NAME, {"name": {"from": " ", "to": "Mia"}, "email": {"from": "", "to": 7}}),
         ("staff", NAME, {"phone": {"from": "1", "to": "2"}}),
@@ -90,7 +90,7 @@ def test_all_former_names_are_known_and_blanks_are_no_names(app: Flask) -> None:
     ]
     with writing() as current:
         row = current.get_one(Staff, staff_id)
-        for kind, name, changes in told:
+        for kind, name, changes in entries:
             current.add(
                 AuditEntry(
                     actor_name=SYSTEM.name,

@@ -100,8 +100,8 @@ def test_each_name_is_shown_with_its_number_of_places_and_an_example(
     assignments.allocate(SYSTEM, asset, staff_id=zoe, note=f"{filler}Zoë, ask Zoë")
     assignments.revoke(SYSTEM, asset, reason="zoes, zoë")
     name, address = of_staff(zoe).mentions
-    found = (name.text, name.places, name.is_more, name.table)
-    assert found == ("Zoë", 4, False, "activities"), "a note is in the timeline and with the loan"
+    values = (name.text, name.places, name.is_more, name.table)
+    assert values == ("Zoë", 4, False, "activities"), "a note is in the timeline and with the loan"
     assert name.example.startswith("…")
     assert name.example.endswith("used for long. Zoë, ask Zoë")
     assert (address.text, address.places, address.example) == ("zoe@example.com", 0, "")
@@ -135,13 +135,13 @@ def test_oneself_and_the_only_administrator_block_an_erasure(app: Flask) -> None
 def test_held_and_reserved_assets_block_an_erasure(app: Flask) -> None:
     zoe = make_staff("Zoë")
     assert not of_staff(zoe).is_refused
-    lent, wanted = make_asset("Lamp"), make_asset("Desk")
+    lent, reserved = make_asset("Lamp"), make_asset("Desk")
     lend(lent, zoe)
     seen = of_staff(zoe)
     assert ([row.id for row in seen.held], list(seen.reserved)) == ([lent], [])
     assert seen.is_refused
     assignments.check_in(SYSTEM, lent)
-    reserve(wanted, zoe)
+    reserve(reserved, zoe)
     seen = of_staff(zoe)
     assert (list(seen.held), [row.name for row in seen.reserved]) == ([], ["Desk"])
     assert seen.is_refused

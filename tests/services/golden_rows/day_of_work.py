@@ -231,7 +231,7 @@ def look_after_people(by: Actor) -> None:
         time_zone="Europe/Oslo",
     )
     invitations.accept(token, uuid4(), ida, "Firefox on Linux")
-    (person,) = [each for each in accounts.listing() if each.name == "Ida Moe"]
+    (person,) = [user for user in accounts.listing() if user.name == "Ida Moe"]
     accounts.change_role(by, person.public_id, Role.MANAGER, person.version)
     link = password_resets.offer_by_email(by, "ida@example.com").partition("token=")[2]
     password_resets.use(link, uuid4(), "another long pass phrase", "10.0.0.9", "Safari on iOS")

@@ -140,15 +140,15 @@ def test_retries_come_after_1_5_30_minutes_and_2_hours_until_given_up(
 ) -> None:
     store(make_user(email="gone@example.com"))
     server.refused.add("gone@example.com")
-    found = []
+    minutes = []
     for _ in range(TRIES + 1):
         assert send() == 0
-        found.append(round(waits()[0] / timedelta(minutes=1)))
+        minutes.append(round(waits()[0] / timedelta(minutes=1)))
         trouble = mails.find_trouble()
         assert trouble is not None
-        assert trouble.has_given_up is (len(found) >= TRIES)
+        assert trouble.has_given_up is (len(minutes) >= TRIES)
         let_time_pass()
-    assert found[: len(WAITS)] == [1, 5, 30, 120]
+    assert minutes[: len(WAITS)] == [1, 5, 30, 120]
     assert rows()[0].tries == TRIES
     assert (trouble.count, trouble.step, trouble.words) == (
         1,

@@ -250,5 +250,5 @@ def test_figures_count_statuses_by_reason_and_attempts_by_outcome(app: Flask) ->
 def test_a_quantile_is_one_of_the_values() -> None:
     recent = Recent(attempts=Counter(), seconds=[0.1, 0.2, 0.3, 4.0])
     assert [recent.quantile(share) for share in (0.5, 0.75, 0.99)] == [0.2, 0.3, 4.0]
-    for seconds, told in (([], 0.0), ([0.3], 0.3), ([0.1, 0.2], 0.1)):
-        assert Recent(attempts=Counter(), seconds=seconds).quantile(0.5) == told
+    for seconds, median in (([], 0.0), ([0.3], 0.3), ([0.1, 0.2], 0.1)):
+        assert Recent(attempts=Counter(), seconds=seconds).quantile(0.5) == median

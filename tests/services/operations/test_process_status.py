@@ -93,8 +93,8 @@ def test_readiness_is_overdue_only_once_a_heartbeat_was_missed(
     assert not readiness.is_overdue
     clock.now += 0.1
     assert readiness.is_overdue
-    for found in (None, Trouble(Kind.FULL, "no")):
-        readiness.note(found)
+    for trouble in (None, Trouble(Kind.FULL, "no")):
+        readiness.note(trouble)
         clock.now += late
         assert not readiness.is_overdue
         readiness.note(AWAY)

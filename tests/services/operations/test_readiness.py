@@ -97,10 +97,10 @@ def test_a_lock_that_blocks_saves_is_stored_in_the_row_at_once(engine: Engine, t
     check = DatabaseCheck(engine, KIND)
     with somebody_else() as other:
         other.execute(text(f"LOCK TABLE {table} IN SHARE MODE"))
-        found = check.sign()
-        assert found == Trouble(Kind.LOCKED, f'could not obtain lock on relation "{table}"')
+        trouble = check.sign()
+        assert trouble == Trouble(Kind.LOCKED, f'could not obtain lock on relation "{table}"')
         assert own_row().trouble == f'locked: could not obtain lock on relation "{table}"'
-        assert examine(engine) == found
+        assert examine(engine) == trouble
     assert check.sign() is None
     assert own_row().trouble is None
 
@@ -158,11 +158,11 @@ def test_a_writer_of_sqlite_is_named_by_its_pid_and_command(engine: Engine, tmp_
         assert writer.stdout is not None
         assert writer.stdout.readline() == "has it\n"
         unnoticed, examined = read_facts(), read_facts(examines=True)
-        found = DatabaseCheck(engine, KIND).sign()
+        trouble = DatabaseCheck(engine, KIND).sign()
         facts = read_facts()
         writer.communicate()
-    assert found == Trouble(Kind.LOCKED, "database is locked")
-    assert [report.trouble for report in (unnoticed, examined, facts)] == [None, found, found]
+    assert trouble == Trouble(Kind.LOCKED, "database is locked")
+    assert [report.trouble for report in (unnoticed, examined, facts)] == [None, trouble, trouble]
     assert unnoticed.blockers == ()
     assert examined.blockers == facts.blockers
     (blocker,) = facts.blockers
@@ -182,12 +182,12 @@ def test_a_forgotten_transaction_is_named_with_user_and_query() -> None:
         number = other.execute(text("SELECT pg_backend_pid() FROM assets FOR UPDATE")).scalar_one()
         assert read_facts().blockers == []
         assert until(lambda: bool(read_facts().blockers), 15)
-        (found,) = read_facts().blockers
-    assert found.pid == number
-    assert "FROM assets FOR UPDATE" in found.doing
-    assert "postgres" in found.who
-    assert found.seconds is not None
-    assert 9 < found.seconds < 20
+        (blocker,) = read_facts().blockers
+    assert blocker.pid == number
+    assert "FROM assets FOR UPDATE" in blocker.doing
+    assert "postgres" in blocker.who
+    assert blocker.seconds is not None
+    assert 9 < blocker.seconds < 20
 
 
 def test_a_full_database_is_known_until_a_heartbeat_finds_space(engine: Engine) -> None:
@@ -200,12 +200,12 @@ def test_a_full_database_is_known_until_a_heartbeat_finds_space(engine: Engine) 
         connection.execute(text(refused[dialect]))
         if dialect == "sqlite":
             connection.execute(text("CREATE TABLE filled AS SELECT zeroblob(9000000)"))
-    found = observed.trouble
+    trouble = observed.trouble
     db.engine.dispose()
-    assert found is not None
-    assert found.kind is Kind.FULL
+    assert trouble is not None
+    assert trouble.kind is Kind.FULL
     assert DatabaseCheck(engine, KIND).sign() is None
-    assert own_row().trouble == str(found)  # it was written before the check for space
+    assert own_row().trouble == str(trouble)  # it was written before the check for space
     assert observed.trouble is None
 
 
@@ -218,9 +218,9 @@ def test_a_lock_of_100_ms_is_not_reported(app: Flask) -> None:
         with pytest.raises(DBAPIError) as refused:
             delete_all(impatient)
     impatient.dispose()
-    told = of_error(refused.value.orig)
-    assert told is not None
-    assert told.kind is Kind.LOCKED
+    trouble = of_error(refused.value.orig)
+    assert trouble is not None
+    assert trouble.kind is Kind.LOCKED
     assert observed.trouble is None
 
 
@@ -265,12 +265,12 @@ def test_a_read_only_file_is_reported() -> None:
     engine = brief_engine(f"sqlite:///{path}")
     os.seteuid(nobody if me == 0 else me)
     try:
-        found = DatabaseCheck(engine, KIND).sign()
+        trouble = DatabaseCheck(engine, KIND).sign()
     finally:
         os.seteuid(me)
         engine.dispose()
         shutil.rmtree(folder)
-    assert found == Trouble(Kind.READ_ONLY, "attempt to write a readonly database")
+    assert trouble == Trouble(Kind.READ_ONLY, "attempt to write a readonly database")
 
 
 def test_deregistering_releases_the_database(engine: Engine, tmp_path: Path) -> None:

@@ -19,9 +19,9 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateValkey]:
 
 
 def fault_of(url: str) -> tuple[RedisFault, str]:
-    found = read_state(url)
-    assert isinstance(found, RedisTrouble)
-    return found.fault, found.reason
+    trouble = read_state(url)
+    assert isinstance(trouble, RedisTrouble)
+    return trouble.fault, trouble.reason
 
 
 def test_all_facts_of_a_working_server_are_read(valkey: PrivateValkey) -> None:
@@ -30,13 +30,13 @@ def test_all_facts_of_a_working_server_are_read(valkey: PrivateValkey) -> None:
     client.config_set("maxmemory", "100mb")
     client.rpush("rq:queue:deliveries", "one")
     client.zadd("rq:failed:background", {"one": 1, "two": 2})
-    found, info = read_state(valkey.url), client.info()
-    assert isinstance(found, RedisState)
-    assert found.memory > 0
+    state, info = read_state(valkey.url), client.info()
+    assert isinstance(state, RedisState)
+    assert state.memory > 0
     assert client.ttl(PROBE) != -1, "what was written to see that it can be stays for a moment"
-    assert found == RedisState(
+    assert state == RedisState(
         version=info.get("valkey_version", info["redis_version"]),
-        memory=found.memory,
+        memory=state.memory,
         memory_limit=100 * 1024**2,
         may_evict=True,
         queued={"deliveries": 1, "background": 0},

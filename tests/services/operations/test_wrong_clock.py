@@ -77,8 +77,8 @@ def everything_is_young() -> None:
     off = {"state": "off", "off_reason": "person", "off_at": now, "off_until": now + hour}
     make_webhook(events=["asset.deleted"], **off)
     add(Submission(owner="user:1", once=uuid4(), created_at=now - DAY + hour))
-    came = {"way": "password", "device": "Firefox", "created_at": now, "confirmed_at": now}
-    add(UserSession(id=uuid4(), user_id=make_user().id, last_seen_on=today(), **came))
+    columns = {"way": "password", "device": "Firefox", "created_at": now, "confirmed_at": now}
+    add(UserSession(id=uuid4(), user_id=make_user().id, last_seen_on=today(), **columns))
     make_reservation(make_asset(), make_staff())  # ends in the next days
     with_warranty(days=50)
 

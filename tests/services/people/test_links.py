@@ -364,8 +364,8 @@ def test_each_invitation_that_ends_with_its_maker_is_audited(app: Flask) -> None
     invited(bea)
     accounts.disable(ana.actor, bea.public_id)
     query = select(AuditEntry.actor_name, AuditEntry.action, AuditEntry.target_name)
-    told = [tuple(row) for row in session().execute(query.order_by(AuditEntry.id))]
-    assert told[-2:] == [
+    entries = [tuple(row) for row in session().execute(query.order_by(AuditEntry.id))]
+    assert entries[-2:] == [
         ("Ana", "person.disabled", "Bea"),
         ("Ana", "person.invitation_cancelled", "eve@example.com"),
     ]

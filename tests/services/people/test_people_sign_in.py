@@ -199,8 +199,8 @@ def test_a_sign_in_after_wrong_tries_records_their_number(app: Flask) -> None:
     fail(ana.email, 3)
     assert trail() == []
     sign_in(ana.email, ana.password, HERE)
-    told = {"network_address": HERE, "wrong_tries_before": 3, "new_browser": True}
-    assert last_changes() == told
+    expected = {"network_address": HERE, "wrong_tries_before": 3, "new_browser": True}
+    assert last_changes() == expected
 
 
 def test_guesses_from_many_networks_are_audited_once(app: Flask) -> None:

@@ -113,12 +113,12 @@ def test_the_count_starts_again_after_a_quiet_hour(app: Flask) -> None:
     tried(key, 3)
     let_pass(HOUR - MINUTE)
     tried(key, 1)
-    assert (found := row(key)) is not None
-    assert found.failures == 4
+    assert (stored := row(key)) is not None
+    assert stored.failures == 4
     let_pass(HOUR + MINUTE)
     tried(key, 1)
-    assert (found := row(key)) is not None
-    assert found.failures == 1
+    assert (stored := row(key)) is not None
+    assert stored.failures == 1
 
 
 def test_tries_of_an_account_are_counted_by_the_hour_without_a_quiet_hour(app: Flask) -> None:
@@ -129,8 +129,8 @@ def test_tries_of_an_account_are_counted_by_the_hour_without_a_quiet_hour(app: F
     assert 895 <= waits(key) <= 900
     let_pass(2 * MINUTE)
     tried(key, 1)
-    assert (found := row(key)) is not None
-    assert found.failures == 1, "the hour is over, although it was never quiet"
+    assert (stored := row(key)) is not None
+    assert stored.failures == 1, "the hour is over, although it was never quiet"
     assert waits(key) == 0
     with writing() as current:
         current.execute(update(SignInThrottle).values(failures=99))
@@ -155,7 +155,7 @@ def test_a_try_during_a_wait_is_not_counted_and_shows_the_longest_wait(app: Flas
 
 
 def test_the_wait_is_rounded_up_and_never_zero() -> None:
-    for seconds, told, words in (
+    for seconds, expected, words in (
         (0, 1, "1 second"),
         (0.2, 1, "1 second"),
         (29.2, 30, "30 seconds"),
@@ -164,7 +164,7 @@ def test_the_wait_is_rounded_up_and_never_zero() -> None:
         (899.5, 900, "15 minutes"),
     ):
         refusal = Throttled(seconds)
-        assert refusal.seconds == told, seconds
+        assert refusal.seconds == expected, seconds
         assert f"Wait {words}, then try again" in refusal.sentence, seconds
 
 
@@ -176,13 +176,13 @@ def test_a_right_try_clears_its_own_key_and_refunds_the_others(app: Flask) -> No
     assert sign_in_throttle.forgive(pair, network, account) == [2, 2, 2]
     assert row(pair) is None
     for shared in (network, account):
-        assert (found := row(shared)) is not None
-        assert (found.failures, found.blocked_until) == (2, None)
+        assert (stored := row(shared)) is not None
+        assert (stored.failures, stored.blocked_until) == (2, None)
     assert sign_in_throttle.forgive(pair) == [0]
     for _ in range(3):
         sign_in_throttle.forgive(pair, network)
-    assert (found := row(network)) is not None
-    assert found.failures == 0
+    assert (stored := row(network)) is not None
+    assert stored.failures == 0
 
 
 def test_a_key_is_removed_after_a_day_and_not_a_minute_earlier(app: Flask) -> None:
@@ -209,8 +209,8 @@ def test_concurrent_attempts_cannot_exceed_a_limit(app: Flask) -> None:
         others = [[key, for_account(f"{number}@example.com")] for number in range(8)]
         results = at_once(app, [partial(sign_in_throttle.count, keys) for keys in others])
         assert sum(isinstance(result, Throttled) for result in results) == 5, limited
-        assert (found := row(key)) is not None, limited
-        assert found.failures == key.limit, limited
+        assert (stored := row(key)) is not None, limited
+        assert stored.failures == key.limit, limited
 
 
 def test_keys_in_another_order_cause_no_deadlock(app: Flask) -> None:
@@ -223,7 +223,7 @@ def test_keys_in_another_order_cause_no_deadlock(app: Flask) -> None:
         held = current.get_one(SignInThrottle, second.digest, with_for_update=True)
         held.failures = 7
     rival.finish()
-    counted = [found.failures for key in (first, second) if (found := row(key))]
+    counted = [stored.failures for key in (first, second) if (stored := row(key))]
     assert counted == [2, 8]
 
 
@@ -247,6 +247,6 @@ def test_a_wait_is_reported_while_another_transaction_holds_the_locks(app: Flask
         kept = (held.failures, held.last_failed_at, held.blocked_until)
         answer = pool.submit(knock).result(timeout=5)  # shorter than the wait for a lock
     assert isinstance(answer, Throttled)
-    assert (found := row(pair)) is not None
-    assert (found.failures, found.last_failed_at, found.blocked_until) == kept
+    assert (stored := row(pair)) is not None
+    assert (stored.failures, stored.last_failed_at, stored.blocked_until) == kept
     assert row(for_account(email)) is None, "a refused try is counted nowhere"
