@@ -16,7 +16,6 @@ from portal.services.actions import assignments, incidents, lifecycle
 from portal.services.actions.planning import reservations
 from portal.services.actions.planning.rules import ReservationValues
 from portal.services.assets import named_lists
-from portal.services.assets.fields import AssetValues
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.unit_of_work import session, writing
@@ -74,18 +73,6 @@ def test_one_of_two_concurrent_assets_gets_the_serial_number(app: Flask) -> None
     assert [result.field for result in refused] == ["serial_number"]
     assert refused[0].sentence.endswith("already has this serial number")
     assert len(session().scalars(select(Event.id)).all()) == 1
-
-
-def test_one_of_two_concurrent_edits_is_stale(app: Flask) -> None:
-    ana, asset_id = make_user(), make_asset()
-
-    def rename(name: str) -> Callable[[], object]:
-        values = AssetValues(asset_tag="AST-00001", name=name)
-        return lambda: lifecycle.edit_asset(ana.actor, asset_id, 1, values)
-
-    results = at_once(app, [rename("By Ana"), rename("By Ben")])
-    assert sorted(type(result).__name__ for result in results) == ["Stale", "bool"]
-    assert lifecycle.find_asset(asset_id).version == 2
 
 
 def test_concurrent_deletes_publish_one_event(app: Flask) -> None:

@@ -157,9 +157,10 @@ def test_completing_repeating_maintenance_schedules_the_next() -> None:
             "supplier": "Northwind",
             "estimated_cost": Decimal("12.50"),
         }
-        public_id = make_maintenance(asset_id, started=True, **kept)
+        public_id = make_maintenance(asset_id, started=True, note="Bring the key", **kept)
         put_in(asset_id, status)
-        planning_maintenance.complete(SYSTEM, public_id, done(completed_on=date(2026, 1, 15)))
+        ended = done(completed_on=date(2026, 1, 15), cost=Decimal(35), note="Done")
+        planning_maintenance.complete(SYSTEM, public_id, ended)
         completed, scheduled = told()[-2:]
         assert (completed, scheduled) == (
             "asset.maintenance_completed",
@@ -169,6 +170,7 @@ def test_completing_repeating_maintenance_schedules_the_next() -> None:
         assert following is not None, status
         assert following.due_on == date(2026, 2, 14), status
         assert {name: getattr(following, name) for name in kept} == kept, status
+        assert (following.cost, following.note) == (None, ""), status
         body = last_body()
         assert body["data"]["maintenance_id"] == following.id, status
         assert list(body["data"]) == keys_of(EventName.MAINTENANCE_SCHEDULED), status

@@ -2,12 +2,10 @@
 
 import json
 from datetime import timedelta
-from decimal import Decimal
 from functools import partial
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
 
 from portal.engine.events.catalogue import EventName
 from portal.engine.events.samples import sample_body
@@ -16,15 +14,13 @@ from portal.models.assets import AssetStatus
 from portal.models.assignments import Assignment, Staff
 from portal.models.planning import Maintenance, Reservation, ReservationState
 from portal.services.actions import assignments
-from portal.services.actions.planning import maintenance as planning_maintenance
 from portal.services.actions.planning import queries as planning_queries
 from portal.services.actions.planning import reservations as planning_reservations
-from portal.services.actions.planning.rules import WorkValues
 from portal.services.assets.timeline import timeline
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.time_zones import today
-from portal.services.core.unit_of_work import session, writing
+from portal.services.core.unit_of_work import writing
 from tests.services.actions.plan_examples import (
     at,
     last_body,
@@ -386,16 +382,3 @@ def test_a_reservation_is_at_risk_while_its_assets_return_is_unknown() -> None:
         planning_reservations.cancel(SYSTEM, public_id)
         row = reservation(public_id)
         assert not planning_queries.is_at_risk(row, row.asset), status
-
-
-def test_repeating_maintenance_is_scheduled_again_with_its_values() -> None:
-    known = {"title": "Oil", "type": "inspection", "supplier": "Northwind", "repeat_every_days": 9}
-    cost = Decimal("40.00")
-    public_id = make_maintenance(make_asset(), **known, estimated_cost=cost, note="Bring the key")
-    values = WorkValues(outcome="ok", completed_on=today(), cost=Decimal(35), note="Done")
-    planning_maintenance.complete(SYSTEM, public_id, values)
-    session().rollback()
-    following = session().scalars(select(Maintenance).order_by(Maintenance.id.desc())).first()
-    assert following is not None
-    assert {name: getattr(following, name) for name in known} == known
-    assert (following.estimated_cost, following.cost, following.note) == (cost, None, "")

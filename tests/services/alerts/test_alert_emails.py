@@ -185,18 +185,6 @@ def test_emails_wait_for_a_running_check_and_stay_one_email(server: MailServer) 
     assert subjects(server) == [(OFFICE, "Overdue: 2 alerts")]
 
 
-def test_a_refused_address_does_not_affect_the_others(server: MailServer) -> None:
-    decided()
-    wanted(mail_overdue=[OFFICE, "gone@example.com", IT])
-    lent(3)
-    server.refused.add("gone@example.com")
-    check()
-    assert send() == 2
-    assert [to for to, _ in subjects(server)] == [IT, OFFICE]
-    (left,) = rows()
-    assert (left.address, left.failed_with) == ("gone@example.com", "550 no such mailbox")
-
-
 def test_an_email_resent_after_a_crash_keeps_its_text_and_message_id(
     server: MailServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

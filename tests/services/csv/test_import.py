@@ -29,7 +29,6 @@ from portal.services.csv import export as csv_export
 from portal.services.csv import import_task
 from portal.services.task_kinds import KINDS
 from tests.lib.spreadsheets.workbook_files import cells_of, ods, xlsx
-from tests.services.actions.plan_examples import make_reservation
 from tests.services.csv.import_steps import bodies, check, found, run
 from tests.support.factories import make_asset, make_category, make_staff, make_user
 
@@ -99,23 +98,6 @@ def test_a_dry_run_predicts_each_row_and_changes_nothing(app: Flask) -> None:
         "other:kind": 1,
     }
     assert task.params["left_alone"] == ["status"]
-
-
-def test_a_dry_run_respects_reservations(app: Flask) -> None:
-    lamp, ana = make_asset("Lamp", asset_tag="L-1"), make_staff("Ana", email="ana@example.com")
-    make_reservation(lamp, ana, approved=True)
-    make_staff("Ben", email="ben@example.com")
-    lines = "asset_tag,assigned_to_email\nL-1,{}@example.com\n"
-    assert found(check(make_user(), lines.format("ben"), change_existing=True)) == [
-        (
-            2,
-            "error",
-            "assigned_to_email: Ana has reserved this asset. Reject that reservation first",
-        )
-    ]
-    assert found(check(make_user(), lines.format("ana"), change_existing=True)) == [
-        (2, "update", "")
-    ]
 
 
 def test_a_confirmed_import_applies_each_row_and_publishes_its_events(app: Flask) -> None:

@@ -20,14 +20,12 @@ from portal.models.assignments import Assignment, Staff
 from portal.models.deliveries import Event
 from portal.models.planning import Reservation
 from portal.models.tasks import TaskRow
-from portal.services.actions import lifecycle
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import session
 from portal.services.csv import import_task
 from portal.services.csv.export import COLUMNS
 from portal.services.task_kinds import KINDS
 from tests.services.core.keyset_walk import every, store
-from tests.support.factories import make_asset
 
 pytestmark = pytest.mark.both_databases
 
@@ -159,30 +157,6 @@ def test_a_tag_used_in_the_file_is_not_generated_for_another_row(app: Flask) -> 
         "Desk": "AST-00004",
         "Sofa": "ast-00003",
     }
-
-
-def test_rows_about_assets_added_or_deleted_since_the_check_fail(app: Flask) -> None:
-    gone, other = make_asset("Gone", asset_tag="G-1"), make_asset("Other", asset_tag="O-1")
-    text = "name,asset_tag,notes\nLamp,L-1,\nGone,G-1,new\nOther,O-1,new\n"
-    check = checked(text)
-    assert [row[1] for row in rows_of(check)] == ["create", "update", "update"]
-    added = make_asset("Somebody's lamp", asset_tag="l-1")
-    for asset_id in (gone, other):
-        lifecycle.delete_asset(SYSTEM, asset_id)
-    make_asset("Another", asset_tag="O-1")
-    before = len(told())
-    import_task.confirm(SYSTEM, check)
-    job.work(KINDS)
-    assert [(row[1], row[3]) for row in rows_of(check)] == [
-        ("failed", "An asset with this tag was added after the check. Check the file again"),
-        (
-            "failed",
-            "The asset was deleted or its tag changed after the check. Check the file again",
-        ),
-        ("failed", "The asset changed after the check. Check the file again"),
-    ]
-    assert len(told()) == before
-    assert lifecycle.find_asset(added).name == "Somebody's lamp"
 
 
 @pytest.mark.parametrize("shown", [None, "error"])

@@ -22,7 +22,6 @@ from portal.services.csv import import_task
 from portal.services.csv.import_rows import (
     Faults,
     ImportOptions,
-    Verdict,
     filled,
     kind_of,
     quantity_of,
@@ -315,19 +314,3 @@ def test_a_blank_first_row_has_its_own_refusal(app: Flask) -> None:
     person, sheet = make_user(), read_csv(b";;\nA;B;C\n")
     with pytest.raises(Refusal, match=r"asset_tag or name\. The first row is blank"):
         import_task.upload(person.actor, sheet)
-
-
-def test_rows_are_paged_and_can_be_filtered(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(import_task, "PAGE_SIZE", 2)
-    monkeypatch.setattr(import_task, "CHUNK", 2)
-    lines = "".join(f"{name},x\n" for name in ("A", "", "B", "C", "", "D"))
-    task = import_task.find_check(check(make_user(), f"name,model\n{lines}"))
-    pages, after = [], 0
-    while after is not None:
-        rows, after = import_task.rows_page(task, (), after)  # type: ignore[assignment]  # None ends it
-        pages.append([row.number for row in rows])
-    assert pages == [[2, 3], [4, 5], [6, 7]]
-    wrong, more = import_task.rows_page(task, (Verdict.ERROR,), 0)
-    assert ([row.number for row in wrong], more) == ([3, 6], None)
-    assert import_task.rows_page(task, (Verdict.CREATE,), 4)[0][0].number == 5
-    assert import_task.outcome_counts(task) == {"create": 4, "error": 2}
