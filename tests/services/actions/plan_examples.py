@@ -8,6 +8,8 @@ from uuid import UUID
 
 from sqlalchemy import select
 
+from portal.engine.events.catalogue import EventName
+from portal.engine.events.samples import sample_body
 from portal.models.assets import Asset
 from portal.models.deliveries import Event
 from portal.models.planning import Maintenance, Reservation
@@ -90,9 +92,20 @@ def told() -> list[str]:
     return [name for name in names if name != "asset.created"]
 
 
+def bodies() -> list[dict[str, Any]]:
+    """Return the bodies of all events, oldest first."""
+    session().rollback()
+    return [json.loads(body) for body in session().scalars(select(Event.body).order_by(Event.id))]
+
+
 def last_body() -> dict[str, Any]:
     """Return the body of the latest event."""
     session().rollback()
     latest = session().scalars(select(Event.body).order_by(Event.id.desc()).limit(1)).one()
     body: dict[str, Any] = json.loads(latest)
     return body
+
+
+def keys_of(event: EventName) -> list[str]:
+    """Return the keys of the event's data in the order of the catalog."""
+    return list(json.loads(sample_body(event))["data"])

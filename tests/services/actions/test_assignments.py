@@ -1,6 +1,5 @@
 """Allocation, check-out, revocation and check-in: guards, effects and events."""
 
-import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,7 +7,6 @@ import pytest
 from sqlalchemy import select
 
 from portal.lib.clock import frozen, utcnow
-from portal.models.deliveries import Event
 from portal.models.planning import Reservation
 from portal.services.actions import assignments, lifecycle
 from portal.services.actions.planning import reservations as planning_reservations
@@ -17,6 +15,7 @@ from portal.services.assets import queries as asset_queries
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session
+from tests.services.actions.plan_examples import bodies
 from tests.support.factories import make_asset, make_location, make_staff, make_user
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -28,9 +27,7 @@ def in_days(days: float) -> datetime:
 
 def told() -> list[dict[str, Any]]:
     """Return the bodies of all events except the first, the creation of the asset."""
-    session().rollback()
-    bodies = session().scalars(select(Event.body).order_by(Event.id)).all()
-    return [json.loads(body) for body in bodies[1:]]
+    return bodies()[1:]
 
 
 def approved(asset_id: int, staff_id: int, starts_at: datetime, ends_at: datetime) -> int:

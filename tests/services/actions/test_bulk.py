@@ -1,6 +1,5 @@
 """Bulk actions: allowed assets change, refused assets are listed, all in one batch."""
 
-import json
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -13,7 +12,6 @@ from sqlalchemy import select
 from jobs import tasks as job
 from portal.models.assets import Action, Asset
 from portal.models.audit import AuditEntry
-from portal.models.deliveries import Event
 from portal.models.planning import Maintenance
 from portal.services.actions import assignments, bulk, incidents, lifecycle
 from portal.services.actions.incidents import DisposalValues
@@ -22,6 +20,7 @@ from portal.services.core.permissions import Actor
 from portal.services.core.refusals import NotAllowed, Refusal
 from portal.services.core.unit_of_work import session
 from portal.services.task_kinds import KINDS
+from tests.services.actions.plan_examples import bodies
 from tests.support.factories import (
     make_asset,
     make_category,
@@ -29,11 +28,6 @@ from tests.support.factories import (
     make_staff,
     make_user,
 )
-
-
-def bodies() -> list[dict[str, Any]]:
-    session().rollback()
-    return [json.loads(body) for body in session().scalars(select(Event.body).order_by(Event.id))]
 
 
 def run(public_id: UUID) -> dict[str, Any]:

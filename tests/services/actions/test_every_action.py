@@ -10,13 +10,13 @@ from portal.engine.events.catalogue import EventName
 from portal.engine.events.samples import sample_body
 from portal.models.assets import Action, Activity, AssetStatus
 from portal.models.assignments import Assignment
-from portal.models.deliveries import Event
 from portal.services.actions import lifecycle
 from portal.services.actions.rules import RULES, why_not
 from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.unit_of_work import session
 from tests.engine.events.message_schema import faults
 from tests.services.actions.every_action import ACTS, act, asset_in
+from tests.services.actions.plan_examples import bodies
 
 pytestmark = pytest.mark.usefixtures("app")
 
@@ -49,9 +49,7 @@ CONCERNS = {
 
 
 def bodies_since(count: int) -> list[dict[str, Any]]:
-    session().rollback()
-    rows = session().scalars(select(Event.body).order_by(Event.id)).all()
-    return [json.loads(body) for body in rows[count:]]
+    return bodies()[count:]
 
 
 def is_held(asset_id: int) -> bool:

@@ -1,10 +1,8 @@
 """Transfer, loss, damage, warranty claim, disposal and return: effects and events."""
 
-import json
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -12,7 +10,6 @@ from sqlalchemy import select
 from portal.lib.clock import frozen, utcnow
 from portal.models.assets import Action, Activity
 from portal.models.assignments import Incident
-from portal.models.deliveries import Event
 from portal.models.planning import Reservation
 from portal.services.actions import assignments, incidents, lifecycle
 from portal.services.actions.incidents import ClaimValues, DisposalValues
@@ -23,6 +20,7 @@ from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import NotAllowed, Refusal
 from portal.services.core.unit_of_work import session
 from tests.services.actions.plan_examples import (
+    last_body,
     maintenance,
     make_maintenance,
     make_reservation,
@@ -35,13 +33,6 @@ pytestmark = pytest.mark.usefixtures("app")
 CLAIM = ClaimValues(
     problem="No picture", rma_number="RMA-1", expected_back_on=date(2030, 2, 18), supplier=""
 )
-
-
-def last() -> dict[str, Any]:
-    session().rollback()
-    newest = select(Event.body).order_by(Event.id.desc()).limit(1)
-    body: dict[str, Any] = json.loads(session().execute(newest).scalar_one())
-    return body
 
 
 def kept() -> list[Incident]:
@@ -66,7 +57,7 @@ def test_a_transfer_keeps_the_holder() -> None:
     asset_id = make_asset(location_id=office)
     assignments.allocate(SYSTEM, asset_id, staff_id=make_staff("Maria"))
     incidents.transfer(SYSTEM, asset_id, location_id=store, reason="Rebuilding")
-    body = last()
+    body = last_body()
     assert (body["event"], body["asset"]["status"]) == ("asset.transferred", "allocated")
     assert body["data"]["from_location"] == {"id": office, "name": "Office"}
     assert body["data"]["to_location"] == {"id": store, "name": "Store"}
@@ -87,7 +78,7 @@ def test_a_loss_ends_the_assignment_and_cancels_open_plans() -> None:
     pending, planned = wanted_by(asset_id, maria), make_maintenance(asset_id)
     assignments.check_out(SYSTEM, asset_id, staff_id=maria, due_at=utcnow() + timedelta(days=1))
     incidents.report_lost(SYSTEM, asset_id, description="On the train")
-    body = last()
+    body = last_body()
     assert (body["event"], body["asset"]["holder"]) == ("asset.lost", None)
     assert body["data"]["previous_holder"]["name"] == "Maria"
     assert body["data"]["closed_assignment"]["type"] == "checkout"
@@ -101,13 +92,13 @@ def test_an_incident_is_published_with_the_time_it_happened() -> None:
     for verb, when in ((incidents.report_lost, "lost_at"), (incidents.report_broken, "broken_at")):
         earlier = utcnow().replace(microsecond=0) - timedelta(hours=2)
         verb(SYSTEM, make_asset(), description="On the train", note="By Ana", **{when: earlier})
-        assert datetime.fromisoformat(last()["data"][when]) == earlier, verb
-        assert (last()["data"]["description"], last()["data"]["note"]) == (
+        assert datetime.fromisoformat(last_body()["data"][when]) == earlier, verb
+        assert (last_body()["data"]["description"], last_body()["data"]["note"]) == (
             "On the train",
             "By Ana",
         ), verb
         verb(SYSTEM, make_asset(), description="On the train")
-        assert datetime.fromisoformat(last()["data"][when]) > earlier, verb
+        assert datetime.fromisoformat(last_body()["data"][when]) > earlier, verb
 
 
 def test_the_timeline_counts_the_reservations_that_a_loss_canceled() -> None:
@@ -134,9 +125,9 @@ def test_damage_ends_the_assignment_and_keeps_reservations() -> None:
     wanted_by(asset_id, make_staff("Ben"))
     assignments.allocate(SYSTEM, asset_id, staff_id=make_staff("Maria"))
     incidents.report_broken(SYSTEM, asset_id, description="It fell")
-    data = last()["data"]
+    data = last_body()["data"]
     assert (data["closed_assignment"]["type"], data["under_warranty"]) == ("allocation", True)
-    assert last()["asset"]["condition"] == "damaged"
+    assert last_body()["asset"]["condition"] == "damaged"
     with pytest.raises(Refusal, match="is still reserved"):
         lifecycle.delete_asset(SYSTEM, asset_id)
 
@@ -144,11 +135,11 @@ def test_damage_ends_the_assignment_and_keeps_reservations() -> None:
 def test_a_warranty_claim_goes_to_the_supplier_and_is_closed_on_return() -> None:
     asset_id = make_asset(supplier="Northwind", location_id=make_location("Office"))
     incidents.send_to_warranty(SYSTEM, asset_id, CLAIM)
-    data = last()["data"]
+    data = last_body()["data"]
     assert (data["supplier"], data["rma_number"]) == ("Northwind", "RMA-1")
     assert (data["expected_back_on"], data["under_warranty"]) == ("2030-02-18", False)
     incidents.come_back(SYSTEM, asset_id, Action.RECEIVE_BACK, condition="good")
-    back = last()["data"]
+    back = last_body()["data"]
     assert (back["reason"], back["claim"]["id"]) == ("warranty_returned", data["claim_id"])
     assert back["changed_fields"] == ["status"]
 
@@ -159,7 +150,7 @@ def test_a_warranty_ends_at_midnight_in_the_installations_time_zone() -> None:
         asset_id = make_asset(warranty_expires=date(2030, 6, 1))
         with frozen(at):
             incidents.report_broken(SYSTEM, asset_id, description="It fell")
-        assert last()["data"]["under_warranty"] is is_under
+        assert last_body()["data"]["under_warranty"] is is_under
 
 
 def test_a_transfer_closes_at_once_and_other_incidents_on_return() -> None:
@@ -170,13 +161,13 @@ def test_a_transfer_closes_at_once_and_other_incidents_on_return() -> None:
     kinds = [(incident.kind, incident.closed_at is not None) for incident in kept()]
     assert kinds == [("transfer", True), ("broken", False), ("lost", False)]
     incidents.come_back(SYSTEM, asset_id, Action.FIND)
-    back = last()["data"]
+    back = last_body()["data"]
     assert back["incident"]["id"] == kept()[-1].id
     assert all(incident.closed_at for incident in kept())
     closed = [incident.closed_at for incident in kept()]
     incidents.report_lost(SYSTEM, asset_id, description="Gone again")
     incidents.come_back(SYSTEM, asset_id, Action.FIND)
-    assert last()["data"]["incident"]["id"] == kept()[-1].id
+    assert last_body()["data"]["incident"]["id"] == kept()[-1].id
     assert [incident.closed_at for incident in kept()][:3] == closed
 
 
@@ -187,7 +178,7 @@ def test_a_repair_reports_the_latest_damage_and_closes_all() -> None:
     incidents.report_broken(SYSTEM, asset_id, description="It burned")
     incidents.come_back(SYSTEM, asset_id, Action.REPAIR)
     first, second = kept()
-    assert last()["data"]["incident"]["id"] == second.id
+    assert last_body()["data"]["incident"]["id"] == second.id
     assert first.closed_at == second.closed_at is not None
 
 
@@ -196,14 +187,14 @@ def test_a_return_keeps_location_and_condition_unless_given() -> None:
     asset_id = make_asset(location_id=room, condition="fair")
     incidents.report_lost(SYSTEM, asset_id, description="Gone")
     incidents.come_back(SYSTEM, asset_id, Action.FIND)
-    body = last()["asset"]
+    body = last_body()["asset"]
     assert (body["location"]["id"], body["condition"]) == (room, "fair")
     incidents.report_lost(SYSTEM, asset_id, description="Gone")
     with pytest.raises(Refusal, match="Choose a condition from the list") as refused:
         incidents.come_back(SYSTEM, asset_id, Action.FIND, condition="odd")
     assert refused.value.field == "condition"
     incidents.come_back(SYSTEM, asset_id, Action.FIND, condition="poor", location_id=store)
-    body = last()["asset"]
+    body = last_body()["asset"]
     assert (body["location"]["id"], body["condition"]) == (store, "poor")
 
 
@@ -221,7 +212,7 @@ def test_only_an_administrator_can_undo_a_disposal() -> None:
     incidents.report_lost(SYSTEM, asset_id, description="Gone")
     sold = DisposalValues(method="sold", proceeds=Decimal(180), recipient="Second Life")
     incidents.liquidate(SYSTEM, asset_id, sold)
-    data = last()["data"]
+    data = last_body()["data"]
     assert (data["method"], data["proceeds"], data["recipient"]) == (
         "sold",
         "180.00",
@@ -230,7 +221,7 @@ def test_only_an_administrator_can_undo_a_disposal() -> None:
     with pytest.raises(NotAllowed):
         incidents.undo_liquidation(make_user("manager").actor, asset_id)
     incidents.undo_liquidation(make_user("admin").actor, asset_id)
-    undone = last()["data"]
+    undone = last_body()["data"]
     assert (undone["reason"], undone["status_to"]) == ("liquidation_undone", "lost")
 
 
@@ -279,7 +270,7 @@ def test_a_deleted_asset_is_restored_unless_its_tag_is_taken() -> None:
     )
     lifecycle.delete_asset(SYSTEM, rival)
     incidents.restore(SYSTEM, asset_id)
-    data = last()["data"]
+    data = last_body()["data"]
     assert data["reason"] == "restored"
     assert (data["status_from"], data["status_to"]) == (None, "available")
     with pytest.raises(Refusal, match="isn’t deleted"):

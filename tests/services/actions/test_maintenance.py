@@ -9,7 +9,6 @@ import pytest
 from sqlalchemy import select
 
 from portal.engine.events.catalogue import EventName
-from portal.engine.events.samples import sample_body
 from portal.models.assets import AssetStatus
 from portal.models.assignments import Incident, Staff
 from portal.models.deliveries import Event
@@ -25,6 +24,7 @@ from portal.services.core.time_zones import today
 from portal.services.core.unit_of_work import session, writing
 from tests.services.actions import plan_examples
 from tests.services.actions.plan_examples import (
+    keys_of,
     last_body,
     make_maintenance,
     put_in,
@@ -34,10 +34,6 @@ from tests.services.actions.plan_examples import (
 from tests.support.factories import make_asset, make_staff, make_user
 
 pytestmark = pytest.mark.usefixtures("app")
-
-
-def keys_of(event: EventName) -> list[str]:
-    return list(json.loads(sample_body(event))["data"])
 
 
 def done(outcome: str = "ok", **others: Any) -> WorkValues:

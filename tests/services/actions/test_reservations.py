@@ -1,6 +1,5 @@
 """Reservations: conflicts, requests, decisions, collection and expiry."""
 
-import json
 from datetime import timedelta
 from functools import partial
 
@@ -8,7 +7,6 @@ import pytest
 from flask import Flask
 
 from portal.engine.events.catalogue import EventName
-from portal.engine.events.samples import sample_body
 from portal.lib.clock import frozen, utcnow
 from portal.models.assets import AssetStatus
 from portal.models.assignments import Assignment, Staff
@@ -23,6 +21,7 @@ from portal.services.core.time_zones import today
 from portal.services.core.unit_of_work import writing
 from tests.services.actions.plan_examples import (
     at,
+    keys_of,
     last_body,
     make_maintenance,
     make_reservation,
@@ -35,10 +34,6 @@ from tests.support.database.rivals import at_once
 from tests.support.factories import make_asset, make_staff, make_user
 
 pytestmark = pytest.mark.usefixtures("app")
-
-
-def keys_of(event: EventName) -> list[str]:
-    return list(json.loads(sample_body(event))["data"])
 
 
 def lend(asset_id: int, staff_id: int, due_hours: float) -> None:

@@ -1,6 +1,5 @@
 """Stock: the balance never goes below zero and each move publishes one event."""
 
-import json
 from functools import partial
 from typing import Any
 
@@ -9,23 +8,18 @@ from flask import Flask
 from sqlalchemy import select
 
 from portal.models.assets import Asset, StockMove
-from portal.models.deliveries import Event
 from portal.services.actions import lifecycle, stock
 from portal.services.assets.fields import MOST_IN_STOCK, AssetValues
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session
+from tests.services.actions.plan_examples import bodies
 from tests.support.database.rivals import at_once
 from tests.support.factories import make_asset
 
 
 def make_stock(quantity: int = 10, **values: Any) -> int:
     return make_asset("Toner", kind="stock", quantity=quantity, **values)
-
-
-def told() -> list[dict[str, Any]]:
-    session().rollback()
-    return [json.loads(body) for body in session().scalars(select(Event.body).order_by(Event.id))]
 
 
 def balances(asset_id: int) -> list[tuple[str, int, int]]:
@@ -36,7 +30,7 @@ def balances(asset_id: int) -> list[tuple[str, int, int]]:
 
 def test_a_new_consumable_publishes_its_initial_quantity(app: Flask) -> None:
     asset_id = make_stock(10, min_quantity=4, unit="box")
-    (created,) = told()
+    (created,) = bodies()
     assert created["data"]["initial_quantity"] == 10
     assert {name: created["asset"][name] for name in ("quantity", "min_quantity", "unit")} == {
         "quantity": 10,
@@ -59,7 +53,7 @@ def test_each_move_publishes_its_reason_and_balance(app: Flask) -> None:
     asset = lifecycle.find_asset(asset_id)
     (latest, *_) = stock.moves(asset_id).rows
     assert asset.created_at < latest.at == asset.updated_at
-    updates = told()[1:]
+    updates = bodies()[1:]
     reasons = [body["data"]["reason"] for body in updates]
     assert reasons == ["stock_received", "stock_issued", "stock_adjusted", "stock_adjusted"]
     first = updates[0]["data"]
@@ -88,7 +82,7 @@ def test_an_impossible_quantity_is_refused_without_an_event(
     with pytest.raises(Refusal, match=sentence) as refused:
         verb(SYSTEM, asset_id, quantity=quantity)
     assert refused.value.field == "quantity"
-    assert len(told()) == 1
+    assert len(bodies()) == 1
     assert balances(asset_id) == [("receive", 10, 10)]
 
 
@@ -101,7 +95,7 @@ def test_an_unchanged_count_publishes_no_event(app: Flask) -> None:
     asset_id = make_stock(10)
     assert stock.adjust(SYSTEM, asset_id, quantity=10) is False
     assert stock.adjust(SYSTEM, asset_id, quantity=10, is_loss=True) is False
-    assert len(told()) == len(balances(asset_id)) == 1
+    assert len(bodies()) == len(balances(asset_id)) == 1
 
 
 def test_an_edit_changes_the_threshold_and_never_the_quantity(app: Flask) -> None:
@@ -110,7 +104,7 @@ def test_an_edit_changes_the_threshold_and_never_the_quantity(app: Flask) -> Non
         asset_tag="AST-00001", name="Toner", kind="stock", quantity=99, min_quantity=6, unit="box"
     )
     assert lifecycle.edit_asset(SYSTEM, asset_id, 1, values)
-    assert told()[-1]["data"]["changes"] == {"min_quantity": {"from": 4, "to": 6}}
+    assert bodies()[-1]["data"]["changes"] == {"min_quantity": {"from": 4, "to": 6}}
     assert balances(asset_id) == [("receive", 10, 10)]
 
 
@@ -120,4 +114,4 @@ def test_concurrent_issues_never_exceed_the_stock(app: Flask) -> None:
     assert balances(asset_id)[1:] == [("issue", -3, 7), ("issue", -3, 4), ("issue", -3, 1)]
     assert sum(isinstance(result, Refusal) for result in results) == 5
     assert session().scalar(select(Asset.quantity).where(Asset.id == asset_id)) == 1
-    assert len(told()) == 4
+    assert len(bodies()) == 4

@@ -1,19 +1,16 @@
 """The exact event body of a changed asset."""
 
-import json
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import select
 
 from portal.engine.events.catalogue import EventName
 from portal.engine.events.samples import sample_message
-from portal.models.deliveries import Event
 from portal.services.actions import lifecycle
 from portal.services.assets.fields import AssetValues
-from portal.services.core.unit_of_work import session
+from tests.services.actions.plan_examples import last_body
 from tests.support.factories import (
     make_location,
     make_user,
@@ -42,16 +39,6 @@ def full_values(**others: Any) -> AssetValues:
         "notes": "Sticker on the lid",
     }
     return AssetValues(**known | others)
-
-
-def last_event() -> Event:
-    session().rollback()
-    return session().scalars(select(Event).order_by(Event.id.desc()).limit(1)).one()
-
-
-def last_body() -> dict[str, Any]:
-    body: dict[str, Any] = json.loads(last_event().body)
-    return body
 
 
 def test_a_change_names_each_field_with_its_old_and_new_value() -> None:

@@ -1,6 +1,5 @@
 """Steps of an import, with the background job run in between."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
@@ -9,7 +8,6 @@ from sqlalchemy import select
 
 from jobs import tasks as job
 from portal.lib.spreadsheets.sheets import read_csv
-from portal.models.deliveries import Event
 from portal.models.tasks import Task, TaskRow
 from portal.services import tasks
 from portal.services.core.unit_of_work import session
@@ -72,9 +70,3 @@ def run(person: Person, public_id: UUID) -> Task:
     job.work(KINDS, seconds=60)
     session().rollback()
     return tasks.find(task_id)
-
-
-def bodies() -> list[dict[str, Any]]:
-    """Return the bodies of all events, oldest first."""
-    session().rollback()
-    return [json.loads(body) for body in session().scalars(select(Event.body).order_by(Event.id))]

@@ -29,7 +29,8 @@ from portal.services.csv import export as csv_export
 from portal.services.csv import import_task
 from portal.services.task_kinds import KINDS
 from tests.lib.spreadsheets.workbook_files import cells_of, ods, xlsx
-from tests.services.csv.import_steps import bodies, check, found, run
+from tests.services.actions.plan_examples import bodies
+from tests.services.csv.import_steps import check, found, run
 from tests.support.factories import make_asset, make_category, make_staff, make_user
 
 

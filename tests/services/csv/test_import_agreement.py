@@ -1,10 +1,8 @@
 """The import does with each row exactly what the check of the file predicted."""
 
-import json
 from collections import Counter
 from datetime import timedelta
 from random import Random
-from typing import Any
 from uuid import UUID
 
 import pytest
@@ -17,7 +15,6 @@ from portal.lib.csv_cells import write_csv
 from portal.lib.spreadsheets.sheets import read_csv
 from portal.models.assets import Asset, Category
 from portal.models.assignments import Assignment, Staff
-from portal.models.deliveries import Event
 from portal.models.planning import Reservation
 from portal.models.tasks import TaskRow
 from portal.services.core.permissions import SYSTEM
@@ -25,6 +22,7 @@ from portal.services.core.unit_of_work import session
 from portal.services.csv import import_task
 from portal.services.csv.export import COLUMNS
 from portal.services.task_kinds import KINDS
+from tests.services.actions.plan_examples import bodies
 from tests.services.core.keyset_walk import every, store
 
 pytestmark = pytest.mark.both_databases
@@ -109,19 +107,13 @@ def rows_of(check: UUID) -> list[tuple[int, str | None, int | None, str]]:
     return [(row.number, row.outcome, row.asset_id, row.message) for row in rows]
 
 
-def told() -> list[dict[str, Any]]:
-    """Return the bodies of all events."""
-    session().rollback()
-    return [json.loads(body) for body in session().scalars(select(Event.body).order_by(Event.id))]
-
-
 @pytest.mark.parametrize("seed", [0, 1])
 def test_each_row_has_the_outcome_that_the_check_predicted(app: Flask, seed: int) -> None:
     a_register(ROWS)
     text = a_file(ROWS, seed)
     check = checked(text)
     before = rows_of(check)
-    assert told() == []
+    assert bodies() == []
     import_task.confirm(SYSTEM, check)
     job.work(KINDS, 60)
     after = rows_of(check)
@@ -134,8 +126,8 @@ def test_each_row_has_the_outcome_that_the_check_predicted(app: Flask, seed: int
     ]
     assert wrong == []
     touched = {asset_id for _, outcome, asset_id, _ in after if outcome in ("created", "updated")}
-    assert {body["asset_id"] for body in told()} == touched
-    created = [body["asset_id"] for body in told() if body["event"] == "asset.created"]
+    assert {body["asset_id"] for body in bodies()} == touched
+    created = [body["asset_id"] for body in bodies() if body["event"] == "asset.created"]
     assert len(created) == len(set(created)) == said["create"]
     # A second import changes nothing, except for rows without a tag to identify them.
     tagged = {row.number for row in read_csv(text.encode()).rows if row.cells.get("asset_tag")}

@@ -18,7 +18,8 @@ from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session
 from portal.services.csv import import_task
-from tests.services.csv.import_steps import bodies, check, found, run, shown
+from tests.services.actions.plan_examples import bodies
+from tests.services.csv.import_steps import check, found, run, shown
 from tests.support.factories import make_asset, make_category, make_staff, make_user
 
 AGAIN = "Check the file again"

@@ -75,14 +75,6 @@ def begin(filled: Filled, kind: ErasedKind) -> str:
     return f"Erased person {number}"
 
 
-def erased(kind: ErasedKind) -> str:
-    """Erase one of them in a filled portal to the end, and return the label."""
-    label = begin(fill(), kind)
-    work()
-    session().rollback()
-    return label
-
-
 def entries(action: str) -> list[AuditEntry]:
     query = select(AuditEntry).where(AuditEntry.action == action)
     return list(session().scalars(query.order_by(AuditEntry.id)))

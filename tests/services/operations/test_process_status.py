@@ -78,9 +78,6 @@ def test_lasting_trouble_of_another_living_process_is_reported(
     assert readiness.read().database == (f"{kind}: no" if is_told else "ok")
 
 
-SENDER, OTHER = process(worker_of(DELIVERIES)), process(worker_of(DELIVERIES), AWAY)
-
-
 def test_readiness_is_overdue_only_once_a_heartbeat_was_missed(
     clock: Clock,
 ) -> None:
