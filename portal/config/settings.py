@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -47,6 +47,7 @@ from portal.config.values import (
 from portal.database.engine import CHOICES, FULL
 from portal.engine.retry_policy import SCHEDULE
 from portal.engine.signing.weak_keys import weakness
+from portal.lib.hosts import is_this_machine
 
 __all__ = ["ROOT", "Settings", "SettingsError", "load_settings", "valkey_socket"]
 
@@ -123,12 +124,7 @@ class Settings:
     @property
     def linked_url(self) -> str | None:
         """Return `base_url`, or None if only this machine can open it."""
-        host = urlsplit(self.base_url).hostname or ""
-        try:
-            is_here = ip_address(host).is_loopback
-        except ValueError:
-            is_here = host == "localhost" or host.endswith(".localhost")
-        return None if is_here else self.base_url
+        return None if is_this_machine(urlsplit(self.base_url).hostname or "") else self.base_url
 
     @property
     def opens_this_machine(self) -> bool:

@@ -15,6 +15,8 @@ from urllib.parse import SplitResult, quote, urlsplit
 
 import idna
 
+from portal.lib.hosts import is_this_machine
+
 IPAddress = IPv4Address | IPv6Address
 IPNetwork = IPv4Network | IPv6Network
 
@@ -309,6 +311,11 @@ def host_of(url: str) -> str:
         return urlsplit(url.strip()).hostname or ""
     except ValueError:
         return ""
+
+
+def is_exposed(url: str) -> bool:
+    """Return whether others on the network can read requests to this URL."""
+    return url.startswith("http://") and not is_this_machine(host_of(url))
 
 
 def is_named(url: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from portal.engine.formats.answers import Meaning
-from portal.engine.http.address_guard import host_of
+from portal.engine.http.address_guard import host_of, is_exposed
 from portal.engine.reasons import Reason, explain, title
 from portal.lib.durations import in_words
 from portal.lib.typed_text import storable
@@ -147,9 +147,8 @@ _ENDS: Final = {
     "tls": {Reason.TLS_EXPIRED, Reason.TLS_UNTRUSTED, Reason.TLS_NAME, Reason.TLS_OTHER},
 }
 NOT_REACHED: Final = "Not reached."
-IN_THE_CLEAR: Final = (
-    "Not encrypted. The URL starts with http://, so others on the network can read the request."
-)
+NOT_ENCRYPTED: Final = "Not encrypted. The URL starts with http://"
+IN_THE_CLEAR: Final = f"{NOT_ENCRYPTED}, so others on the network can read the request."
 
 
 def steps_of_test(delivery: DeliveryDetail) -> list[TestStep]:
@@ -194,7 +193,8 @@ def _done(name: str, attempt: AttemptDetail, delivery: DeliveryDetail) -> TestSt
         case "connect" if attempt.peer:
             text = f"To {attempt.peer}"
         case "tls" if not _is_secure(attempt.url):
-            return TestStep("No certificate", State.NOTED, IN_THE_CLEAR)
+            words = IN_THE_CLEAR if is_exposed(attempt.url) else f"{NOT_ENCRYPTED}."
+            return TestStep("No certificate", State.NOTED, words)
         case "tls" if attempt.certificate_ends_at:
             title_of = f"Certificate valid until {day_of(attempt.certificate_ends_at)}"
         case "answer":

@@ -9,6 +9,7 @@ from portal.engine.circuit_breaker import PATIENCE_IN_WORDS, has_asked
 from portal.engine.events.catalogue import CATALOGUE, GROUPS, EventType, event_type
 from portal.engine.formats.answers import Meaning
 from portal.engine.formats.chats import CHATS
+from portal.engine.http.address_guard import is_exposed
 from portal.engine.next_steps import ASK, EDIT, SWITCH
 from portal.engine.reasons import Explanation, Reason, explain, secrets_in_question
 from portal.lib.clock import utcnow
@@ -462,7 +463,9 @@ def about_undecryptable(webhook: WebhookDetail) -> str:
 
 
 def about_plain_address(webhook: WebhookDetail) -> str:
-    """Return the warning that others can read deliveries to http://, with the fix."""
+    """Return the warning that others can read deliveries to http://, with the fix, or ""."""
+    if webhook.is_inbox or not is_exposed(webhook.url):
+        return ""
     own = "Use https:// if the receiver supports it."
     others = f"{ASK} to use https:// if the receiver supports it."
     todo = for_reader(EDIT, own, others, webhook.public_id)

@@ -81,6 +81,9 @@ def test_an_address_in_the_clear_has_no_certificate_and_one_that_is_a_number_no_
     ]
     assert [each.state for each in found[1:4]] == [State.DONE, State.DONE, State.NOTED]
     assert found[1].text == "The URL has an IP address: 203.0.113.9"
+    assert "others on the network" in found[3].text
+    here = steps("delivered", outcome="delivered", code=200, url="http://127.0.0.1:9101/x")
+    assert here[3].text == "Not encrypted. The URL starts with http://."
     found = steps(reason="refused", url="http://receiver.example.com/")
     assert [each.title for each in found[3:]] == ["Wait for the response"]
 

@@ -122,6 +122,23 @@ def test_without_a_key_it_takes_nothing(start: Start, language: str, secret: str
         assert "WEBHOOK_SECRET is not set" in (receiver.folder / "logged").read_text()
 
 
+@pytest.mark.parametrize("language", ["python", "node", "java", "go", "csharp"])
+@pytest.mark.parametrize(
+    ("url", "port"),
+    [
+        ("http://127.0.0.1:9101/hook", 9101),
+        ("https://erp.example.com/hook", 8080),
+        ("https://erp.example.com:8443/hook", 8080),
+    ],
+)
+def test_the_start_command_has_the_url_s_port_unless_a_proxy_has_it(
+    app: Flask, language: str, url: str, port: int
+) -> None:
+    code = next(each.code for each in snippets(url) if each.language == language)
+    start = code.splitlines()[1]
+    assert start.count(str(port)) == 1, start
+
+
 def signed_with_nothing() -> dict[str, str]:
     """What anybody can make who guesses that the key is empty."""
     return {"X-Asset-Webhook-Signature": hmac.digest(b"", BODY, "sha256").hex()}

@@ -251,9 +251,20 @@ def test_where_nothing_was_changed_no_changes_are_offered(pages: Pages) -> None:
     assert "View changes" not in main
 
 
-def test_an_http_address_is_warned_about(pages: Pages) -> None:
-    hook = make_webhook("http://erp.example.com/hook")
-    assert "Others on the network can read" in pages.get(path_of(hook)).main
+@pytest.mark.parametrize(
+    ("url", "is_warned"),
+    [
+        ("http://erp.example.com/hook", True),
+        ("http://127.0.0.1:9101/hook", False),
+        ("http://localhost:9101/hook", False),
+        ("http://[::1]:9101/hook", False),
+    ],
+)
+def test_an_http_url_is_warned_about_except_on_this_machine(
+    pages: Pages, url: str, is_warned: bool
+) -> None:
+    main = pages.get(path_of(make_webhook(url))).main
+    assert ("Others on the network can read" in main) is is_warned
 
 
 @pytest.mark.parametrize("role", ["manager", "support"])
