@@ -137,6 +137,7 @@ def reason_for_code(code: int) -> Reason | None:
 
 KEY: Final = "the secret key with the one"
 HEADERS: Final = "the custom headers with the ones"
+TOKEN: Final = "the token in the custom headers with the one"  # noqa: S105 - words
 KEY_OR_HEADERS: Final = "the secret key and the custom headers with the ones"
 HOST_LIMIT: Final = 100
 LOCATION_LIMIT: Final = 200
@@ -322,9 +323,11 @@ def explain(
 
 def secrets_in_question(said: str, *, is_signed: bool) -> str:
     """Return the secrets to compare after a rejection. `said`: the receiver's sentence."""
-    if not is_signed:
-        return HEADERS
-    return KEY if "signature" in said.lower() else KEY_OR_HEADERS
+    if is_signed and "signature" in said.lower():
+        return KEY
+    if "token" in said.lower():
+        return TOKEN
+    return KEY_OR_HEADERS if is_signed else HEADERS
 
 
 def reasons_in(group: ReasonGroup) -> Iterator[Reason]:

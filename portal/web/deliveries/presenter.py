@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID, uuid4
 
-from portal.engine.answer_words import reports_error, text_of_page
+from portal.engine.answer_words import reports_error, sentence_in, text_of_page
 from portal.engine.formats.answers import Meaning, meaning, product_at
 from portal.engine.http.address_guard import host_of
 from portal.engine.next_steps import ASK, RETRY, SWITCH, SYSTEM, TEST
-from portal.engine.reasons import NEVER_LEFT, Explanation, Reason, explain
+from portal.engine.reasons import NEVER_LEFT, Explanation, Reason, explain, secrets_in_question
 from portal.lib.durations import in_words, size_in_words
 from portal.lib.typed_text import harmless
 from portal.models.deliveries import DeliveryStatus
@@ -176,6 +176,7 @@ class DeliveryPage:
                 links,
                 meaning=meant,
                 reference=str(delivery.public_id),
+                secrets=_secrets(delivery, self.sent),
             )
         if delivery.is_test or delivery.status not in UNDELIVERED:
             return
@@ -400,11 +401,11 @@ class DeliveryPage:
 def page_of(delivery: DeliveryDetail, draft: UUID | None = None) -> DeliveryPage:
     """Build the page of a delivery. `draft` is the unsaved webhook of a test."""
     answered = [part for part in delivery.attempts if part.code or part.response_headers]
-    reason = _reason(delivery)
+    reason, sent = _reason(delivery), sent_of(delivery)
     return DeliveryPage(
         delivery=delivery,
         reason=reason,
-        explanation=_explained(delivery, reason) if reason else None,
+        explanation=_explained(delivery, reason, sent) if reason else None,
         retry=outcome_of(delivery),
         earlier=earlier_reasons(session(), [delivery.row_id]).get(delivery.row_id),
         attempts=[
@@ -413,7 +414,7 @@ def page_of(delivery: DeliveryDetail, draft: UUID | None = None) -> DeliveryPage
         ],
         repeat_warning=repeat_warning(delivery),
         answered=answered[-1] if answered else None,
-        sent=sent_of(delivery),
+        sent=sent,
         why_not_retry=why_not_retry(delivery.eligibility, again=True),
         is_live=is_live(delivery),
         test_steps=steps_of_test(delivery),
@@ -441,7 +442,14 @@ def _reason(delivery: DeliveryDetail) -> Reason | None:
     return None if last.is_delivered else last.failed_for
 
 
-def _explained(delivery: DeliveryDetail, reason: Reason) -> Explanation:
+def _secrets(delivery: DeliveryDetail, sent: Sent) -> str:
+    """Return the secrets to compare after a rejection."""
+    last = delivery.last_attempt
+    said = sentence_in(last.response_text) if last else ""
+    return secrets_in_question(said, is_signed=sent.is_signed or not sent.headers)
+
+
+def _explained(delivery: DeliveryDetail, reason: Reason, sent: Sent) -> Explanation:
     last = delivery.last_attempt
     if last is None:
         return explain(reason, host="")
@@ -455,6 +463,7 @@ def _explained(delivery: DeliveryDetail, reason: Reason) -> Explanation:
         location=last.location,
         code=last.code,
         reference=str(delivery.public_id),
+        secrets=_secrets(delivery, sent),
     )
     meant = _meaning(last)
     return meant.explained(explained) if meant else explained

@@ -127,7 +127,9 @@ def test_a_failure_leads_to_the_part_of_the_form_that_fixes_it(pages: Pages) -> 
     [
         (None, "signature does not match", "the custom headers"),
         ("a key of ours", "Signature does not match", "the secret key"),
-        ("a key of ours", "token expired", "the secret key and the custom headers"),
+        ("a key of ours", "Unauthorized", "the secret key and the custom headers"),
+        ("a key of ours", "The access token expired", "the token in the custom headers"),
+        (None, "invalid_token", "the token in the custom headers"),
     ],
 )
 def test_only_what_can_be_wrong_is_compared(
@@ -135,9 +137,11 @@ def test_only_what_can_be_wrong_is_compared(
 ) -> None:
     hook = make_webhook(secret=secret, failures_in_row=9)
     delivery = fail(hook, "auth", 401, failing_since=utcnow())
-    make_attempt(delivery, reason="auth", code=401, response_text=said)
+    headers = [["X-Asset-Webhook-Signature", "0f"]] if secret else [["Accept", "*/*"]]
+    make_attempt(delivery, reason="auth", code=401, response_text=said, request_headers=headers)
     for role, verb in (("admin", "Compare"), ("support", "to compare")):
-        assert f"{verb} {compared} with the one" in visit(app, role).get(path_of(hook)).main
+        for path in (path_of(hook), f"/deliveries/{delivery}"):
+            assert f"{verb} {compared} with the one" in visit(app, role).get(path).main
 
 
 @pytest.mark.parametrize("role", ["admin", "manager", "support"])
