@@ -308,9 +308,11 @@ def _ways_out(
     is_mended = backlog.off_reason is not OffReason.LOST_KEY and not is_edited
     if backlog.is_off_by_us and is_mended and can(SWITCH):
         yield Act("Turn on", url_for("webhook_switches.on", public_id=webhook))
-    if reason and is_edited and can(EDIT) and not backlog.is_deleted:
+    if reason and is_edited and not backlog.is_deleted:
         label = "Edit webhook" if meant else EDITED.get(reason, "Edit URL")
-        yield Act(label, edit_url(webhook, reason, meant))
+        asked = url_for("webhooks.show", public_id=webhook, _anchor="next-step")
+        own = Act(label, edit_url(webhook, reason, meant))
+        yield own if can(EDIT) else Act("View next step", asked)
     to_retry = backlog.retryable - in_bulk_retries.count(webhook)
     if to_retry > 0 and may_send("deliveries.retry"):
         where = url_for("batches.confirm", status=StatusFilter.UNDELIVERED, webhook=webhook, all=1)

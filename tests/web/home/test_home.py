@@ -17,6 +17,7 @@ from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import writing
 from portal.services.outbox import rollups
 from portal.services.outbox.rollups import StatusChange
+from portal.services.webhooks import takes
 from portal.web.frame.wording import near_time
 from tests.services.alerts.due_things import (
     a_run_is_missing,
@@ -26,7 +27,7 @@ from tests.services.alerts.due_things import (
     with_maintenance,
 )
 from tests.support.deliveries import change, make_attempt, make_delivery
-from tests.support.factories import make_asset, make_webhook
+from tests.support.factories import make_asset, make_user, make_webhook
 from tests.support.heartbeats import record_own
 from tests.support.pages import Page
 from tests.web.signed_in import visit
@@ -147,9 +148,9 @@ def test_a_failing_webhook_and_one_turned_off_have_a_row_each(app: Flask, role: 
 def test_the_button_of_a_row_fits_its_reason_and_the_role(app: Flask) -> None:
     until = utcnow() + timedelta(minutes=20)
     for reason, columns, main, for_support in (
-        ("auth", {}, "Edit security", "Retry 1"),
-        ("bad_headers", {}, "Edit headers", "Retry 1"),
-        ("not_found", {}, "Edit URL", "Retry 1"),
+        ("auth", {}, "Edit security", "View next step"),
+        ("bad_headers", {}, "Edit headers", "View next step"),
+        ("not_found", {}, "Edit URL", "View next step"),
         ("server", {}, "Retry 1", "Retry 1"),
         ("rate", {"backoff_until": until, "throttled": True}, "View 1", "View 1"),
     ):
@@ -263,3 +264,11 @@ def test_only_administrators_see_late_and_undecided_alerts(app: Flask) -> None:
     assert todo(admin) == {**late, **due}
     assert admin.links("Alerts waiting for your decision") == ["/settings/alerts"]
     assert todo(manager) == due
+
+
+def test_taken_by_is_a_column_only_where_it_can_have_content(app: Flask) -> None:
+    make_delivery(hook := make_webhook(), status="failed", reason="server")
+    heads = {role: "Taken by" in visit(app, role).get("/").main for role in Role}
+    assert {role for role in Role if heads[role]} == {Role.ADMIN, Role.SUPPORT}
+    takes.take(make_user("support").actor, hook.public_id)
+    assert "Taken by" in visit(app, Role.VIEWER).get("/").main
