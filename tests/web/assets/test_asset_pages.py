@@ -14,7 +14,9 @@ from portal.services.actions import incidents, lifecycle
 from portal.services.actions.incidents import DisposalValues
 from portal.services.assets import named_lists
 from portal.services.assets.fields import AssetValues
+from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import session
+from tests.services.actions.every_action import check_out
 from tests.support.factories import (
     make_asset,
     make_category,
@@ -201,6 +203,10 @@ def test_forms_say_how_many_webhooks_they_will_notify(app: Flask) -> None:
         in pages.get("/assets/new").main
     )
     assert "No webhook is subscribed to this event" in pages.get(f"/assets/{asset_id}/delete").main
+    make_webhook(events=["asset.broken"])
+    check_out(SYSTEM, asset_id)
+    main = pages.get(f"/assets/{asset_id}/check-in").main
+    assert "The damage report will notify 1 webhook" in main
     make_webhook(events=["asset.deleted"], state="off")
     main = pages.get(f"/assets/{asset_id}/delete").main
     assert "1 subscribed webhook is off, so we’ll put its delivery on hold" in main
