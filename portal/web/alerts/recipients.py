@@ -39,8 +39,9 @@ def told(found: Recipients) -> Told:
         for kind, parts in ((called, webhooks), ("Email", emails))
         if parts
     )
-    only = "Only the built-in inbox gets these alerts." if found.has_inbox and not words else ""
-    rest = " ".join(filter(None, (only, _unreached(found.unreached))))
+    inbox = "The built-in inbox also" if words else "Only the built-in inbox"
+    shown = f"{inbox} gets these alerts." if found.has_inbox else ""
+    rest = " ".join(filter(None, (shown, _unreached(found.unreached))))
     return Told(words, found.is_no_one, rest)
 
 

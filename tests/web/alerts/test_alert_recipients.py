@@ -62,11 +62,13 @@ def test_webhooks_and_addresses_are_named_with_their_problems(app: Flask) -> Non
     make_webhook(name="ERP", events=["*"])
     disabled = make_user(email="old@example.com", is_active=False).email
     wanted(mail_overdue=["office@example.com", disabled], remind_holder=True)
+    make_webhook(kind="inbox", events=[LATE])
     failing = make_webhook(name="Cut off", events=[LATE])
     make_delivery(failing, status="failed")
     text = part(visit(app).get(PATH), "Return").text
     webhooks = "Webhooks: Cut off (failing), ERP, Teams (if its conditions are met)."
     listed = f"{webhooks} Email: office@example.com, the holder."
+    listed += " The built-in inbox also gets these alerts."
     assert f"{listed} No email is sent to {disabled} because this user is disabled." in text
 
 
