@@ -38,19 +38,17 @@ class FirstStep:
 
 @dataclass(frozen=True, slots=True)
 class SampleData:
-    """The state of the sample data. `task`: public id of a load in progress. `why_not`: why it
-    can't be loaded."""
+    """The offer to load sample data. `task`: public id of a load in progress."""
 
     task: UUID | None
-    why_not: str
 
 
 def sample_data() -> SampleData | None:
-    """Return the offer to load sample data, or None outside a local trial or without permission."""
+    """Return the offer to load sample data, or None if the reader can't load it now."""
     if not (settings().local_trial and can(load.PERMISSION)):
         return None
     task = load.under_way()
-    return SampleData(task, "" if task else load.why_not())
+    return SampleData(task) if task or not load.why_not() else None
 
 
 def first_steps() -> list[FirstStep]:
