@@ -72,6 +72,7 @@ def test_what_is_not_there_is_a_problem_and_no_page(
 ) -> None:
     answer = program(app).ask(method, path)
     assert (answer.status_code, answer.content_type) == (code, PROBLEM)
+    assert "\\u" not in answer.text
 
 
 def test_a_database_that_is_away_is_503_with_a_time_to_wait(

@@ -54,4 +54,5 @@ def problem(
         body["detail"] = sentence
     if errors:
         body["errors"] = [asdict(error) for error in errors]
-    return Response(json.dumps(body), code, headers, content_type=CONTENT_TYPE)
+    text = json.dumps(body, ensure_ascii=False)
+    return Response(text, code, headers, content_type=CONTENT_TYPE)
