@@ -28,6 +28,7 @@ from portal.models.webhooks import Webhook, WebhookKind
 from portal.services.alerts import ledger, runs
 from portal.services.alerts import settings as alert_settings
 from portal.services.alerts.rules import AlertRules
+from portal.services.core import heartbeats
 from portal.services.core.permissions import Actor
 from portal.services.deliveries import bulk_retry
 from portal.services.deliveries import retry as delivery_retry
@@ -187,8 +188,12 @@ class Sender:
                 pass
 
     def leave_one_under_way(self) -> None:
-        """Claim one delivery without a result, so that it stays in progress."""
-        claim(self._current.connection(), 1)
+        """Claim one delivery without a result, so that it stays in progress.
+
+        Its lease ends by its time. Otherwise, it would end with a command's process, as a crash.
+        """
+        with heartbeats.without_heartbeats():
+            claim(self._current.connection(), 1)
 
     def _next_due(self) -> datetime | None:
         """Return the first time after the current one when something can become due."""
