@@ -174,8 +174,8 @@ def test_a_repair_without_a_plan_records_company_and_cost(pages: Pages) -> None:
     pages.submit(page.form(), supplier="Screenworks", cost="40", location_id=store, note="Fast")
     (body,) = told(since)
     assert (body["event"], body["data"]["reason"]) == ("asset.updated", "repaired")
-    ((task, _, by, cost, *_),) = pages.get(f"/assets/{asset_id}/maintenance").rows()
-    assert (task, by, cost) == ("Repair Repair, once Fast", "Screenworks", "EUR 40.00")
+    ((task, due, by, cost, *_),) = pages.get(f"/assets/{asset_id}/maintenance").rows()
+    assert (task, due, by, cost) == ("Repair Repair, once Fast", "", "Screenworks", "EUR 40.00")
     assert "Maintenance cost EUR 40.00 so far" in pages.get(f"/assets/{asset_id}").main
     timeline = pages.get(f"/assets/{asset_id}/timeline").main
     assert "By Screenworks. Cost EUR 40.00. Fast" in timeline

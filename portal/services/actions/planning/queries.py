@@ -200,7 +200,7 @@ def costs_of(asset_ids: Sequence[int]) -> dict[int, Decimal]:
 def keep_repair(
     current: Session, asset: Asset, title: str, supplier: str, cost: Decimal | None, note: str
 ) -> None:
-    """Record a repair's supplier and cost as completed maintenance."""
+    """Record a repair's supplier and cost as maintenance, created and closed at once."""
     day = today()
     repair = Maintenance(
         asset_id=asset.id,
@@ -209,6 +209,7 @@ def keep_repair(
         due_on=day,
         completed_on=day,
         state=MaintenanceState.COMPLETED,
+        created_at=asset.updated_at,
         closed_at=asset.updated_at,
         outcome=MaintenanceOutcome.REPAIRED,
         supplier=supplier or None,
