@@ -350,12 +350,12 @@ def snippets(url: str) -> list[Snippet]:
     parts = urlsplit(safe)
     # Behind https://, a reverse proxy has the URL's port.
     port = parts.port if parts.scheme == "http" else None
-    words = {"url": safe, "path": parts.path or "/", "port": port or 8080}
+    words = {"url": safe, "path": parts.path or "/", "port": str(port or 8080)}
     return [
         Snippet(language, label, filename, _render(language, words))
         for language, label, filename in LANGUAGES
     ]
 
 
-def _render(language: str, words: dict[str, str | int]) -> str:
+def _render(language: str, words: dict[str, str]) -> str:
     return render_template(f"webhooks/receivers/{language}.txt", **words).strip() + "\n"

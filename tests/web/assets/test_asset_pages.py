@@ -204,8 +204,8 @@ def test_forms_say_how_many_webhooks_they_will_notify(app: Flask) -> None:
     )
     assert "No webhook is subscribed to this event" in pages.get(f"/assets/{asset_id}/delete").main
     make_webhook(events=["asset.broken"])
-    check_out(SYSTEM, asset_id)
-    main = pages.get(f"/assets/{asset_id}/check-in").main
+    check_out(SYSTEM, lent := make_asset())
+    main = pages.get(f"/assets/{lent}/check-in").main
     assert "The damage report will notify 1 webhook" in main
     make_webhook(events=["asset.deleted"], state="off")
     main = pages.get(f"/assets/{asset_id}/delete").main
