@@ -38,7 +38,7 @@ def test_each_example_fits_its_schema(app: Flask) -> None:
 
 
 @pytest.mark.both_databases
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(300)
 def test_whatever_is_sent_is_answered_as_described(app: Flask, tmp_path: Path) -> None:
     token = program(app).token
     db.session.remove()
@@ -58,7 +58,7 @@ def test_whatever_is_sent_is_answered_as_described(app: Flask, tmp_path: Path) -
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=280,
         )
     assert run.returncode == 0, run.stdout + run.stderr
 
