@@ -1,4 +1,4 @@
-"""A program with a token, at the application as the web server runs it."""
+"""An API client for tests, which sends requests with a token."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ ROOT = "/api/v1"
 
 
 class Program:
-    """Asks with `token`; without one where it is blank."""
+    """A client that sends `token`, or no token if it is blank."""
 
     def __init__(self, app: Flask, token: str = "") -> None:
         self.client = app.test_client(use_cookies=False)
@@ -23,32 +23,30 @@ class Program:
         self, method: str, path: str, *, headers: dict[str, str] | None = None, **more: Any
     ) -> TestResponse:
         """Send a request below /api/v1."""
-        given = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        authorization = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         return self.client.open(
-            f"{ROOT}{path}", method=method, headers=given | (headers or {}), **more
+            f"{ROOT}{path}", method=method, headers=authorization | (headers or {}), **more
         )
 
     def get(self, path: str, **more: Any) -> TestResponse:
-        """GET, for short."""
         return self.ask("GET", path, **more)
 
     def done(self, method: str, path: str, *, status: int = 200, **more: Any) -> dict[str, Any]:
-        """Send a request that succeeds; return its JSON."""
-        answer = self.ask(method, path, **more)
-        assert answer.status_code == status, answer.get_data(as_text=True)
-        return dict(answer.get_json())
+        """Send a request, assert its status, and return the JSON of the response."""
+        response = self.ask(method, path, **more)
+        assert response.status_code == status, response.get_data(as_text=True)
+        return dict(response.get_json())
 
     def made(self, path: str, **values: Any) -> dict[str, Any]:
-        """Create a resource; return its JSON."""
+        """Create a resource and return its JSON."""
         return self.done("POST", path, status=201, json=values)
 
     def items(self, path: str) -> list[dict[str, Any]]:
-        """Return the items of a list."""
         return list(self.done("GET", path)["items"])
 
 
 def program(app: Flask, role: Role = Role.ADMIN, *, read_only: bool = False) -> Program:
-    """A program with a new token of this role."""
+    """Return a client with a new token of this role."""
     by = make_user()
     name = f"Program {by.id}"
     _, token = tokens.create(by.actor, name, role, read_only=read_only, days=30)

@@ -1,4 +1,4 @@
-"""What tests of the API stand on."""
+"""Fixtures for tests of the API."""
 
 import pytest
 
@@ -8,6 +8,6 @@ from portal.api.load import Rate
 
 @pytest.fixture(autouse=True)
 def _nobody_has_asked_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """How often earlier tests have asked, in the same process, counts for nothing."""
+    """Reset the rate counters, which count requests of earlier tests in the same process."""
     monkeypatch.setattr(views, "_calls", Rate())
     monkeypatch.setattr(views, "_wrong", Rate())

@@ -1,4 +1,4 @@
-"""Actions, reservations and maintenance: what programs do with an asset, and what is refused."""
+"""Tests of asset actions, reservations, and maintenance over the API."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
@@ -37,11 +37,10 @@ def at(app: Flask) -> Program:
 
 
 def moment(days: float) -> str:
-    """So many days from now, as a program writes it."""
+    """Return the time `days` from now in ISO 8601."""
     return (utcnow() + timedelta(days=days)).isoformat()
 
 
-# What each is sent.
 BODIES: Final[Mapping[Action, Callable[[], dict[str, Any]]]] = {
     Action.CHECK_OUT: lambda: {"staff_id": make_staff(), "due_at": moment(3), "purpose": "Fair"},
     Action.CHECK_IN: lambda: {"condition_in": "fair"},
@@ -87,26 +86,26 @@ def id_of(kind: type[Reservation] | type[Maintenance], public_id: UUID) -> int:
 
 
 def refused(at: Program, path: str, body: dict[str, Any] | None) -> str:
-    """The sentence with which it isn’t possible now, and of which nobody is told."""
+    """Assert a refusal with 409 that publishes no event, and return its reason."""
     before = told()
-    answer = at.ask("POST", path, json=body)
-    assert (answer.status_code, told()) == (409, before), answer.get_data(as_text=True)
-    return str(answer.get_json()["detail"])
+    response = at.ask("POST", path, json=body)
+    assert (response.status_code, told()) == (409, before), response.get_data(as_text=True)
+    return str(response.get_json()["detail"])
 
 
 def arguments(verb: Verb) -> Iterator[str]:
-    """What a verb is given beside the actor and what it is about."""
+    """Yield the names of a verb’s arguments, without the actor and the subject."""
     if verb.values is not None:
-        yield from (each.name for each in fields(verb.values))
+        yield from (field.name for field in fields(verb.values))
         return
-    taken = list(signature(verb.call).parameters.values())[2:]
-    yield from (each.name for each in taken if each.kind is not Parameter.VAR_KEYWORD)
+    parameters = list(signature(verb.call).parameters.values())[2:]
+    yield from (item.name for item in parameters if item.kind is not Parameter.VAR_KEYWORD)
     if verb.action in RETURNS:
         returning = signature(RETURNS[verb.action]).parameters.values()
-        yield from (each.name for each in returning if each.kind is Parameter.KEYWORD_ONLY)
+        yield from (item.name for item in returning if item.kind is Parameter.KEYWORD_ONLY)
 
 
-def test_each_action_is_one_operation_and_takes_what_its_verb_takes() -> None:
+def test_each_action_is_one_operation_with_the_arguments_of_its_verb() -> None:
     by_path = {each.path: each for each in OPERATIONS if each.method == "POST"}
     for action, verb in VERBS.items():
         if verb.subject:
@@ -130,8 +129,8 @@ def test_each_action_is_done_or_refused_as_on_its_page(at: Program) -> None:
         illegal = next(status for status in AssetStatus if status not in legal)
         asset_id, before = asset_in(legal[0]), told()
         sent = body()
-        answer = at.ask("POST", path % asset_id, json=sent)
-        assert answer.status_code in (200, 201), (action, answer.get_data(as_text=True))
+        response = at.ask("POST", path % asset_id, json=sent)
+        assert response.status_code in (200, 201), (action, response.get_data(as_text=True))
         assert told() - before >= len(RULES[action].events), action
         asset_id = asset_in(illegal)
         asset = session().get_one(Asset, asset_id)
@@ -144,8 +143,8 @@ def test_a_quantity_changes_and_never_falls_below_zero(at: Program) -> None:
     toner, lamp = make_asset("Toner", kind="stock", quantity=9), make_asset()
     for action, left in ((Action.RECEIVE_STOCK, 14), (Action.ISSUE_STOCK, 12)):
         path, body = f"/assets/%s/actions/{VERBS[action].slug}", BODIES[action]()
-        answer = at.ask("POST", path % toner, json=body)
-        assert (answer.status_code, answer.get_json()["quantity"]) == (200, left)
+        response = at.ask("POST", path % toner, json=body)
+        assert (response.status_code, response.get_json()["quantity"]) == (200, left)
         assert "is a single item" in refused(at, path % lamp, body)
     count = f"/assets/{toner}/actions/adjust"
     assert at.done("POST", count, json=BODIES[Action.ADJUST_STOCK]())["quantity"] == 1
@@ -153,46 +152,54 @@ def test_a_quantity_changes_and_never_falls_below_zero(at: Program) -> None:
         assert faults(at, count, sent) == ["quantity"]
 
 
-def test_a_deleted_asset_comes_back_and_no_other(at: Program) -> None:
+def test_only_a_deleted_asset_can_be_restored(at: Program) -> None:
     asset_id = make_asset()
     path = f"/assets/{asset_id}/actions/restore"
     assert refused(at, path, {}).endswith("isn’t deleted.")
     at.ask("DELETE", f"/assets/{asset_id}")
-    answer = at.ask("POST", path, json={})
-    assert (answer.status_code, answer.get_json()["deleted_at"]) == (200, None)
+    response = at.ask("POST", path, json={})
+    assert (response.status_code, response.get_json()["deleted_at"]) == (200, None)
 
 
 def test_each_decision_is_made_or_refused_as_on_its_page(at: Program) -> None:
     for status in (AssetStatus.AVAILABLE, AssetStatus.WARRANTY):
         for action, (step, body) in DECISIONS.items():
-            it, verb = planned_in(status), VERBS[action]
+            planned, verb = planned_in(status), VERBS[action]
             if verb.subject is Reservation:
-                path = f"/reservations/{id_of(Reservation, it.asked)}"
+                path = f"/reservations/{id_of(Reservation, planned.asked)}"
             else:
-                path = f"/maintenance/{id_of(Maintenance, it.work)}"
+                path = f"/maintenance/{id_of(Maintenance, planned.work)}"
             if not is_to_be_taken(action, status):
-                said = refused(at, f"{path}/{step}", body)
-                assert str(why_not(action, status)) in said, (action, status)
+                detail = refused(at, f"{path}/{step}", body)
+                assert str(why_not(action, status)) in detail, (action, status)
                 continue
             before = told()
-            answer = at.ask("POST", f"{path}/{step}", json=body)
-            assert answer.status_code == 200, (action, answer.get_data(as_text=True))
-            assert answer.get_json() == at.get(path).json
+            response = at.ask("POST", f"{path}/{step}", json=body)
+            assert response.status_code == 200, (action, response.get_data(as_text=True))
+            assert response.get_json() == at.get(path).json
             assert told() == before + 1
             if step != "start":
                 assert "already" in refused(at, f"{path}/{step}", body)
 
 
-def test_what_is_planned_is_found_by_what_it_is_about(at: Program) -> None:
+def test_reservations_and_maintenance_are_found_by_asset_person_and_state(at: Program) -> None:
     phone, lamp, ana = make_asset(), make_asset(), make_staff()
     for asset_id in (phone, lamp):
         actions = f"/assets/{asset_id}/actions"
-        wish = at.made(f"{actions}/reserve", **BODIES[Action.RESERVE]() | {"staff_id": ana})
-        assert (wish["asset_id"], wish["staff"]["id"], wish["state"]) == (asset_id, ana, "pending")
-        work = at.made(f"{actions}/schedule-maintenance", title="Clean", due_on="2030-05-03")
-        assert (work["asset_id"], work["title"], work["assignee"]) == (asset_id, "Clean", None)
-    at.ask("POST", f"/reservations/{wish['id']}/approve")
-    for path, found in (
+        reservation = at.made(f"{actions}/reserve", **BODIES[Action.RESERVE]() | {"staff_id": ana})
+        assert (reservation["asset_id"], reservation["staff"]["id"], reservation["state"]) == (
+            asset_id,
+            ana,
+            "pending",
+        )
+        maintenance = at.made(f"{actions}/schedule-maintenance", title="Clean", due_on="2030-05-03")
+        assert (maintenance["asset_id"], maintenance["title"], maintenance["assignee"]) == (
+            asset_id,
+            "Clean",
+            None,
+        )
+    at.ask("POST", f"/reservations/{reservation['id']}/approve")
+    for path, expected in (
         ("/reservations", [lamp, phone]),
         (f"/reservations?asset_id={phone}", [phone]),
         (f"/reservations?staff_id={ana}&state=approved", [lamp]),
@@ -200,7 +207,7 @@ def test_what_is_planned_is_found_by_what_it_is_about(at: Program) -> None:
         ("/maintenance?state=scheduled&limit=1", [lamp]),
         (f"/maintenance?assignee_id={ana}", []),
     ):
-        assert [each["asset_id"] for each in at.items(path)] == found, path
+        assert [row["asset_id"] for row in at.items(path)] == expected, path
     assert at.get("/maintenance?status=scheduled").status_code == 422
     for path in ("/reservations", "/maintenance"):
         with asked(db.engine, "SELECT") as queries:
@@ -211,11 +218,11 @@ def test_what_is_planned_is_found_by_what_it_is_about(at: Program) -> None:
 
 
 def faults(at: Program, path: str, body: dict[str, Any]) -> list[str]:
-    """The fields at which it is refused, and of which nobody is told."""
+    """Assert a refusal with 422 that publishes no event, and return its fields."""
     before = told()
-    answer = at.ask("POST", path, json=body)
-    assert (answer.status_code, told()) == (422, before), answer.get_data(as_text=True)
-    return [each["field"] for each in answer.get_json()["errors"]]
+    response = at.ask("POST", path, json=body)
+    assert (response.status_code, told()) == (422, before), response.get_data(as_text=True)
+    return [error["field"] for error in response.get_json()["errors"]]
 
 
 @pytest.mark.parametrize(
@@ -240,35 +247,37 @@ def faults(at: Program, path: str, body: dict[str, Any]) -> list[str]:
         (Action.SEND_TO_WARRANTY, {"rma_number": "1" * 61}, "rma_number"),
     ],
 )
-def test_what_is_wrong_is_told_at_its_field(
+def test_each_error_is_shown_at_its_field(
     at: Program, action: Action, wrong: dict[str, Any], field: str
 ) -> None:
     path = f"/assets/{make_asset()}/actions/{VERBS[action].slug}"
     assert faults(at, path, BODIES[action]() | wrong) == [field]
 
 
-def test_what_needs_repair_is_taken_back_and_reported_or_neither(at: Program) -> None:
+def test_a_check_in_that_needs_repair_also_reports_it_or_is_refused(at: Program) -> None:
     path = f"/assets/{asset_in(AssetStatus.CHECKED_OUT)}/actions/check-in"
     assert faults(at, path, {"needs_repair": True}) == ["description"]
-    answer = at.ask("POST", path, json={"needs_repair": True, "description": "It fell"})
-    assert (answer.get_json()["status"], answer.get_json()["holder"]) == ("broken", None)
+    response = at.ask("POST", path, json={"needs_repair": True, "description": "It fell"})
+    assert (response.get_json()["status"], response.get_json()["holder"]) == ("broken", None)
 
 
-def test_what_changed_since_it_was_read_is_not_lent(at: Program) -> None:
+def test_check_out_of_a_changed_asset_is_refused(at: Program) -> None:
     path = f"/assets/{make_asset()}"
     tag, lend = at.get(path).headers["ETag"], BODIES[Action.CHECK_OUT]()
     at.ask("PATCH", path, json={"notes": "Mine"})
     for stale, code in ((tag, 412), (at.get(path).headers["ETag"], 200)):
-        answer = at.ask("POST", f"{path}/actions/check-out", json=lend, headers={"If-Match": stale})
-        assert answer.status_code == code
+        response = at.ask(
+            "POST", f"{path}/actions/check-out", json=lend, headers={"If-Match": stale}
+        )
+        assert response.status_code == code
 
 
-def test_a_repeat_of_a_check_out_is_answered_as_the_first(at: Program) -> None:
+def test_a_repeated_check_out_gets_the_response_of_the_first(at: Program) -> None:
     path, key = f"/assets/{make_asset()}/actions/check-out", {"Idempotency-Key": "loan-7"}
     lend, before = BODIES[Action.CHECK_OUT](), told()
     for _ in range(2):
-        answer = at.ask("POST", path, json=lend, headers=key)
-        assert (answer.status_code, answer.get_json()["status"]) == (200, "checked_out")
+        response = at.ask("POST", path, json=lend, headers=key)
+        assert (response.status_code, response.get_json()["status"]) == (200, "checked_out")
     assert told() == before + 1
     actor = last_body()["data"]["actor"]
     me = at.get("/me").json
@@ -277,8 +286,8 @@ def test_a_repeat_of_a_check_out_is_answered_as_the_first(at: Program) -> None:
 
 
 @pytest.mark.parametrize("at_", ["2030-05-03T09:00:00", "2030-05-03", "1893488400", 1893488400, ""])
-def test_a_time_is_a_text_with_its_zone(at: Program, at_: object) -> None:
+def test_a_time_must_be_a_string_with_a_zone(at: Program, at_: object) -> None:
     path = f"/assets/{make_asset()}/actions/check-out"
-    answer = at.ask("POST", path, json={"staff_id": make_staff(), "due_at": at_})
+    response = at.ask("POST", path, json={"staff_id": make_staff(), "due_at": at_})
     wrong = {"field": "due_at", "detail": "Write a time as 2026-11-30T09:15:00Z"}
-    assert (answer.status_code, answer.get_json()["errors"]) == (422, [wrong])
+    assert (response.status_code, response.get_json()["errors"]) == (422, [wrong])

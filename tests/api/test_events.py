@@ -1,4 +1,4 @@
-"""The events one after another: none is passed over, and none is told of a past that is gone."""
+"""Tests of the event feed: its order, its cursors, and gaps after clean-up."""
 
 from datetime import timedelta
 from threading import Event as Signal
@@ -29,37 +29,37 @@ def at(app: Flask) -> Program:
 
 def read(at: Program, after: str | None = None, limit: int = 50) -> dict[str, Any]:
     path = f"/events?limit={limit}" + (f"&after={after}" if after else "")
-    answer = at.get(path)
-    assert answer.status_code == 200, answer.get_data(as_text=True)
-    return dict(answer.get_json())
+    response = at.get(path)
+    assert response.status_code == 200, response.get_data(as_text=True)
+    return dict(response.get_json())
 
 
-def test_events_come_in_order_with_their_bodies_and_each_once(at: Program) -> None:
+def test_each_event_comes_once_in_order_with_its_body(at: Program) -> None:
     ids = [make_asset(f"A{number}") for number in range(3)]
     hook = make_webhook()
     sample_deliveries.send_test(make_user().actor, hook.public_id)
     first = read(at, limit=2)
-    assert [each["asset_id"] for each in first["items"]] == ids[:2]
+    assert [event["asset_id"] for event in first["items"]] == ids[:2]
     assert set(first["items"][0]) == {
         *("id", "event", "timestamp", "source", "asset_id", "asset", "data")
     }
     rest = read(at, first["next"])
-    assert [each["asset_id"] for each in rest["items"]] == ids[2:], "a test is no event"
+    assert [event["asset_id"] for event in rest["items"]] == ids[2:], "a test is no event"
     empty = read(at, rest["next"])
     assert (empty["items"], empty["next"]) == ([], rest["next"])
     later = make_asset("later")
-    assert [each["asset_id"] for each in read(at, empty["next"])["items"]] == [later]
+    assert [event["asset_id"] for event in read(at, empty["next"])["items"]] == [later]
 
 
-def test_a_program_can_begin_with_what_comes(at: Program) -> None:
+def test_a_program_can_start_with_future_events(at: Program) -> None:
     assert read(at, "now")["items"] == []
     publish(asset_id=1)
     after = read(at, "now")["next"]
     publish(asset_id=2)
-    assert [each["asset_id"] for each in read(at, after)["items"]] == [2]
+    assert [event["asset_id"] for event in read(at, after)["items"]] == [2]
 
 
-def test_what_commits_late_is_not_passed_over(app: Flask, at: Program) -> None:
+def test_events_that_commit_late_are_not_skipped(app: Flask, at: Program) -> None:
     if db.engine.dialect.name == "sqlite":
         pytest.skip("On SQLite one transaction writes at a time.")
     stored, may_commit = Signal(), Signal()
@@ -77,19 +77,19 @@ def test_what_commits_late_is_not_passed_over(app: Flask, at: Program) -> None:
     first = read(at)
     may_commit.set()
     thread.join(20)
-    seen = [each["asset_id"] for each in (*first["items"], *read(at, first["next"])["items"])]
+    seen = [event["asset_id"] for event in (*first["items"], *read(at, first["next"])["items"])]
     assert seen == [2, 1]
 
 
-def test_what_was_rolled_back_has_no_place(at: Program) -> None:
+def test_a_rolled_back_event_takes_no_position(at: Program) -> None:
     with writing() as current:
         publish(asset_id=1)
         current.rollback()
     publish(asset_id=2)
-    assert [each["asset_id"] for each in read(at)["items"]] == [2]
+    assert [event["asset_id"] for event in read(at)["items"]] == [2]
 
 
-def test_clean_up_explains_a_gap_and_an_earlier_copy_does_not(at: Program) -> None:
+def test_a_cursor_survives_clean_up_but_not_a_restored_backup(at: Program) -> None:
     publish(asset_id=1)
     after = read(at)["next"]
     publish(asset_id=2)
@@ -102,15 +102,15 @@ def test_clean_up_explains_a_gap_and_an_earlier_copy_does_not(at: Program) -> No
         current.execute(update(Delivery).where(Delivery.event_id == first.id).values(values))
     cursor_of_old = read(at, limit=1)["next"]
     retention.prune()
-    assert [each["asset_id"] for each in read(at, cursor_of_old)["items"]] == [2]
-    # As if the database were one from before this event: its place is free, or another's.
+    assert [event["asset_id"] for event in read(at, cursor_of_old)["items"]] == [2]
+    # This cursor holds a recent time, so clean-up doesn’t explain the gap, and a restore does.
     assert at.get(f"/events?after={after}").status_code == 410
     with writing() as current:
         current.execute(delete(FeedEntry))
     assert at.get(f"/events?after={cursor_of_old}").status_code == 410
 
 
-def test_a_place_that_another_event_has_now_is_refused(at: Program) -> None:
+def test_a_cursor_to_a_reused_position_is_refused(at: Program) -> None:
     publish(asset_id=1)
     after = read(at)["next"]
     with writing() as current:
@@ -119,16 +119,16 @@ def test_a_place_that_another_event_has_now_is_refused(at: Program) -> None:
     publish(asset_id=2)
     with writing() as current:
         current.execute(update(FeedEntry).values(position=position))
-    answer = at.get(f"/events?after={after}")
-    assert answer.status_code == 410
+    response = at.get(f"/events?after={after}")
+    assert response.status_code == 410
     session().rollback()
 
 
 @pytest.mark.parametrize("after", ["x", "WzAsMV0", "A" * 1001])
-def test_a_cursor_that_is_none_of_ours_is_refused(at: Program, after: str) -> None:
+def test_a_foreign_cursor_is_refused(at: Program, after: str) -> None:
     assert at.get(f"/events?after={after}").status_code in (400, 422)
 
 
-def test_bodies_are_contents(app: Flask) -> None:
+def test_reading_events_needs_permission_for_contents(app: Flask) -> None:
     assert program(app, Role.VIEWER).get("/events").status_code == 403
     assert program(app, Role.SUPPORT, read_only=True).get("/events").status_code == 200

@@ -1,4 +1,4 @@
-"""Each operation with each kind of token: what its permission doesn't allow is refused."""
+"""Tests that each operation refuses every token without its permission."""
 
 from uuid import uuid4
 
@@ -16,12 +16,12 @@ NOBODY = str(uuid4())
 
 
 def address(operation: Operation) -> str:
-    """The operation's URL, about nothing that there is."""
+    """Return the operation's path with ids that don't exist."""
     path = operation.path.replace("<event>", "asset.created")
     parts = (
-        "999" if each.startswith("<int") else NOBODY for each in path.split("/") if "<" in each
+        "999" if part.startswith("<int") else NOBODY for part in path.split("/") if "<" in part
     )
-    return "/".join(next(parts) if "<" in each else each for each in path.split("/"))
+    return "/".join(next(parts) if "<" in part else part for part in path.split("/"))
 
 
 def allows(operation: Operation, role: Role, *, read_only: bool) -> bool:
@@ -33,7 +33,7 @@ def allows(operation: Operation, role: Role, *, read_only: bool) -> bool:
 
 @pytest.mark.parametrize("role", list(Role))
 @pytest.mark.parametrize("read_only", [False, True])
-def test_a_token_can_do_what_its_role_can_and_no_more(
+def test_a_token_has_exactly_the_permissions_of_its_role(
     app: Flask, role: Role, read_only: bool
 ) -> None:
     at = program(app, role, read_only=read_only)
@@ -45,9 +45,9 @@ def test_a_token_can_do_what_its_role_can_and_no_more(
         assert code < 500, operation.name
 
 
-def test_without_a_token_nothing_is_done(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_operation_needs_a_token(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(load, "WRONG_A_MINUTE", len(OPERATIONS) + 1)
     monkeypatch.setattr(views, "_wrong", Rate())
     for operation in OPERATIONS:
-        answer = Program(app).ask(operation.method, address(operation))
-        assert answer.status_code == 401, operation.name
+        response = Program(app).ask(operation.method, address(operation))
+        assert response.status_code == 401, operation.name

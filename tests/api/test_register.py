@@ -1,4 +1,4 @@
-"""Assets, staff, categories and locations: what programs read and write of them."""
+"""Tests of assets, staff, categories, and locations over the API."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +24,7 @@ def at(app: Flask) -> Program:
     return program(app, Role.MANAGER)
 
 
-def test_an_asset_is_made_read_changed_and_deleted_by_its_number(at: Program) -> None:
+def test_an_asset_is_created_read_changed_and_deleted_by_its_id(at: Program) -> None:
     laptops = at.made("/categories", name="Laptops")
     made = at.ask("POST", "/assets", json={"name": " ThinkPad ", "category_id": laptops["id"]})
     assert made.status_code == 201
@@ -48,7 +48,7 @@ def test_an_asset_is_made_read_changed_and_deleted_by_its_number(at: Program) ->
     assert at.items("/assets?deleted=true") == [gone]
 
 
-def test_receivers_and_timeline_are_told_which_program_did_it(app: Flask, at: Program) -> None:
+def test_events_and_timeline_name_the_program_that_made_a_change(app: Flask, at: Program) -> None:
     made = at.made("/assets", name="ThinkPad")
     event = json.loads(session().scalars(select(Event.body)).one())
     me = at.get("/me").json
@@ -60,7 +60,7 @@ def test_receivers_and_timeline_are_told_which_program_did_it(app: Flask, at: Pr
     assert (line["action"], line["actor"], line["origin"]) == ("create", me["name"], "api")
 
 
-def test_what_was_read_before_somebody_changed_it_changes_nothing(at: Program) -> None:
+def test_a_change_to_an_outdated_version_is_refused(at: Program) -> None:
     for path, first, second in (
         (f"/assets/{at.made('/assets', name='A')['id']}", {"name": "B"}, {"name": "C"}),
         (f"/categories/{at.made('/categories', name='A')['id']}", {"name": "B"}, {"name": "C"}),
@@ -73,24 +73,24 @@ def test_what_was_read_before_somebody_changed_it_changes_nothing(at: Program) -
         tag = at.get(path).headers["ETag"]
         assert at.ask("PATCH", path, json=first, headers={"If-Match": tag}).status_code == 200
         for stale, code in ((tag, 412), ('"x"', 422), ("W/", 422), ("1", 422)):
-            answer = at.ask("PATCH", path, json=second, headers={"If-Match": stale})
-            assert answer.status_code == code, (path, stale)
+            response = at.ask("PATCH", path, json=second, headers={"If-Match": stale})
+            assert response.status_code == code, (path, stale)
         assert at.done("GET", path)["name"] == "B"
         again = at.get(path).headers["ETag"]
         assert at.ask("PATCH", path, json=second, headers={"If-Match": again}).status_code == 200
 
 
-def test_every_fault_is_told_at_once_each_at_its_field(at: Program) -> None:
+def test_all_errors_are_listed_at_once_each_at_its_field(at: Program) -> None:
     wrong = {"name": "", "asset_tag": "a b", "purchase_cost": "-1", "model": "m" * 121}
-    answer = at.ask("POST", "/assets", json=wrong)
-    assert answer.status_code == 422
-    assert {each["field"] for each in answer.get_json()["errors"]} == set(wrong)
+    response = at.ask("POST", "/assets", json=wrong)
+    assert response.status_code == 422
+    assert {error["field"] for error in response.get_json()["errors"]} == set(wrong)
     assert at.items("/assets") == []
-    answer = at.ask("POST", "/staff", json={"name": "", "email": "nobody"})
-    assert {each["field"] for each in answer.get_json()["errors"]} == {"name", "email"}
+    response = at.ask("POST", "/staff", json={"name": "", "email": "nobody"})
+    assert {error["field"] for error in response.get_json()["errors"]} == {"name", "email"}
 
 
-def test_what_must_be_there_is_not_taken_away(at: Program) -> None:
+def test_a_required_field_cannot_be_cleared(at: Program) -> None:
     for path, made in (
         ("/assets", {"name": "A"}),
         ("/staff", {"name": "A", "email": "a@example.com"}),
@@ -98,9 +98,9 @@ def test_what_must_be_there_is_not_taken_away(at: Program) -> None:
     ):
         row = at.made(path, **made)
         for field in made:
-            answer = at.ask("PATCH", f"{path}/{row['id']}", json={field: " "})
-            assert answer.status_code == 422, (path, field)
-            assert [each["field"] for each in answer.get_json()["errors"]] == [field]
+            response = at.ask("PATCH", f"{path}/{row['id']}", json={field: " "})
+            assert response.status_code == 422, (path, field)
+            assert [error["field"] for error in response.get_json()["errors"]] == [field]
 
 
 @pytest.mark.parametrize(
@@ -116,12 +116,12 @@ def test_what_must_be_there_is_not_taken_away(at: Program) -> None:
         ({}, "name", "Required"),
     ],
 )
-def test_a_wrong_field_is_named_and_never_an_error_of_ours(
+def test_a_wrong_field_is_named_instead_of_a_server_error(
     at: Program, body: dict[str, Any], field: str, said: str
 ) -> None:
-    answer = at.ask("POST", "/assets", json=body)
-    assert answer.status_code == 422
-    (error,) = answer.get_json()["errors"]
+    response = at.ask("POST", "/assets", json=body)
+    assert response.status_code == 422
+    (error,) = response.get_json()["errors"]
     assert error["field"] == field
     assert said in error["detail"]
 
@@ -138,14 +138,14 @@ def test_a_wrong_field_is_named_and_never_an_error_of_ours(
         (b'{"name": "A", "purchase_cost": NaN}', "application/json", 400),
     ],
 )
-def test_what_is_no_json_object_of_ours_is_refused(
+def test_a_malformed_or_oversized_body_is_refused(
     at: Program, sent: bytes, kind: str, code: int
 ) -> None:
-    answer = at.ask("POST", "/assets", data=sent, content_type=kind)
-    assert (answer.status_code, answer.mimetype) == (code, "application/problem+json")
+    response = at.ask("POST", "/assets", data=sent, content_type=kind)
+    assert (response.status_code, response.mimetype) == (code, "application/problem+json")
 
 
-def test_a_mistyped_filter_answers_nothing_and_says_which(at: Program) -> None:
+def test_a_wrong_filter_is_refused_and_named(at: Program) -> None:
     at.made("/assets", name="A", serial_number="S-1")
     for query, field in (
         ("serial=S-1", "serial"),
@@ -157,24 +157,24 @@ def test_a_mistyped_filter_answers_nothing_and_says_which(at: Program) -> None:
         ("category_id=99", "category_id"),
         ("serial_number=S-1&serial_number=S-2", "serial_number"),
     ):
-        answer = at.get(f"/assets?{query}")
-        assert answer.status_code == 422, query
-        assert [each["field"] for each in answer.get_json()["errors"]] == [field], query
+        response = at.get(f"/assets?{query}")
+        assert response.status_code == 422, query
+        assert [error["field"] for error in response.get_json()["errors"]] == [field], query
     assert at.get("/assets?after=nowhere").status_code == 400
     assert at.get("/assets/99999999999999999999").status_code == 404
 
 
-def test_things_are_found_by_what_a_script_knows_of_them(at: Program) -> None:
+def test_records_are_found_by_serial_number_tag_email_and_name(at: Program) -> None:
     for number in (1, 2):
         at.made("/assets", name="A", serial_number=f"S-{number}", asset_tag=f"T/{number}")
         at.made("/staff", name="Ana", email=f"Ana{number}@example.com")
-    assert [each["serial_number"] for each in at.items("/assets?serial_number=s-2")] == ["S-2"]
-    assert [each["asset_tag"] for each in at.items("/assets?asset_tag=t/1")] == ["T/1"]
-    assert [each["email"] for each in at.items("/staff?email=ana1@example.com")] == [
+    assert [row["serial_number"] for row in at.items("/assets?serial_number=s-2")] == ["S-2"]
+    assert [row["asset_tag"] for row in at.items("/assets?asset_tag=t/1")] == ["T/1"]
+    assert [row["email"] for row in at.items("/staff?email=ana1@example.com")] == [
         "Ana1@example.com"
     ]
     at.made("/locations", name="Hamburg")
-    assert [each["name"] for each in at.items("/locations?name=HAMBURG")] == ["Hamburg"]
+    assert [row["name"] for row in at.items("/locations?name=HAMBURG")] == ["Hamburg"]
 
 
 def test_a_list_is_walked_to_its_end_in_few_queries(at: Program) -> None:
@@ -182,17 +182,17 @@ def test_a_list_is_walked_to_its_end_in_few_queries(at: Program) -> None:
         make_asset(name=f"A{number}")
     names, path = [], "/assets?limit=2"
     while path:
-        answer = at.get(path).json
-        assert answer is not None
-        names += [each["name"] for each in answer["items"]]
-        path = answer["next"] and f"/assets?limit=2&after={answer['next']}"
+        response = at.get(path).json
+        assert response is not None
+        names += [row["name"] for row in response["items"]]
+        path = response["next"] and f"/assets?limit=2&after={response['next']}"
     assert names == ["A4", "A3", "A2", "A1", "A0"]
     with asked(db.engine, "SELECT") as queries:
         at.get("/assets?limit=200")
     assert len(queries) == 3, "the token, the assets, their holders"
 
 
-def test_one_key_makes_one_thing_and_fits_one_request(at: Program) -> None:
+def test_an_idempotency_key_creates_one_asset_and_fits_one_request(at: Program) -> None:
     key = {"Idempotency-Key": "import-7"}
     first = at.ask("POST", "/assets", json={"name": "A"}, headers=key)
     at.ask("PATCH", first.headers["Location"].removeprefix("/api/v1"), json={"name": "B"})
@@ -206,23 +206,23 @@ def test_one_key_makes_one_thing_and_fits_one_request(at: Program) -> None:
     assert other.status_code == 422
     assert len(at.items("/assets")) == 1
     for bad in ("", "two words", "x" * 256):
-        answer = at.ask("POST", "/assets", json={"name": "A"}, headers={"Idempotency-Key": bad})
-        assert answer.status_code == 422, bad
+        response = at.ask("POST", "/assets", json={"name": "A"}, headers={"Idempotency-Key": bad})
+        assert response.status_code == 422, bad
 
 
-def test_of_many_at_once_each_key_makes_one_thing(app: Flask, at: Program) -> None:
+def test_concurrent_requests_with_one_key_create_one_asset(app: Flask, at: Program) -> None:
     def create(number: int) -> int:
         body, key = {"name": f"A{number}"}, {"Idempotency-Key": f"k{number}"}
         return Program(app, at.token).ask("POST", "/assets", json=body, headers=key).status_code
 
-    numbers = [each // 2 for each in range(48)]
-    with ThreadPoolExecutor(2) as pool:  # as many as the API has places
+    numbers = [index // 2 for index in range(48)]
+    with ThreadPoolExecutor(2) as pool:  # the API serves two at once
         codes = list(pool.map(create, numbers))
     assert set(codes) == {201}
     assert len(at.items("/assets")) == len(set(numbers))
 
 
-def test_a_refusal_frees_the_key(at: Program) -> None:
+def test_a_refused_request_frees_its_idempotency_key(at: Program) -> None:
     key = {"Idempotency-Key": "k"}
     taken = {"name": "A", "asset_tag": "T-1"}
     number = at.made("/assets", **taken)["id"]
@@ -231,7 +231,7 @@ def test_a_refusal_frees_the_key(at: Program) -> None:
     assert at.ask("POST", "/assets", json=taken, headers=key).status_code == 201
 
 
-def test_somebody_leaves_and_comes_back_and_not_while_they_have_something(at: Program) -> None:
+def test_a_person_is_deactivated_and_reactivated(at: Program) -> None:
     maria = at.made("/staff", name="Maria", email="maria@example.com")
     path = f"/staff/{maria['id']}"
     assert at.done("PATCH", path, json={"is_active": False})["is_active"] is False
@@ -240,20 +240,20 @@ def test_somebody_leaves_and_comes_back_and_not_while_they_have_something(at: Pr
     assert at.items(f"{path}/assets") == []
 
 
-def test_what_is_used_is_not_deleted(at: Program) -> None:
+def test_a_category_in_use_cannot_be_deleted(at: Program) -> None:
     laptops = at.made("/categories", name="Laptops")
     at.made("/assets", name="A", category_id=laptops["id"])
-    answer = at.ask("DELETE", f"/categories/{laptops['id']}")
-    assert answer.status_code == 409
-    assert "1 asset is still in" in answer.get_json()["detail"]
+    response = at.ask("DELETE", f"/categories/{laptops['id']}")
+    assert response.status_code == 409
+    assert "1 asset is still in" in response.get_json()["detail"]
     stale = {"If-Match": '"9"'}
     assert at.ask("DELETE", f"/categories/{laptops['id']}", headers=stale).status_code == 412
 
 
 @pytest.mark.parametrize("role", [Role.SUPPORT, Role.MANAGER])
-def test_a_token_that_may_only_read_changes_nothing(app: Flask, role: Role) -> None:
+def test_a_read_only_token_changes_nothing(app: Flask, role: Role) -> None:
     reader = program(app, role, read_only=True)
     assert reader.get("/assets").status_code == 200
-    answer = reader.ask("POST", "/assets", json={"name": "A"})
-    assert answer.status_code == 403
+    response = reader.ask("POST", "/assets", json={"name": "A"})
+    assert response.status_code == 403
     assert reader.items("/assets") == []

@@ -1,4 +1,4 @@
-"""Who gets in at the API, how often, and what everybody else is answered."""
+"""Tests of authentication, rate limits, and error responses of the API."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -27,47 +27,47 @@ def end_all(**values: object) -> None:
         current.query(Token).update(values)
 
 
-def test_a_program_learns_its_own_name_role_and_end(app: Flask) -> None:
-    answer = program(app, Role.SUPPORT, read_only=True).get("/me")
-    assert answer.status_code == 200
-    assert (answer.get_json()["role"], answer.get_json()["read_only"]) == ("support", True)
+def test_a_program_can_read_the_role_and_access_of_its_token(app: Flask) -> None:
+    response = program(app, Role.SUPPORT, read_only=True).get("/me")
+    assert response.status_code == 200
+    assert (response.get_json()["role"], response.get_json()["read_only"]) == ("support", True)
 
 
-def test_whoever_shows_no_token_that_works_gets_one_sentence(app: Flask) -> None:
+def test_every_invalid_token_gets_the_same_response(app: Flask) -> None:
     over = program(app)
     end_all(ends_at=utcnow() - timedelta(seconds=1))
     revoked = program(app)
     end_all(revoked_at=utcnow())
     strangers = [Program(app), Program(app, "awt_" + "x" * 43), Program(app, "é\u2028"), over]
-    told = set()
-    for each in [*strangers, revoked]:
-        answer = each.get("/me")
-        assert (answer.status_code, answer.content_type) == (401, PROBLEM)
-        assert answer.headers["WWW-Authenticate"].startswith("Bearer")
-        told.add(answer.get_data())
-    assert len(told) == 1
+    bodies = set()
+    for client in [*strangers, revoked]:
+        response = client.get("/me")
+        assert (response.status_code, response.content_type) == (401, PROBLEM)
+        assert response.headers["WWW-Authenticate"].startswith("Bearer")
+        bodies.add(response.get_data())
+    assert len(bodies) == 1
 
 
-def test_a_cookie_and_a_forms_token_open_nothing_and_none_is_set(app: Flask) -> None:
+def test_a_session_cookie_gives_no_access_and_none_is_set(app: Flask) -> None:
     pages = visit(app)
-    answer = pages.client.get("/api/v1/me")
-    assert answer.status_code == 401
+    response = pages.client.get("/api/v1/me")
+    assert response.status_code == 401
     token = program(app).token
-    answer = pages.client.get("/api/v1/me", headers={"Authorization": f"Bearer {token}"})
-    assert answer.status_code == 200
-    assert "Set-Cookie" not in answer.headers
+    response = pages.client.get("/api/v1/me", headers={"Authorization": f"Bearer {token}"})
+    assert response.status_code == 200
+    assert "Set-Cookie" not in response.headers
 
 
-def test_an_unknown_parameter_is_named_and_not_passed_over(app: Flask) -> None:
-    answer = program(app).get("/me?serial=7")
-    assert answer.status_code == 422
-    assert [each["field"] for each in answer.get_json()["errors"]] == ["serial"]
+def test_an_unknown_parameter_is_refused_and_named(app: Flask) -> None:
+    response = program(app).get("/me?serial=7")
+    assert response.status_code == 422
+    assert [error["field"] for error in response.get_json()["errors"]] == ["serial"]
 
 
 @pytest.mark.parametrize(
     ("method", "path", "code"), [("GET", "/nothing", 404), ("DELETE", "/me", 405)]
 )
-def test_what_is_not_there_is_a_problem_and_no_page(
+def test_a_wrong_path_or_method_gets_problem_json(
     app: Flask, method: str, path: str, code: int
 ) -> None:
     answer = program(app).ask(method, path)
@@ -75,7 +75,7 @@ def test_what_is_not_there_is_a_problem_and_no_page(
     assert "\\u" not in answer.text
 
 
-def test_a_database_that_is_away_is_503_with_a_time_to_wait(
+def test_an_unreachable_database_gets_503_with_retry_after(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def away(_token: str) -> None:
@@ -83,12 +83,12 @@ def test_a_database_that_is_away_is_503_with_a_time_to_wait(
 
     at = program(app)
     monkeypatch.setattr(tokens, "program_of", away)
-    answer = at.get("/me")
-    assert (answer.status_code, answer.content_type) == (503, PROBLEM)
-    assert int(answer.headers["Retry-After"]) > 0
+    response = at.get("/me")
+    assert (response.status_code, response.content_type) == (503, PROBLEM)
+    assert int(response.headers["Retry-After"]) > 0
 
 
-def test_a_token_has_so_many_requests_a_minute(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_token_has_its_own_rate_limit(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     few = replace(settings(), api_requests_per_minute=2)
     monkeypatch.setitem(app.extensions, "settings", few)
     one, other = program(app), program(app)
@@ -97,7 +97,7 @@ def test_a_token_has_so_many_requests_a_minute(app: Flask, monkeypatch: pytest.M
     assert other.get("/me").status_code == 200
 
 
-def test_guessing_is_slowed_down_by_network_and_shuts_nobody_out(
+def test_token_guessing_is_limited_by_network_and_known_tokens_still_work(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(load, "WRONG_A_MINUTE", 2)
@@ -111,12 +111,12 @@ def test_guessing_is_slowed_down_by_network_and_shuts_nobody_out(
     assert later.get("/me", environ_base=elsewhere).status_code == 200
 
 
-def test_pages_keep_most_of_the_threads(app: Flask) -> None:
+def test_pages_still_work_while_the_api_is_at_its_limit(app: Flask) -> None:
     at = program(app)
     taken = [load.places.acquire(blocking=False) for _ in range(load.PLACES)]
     try:
-        answer = at.get("/me")
-        assert (answer.status_code, answer.headers["Retry-After"]) == (429, "1")
+        response = at.get("/me")
+        assert (response.status_code, response.headers["Retry-After"]) == (429, "1")
         assert visit(app).get("/").status == 200
     finally:
         for _ in taken:
@@ -124,12 +124,14 @@ def test_pages_keep_most_of_the_threads(app: Flask) -> None:
     assert at.get("/me").status_code == 200
 
 
-def test_the_places_are_a_quarter_of_what_the_web_server_has() -> None:
+def test_the_api_uses_a_quarter_of_the_web_server_threads() -> None:
     text = (ROOT / "gunicorn.conf.py").read_text()
     assert f"threads = {4 * load.PLACES}\n" in text
 
 
-def test_each_operation_says_what_it_needs() -> None:
-    for each in OPERATIONS:
-        assert each.permission == views.ANY_TOKEN or each.permission in PERMISSIONS, each.name
-    assert len({each.name for each in OPERATIONS}) == len(OPERATIONS)
+def test_each_operation_has_a_permission_and_a_unique_name() -> None:
+    for operation in OPERATIONS:
+        assert operation.permission == views.ANY_TOKEN or operation.permission in PERMISSIONS, (
+            operation.name
+        )
+    assert len({operation.name for operation in OPERATIONS}) == len(OPERATIONS)

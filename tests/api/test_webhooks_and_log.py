@@ -1,4 +1,4 @@
-"""Webhooks, deliveries, bulk retries, and alerts: what programs read and do."""
+"""Tests of webhooks, deliveries, and bulk retries over the API."""
 
 from typing import Any
 from urllib.parse import quote
@@ -48,10 +48,10 @@ def test_a_program_subscribes_with_two_fields_and_unsubscribes(at: Program) -> N
     (one, other) = at.items("/deliveries")
     assert {one["webhook_id"], other["webhook_id"]} == {first["id"], second["id"]}
     assert at.ask("DELETE", f"/webhooks/{first['id']}").status_code == 204
-    assert [each["id"] for each in at.items("/webhooks")] == [second["id"]]
+    assert [webhook["id"] for webhook in at.items("/webhooks")] == [second["id"]]
 
 
-def test_a_generated_key_stands_in_one_answer_and_signs(at: Program) -> None:
+def test_a_generated_secret_is_stored_and_returned_only_once(at: Program) -> None:
     key = {"Idempotency-Key": "once"}
     body = {"url": URL, "events": ["*"], "headers": {"X-Tenant": "hidden"}}
     first = at.ask("POST", "/webhooks", json=body, headers=key).json
@@ -72,7 +72,7 @@ def test_a_generated_key_stands_in_one_answer_and_signs(at: Program) -> None:
     assert stored_secret(first) is None
 
 
-def test_a_changed_field_leaves_the_others_and_stored_values_go_nowhere_else(at: Program) -> None:
+def test_a_patch_keeps_other_fields_and_sends_secrets_to_no_other_host(at: Program) -> None:
     webhook = made(at, headers={"X-Tenant": "hidden"}, secret="a key of our own, long enough")
     path = f"/webhooks/{webhook['id']}"
     renamed = at.ask("PATCH", path, json={"name": "ERP", "in_order": True}).json
@@ -89,12 +89,12 @@ def test_a_changed_field_leaves_the_others_and_stored_values_go_nowhere_else(at:
     assert at.ask("PATCH", path, json={"name": "B"}, headers=stale).status_code == 412
     assert at.done("GET", path)["url"] == URL
     assert at.ask("DELETE", path, headers=stale).status_code == 412
-    assert [each["id"] for each in at.items(f"/webhooks?url={quote(URL, safe='')}")] == [
+    assert [row["id"] for row in at.items(f"/webhooks?url={quote(URL, safe='')}")] == [
         webhook["id"]
     ]
 
 
-def test_only_an_administrators_token_sees_a_whole_url(app: Flask, at: Program) -> None:
+def test_only_an_administrators_token_sees_a_full_url(app: Flask, at: Program) -> None:
     webhook = made(at)
     assert at.items("/webhooks")[0]["url"] == URL
     for role in set(Role) - {Role.ADMIN}:
@@ -115,24 +115,26 @@ def test_only_an_administrators_token_sees_a_whole_url(app: Flask, at: Program) 
         ({"colour": "red"}, "colour"),
     ],
 )
-def test_what_cannot_be_a_webhook_is_refused_at_its_field(
+def test_an_invalid_webhook_is_refused_at_its_field(
     at: Program, values: dict[str, Any], field: str
 ) -> None:
-    answer = at.ask("POST", "/webhooks", json={"url": URL, "events": ["*"]} | values)
-    assert answer.status_code == 422
-    assert [each["field"] for each in answer.get_json()["errors"]] == [field]
-    assert "short" not in answer.get_data(as_text=True)
+    response = at.ask("POST", "/webhooks", json={"url": URL, "events": ["*"]} | values)
+    assert response.status_code == 422
+    assert [error["field"] for error in response.get_json()["errors"]] == [field]
+    assert "short" not in response.get_data(as_text=True)
     assert at.items("/webhooks") == []
 
 
-def test_one_token_makes_so_many_and_no_more(at: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_webhooks_per_token_is_limited(
+    at: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(crud, "MOST_OF_A_TOKEN", 1)
     made(at)
-    answer = at.ask("POST", "/webhooks", json={"url": URL, "events": ["*"]})
-    assert answer.status_code == 409
+    response = at.ask("POST", "/webhooks", json={"url": URL, "events": ["*"]})
+    assert response.status_code == 409
 
 
-def test_what_is_on_hold_is_decided_about_when_a_webhook_is_turned_on(at: Program) -> None:
+def test_turning_a_webhook_on_sends_or_dismisses_held_deliveries(at: Program) -> None:
     for choice, status in (("send", "queued"), ("dismiss", "dismissed")):
         webhook = made(at)
         path = f"/webhooks/{webhook['id']}"
@@ -152,14 +154,14 @@ def test_a_failed_delivery_is_read_retried_dismissed_and_restored(app: Flask, at
     hook = make_webhook()
     failed = make_delivery(hook, status="failed", reason="server", code=500)
     path = f"/deliveries/{failed}"
-    for query, found in (
+    for query, expected in (
         ("status=failed", 1),
         ("status=delivered", 0),
         (f"webhook_id={hook.public_id}&reason=server", 1),
         ("code_from=500&code_to=599", 1),
         ("code_from=400&code_to=499", 0),
     ):
-        assert len(at.items(f"/deliveries?{query}")) == found, query
+        assert len(at.items(f"/deliveries?{query}")) == expected, query
     dismissed = at.ask("POST", f"{path}/dismiss", json={"reason": "Known"}).json
     assert dismissed is not None
     assert (dismissed["status"], dismissed["dismissed_reason"]) == ("dismissed", "Known")
@@ -168,13 +170,13 @@ def test_a_failed_delivery_is_read_retried_dismissed_and_restored(app: Flask, at
     assert at.ask("POST", f"{path}/restore").status_code == 409
     assert at.done("POST", f"{path}/retry", json={})["status"] == "retrying"
     assert at.ask("POST", f"{path}/retry").status_code == 409, "no body is an empty one"
-    nobody = "/deliveries/01940c3e-5a2b-7c11-9d52-0a4f1d8f7f10"
-    assert at.get(nobody).status_code == 404
-    assert at.ask("POST", f"{nobody}/dismiss", json={}).status_code == 404
+    unknown = "/deliveries/01940c3e-5a2b-7c11-9d52-0a4f1d8f7f10"
+    assert at.get(unknown).status_code == 404
+    assert at.ask("POST", f"{unknown}/dismiss", json={}).status_code == 404
     assert program(app, Role.MANAGER).ask("POST", f"{path}/retry", json={}).status_code == 403
 
 
-def test_who_may_not_see_contents_gets_none_by_the_api_either(app: Flask, at: Program) -> None:
+def test_contents_are_hidden_from_tokens_without_their_permission(app: Flask, at: Program) -> None:
     failed = make_delivery(make_webhook(), status="failed", reason="server", code=500)
     viewer = program(app, Role.VIEWER)
     shown = viewer.get(f"/deliveries/{failed}").json
@@ -186,7 +188,7 @@ def test_who_may_not_see_contents_gets_none_by_the_api_either(app: Flask, at: Pr
     assert at.get("/deliveries?answer=memory").status_code == 200
 
 
-def test_many_are_counted_then_retried_as_one_piece_of_work(app: Flask, at: Program) -> None:
+def test_a_bulk_retry_is_counted_and_runs_as_one_task(app: Flask, at: Program) -> None:
     hook = make_webhook()
     for _ in range(3):
         make_delivery(hook, status="failed", reason="server", code=500)
@@ -203,7 +205,7 @@ def test_many_are_counted_then_retried_as_one_piece_of_work(app: Flask, at: Prog
     assert at.ask("POST", "/retries", json={"status": "delivered"}).status_code == 409
 
 
-def test_a_test_is_a_delivery_of_its_own(at: Program) -> None:
+def test_a_webhook_has_one_test_delivery_at_a_time(at: Program) -> None:
     webhook = made(at)
     sent = at.made(f"/webhooks/{webhook['id']}/test", event="asset.lost")
     assert (sent["event"], sent["is_test"]) == ("asset.lost", True)

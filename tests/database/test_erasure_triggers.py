@@ -1,4 +1,4 @@
-"""What is append-only lets a name change while its person is being erased, and nothing else."""
+"""Tests that append-only tables let only names change, while their person is being erased."""
 
 import pytest
 from flask import Flask
@@ -18,7 +18,7 @@ TABLES = {
     "activities": "lines of a timeline cannot be",
     "stock_moves": "moves of stock cannot be",
 }
-# table → what else stands in it
+# Columns that never change.
 KEPT = {
     "audit_entries": ("id", "at", "actor_id", "origin", "action", "target_kind", "target_id"),
     "activities": ("asset_id", "actor_id", "origin", "action", "status_from", "status_to"),
@@ -33,7 +33,7 @@ IN_TEXT = (
 
 
 def written() -> int:
-    """A row in each of the tables, by a user whose row id this is."""
+    """Write a row to each of the tables as a new user, and return the user's row id."""
     ana = make_user(name="Ana")
     asset = make_asset(kind="stock", quantity=3)
     stock.receive(ana.actor, asset, quantity=2, note="for Ana")
@@ -69,7 +69,7 @@ def test_names_change_while_their_person_is_being_erased(app: Flask) -> None:
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_everything_else_stays_while_somebody_is_being_erased(app: Flask, table: str) -> None:
+def test_nothing_else_changes_while_a_person_is_being_erased(app: Flask, table: str) -> None:
     erasing(written())
     for column in KEPT[table]:
         value = "1000" if column.endswith(("id", "delta", "after")) else "'x'"
@@ -94,7 +94,7 @@ def test_no_name_changes_unless_that_person_is_being_erased(app: Flask, state: s
             change(table, column, words % number)
 
 
-def test_a_name_gives_way_to_the_words_of_its_erasure_and_to_no_others(app: Flask) -> None:
+def test_a_name_is_only_replaced_by_the_text_of_its_own_erasure(app: Flask) -> None:
     ana = written()
     erasing(ana)
     for table, sentence in TABLES.items():

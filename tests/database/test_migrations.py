@@ -1,4 +1,4 @@
-"""Migrations go up, down and up again, and refuse what they cannot take over."""
+"""Tests of migrations: up, down, up again, and the refusal of databases that are too old."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,8 +40,8 @@ DELIVERY_OF_0100 = """INSERT INTO deliveries
   VALUES (:id, :uuid, :id, 1, 'asset.created', :status, 2, :now, 1, 1, :prior, :now)"""
 ATTEMPT_OF_0100 = """INSERT INTO attempts (delivery_id, number, kind, url, outcome, started_at)
   VALUES (:id, 1, 'scheduled', 'https://example.com', :outcome, :now)"""
-# By its status before 0101, whether an attempt failed, and its earlier status: then, and after the
-# way back.
+# (status before 0101, whether an attempt failed, prior status) → (status after 0101, status after
+# the downgrade).
 STATUSES = {
     ("waiting", False, None): ("queued", "waiting"),
     ("waiting", True, "failed"): ("retrying", "waiting"),
@@ -56,7 +56,7 @@ STATUSES = {
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def blank(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Flask]:
-    """An application on a database in which nothing has been made yet."""
+    """Yield an app with an empty database."""
     environment = {**ENVIRONMENT, "INSTANCE_DIR": str(tmp_path)}
     if request.param == "postgres":
         server = request.getfixturevalue("postgres_server")
@@ -71,22 +71,22 @@ def blank(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Flask]:
 
 
 def schema() -> dict[str, object]:
-    """Every table with its columns, keys, indexes and triggers, as the database tells them."""
+    """Return the columns and indexes of every table, and in SQLite also keys and triggers."""
     db.session.remove()
     if db.engine.dialect.name == "sqlite":
-        wanted = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name"
+        query = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name"
     else:
-        wanted = "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1"
+        query = "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1"
     with db.engine.connect() as connection:
-        found: dict[str, object] = {row[0]: row[1] for row in connection.execute(text(wanted))}
+        parts: dict[str, object] = {row[0]: row[1] for row in connection.execute(text(query))}
         inspector = inspect(connection)
         for table in inspector.get_table_names():
             columns = inspector.get_columns(table)
-            found[f"columns of {table}"] = sorted((c["name"], str(c["type"])) for c in columns)
-        return found
+            parts[f"columns of {table}"] = sorted((c["name"], str(c["type"])) for c in columns)
+        return parts
 
 
-def test_down_leaves_nothing_and_up_again_gives_the_same_schema(blank: Flask) -> None:
+def test_downgrade_removes_all_tables_and_upgrade_restores_the_schema(blank: Flask) -> None:
     upgrade()
     before = schema()
     downgrade(revision="base")
@@ -97,7 +97,7 @@ def test_down_leaves_nothing_and_up_again_gives_the_same_schema(blank: Flask) ->
     assert schema() == before
 
 
-def test_statuses_are_called_what_people_see_and_there_is_a_way_back(blank: Flask) -> None:
+def test_0101_renames_statuses_and_can_be_downgraded(blank: Flask) -> None:
     upgrade(revision="0100")
     with writing() as current:
         current.execute(text(WEBHOOK_OF_0100), {"now": NOW, "no": False})
@@ -107,20 +107,20 @@ def test_statuses_are_called_what_people_see_and_there_is_a_way_back(blank: Flas
             current.execute(text(DELIVERY_OF_0100), given | {"status": status, "prior": prior})
             outcome = "failed" if has_failed else "interrupted"
             current.execute(text(ATTEMPT_OF_0100), given | {"outcome": outcome})
-    found = []
+    results = []
     for step, revision in ((upgrade, "0101"), (downgrade, "0100")):
         db.session.remove()
         step(revision=revision)
         rows = db.session.execute(text("SELECT status, prior_status FROM deliveries ORDER BY id"))
-        found.append([tuple(row) for row in rows])
+        results.append([tuple(row) for row in rows])
     priors = [prior for _, _, prior in STATUSES]
-    for number, rows_then in enumerate(found):
+    for number, rows_then in enumerate(results):
         statuses = [after[number] for after in STATUSES.values()]
         assert rows_then == list(zip(statuses, priors, strict=True))
 
 
-# Status, minutes at which attempts failed (None: it was delivered), the minute at which the next is
-# due, and the one since which it fails.
+# Status, minutes of failed attempts (None: delivered), minute of the next attempt, and minute of
+# the expected `failing_since`.
 FAILING: tuple[tuple[str, tuple[int | None, ...], int, int | None], ...] = (
     ("retrying", (1, 2), 3, 1),
     ("retrying", (1,), 2, None),
@@ -134,22 +134,22 @@ FAILING: tuple[tuple[str, tuple[int | None, ...], int, int | None], ...] = (
 )
 
 
-def test_since_when_those_fail_that_are_there_is_read_from_their_attempts(blank: Flask) -> None:
+def test_failing_since_of_existing_deliveries_is_read_from_attempts(blank: Flask) -> None:
     upgrade(revision="0101")
     attempt = ATTEMPT_OF_0100.replace("started_at)", "started_at, finished_at)")
     attempt = attempt.replace(" 1, 'sch", " :number, 'sch").replace(":now)", ":at, :at)")
     with writing() as current:
         current.execute(text(WEBHOOK_OF_0100), {"now": NOW, "no": False})
         for number, (status, failures, due, _) in enumerate(FAILING, 1):
-            given = {"id": number, "uuid": f"{number:032x}", "now": NOW, "no": False}
-            current.execute(text(EVENT_OF_0100), given)
+            values = {"id": number, "uuid": f"{number:032x}", "now": NOW, "no": False}
+            current.execute(text(EVENT_OF_0100), values)
             words = DELIVERY_OF_0100.replace("2, :now, 1, 1", f"2, :due, 1, {len(failures)}")
             more = {"status": status, "prior": None, "due": moment(due)}
-            current.execute(text(words), given | more)
+            current.execute(text(words), values | more)
             for place, minute in enumerate(failures, 1):
                 outcome = "delivered" if minute is None else "failed"
-                each = {"number": place, "outcome": outcome, "at": moment(minute or 2)}
-                current.execute(text(attempt), given | each)
+                own = {"number": place, "outcome": outcome, "at": moment(minute or 2)}
+                current.execute(text(attempt), values | own)
     db.session.remove()
     upgrade()
     rows = select(Delivery.failing_since).order_by(Delivery.id)
@@ -162,7 +162,7 @@ def moment(minute: int) -> str:
     return NOW.replace("12:00", f"12:{minute:02}")
 
 
-def test_a_database_from_before_the_release_is_left_as_it_is(
+def test_a_database_older_than_the_first_release_is_left_unchanged(
     blank: Flask, caplog: pytest.LogCaptureFixture
 ) -> None:
     with writing() as current:
@@ -184,11 +184,13 @@ def test_foreign_keys_are_on_again_after_a_migration(blank: Flask) -> None:
 
 
 def told(*columns: str) -> list[tuple[Any, ...]]:
-    """These columns of all deliveries, the oldest first."""
+    """Return these columns of all deliveries, oldest first."""
     db.session.remove()
     with db.engine.connect() as connection:
-        wanted = select(*(literal_column(each) for each in columns)).select_from(text("deliveries"))
-        return [tuple(row) for row in connection.execute(wanted.order_by(text("id")))]
+        query = select(*(literal_column(column) for column in columns)).select_from(
+            text("deliveries")
+        )
+        return [tuple(row) for row in connection.execute(query.order_by(text("id")))]
 
 
 def execute(statement: str, **values: Any) -> None:
@@ -197,7 +199,7 @@ def execute(statement: str, **values: Any) -> None:
     db.session.remove()
 
 
-def test_what_was_stopped_or_dismissed_is_dismissed_and_the_way_back_keeps_what_it_can(
+def test_dismissals_are_migrated_and_partly_survive_a_downgrade(
     blank: Flask,
 ) -> None:
     upgrade()
@@ -208,7 +210,7 @@ def test_what_was_stopped_or_dismissed_is_dismissed_and_the_way_back_keeps_what_
     dismiss(sam.actor, Selection(ticked=(made[0], made[2])), "Known")
     db.session.remove()
     downgrade(revision="0101")
-    # Of what had failed all but the reason and the act comes back; of the rest the name alone.
+    # A failed delivery loses only its reason and its act. Others keep only the name.
     assert told("status", "prior_status", "stopped_by") == [
         ("failed", None, None),
         ("failed", None, None),
@@ -233,11 +235,11 @@ def test_what_was_stopped_or_dismissed_is_dismissed_and_the_way_back_keeps_what_
     assert {row["status"] for row in map(stored, made)} == {"dismissed", "failed"}
 
 
-# What owners were told, and whether anything was delivered to the webhook since it failed.
+# The last notice to the owner, and whether the webhook has delivered anything since it failed.
 NOTICES: Final = (("attention", False), ("attention", True), ("off", True), ("well", True))
 
 
-def test_owners_or_administrators_go_on_being_told_and_hear_of_nothing_twice(blank: Flask) -> None:
+def test_notices_become_watches_of_owners_or_administrators_and_back(blank: Flask) -> None:
     upgrade()
     gone, owner, _sam = make_user(is_active=False), make_user("manager"), make_user("support")
     admins = [make_user().id for _ in range(2)]
@@ -263,8 +265,8 @@ def test_owners_or_administrators_go_on_being_told_and_hear_of_nothing_twice(bla
         at=NOW,
     )
     upgrade()
-    wanted = text("SELECT webhook_id, user_id, told, is_on, stands_in FROM watches ORDER BY 1, 2")
-    assert [tuple(row) for row in db.session.execute(wanted)] == [
+    query = text("SELECT webhook_id, user_id, told, is_on, stands_in FROM watches ORDER BY 1, 2")
+    assert [tuple(row) for row in db.session.execute(query)] == [
         *(
             (hook.id, owner.id, told_, True, False)
             for hook, told_ in zip(hooks, ("down", "failing", "off", "well"), strict=True)
@@ -286,4 +288,4 @@ def test_owners_or_administrators_go_on_being_told_and_hear_of_nothing_twice(bla
     back = db.session.execute(text("SELECT told FROM notices ORDER BY webhook_id")).scalars()
     assert back.all() == ["attention", "attention", "off", "well", "attention"]
     kinds = db.session.execute(text("SELECT kind FROM mails")).scalars().all()
-    assert kinds == ["webhook_attention"]  # what the release before can write
+    assert kinds == ["webhook_attention"]  # the kind of the earlier release

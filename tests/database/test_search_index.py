@@ -1,4 +1,4 @@
-"""What searches look into stays in step with the rows, and is missing where it may not be made."""
+"""Tests that search indexes follow their rows, and that searches work without the indexes."""
 
 import logging
 from collections.abc import Iterator
@@ -40,7 +40,7 @@ def run(*statements: str) -> None:
             current.execute(text(statement))
 
 
-def test_what_is_written_without_the_portal_is_found_and_what_is_gone_is_not(app: Flask) -> None:
+def test_rows_written_without_the_portal_are_found_and_old_values_are_not(app: Flask) -> None:
     lamp, chair = make_asset("Lamp"), make_asset("Chair", serial_number="SN-77")
     run(
         f"UPDATE assets SET name = 'Floodlight' WHERE id = {lamp}",  # noqa: S608 - our own number
@@ -61,7 +61,7 @@ def test_what_is_written_without_the_portal_is_found_and_what_is_gone_is_not(app
     assert (found("winter"), found("sommer")) == ([], [chair])
 
 
-def test_what_is_removed_leaves_the_index(app: Flask) -> None:
+def test_removed_rows_leave_the_index(app: Flask) -> None:
     lamp = make_asset("Lamp")
     with writing() as current:
         current.add(Asset(asset_tag="T-1", name="Floodlight"))
@@ -87,7 +87,7 @@ def application(url: str, tmp_path: Path) -> Flask:
 
 @pytest.fixture
 def plain_role(postgres_server: PostgresServer) -> Iterator[tuple[str, str]]:
-    """Addresses of a database for its superuser, and for a role that may make tables alone."""
+    """Yield a database's URLs for its superuser and for a role that can only create tables."""
     owner = postgres_server.new_database()
     role = f"plain_{uuid4().hex[:8]}"
     engine = create_engine(owner, isolation_level="AUTOCOMMIT")
@@ -106,7 +106,7 @@ def as_superuser(url: str, *statements: str) -> None:
     engine.dispose()
 
 
-def test_a_role_that_may_not_make_the_extension_migrates_and_searches_all_the_same(
+def test_a_role_that_cannot_create_the_extension_can_migrate_and_search(
     plain_role: tuple[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with application(plain_role[1], tmp_path).app_context():
@@ -126,7 +126,7 @@ def test_a_role_that_may_not_make_the_extension_migrates_and_searches_all_the_sa
         db.engine.dispose()
 
 
-def test_an_extension_that_stands_in_another_schema_is_used(
+def test_an_extension_in_another_schema_is_used(
     plain_role: tuple[str, str], tmp_path: Path
 ) -> None:
     owner, plain = plain_role

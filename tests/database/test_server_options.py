@@ -1,4 +1,4 @@
-"""What each connection to a PostgreSQL asks for, as the server and the socket know it."""
+"""Tests of PostgreSQL connection options, as the server and the socket report them."""
 
 import socket
 from collections.abc import Iterator
@@ -49,7 +49,7 @@ def page_engine(url: str, options: str = "full") -> Engine:
 
 
 def told(engine: Engine, names: Any) -> dict[str, str]:
-    """What the server says of each setting."""
+    """Return the server's value of each setting."""
     try:
         with engine.connect() as connection:
             return {
@@ -59,37 +59,37 @@ def told(engine: Engine, names: Any) -> dict[str, str]:
         engine.dispose()
 
 
-def test_a_connection_of_the_pages_ends_what_hangs(url: str) -> None:
+def test_page_connections_have_timeouts(url: str) -> None:
     assert told(page_engine(url), OURS) == OURS
 
 
-def test_one_of_a_worker_has_less_patience_and_the_same_ends(url: str) -> None:
+def test_worker_connections_have_shorter_timeouts(url: str) -> None:
     quick = {"lock_timeout": "100ms", "idle_in_transaction_session_timeout": "5s"}
     assert told(impatient_engine(url), OURS) == OURS | quick
 
 
-def test_our_own_end_of_the_path_notices_that_it_is_cut(url: str) -> None:
+def test_the_client_socket_detects_a_cut_connection(url: str) -> None:
     engine = page_engine(url)
     with engine.connect() as connection:
         number = connection.connection.driver_connection.fileno()  # type: ignore[union-attr]
         with socket.socket(fileno=number) as path:
-            found = {each: path.getsockopt(socket.IPPROTO_TCP, each) for each in OF_SOCKET}
+            options = {name: path.getsockopt(socket.IPPROTO_TCP, name) for name in OF_SOCKET}
             path.detach()
     engine.dispose()
-    assert found == OF_SOCKET
+    assert options == OF_SOCKET
 
 
-def test_what_the_url_says_stands(url: str) -> None:
-    said = f"{url}?keepalives_idle=77&connect_timeout=9&options=-c%20lock_timeout%3D3s"
-    engine = page_engine(said)
+def test_options_in_the_url_take_precedence(url: str) -> None:
+    url_with_options = f"{url}?keepalives_idle=77&connect_timeout=9&options=-c%20lock_timeout%3D3s"
+    engine = page_engine(url_with_options)
     with engine.connect() as connection:
-        words = connection.connection.driver_connection.info.get_parameters()  # type: ignore[union-attr]
-    assert (words["keepalives_idle"], words["connect_timeout"]) == ("77", "9")
-    assert words["keepalives_interval"] == "2"
+        parameters = connection.connection.driver_connection.info.get_parameters()  # type: ignore[union-attr]
+    assert (parameters["keepalives_idle"], parameters["connect_timeout"]) == ("77", "9")
+    assert parameters["keepalives_interval"] == "2"
     assert told(engine, OURS) == OURS | {"lock_timeout": "3s"}
 
 
-def test_plain_options_leave_out_what_a_pooler_refuses(url: str) -> None:
+def test_plain_options_suit_a_pooler(url: str) -> None:
     engine = page_engine(url, "plain")
     with engine.connect() as connection:
         raw: Any = connection.connection.driver_connection
@@ -104,26 +104,26 @@ def load(tmp_path: Path, **environment: str) -> Settings:
     return load_settings({**ENVIRONMENT, "INSTANCE_DIR": str(tmp_path), **environment})
 
 
-def test_the_setting_knows_two_words(tmp_path: Path) -> None:
+def test_database_options_is_full_or_plain(tmp_path: Path) -> None:
     assert load(tmp_path).database_options == "full"
     assert load(tmp_path, DATABASE_OPTIONS="plain").database_options == "plain"
     with pytest.raises(SettingsError, match="DATABASE_OPTIONS must be full or plain, not “none”"):
         load(tmp_path, DATABASE_OPTIONS="none")
 
 
-def test_of_several_servers_the_one_that_takes_changes_is_used(url: str, tmp_path: Path) -> None:
-    """The first listens and refuses, the second does not listen."""
+def test_the_writable_one_of_several_servers_is_used(url: str, tmp_path: Path) -> None:
+    """The first server is read-only, and the second doesn't listen."""
     with memory_folder("standby") as folder:
         only_read = "-c default_transaction_read_only=on"
         with own_postgres(folder, options=only_read) as other:
-            places = [each.partition("@")[2].partition("/")[0] for each in (other, url)]
+            places = [address.partition("@")[2].partition("/")[0] for address in (other, url)]
             servers = f"{places[0]},127.0.0.1:{free_port()},{places[1]}"
             settings = load(tmp_path, DATABASE_URL=f"postgresql://postgres@{servers}/postgres")
-            found = told(page_engine(settings.database_url), ["port", "transaction_read_only"])
-    assert found == {"port": places[1].partition(":")[2], "transaction_read_only": "off"}
+            values = told(page_engine(settings.database_url), ["port", "transaction_read_only"])
+    assert values == {"port": places[1].partition(":")[2], "transaction_read_only": "off"}
 
 
-def test_none_of_several_servers_is_open_to_webhooks(tmp_path: Path) -> None:
+def test_webhooks_can_reach_none_of_several_database_servers(tmp_path: Path) -> None:
     several = "postgresql://portal:hush@127.0.0.1:5433,127.0.0.2/portal"
     settings = load(tmp_path, DATABASE_URL=several)
     for address, port in (("127.0.0.1", 5433), ("127.0.0.2", 5432)):
@@ -144,14 +144,14 @@ def test_none_of_several_servers_is_open_to_webhooks(tmp_path: Path) -> None:
     ],
 )
 def test_a_list_of_servers_is_understood(tmp_path: Path, said: str, means: str) -> None:
-    found = database_url({"DATABASE_URL": said}, tmp_path)
+    result = database_url({"DATABASE_URL": said}, tmp_path)
     if "," in said.partition("@")[2] and "target_session_attrs" not in means:
         means += "&target_session_attrs=read-write"
-    assert found == means
+    assert result == means
 
 
 @pytest.mark.parametrize("servers", ["a:1,b:x", "a,", "[::1]:5432,b", "a,b:123456"])
-def test_a_list_that_cannot_be_is_refused(tmp_path: Path, servers: str) -> None:
+def test_an_invalid_list_of_servers_is_refused(tmp_path: Path, servers: str) -> None:
     with pytest.raises(SettingsError, match="DATABASE_URL must be a URL") as refused:
         database_url({"DATABASE_URL": f"postgresql://u:hush@{servers}/db"}, tmp_path)
     assert "hush" not in str(refused.value)

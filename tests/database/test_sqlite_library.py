@@ -1,4 +1,4 @@
-"""One SQLite library in every process; the files are everybody's."""
+"""Tests that every process loads one SQLite library, and that others can share its files."""
 
 import re
 import subprocess
@@ -33,7 +33,7 @@ with create_app(settings).app_context():
 print(*sorted({"sqlite3", "_sqlite3", "pysqlite3", "sqlcipher3"} & set(sys.modules)))
 """
 
-# With the SQLite of Python itself; the process ends in the middle, as if killed.
+# Uses Python's own SQLite and exits without closing, as if killed.
 ANOTHER = """
 import os, sqlite3, sys
 connection = sqlite3.connect(sys.argv[1], isolation_level=None)
@@ -45,7 +45,7 @@ os._exit(0)
 """
 
 
-def test_only_the_engine_knows_which_library_it_is() -> None:
+def test_only_the_engine_module_imports_the_library() -> None:
     files = [
         *ROOT.glob("*.py"),
         *(path for name in FOLDERS for path in (ROOT / name).rglob("*.py")),
@@ -54,7 +54,7 @@ def test_only_the_engine_knows_which_library_it_is() -> None:
     assert named == [ROOT / "portal" / "database" / "engine.py"]
 
 
-def test_no_process_of_ours_loads_a_second_one(tmp_path: Path) -> None:
+def test_no_process_loads_a_second_library(tmp_path: Path) -> None:
     environ = ENVIRONMENT | {"INSTANCE_DIR": str(tmp_path), "REDIS_URL": f"unix://{tmp_path}/none"}
     done = subprocess.run(
         [sys.executable, "-c", EVERY_PROCESS],
@@ -67,12 +67,12 @@ def test_no_process_of_ours_loads_a_second_one(tmp_path: Path) -> None:
     assert done.stdout.split() == ["sqlcipher3"], done.stderr
 
 
-def test_python_s_own_cannot_be_loaded_beside_it_in_a_test() -> None:
+def test_the_library_of_python_cannot_be_imported_in_tests() -> None:
     with pytest.raises(ImportError):
         __import__("sqlite3")
 
 
-def test_it_is_free_of_the_wal_reset_bug() -> None:
+def test_the_library_does_not_have_the_wal_reset_bug() -> None:
     assert sqlite_module.sqlite_version_info >= (3, 51, 3)
 
 
@@ -80,14 +80,14 @@ def test_it_is_free_of_the_wal_reset_bug() -> None:
     ("setting", "value"),
     [("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1), ("cache_size", -2000)],
 )
-def test_its_connections_are_set_for_safety(tmp_path: Path, setting: str, value: object) -> None:
+def test_connections_use_safe_settings(tmp_path: Path, setting: str, value: object) -> None:
     engine = impatient_engine(f"sqlite:///{tmp_path}/portal.sqlite")
     with engine.connect() as connection:
         assert connection.exec_driver_sql(f"PRAGMA {setting}").scalar_one() == value
     engine.dispose()
 
 
-def test_what_another_sqlite_wrote_is_read_and_the_other_way_round(tmp_path: Path) -> None:
+def test_another_sqlite_library_can_share_the_file(tmp_path: Path) -> None:
     path = tmp_path / "portal.sqlite"
     theirs = [sys.executable, "-c", ANOTHER, str(path)]
     first = subprocess.run(theirs, capture_output=True, text=True, timeout=30, check=True)

@@ -1,4 +1,4 @@
-"""What docs/api.md and the README show of the API works, word for word, at a real server."""
+"""Tests that the API examples in docs/api.md and the README work on a real server."""
 
 import json
 import os
@@ -38,7 +38,7 @@ DEVICES = [
 
 @pytest.fixture
 def environment(app: Flask, tmp_path: Path) -> Iterator[dict[str, str]]:
-    """A portal that runs, and what a program needs to reach it."""
+    """Run a portal, and yield the environment of a program that uses it."""
     token = program(app, Role.ADMIN).token
     db.session.remove()
     with web_server(tmp_path, DATABASE_URL=settings().database_url) as server:
@@ -59,10 +59,10 @@ def shell(script: str, environment: dict[str, str]) -> Any:
     return json.loads(done.stdout)
 
 
-def test_the_device_program_brings_the_register_in_step_and_then_changes_nothing(
+def test_the_device_program_syncs_the_register_and_repeats_nothing(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
-    (script,) = [each for each in snippets(API, "python") if "devices.json" in each]
+    (script,) = [snippet for snippet in snippets(API, "python") if "devices.json" in snippet]
     assert len(script.splitlines()) <= 80
 
     def run(devices: list[dict[str, str]]) -> str:
@@ -91,26 +91,26 @@ def test_the_device_program_brings_the_register_in_step_and_then_changes_nothing
     assert kept == "S-0 renamed, reassigned"
 
 
-def test_the_commands_of_the_shell_work(environment: dict[str, str]) -> None:
+def test_the_shell_commands_work(environment: dict[str, str]) -> None:
     first, subscribe = snippets(API, "sh")
     assert shell(first, environment)["role"] == "admin"
     webhook = shell(subscribe, environment)
     assert webhook["secret"].startswith("whsec_")
     delete = f'curl -X DELETE -w 0 -H "Authorization: Bearer $TOKEN" $API/webhooks/{webhook["id"]}'
     assert shell(delete, environment) == 0
-    (call,) = [each for each in snippets(README, "sh") if "create-token" in each]
+    (call,) = [snippet for snippet in snippets(README, "sh") if "create-token" in snippet]
     words = re.sub(r"^TOKEN=.*\n", "", call).replace("http://127.0.0.1:8000/api/v1", "$API")
     assert shell(words, environment) == {"items": [], "next": None}
 
 
-def test_the_program_that_reads_events_goes_on_where_it_was(
+def test_the_event_reader_resumes_at_its_cursor(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
-    (script,) = [each for each in snippets(API, "python") if "place.txt" in each]
+    (script,) = [snippet for snippet in snippets(API, "python") if "place.txt" in snippet]
     script = script.replace("asset.checked_out", "asset.created").replace(
         '["holder"]["name"]', '["name"]'
     )
-    told = ""
+    output = ""
     for name in ("first", "second"):
         make_asset(name)
         process = subprocess.Popen(
@@ -121,9 +121,9 @@ def test_the_program_that_reads_events_goes_on_where_it_was(
             text=True,
         )
         assert process.stdout is not None
-        told += process.stdout.readline()
+        output += process.stdout.readline()
         place = tmp_path / "place.txt"
         assert until(lambda place=place: place.exists() and place.read_text(), 10)
         process.kill()
         process.communicate(timeout=10)
-    assert [line.split(maxsplit=1)[1] for line in told.splitlines()] == ["first", "second"]
+    assert [line.split(maxsplit=1)[1] for line in output.splitlines()] == ["first", "second"]

@@ -1,4 +1,4 @@
-"""What the documents show is what works: their snippets, settings and links."""
+"""Tests of the snippets, settings, and links in the documents."""
 
 import http.client
 import json
@@ -39,36 +39,36 @@ SECRETS = pytest.mark.parametrize("secret", [MADE, OWN], ids=["made", "own"])
 
 
 def snippets(document: Path, language: str) -> list[str]:
-    """The fenced blocks of one language, in their order."""
+    """Return the fenced blocks of a language, in order."""
     return re.findall(rf"^```{language}\n(.*?)^```", document.read_text(), re.DOTALL | re.MULTILINE)
 
 
 def run(snippet: str) -> dict[str, Any]:
-    """The names that a Python snippet defines."""
+    """Run a Python snippet and return the names it defines."""
     names: dict[str, Any] = {"__name__": "snippet"}
     exec(snippet, names)  # noqa: S102 - our own document
     return names
 
 
 def python_snippet(words: str) -> dict[str, Any]:
-    """The names that the one snippet with these words defines."""
-    (found,) = [each for each in snippets(RECEIVERS, "python") if words in each]
-    return run(found)
+    """Run the only snippet with these words and return the names it defines."""
+    (snippet,) = [each for each in snippets(RECEIVERS, "python") if words in each]
+    return run(snippet)
 
 
 def signed(
     secret: str, next_secret: str | None = None, sent_at: int | None = None
 ) -> dict[str, str]:
-    """The signatures of a message, by names in lower case."""
+    """Return the signature headers of a message, with lowercase names."""
     sent_at = sent_at or int(time.time())
-    made = sign_headers(
+    headers = sign_headers(
         body=BODY, message_id="m-1", sent_at=sent_at, secret=secret, next_secret=next_secret
     )
-    return {name.lower(): value for name, value in made.items()}
+    return {name.lower(): value for name, value in headers.items()}
 
 
 def cases(secret: str) -> list[tuple[dict[str, str], bytes, bool]]:
-    """(headers, body, whether it is ours) for a receiver that has `secret`."""
+    """Return (headers, body, whether it is ours) for a receiver with `secret`."""
     return [
         (signed(secret), BODY, True),
         (signed(secret, OTHER), BODY, True),
@@ -82,7 +82,7 @@ def cases(secret: str) -> list[tuple[dict[str, str], bytes, bool]]:
     ]
 
 
-def test_the_python_snippet_for_the_schema_reads_the_one_beside_it(
+def test_the_python_schema_snippet_reads_the_schema_beside_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(RECEIVERS.parent)
@@ -92,14 +92,14 @@ def test_the_python_snippet_for_the_schema_reads_the_one_beside_it(
 
 
 @SECRETS
-def test_the_python_snippet_tells_our_messages_from_others(secret: str) -> None:
+def test_the_python_snippet_verifies_signatures(secret: str) -> None:
     is_ours = python_snippet("def is_ours")["is_ours"]
     for headers, body, expected in cases(secret):
         assert is_ours(body, headers, secret) is expected
 
 
 @SECRETS
-def test_the_python_snippet_refuses_an_old_delivery_that_is_sent_again(secret: str) -> None:
+def test_the_python_snippet_refuses_replayed_deliveries(secret: str) -> None:
     is_new_and_ours = python_snippet("def is_new_and_ours")["is_new_and_ours"]
     for headers, body, expected in cases(secret):
         assert is_new_and_ours(body, headers, secret) is expected
@@ -118,7 +118,7 @@ def test_the_python_snippet_refuses_an_old_delivery_that_is_sent_again(secret: s
 
 
 @SECRETS
-def test_the_node_snippet_tells_our_messages_from_others(secret: str) -> None:
+def test_the_node_snippet_verifies_signatures(secret: str) -> None:
     needs(shutil.which("node"), "Node")
     ask = "const a = JSON.parse(process.argv[1]); for (const [headers, body] of a.cases) "
     ask += "console.log(isOurs(Buffer.from(body), headers, a.secret));"
@@ -129,7 +129,7 @@ def test_the_node_snippet_tells_our_messages_from_others(secret: str) -> None:
 
 
 @SECRETS
-def test_the_php_snippet_tells_our_messages_from_others(secret: str, tmp_path: Path) -> None:
+def test_the_php_snippet_verifies_signatures(secret: str, tmp_path: Path) -> None:
     (snippet,) = snippets(RECEIVERS, "php")
     script = tmp_path / "receiver.php"
     script.write_text(snippet)
@@ -155,7 +155,7 @@ def test_the_shell_snippet_makes_our_signature(secret: str, tmp_path: Path) -> N
 
 
 @SECRETS
-def test_the_snippet_for_the_standard_library_reads_our_messages(secret: str) -> None:
+def test_the_standardwebhooks_snippet_reads_our_messages(secret: str) -> None:
     read = python_snippet("def read")["read"]
     old = int(time.time()) - 600
     for headers, body in (
@@ -176,7 +176,7 @@ def test_the_snippet_for_the_standard_library_reads_our_messages(secret: str) ->
 
 @pytest.fixture
 def receiver(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """The README's receiver as its reader starts it, on any free port."""
+    """Start the README's receiver as its readers do, on a free port."""
     (snippet,) = snippets(README, "python")
     script = tmp_path / "receiver.py"
     script.write_text(snippet)
@@ -193,7 +193,7 @@ def receiver(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         process.communicate(timeout=10)
 
 
-def test_the_receiver_of_the_readme_takes_ours_and_refuses_others(
+def test_the_readme_receiver_accepts_only_our_messages(
     receiver: subprocess.Popen[str],
 ) -> None:
     assert receiver.stdout is not None
@@ -208,7 +208,7 @@ def test_the_receiver_of_the_readme_takes_ours_and_refuses_others(
 
 
 class Listening(dict[str, str]):
-    """Settings that remember what was asked of them."""
+    """An environment that records which settings are read."""
 
     def __init__(self, values: dict[str, str]) -> None:
         super().__init__(values)
@@ -231,7 +231,7 @@ def test_readme_and_deployment_list_every_setting_once_and_no_other(tmp_path: Pa
     assert sorted(listed) == sorted(environment.asked)
 
 
-def test_the_schedule_in_the_documents_is_the_one_in_force() -> None:
+def test_the_documented_retry_schedule_is_true() -> None:
     units = {0: ("s", 1), 60: ("min", 60), 3600: ("h", 3600)}
 
     def in_words(seconds: float) -> str:
@@ -242,7 +242,7 @@ def test_the_schedule_in_the_documents_is_the_one_in_force() -> None:
     assert f"after {', '.join(pauses)}, and {last}" in RECEIVERS.read_text()
 
 
-def test_links_between_documents_lead_somewhere() -> None:
+def test_links_between_documents_are_not_broken() -> None:
     missing = [
         (document.name, link)
         for document in DOCUMENTS

@@ -1,4 +1,4 @@
-"""What is secret, or may hold something secret, is left out when an object is written down."""
+"""Tests that the repr of a dataclass omits fields that can hold secrets."""
 
 import dataclasses
 import importlib
@@ -32,21 +32,21 @@ HIDDEN: Final = {
 
 
 def classes() -> Iterator[type]:
-    """Every class of ours."""
+    """Yield every class of our packages."""
     for top in (portal, jobs):
         for found in pkgutil.walk_packages(top.__path__, f"{top.__name__}."):
             if not found.name.endswith("__main__"):
                 module = importlib.import_module(found.name)
-                known = inspect.getmembers(module, inspect.isclass)
-                yield from (each for _, each in known if each.__module__ == found.name)
+                members = inspect.getmembers(module, inspect.isclass)
+                yield from (kind for _, kind in members if kind.__module__ == found.name)
 
 
 def hidden_fields() -> Iterator[str]:
-    """Of every dataclass of ours."""
+    """Yield the fields that the repr of a dataclass omits."""
     for kind in filter(dataclasses.is_dataclass, classes()):
-        hidden = (each for each in dataclasses.fields(kind) if not each.repr)
-        yield from (f"{kind.__name__}.{each.name}" for each in hidden)
+        hidden = (field for field in dataclasses.fields(kind) if not field.repr)
+        yield from (f"{kind.__name__}.{field.name}" for field in hidden)
 
 
-def test_these_and_no_others_are_left_out() -> None:
+def test_exactly_these_fields_are_hidden() -> None:
     assert set(hidden_fields()) == HIDDEN

@@ -1,4 +1,4 @@
-"""Twice the text takes twice the time: nobody can stall a process with a long one."""
+"""Tests that reading text takes linear time, so that a long text can't stall a process."""
 
 import importlib
 import inspect
@@ -29,7 +29,7 @@ from portal.services import find
 from portal.web.help.search import words_of
 
 LONGEST = 100_000
-# Below that many seconds of the processor nothing is judged: a pause of the collector is as long.
+# Seconds of CPU. A shorter time proves nothing, because a garbage collection takes as long.
 SHORT = 0.02
 UNITS = [
     *" \n\taA01-_.,:;/@='\"\\<([{&?%+#|~\0\u200b\u00a0ä",
@@ -72,32 +72,32 @@ FUNCTIONS: dict[str, Callable[[str], Any]] = {
 
 
 def patterns() -> Iterator[tuple[str, re.Pattern[Any]]]:
-    """Every pattern that a module of ours keeps, in tables too, by the name of its place."""
+    """Yield every pattern in our modules and their tables, with the name of its place."""
     for package in (portal, jobs):
-        for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            module = importlib.import_module(found.name)
+        for info in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            module = importlib.import_module(info.name)
             for name, value in vars(module).items():
-                for at, pattern in enumerate(inside(value)):
-                    yield f"{found.name}:{name}:{at}", pattern
+                for index, pattern in enumerate(inside(value)):
+                    yield f"{info.name}:{name}:{index}", pattern
 
 
 def inside(value: Any) -> Iterator[re.Pattern[Any]]:
     if isinstance(value, re.Pattern):
         yield value
     elif isinstance(value, list | tuple):
-        for each in value:
-            yield from inside(each)
+        for item in value:
+            yield from inside(item)
     elif is_dataclass(type(value)):
-        yield from inside([getattr(value, each.name) for each in fields(value)])
+        yield from inside([getattr(value, item.name) for item in fields(value)])
 
 
 VERBS = r"\.(search|sub|findall|finditer|split|match|fullmatch)\("
-# How a loop over a table of patterns calls the one that a whole text is compared with.
+# How a loop over a table of patterns matches a whole text.
 IN_A_LOOP = r"\b(?:pattern|path|form)\.(fullmatch)\("
 
 
 def uses(place: str, pattern: re.Pattern[Any]) -> Iterator[Callable[[str], Any]]:
-    """What its module does with it: looks through a text, or compares a text from its start."""
+    """Yield the ways its module uses the pattern: to search a text, or to match its start."""
     module, name, _ = place.split(":")
     source = inspect.getsource(importlib.import_module(module))
     verbs = set(re.findall(rf"\b{name}{VERBS}", source) or re.findall(IN_A_LOOP, source) or ["sub"])
@@ -116,8 +116,10 @@ def seconds(work: Callable[[str], Any], text: str) -> float:
 
 
 def grows_too_fast(work: Callable[[str], Any], unit: str) -> bool:
-    """Return whether a text of this unit, alone or behind a letter, takes more than three times as
-    long as half of it. A short one goes first, so that a fault takes a moment and not minutes.
+    """Return whether a text of this unit takes more than three times as long as half of it.
+
+    Tries the unit alone and after a letter. A short text goes first, so that a fault shows in a
+    moment, not in minutes.
     """
     for first, size in product(("", "x"), (LONGEST // 16, LONGEST)):
         whole, half = (first + unit * (long // len(unit)) + "\n!" for long in (size, size // 2))
@@ -131,7 +133,7 @@ def grows_too_fast(work: Callable[[str], Any], unit: str) -> bool:
     return False
 
 
-def test_no_pattern_takes_four_times_as_long_for_twice_the_text() -> None:
+def test_every_pattern_takes_linear_time() -> None:
     slow = {
         (place, unit)
         for place, pattern in patterns()
@@ -142,6 +144,6 @@ def test_no_pattern_takes_four_times_as_long_for_twice_the_text() -> None:
     assert slow == set()
 
 
-def test_nor_does_what_reads_text_from_outside() -> None:
+def test_every_function_that_reads_outside_text_takes_linear_time() -> None:
     for name in FUNCTIONS:
         assert [unit for unit in UNITS if grows_too_fast(FUNCTIONS[name], unit)] == [], name

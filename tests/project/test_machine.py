@@ -1,4 +1,4 @@
-"""Where the portal cannot be installed, one sentence says so."""
+"""Tests that an unsuitable machine is refused in one sentence."""
 
 import re
 import runpy
@@ -21,18 +21,18 @@ runpy.run_path({SCRIPT!r}, run_name="__main__")
 
 
 def on(facts: str) -> subprocess.CompletedProcess[str]:
-    """What the check says on a machine of which these facts are true."""
+    """Run the check on a machine with these facts."""
     command = [sys.executable, "-c", ELSEWHERE.format(facts)]
     return subprocess.run(command, capture_output=True, text=True, timeout=30)
 
 
-def test_a_known_python_may_go_on() -> None:
+def test_a_supported_python_is_accepted() -> None:
     for version in ((3, 11, 0), (3, 12, 9), (3, 13, 1), (3, 14, 2)):
         done = on(f"sys.version_info = {version}")
         assert (done.returncode, done.stderr) == (0, ""), version
 
 
-def test_any_other_machine_is_told_why_not() -> None:
+def test_any_other_machine_is_refused_with_a_reason() -> None:
     for facts, sentence in (
         ("sys.version_info = (3, 10, 9)", "The portal needs Python 3.11 to 3.14. This one is "),
         ("sys.version_info = (3, 15, 0)", "The portal needs Python 3.11 to 3.14. This one is "),
@@ -48,7 +48,7 @@ def test_any_other_machine_is_told_why_not() -> None:
         assert done.stderr.count("\n") == 1, facts
 
 
-def test_arm64_and_the_oldest_glibc_may_go_on() -> None:
+def test_arm64_and_the_oldest_glibc_are_accepted() -> None:
     done = on("platform.machine = lambda: 'aarch64'; platform.libc_ver = lambda: ('glibc', '2.28')")
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -62,7 +62,7 @@ def test_arm64_and_the_oldest_glibc_may_go_on() -> None:
         ({}, "python3"),
     ],
 )
-def test_the_newest_python_that_can_make_environments_is_taken(
+def test_the_newest_python_that_can_create_environments_is_used(
     tmp_path: Path, pythons: dict[str, int], taken: str
 ) -> None:
     for name, code in pythons.items():
@@ -75,7 +75,7 @@ def test_the_newest_python_that_can_make_environments_is_taken(
     assert (done.stdout, done.stderr) == (f"{taken}\n", "")
 
 
-def test_all_files_mean_the_same_pythons() -> None:
+def test_all_files_name_the_same_python_versions() -> None:
     (low, high) = runpy.run_path(SCRIPT)["PYTHONS"]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["requires-python"] == f">={low[0]}.{low[1]},<{high[0]}.{high[1] + 1}"
