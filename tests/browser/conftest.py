@@ -1,4 +1,4 @@
-"""One Chromium for the session; a page of its own for each test."""
+"""Fixtures for browser tests: one Chromium for the session, and a new page for each test."""
 
 import shutil
 from collections.abc import Iterator
@@ -18,23 +18,23 @@ QUIET = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    # A page is looked at for a moment: to compile its scripts well takes longer than they do.
+    # A page is open so briefly that to optimize its scripts takes longer than to run them.
     "--js-flags=--no-maglev,--no-opt",
 ]
-PATIENCE_MS = 30_000  # a page that follows asks again after ten seconds at most
+PATIENCE_MS = 30_000  # a live page polls every ten seconds at most
 expect.set_options(timeout=PATIENCE_MS)
 
 
 def find_chromium() -> str:
-    """Where the machine's Chromium is."""
-    path = next((found for found in map(shutil.which, NAMES) if found), None)
+    """Return the path of the machine's Chromium."""
+    path = next((path for path in map(shutil.which, NAMES) if path), None)
     assert path, f"no browser is installed; one of {', '.join(NAMES)} is needed"
     return path
 
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
-    """The machine's Chromium, which asks nobody for anything on its own."""
+    """Start the machine's Chromium, which sends no requests of its own."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=QUIET)
         yield browser
@@ -43,14 +43,14 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def portal(app: Flask) -> Iterator[str]:
-    """Where the portal is served meanwhile."""
+    """Serve the portal and yield its URL."""
     with served(app) as url:
         yield url
 
 
 @pytest.fixture
 def page(chromium: Browser) -> Iterator[Page]:
-    """A fresh page: no cookies, 1280 px wide. What is wrong with what it says fails the test."""
+    """Yield a page without cookies, 1280 px wide. Faults heard since `watch` fail the test."""
     context = chromium.new_context(viewport={"width": 1280, "height": 900})
     context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
@@ -61,7 +61,7 @@ def page(chromium: Browser) -> Iterator[Page]:
 
 @pytest.fixture
 def plain_page(chromium: Browser) -> Iterator[Page]:
-    """A fresh page in a browser that runs no scripts."""
+    """Yield a page without cookies that runs no scripts."""
     context = chromium.new_context(java_script_enabled=False)
     context.set_default_timeout(PATIENCE_MS)
     yield context.new_page()

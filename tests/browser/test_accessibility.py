@@ -1,4 +1,4 @@
-"""The check that every page passes, on pages of which each has one fault."""
+"""Tests that the accessibility check finds each kind of fault."""
 
 import pytest
 from playwright.sync_api import Page
@@ -21,7 +21,7 @@ PAGE = """<!doctype html><html lang="en"><title>A page</title>
         (".t { width: 500px }", 'at 320 px it is wider than the screen: <P class="t'),
     ],
 )
-def test_what_cannot_be_read_is_told(page: Page, style: str, told: str) -> None:
+def test_unreadable_content_is_reported(page: Page, style: str, told: str) -> None:
     page.set_content(PAGE.format(style=""))
     check_page(page, "the right one")
     page.set_content(PAGE.format(style=style))
@@ -37,7 +37,9 @@ def test_what_cannot_be_read_is_told(page: Page, style: str, told: str) -> None:
         ("fetch('http://127.0.0.2:9/').catch(() => {})", "it asked elsewhere: http://127.0.0.2:9/"),
     ],
 )
-def test_what_it_says_and_asks_for_is_told(page: Page, script: str, told: str) -> None:
+def test_console_messages_and_foreign_requests_are_reported(
+    page: Page, script: str, told: str
+) -> None:
     heard = watch(page, "http://127.0.0.1:9")
     page.set_content(PAGE.format(style=""))
     page.evaluate(script)

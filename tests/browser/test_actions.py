@@ -1,4 +1,4 @@
-"""The life of one asset in a real browser: lent, late, back, moved, lost, broken, disposed of."""
+"""Tests of an asset's whole life in a real browser, and of an action by keyboard."""
 
 from datetime import timedelta
 
@@ -27,7 +27,7 @@ def sign_in(page: Page, portal: str) -> None:
 
 
 def act(page: Page, button: str, submit: str | None = None, **typed: str) -> None:
-    """Press an action's button, in front or under More; fill in its form by labels; send it."""
+    """Open an action, directly or under More, fill in its form, and submit it."""
     link = page.locator(".page-actions").get_by_role("link", name=button, exact=True)
     if not link.is_visible():
         page.get_by_text("More", exact=True).click()
@@ -47,7 +47,7 @@ def says(page: Page, words: str) -> None:
 
 
 def make_late() -> None:
-    """Three days pass, as far as the loan is concerned."""
+    """Make the loan three days late."""
     ago = utcnow() - timedelta(days=3, hours=1)
     with writing() as current:
         current.execute(update(Assignment).values(started_at=ago, due_at=ago + timedelta(hours=1)))
@@ -76,7 +76,7 @@ MARIA = "Maria Lopez (maria@example.com)"
 
 
 def reserve(page: Page) -> None:
-    """Asked for from now on, and granted."""
+    """Request a reservation from now on, and approve it."""
     now = utcnow()
     begins, ends = now - timedelta(hours=1), now + timedelta(days=9)
     typed = {"starts_at": f"{begins:%Y-%m-%dT%H:%M}", "ends_at": f"{ends:%Y-%m-%dT%H:%M}"}
@@ -90,8 +90,8 @@ def reserve(page: Page) -> None:
 
 
 def lend(page: Page) -> None:
-    """To whom it was promised; it comes back late."""
-    act(page, "Check out", staff_id=MARIA, purpose="Trade fair")  # for a week, as is chosen already
+    """Check out the reserved asset, and check it in late."""
+    act(page, "Check out", staff_id=MARIA, purpose="Trade fair")  # for a week, which is preselected
     says(page, "Checked out AST-00001 to Maria Lopez, due ")
     open_tab(page, "Reservations")
     says(page, "Picked up")
@@ -122,7 +122,7 @@ def open_tab(page: Page, words: str) -> None:
     expect(bar.locator("[aria-current=page]")).to_contain_text(words)
 
 
-def test_an_asset_lives_through_everything(page: Page, app: Flask, portal: str) -> None:
+def test_an_asset_goes_through_its_whole_life(page: Page, app: Flask, portal: str) -> None:
     make_location("Studio")
     make_location("Store")
     make_webhook(events=[str(event.value) for event in CATALOGUE])
@@ -159,14 +159,14 @@ def test_an_asset_lives_through_everything(page: Page, app: Flask, portal: str) 
 
 
 def each_was_sent(page: Page) -> list[str]:
-    """What the asset's own tab says of its messages, the newest first."""
+    """Return the events on the asset's Deliveries tab, newest first."""
     open_tab(page, "Deliveries")
     texts = page.locator("tbody th.l-hook a").all_inner_texts()
     return [text.partition(",")[0] for text in texts]
 
 
 def dispose(page: Page) -> None:
-    """Sell it, then find out that it was the wrong one."""
+    """Dispose of the asset as sold, and undo that."""
     page.get_by_text("More", exact=True).click()
     page.get_by_role("link", name="Dispose of asset", exact=True).click()
     page.get_by_label("Sold", exact=True).check()
@@ -183,7 +183,7 @@ def told() -> list[str]:
 
 
 def tab_to(page: Page, words: str) -> None:
-    """Press Tab until what has the focus is called so: by its text, its label or its name."""
+    """Press Tab until the text or the label of the focused element starts with `words`."""
     called = """() => { const it = document.activeElement;
       return [it.textContent, it.labels?.[0]?.textContent].map((t) => (t ?? "").trim()) }"""
     for _ in range(60):
@@ -193,11 +193,11 @@ def tab_to(page: Page, words: str) -> None:
     pytest.fail(f"{words} cannot be reached with Tab")
 
 
-def test_an_action_is_done_with_the_keyboard_alone(page: Page, app: Flask, portal: str) -> None:
+def test_an_action_is_done_by_keyboard_alone(page: Page, app: Flask, portal: str) -> None:
     asset_id = make_asset("Canon EOS R7")
     sign_in(page, portal)
     page.goto(f"{portal}/assets/{asset_id}")
-    page.wait_for_load_state("networkidle")  # Escape is the scripts' business
+    page.wait_for_load_state("networkidle")  # scripts handle Escape
     tab_to(page, "More")
     page.keyboard.press("Enter")
     expect(page.locator(".page-actions .drop-panel")).to_contain_text("It isn’t lost")

@@ -1,4 +1,4 @@
-"""Test before saving in a real browser: followed step by step, with scripts and without."""
+"""Tests of the webhook form in a real browser: test before saving, conditions, and formats."""
 
 from collections.abc import Iterator
 
@@ -24,7 +24,7 @@ def receiver() -> Iterator[Receiver]:
 
 
 def open_form(page: Page, app: Flask, portal: str, url: str) -> None:
-    """An administrator fills in a webhook with a key of their own."""
+    """Sign in as an administrator, and fill in a webhook with a secret."""
     cookie = visit(app).client.get_cookie("session")
     assert cookie is not None
     page.context.add_cookies([{"name": "session", "value": cookie.value, "url": portal}])
@@ -47,7 +47,7 @@ def step(page: Page, words: str) -> None:
     expect(page.locator(".test-steps")).to_contain_text(words)
 
 
-def test_a_form_is_tested_mended_tested_again_and_saved(
+def test_a_form_is_tested_corrected_tested_again_and_saved(
     page: Page, app: Flask, portal: str, receiver: Receiver
 ) -> None:
     open_form(page, app, portal, f"{receiver.url}old")
@@ -55,7 +55,7 @@ def test_a_form_is_tested_mended_tested_again_and_saved(
     try_out(page)
     step(page, "Waiting for a delivery worker")
     deliver_due()
-    step(page, "Responded with 410 in")  # the page follows by itself
+    step(page, "Responded with 410 in")  # the page updates itself
     expect(page.get_by_role("main")).to_contain_text("Ask the receiver’s team for a new URL.")
     expect(page.get_by_role("main")).not_to_contain_text("turned the webhook off")
     page.get_by_role("link", name="Continue editing").click()
@@ -73,7 +73,7 @@ def test_a_form_is_tested_mended_tested_again_and_saved(
     assert [message.path for message in receiver.wait_for(2)] == ["/old", "/new"]
 
 
-def test_conditions_come_and_go_in_place_and_are_counted_and_saved(
+def test_conditions_are_added_removed_counted_and_saved_in_place(
     page: Page, app: Flask, portal: str
 ) -> None:
     make_category("Laptops")
@@ -98,7 +98,7 @@ def test_conditions_come_and_go_in_place_and_are_counted_and_saved(
     expect(page.get_by_role("main")).to_contain_text("Asset tag begins with AST")
 
 
-def test_a_chats_format_tells_what_it_settles_while_it_is_chosen(
+def test_the_note_about_chat_urls_is_shown_only_for_a_chat_format(
     page: Page, app: Flask, portal: str
 ) -> None:
     open_form(page, app, portal, "https://chat.example.com/in")

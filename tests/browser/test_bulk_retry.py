@@ -1,4 +1,4 @@
-"""Bulk retry in a real browser: tick, look, follow, stop; also when it waits, on narrow screens."""
+"""Tests of a bulk retry in a real browser: select, confirm, follow, and stop."""
 
 from flask import Flask
 from playwright.sync_api import Page, expect
@@ -17,7 +17,9 @@ def sign_in(page: Page, app: Flask, portal: str) -> None:
     watch(page, portal)
 
 
-def test_a_person_retries_the_page_and_stops(page: Page, app: Flask, portal: str) -> None:
+def test_a_bulk_retry_of_a_page_is_started_followed_and_stopped(
+    page: Page, app: Flask, portal: str
+) -> None:
     long = make_webhook(name="W" * 120)
     made = some(12, long, reason="server", code=500, asset_tag="T" * 40)
     make_delivery(long, status="delivered")
@@ -31,10 +33,10 @@ def test_a_person_retries_the_page_and_stops(page: Page, app: Flask, portal: str
     page.get_by_label("As fast as receivers accept them").check()
     page.get_by_role("button", name="Retry", exact=True).click()
     expect(page.get_by_text("12 left", exact=True)).to_be_visible()
-    for some_more in (made[:1], made[1:10]):
+    for batch in (made[:1], made[1:10]):
         work()
-        for each in some_more:
-            finish(each, "failed")
+        for delivery in batch:
+            finish(delivery, "failed")
     work()
     expect(page.get_by_text("10 failed, 2 left")).to_be_visible(timeout=15_000)
     page.get_by_role("button", name="Stop").click()

@@ -1,4 +1,4 @@
-"""The log's pages in a real browser: in each state, followed while it changes, without scripts."""
+"""Tests of the log's pages in a real browser: retries, live updates, and use without scripts."""
 
 from flask import Flask
 from playwright.sync_api import Page, expect
@@ -12,14 +12,16 @@ PHASES = {"name": 3.0, "connect": 11.0, "tls": 40.0, "first_byte": 130.0, "total
 
 
 def sign_in(page: Page, app: Flask, portal: str, role: str = "support") -> None:
-    """Carry the session of somebody who signed in elsewhere."""
+    """Give the page the session of a new person with this role, and watch it."""
     cookie = visit(app, role).client.get_cookie("session")
     assert cookie is not None
     page.context.add_cookies([{"name": "session", "value": cookie.value, "url": portal}])
     watch(page, portal)
 
 
-def test_the_page_follows_a_retry_until_it_has_arrived(page: Page, app: Flask, portal: str) -> None:
+def test_the_page_follows_a_retry_until_it_is_delivered(
+    page: Page, app: Flask, portal: str
+) -> None:
     made = make_delivery(status="failed", tries=10)
     make_attempt(made, reason="refused")
     sign_in(page, app, portal)
@@ -38,7 +40,7 @@ def test_the_page_follows_a_retry_until_it_has_arrived(page: Page, app: Flask, p
     expect(page.locator("main > [role=status]").last).to_contain_text("Delivered.")
 
 
-def test_a_line_follows_its_retry_in_its_place(page: Page, app: Flask, portal: str) -> None:
+def test_a_row_follows_its_retry_in_place(page: Page, app: Flask, portal: str) -> None:
     made = make_delivery(status="failed", tries=10, reason="refused")
     other = make_delivery(status="failed", asset_tag="AST-00008")
     sign_in(page, app, portal)
@@ -74,7 +76,7 @@ def test_two_retries_in_rows_are_followed_without_leaving_the_page(
     for made, tag in ((first, "AST-00001"), (second, "AST-00002")):
         page.get_by_role("button", name=f"Retry Asset created, {tag}").click()
         expect(page.locator(f"#delivery-{made}")).to_contain_text("Queued since")
-    # What was pressed is gone: the focus stays in its line.
+    # The pressed button is gone, so the focus stays in its row.
     expect(page.locator(f"#delivery-{second} [data-keeps-focus]")).to_be_focused()
     for made in (first, second):
         make_attempt(made, kind="manual", reason="refused")
@@ -86,7 +88,7 @@ def test_two_retries_in_rows_are_followed_without_leaving_the_page(
     assert page.url.endswith(f"retried={second}#delivery-{second}")
 
 
-def test_a_retry_that_is_refused_in_its_row_says_why(page: Page, app: Flask, portal: str) -> None:
+def test_a_refused_retry_in_a_row_says_why(page: Page, app: Flask, portal: str) -> None:
     made = make_delivery(status="failed", tries=10, reason="refused")
     sign_in(page, app, portal)
     page.goto(f"{portal}/deliveries?status=failed")
@@ -95,7 +97,7 @@ def test_a_retry_that_is_refused_in_its_row_says_why(page: Page, app: Flask, por
     expect(page.locator(".flashes .notice")).to_contain_text("already queued")
 
 
-def test_where_the_network_fails_the_browser_sends_the_form_itself(
+def test_the_browser_submits_the_form_if_the_script_has_no_network(
     page: Page, app: Flask, portal: str
 ) -> None:
     made = make_delivery(status="failed", tries=10, reason="refused")
@@ -125,9 +127,7 @@ def test_retry_and_dismiss_work_without_scripts(plain_page: Page, app: Flask, po
     expect(plain_page.locator(".state .tag")).to_have_text("Dismissed")
 
 
-def test_a_button_that_is_pressed_while_the_page_is_followed_is_clicked(
-    page: Page, app: Flask, portal: str
-) -> None:
+def test_a_live_update_does_not_break_a_click(page: Page, app: Flask, portal: str) -> None:
     waiting = make_delivery(make_webhook(), status="queued")
     sign_in(page, app, portal, role="admin")
     page.goto(f"{portal}/deliveries/{waiting}")
@@ -136,7 +136,7 @@ def test_a_button_that_is_pressed_while_the_page_is_followed_is_clicked(
     assert box is not None
     page.mouse.move(box["x"] + 5, box["y"] + 5)
     page.mouse.down()
-    # What is told now has other words, so that it is shown.
+    # The next poll returns a different text, so the page would replace its content.
     change(waiting, status="retrying", reason="server", code=500, tries=1)
     with page.expect_response(lambda answer: "/live" in answer.url):
         pass
@@ -146,7 +146,7 @@ def test_a_button_that_is_pressed_while_the_page_is_followed_is_clicked(
     expect(page.get_by_role("heading", level=1)).to_contain_text("Dismiss")
 
 
-def test_what_has_not_changed_is_not_replaced(page: Page, app: Flask, portal: str) -> None:
+def test_unchanged_content_is_not_replaced(page: Page, app: Flask, portal: str) -> None:
     waiting = make_delivery(make_webhook(), status="queued")
     sign_in(page, app, portal, role="admin")
     page.goto(f"{portal}/deliveries/{waiting}")
@@ -161,7 +161,7 @@ def test_what_has_not_changed_is_not_replaced(page: Page, app: Flask, portal: st
     assert page.get_by_role("link", name="Dismiss").get_attribute("data-mine") == "yes"
 
 
-def test_a_page_stops_following_after_signing_out_and_says_why(
+def test_a_page_stops_updating_after_sign_out_and_says_why(
     page: Page, app: Flask, portal: str
 ) -> None:
     pages = visit(app, "support")
@@ -173,7 +173,7 @@ def test_a_page_stops_following_after_signing_out_and_says_why(
     page.goto(f"{portal}/deliveries/{delivery}")
     asked = []
     page.on("request", lambda request: asked.append(request.url))
-    # Signed out in another tab: the copy of the cookie that this one has is worth nothing.
+    # Signing out in another tab makes this page's cookie invalid.
     pages.submit(pages.get("/account").form("/sign-out"))
     notice = page.get_by_text("You’re signed out, so this page has stopped updating")
     expect(notice.first).to_be_visible()

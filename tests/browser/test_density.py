@@ -1,4 +1,4 @@
-"""Lists that hold a screenful: rows above the fold, their heights, nothing beside the screen."""
+"""Tests that lists and pages fit on screens and paper, without sideways scroll or cut text."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -36,18 +36,18 @@ from tests.support.heartbeats import record_own
 from tests.web.signed_in import visit
 
 LISTS = ["/assets", "/deliveries", "/settings/webhooks"]
-# Every row of the page's list: where it ends, and how high it is.
+# Return the end and the height of every row of the page's list.
 ROWS = """() => [...document.querySelectorAll(".register tbody tr")].map(row => {
   const box = row.getBoundingClientRect();
   return {end: box.bottom + scrollY, height: box.height};
 })"""
-# The texts of the log that are not to be seen whole.
+# Return the texts of the log that are cut off.
 CUT = """() => [...document.querySelectorAll(".log :is(td, th) *")].filter(each => {
   const box = each.getBoundingClientRect(), cell = each.closest("td, th").getBoundingClientRect();
   return box.right > cell.right + 0.5 || each.scrollWidth > each.clientWidth + 1
     && getComputedStyle(each).display !== "inline" && !each.matches(".visually-hidden");
 }).map(each => each.outerHTML)"""
-# What is left of A4 between its margins.
+# A4 without its margins.
 PAPER: Final[ViewportSize] = {"width": 718, "height": 1000}
 TELEPHONE: Final[ViewportSize] = {"width": 390, "height": 844}
 LONG = "Werkstatttransportwagenersatzreifenhalterung" * 2
@@ -55,7 +55,7 @@ LONG = "Werkstatttransportwagenersatzreifenhalterung" * 2
 
 @pytest.fixture
 def filled(app: Flask) -> None:
-    """More of everything than fits, one with a name that fits nowhere, and a webhook in trouble."""
+    """Add more records than fit, some with names that are too long, and failed deliveries."""
     hooks = [make_webhook(name=f"Receiver {number:02}") for number in range(14)]
     make_webhook(name=LONG)
     for number in range(16):
@@ -76,14 +76,14 @@ def rows(page: Page) -> list[dict[str, float]]:
 
 
 @pytest.mark.parametrize("path", LISTS)
-def test_a_list_holds_a_screenful_and_nothing_is_beside_the_screen(
+def test_a_list_fills_the_screen_and_does_not_scroll_sideways(
     page: Page, app: Flask, portal: str, filled: None, path: str
 ) -> None:
     sign_in(page, app, portal)
     page.set_viewport_size({"width": 1280, "height": 800})
     page.goto(portal + path)
     wide = rows(page)
-    # In the log a name that fits nowhere is written on several lines.
+    # In the log, a name that is too long takes several lines.
     usual = [row["height"] for row in wide if row["height"] < 90]
     assert max(usual) <= (40 if path == "/assets" else 58)
     assert len(usual) >= 45 or path != "/deliveries"
@@ -91,8 +91,7 @@ def test_a_list_holds_a_screenful_and_nothing_is_beside_the_screen(
     page.set_viewport_size(TELEPHONE)
     narrow = rows(page)
     assert len(narrow) >= 15
-    # What belongs to one event has its name above.
-    if path != "/deliveries":  # there what belongs to one event has its name above it
+    if path != "/deliveries":  # the log shows an event's name above its deliveries
         assert max(row["height"] for row in narrow) <= 64
     assert sum(row["height"] <= 64 for row in narrow) >= 15
     assert min(row["height"] for row in narrow) >= 44
@@ -103,7 +102,7 @@ def test_a_list_holds_a_screenful_and_nothing_is_beside_the_screen(
 
 
 @pytest.mark.parametrize("path", [*LISTS, "/categories"])
-def test_a_list_is_printed_whole_as_a_table_without_boxes_filters_and_buttons(
+def test_a_list_is_printed_as_a_whole_table_without_controls(
     page: Page, app: Flask, portal: str, filled: None, path: str
 ) -> None:
     for name in ("Laptops", LONG):
@@ -120,7 +119,7 @@ def test_a_list_is_printed_whole_as_a_table_without_boxes_filters_and_buttons(
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
 
 
-def test_a_tag_is_printed_in_one_line_and_how_many_assets_are_missing_is_said(
+def test_a_printed_list_keeps_tags_on_one_line_and_states_its_share(
     page: Page, app: Flask, portal: str
 ) -> None:
     where = {"category_id": make_category(LONG), "location_id": make_location(LONG)}
@@ -155,10 +154,10 @@ def test_a_row_of_the_log_has_two_lines_and_nothing_is_cut_off(
     assert page.evaluate(CUT) == []
     everything = Selection(wanted=LogFilter(), newest=bulk_retry_selection.newest_now())
     bulk_retry.start(make_user("support").actor, everything)
-    for some_more in (others[:1], others[1:]):
+    for batch in (others[:1], others[1:]):
         work()
-        for each in some_more:
-            finish(each, "failed")
+        for delivery in batch:
+            finish(delivery, "failed")
     work()
     for path in ("/deliveries", "/deliveries?answer=centre"):
         page.set_viewport_size({"width": 1280, "height": 800})
@@ -169,7 +168,7 @@ def test_a_row_of_the_log_has_two_lines_and_nothing_is_cut_off(
         assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
 
 
-def test_what_can_be_done_with_ticked_rows_appears_with_the_first_tick(
+def test_bulk_actions_appear_with_the_first_selected_row(
     page: Page, app: Flask, portal: str, filled: None
 ) -> None:
     sign_in(page, app, portal)
@@ -193,7 +192,7 @@ def signed_in(plain_page: Page, app: Flask, portal: str) -> Page:
     return plain_page
 
 
-def test_without_scripts_it_stands_below_the_rows(
+def test_without_scripts_bulk_actions_are_below_the_rows(
     plain_page: Page, app: Flask, portal: str, filled: None
 ) -> None:
     page = signed_in(plain_page, app, portal)
@@ -204,7 +203,7 @@ def test_without_scripts_it_stands_below_the_rows(
     expect(page.locator("h1")).to_have_text("Schedule maintenance for 1 asset")
 
 
-def test_without_scripts_what_can_be_done_with_selected_deliveries_is_in_sight(
+def test_without_scripts_bulk_actions_on_deliveries_come_into_view(
     plain_page: Page, app: Flask, portal: str, filled: None
 ) -> None:
     page = signed_in(plain_page, app, portal)
@@ -218,7 +217,7 @@ def test_without_scripts_what_can_be_done_with_selected_deliveries_is_in_sight(
     assert len(file.value.path().read_text().splitlines()) == 2
 
 
-def test_on_a_telephone_the_filters_open_without_scripts(
+def test_on_a_phone_the_filters_open_without_scripts(
     plain_page: Page, app: Flask, portal: str, filled: None
 ) -> None:
     page = signed_in(plain_page, app, portal)
@@ -234,9 +233,7 @@ def test_on_a_telephone_the_filters_open_without_scripts(
     expect(page.locator("tbody tr")).to_have_count(8)
 
 
-def test_on_a_telephone_lists_of_many_are_two_lines_a_row(
-    page: Page, app: Flask, portal: str
-) -> None:
+def test_on_a_phone_rows_of_lists_have_two_lines(page: Page, app: Flask, portal: str) -> None:
     off = make_webhook(state="off", off_reason="person", off_at=utcnow())
     for number in range(4):
         make_staff(f"Person {number}")
@@ -255,21 +252,21 @@ def test_on_a_telephone_lists_of_many_are_two_lines_a_row(
         f"/settings/webhooks/{off.public_id}/held",
     ):
         page.goto(portal + path)
-        found = rows(page)
-        assert found, path
-        assert max(row["height"] for row in found) <= 68, path
+        shown = rows(page)
+        assert shown, path
+        assert max(row["height"] for row in shown) <= 68, path
         assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, path
 
 
-def test_on_a_telephone_an_alert_says_who_was_emailed_and_leads_to_the_remedy(
+def test_on_a_phone_an_alert_shows_who_was_emailed_and_its_remedy(
     page: Page, app: Flask, portal: str
 ) -> None:
     decided()
     lent(3)
     alert_runs.run(RunKind.MANUAL)
     with writing() as current:
-        told = {"mailed_to": ["office@example.com"], "is_holder_told": True}
-        current.execute(update(Alert).values(told))
+        columns = {"mailed_to": ["office@example.com"], "is_holder_told": True}
+        current.execute(update(Alert).values(columns))
     sign_in(page, app, portal)
     page.set_viewport_size(TELEPHONE)
     page.goto(f"{portal}/alerts")
@@ -278,7 +275,7 @@ def test_on_a_telephone_an_alert_says_who_was_emailed_and_leads_to_the_remedy(
     expect(page.get_by_text("Reminder emailed to Maria Lopez")).to_be_visible()
 
 
-def test_on_a_telephone_nothing_that_is_read_is_cut_off_without_a_sign(
+def test_on_a_phone_text_is_whole_or_ends_with_an_ellipsis(
     page: Page, app: Flask, portal: str
 ) -> None:
     failed = make_delivery(status="failed", tries=10, reason="server", code=500)
@@ -297,7 +294,7 @@ def test_on_a_telephone_nothing_that_is_read_is_cut_off_without_a_sign(
 
 
 @pytest.mark.parametrize("width", [1280, 900, 390])
-def test_how_a_webhook_fares_is_told_whole_in_the_list(
+def test_details_of_webhooks_are_not_cut_off_in_the_list(
     page: Page, app: Flask, portal: str, width: int
 ) -> None:
     fail(make_webhook(name=LONG), "server", 500, failing_since=utcnow() - timedelta(days=99))
@@ -305,23 +302,27 @@ def test_how_a_webhook_fares_is_told_whole_in_the_list(
     sign_in(page, app, portal)
     page.set_viewport_size({"width": width, "height": 800})
     page.goto(f"{portal}/settings/webhooks")
-    told = page.locator("[data-label=Details] > div, [data-label=Details] small")
-    assert told.count() == 4
-    assert told.evaluate_all("all => all.filter(each => each.scrollWidth > each.clientWidth)") == []
+    details = page.locator("[data-label=Details] > div, [data-label=Details] small")
+    assert details.count() == 4
+    assert (
+        details.evaluate_all("all => all.filter(each => each.scrollWidth > each.clientWidth)") == []
+    )
 
 
-def test_links_in_a_row_stand_apart(page: Page, app: Flask, portal: str) -> None:
+def test_links_beside_each_other_have_space_between_them(
+    page: Page, app: Flask, portal: str
+) -> None:
     made = make_delivery(status="failed", tries=10, reason="server", code=500)
     signed = [["X-Asset-Webhook-Signature", "0f"]]
     make_attempt(made, reason="server", code=500, request_headers=signed)
     sign_in(page, app, portal)
     page.goto(f"{portal}/deliveries/{made}?show=request")
-    links = [page.get_by_role("link", name=each) for each in ("Download body", "Check signature")]
-    first, second = (each.evaluate("each => each.getBoundingClientRect()") for each in links)
+    links = [page.get_by_role("link", name=name) for name in ("Download body", "Check signature")]
+    first, second = (link.evaluate("each => each.getBoundingClientRect()") for link in links)
     assert second["left"] - first["right"] >= 8
 
 
-def test_on_a_telephone_a_door_says_where_one_is_and_a_filter_is_no_main_button(
+def test_on_a_phone_sign_in_names_the_portal_and_filters_look_secondary(
     page: Page, app: Flask, portal: str
 ) -> None:
     make_staff("Zoe")
@@ -340,7 +341,7 @@ def test_on_a_telephone_a_door_says_where_one_is_and_a_filter_is_no_main_button(
     expect(page.locator(".brand-name")).to_have_css("position", "absolute")
 
 
-def test_the_page_of_a_delivery_fits_and_does_not_scroll_sideways(
+def test_the_page_of_a_delivery_is_short_and_does_not_scroll_sideways(
     page: Page, app: Flask, portal: str
 ) -> None:
     hook = make_webhook(name="Finance depreciation")
@@ -363,7 +364,7 @@ def test_the_page_of_a_delivery_fits_and_does_not_scroll_sideways(
 def test_overview_with_six_problems_and_the_first_steps_fits(
     page: Page, app: Flask, portal: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In a local trial too, which offers sample data."""
+    """Includes the sample data that a local trial offers."""
     monkeypatch.setitem(app.extensions, "settings", replace(settings(), local_trial=True))
     for number in range(6):
         fail(make_webhook(name=f"Receiver {number}"))

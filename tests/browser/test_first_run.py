@@ -1,7 +1,7 @@
-"""The first day: from the set-up link to a signed message, its failure, and its Retry.
+"""Tests of the first day, from the setup link to a signed message, its failure, and its retry.
 
-Everything is done in a browser, against the portal as `make run` starts it and a receiver in
-another process. The steps build on each other: each test begins where the one before ended.
+They use a browser, the portal as `make run` starts it, and a receiver in another process. Each test
+continues where the previous one ended.
 """
 
 import hashlib
@@ -29,9 +29,9 @@ from tests.browser.support.running_portal import (
 
 SECRET = "what only the two of us know"
 LIFE = ["Asset created", "Asset changed", "Asset deleted"]
-# The promise is one second; a busy two-core machine that also runs a browser gets a little more.
-SOON = 10.0  # on a machine that may be busy; figures are the benchmarks'
-# The third try is five minutes away, give or take a tenth.
+# Seconds. The goal is one second, which benchmarks measure. A busy machine gets more here.
+SOON = 10.0
+# The third attempt is due five minutes later, give or take 10%.
 SECOND_TRY = re.compile(r"2 of 10 attempts made\. We’ll retry at \d\d:\d\d\.")
 KEYS = ["event", "timestamp", "source", "asset_id", "asset", "data"]
 
@@ -50,7 +50,7 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
 
 @pytest.fixture(scope="module")
 def desk(chromium: Browser, portal: FreshPortal) -> Iterator[Page]:
-    """One browser that stays signed in; whatever its console says fails the last test."""
+    """Yield a page that stays signed in. Console messages fail the last test."""
     context = chromium.new_context(viewport={"width": 1280, "height": 900})
     context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
@@ -60,7 +60,7 @@ def desk(chromium: Browser, portal: FreshPortal) -> Iterator[Page]:
     assert not heard.console + heard.foreign
 
 
-def test_the_link_makes_the_first_administrator_and_dies(
+def test_the_setup_link_creates_the_first_administrator_only_once(
     desk: Page, plain_page: Page, portal: FreshPortal
 ) -> None:
     user_steps.set_up(desk, portal)
@@ -69,7 +69,7 @@ def test_the_link_makes_the_first_administrator_and_dies(
     expect(plain_page.get_by_role("heading", level=1)).to_have_text("This link no longer works")
 
 
-def test_a_webhook_is_made_with_a_key_of_our_own(
+def test_a_webhook_is_added_with_a_chosen_secret(
     desk: Page, portal: FreshPortal, outside: Outside
 ) -> None:
     user_steps.open_new_webhook(desk)
@@ -106,7 +106,7 @@ def test_create_edit_and_delete_arrive_signed_and_in_order(
     user_steps.log_saying(desk, portal, 3, "Delivered")
 
 
-def test_a_key_that_we_make_is_shown_once_and_signs(
+def test_a_generated_secret_is_shown_once_and_signs_messages(
     desk: Page, portal: FreshPortal, outside: Outside
 ) -> None:
     user_steps.open_new_webhook(desk)
@@ -129,7 +129,7 @@ def test_a_key_that_we_make_is_shown_once_and_signs(
     assert message.json()["data"]["test"] is True
 
 
-def test_a_failure_says_why_and_when_it_is_tried_again(
+def test_a_failure_shows_its_reason_and_its_next_attempt(
     desk: Page, portal: FreshPortal, outside: Outside
 ) -> None:
     before = len(outside.received())
@@ -158,13 +158,13 @@ def test_a_failure_says_why_and_when_it_is_tried_again(
     assert re.search(r"Retrying .*\(500\).*Attempt 2 of 10 ", rows[1]), rows[1]
 
 
-def test_retry_delivers_the_same_message_while_one_looks(
+def test_retry_delivers_the_same_message_and_updates_open_pages(
     desk: Page, portal: FreshPortal, outside: Outside
 ) -> None:
     outside.start()
-    outside.order(status=200, delay=3)  # long enough to be seen on its way
-    failed = [each for each in outside.received() if each.status == 500]
-    # Both before the first arrives: then what else waits for its receiver is sent soon by itself.
+    outside.order(status=200, delay=3)  # long enough to see the page say “Sending to”
+    failed = [message for message in outside.received() if message.status == 500]
+    # Both are opened before the first arrives, because that sends other waiting deliveries early.
     tabs = [desk, desk.context.new_page()]
     for number, tab in enumerate(tabs):
         user_steps.log_rows(tab, portal).nth(number).get_by_role("link").first.click()
@@ -182,8 +182,8 @@ def test_retry_delivers_the_same_message_while_one_looks(
     tabs[1].close()
     newer, older = outside.received()[-2:]
     assert newer.json()["asset"]["serial_number"] == "EP-2"
-    assert {each.id for each in failed} == {older.id}
-    assert {each.body for each in failed} == {older.body}
+    assert {message.id for message in failed} == {older.id}
+    assert {message.body for message in failed} == {older.body}
     assert older.header("X-Asset-Webhook-Signature") == failed[0].header(
         "X-Asset-Webhook-Signature"
     )
@@ -191,7 +191,7 @@ def test_retry_delivers_the_same_message_while_one_looks(
     assert_signed(newer, SECRET.encode())
 
 
-def test_a_test_message_is_followed_until_it_has_arrived(
+def test_the_page_follows_a_test_message_until_it_is_delivered(
     desk: Page, portal: FreshPortal, outside: Outside
 ) -> None:
     before = len(outside.received())
@@ -228,19 +228,19 @@ def _delete(page: Page, _portal: FreshPortal) -> float:
 
 
 def _press(page: Page, button: str) -> float:
-    """Press it; when that was, by the clock that the receiver reads as well."""
+    """Press the button, and return the monotonic time, which the receiver shares."""
     started = time.monotonic()
     user_steps.press(page, button)
     return started
 
 
 def open_newest(page: Page, portal: FreshPortal) -> None:
-    """The page of the delivery that stands first in the log."""
+    """Open the page of the first delivery in the log."""
     user_steps.log_rows(page, portal).first.get_by_role("link").first.click()
 
 
 def assert_to_the_contract(message: Message) -> None:
-    """Keys, their order and the headers are as receivers know them."""
+    """Assert that keys, their order, and headers follow the contract with receivers."""
     body = message.json()
     assert list(body) == KEYS
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", body["timestamp"])
@@ -255,7 +255,7 @@ def assert_to_the_contract(message: Message) -> None:
 
 
 def assert_signed(message: Message, secret: str | bytes) -> None:
-    """Good by the standard library and by both official packages."""
+    """Verify the signature with the standard library and with both official packages."""
     key = secret.encode() if isinstance(secret, str) else secret
     expected = hmac.new(key, message.body, hashlib.sha256).hexdigest()
     assert message.header("X-Asset-Webhook-Signature") == expected

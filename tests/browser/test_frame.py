@@ -1,4 +1,4 @@
-"""The frame and its small modules in a real browser."""
+"""Tests of the page frame and its script modules in a real browser."""
 
 from collections.abc import Iterator
 
@@ -25,14 +25,14 @@ def form(page: Page, gallery: str) -> Page:
     return page
 
 
-def test_every_part_can_be_used_by_everyone(page: Page, gallery: str) -> None:
+def test_every_component_is_accessible(page: Page, gallery: str) -> None:
     watch(page, gallery)
     for path in ("/deliveries/1", "/settings/webhooks/1/delete", "/broken/500"):
         page.goto(gallery + path)
         check_page(page, path)
 
 
-def test_a_form_with_mistakes_can_be_used_by_everyone(form: Page, gallery: str) -> None:
+def test_a_form_with_errors_is_accessible(form: Page, gallery: str) -> None:
     watch(form, gallery)
     form.get_by_role("button", name="Save webhook").click()
     expect(form).to_have_title("Error: New webhook · Asset register")
@@ -41,13 +41,13 @@ def test_a_form_with_mistakes_can_be_used_by_everyone(form: Page, gallery: str) 
     check_page(form, "form with mistakes")
 
 
-def test_the_error_summary_leads_into_the_control(form: Page) -> None:
+def test_a_link_in_the_error_summary_focuses_its_control(form: Page) -> None:
     form.get_by_role("button", name="Save webhook").click()
     form.get_by_role("link", name="Choose at least one event").press("Enter")
     expect(form.locator("#events-0")).to_be_focused()
 
 
-def test_select_all_counts_what_is_chosen(form: Page) -> None:
+def test_select_all_updates_the_count(form: Page) -> None:
     count = form.locator("[data-count]")
     open_events(form)
     expect(count).to_have_text("0 of 5 selected")
@@ -60,7 +60,7 @@ def test_select_all_counts_what_is_chosen(form: Page) -> None:
     expect(count).to_have_text("2 of 5 selected")
 
 
-def test_rows_come_and_go_in_place(form: Page) -> None:
+def test_rows_are_added_and_removed_in_place(form: Page) -> None:
     form.get_by_role("button", name="Add header").click()
     expect(form.locator("[name='headers-1-name']")).to_be_focused()
     form.get_by_role("button", name="Remove row 1").click()
@@ -75,7 +75,7 @@ def test_enter_saves_although_other_buttons_come_first(form: Page) -> None:
     expect(form.locator("[data-row]")).to_have_count(1)
 
 
-def test_a_choice_reveals_what_belongs_to_it(form: Page) -> None:
+def test_a_choice_reveals_its_field(form: Page) -> None:
     secret = form.get_by_label("Your secret key")
     expect(secret).to_be_hidden()
     form.get_by_label("Use my own").check()
@@ -91,7 +91,7 @@ def test_a_double_click_sends_once(page: Page, gallery: str) -> None:
     assert sent.count("POST") == 1
 
 
-def test_a_live_part_follows_and_says_what_happened(page: Page, gallery: str) -> None:
+def test_a_live_part_updates_and_announces_the_result(page: Page, gallery: str) -> None:
     page.goto(f"{gallery}/deliveries/1")
     expect(page.get_by_text("Delivered, after all")).to_be_visible()
     expect(page.locator("p[role=status]")).to_have_text("Delivered")
@@ -129,7 +129,7 @@ def test_a_form_works_without_scripts(plain_page: Page, gallery: str) -> None:
     expect(plain_page.get_by_text("Webhook saved.")).to_be_visible()
 
 
-def test_on_a_telephone_the_menu_opens_without_scripts(plain_page: Page, gallery: str) -> None:
+def test_on_a_phone_the_menu_opens_without_scripts(plain_page: Page, gallery: str) -> None:
     plain_page.set_viewport_size({"width": 390, "height": 800})
     plain_page.goto(f"{gallery}/deliveries")
     link = plain_page.get_by_role("navigation", name="Main").get_by_role("link", name="Webhooks")
@@ -140,7 +140,7 @@ def test_on_a_telephone_the_menu_opens_without_scripts(plain_page: Page, gallery
     expect(plain_page.get_by_role("link", name="Overview", exact=True)).to_be_focused()
 
 
-def test_the_trial_says_what_it_is_at_a_press(plain_page: Page, gallery: str) -> None:
+def test_the_trial_label_explains_itself_when_pressed(plain_page: Page, gallery: str) -> None:
     plain_page.goto(f"{gallery}/deliveries")
     words = plain_page.get_by_text("Don’t use it for real work.")
     expect(words).to_be_hidden()
@@ -148,11 +148,11 @@ def test_the_trial_says_what_it_is_at_a_press(plain_page: Page, gallery: str) ->
     expect(words).to_be_in_viewport()
 
 
-def test_the_chosen_light_holds_whatever_the_system_says(plain_page: Page, gallery: str) -> None:
+def test_the_chosen_color_scheme_overrides_the_system(plain_page: Page, gallery: str) -> None:
     def ground() -> str:
         plain_page.wait_for_load_state()
-        colour = "getComputedStyle(document.body).backgroundColor"
-        return str(plain_page.evaluate(colour))
+        color = "getComputedStyle(document.body).backgroundColor"
+        return str(plain_page.evaluate(color))
 
     def choose(words: str) -> None:
         plain_page.locator(".account summary").click()

@@ -1,4 +1,4 @@
-"""Names, notes and answers that are programs: shown as they were typed, and never run."""
+"""Tests that code in names, notes, and responses is shown as text and never run."""
 
 from typing import Final
 from urllib.parse import quote
@@ -13,7 +13,7 @@ from tests.browser.support.signed_in_page import sign_in
 from tests.support.deliveries import make_attempt, make_delivery
 from tests.support.factories import make_asset, make_category, make_staff, make_user, make_webhook
 
-# One for each place that a careless page would put it: text, attribute, script, style, template.
+# A text for each place of unescaped output: text, attribute, script, style, and template.
 CORPUS: Final = (
     "<script>document.title='owned'</script>",
     '"><img src=x onerror="document.title=\'owned\'">',
@@ -23,11 +23,11 @@ CORPUS: Final = (
     "{{7*7}}${7*7}<style>*{display:none}</style>",
 )
 ALL: Final = " ".join(CORPUS)
-# What only one of them could have brought in.
+# Elements that only the corpus could have added.
 FOREIGN: Final = "iframe, img:not([src^='data:']), [onerror], [onload], [onfocus], main script"
 
 
-def test_it_is_shown_and_never_run(page: Page, app: Flask, portal: str) -> None:
+def test_hostile_text_is_shown_and_never_run(page: Page, app: Flask, portal: str) -> None:
     sign_in(page, app, portal)
     heard = watch(page, portal)
     for url in _filled():
@@ -36,12 +36,12 @@ def test_it_is_shown_and_never_run(page: Page, app: Flask, portal: str) -> None:
         assert page.locator(FOREIGN).count() == 0, url
         assert page.locator("main").is_visible(), url
         assert "owned" in page.content(), url
-    # The policy of the portal would have complained about what got through.
+    # The portal's content security policy reports anything that got through.
     assert (heard.console, heard.foreign) == ([], [])
 
 
 def _filled() -> list[str]:
-    """The pages that show the corpus."""
+    """Store the corpus and return the pages that show it."""
     by = make_user(name=CORPUS[0]).actor
     for number, text in enumerate(CORPUS):
         make_category(text)

@@ -1,4 +1,4 @@
-"""An import in a real browser: the tick, the check with its changes, and a part that failed."""
+"""Test of an import in a browser without scripts."""
 
 from flask import Flask
 from playwright.sync_api import Page, expect

@@ -1,4 +1,4 @@
-"""Try it without a receiver: one click, a test, a change, and each arrives before one's eyes."""
+"""Test of the built-in inbox in a real browser."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,12 +13,12 @@ from tests.browser.support.serve_app import served
 from tests.browser.support.signed_in_page import sign_in
 from tests.support.factories import publish
 
-PATIENCE_MS = 30_000  # the page asks again after ten seconds at most
+PATIENCE_MS = 30_000  # the page polls every ten seconds at most
 
 
 @pytest.fixture
 def portal(app: Flask) -> Iterator[str]:
-    """The portal as in production: it may send to no private address, its own least of all."""
+    """Serve the portal as in production, where it can't send to private addresses."""
     before = app.extensions["settings"]
     with served(app) as url:
         app.extensions["settings"] = replace(
@@ -31,7 +31,9 @@ def portal(app: Flask) -> Iterator[str]:
     app.extensions["settings"] = before
 
 
-def test_a_newcomer_sees_the_whole_thing_work(page: Page, app: Flask, portal: str) -> None:
+def test_the_inbox_shows_a_test_and_an_event_as_they_arrive(
+    page: Page, app: Flask, portal: str
+) -> None:
     sign_in(page, app, portal)
     page.goto(f"{portal}/settings/webhooks")
     page.get_by_role("button", name="Use the built-in inbox").click()
@@ -47,7 +49,7 @@ def test_a_newcomer_sees_the_whole_thing_work(page: Page, app: Flask, portal: st
     deliver_due()
     expect(page.locator(".inbox-count")).to_contain_text("2 deliveries", timeout=PATIENCE_MS)
     expect(message.get_by_text("AST-00007 Projector").first).to_be_visible()
-    # Closed it is a line.
+    # A closed message is one line high.
     height = "each => { each.open = false; return each.offsetHeight; }"
     assert page.locator(".line-fold").nth(1).evaluate(height) <= 60
     message.get_by_role("link", name="View delivery").click()

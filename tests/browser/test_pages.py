@@ -1,4 +1,4 @@
-"""About twenty pages in a real browser, filled, with and without scripts; forms with mistakes."""
+"""Tests that pages and forms with errors are accessible, and work without scripts."""
 
 from datetime import timedelta
 from typing import Final
@@ -19,9 +19,9 @@ from tests.support.database.kept_filling import filled_once
 from tests.support.factories import Person, make_user
 from tests.support.pages import Pages
 
-# Many pages in one test, on a machine that may be busy.
+# One test opens many pages, on a machine that can be busy.
 pytestmark = pytest.mark.timeout(300)
-# Of each kind of page one: a list, a thing, a form, an action, a chart, a question, help.
+# Pages of each kind: lists, records, forms, actions, charts, questions, and help.
 PAGES: Final = (
     *("home.index", "account.index", "alerts.index", "alert_settings.index", "audit.index"),
     *("assets.index", "assets.show", "assets.new", "asset_parts.timeline", "actions.check_out"),
@@ -43,13 +43,13 @@ def _filled() -> tuple[Person, Filled]:
 
 
 def addresses(app: Flask, filled: Filled, *names: str) -> dict[str, str]:
-    """The path of each of these pages by its endpoint."""
+    """Return the path of each of these pages by its endpoint."""
     by_name = {rule.endpoint: rule for rule in rules(app)}
     return {name: address(by_name[name], filled) for name in names}
 
 
 def sign_in_as(page: Page, app: Flask, portal: str, person: Person) -> None:
-    """Carry the session of this person, who signed in elsewhere."""
+    """Give the page the session of this person, and watch it."""
     pages = Pages(app)
     pages.sign_in(person.email, person.password)
     cookie = pages.client.get_cookie("session")
@@ -59,7 +59,7 @@ def sign_in_as(page: Page, app: Flask, portal: str, person: Person) -> None:
 
 
 def open_whole(page: Page, url: str) -> None:
-    """Open it, and whatever is folded away on it; the menu of its head covers what is below it."""
+    """Open the page and its folded parts, except the actions menu, which covers content."""
     page.goto(url)
     page.evaluate(
         "document.querySelectorAll('main details:not(.page-actions > .drop)')"
@@ -67,7 +67,7 @@ def open_whole(page: Page, url: str) -> None:
     )
 
 
-def test_a_page_can_be_used_by_everyone(page: Page, app: Flask, portal: str) -> None:
+def test_pages_are_accessible(page: Page, app: Flask, portal: str) -> None:
     person, filled = filled_once(_filled)
     sign_in_as(page, app, portal, person)
     for name, path in addresses(app, filled, *PAGES).items():
@@ -82,7 +82,7 @@ def test_a_page_can_be_used_by_everyone(page: Page, app: Flask, portal: str) -> 
     expect(page.get_by_role("heading", name="AST-00001"), answered).to_be_visible()
 
 
-def test_a_page_is_whole_without_scripts(plain_page: Page, app: Flask, portal: str) -> None:
+def test_pages_are_complete_without_scripts(plain_page: Page, app: Flask, portal: str) -> None:
     person, filled = filled_once(_filled)
     page = plain_page
     page.set_viewport_size({"width": NARROW[0], "height": NARROW[1]})
@@ -96,16 +96,14 @@ def test_a_page_is_whole_without_scripts(plain_page: Page, app: Flask, portal: s
             expect(form.locator("button:not([type=button])").first, name).to_be_attached()
 
 
-def test_a_page_of_an_empty_register_can_be_used_by_everyone(
-    page: Page, app: Flask, portal: str
-) -> None:
+def test_pages_of_an_empty_register_are_accessible(page: Page, app: Flask, portal: str) -> None:
     sign_in_as(page, app, portal, make_user())
     for path in ("/", "/assets", "/deliveries", "/settings/webhooks"):
         page.goto(portal + path)
         check_page(page, f"empty {path}")
 
 
-def test_a_form_with_mistakes_can_be_used_by_everyone(page: Page, app: Flask, portal: str) -> None:
+def test_forms_with_errors_are_accessible(page: Page, app: Flask, portal: str) -> None:
     person, filled = filled_once(_filled)
     sign_in_as(page, app, portal, person)
     for name, path in addresses(app, filled, *MISTAKEN).items():
@@ -118,7 +116,7 @@ def test_a_form_with_mistakes_can_be_used_by_everyone(page: Page, app: Flask, po
     mistake(page, "confirmation")
 
 
-def test_the_ways_in_can_be_used_by_everyone(page: Page, app: Flask, portal: str) -> None:
+def test_setup_and_sign_in_are_accessible(page: Page, app: Flask, portal: str) -> None:
     watch(page, portal)
     setup = one_time_links.setup_link()
     assert setup
@@ -133,9 +131,9 @@ def test_the_ways_in_can_be_used_by_everyone(page: Page, app: Flask, portal: str
 
 
 def mistake(page: Page, name: str) -> None:
-    """Send the page's form with everything emptied."""
+    """Submit the page's form with every field empty, and check the page."""
     form = page.locator("main form.form").first
-    # The last one first: which is the second goes by which are still ticked.
+    # Last first, because each locator counts only boxes that are still ticked.
     for box in reversed(form.locator("input[type=checkbox]:checked:visible").all()):
         box.uncheck()
     for box in form.locator(TYPED).all():

@@ -1,4 +1,4 @@
-"""Problems and bulk retries in a real browser: by keyboard, folded away, on narrow screens."""
+"""Tests of dismissals by keyboard in a real browser."""
 
 from flask import Flask
 from playwright.sync_api import Page, expect
@@ -18,9 +18,7 @@ def sign_in(page: Page, app: Flask, portal: str) -> None:
     watch(page, portal)
 
 
-def test_a_person_opens_a_problem_and_dismisses_it_by_keyboard(
-    page: Page, app: Flask, portal: str
-) -> None:
+def test_a_problem_is_opened_and_dismissed_by_keyboard(page: Page, app: Flask, portal: str) -> None:
     make_delivery(make_webhook(name="Books"), status="failed", reason="server", code=500)
     sign_in(page, app, portal)
     page.goto(f"{portal}/")
@@ -41,7 +39,7 @@ def test_a_person_opens_a_problem_and_dismisses_it_by_keyboard(
 
 
 def open_log(page: Page, app: Flask, portal: str) -> None:
-    """Three that failed, one of them for something else before, in sight of support staff."""
+    """Add three failed deliveries, one with an earlier reason, and open the log as support."""
     hook = make_webhook(name="Finance")
     for _ in range(2):
         make_delivery(hook, status="failed", reason="server", code=500)
@@ -52,7 +50,9 @@ def open_log(page: Page, app: Flask, portal: str) -> None:
     page.goto(f"{portal}/deliveries?status=attention")
 
 
-def test_two_are_ticked_and_dismissed_by_keyboard(page: Page, app: Flask, portal: str) -> None:
+def test_two_deliveries_are_selected_and_dismissed_by_keyboard(
+    page: Page, app: Flask, portal: str
+) -> None:
     open_log(page, app, portal)
     expect(page.get_by_role("button", name="Dismiss", exact=True)).to_be_hidden()
     for number in (1, 2):

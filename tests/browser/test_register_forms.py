@@ -1,4 +1,4 @@
-"""The register's forms in a real browser: what is added inside them, and chips for times."""
+"""Tests of the register's forms in a real browser: added choices, and presets for times."""
 
 import re
 
@@ -11,7 +11,7 @@ from tests.support.factories import make_asset, make_staff
 
 
 def add(page: Page, summary: str, **typed: str) -> None:
-    """Unfold what a choice lacks, fill it in and press its button."""
+    """Unfold the part that adds a choice, fill it in, and press its button."""
     part = page.locator("details.adder", has=page.get_by_text(summary, exact=True))
     if part.get_attribute("open") is None:
         part.locator("summary").click()
@@ -21,7 +21,7 @@ def add(page: Page, summary: str, **typed: str) -> None:
 
 
 @pytest.mark.parametrize("scripts", [True, False])
-def test_nothing_typed_is_lost_while_a_category_is_added(
+def test_adding_a_category_keeps_all_typed_values(
     app: Flask, portal: str, scripts: bool, page: Page, plain_page: Page
 ) -> None:
     shown = page if scripts else plain_page
@@ -44,7 +44,9 @@ def test_nothing_typed_is_lost_while_a_category_is_added(
         expect(shown.get_by_role("heading", level=1)).to_have_text("ThinkPad")
 
 
-def test_a_chip_and_a_date_never_contradict_each_other(page: Page, app: Flask, portal: str) -> None:
+def test_a_preset_and_a_date_never_contradict_each_other(
+    page: Page, app: Flask, portal: str
+) -> None:
     make_staff("Maria Lopez", email="maria@example.com")
     sign_in(page, app, portal, "manager")
     page.goto(f"{portal}/assets/{make_asset('Camera')}/check-out")
@@ -52,7 +54,9 @@ def test_a_chip_and_a_date_never_contradict_each_other(page: Page, app: Flask, p
     expect(typed).to_be_hidden()
     page.get_by_role("radio", name="On a date…").check()
     expect(typed).to_be_focused()
-    expect(typed).to_have_value(re.compile(r"T17:00$"))  # a week from now, so that a day is enough
+    expect(typed).to_have_value(
+        re.compile(r"T17:00$")
+    )  # a week from now, so that only the day needs a change
     typed.fill("2031-01-01T09:00")
     page.get_by_role("radio", name="Tomorrow").press("Space")
     expect(typed).to_be_hidden()

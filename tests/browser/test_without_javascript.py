@@ -1,4 +1,4 @@
-"""The main job in a browser that runs no scripts, and by keyboard alone; every part is real."""
+"""Tests of the main tasks without scripts and by keyboard alone, on a real portal and receiver."""
 
 from collections.abc import Iterator
 
@@ -34,7 +34,7 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
 
 @pytest.fixture(scope="module")
 def plain_desk(chromium: Browser, portal: FreshPortal) -> Iterator[Page]:
-    """The first administrator, without scripts from the first page on."""
+    """Yield a page without scripts that is signed in as the first administrator."""
     context = chromium.new_context(java_script_enabled=False)
     context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
@@ -43,7 +43,7 @@ def plain_desk(chromium: Browser, portal: FreshPortal) -> Iterator[Page]:
     context.close()
 
 
-def test_a_webhook_with_headers_is_made(plain_desk: Page, outside: Outside) -> None:
+def test_a_webhook_with_headers_is_added(plain_desk: Page, outside: Outside) -> None:
     user_steps.open_new_webhook(plain_desk)
     expect(plain_desk.get_by_role("button", name="Select all")).to_have_count(0)
     for _ in range(3):
@@ -74,7 +74,7 @@ def test_the_code_for_a_receiver_is_shown_in_the_chosen_language(plain_desk: Pag
         expect(code).to_have_id(f"code-{languages.nth(number).get_attribute('value')}")
 
 
-def test_an_asset_is_made_and_its_message_arrives(
+def test_the_message_of_a_new_asset_arrives(
     plain_desk: Page, portal: FreshPortal, outside: Outside
 ) -> None:
     user_steps.add_asset(plain_desk, portal, "Projector")
@@ -85,7 +85,7 @@ def test_an_asset_is_made_and_its_message_arrives(
     user_steps.log_saying(plain_desk, portal, 1, "Delivered")
 
 
-def test_a_webhook_is_turned_off_until_a_chosen_morning_and_then_for_longer(
+def test_a_webhook_is_turned_off_until_a_morning_and_then_for_longer(
     plain_desk: Page,
 ) -> None:
     main = plain_desk.get_by_role("main")
@@ -98,7 +98,7 @@ def test_a_webhook_is_turned_off_until_a_chosen_morning_and_then_for_longer(
         main.get_by_text("More", exact=True).click()
         main.get_by_role("link", name=link).click()
         main.get_by_role("radio", name=name).check()
-        # The time that was set before is hidden then, and sent all the same.
+        # The form hides the time that was set before, and still sends it.
         expect(main.get_by_label("Date and time")).to_be_hidden()
         user_steps.press(plain_desk, press)
         expect(main).to_contain_text(said)
@@ -115,8 +115,8 @@ def test_a_chat_is_connected_from_the_gallery(plain_desk: Page, outside: Outside
     expect(settings).to_contain_text("Not made by a bulk action or an import")
 
 
-@pytest.mark.usefixtures("plain_desk")  # it has become the first administrator
-def test_a_webhook_is_made_by_keyboard_alone(
+@pytest.mark.usefixtures("plain_desk")  # it creates the first administrator
+def test_a_webhook_is_added_by_keyboard_alone(
     page: Page, portal: FreshPortal, outside: Outside
 ) -> None:
     user_steps.sign_in(page, portal)
@@ -153,7 +153,7 @@ def test_a_webhook_is_made_by_keyboard_alone(
 
 
 def tab_to(page: Page, name: str) -> None:
-    """Press Tab until the control of this name has the focus, and can be seen to have it."""
+    """Press Tab until the control with this name has the focus, which must be visible."""
     for _ in range(MOST_TABS):
         page.keyboard.press("Tab")
         focused = page.locator(":focus")

@@ -263,9 +263,9 @@ def test_the_newest_backups_are_kept_and_future_ones_are_deleted_first(
         (backups.folder() / f"portal-{day}-030000.backup").write_text("earlier")
     (backups.folder() / "by-hand.backup").write_text("of a person")
     assert back_up_now().state == TaskState.DONE
-    left = [backup.name for backup in backups.kept()]
-    assert len(left) == 7
-    assert left[1:] == [f"portal-{day}-030000.backup" for day in days[:1:-1]]
+    names = [backup.name for backup in backups.kept()]
+    assert len(names) == 7
+    assert names[1:] == [f"portal-{day}-030000.backup" for day in days[:1:-1]]
     assert (backups.folder() / "by-hand.backup").exists()
 
 

@@ -1,4 +1,4 @@
-"""How eight pages look, wide, in the dark or on a telephone, against small pictures."""
+"""Tests that compare eight pages, wide, dark, or on a phone, with small pictures."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +18,7 @@ FOLDER: Final = Path(__file__).parent / "pictures"
 
 
 class Look(NamedTuple):
-    """How large the screen is, in CSS pixels, and by which light."""
+    """A screen size in CSS pixels, and a color scheme."""
 
     width: int
     height: int
@@ -40,14 +40,14 @@ PAGES: Final[dict[str, tuple[str, Callable[[FrozenRegister], str]]]] = {
     "asset": ("dark", lambda it: f"/assets/{it.filled.assets}"),
     "alerts": ("narrow", lambda _: "/alerts"),
 }
-# Debian's fontconfig brings it. By how wide it writes a word one can tell whether it is there.
-FONT, WORD, WIDTH = "DejaVu Sans", "Asset register", 690.8  # pixels at 100 pixels' height
+# Debian's fontconfig installs this font. The width of a word shows whether it is there.
+FONT, WORD, WIDTH = "DejaVu Sans", "Asset register", 690.8  # pixels, at a font size of 100
 MEASURE = """([font, text]) => {
   const pen = document.createElement("canvas").getContext("2d");
   pen.font = `100px "${font}"`;
   return pen.measureText(text).width;
 }"""
-# The same letters on every machine, and nothing that blinks.
+# Use the same font on every machine, and hide the blinking cursor.
 SETTLE = """font => {
   document.documentElement.style.setProperty("--font", `"${font}"`);
   document.documentElement.style.setProperty("--mono", `"${font} Mono"`);
@@ -78,7 +78,7 @@ def screen(chromium: Browser) -> Iterator[Page]:
 
 @pytest.fixture(scope="module")
 def session(register: FrozenRegister) -> str:
-    """The cookie of the administrator, who signed in elsewhere."""
+    """Return the session cookie of the administrator."""
     pages = Pages(register.app)
     pages.sign_in(register.person.email, register.person.password)
     cookie = pages.client.get_cookie("session")
@@ -87,10 +87,10 @@ def session(register: FrozenRegister) -> str:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_it_looks_as_in_its_picture(
+def test_a_page_looks_like_its_picture(
     name: str, screen: Page, register: FrozenRegister, url: str, session: str, golden: Golden
 ) -> None:
-    # To the browser, whose clock goes on, the cookie of a page is long out of date.
+    # The register's clock is frozen, so the browser takes a page's own cookie for expired.
     screen.context.add_cookies([{"name": "session", "value": session, "url": url}])
     look, path = PAGES[name]
     screen.goto(url + path(register))

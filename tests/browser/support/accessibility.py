@@ -1,4 +1,4 @@
-"""What every page must pass in a real browser: axe, 320 px, a silent console, nothing foreign.
+"""Check pages in a real browser with axe, at 320 px, and for console and foreign requests.
 
 watch(page, base_url)          before the first page is opened
 check_page(page, "webhooks")   on each page, in each of its states
@@ -15,14 +15,13 @@ from playwright.sync_api import ConsoleMessage, Page, Request
 WIDE = (1280, 900)
 NARROW = (320, 800)
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-# It only ever says that something is hidden.
+# This rule only reports that something is hidden.
 NO_FAULT = "hidden-content"
-# What browsers suggest differs from one to the next; password managers need these.
+# Suggestions differ between browsers. Password managers need these two.
 HINTS = ("username", "autocomplete")
-# What each page begins with is compiled once. A page that was opened before gets it through the
-# debugger: its own policy would refuse a script.
+# `evaluate` runs this through the debugger, because the page's policy would refuse a script.
 AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
-# Of what a page does right nothing is told: to put that into words takes as long as to look.
+# Reports only violations, because to describe passed checks takes as long as to run them.
 RUN = """async ([rules, left_out]) => {
   if (!("axe" in window)) return null;
   const options = {
@@ -43,23 +42,23 @@ RUN = """async ([rules, left_out]) => {
 
 @dataclass(slots=True)
 class Heard:
-    """What a browser page said and asked for since `watch`."""
+    """The console messages and foreign requests of a page since `watch`."""
 
     origin: str
     console: list[str] = field(default_factory=list)
     foreign: list[str] = field(default_factory=list)
 
     def faults(self) -> list[str]:
-        """What it should not have said or asked for."""
-        said = [f"the console says: {words}" for words in self.console]
-        return said + [f"it asked elsewhere: {url}" for url in self.foreign]
+        """Return the console messages and foreign requests as sentences."""
+        lines = [f"the console says: {words}" for words in self.console]
+        return lines + [f"it asked elsewhere: {url}" for url in self.foreign]
 
 
 _heard: "WeakKeyDictionary[Page, Heard]" = WeakKeyDictionary()
 
 
 def watch(page: Page, base_url: str) -> Heard:
-    """Listen to the page's console, errors and requests from now on."""
+    """Record the page's console messages, errors, and foreign requests from now on."""
     heard = _heard[page] = Heard(_origin(base_url))
     page.on("console", lambda message: _hear(heard, page, message))
     page.on("pageerror", lambda error: heard.console.append(str(error)))
@@ -68,14 +67,14 @@ def watch(page: Page, base_url: str) -> Heard:
 
 
 def heard_from(page: Page) -> list[str]:
-    """What is wrong with what the page has said and asked for; nothing where nobody watched."""
+    """Return the faults heard from the page, or none if it isn't watched."""
     heard = _heard.get(page)
     return heard.faults() if heard else []
 
 
 def check_page(page: Page, name: str) -> None:
-    """Check what is open now: wide and light, then narrow and dark. `name` is for the report."""
-    page.wait_for_load_state()  # a click returns when the next page begins, empty still
+    """Check the open page, wide and light, then narrow and dark. The report shows `name`."""
+    page.wait_for_load_state()  # a click returns while the next page is still empty
     before = page.viewport_size
     try:
         faults = _look(page, WIDE, "light") + _look(page, NARROW, "dark")
@@ -90,14 +89,14 @@ def check_page(page: Page, name: str) -> None:
 def _look(page: Page, size: tuple[int, int], scheme: Literal["light", "dark"]) -> list[str]:
     page.set_viewport_size({"width": size[0], "height": size[1]})
     page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-    asked = [RULES, NO_FAULT]
-    told = page.evaluate(RUN, asked)
-    if told is None:
+    arguments = [RULES, NO_FAULT]
+    result = page.evaluate(RUN, arguments)
+    if result is None:
         page.evaluate(AXE)
-        told = page.evaluate(RUN, asked)
-    wide = [f"at {size[0]} px it is wider than the screen: {each}" for each in told["beyond"]]
-    said = [words for violation in told["violations"] for words in _in_words(violation)]
-    return wide + [f"{scheme}, {size[0]} px: {words}" for words in said]
+        result = page.evaluate(RUN, arguments)
+    wide = [f"at {size[0]} px it is wider than the screen: {tag}" for tag in result["beyond"]]
+    lines = [words for violation in result["violations"] for words in _in_words(violation)]
+    return wide + [f"{scheme}, {size[0]} px: {words}" for words in lines]
 
 
 def _in_words(violation: dict[str, Any]) -> list[str]:
@@ -108,9 +107,9 @@ def _in_words(violation: dict[str, Any]) -> list[str]:
 
 
 def _hear(heard: Heard, page: Page, message: ConsoleMessage) -> None:
-    """A page that is itself an error page is reported by the browser as a failed resource."""
+    """Record the message, unless it is a hint or reports that this page is an error page."""
     itself = message.location.get("url", "") == page.url
-    # What a browser suggests has no arguments, as what scripts say has.
+    # Messages of scripts have arguments, and the browser's hints don't.
     is_hint = message.type in {"verbose", "info"} and not message.args
     if is_hint and not any(word in message.text for word in HINTS):
         return

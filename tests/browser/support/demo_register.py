@@ -1,4 +1,4 @@
-"""What of the demo's register there is to open, beside what it lacks."""
+"""Fill the demo register, add the records that it lacks, and find records to open."""
 
 from dataclasses import replace
 from typing import Final, TypeVar
@@ -36,20 +36,20 @@ OF_MAINTENANCE: Final = (
 
 
 def fill_demo(by: Person) -> Filled:
-    """Store the demo and one of each thing that it has none of, with `by` as the one who did."""
+    """Store the demo and the records that it lacks as `by`, and return records to open."""
     seed.seed(by.actor)
     return filled_of_demo(by)
 
 
 def filled_of_demo(by: Person) -> Filled:
-    """One of each kind of the demo that is stored, where there is the most to see."""
-    some = list(session().scalars(select(Asset.id).where(Asset.status == AssetStatus.CHECKED_OUT)))
+    """Add the records that the stored demo lacks, and return the richest record of each kind."""
+    lent = list(session().scalars(select(Asset.id).where(Asset.status == AssetStatus.CHECKED_OUT)))
     colleague = make_user(Role.SUPPORT, name="Ben Novak", email="ben.novak@example.com")
     checked, draft = checked_import(by.actor), tested_draft(by.actor)
-    many = bulk.start(by.actor, Action.CHECK_IN, some[:20], {})
+    many = bulk.start(by.actor, Action.CHECK_IN, lent[:20], {})
     failing = (Webhook.off_reason == OffReason.FAILING) | (Webhook.failures_in_row > 0)
     return Filled(
-        assets=some[0],
+        assets=lent[0],
         stock=_one(Asset.id, Asset.kind == AssetKind.STOCK),
         tasks=many,
         importing=checked,
@@ -73,7 +73,7 @@ def filled_of_demo(by: Person) -> Filled:
 
 
 def filled_for(endpoint: str, filled: Filled) -> Filled:
-    """The same, with an asset on the page of an action that the action is possible with."""
+    """Return `filled` with an asset that allows the action of the endpoint, if it is one."""
     family, _, name = endpoint.partition(".")
     if family != "actions" and endpoint != "assets.delete":
         return filled
@@ -86,11 +86,11 @@ def filled_for(endpoint: str, filled: Filled) -> Filled:
     rule = RULES[Action(name)]
     is_there = Asset.deleted_at.is_not(None) if rule.on_deleted else Asset.deleted_at.is_(None)
     fit = select(Asset.id).where(is_there, Asset.status.in_(rule.legal))
-    found = session().scalar(fit.where(Asset.kind.in_(rule.kinds)).order_by(Asset.id).limit(1))
-    return replace(filled, assets=found or filled.assets)
+    asset_id = session().scalar(fit.where(Asset.kind.in_(rule.kinds)).order_by(Asset.id).limit(1))
+    return replace(filled, assets=asset_id or filled.assets)
 
 
 def _one(column: InstrumentedAttribute[T], *wanted: ColumnElement[bool]) -> T:
-    """Of the newest row that is so."""
+    """Return the column of the newest row that meets the conditions."""
     newest = select(column).where(*wanted).order_by(column.class_.id.desc()).limit(1)
     return session().scalars(newest).one()

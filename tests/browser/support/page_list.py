@@ -1,4 +1,4 @@
-"""Every page that exists, from the application's own map, and its address for one of its kind."""
+"""List every page in the app's URL map, with its address for a sample record."""
 
 from typing import Final
 from uuid import UUID
@@ -26,7 +26,7 @@ NO_PAGE: Final = {
     "deliveries.live": "a part of deliveries.show, as JSON",
     "deliveries.row": "a part of deliveries.index, as JSON",
 }
-# Blueprints that answer machines, and the bare minimum at that.
+# Blueprints that only serve programs.
 MACHINES: Final = {"operations", "security_txt"}
 SAME: Final = {
     "actions": "assets",
@@ -45,19 +45,19 @@ SAME: Final = {
 
 
 def rules(app: Flask) -> list[Rule]:
-    """Every page that can be opened."""
-    every = sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule)
-    return [rule for rule in every if "GET" in (rule.methods or ()) and is_page(rule)]
+    """Return the rule of every page, sorted by path."""
+    ordered = sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule)
+    return [rule for rule in ordered if "GET" in (rule.methods or ()) and is_page(rule)]
 
 
 def is_page(rule: Rule) -> bool:
-    """Whether people open it, and it is no file to keep."""
+    """Return whether people open the rule as a page, and not as a download."""
     is_for_machines = rule.endpoint.partition(".")[0] in MACHINES
     return not (is_for_machines or rule.endpoint in NO_PAGE or rule.rule.endswith(".csv"))
 
 
 def address(rule: Rule, filled: Filled) -> str:
-    """The page's address for the thing of its kind."""
+    """Return the page's address for the record of its kind in `filled`."""
     if not rule.arguments:
         return rule.rule
     family = rule.endpoint.partition(".")[0]
@@ -72,6 +72,6 @@ def address(rule: Rule, filled: Filled) -> str:
 
 
 def readable(app: Flask, role: str) -> list[Rule]:
-    """The pages that people of this role may open."""
+    """Return the pages that this role can open after signing in."""
     pages = [(rule, permission_of(rule.endpoint) or "") for rule in rules(app)]
     return [rule for rule, needed in pages if needed != PUBLIC and allows(role, needed)]

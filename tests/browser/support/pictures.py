@@ -1,7 +1,7 @@
-"""Takes a picture of every page of the demo: `make pictures`, with words of their names for some.
+"""Take pictures of the demo's pages: `make pictures`, or those with given words in their names.
 
-`test-results/pictures/<light, dark or phone>/<page>.png`, and an index.html that shows the three of
-each page beside each other. It tells how high each page is at 1280 pixels' width.
+Writes `test-results/pictures/<light, dark, or phone>/<page>.png`, and an index.html with the three
+pictures of each page side by side and their heights.
 """
 
 import sys
@@ -41,12 +41,12 @@ from tests.support.heartbeats import record_own
 from tests.support.pages import Pages
 
 FOLDER: Final = ROOT / "test-results" / "pictures"
-HIGHEST: Final = 6000  # pixels; of a longer page the beginning is enough
+HIGHEST: Final = 6000  # pixels; pictures of longer pages end here
 ALL_IS_WELL: Final = "home.index when all is well"
 
 
 class Look(NamedTuple):
-    """How large the screen is, in CSS pixels, and by which light."""
+    """A screen size in CSS pixels, and a color scheme."""
 
     width: int
     height: int
@@ -63,8 +63,10 @@ LOOKS: Final[Mapping[str, Look]] = {
 def take(
     browser: Browser, app: Flask, person: Person, paths: Mapping[str, str], to: Path
 ) -> dict[tuple[str, str], int]:
-    """Store the pictures of these pages, by their names, as this person sees them; return their
-    heights. What needs no sign-in is named as its route, and seen by nobody in particular."""
+    """Store pictures of these pages as this person sees them, and return their heights.
+
+    Takes public pages first, signed out.
+    """
     heights = {}
     with served(app) as url:
         session = _session(app, person)
@@ -79,28 +81,28 @@ def take(
             for name, path in sorted(paths.items(), key=lambda each: not is_door(each[0])):
                 if not is_door(name):
                     context.add_cookies([{"name": "session", "value": session, "url": url}])
-                answer = page.goto(url + path)
-                # 409: an action that no asset of the demo allows now; the page says why.
-                assert answer is not None, name
-                assert answer.status in {200, 409}, name
+                response = page.goto(url + path)
+                # 409: no asset of the demo allows this action now, and the page says why.
+                assert response is not None, name
+                assert response.status in {200, 409}, name
                 heights[name, look] = _picture(page, to / look / f"{name}.png", width)
             context.close()
     return heights
 
 
 def is_door(name: str) -> bool:
-    """Whether people stand before it who are not signed in."""
+    """Return whether the page is public. The name can go on after its endpoint."""
     return permission_of(name.partition(" ")[0]) == PUBLIC
 
 
 def every_path(app: Flask, person: Person) -> dict[str, str]:
-    """The address of each page of the demo, which is stored first."""
+    """Store the demo, and return the path of each page by its endpoint."""
     filled = fill_demo(person)
     invitation = invitations.invitation_link(person.actor, "dora@example.com", Role.SUPPORT)
     password = password_resets.offer_by_email(person.actor, person.email)
     failed = select(Delivery.public_id).where(Delivery.status == DeliveryStatus.FAILED).limit(9)
     out = select(Asset.id).where(Asset.status == AssetStatus.CHECKED_OUT).limit(5)
-    # A question about nothing is a list.
+    # Without a selection, these pages redirect to a list.
     chosen = {
         "batches.confirm": _query("delivery", session().scalars(failed)),
         "bulk.confirm": _query("ids", session().scalars(out)) + "&action=check_in",
@@ -118,7 +120,7 @@ def every_path(app: Flask, person: Person) -> dict[str, str]:
             + chosen.get(rule.endpoint, "")
             for rule in readable(app, Role.ADMIN)
         },
-        # Of a key that was made just now, and is still shown.
+        # This secret was just created, so it is still shown.
         "webhook_secrets.show": f"/settings/webhooks/{crud.create(person.actor, payroll)}/secret",
     }
 
@@ -128,14 +130,14 @@ def _query(name: str, values: Iterable[object]) -> str:
 
 
 def sign_all() -> None:
-    """Have every process at work, for the next seconds."""
+    """Record heartbeats of all processes, which count as running for some seconds."""
     for kind in AT_WORK:
         record_own(kind)
     begin_periodic_task(heartbeats.MAINTENANCE, 0)
 
 
 def make_all_well() -> None:
-    """Have everything delivered, and every webhook on."""
+    """Mark every delivery as delivered, turn every webhook on, and resolve every alert."""
     with writing() as current:
         open_ones = update(Delivery).where(Delivery.status != DeliveryStatus.DELIVERED)
         current.execute(
@@ -152,7 +154,7 @@ def make_all_well() -> None:
 
 
 def main(words: Collection[str]) -> None:
-    """Take those of all pages, or of those in whose names one of the words stands."""
+    """Take pictures of all pages, or of pages with one of the words in their names."""
     with register() as app, sync_playwright() as playwright:
         person = make_user(name="Ana Gruber")
         paths = every_path(app, person)
@@ -182,7 +184,7 @@ def _session(app: Flask, person: Person) -> str:
 
 
 def _picture(page: Page, path: Path, width: int) -> int:
-    """Store the whole page, set in `FONT`; how high it is."""
+    """Store a picture of the page in `FONT`, up to `HIGHEST`, and return the page's height."""
     page.evaluate(FONT)
     height = int(page.evaluate("document.documentElement.scrollHeight"))
     clip = {"x": 0, "y": 0, "width": width, "height": min(height, HIGHEST)}
@@ -197,13 +199,13 @@ def _index(names: list[str], heights: Mapping[tuple[str, str], int]) -> str:
         " img{max-width:40vw;border:1px solid} img:last-child{max-width:15vw}</style>",
     ]
     for name in names:
-        told = ", ".join(f"{look} {heights[name, look]}" for look in LOOKS)
+        sizes = ", ".join(f"{look} {heights[name, look]}" for look in LOOKS)
         images = "".join(
             f"<a href='{look}/{escape(name)}.png'>"
             f"<img loading='lazy' alt='{look}' src='{look}/{escape(name)}.png'></a>"
             for look in LOOKS
         )
-        parts.append(f"<h2 id='{escape(name)}'>{escape(name)}: {told} px</h2><div>{images}</div>")
+        parts.append(f"<h2 id='{escape(name)}'>{escape(name)}: {sizes} px</h2><div>{images}</div>")
     return "\n".join(parts)
 
 

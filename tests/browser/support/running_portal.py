@@ -1,4 +1,4 @@
-"""The portal as `make run` starts it, and a receiver, each in processes of its own."""
+"""Run the portal as `make run` does, and a receiver, in separate processes."""
 
 import json
 import re
@@ -17,7 +17,7 @@ LINK = re.compile(r"Open (\S+) to create the first administrator")
 
 @dataclass(slots=True)
 class FreshPortal:
-    """A running portal. `link` is the set-up link that the start printed."""
+    """A running portal. `link` is the setup link that it printed at its start."""
 
     url: str
     link: str
@@ -25,7 +25,7 @@ class FreshPortal:
 
 @contextmanager
 def fresh_portal(folder: Path) -> Iterator[FreshPortal]:
-    """A portal on a clean instance folder, as on its first day; ended when the block ends."""
+    """Run a portal on a new instance folder until the block ends."""
     port = free_port()
     environment = {
         "LOCAL_TRIAL": "1",
@@ -53,7 +53,7 @@ def _end(process: Process) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One request as the receiver wrote it down; `at` is its monotonic clock, as is ours."""
+    """A request in the receiver's log. `at` is its monotonic time, which processes share."""
 
     path: str
     headers: list[list[str]]
@@ -63,23 +63,22 @@ class Message:
     at: float
 
     def header(self, name: str) -> str | None:
-        """The value of a header, whatever its case."""
-        found = [value for each, value in self.headers if each.lower() == name.lower()]
-        return found[0] if found else None
+        """Return the value of a header, whose name ignores case."""
+        values = [value for key, value in self.headers if key.lower() == name.lower()]
+        return values[0] if values else None
 
     @property
     def id(self) -> str:
-        """The delivery's public id."""
+        """Return the delivery's public id."""
         return self.header("X-Asset-Webhook-Id") or ""
 
     def json(self) -> Any:
-        """The body, read."""
         return json.loads(self.body)
 
 
 @dataclass(slots=True)
 class Outside:
-    """The other system: a receiver that keeps its port and its log when it is restarted."""
+    """A receiver that keeps its port and its log when it restarts."""
 
     folder: Path
     secret: str
@@ -88,29 +87,28 @@ class Outside:
 
     @property
     def url(self) -> str:
-        """Where it takes messages."""
         return f"http://127.0.0.1:{self.port}/hook"
 
     @property
     def log(self) -> Path:
-        """One JSON line a message."""
+        """Return the path of the log, with one JSON line per message."""
         return self.folder / "received.jsonl"
 
     def start(self) -> None:
-        """Listen."""
+        """Start the process and wait until it listens."""
         arguments = ["-m", "tests.support.receiver", "--port", str(self.port)]
         arguments += ["--secret", self.secret, "--log", str(self.log)]
         self.process = Process(self.folder / "receiver.log", arguments, {})
         assert until(self.answers, 15), (self.folder / "receiver.log").read_text()
 
     def stop(self) -> None:
-        """End the process: connections are refused from now on."""
+        """End the process, so that connections are refused."""
         if self.process is not None:
             _end(self.process)
             self.process = None
 
     def answers(self) -> bool:
-        """Whether it listens."""
+        """Return whether it listens."""
         try:
             self.order()
         except OSError:
@@ -118,19 +116,19 @@ class Outside:
         return True
 
     def order(self, **answer: Any) -> None:
-        """Answer like this from now on; without anything, nothing changes."""
+        """Set the response to later requests. Without arguments, nothing changes."""
         body = json.dumps(answer).encode() if answer else b""
         url = f"http://127.0.0.1:{self.port}/_control"
         with urllib.request.urlopen(url, data=body, timeout=5) as reply:
             reply.read()
 
     def received(self) -> list[Message]:
-        """Everything so far, in its order."""
+        """Return the messages so far, in order."""
         lines = self.log.read_text().splitlines() if self.log.exists() else []
         return [_message(json.loads(line)) for line in lines if line.endswith("}")]
 
     def wait_for(self, count: int, seconds: float = 15) -> list[Message]:
-        """The first `count` messages."""
+        """Wait for `count` messages, and return the first `count`."""
         assert until(lambda: len(self.received()) >= count, seconds), (
             f"{len(self.received())} of {count} messages arrived in {seconds} s"
         )
@@ -139,7 +137,7 @@ class Outside:
 
 @contextmanager
 def running_receiver(folder: Path, secret: str) -> Iterator[Outside]:
-    """A healthy receiver that checks signatures with `secret`."""
+    """Run a receiver that checks signatures with `secret`."""
     outside = Outside(folder, secret)
     try:
         outside.start()

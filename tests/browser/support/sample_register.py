@@ -1,4 +1,4 @@
-"""A register some days old, as people would really have it: to look at, and to take pictures of."""
+"""Fill a register with realistic records of some days, for page checks and pictures."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -59,9 +59,9 @@ HOOKS: Final = (
     ("Payroll", "https://payroll.example.com/events"),
 )
 TOOK: Final = {"refused": 31, "blocked": 4, "on_hold": None}
-# By the tries made: what the schedule leaves until the next.
+# Tries made → minutes until the next one.
 MINUTES_LEFT: Final = {2: 1.5, 4: 117}
-# The newest first; see `Line`.
+# Newest first; see `Line`.
 LOG: Final = (
     ("asset.updated", 0, "Helpdesk", "retrying", "refused", None, 2, 4),
     ("asset.updated", 0, "Sync to ERP", "delivered", None, 200, 1, 4),
@@ -74,7 +74,7 @@ LOG: Final = (
     ("asset.updated", 1, "Sync to ERP", "delivered", None, 200, 1, 260),
     ("asset.deleted", 1, "Sync to ERP", "dismissed", None, None, 1, 1300),
 )
-# How many hours ago, which webhook, how many arrived, how many failed.
+# Hours ago, webhook, number delivered, number failed.
 DAYS: Final = (
     (0, "Room booking", 0, 1),
     (0, "Sync to ERP", 2, 0),
@@ -90,7 +90,7 @@ DISMISSED = {"dismissed_by": "Ana Gruber", "dismissed_reason": "Sent by hand"}
 
 
 class Line(NamedTuple):
-    """One line of the log: which thing by its place in `THINGS`, and how it went."""
+    """A delivery in the log. `thing` is an index of `THINGS`."""
 
     event: str
     thing: int
@@ -104,7 +104,7 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """What there is to open: one of each, by the first part of its pages' endpoint names."""
+    """A record of each kind to open, by the first part of its pages' endpoint names."""
 
     assets: int
     stock: int
@@ -128,8 +128,8 @@ class Filled:
 
 
 def fill(by: Person) -> Filled:
-    """Store all of it, with `by` as the one who did."""
-    ids = _things(by.actor)  # before the webhooks: what these get is written by hand below
+    """Store all records as `by`, and return one of each kind to open."""
+    ids = _things(by.actor)  # before the webhooks, whose deliveries are stored below
     paper = _consumable(by.actor)
     maria, reservation, maintenance = _plans(by.actor, ids[0])
     _alerts(by.actor)
@@ -163,7 +163,7 @@ def fill(by: Person) -> Filled:
 
 
 def kept_backup(by: Actor) -> str:
-    """A file where this machine keeps them; what is in it nobody looks at."""
+    """Store a dummy backup where this machine keeps them, and return its file name."""
     backups.folder().mkdir(mode=0o700, exist_ok=True)
     path = backups.folder() / "portal-2026-11-30-020000.backup"
     path.write_bytes(bytes(1200 * 1024))
@@ -174,7 +174,7 @@ def kept_backup(by: Actor) -> str:
 
 
 def checked_import(by: Actor) -> UUID:
-    """A file of which one row can be imported and one cannot; the check is done."""
+    """Upload and check a file with a good row and a bad row, and return the task's id."""
     content = b"name,purchase_date\nDesk lamp,2026-01-02\nOffice chair,yesterday\n"
     public_id = import_task.upload(by, read_csv(content), file_name="assets.csv")
     job.work({import_task.CHECK_NAME: import_task.CHECK})
@@ -182,7 +182,7 @@ def checked_import(by: Actor) -> UUID:
 
 
 def _things(by: Actor) -> list[int]:
-    """The assets, the first of them changed once; their ids."""
+    """Add the assets, change the first one once, and return their ids."""
     ids = [_thing(by, *each) for each in THINGS]
     first = lifecycle.find_asset(ids[0])
     changed = replace(lifecycle.values_of(first), serial_number="PF4X9Z2L")
@@ -191,7 +191,7 @@ def _things(by: Actor) -> list[int]:
 
 
 def _consumable(by: Actor) -> int:
-    """Something that is counted, of which some came and some went."""
+    """Add a consumable, receive and issue some of it, and return its id."""
     paper = make_asset(
         "Copy paper A4", by=by, kind="stock", quantity=40, min_quantity=10, unit="packs"
     )
@@ -201,7 +201,7 @@ def _consumable(by: Actor) -> int:
 
 
 def _plans(by: Actor, asset_id: int) -> tuple[UUID, UUID, UUID]:
-    """A member of staff, what they ask for beside what is agreed to, and work that is late."""
+    """Return a person, a pending reservation beside an approved one, and late maintenance."""
     person = StaffValues(name="Maria Lopez", email="maria.lopez@example.com")
     maria, noon = staff.create(by, person), utcnow().replace(hour=12, minute=0, second=0)
     row_id, day = staff.find(maria).id, timedelta(days=1)
@@ -236,7 +236,7 @@ def _listed(kind: named_lists.NamedList, by: Actor, name: str) -> int:
 
 
 def _alerts(by: Actor) -> None:
-    """Two that fired, one of them acknowledged, and one that would fire in the next run."""
+    """Add an acknowledged alert, an open alert, and one that is due in the next run."""
     decided()
     lent(30)
     runs.run(RunKind.MANUAL)
@@ -248,14 +248,14 @@ def _alerts(by: Actor) -> None:
 
 
 def _inbox(by: Actor) -> None:
-    """The built-in inbox, with a message that nobody signed."""
+    """Open the built-in inbox and receive an unsigned message."""
     token, body = token_of(inbox.open_inbox(by)), sample_body(LIFE[0], test=True)
     headers = [("Content-Type", "application/json"), ("X-Asset-Webhook-Event", LIFE[0])]
     assert inbox.receive(token, headers, body)
 
 
 def _webhooks(by: Actor) -> dict[str, Hook]:
-    """Four systems: one in trouble, one that is off, two that are well."""
+    """Add four webhooks: one failing, one off, and two healthy."""
     hooks = {name: _webhook(by, name, url) for name, url in HOOKS}
     now = utcnow()
     minutes = {"Helpdesk": 171, "Sync to ERP": 4, "Room booking": 3000}
@@ -276,7 +276,7 @@ def _webhook(by: Actor, name: str, url: str) -> Hook:
 
 
 def tested_draft(by: Actor) -> UUID:
-    """A form that was tested and is not saved yet."""
+    """Add a tested webhook form that isn't saved, and return its id."""
     form = uuid4()
     values = WebhookValues(name="Helpdesk 2", url=HOOKS[0][1], events=LIFE)
     drafts.send_test(by, form, values, LIFE[0])
@@ -292,7 +292,7 @@ def _set(hook: Hook, **columns: object) -> None:
 
 
 def _delivery(hooks: dict[str, Hook], ids: list[int], line: Line) -> UUID:
-    """A delivery and what was tried for it."""
+    """Add a delivery and its attempts."""
     hook, at = hooks[line.webhook], utcnow() - timedelta(minutes=line.minutes_ago)
     is_over = line.status != "retrying"
     made = make_delivery(
@@ -320,7 +320,7 @@ def _delivery(hooks: dict[str, Hook], ids: list[int], line: Line) -> UUID:
 
 
 def _days(hooks: dict[str, Hook]) -> None:
-    """What the charts show: a week of it."""
+    """Count the deliveries that the charts show."""
     now = utcnow()
     with writing() as current:
         for hours_ago, webhook, delivered, failed in DAYS:

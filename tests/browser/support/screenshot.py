@@ -1,6 +1,6 @@
-"""Takes the README's pictures: `python -m tests.browser.support.screenshot`.
+"""Take the README's pictures: `python -m tests.browser.support.screenshot`.
 
-It makes a register of its own to show, and sends nothing."""
+Uses a temporary register and sends nothing."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,18 +24,18 @@ from tests.support.pages import Pages
 
 FOLDER = ROOT / "docs"
 COLOURS = 200
-# Like what people read in (Debian's fonts-inter); where it is missing the system's stands in.
+# Similar to fonts that people use (Debian's fonts-inter). Without it, the system's font is used.
 FONT = """() => document.documentElement.style.setProperty(
   "--font", `Inter, ${getComputedStyle(document.documentElement).getPropertyValue("--font")}`)"""
 
 
 @contextmanager
 def register(redis_url: str | None = None) -> Iterator[Flask]:
-    """An application on a database of its own, which is gone afterwards."""
+    """Yield an app with a temporary database."""
     with TemporaryDirectory() as folder:
         url = f"sqlite:///{folder}/portal.sqlite"
         migrate_to_head(url, Path(folder))
-        # Nobody listens at this socket: nothing is sent.
+        # Nothing listens at this socket, so nothing is sent.
         redis_url = redis_url or f"unix://{folder}/none"
         places = {"DATABASE_URL": url, "INSTANCE_DIR": folder, "REDIS_URL": redis_url}
         app = create_app(load_settings({**ENVIRONMENT, **places}))
@@ -46,7 +46,7 @@ def register(redis_url: str | None = None) -> Iterator[Flask]:
 
 
 def take(folder: Path = FOLDER) -> None:
-    """Store the log and one failed delivery: 1280 by 1000, light."""
+    """Store pictures of the log and of a delivery, 1280 by 1000, light."""
     with register() as app, served(app) as url, sync_playwright() as playwright:
         person = make_user(name="Ana Gruber")
         filled = fill(person)
@@ -67,9 +67,9 @@ def take(folder: Path = FOLDER) -> None:
             page.goto(url + path)
             page.evaluate(FONT)
             with Image.open(BytesIO(page.screenshot())) as picture:
-                # The colours of a page, the rare ones too: all of them take three times the room.
-                few = picture.convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE)
-                few.save(folder / name, optimize=True)
+                # This keeps rare colors. With all colors, files are three times as large.
+                reduced = picture.convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE)
+                reduced.save(folder / name, optimize=True)
         browser.close()
 
 

@@ -1,4 +1,4 @@
-"""Serve an application to a browser, in a thread, on a port of this machine alone."""
+"""Serve an app to a browser, in a thread, on a loopback port."""
 
 import threading
 from collections.abc import Iterator
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def served(app: Flask) -> Iterator[str]:
-    """The address at which the application answers while the block runs."""
+    """Serve the app while the block runs, and yield its URL."""
     server = make_server("127.0.0.1", 0, read_whole(app), threaded=True)
-    # How often it looks whether it is to end, in seconds.
+    # The argument is the poll interval for the shutdown, in seconds.
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
@@ -29,19 +29,22 @@ def served(app: Flask) -> Iterator[str]:
 
 
 def kept(path: str, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Of a module, headers that let the browser keep it: a test opens dozens of pages, and would
-    ask about nine files again for each. What browsers are told elsewhere has tests of its own."""
+    """Let the browser cache a script module.
+
+    A test opens dozens of pages, and would request about nine modules again for each. Other tests
+    check the portal's own headers.
+    """
     if not path.endswith(".js"):
         return headers
-    others = [each for each in headers if each[0].lower() != "cache-control"]
+    others = [header for header in headers if header[0].lower() != "cache-control"]
     return [*others, ("Cache-Control", "max-age=600")]
 
 
 def read_whole(app: "WSGIApplication") -> "WSGIApplication":
-    """Reads and closes each answer before it is sent.
+    """Read and close each response before it is sent.
 
-    A browser that goes to the next page hangs up on what it still loads for this one, and
-    Werkzeug's server then leaves the file of that answer open.
+    A browser that leaves a page aborts its open requests, and Werkzeug's server then leaves the
+    file of such a response open.
     """
 
     def answer(environ, start_response):  # type: ignore[no-untyped-def]  # as WSGI says

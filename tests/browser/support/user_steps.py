@@ -1,4 +1,4 @@
-"""What a person does in the portal, step by step, with or without scripts."""
+"""Steps that a person takes in the portal, with or without scripts."""
 
 from collections.abc import Iterable, Sequence
 
@@ -11,7 +11,7 @@ NAME, EMAIL = "Ana Gruber", "ana@example.com"
 
 
 def set_up(page: Page, portal: FreshPortal) -> None:
-    """Become the first administrator through the link of the start."""
+    """Become the first administrator through the setup link."""
     page.goto(portal.link)
     page.get_by_label("Your name").fill(NAME)
     page.get_by_label("Email address").fill(EMAIL)
@@ -21,7 +21,7 @@ def set_up(page: Page, portal: FreshPortal) -> None:
 
 
 def sign_in(page: Page, portal: FreshPortal) -> None:
-    """Sign in as the administrator that `set_up` made."""
+    """Sign in as the administrator that `set_up` created."""
     page.goto(f"{portal.url}/sign-in")
     page.get_by_label("Email address").fill(EMAIL)
     page.get_by_label("Password").fill(PASSWORD)
@@ -32,7 +32,7 @@ def sign_in(page: Page, portal: FreshPortal) -> None:
 def fill_webhook(
     page: Page, name: str, url: str, events: Iterable[str], secret: str | None = None
 ) -> None:
-    """Fill in the form for a new webhook; without a secret the portal makes one."""
+    """Fill in the form for a new webhook. Without a secret, the portal generates one."""
     page.get_by_label("Webhook name").fill(name)
     page.get_by_label("Webhook URL").fill(url)
     open_events(page)
@@ -44,7 +44,7 @@ def fill_webhook(
 
 
 def open_events(page: Page) -> None:
-    """Unfold every group of events that is closed."""
+    """Unfold every closed group of events."""
     for group in page.locator(".choice-group").all():
         _unfold(group)
 
@@ -55,14 +55,14 @@ def _unfold(details: Locator) -> None:
 
 
 def open_new_webhook(page: Page, to: str = "My own program") -> None:
-    """The form for this product, by the way that the pages show."""
+    """Open the form for this product through the pages' links."""
     page.get_by_role("link", name="Webhooks", exact=True).first.click()
     page.get_by_role("link", name="Add webhook").first.click()
     page.get_by_role("link", name=to).first.click()
 
 
 def add_asset(page: Page, portal: FreshPortal, name: str) -> None:
-    """Add an asset and stand on its page."""
+    """Add an asset, which opens its page."""
     page.goto(f"{portal.url}/assets")
     page.get_by_role("link", name="Add asset").first.click()
     page.get_by_label("Name", exact=True).fill(name)
@@ -71,7 +71,7 @@ def add_asset(page: Page, portal: FreshPortal, name: str) -> None:
 
 
 def edit_asset(page: Page, serial_number: str) -> None:
-    """Change the asset whose page is open."""
+    """Change the serial number of the asset whose page is open."""
     page.get_by_role("link", name="Edit", exact=True).first.click()
     page.get_by_label("Serial number").fill(serial_number)
     press(page, "Save asset")
@@ -79,29 +79,29 @@ def edit_asset(page: Page, serial_number: str) -> None:
 
 
 def press(page: Page, name: str) -> None:
-    """Press the button with these words."""
+    """Press the button with this name."""
     page.get_by_role("button", name=name, exact=True).click()
 
 
 def log_rows(page: Page, portal: FreshPortal) -> Locator:
-    """The lines of the log, opened afresh."""
+    """Open the log and return its rows."""
     page.goto(f"{portal.url}/deliveries")
     return page.locator(".register tbody tr")
 
 
 def log_saying(page: Page, portal: FreshPortal, count: int, words: str) -> Sequence[str]:
-    """The lines of the log, once there are so many and each of them says so.
+    """Return the texts of the log's rows once there are `count` and each contains `words`.
 
-    A result is written a moment after the receiver has answered.
+    Polls, because a result is stored a moment after the receiver's response.
     """
     for _ in range(80):
-        found = texts(log_rows(page, portal))
-        if len(found) == count and all(words in text for text in found):
-            return found
+        lines = texts(log_rows(page, portal))
+        if len(lines) == count and all(words in text for text in lines):
+            return lines
         page.wait_for_timeout(250)
-    raise AssertionError(f"the log still says {found}")
+    raise AssertionError(f"the log still says {lines}")
 
 
 def texts(rows: Locator) -> Sequence[str]:
-    """What the rows say, each in one line."""
+    """Return the text of each row as one line."""
     return [" ".join(text.split()) for text in rows.all_inner_texts()]
