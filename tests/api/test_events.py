@@ -103,7 +103,7 @@ def test_a_cursor_survives_clean_up_but_not_a_restored_backup(at: Program) -> No
     cursor_of_old = read(at, limit=1)["next"]
     retention.prune()
     assert [event["asset_id"] for event in read(at, cursor_of_old)["items"]] == [2]
-    # This cursor holds a recent time, so clean-up doesn’t explain the gap, and a restore does.
+    # This cursor holds a recent time, so only a restore can explain the gap.
     assert at.get(f"/events?after={after}").status_code == 410
     with writing() as current:
         current.execute(delete(FeedEntry))

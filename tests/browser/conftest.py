@@ -21,7 +21,7 @@ QUIET = [
     # A page is open so briefly that to optimize its scripts takes longer than to run them.
     "--js-flags=--no-maglev,--no-opt",
 ]
-PATIENCE_MS = 30_000  # a live page polls every ten seconds at most
+PATIENCE_MS = 30_000  # a live page polls at least every ten seconds
 expect.set_options(timeout=PATIENCE_MS)
 
 

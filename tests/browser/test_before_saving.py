@@ -7,11 +7,10 @@ from flask import Flask
 from playwright.sync_api import Page, expect
 
 from jobs.deliver import deliver_due
-from tests.browser.support.accessibility import watch
+from tests.browser.support.signed_in_page import sign_in
 from tests.browser.support.user_steps import open_events
 from tests.support.factories import make_asset, make_category
 from tests.support.receiver import Receiver
-from tests.web.signed_in import visit
 
 NEW = "/settings/webhooks/new"
 SECRET = "a long key that is all our own"
@@ -25,10 +24,7 @@ def receiver() -> Iterator[Receiver]:
 
 def open_form(page: Page, app: Flask, portal: str, url: str) -> None:
     """Sign in as an administrator, and fill in a webhook with a secret."""
-    cookie = visit(app).client.get_cookie("session")
-    assert cookie is not None
-    page.context.add_cookies([{"name": "session", "value": cookie.value, "url": portal}])
-    watch(page, portal)
+    sign_in(page, app, portal)
     page.goto(portal + NEW)
     page.get_by_label("Webhook name").fill("Sync to ERP")
     page.get_by_label("Webhook URL").fill(url)

@@ -3,18 +3,10 @@
 from flask import Flask
 from playwright.sync_api import Page, expect
 
-from tests.browser.support.accessibility import watch
+from tests.browser.support.signed_in_page import sign_in
 from tests.services.bulk_retry.test_bulk_retry import finish, some, work
 from tests.support.deliveries import make_delivery
 from tests.support.factories import make_webhook
-from tests.web.signed_in import visit
-
-
-def sign_in(page: Page, app: Flask, portal: str) -> None:
-    cookie = visit(app, "support").client.get_cookie("session")
-    assert cookie is not None
-    page.context.add_cookies([{"name": "session", "value": cookie.value, "url": portal}])
-    watch(page, portal)
 
 
 def test_a_bulk_retry_of_a_page_is_started_followed_and_stopped(
@@ -23,7 +15,7 @@ def test_a_bulk_retry_of_a_page_is_started_followed_and_stopped(
     long = make_webhook(name="W" * 120)
     made = some(12, long, reason="server", code=500, asset_tag="T" * 40)
     make_delivery(long, status="delivered")
-    sign_in(page, app, portal)
+    sign_in(page, app, portal, "support")
     page.goto(f"{portal}/deliveries")
     page.get_by_label("Select all on this page").check()
     expect(page.get_by_text("13 of 13 selected")).to_be_visible()

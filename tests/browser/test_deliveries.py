@@ -3,7 +3,7 @@
 from flask import Flask
 from playwright.sync_api import Page, expect
 
-from tests.browser.support.accessibility import watch
+from tests.browser.support.signed_in_page import cookie_of, show_to, sign_in
 from tests.support.deliveries import change, free, lease, make_attempt, make_delivery, stored
 from tests.support.factories import make_webhook
 from tests.web.signed_in import visit
@@ -11,20 +11,12 @@ from tests.web.signed_in import visit
 PHASES = {"name": 3.0, "connect": 11.0, "tls": 40.0, "first_byte": 130.0, "total": 143.0}
 
 
-def sign_in(page: Page, app: Flask, portal: str, role: str = "support") -> None:
-    """Give the page the session of a new person with this role, and watch it."""
-    cookie = visit(app, role).client.get_cookie("session")
-    assert cookie is not None
-    page.context.add_cookies([{"name": "session", "value": cookie.value, "url": portal}])
-    watch(page, portal)
-
-
 def test_the_page_follows_a_retry_until_it_is_delivered(
     page: Page, app: Flask, portal: str
 ) -> None:
     made = make_delivery(status="failed", tries=10)
     make_attempt(made, reason="refused")
-    sign_in(page, app, portal)
+    sign_in(page, app, portal, "support")
     page.goto(f"{portal}/deliveries/{made}")
     page.get_by_role("button", name="Retry").click()
     state = page.locator(".state .tag")
@@ -43,7 +35,7 @@ def test_the_page_follows_a_retry_until_it_is_delivered(
 def test_a_row_follows_its_retry_in_place(page: Page, app: Flask, portal: str) -> None:
     made = make_delivery(status="failed", tries=10, reason="refused")
     other = make_delivery(status="failed", asset_tag="AST-00008")
-    sign_in(page, app, portal)
+    sign_in(page, app, portal, "support")
     page.goto(f"{portal}/deliveries?status=failed")
     page.get_by_role("button", name="Retry Asset created, AST-00007").click()
     line = page.locator(f"#delivery-{made}")
@@ -69,7 +61,7 @@ def test_two_retries_in_rows_are_followed_without_leaving_the_page(
         for tag in ("AST-00001", "AST-00002")
     )
     other = make_delivery(status="failed", asset_tag="AST-00003")
-    sign_in(page, app, portal)
+    sign_in(page, app, portal, "support")
     page.goto(f"{portal}/deliveries?status=failed")
     page.evaluate("window.notReloaded = true")
     page.locator(f"#delivery-{other}").get_by_role("checkbox").check()
@@ -90,7 +82,7 @@ def test_two_retries_in_rows_are_followed_without_leaving_the_page(
 
 def test_a_refused_retry_in_a_row_says_why(page: Page, app: Flask, portal: str) -> None:
     made = make_delivery(status="failed", tries=10, reason="refused")
-    sign_in(page, app, portal)
+    sign_in(page, app, portal, "support")
     page.goto(f"{portal}/deliveries?status=failed")
     change(made, status="queued")
     page.get_by_role("button", name="Retry").click()
@@ -101,7 +93,7 @@ def test_the_browser_submits_the_form_if_the_script_has_no_network(
     page: Page, app: Flask, portal: str
 ) -> None:
     made = make_delivery(status="failed", tries=10, reason="refused")
-    sign_in(page, app, portal)
+    sign_in(page, app, portal, "support")
     page.goto(f"{portal}/deliveries?status=failed")
     page.evaluate("() => { window.fetch = () => Promise.reject(new TypeError('away')); }")
     page.get_by_role("button", name="Retry").click()
@@ -111,7 +103,7 @@ def test_the_browser_submits_the_form_if_the_script_has_no_network(
 
 def test_retry_and_dismiss_work_without_scripts(plain_page: Page, app: Flask, portal: str) -> None:
     made = make_delivery(status="failed")
-    sign_in(plain_page, app, portal)
+    sign_in(plain_page, app, portal, "support")
     plain_page.goto(f"{portal}/deliveries?status=failed")
     plain_page.get_by_role("button", name="Retry Asset created").click()
     expect(plain_page.get_by_role("row").nth(1)).to_contain_text("Queued since")
@@ -129,7 +121,7 @@ def test_retry_and_dismiss_work_without_scripts(plain_page: Page, app: Flask, po
 
 def test_a_live_update_does_not_break_a_click(page: Page, app: Flask, portal: str) -> None:
     waiting = make_delivery(make_webhook(), status="queued")
-    sign_in(page, app, portal, role="admin")
+    sign_in(page, app, portal)
     page.goto(f"{portal}/deliveries/{waiting}")
     button = page.get_by_role("link", name="Dismiss")
     box = button.bounding_box()
@@ -148,7 +140,7 @@ def test_a_live_update_does_not_break_a_click(page: Page, app: Flask, portal: st
 
 def test_unchanged_content_is_not_replaced(page: Page, app: Flask, portal: str) -> None:
     waiting = make_delivery(make_webhook(), status="queued")
-    sign_in(page, app, portal, role="admin")
+    sign_in(page, app, portal)
     page.goto(f"{portal}/deliveries/{waiting}")
     for _ in range(2):
         with page.expect_response(lambda answer: "/live" in answer.url):
@@ -165,10 +157,7 @@ def test_a_page_stops_updating_after_sign_out_and_says_why(
     page: Page, app: Flask, portal: str
 ) -> None:
     pages = visit(app, "support")
-    cookie = pages.client.get_cookie("session")
-    assert cookie
-    page.context.add_cookies([{"name": "session", "value": cookie.value, "url": portal}])
-    watch(page, portal)
+    show_to(page, portal, cookie_of(pages))
     delivery = make_delivery()
     page.goto(f"{portal}/deliveries/{delivery}")
     asked = []

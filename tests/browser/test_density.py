@@ -33,7 +33,6 @@ from tests.support.factories import (
     make_webhook,
 )
 from tests.support.heartbeats import record_own
-from tests.web.signed_in import visit
 
 LISTS = ["/assets", "/deliveries", "/settings/webhooks"]
 # Return the end and the height of every row of the page's list.
@@ -185,17 +184,11 @@ def test_bulk_actions_appear_with_the_first_selected_row(
     expect(page.locator("tbody input[type=checkbox]").first).to_be_focused()
 
 
-def signed_in(plain_page: Page, app: Flask, portal: str) -> Page:
-    cookie = visit(app).client.get_cookie("session")
-    assert cookie is not None
-    plain_page.context.add_cookies([{"name": "session", "value": cookie.value, "url": portal}])
-    return plain_page
-
-
 def test_without_scripts_bulk_actions_are_below_the_rows(
     plain_page: Page, app: Flask, portal: str, filled: None
 ) -> None:
-    page = signed_in(plain_page, app, portal)
+    page = plain_page
+    sign_in(page, app, portal)
     page.goto(f"{portal}/assets")
     page.get_by_label("Select AST-00003").check()
     page.get_by_role("group", name="Selected assets").get_by_text("More", exact=True).click()
@@ -206,7 +199,8 @@ def test_without_scripts_bulk_actions_are_below_the_rows(
 def test_without_scripts_bulk_actions_on_deliveries_come_into_view(
     plain_page: Page, app: Flask, portal: str, filled: None
 ) -> None:
-    page = signed_in(plain_page, app, portal)
+    page = plain_page
+    sign_in(page, app, portal)
     page.goto(f"{portal}/deliveries")
     retry = page.get_by_role("button", name="Retry", exact=True)
     expect(retry).not_to_be_in_viewport()
@@ -220,7 +214,8 @@ def test_without_scripts_bulk_actions_on_deliveries_come_into_view(
 def test_on_a_phone_the_filters_open_without_scripts(
     plain_page: Page, app: Flask, portal: str, filled: None
 ) -> None:
-    page = signed_in(plain_page, app, portal)
+    page = plain_page
+    sign_in(page, app, portal)
     page.set_viewport_size(TELEPHONE)
     page.goto(f"{portal}/deliveries")
     expect(page.get_by_label("Reason")).to_be_hidden()

@@ -8,7 +8,6 @@ from playwright.sync_api import Page
 
 from portal.services.webhooks import inbox
 from portal.services.webhooks.rows import token_of
-from tests.browser.support.accessibility import watch
 from tests.browser.support.signed_in_page import sign_in
 from tests.support.deliveries import make_attempt, make_delivery
 from tests.support.factories import make_asset, make_category, make_staff, make_user, make_webhook
@@ -28,8 +27,7 @@ FOREIGN: Final = "iframe, img:not([src^='data:']), [onerror], [onload], [onfocus
 
 
 def test_hostile_text_is_shown_and_never_run(page: Page, app: Flask, portal: str) -> None:
-    sign_in(page, app, portal)
-    heard = watch(page, portal)
+    heard = sign_in(page, app, portal)
     for url in _filled():
         page.goto(f"{portal}{url}")
         assert page.title() not in {"owned", "1"}, url

@@ -13,7 +13,7 @@ from tests.browser.support.serve_app import served
 from tests.browser.support.signed_in_page import sign_in
 from tests.support.factories import publish
 
-PATIENCE_MS = 30_000  # the page polls every ten seconds at most
+PATIENCE_MS = 30_000  # the page polls at least every ten seconds
 
 
 @pytest.fixture

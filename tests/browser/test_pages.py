@@ -15,9 +15,9 @@ from portal.services.people import one_time_links
 from tests.browser.support.accessibility import NARROW, check_page, watch
 from tests.browser.support.page_list import address, rules
 from tests.browser.support.sample_register import Filled, fill
+from tests.browser.support.signed_in_page import session_of, show_to, sign_in
 from tests.support.database.kept_filling import filled_once
 from tests.support.factories import Person, make_user
-from tests.support.pages import Pages
 
 # One test opens many pages, on a machine that can be busy.
 pytestmark = pytest.mark.timeout(300)
@@ -48,16 +48,6 @@ def addresses(app: Flask, filled: Filled, *names: str) -> dict[str, str]:
     return {name: address(by_name[name], filled) for name in names}
 
 
-def sign_in_as(page: Page, app: Flask, portal: str, person: Person) -> None:
-    """Give the page the session of this person, and watch it."""
-    pages = Pages(app)
-    pages.sign_in(person.email, person.password)
-    cookie = pages.client.get_cookie("session")
-    assert cookie is not None
-    page.context.add_cookies([{"name": "session", "value": cookie.value, "url": portal}])
-    watch(page, portal)
-
-
 def open_whole(page: Page, url: str) -> None:
     """Open the page and its folded parts, except the actions menu, which covers content."""
     page.goto(url)
@@ -69,7 +59,7 @@ def open_whole(page: Page, url: str) -> None:
 
 def test_pages_are_accessible(page: Page, app: Flask, portal: str) -> None:
     person, filled = filled_once(_filled)
-    sign_in_as(page, app, portal, person)
+    show_to(page, portal, session_of(app, person))
     for name, path in addresses(app, filled, *PAGES).items():
         open_whole(page, portal + path)
         check_page(page, name)
@@ -86,7 +76,7 @@ def test_pages_are_complete_without_scripts(plain_page: Page, app: Flask, portal
     person, filled = filled_once(_filled)
     page = plain_page
     page.set_viewport_size({"width": NARROW[0], "height": NARROW[1]})
-    sign_in_as(page, app, portal, person)
+    show_to(page, portal, session_of(app, person))
     for name, path in addresses(app, filled, *PAGES).items():
         page.goto(portal + path)
         expect(page.get_by_role("heading", level=1), name).to_be_visible()
@@ -97,7 +87,7 @@ def test_pages_are_complete_without_scripts(plain_page: Page, app: Flask, portal
 
 
 def test_pages_of_an_empty_register_are_accessible(page: Page, app: Flask, portal: str) -> None:
-    sign_in_as(page, app, portal, make_user())
+    sign_in(page, app, portal)
     for path in ("/", "/assets", "/deliveries", "/settings/webhooks"):
         page.goto(portal + path)
         check_page(page, f"empty {path}")
@@ -105,7 +95,7 @@ def test_pages_of_an_empty_register_are_accessible(page: Page, app: Flask, porta
 
 def test_forms_with_errors_are_accessible(page: Page, app: Flask, portal: str) -> None:
     person, filled = filled_once(_filled)
-    sign_in_as(page, app, portal, person)
+    show_to(page, portal, session_of(app, person))
     for name, path in addresses(app, filled, *MISTAKEN).items():
         open_whole(page, portal + path)
         mistake(page, name)

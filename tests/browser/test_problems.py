@@ -3,24 +3,16 @@
 from flask import Flask
 from playwright.sync_api import Page, expect
 
-from tests.browser.support.accessibility import watch
+from tests.browser.support.signed_in_page import sign_in
 from tests.support.deliveries import make_attempt, make_delivery
 from tests.support.factories import make_webhook
-from tests.web.signed_in import visit
 
 CHOSEN = "Dismissed 2 deliveries."
 
 
-def sign_in(page: Page, app: Flask, portal: str) -> None:
-    cookie = visit(app, "support").client.get_cookie("session")
-    assert cookie is not None
-    page.context.add_cookies([{"name": "session", "value": cookie.value, "url": portal}])
-    watch(page, portal)
-
-
 def test_a_problem_is_opened_and_dismissed_by_keyboard(page: Page, app: Flask, portal: str) -> None:
     make_delivery(make_webhook(name="Books"), status="failed", reason="server", code=500)
-    sign_in(page, app, portal)
+    sign_in(page, app, portal, "support")
     page.goto(f"{portal}/")
     page.get_by_label("More actions for Books").click()
     page.get_by_role("link", name="View 1 for Books").click()
@@ -46,7 +38,7 @@ def open_log(page: Page, app: Flask, portal: str) -> None:
     made = make_delivery(hook, status="failed", reason="refused", tries=3)
     make_attempt(made, reason="bad_request", code=422)
     make_attempt(made, kind="manual", actor="Sam", reason="refused")
-    sign_in(page, app, portal)
+    sign_in(page, app, portal, "support")
     page.goto(f"{portal}/deliveries?status=attention")
 
 

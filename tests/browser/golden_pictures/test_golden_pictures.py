@@ -8,9 +8,9 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.browser.support.serve_app import served
+from tests.browser.support.signed_in_page import session_of
 from tests.support.golden.expected_file import Golden
 from tests.support.golden.frozen_register import FrozenRegister, frozen_register
-from tests.support.pages import Pages
 from tests.support.required import needs
 from tests.support.servers import ValkeyServer
 
@@ -79,11 +79,7 @@ def screen(chromium: Browser) -> Iterator[Page]:
 @pytest.fixture(scope="module")
 def session(register: FrozenRegister) -> str:
     """Return the session cookie of the administrator."""
-    pages = Pages(register.app)
-    pages.sign_in(register.person.email, register.person.password)
-    cookie = pages.client.get_cookie("session")
-    assert cookie is not None
-    return cookie.value
+    return session_of(register.app, register.person)
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -34,11 +34,11 @@ from tests.browser.support.demo_register import fill_demo, filled_for
 from tests.browser.support.page_list import address, readable
 from tests.browser.support.screenshot import FONT, register
 from tests.browser.support.serve_app import served
+from tests.browser.support.signed_in_page import session_of
 from tests.support.database.periodic_tasks import begin_periodic_task
 from tests.support.factories import Person, make_user
 from tests.support.golden.frozen_register import AT_WORK
 from tests.support.heartbeats import record_own
-from tests.support.pages import Pages
 
 FOLDER: Final = ROOT / "test-results" / "pictures"
 HIGHEST: Final = 6000  # pixels; pictures of longer pages end here
@@ -69,7 +69,7 @@ def take(
     """
     heights = {}
     with served(app) as url:
-        session = _session(app, person)
+        session = session_of(app, person)
         for look, (width, height, scheme) in LOOKS.items():
             (to / look).mkdir(parents=True, exist_ok=True)
             context = browser.new_context(
@@ -173,14 +173,6 @@ def main(words: Collection[str]) -> None:
         browser.close()
     (FOLDER / "index.html").write_text(_index(list(paths), heights), encoding="utf-8")
     sys.stdout.write(f"{len(paths)} pages, three pictures each: {FOLDER / 'index.html'}\n")
-
-
-def _session(app: Flask, person: Person) -> str:
-    pages = Pages(app)
-    pages.sign_in(person.email, person.password)
-    cookie = pages.client.get_cookie("session")
-    assert cookie is not None
-    return cookie.value
 
 
 def _picture(page: Page, path: Path, width: int) -> int:

@@ -18,9 +18,9 @@ from portal.extensions import db
 from tests.browser.conftest import QUIET, find_chromium
 from tests.browser.support.sample_register import fill
 from tests.browser.support.serve_app import served
+from tests.browser.support.signed_in_page import session_of
 from tests.conftest import ENVIRONMENT, migrate_to_head
 from tests.support.factories import make_user
-from tests.support.pages import Pages
 
 FOLDER = ROOT / "docs"
 COLOURS = 200
@@ -50,15 +50,12 @@ def take(folder: Path = FOLDER) -> None:
     with register() as app, served(app) as url, sync_playwright() as playwright:
         person = make_user(name="Ana Gruber")
         filled = fill(person)
-        pages = Pages(app)
-        pages.sign_in(person.email, person.password)
-        session = pages.client.get_cookie("session")
-        assert session is not None
+        session = session_of(app, person)
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=QUIET)
         page = browser.new_page(
             viewport={"width": 1280, "height": 1000}, color_scheme="light", reduced_motion="reduce"
         )
-        page.context.add_cookies([{"name": "session", "value": session.value, "url": url}])
+        page.context.add_cookies([{"name": "session", "value": session, "url": url}])
         pictures = {
             "screenshot.png": "/deliveries",
             "screenshot-delivery.png": f"/deliveries/{filled.deliveries}",
