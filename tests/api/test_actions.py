@@ -225,9 +225,8 @@ def faults(at: Program, path: str, body: dict[str, Any]) -> list[str]:
     return [error["field"] for error in response.get_json()["errors"]]
 
 
-@pytest.mark.parametrize(
-    ("action", "wrong", "field"),
-    [
+def test_each_error_is_shown_at_its_field(at: Program) -> None:
+    for action, wrong, field in (
         (Action.CHECK_OUT, {"staff_id": 99}, "staff_id"),
         (Action.CHECK_OUT, {"staff_id": 2**40}, "staff_id"),
         (Action.CHECK_OUT, {"due_at": "2020-05-03T09:00:00Z"}, "due_at"),
@@ -245,13 +244,9 @@ def faults(at: Program, path: str, body: dict[str, Any]) -> list[str]:
         (Action.SCHEDULE_MAINTENANCE, {"repeat_every_days": 0}, "repeat_every_days"),
         (Action.SCHEDULE_MAINTENANCE, {"assignee_id": 99}, "assignee_id"),
         (Action.SEND_TO_WARRANTY, {"rma_number": "1" * 61}, "rma_number"),
-    ],
-)
-def test_each_error_is_shown_at_its_field(
-    at: Program, action: Action, wrong: dict[str, Any], field: str
-) -> None:
-    path = f"/assets/{make_asset()}/actions/{VERBS[action].slug}"
-    assert faults(at, path, BODIES[action]() | wrong) == [field]
+    ):
+        path = f"/assets/{make_asset()}/actions/{VERBS[action].slug}"
+        assert faults(at, path, BODIES[action]() | wrong) == [field], (action, wrong)
 
 
 def test_a_check_in_that_needs_repair_also_reports_it_or_is_refused(at: Program) -> None:
@@ -285,9 +280,10 @@ def test_a_repeated_check_out_gets_the_response_of_the_first(at: Program) -> Non
     assert (actor["type"], actor["name"]) == ("api", me["name"])
 
 
-@pytest.mark.parametrize("at_", ["2030-05-03T09:00:00", "2030-05-03", "1893488400", 1893488400, ""])
-def test_a_time_must_be_a_string_with_a_zone(at: Program, at_: object) -> None:
+def test_a_time_must_be_a_string_with_a_zone(at: Program) -> None:
     path = f"/assets/{make_asset()}/actions/check-out"
-    response = at.ask("POST", path, json={"staff_id": make_staff(), "due_at": at_})
+    staff_id = make_staff()
     wrong = {"field": "due_at", "detail": "Write a time as 2026-11-30T09:15:00Z"}
-    assert (response.status_code, response.get_json()["errors"]) == (422, [wrong])
+    for due_at in ("2030-05-03T09:00:00", "2030-05-03", "1893488400", 1893488400, ""):
+        response = at.ask("POST", path, json={"staff_id": staff_id, "due_at": due_at})
+        assert (response.status_code, response.get_json()["errors"]) == (422, [wrong]), due_at

@@ -124,9 +124,9 @@ def test_a_cursor_to_a_reused_position_is_refused(at: Program) -> None:
     session().rollback()
 
 
-@pytest.mark.parametrize("after", ["x", "WzAsMV0", "A" * 1001])
-def test_a_foreign_cursor_is_refused(at: Program, after: str) -> None:
-    assert at.get(f"/events?after={after}").status_code in (400, 422)
+def test_a_foreign_cursor_is_refused(at: Program) -> None:
+    for after in ("x", "WzAsMV0", "A" * 1001):
+        assert at.get(f"/events?after={after}").status_code in (400, 422), after[:9]
 
 
 def test_reading_events_needs_permission_for_contents(app: Flask) -> None:

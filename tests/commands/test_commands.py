@@ -176,7 +176,7 @@ def test_retry_takes_only_recently_failed_deliveries(app: Flask) -> None:
     failed = make_delivery(hook, status="failed")
     old = make_delivery(hook, status="failed", created_at=utcnow() - timedelta(hours=25))
     arrived = make_delivery(hook, status="delivered")
-    answer = app.test_cli_runner().invoke(args=COMMAND)
+    answer = run(app, *COMMAND)
     assert answer.exit_code == 0, answer.output
     assert "Deliveries to retry: 1\n" in answer.output
     assert "1  Payroll" in answer.output
@@ -191,7 +191,7 @@ def test_retry_takes_only_recently_failed_deliveries(app: Flask) -> None:
 def test_a_dry_retry_counts_deliveries_and_sends_nothing(app: Flask) -> None:
     failed = make_delivery(status="failed")
     make_delivery(make_webhook(state="off"), status="failed")
-    answer = app.test_cli_runner().invoke(args=[*COMMAND, "--dry-run"])
+    answer = run(app, *COMMAND, "--dry-run")
     assert "Deliveries to retry: 1\n" in answer.output
     assert "off or deleted: 1" in answer.output
     assert "/batches/" not in answer.output
@@ -201,6 +201,6 @@ def test_a_dry_retry_counts_deliveries_and_sends_nothing(app: Flask) -> None:
 
 def test_an_invalid_time_span_is_explained(app: Flask) -> None:
     for span in ("", "24", "h", "0h", "-1h", "9999999d", "1 week"):
-        answer = app.test_cli_runner().invoke(args=["retry", "--failed", f"--since={span}"])
+        answer = run(app, "retry", "--failed", f"--since={span}")
         assert answer.exit_code == 2, span
         assert "such as 90m, 24h, or 7d" in answer.output, span
