@@ -83,10 +83,6 @@ def test_every_process_command_has_help_with_its_exit_codes(app: Flask) -> None:
         assert "Exit codes: 0 after" in answer.output, command
 
 
-def test_the_upgrade_command_has_help(app: Flask) -> None:
-    assert run(app, "db", "upgrade", "--help").exit_code == 0
-
-
 AWAY = "postgresql+psycopg://portal:hush@127.0.0.1:9/portal"
 
 

@@ -1,4 +1,4 @@
-"""Tests that migrations match the models and that history is append-only, on both databases."""
+"""Tests that the migrations match the models, and that append-only rows can't be replaced."""
 
 import warnings
 
@@ -10,28 +10,12 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from portal.extensions import Base, db
-from portal.services import audit
 from portal.services.actions import stock
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import writing
 from tests.support.factories import make_asset
 
 pytestmark = pytest.mark.both_databases
-
-
-def test_an_audit_entry_cannot_be_changed_or_removed(app: Flask) -> None:
-    with writing() as current:
-        audit.record(current, SYSTEM, "started", target=("portal", 1, "Portal"))
-    for statement in ("UPDATE audit_entries SET action = 'x'", "DELETE FROM audit_entries"):
-        with pytest.raises(DBAPIError, match="audit entries cannot be"), writing() as current:
-            current.execute(text(statement))
-
-
-def test_a_timeline_line_cannot_be_changed_or_removed(app: Flask) -> None:
-    make_asset()
-    for statement in ("UPDATE activities SET note = 'x'", "DELETE FROM activities"):
-        with pytest.raises(DBAPIError, match="lines of a timeline cannot"), writing() as current:
-            current.execute(text(statement))
 
 
 def test_an_append_only_row_cannot_be_replaced(app: Flask) -> None:
