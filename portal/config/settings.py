@@ -198,7 +198,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         session_idle_minutes=number(environ, "SESSION_IDLE_MINUTES", 720, 5, 1440),
         session_days=number(environ, "SESSION_DAYS", 14, 1, 90),
         log_format=one_of(environ, "LOG_FORMAT", "lines" if local_trial else "json", LOG_FORMATS),
-        command_name=environ.get("COMMAND_NAME", "").strip() or "flask",
+        command_name=environ.get("COMMAND_NAME", "").strip() or ".venv/bin/flask --app wsgi",
         machine=machine_name(environ, "MACHINE"),
         fixed=frozenset(
             name for name in ("timezone", "currency") if environ.get(name.upper(), "").strip()

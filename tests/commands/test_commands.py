@@ -105,7 +105,7 @@ def test_an_unreachable_database_is_reported_in_one_sentence(tmp_path: Path) -> 
         assert sentence.startswith(
             "Error: The portal can’t use the database postgresql+psycopg://portal:***@127.0.0.1:9/"
         ), words
-        assert sentence.endswith("To find the cause, run “flask doctor”."), words
+        assert sentence.endswith("the cause, run “.venv/bin/flask --app wsgi doctor”."), words
 
 
 def test_missing_tables_are_reported_in_one_sentence(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from flask_login import current_user
 from werkzeug.datastructures import ImmutableMultiDict
 from werkzeug.wrappers import Response
 
+from portal.extensions import settings
 from portal.services.core import vault
 from portal.services.core.refusals import NotAllowed, Refusal
 from portal.services.core.unit_of_work import session
@@ -86,6 +87,7 @@ def _page(form: SignInForm, status: int) -> tuple[str, int]:
     onward = request.args.get("next")
     action = url_for("auth.sign_in", next=local_path(onward) if onward else None)
     values = {"form": form, "action": action, "sends": mails.is_on()}
+    values["command_name"] = settings().command_name
     values["is_new"] = not one_time_links.has_people(session())
     return render_template("people/sign_in.html", **values), status
 

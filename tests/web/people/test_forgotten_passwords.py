@@ -245,7 +245,7 @@ def test_without_a_mail_server_sign_in_names_the_command_for_a_link(
     make_user()
     pages = Pages(app)
     page = pages.get("/sign-in")
-    assert "If you’re the only administrator, run flask --app wsgi new-password" in page.text
+    assert f"{settings().command_name} new-password YOUR-EMAIL" in page.text
     assert page.links("Forgot your password?") == []
     token = page.form().hidden
     assert pages.client.post(FORGOT, data={**token, "email": NOBODY}).status_code == 404
