@@ -28,12 +28,12 @@ NO_EVICTION: Final = "noeviction"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedisState:
-    """The state of Redis. Memory is in bytes. A `memory_limit` of 0 means no limit.
+    """The state of Redis or Valkey. Memory is in bytes. A `memory_limit` of 0 means no limit.
 
-    `queued`, `failed`: number of jobs by queue.
+    `product`: the server's name and version. `queued`, `failed`: number of jobs by queue.
     """
 
-    version: str
+    product: str
     memory: int
     memory_limit: int
     may_evict: bool
@@ -91,8 +91,10 @@ def _state(client: Redis) -> RedisState:
     registries = {
         queue.name: FailedJobRegistry(queue=queue, job_class=PortalJob).key for queue in queues
     }
+    name = "Valkey" if "valkey_version" in info else "Redis"
+    version = info.get(f"{name.lower()}_version")
     return RedisState(
-        version=str(info.get("valkey_version") or info.get("redis_version") or "unknown"),
+        product=f"{name} {version}" if version else "unknown version",
         memory=int(info.get("used_memory", 0)),
         memory_limit=int(info.get("maxmemory", 0)),
         may_evict=info.get("maxmemory_policy", NO_EVICTION) != NO_EVICTION,

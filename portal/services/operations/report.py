@@ -75,13 +75,13 @@ def version_lines(facts: Facts) -> Lines:
         tables = database.revision or "none"
         lines += [
             ("Database", f"{database.product} {database.version}, {size_in_words(database.size)}"),
-            ("Tables", f"Version {tables}" + _wanted(tables, database.head)),
+            ("Database schema", f"Version {tables}" + _wanted(tables, database.head)),
             ("Database URL", database.address),
         ]
     if redis is not None:
         memory = size_in_words(redis.memory)
         limit = f" of {size_in_words(redis.memory_limit)}" if redis.memory_limit else ""
-        lines.append(("Redis", f"{redis.version}, {memory}{limit} in use"))
+        lines.append(("Queue server", f"{redis.product}, {memory}{limit} in use"))
     lines += [("Disk", _disk(disk)) for disk in facts.disks]
     if facts.backup is not None:
         at = facts.backup.last_at

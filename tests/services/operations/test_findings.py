@@ -53,7 +53,7 @@ WELL = {
         skew=0.01,
     ),
     "redis": RedisState(
-        version="9.1",
+        product="Valkey 9.1",
         memory=1,
         memory_limit=0,
         may_evict=False,

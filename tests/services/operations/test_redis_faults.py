@@ -35,7 +35,7 @@ def test_all_facts_of_a_working_server_are_read(valkey: PrivateValkey) -> None:
     assert state.memory > 0
     assert client.ttl(PROBE) != -1, "what was written to see that it can be stays for a moment"
     assert state == RedisState(
-        version=info.get("valkey_version", info["redis_version"]),
+        product=f"Valkey {info['valkey_version']}",
         memory=state.memory,
         memory_limit=100 * 1024**2,
         may_evict=True,
@@ -82,5 +82,10 @@ def test_a_user_without_set_is_refused_and_one_without_info_learns_less(
         client.execute_command("ACL", "SETUSER", "default", "+set", "-info")
     none = {"deliveries": 0, "background": 0}
     assert read_state(valkey.url) == RedisState(
-        version="unknown", memory=0, memory_limit=0, may_evict=False, queued=none, failed=none
+        product="unknown version",
+        memory=0,
+        memory_limit=0,
+        may_evict=False,
+        queued=none,
+        failed=none,
     )

@@ -54,7 +54,10 @@ CHANCE: Final = (
     (re.compile(r"^( *Time zone: “[^”]+” of ).*", re.M), r"\1«all there are»"),
     (re.compile(rf"\| {re.escape(gethostname())} \| \d+ \|"), "| «machine» | «number» |"),
     (
-        re.compile(r"^((?:Database|Database URL|Disk|Machine|Python|Redis|Tables): ).*", re.M),
+        re.compile(
+            r"^((?:Database|Database schema|Database URL|Disk|Machine|Python|Queue server): ).*",
+            re.M,
+        ),
         r"\1«as here»",
     ),
     (re.compile(rf"{gettempdir()}/\S+/backups\b"), "«folder»"),
