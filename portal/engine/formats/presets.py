@@ -203,7 +203,7 @@ _ROWS: Final = (
             "verifies signatures.",
         ),
         example="Nordwind ERP",
-        example_url="https://",
+        example_url="https://erp.example.com/hooks",
         note="If the URL belongs to a chat, choose that chat as the format. Mattermost and "
         "Rocket.Chat read Slack’s.",
         url_is_secret=False,

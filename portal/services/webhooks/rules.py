@@ -132,19 +132,19 @@ def place_of(url: str) -> str | None:
     return f"{parts.scheme}://{(parts.hostname or '').rstrip('.').lower()}:{port}"
 
 
-def name_problem(name: str) -> str | None:
+def name_problem(name: str, example: str = "Nordwind ERP") -> str | None:
     """Return a sentence that refuses this name, or None."""
     if not name:
-        return "Enter a name, such as Nordwind ERP"
+        return f"Enter a name, such as {example}"
     if len(name) > LONGEST_NAME:
         return f"Enter at most {LONGEST_NAME} characters"
     return None if name.isprintable() else "Use only letters, digits, and punctuation"
 
 
-def url_problem(url: str) -> str | None:
+def url_problem(url: str, example: str = "https://erp.example.com/hooks") -> str | None:
     """Return a sentence that refuses this URL, or None. Looks up no host name."""
     if not url:
-        return "Enter a URL, such as https://erp.example.com/hooks"
+        return f"Enter a URL, such as {example}"
     try:
         checked = check_url(url)
         return url_mistake(checked) or _address_problem(checked)

@@ -310,6 +310,11 @@ class WebhookForm(PortalForm):
         return PRESETS.get(self.to.data or "")
 
     @property
+    def _examples(self) -> Preset:
+        """Return the product whose examples errors show."""
+        return self.preset or PRESETS[PROGRAM]
+
+    @property
     def to_key(self) -> str:
         """Return the key of the form's initial product, or "" without one."""
         return self.preset.key if self.preset else ""
@@ -376,12 +381,12 @@ class WebhookForm(PortalForm):
 
     def validate_name(self, field: Field) -> None:
         """Require one line, not too long."""
-        _complain(name_problem(field.data or ""))
+        _complain(name_problem(field.data or "", self._examples.example))
 
     def validate_url(self, field: Field) -> None:
         """Require an http or https URL that we may send to, except for the inbox's."""
         if field.data or not self.is_inside:
-            _complain(url_problem(field.data or ""))
+            _complain(url_problem(field.data or "", self._examples.example_url))
 
     def validate_format(self, _field: Field) -> None:
         """Require a known format."""

@@ -6,6 +6,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
+from portal.engine.formats.presets import PRESETS
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import session
 from portal.services.outbox.conditions import sentences_of
@@ -93,6 +94,7 @@ def test_an_unknown_product_gives_ones_own_programs_form_and_a_link(pages: Pages
 def test_the_product_is_kept_through_a_mistake_a_test_and_saving(pages: Pages) -> None:
     page = add(pages, "slack", url=SLACK, name="")
     assert (page.wrong, page.h1) == (["name"], "Add webhook for Slack")
+    assert page.errors == [f"Enter a name, such as {PRESETS['slack'].example}"]
     tested = pages.submit(page.form(NEW), "Send test", name="IT channel")
     assert tested.h1 == "Test before saving"
     page = pages.follow("Continue editing")
@@ -201,7 +203,7 @@ def test_what_to_look_after_is_said_on_page_and_form(app: Flask, pages: Pages) -
         "A flow refuses requests with an Authorization header (401).": make_webhook(
             FLOW, headers=[("authorization", "Bearer x")]
         ),
-        "Slack doesn’t check signatures, so a secret key is of no use there": make_webhook(
+        "Slack doesn’t check signatures, so it doesn’t use a secret key": make_webhook(
             SLACK, format="slack", secret="a key of no use at all"
         ),
     }
@@ -258,7 +260,7 @@ def test_the_form_says_how_many_go_in_the_new_format(
     assert "2+ unsent deliveries will use this format, too" in pages.get(path).main
 
 
-CHAT_NOTE: Final = "A chat’s URL is always hidden, and a secret key is of no use there."
+CHAT_NOTE: Final = "A chat’s URL is always hidden, and chats don’t use a secret key."
 
 
 def test_the_form_says_what_a_chats_format_settles_until_it_has_one(pages: Pages) -> None:
