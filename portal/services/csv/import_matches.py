@@ -31,6 +31,7 @@ SPELLINGS: Final = {
     **{field.name: field.spellings.split() for field in ASSET_FIELDS},
     HOLDER_COLUMN: HOLDER.split(),
 }
+LABELS: Final = {field.name: field.label for field in ASSET_FIELDS} | {HOLDER_COLUMN: "Holder"}
 # Another program's heading, or a word in one → the columns of ours that it can mean. The keys are
 # in lower case, without blanks, periods, and dashes.
 HEADINGS: Final[Mapping[str, Sequence[str]]] = {
@@ -277,7 +278,7 @@ def _newest(before: Mapping[str, str | None], said: Mapping[str, str | None]) ->
 
 
 def _in_audit(matches: Matches) -> str | None:
-    pairs = "; ".join(f"{name}: {ours}" for name, ours in matches.items())
+    pairs = "; ".join(f"{name}: {LABELS.get(ours, ours)}" for name, ours in matches.items())
     return pairs[:LONGEST_TOLD] or None
 
 

@@ -34,7 +34,7 @@ def _action_choices() -> Iterator[SelectChoice]:
     for name, (words, _) in ACROSS.items():
         yield SelectChoice(name, words)
     for name, group in GROUPS.items():
-        yield SelectChoice(name, f"All {group.word.lower()} actions")
+        yield SelectChoice(name, f"{group.word}: all actions")
         for action in group.actions:
             yield SelectChoice(action, action_words(action))
 

@@ -108,7 +108,7 @@ def test_rows_are_checked_by_the_answer_and_errors_use_the_files_words(ana: Pers
             "error",
             "Anschaffung: Enter the purchase date as a date that exists, not “31.02.2024”. There "
             "is no February 31, 2024\n"
-            "Preis: Enter the purchase cost in digits, such as 1250.00, not “auf Anfrage”",
+            "Preis: Enter the purchase cost in digits, such as 1,250.00, not “auf Anfrage”",
         ),
         (5, "error", "Inventarnummer: Row 2 already has this tag"),
     ]
@@ -200,7 +200,7 @@ def test_matches_are_forgotten_on_request_and_both_are_audited(ana: Person) -> N
     query = select(AuditEntry).where(AuditEntry.target_kind == import_matches.TARGET)
     entries = session().scalars(query.order_by(AuditEntry.id)).all()
     assert [entry.action.rpartition(".")[2] for entry in entries] == ["remembered", "forgotten"]
-    assert "preis: purchase_cost" in entries[0].changes["matches"]["to"]
+    assert "preis: Purchase cost" in entries[0].changes["matches"]["to"]
 
 
 def test_an_answer_can_be_changed_until_the_import(ana: Person) -> None:

@@ -60,7 +60,7 @@ def test_forgetting_audits_the_matches_as_the_other_person_left_them(app: Flask)
     meanwhile(app, forget, say_more)
     assert import_matches.recall(HEADINGS) == Remembered()
     query = select(AuditEntry.changes).where(AuditEntry.action == "import_headings.forgotten")
-    change = {"from": "Gerät: name; Zustand: status", "to": None}
+    change = {"from": "Gerät: Name; Zustand: status", "to": None}
     assert session().scalars(query).one() == {"matches": change}
 
 
