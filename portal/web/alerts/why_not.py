@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from portal.engine.events.catalogue import EventName
 from portal.lib.clock import utcnow
@@ -17,7 +17,6 @@ from portal.services.alerts.rules import AlertRules, Kept
 from portal.services.alerts.settings import next_slot, slot_of
 from portal.services.alerts.why_not import Answer
 from portal.services.core import queries
-from portal.services.core.time_zones import today
 from portal.web.frame.status_tags import ASSET
 from portal.web.frame.wording import counted, day_of, exact_day, number, plural
 
@@ -41,10 +40,6 @@ def _starts(days: int) -> str:
     return f"Alerts start {before(days).lower()}."
 
 
-def _in_days(day: Any) -> str:
-    return f"in {plural((day - today()).days, 'day')}"
-
-
 def _stock(asset: Asset) -> str:
     return f"{number(asset.quantity or 0)} {asset.unit or ''}".rstrip() + " in stock."
 
@@ -55,7 +50,7 @@ WORDS: Final[Mapping[tuple[EventName, Kept], Callable[[Asset, Answer, AlertRules
     (LATE, Kept.EARLY): lambda _asset, it, _rules: f"Due back {exact_day(it.by)}.",
     (WORK, Kept.UNSET): lambda *_: "No maintenance is scheduled.",
     (WORK, Kept.EARLY): lambda _asset, it, rules: (
-        f"“{it.title}” is due {_in_days(it.by)}. {_starts(rules.maintenance_days)}"
+        f"“{it.title}” is due {day_of(it.by)}. {_starts(rules.maintenance_days)}"
     ),
     (WORK, Kept.STARTED): lambda _asset, it, _rules: (
         f"We send no alert because “{it.title}” is already in progress."
@@ -66,7 +61,7 @@ WORDS: Final[Mapping[tuple[EventName, Kept], Callable[[Asset, Answer, AlertRules
     ),
     (WARRANTY, Kept.UNSET): lambda *_: "No warranty date is set.",
     (WARRANTY, Kept.EARLY): lambda _asset, it, rules: (
-        f"Warranty ends {_in_days(it.by)}. {_starts(rules.warranty_days)}"
+        f"Warranty ends {day_of(it.by)}. {_starts(rules.warranty_days)}"
     ),
     (WARRANTY, Kept.PAST): lambda _asset, it, _rules: (
         f"Warranty ended {day_of(it.by)}. We send alerts only before that."
