@@ -252,7 +252,7 @@ OPERATIONS: Final = (
     _operation(
         Action.ADJUST_STOCK,
         "adjustStock",
-        "Set the quantity of a consumable to what was counted",
+        "Set a consumable’s quantity to the counted number",
         CountBody,
     ),
     _operation(

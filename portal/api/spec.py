@@ -55,7 +55,7 @@ NAMES: Final = {
 }
 SECRET: Final = {
     "type": "string",
-    "description": "A generated secret key. Only this answer has it, and no repeat",
+    "description": "A generated secret key. Only this response has it, and a repeat doesn’t",
 }
 PROBLEM: Final = {
     "type": "object",
@@ -208,7 +208,7 @@ def _header_parameters(operation: Operation) -> list[dict[str, Any]]:
     schema: dict[str, Any] = {"type": "string"}
     wanted = []
     if 412 in operation.problems:
-        wanted.append(("If-Match", "The ETag of what you have read. Another version gets 412"))
+        wanted.append(("If-Match", "The ETag of the version you read. Another version gets 412"))
     if operation.method == "POST":
         schema |= {"minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"}
         wanted.append(("Idempotency-Key", "With it, a repeat counts once within 24 hours"))

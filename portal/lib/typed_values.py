@@ -141,7 +141,7 @@ def read_amount(text: str, sign: str = "") -> Decimal:
     if amount is None:
         raise _no_amount(text, readings)
     if amount != round(amount, 2):
-        raise TypedValueError("with at most 2 decimals, such as 1250.00")
+        raise TypedValueError("with at most 2 decimals, such as 1,250.00")
     return round(amount, 2)
 
 
@@ -298,7 +298,7 @@ def read_day(text: str, order: str = "") -> date:
 
 
 def _no_amount(text: str, found: Mapping[str, Decimal]) -> TypedValueError:
-    example = "such as 1250.00"
+    example = "such as 1,250.00"
     if found:
         one, other = sorted(found.values(), reverse=True)
         called = "point" if "." in text else "comma"

@@ -112,5 +112,5 @@ def failed_rows_say_why(check: UUID, bad: int) -> None:
     rows = list(csv.DictReader(io.StringIO(text.removeprefix("\ufeff"))))
     assert len(rows) == bad
     assert {row["problem"] for row in rows} == {
-        "purchase_cost: Enter the purchase cost in digits, such as 1250.00, not “many”"
+        "purchase_cost: Enter the purchase cost in digits, such as 1,250.00, not “many”"
     }

@@ -75,7 +75,7 @@ class Actor:
 SYSTEM: Final = Actor(ActorKind.SYSTEM, None, "Asset register", Origin.CRON)
 COMMAND_LINE: Final = Actor(ActorKind.SYSTEM, None, "A command on the server", Origin.COMMAND)
 NOBODY: Final = Actor(ActorKind.SYSTEM, None, "Someone not signed in", Origin.UI)
-DEMO: Final = Actor(ActorKind.SYSTEM, None, "Demo data", Origin.COMMAND)
+DEMO: Final = Actor(ActorKind.SYSTEM, None, "Sample data", Origin.COMMAND)
 
 
 def allows(role: str, permission: str) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-PLACES: Final = ("Head office", "Training centre", "Workshop", "Studio", "Warehouse")
+PLACES: Final = ("Head office", "Training center", "Workshop", "Studio", "Warehouse")
 DEPARTMENTS: Final = ("Sales", "Design", "Finance", "Workshop", "Training", "IT")
 PEOPLE: Final = (  # comma-separated
     "Maria Lopez,Ana Gruber,Ben Novak,Cleo Marin,Dan Hofer,Eva Lindt,Finn Olsen,Gita Rao,"
@@ -13,7 +13,7 @@ PEOPLE: Final = (  # comma-separated
 
 PURPOSES: Final = ("Client visit", "Trade fair", "Training day", "Photo shoot", "Open house")
 REASONS: Final = ("Changed teams", "Got a newer one", "On parental leave", "Project ended")
-TAKEN_FOR: Final = ("Restocked the offices", "For the workshop", "For the training centre")
+TAKEN_FOR: Final = ("Restocked the offices", "For the workshop", "For the training center")
 FAULTS: Final = ("It no longer turns on", "One part is bent", "It smells of burning")
 # Repeating maintenance by category, as (title, interval in days).
 CARE: Final[Mapping[str, tuple[str, int]]] = {

@@ -36,7 +36,7 @@ COMMON: Final = frozenset(GUESSED_FIRST.split())
 def check(password: str, email: str) -> None:
     """Refuse a password that is too short, too long, or easily guessed. No other rules apply."""
     if len(password) < SHORTEST:
-        raise _refusal(f"Enter at least {SHORTEST} characters, such as 3 or 4 random words")
+        raise _refusal(f"Enter at least {SHORTEST} characters")
     if _is_too_long(password):
         raise _refusal("Enter at most 1,000 characters")
     plain = password.casefold().strip()

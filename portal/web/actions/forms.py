@@ -96,7 +96,7 @@ def amount_field(label: str) -> TypedField:
 
 
 def in_currency() -> str:
-    return f"In {settings().currency}, such as 40.00"
+    return f"In {settings().currency}, such as 1,250.00"
 
 
 def note_field(name: str = "note", label: str = "Note", missing: str = "") -> TextAreaField:

@@ -308,7 +308,7 @@ def _since(words: str, otherwise: str, described_by: str) -> Callable[[AssetStat
         if incident is None:
             return otherwise
         description = str(incident.details.get(described_by) or "").strip()
-        more = f" “{description}”" if description else ""
+        more = f" “{description.rstrip('.')}”." if description else ""
         return f"{words} since {near_time(incident.at, state.now)}.{more}"
 
     return sentence

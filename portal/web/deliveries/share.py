@@ -115,7 +115,7 @@ def update_to_share(trouble: Trouble) -> str:
         return ""
     is_one, several = trouble.count == 1, len(trouble.causes) > 1
     undelivered = f"{trouble.what} {'hasn’t' if is_one else 'haven’t'} arrived at {trouble.url}."
-    waiting = f" We’ve tried to send {number(trouble.failed)} of them. The others are waiting."
+    waiting = f" Attempts for {number(trouble.failed)} of them failed. The others are waiting."
     first, last = trouble.first, in_both_zones(trouble.last)
     since = f" {trouble.untouched}." if trouble.untouched else ""
     lines = (
@@ -143,7 +143,7 @@ def _promise(trouble: Trouble) -> str:
     sentences = (
         f"{ended}{of_some}." if trouble.ended else "",
         trouble.held,
-        f"Let us know when to send {it} again.",
+        f"Let us know when to retry {it}.",
     )
     return " ".join(filter(None, sentences))
 

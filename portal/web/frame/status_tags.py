@@ -65,6 +65,7 @@ PERSON: Final[Mapping[str, Tag]] = {
     "active": Tag("Active", "check2", "success"),
     "invited": Tag("Invited", "envelope", "info"),
     "disabled": Tag("Disabled", "slash-circle", "neutral"),
+    "current": Tag("Current staff", "check2", "success"),
     "left": Tag("Former staff", "door-open", "neutral"),
     "erased": Tag("Erased", "eraser", "neutral"),
 }

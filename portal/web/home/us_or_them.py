@@ -86,10 +86,8 @@ def _fail(webhooks: int) -> str:
 
 def _how(answer: int, silent: int) -> str:
     if answer and silent:
-        return f"{_get(answer)} an error, and {_get(silent)} no response."
-    who = "It gets" if answer + silent == 1 else "They get"
-    return f"{who} {'an error' if answer else 'no response'}."
-
-
-def _get(count: int) -> str:
-    return f"{number(count)} {'gets' if count == 1 else 'get'}"
+        errors = plural(answer, "receiver returned an error", "receivers returned errors")
+        return f"{errors} and {number(silent)} didn’t respond."
+    if answer + silent == 1:
+        return f"The receiver {'returned an error' if answer else 'didn’t respond'}."
+    return f"The receivers {'returned errors' if answer else 'didn’t respond'}."

@@ -197,7 +197,7 @@ class TokenForm(MoveEndForm):
     )
     role = _role()
     read_only = BooleanField(
-        "Read only", description="The program can see what its role sees, but can’t change anything"
+        "Read only", description="The program can view data but can’t change anything"
     )
     lasts = _lasts(default=str(tokens.USUAL_DAYS))
 

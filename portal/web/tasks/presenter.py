@@ -138,7 +138,7 @@ WORDS: Final[Mapping[str, TaskWords]] = {
             Verdict.UNCHANGED: "unchanged",
             Verdict.SKIPPED: "skipped",
             Verdict.PASSED: "skipped as chosen",
-            Verdict.ERROR: "not possible",
+            Verdict.ERROR: "can’t be imported",
         },
         failures=(Verdict.ERROR,),
         finished="Checked. Nothing is imported yet.",
@@ -261,7 +261,7 @@ class TaskPage:
     @property
     def announcement(self) -> str:
         """Return the text for screen readers: the result, not each row."""
-        result = f"{self.headline}." if self.headline else self.sentence
+        result = self.headline or self.sentence
         return "" if self.is_live else f"{result} {self.details}".strip()
 
 
@@ -290,7 +290,7 @@ def _headline(task: Task, words: TaskWords) -> str:
     undone = sum(counts.get(name, 0) for name in words.failures)
     if task.state != TaskState.DONE or not undone:
         return ""
-    return f"{words.finished} {plural(undone, *words.undone)}"
+    return f"{words.finished} {plural(undone, *words.undone)}."
 
 
 def _sentence(task: Task, words: TaskWords) -> str:

@@ -101,7 +101,7 @@ def posts_words(unsent: int) -> str:
 def key_caution(format_: str | None) -> str:
     """Return a warning that a chat doesn't use a secret key, or "" for our own format."""
     name = FORMATS.get(format_, "") if format_ else ""
-    return f"{name} doesn’t check signatures, so a secret key is of no use there" if name else ""
+    return f"{name} doesn’t check signatures, so it doesn’t use a secret key" if name else ""
 
 
 def cautions_about(webhook: WebhookDetail) -> list[str]:

@@ -183,7 +183,8 @@ def _meaning(webhook: WebhookDetail, cause: Cause, said: Responses) -> Meaning |
 
 
 def _held(webhook: WebhookDetail) -> str:
-    return f"{held_count(webhook.held)} on hold. {held_until_words(webhook)}"
+    are = "is" if webhook.held == 1 else "are"
+    return f"{held_count(webhook.held)} {are} on hold. {held_until_words(webhook)}"
 
 
 def _mending(webhook: WebhookDetail, backlog: Backlog, tested: str) -> Iterator[Step]:

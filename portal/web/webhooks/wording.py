@@ -300,7 +300,7 @@ def _off(webhook: WebhookDetail, now: datetime, by: str) -> str:
     """Return who turned it off, why, and that events are put on hold."""
     ago = f" {relative(webhook.off_at, now)}" if webhook.off_at else ""
     happened = {
-        OffReason.GONE: f"Turned off automatically{ago}. {webhook.host} permanently "
+        OffReason.GONE: f"Turned off automatically{ago}. {webhook.name} permanently "
         "closed its URL.",
         OffReason.FAILING: f"Turned off automatically{ago}. No delivery to {webhook.host} "
         f"succeeded for {PATIENCE_IN_WORDS}.",

@@ -71,7 +71,7 @@ def test_a_dry_run_predicts_each_row_and_changes_nothing(app: Flask) -> None:
         (
             9,
             "error",
-            "purchase_cost: Enter the purchase cost in digits, such as 1250.00, not “a lot”",
+            "purchase_cost: Enter the purchase cost in digits, such as 1,250.00, not “a lot”",
         ),
         (
             10,

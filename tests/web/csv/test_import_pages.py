@@ -29,7 +29,7 @@ def test_a_person_imports_a_file(app: Flask) -> None:
     assert page.h1 == "Check file"
     job.work(KINDS)
     page = pages.get(page.path)
-    assert "1 to add, 1 to change, 1 not possible." in page.main
+    assert "1 to add, 1 to change, 1 can’t be imported." in page.main
     assert "tag-success" not in page.html
     (look,) = page.links("Review rows")
     page = pages.get(look)

@@ -50,7 +50,7 @@ def test_it_says_first_what_is_wrong_and_what_to_do(support: Pages) -> None:
         "First failed attempt: Nov 25, 2026, 13:01:07 (Europe/Vienna), 12:01:07 UTC",
         "Last failed attempt: Nov 25, 2026, 13:11:07 (Europe/Vienna), 12:11:07 UTC",
         str(made),
-        "Let us know when to send it again.",
+        "Let us know when to retry it.",
     ):
         assert words in told, words
 

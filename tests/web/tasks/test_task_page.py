@@ -113,7 +113,7 @@ def test_a_partial_failure_is_shown_first_and_as_a_warning(app: Flask) -> None:
     path, pages = start(), visit(app)
     job.work({"counting": replace(KIND, step=count_most)})
     page = pages.get(path)
-    assert "2 were lost 28 counted, 2 lost." in page.main
+    assert "2 were lost. 28 counted, 2 lost." in page.main
     assert tones(page) == {"notice-warning"}
     news = pages.client.get(f"{path}/live").get_json()
     assert news["announce"].endswith("2 were lost. 28 counted, 2 lost.")

@@ -39,7 +39,7 @@ def off(reason: str) -> Hook:
         (
             "gone",
             "Turned off automatically: URL permanently closed",
-            "Turned off automatically 2 hours ago. erp.example.com permanently closed its URL.",
+            "Turned off automatically 2 hours ago. Sync permanently closed its URL.",
         ),
     ],
 )
@@ -62,7 +62,7 @@ def test_who_turns_it_on_is_warned_while_its_address_is_the_one_that_was_closed(
     hook = make_webhook(url, name="Sync", state="off", off_reason=reason, off_at=at)
     publish()
     path, edit = f"{LIST}/{hook.public_id}", f"{LIST}/{hook.public_id}/edit"
-    warning = "erp.example.com has permanently closed this URL."
+    warning = "Sync permanently closed this URL."
     pages.get(path)
     page = pages.follow("Turn on")
     assert (warning in page.main) is (reason == "gone")

@@ -74,7 +74,7 @@ def test_it_tells_every_cause_and_the_last_failure_of_all(app: Flask) -> None:
     text = update_on(visit(app).get(f"/settings/webhooks/{hook.public_id}"))
     for words in (
         "4 deliveries haven’t arrived",
-        "We’ve tried to send 3 of them. The others are waiting.",
+        "Attempts for 3 of them failed. The others are waiting.",
         "Cause of 2: Server error.",
         "Cause of 1: Connection refused.",
         "Last failed attempt: Jul 10, 2026, 00:32:05 (Europe/Vienna), Jul 9, 22:32:05 UTC, "
@@ -89,11 +89,11 @@ def test_it_tells_every_cause_and_the_last_failure_of_all(app: Flask) -> None:
     ("statuses", "promise"),
     [
         (("retrying", "queued"), "Nothing is lost. We’ll keep them and retry automatically."),
-        (("failed",), "Automatic retries have ended. Let us know when to send"),
+        (("failed",), "Automatic retries have ended. Let us know when to retry"),
         (("failed", "queued"), "Automatic retries have ended for 1 of them. Let us know"),
         (
             ("failed", "on_hold"),
-            "1 of them. 1 delivery on hold. It expires on ",
+            "1 of them. 1 delivery is on hold. It expires on ",
         ),
     ],
 )

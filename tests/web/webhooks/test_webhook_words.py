@@ -89,7 +89,7 @@ def test_before_any_event_it_tells_how_the_last_test_went(well: WebhookDetail) -
     [
         (
             OffReason.GONE,
-            "Turned off automatically 5 minutes ago. sync.example.com permanently closed",
+            "Turned off automatically 5 minutes ago. Sync permanently closed",
         ),
         (
             OffReason.FAILING,
