@@ -1,4 +1,4 @@
-"""One delivery as its page tells it: its attempts, what holds it up, who else got it."""
+"""One delivery on its page: its attempts, its delay, its siblings, and signature checks."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -35,7 +35,7 @@ RETRY: dict[str, Any] = {"prior_status": "failed", "priority": Priority.INTERACT
 
 
 def late() -> datetime:
-    """When it was due that should have been sent by now."""
+    """Return a due time so long past that the delivery is delayed."""
     return utcnow() - timedelta(seconds=30)
 
 
@@ -44,33 +44,33 @@ def ben(app: Flask) -> Actor:
     return make_user("support", name="Ben").actor
 
 
-def test_what_is_being_sent_is_an_attempt_and_planned_only_if_nobody_asked() -> None:
+def test_an_attempt_in_progress_counts_as_a_try_only_if_scheduled() -> None:
     for kind, tries in (("scheduled", 3), ("manual", 2)):
         made = make_delivery(status="retrying", tries=2)
         make_attempt(made)
         lease(made, kind=kind)
-        found = find_delivery(made)
-        assert (found.tries, found.attempts_made, found.is_untried) == (tries, 2, False), kind
-        assert [each.is_being_sent for each in found.attempts] == [False, True], kind
+        shown = find_delivery(made)
+        assert (shown.tries, shown.attempts_made, shown.is_untried) == (tries, 2, False), kind
+        assert [attempt.is_being_sent for attempt in shown.attempts] == [False, True], kind
 
 
-def test_a_first_attempt_is_one_that_nothing_counts_before() -> None:
+def test_a_delivery_is_untried_until_a_try_is_counted() -> None:
     assert find_delivery(make_delivery()).is_untried
     assert not find_delivery(make_delivery(tries=1)).is_untried
 
 
-def test_the_address_of_attempts_is_masked_where_it_is_a_secret_by_now() -> None:
+def test_attempt_urls_are_masked_once_the_url_is_secret() -> None:
     address = "https://receiver.example.com/hook/a-token"
     for is_secret in (False, True):
         made = make_delivery(make_webhook(address, url_is_secret=is_secret))
         make_attempt(made, url=address)
         lease(made, url=address)
-        told = ["a-token" in each.url for each in find_delivery(made).attempts]
-        assert told == [not is_secret] * 2
+        shown = ["a-token" in attempt.url for attempt in find_delivery(made).attempts]
+        assert shown == [not is_secret] * 2
 
 
 @pytest.mark.both_databases
-def test_only_those_after_the_oldest_wait_for_it_and_no_retry_and_no_test() -> None:
+def test_only_normal_deliveries_wait_for_the_head_of_the_queue() -> None:
     hook = make_webhook(in_order=True)
     sent = make_delivery(hook, status="delivered")
     first = make_delivery(hook)
@@ -81,17 +81,17 @@ def test_only_those_after_the_oldest_wait_for_it_and_no_retry_and_no_test() -> N
         assert find_delivery(make_delivery(hook, **columns)).ahead is None
 
 
-def test_the_thirty_newest_attempts_are_told_oldest_first() -> None:
+def test_the_thirty_newest_attempts_are_listed_oldest_first() -> None:
     made = make_delivery(status="failed")
     for _ in range(31):
         make_attempt(made)
-    found = find_delivery(made)
-    assert [each.number for each in found.attempts] == list(range(2, 32))
-    assert found.attempts_made == 31
+    delivery = find_delivery(made)
+    assert [attempt.number for attempt in delivery.attempts] == list(range(2, 32))
+    assert delivery.attempts_made == 31
 
 
 @pytest.mark.both_databases
-def test_what_does_not_send_is_not_taken_for_a_sender() -> None:
+def test_only_processes_that_send_count_as_workers() -> None:
     made = make_delivery(due_at=late())
     for kind in (heartbeats.SCHEDULER, heartbeats.WEB, heartbeats.worker_of("background")):
         record_own(kind)
@@ -100,9 +100,7 @@ def test_what_does_not_send_is_not_taken_for_a_sender() -> None:
     assert find_delay(find_delivery(made)) is Delay.TURN
 
 
-def test_a_webhook_is_full_when_it_is_sent_as_many_as_it_gets_at_once(
-    session_settings: Settings,
-) -> None:
+def test_a_webhook_is_full_at_its_limit_of_requests_in_flight(session_settings: Settings) -> None:
     record_own(heartbeats.worker_of(DELIVERIES))
     hook = make_webhook()
     made, test = (
@@ -120,7 +118,7 @@ def test_a_webhook_is_full_when_it_is_sent_as_many_as_it_gets_at_once(
     assert find_delay(find_delivery(test)) is Delay.PLACES
 
 
-def test_nothing_holds_up_what_is_not_long_due_or_is_not_to_go() -> None:
+def test_a_delivery_not_long_due_or_not_to_be_sent_has_no_delay() -> None:
     off = make_webhook(state="off")
     for made in (
         make_delivery(due_at=utcnow() - detail.SLOW + timedelta(seconds=5)),
@@ -141,13 +139,13 @@ def test_nothing_holds_up_what_is_not_long_due_or_is_not_to_go() -> None:
         ({"state": "off"}, {}, True),
         ({"state": "off"}, {"status": "retrying"}, True),
         ({"state": "off"}, {"status": "on_hold"}, False),
-        # A test goes to a webhook that is off as well, and to none that is gone.
+        # A test is sent to a webhook that is off, but not to a deleted one.
         ({"state": "off"}, {"priority": Priority.TEST}, False),
         (DELETED, {"priority": Priority.TEST}, True),
         (DELETED, {"status": "failed"}, False),
     ],
 )
-def test_what_is_open_comes_to_rest_where_nothing_is_sent_any_more_or_waits_for_a_start(
+def test_an_open_delivery_comes_to_rest_or_waits_for_sending_to_start(
     hook: dict[str, Any], delivery: dict[str, Any], comes_to_rest: bool
 ) -> None:
     made = make_delivery(make_webhook(**hook), **delivery)
@@ -158,7 +156,7 @@ def test_what_is_open_comes_to_rest_where_nothing_is_sent_any_more_or_waits_for_
     assert find_delivery(made).waits_for_start is (is_open and not comes_to_rest)
 
 
-def test_of_the_others_what_has_not_arrived_comes_first_by_name() -> None:
+def test_undelivered_siblings_come_first_sorted_by_name() -> None:
     for name in ("Cargo", "Desk", "bench", "Auction"):
         make_webhook(name=name)
     publish()
@@ -167,16 +165,16 @@ def test_of_the_others_what_has_not_arrived_comes_first_by_name() -> None:
         for each in session().scalars(select(Delivery.public_id))
     }
     change(rows["Auction"], status="delivered")
-    # A form that is open tests with what happened.
+    # An open form tests with the same event.
     (event_id,) = set(session().scalars(select(Delivery.event_id)))
     draft = make_webhook(state="draft", name="Archive")
     change(make_delivery(draft), event_id=event_id)
-    found = siblings_of(rows["Cargo"])
-    assert [each.webhook_name for each in found.rows] == ["bench", "Desk", "Auction"]
-    assert found.more == 0
+    siblings = siblings_of(rows["Cargo"])
+    assert [each.webhook_name for each in siblings.rows] == ["bench", "Desk", "Auction"]
+    assert siblings.more == 0
 
 
-def test_of_several_answers_that_fit_the_newest_is_told() -> None:
+def test_of_several_matching_responses_the_newest_is_shown() -> None:
     made = make_delivery(status="failed")
     for text in ("out of stock: 1", "out of stock: 2", "100% sold"):
         make_attempt(made, response_text=text)
@@ -184,63 +182,66 @@ def test_of_several_answers_that_fit_the_newest_is_told() -> None:
     found = answers_with("stock", [row_id], [])
     assert found == {row_id: Said("out of stock: 2", is_last=False)}
     assert answers_with("sold", [row_id], []) == {row_id: Said("100% sold", is_last=True)}
-    # A sign of a search pattern is a sign like any other.
+    # Wildcards match literally.
     assert answers_with("0%", [row_id], [])[row_id].line == "100% sold"
     assert answers_with("s%k", [row_id], []) == {}
 
 
-def test_only_the_last_attempt_that_arrived_can_be_doubtful() -> None:
-    said = '{"status": "error", "message": "not stored"}'
+def test_only_the_last_delivered_attempt_can_be_doubtful() -> None:
+    response = '{"status": "error", "message": "not stored"}'
     arrived, failed, mended = (make_delivery(status="delivered") for _ in range(3))
-    make_attempt(arrived, outcome="delivered", response_text=said)
-    make_attempt(failed, outcome="failed", response_text=said)
-    make_attempt(mended, outcome="delivered", response_text=said)
+    make_attempt(arrived, outcome="delivered", response_text=response)
+    make_attempt(failed, outcome="failed", response_text=response)
+    make_attempt(mended, outcome="delivered", response_text=response)
     make_attempt(mended, outcome="delivered", response_text="ok")
     assert doubtful_among([arrived, failed, mended]) == {arrived}
     assert doubtful_among([]) == frozenset()
 
 
 @pytest.mark.parametrize("name", ["X-Asset-Webhook-Signature", NEXT])
-def test_the_signature_of_another_delivery_is_known_whichever_secret_made_it(
+def test_the_signature_of_another_delivery_is_recognized_in_each_header(
     ben: Actor, name: str
 ) -> None:
     hook = make_webhook(secret="one of ours")
     here, there = make_delivery(hook), make_delivery(hook)
     theirs = legacy_signature(b"another body", "whatever made it")
     make_attempt(there, request_headers=[[name, theirs]])
-    found = check_signature(ben, find_delivery(here), theirs)
-    assert str(there) in f"{found}"
+    result = check_signature(ben, find_delivery(here), theirs)
+    assert str(there) in f"{result}"
 
 
-def test_of_each_neighbour_the_last_three_attempts_are_asked(ben: Actor) -> None:
+def test_the_last_three_attempts_of_each_neighbor_are_searched(ben: Actor) -> None:
     hook = make_webhook(secret="one of ours")
     here, there = make_delivery(hook), make_delivery(hook)
-    made = [legacy_signature(b"%d" % number, "whatever") for number in range(4)]
-    for each in made:
-        make_attempt(there, request_headers=[["X-Asset-Webhook-Signature", each]])
-    found = [str(there) in f"{check_signature(ben, find_delivery(here), each)}" for each in made]
+    signatures = [legacy_signature(b"%d" % number, "whatever") for number in range(4)]
+    for signature in signatures:
+        make_attempt(there, request_headers=[["X-Asset-Webhook-Signature", signature]])
+    found = [
+        str(there) in f"{check_signature(ben, find_delivery(here), signature)}"
+        for signature in signatures
+    ]
     assert found == [False, True, True, True]
 
 
-def test_the_time_of_an_attempt_is_the_one_that_its_own_header_says(ben: Actor) -> None:
+def test_an_attempts_time_is_read_from_its_own_header(ben: Actor) -> None:
     made = make_delivery(make_webhook(secret="one of ours"))
     stamps = [["X-Number", "90"], ["Webhook-Timestamp", "50"], ["webhook-timestamp", "²"]]
     make_attempt(made, request_headers=stamps)
     for at, is_ours in ((50, True), (90, False)):
         signature = standard_signature(BODY, "one of ours", message_id=str(made), sent_at=at)
-        told = check_signature(ben, find_delivery(made), signature).sentence
-        assert (told == "This is exactly our webhook-signature of attempt 1.") is is_ours
+        sentence = check_signature(ben, find_delivery(made), signature).sentence
+        assert (sentence == "This is exactly our webhook-signature of attempt 1.") is is_ours
 
 
-def test_who_may_not_read_deliveries_may_not_ask_about_their_signatures() -> None:
-    nobody = make_user("support", is_active=False).actor
+def test_checking_a_signature_requires_permission_to_read_deliveries() -> None:
+    inactive = make_user("support", is_active=False).actor
     made = make_delivery(make_webhook(secret="one of ours"))
     with pytest.raises(NotAllowed):
-        check_signature(nobody, find_delivery(made), "v1,x")
+        check_signature(inactive, find_delivery(made), "v1,x")
 
 
 @pytest.mark.both_databases
-def test_while_a_replaced_key_overlaps_both_are_known_for_what_they_are(ben: Actor) -> None:
+def test_both_keys_are_recognized_while_a_replaced_key_still_signs(ben: Actor) -> None:
     ada = make_user("admin").actor
     entered: dict[str, Any] = {
         "name": "ERP",

@@ -1,4 +1,4 @@
-"""Dismiss: what a person takes off is sent no more, and can be restored to what it was."""
+"""A dismissed delivery is not sent, and can be restored to its earlier status."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -70,14 +70,14 @@ def statuses(*public_ids: UUID) -> list[str]:
 
 
 def run(task: UUID | None) -> Task:
-    """Have the background worker do all of it."""
+    """Run the whole task as the background worker."""
     assert task is not None
     job.work(KINDS)
     return fresh(task)
 
 
 @pytest.mark.parametrize("status", ["queued", "retrying", "on_hold", "failed"])
-def test_it_is_sent_no_more_and_is_restored_to_what_it_was(
+def test_a_dismissed_delivery_is_not_sent_and_is_restored_unchanged(
     sam: Actor, finance: Hook, status: str
 ) -> None:
     if status == "on_hold":
@@ -107,7 +107,7 @@ def test_it_is_sent_no_more_and_is_restored_to_what_it_was(
         ("failed", True, "failed"),
     ],
 )
-def test_what_its_webhook_is_by_now_decides_where_it_is_restored_to(
+def test_a_restored_delivery_gets_the_status_that_fits_its_webhook(
     sam: Actor, was: str, is_off: bool, becomes: str
 ) -> None:
     made = make_delivery(make_webhook(state="off" if is_off else "active"), status=was)
@@ -116,7 +116,7 @@ def test_what_its_webhook_is_by_now_decides_where_it_is_restored_to(
     assert statuses(made) == [becomes]
 
 
-def test_a_waiting_retry_is_taken_back_and_a_resend_leaves_it_delivered(
+def test_dismissing_cancels_a_waiting_retry_and_leaves_a_resend_delivered(
     sam: Actor, finance: Hook
 ) -> None:
     failed, arrived = fail(finance), make_delivery(finance, status="delivered")
@@ -135,7 +135,7 @@ def test_a_waiting_retry_is_taken_back_and_a_resend_leaves_it_delivered(
     ("reason", "status", "prior"),
     [(None, "delivered", None), (Reason.SERVER, "dismissed", "retrying")],
 )
-def test_an_attempt_under_way_finishes_and_what_it_delivers_is_delivered(
+def test_an_attempt_in_progress_finishes_and_its_success_counts(
     sam: Actor, reason: Reason | None, status: str, prior: str | None
 ) -> None:
     make_webhook()
@@ -155,9 +155,7 @@ def test_an_attempt_under_way_finishes_and_what_it_delivers_is_delivered(
         assert statuses(made) == [prior]
 
 
-def test_a_persons_attempt_that_fails_after_all_was_undone_keeps_what_was_planned(
-    sam: Actor,
-) -> None:
+def test_a_manual_attempt_that_fails_after_a_restore_keeps_the_schedule(sam: Actor) -> None:
     make_webhook()
     publish()
     (first,) = claim()
@@ -171,7 +169,7 @@ def test_a_persons_attempt_that_fails_after_all_was_undone_keeps_what_was_planne
     assert statuses(made) == ["retrying"]
 
 
-def test_one_whose_sender_died_stays_dismissed(sam: Actor, finance: Hook) -> None:
+def test_a_delivery_whose_sender_died_stays_dismissed(sam: Actor, finance: Hook) -> None:
     made = make_delivery(finance, status="retrying", tries=9, attempts=9)
     lease(made)
     take(sam, made)
@@ -182,7 +180,9 @@ def test_one_whose_sender_died_stays_dismissed(sam: Actor, finance: Hook) -> Non
     assert (row["status"], row["prior_status"], row["tries"]) == ("dismissed", "failed", 10)
 
 
-def test_retrying_one_restores_it_and_makes_it_due(sam: Actor, finance: Hook) -> None:
+def test_retry_of_a_dismissed_delivery_restores_it_and_makes_it_due(
+    sam: Actor, finance: Hook
+) -> None:
     made = fail(finance)
     take(sam, made, reason="Duplicate")
     retry.retry(sam, made)
@@ -194,7 +194,7 @@ def test_retrying_one_restores_it_and_makes_it_due(sam: Actor, finance: Hook) ->
     assert statuses(made) == ["failed"]
 
 
-def test_one_that_is_still_being_sent_is_not_retried(sam: Actor, finance: Hook) -> None:
+def test_a_dismissed_delivery_still_being_sent_is_not_retried(sam: Actor, finance: Hook) -> None:
     made = make_delivery(finance)
     lease(made)
     take(sam, made)
@@ -202,9 +202,7 @@ def test_one_that_is_still_being_sent_is_not_retried(sam: Actor, finance: Hook) 
         retry.retry(sam, made)
 
 
-def test_what_was_delivered_or_dismissed_in_the_meantime_is_told_by_name(
-    sam: Actor, finance: Hook
-) -> None:
+def test_deliveries_settled_in_the_meantime_are_reported_by_name(sam: Actor, finance: Hook) -> None:
     made = [fail(finance, asset_tag=f"AST-{number}") for number in range(4)]
     change(made[0], status="delivered")
     ana = make_user("support", name="Ana").actor
@@ -225,8 +223,8 @@ def test_what_was_delivered_or_dismissed_in_the_meantime_is_told_by_name(
     assert statuses(*made) == ["delivered", "dismissed", "failed", "failed"]
 
 
-def test_a_backlog_that_is_dismissed_leaves_nothing_of_its_row(sam: Actor, finance: Hook) -> None:
-    """What is queued beside what fails is told as undelivered, and goes with it."""
+def test_dismissing_a_backlog_removes_its_row(sam: Actor, finance: Hook) -> None:
+    """Queued deliveries of a failing webhook are undelivered and are dismissed, too."""
     for _ in range(4):
         fail(finance)
     make_delivery(finance, status="retrying", reason="server", code=500, tries=4)
@@ -238,7 +236,7 @@ def test_a_backlog_that_is_dismissed_leaves_nothing_of_its_row(sam: Actor, finan
     assert (log_pages.latest(listed.wanted or LogFilter()), backlog.find()) == ([], [])
 
 
-def test_deleted_and_forgotten_ones_are_told_and_the_rest_is_restored(
+def test_restore_reports_missing_deliveries_and_restores_the_rest(
     sam: Actor, finance: Hook
 ) -> None:
     other = make_webhook()
@@ -255,7 +253,7 @@ def test_deleted_and_forgotten_ones_are_told_and_the_rest_is_restored(
     assert restore(sam, made[:1]).counts == {Outcome.NOT_DISMISSED: 1}
 
 
-def test_many_are_dismissed_and_restored_in_steps_and_twice_changes_nothing(
+def test_many_deliveries_are_dismissed_in_steps_and_a_repeat_changes_none(
     sam: Actor, finance: Hook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dismissals, "MOST_TICKED", 3)
@@ -282,7 +280,7 @@ def test_many_are_dismissed_and_restored_in_steps_and_twice_changes_nothing(
     assert actions == ["dismissal.started", "dismissal.started", "restoration.started"]
 
 
-def test_many_that_have_to_be_searched_for_are_all_found(
+def test_dismissing_a_long_search_finds_every_match(
     sam: Actor, finance: Hook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dismissals, "MOST_TICKED", 1)
@@ -299,7 +297,7 @@ def test_many_that_have_to_be_searched_for_are_all_found(
         run(restore_act(sam, UUID(task.params["act"])).task)
 
 
-def test_long_work_ends_when_its_person_may_no_longer(
+def test_a_dismissal_task_stops_when_its_person_loses_the_permission(
     sam: Actor, finance: Hook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dismissals, "MOST_TICKED", 1)
@@ -311,7 +309,7 @@ def test_long_work_ends_when_its_person_may_no_longer(
     assert statuses(*made) == ["failed", "failed"]
 
 
-def test_a_bulk_retry_skips_what_was_dismissed_and_says_so(
+def test_a_bulk_retry_skips_and_reports_dismissed_deliveries(
     sam: Actor, finance: Hook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bulk_retry, "MOST_UNDER_WAY", 1)
@@ -324,23 +322,21 @@ def test_a_bulk_retry_skips_what_was_dismissed_and_says_so(
     work()
     task = fresh(batch)
     assert (task.state, task.counts) == ("done", {"skipped": 3})
-    (told,) = {row.message for row in bulk_retry_report.report_rows(task)}
-    assert told == bulk_retry.DISMISSED
+    (message,) = {row.message for row in bulk_retry_report.report_rows(task)}
+    assert message == bulk_retry.DISMISSED
     assert set(statuses(*made)) == {"dismissed"}
     counted = bulk_retry_selection.count(choice)
     assert (counted.total, counted.skipped) == (0, {"dismissed": 3})
 
 
-def test_it_is_in_the_audit_trail_one_by_itself_and_several_by_webhook(
-    sam: Actor, finance: Hook
-) -> None:
+def test_one_dismissal_is_audited_alone_and_several_by_webhook(sam: Actor, finance: Hook) -> None:
     desk = make_webhook(name="Desk")
     made = [fail(finance), fail(desk), fail(desk)]
     take(sam, made[0], reason="Known")
     restore(sam, made[:1])
     take(sam, *made, reason="Outage")
     entries = session().scalars(select(AuditEntry).order_by(AuditEntry.id)).all()
-    assert [(each.action, each.target_name, each.changes) for each in entries] == [
+    assert [(entry.action, entry.target_name, entry.changes) for entry in entries] == [
         ("delivery.dismissed", "asset.created AST-00007", {"why": {"from": None, "to": "Known"}}),
         ("delivery.restored", "asset.created AST-00007", {}),
         *(
@@ -365,9 +361,7 @@ def verbs(made: UUID) -> list[Callable[[Actor], object]]:
     ]
 
 
-def test_who_may_not_and_what_is_too_much_is_refused_and_leaves_no_trace(
-    sam: Actor, finance: Hook
-) -> None:
+def test_a_refused_dismissal_leaves_no_trace(sam: Actor, finance: Hook) -> None:
     made, manager = fail(finance), make_user("manager").actor
     for verb in verbs(made):
         with pytest.raises(NotAllowed):
@@ -383,7 +377,7 @@ def test_who_may_not_and_what_is_too_much_is_refused_and_leaves_no_trace(
     assert session().scalar(select(func.count(AuditEntry.id))) == 1
 
 
-def test_while_somebody_dismisses_what_happens_is_stored_for_the_webhook(
+def test_an_event_is_stored_while_a_person_dismisses(
     app: Flask, sam: Actor, finance: Hook, database_kind: str
 ) -> None:
     if database_kind == "sqlite":

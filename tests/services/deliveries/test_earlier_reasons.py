@@ -1,4 +1,4 @@
-"""What a Retry that failed otherwise hides: why the planned attempts before it failed."""
+"""The reason of the scheduled attempts, which a Retry that fails otherwise would hide."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -23,30 +23,30 @@ def failed(attempts: Sequence[tuple[str, str | None, int | None]]) -> UUID:
 
 
 def told(*asked: UUID) -> dict[UUID, str]:
-    """What is said of each that was asked about, and of no other."""
-    ids = {stored(each)["id"]: each for each in asked}
+    """Return the earlier reasons of these deliveries, with their counts."""
+    ids = {stored(reason)["id"]: reason for reason in asked}
     found = earlier_reasons(session(), list(ids))
-    return {ids[row_id]: f"{each.words}, {each.count}" for row_id, each in found.items()}
+    return {ids[row_id]: f"{reason.words}, {reason.count}" for row_id, reason in found.items()}
 
 
-def test_it_is_the_usual_one_of_those_and_of_as_many_the_later(app: Flask) -> None:
+def test_the_most_common_reason_counts_and_the_later_one_breaks_a_tie(app: Flask) -> None:
     many, later = failed([SERVER, SERVER, REFUSED, AUTH]), failed([REFUSED, SERVER, AUTH])
     assert told(many, later) == {many: "Server error (500), 2", later: "Server error (500), 1"}
 
 
-def test_it_is_said_only_where_a_retry_came_last_and_failed_otherwise(app: Flask) -> None:
+def test_an_earlier_reason_is_shown_only_if_a_last_retry_failed_otherwise(app: Flask) -> None:
     shown = [[SERVER, SERVER], [SERVER, SAME], [AUTH], [AUTH, SERVER], [SERVER, AUTH, ARRIVED]]
     assert told(*map(failed, shown)) == {}
     codes = failed([BUSY, SAME])
     assert told(codes) == {codes: "Server error (503), 1"}
 
 
-def test_retries_before_the_last_one_that_ended_the_same_are_counted_too(app: Flask) -> None:
+def test_earlier_retries_with_the_same_reason_are_counted_too(app: Flask) -> None:
     made = failed([SERVER, SERVER, SAME, ("manual", "refused", None), AUTH])
     assert told(made) == {made: "Server error (500), 3"}
 
 
-def test_nothing_is_read_of_what_nobody_asked_about(app: Flask) -> None:
+def test_only_the_requested_deliveries_are_read(app: Flask) -> None:
     one, other = failed([SERVER, AUTH]), failed([REFUSED, AUTH])
     assert told() == {}
     assert list(told(one)) == [one]

@@ -1,4 +1,4 @@
-"""What anything failed of in a time is found, whatever became of it, among few and among many."""
+"""The log finds every delivery that failed in a period, whether there are few or many."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -26,8 +26,8 @@ def failed_at(at: datetime, **columns: object) -> UUID:
 
 
 def found(**more: object) -> set[UUID]:
-    wanted = LogFilter(failed=FailedBetween(NIGHT - HOUR, NIGHT + HOUR), **more)
-    rows = list(log_pages.every(wanted))
+    log_filter = LogFilter(failed=FailedBetween(NIGHT - HOUR, NIGHT + HOUR), **more)
+    rows = list(log_pages.every(log_filter))
     ids = [row.public_id for row in rows]
     assert len(ids) == len(set(ids)), "each is listed once"
     assert ids == [row.public_id for row in sorted(rows, key=lambda each: -each.id)]
@@ -45,7 +45,7 @@ def found(**more: object) -> set[UUID]:
     ],
     ids=["few", "many", "many attempts", "some", "just few enough"],
 )
-def test_what_failed_then_is_listed_whatever_became_of_it(
+def test_deliveries_that_failed_in_a_period_are_listed_in_any_status(
     app: Flask, monkeypatch: pytest.MonkeyPatch, most: int, attempts: int
 ) -> None:
     monkeypatch.setattr(log_query, "MOST_TOLD", most)
@@ -69,30 +69,30 @@ def test_what_failed_then_is_listed_whatever_became_of_it(
     assert found(asset_id=8) == set()
 
 
-def test_words_are_looked_for_in_the_answers_of_that_time(app: Flask) -> None:
+def test_words_are_searched_in_the_responses_of_the_period(app: Flask) -> None:
     then, later = (make_delivery(status="failed", created_at=NIGHT - HOUR) for _ in range(2))
     for made, at in ((then, NIGHT), (later, NIGHT), (later, NIGHT + 5 * HOUR)):
-        said = "no such order" if (made, at) != (later, NIGHT) else "busy"
+        response = "no such order" if (made, at) != (later, NIGHT) else "busy"
         times = {"started_at": at, "finished_at": at}
-        make_attempt(made, reason="server", code=500, response_text=said, **times)
+        make_attempt(made, reason="server", code=500, response_text=response, **times)
     assert found(answer="order") == {then}
     assert found(answer="busy") == {later}
 
 
-def test_as_many_are_told_as_may_be_and_of_one_more_none(
+def test_failures_are_listed_up_to_the_limit_and_none_beyond_it(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     twice, once = (failed_at(NIGHT, status="failed") for _ in range(2))
     make_attempt(twice, started_at=NIGHT, finished_at=NIGHT, reason="server", code=500)
     both = {stored(twice)["id"], stored(once)["id"]}
-    for most, attempts, told in ((2, 3, both), (1, 3, None), (2, 2, None)):
+    for most, attempts, expected in ((2, 3, both), (1, 3, None), (2, 2, None)):
         monkeypatch.setattr(log_query, "MOST_TOLD", most)
         monkeypatch.setattr(log_query, "MOST_ATTEMPTS", attempts)
         few = log_query.few(session(), FailedBetween(NIGHT, NIGHT + HOUR))
-        assert (few if few is None else set(few)) == told
+        assert (few if few is None else set(few)) == expected
 
 
-def test_nothing_failed_in_that_time_and_an_end_may_be_open(app: Flask) -> None:
+def test_a_period_can_have_no_failures_and_an_open_end(app: Flask) -> None:
     late = failed_at(NIGHT + 3 * HOUR, status="failed")
     assert found() == set()
     since = LogFilter(failed=FailedBetween(since=NIGHT))
@@ -100,28 +100,26 @@ def test_nothing_failed_in_that_time_and_an_end_may_be_open(app: Flask) -> None:
     assert list(log_pages.every(LogFilter(failed=FailedBetween(until=NIGHT)))) == []
 
 
-def test_how_the_rows_of_a_page_failed_and_what_was_answered_is_told_of_them_alone(
-    app: Flask,
-) -> None:
-    said = {"response_text": "Error: out of order"}
+def test_failures_and_responses_are_read_for_the_rows_of_a_page_alone(app: Flask) -> None:
+    response = {"response_text": "Error: out of order"}
     for _ in range(2):
         failed = make_delivery(status="failed")
         arrived = make_delivery(status="delivered")
-        make_attempt(failed, finished_at=NIGHT, reason="server", code=500, **said)
-        make_attempt(arrived, finished_at=NIGHT, outcome="delivered", code=200, **said)
+        make_attempt(failed, finished_at=NIGHT, reason="server", code=500, **response)
+        make_attempt(arrived, finished_at=NIGHT, outcome="delivered", code=200, **response)
     one, other = stored(failed)["id"], stored(arrived)["id"]
-    failure = log_query.Failure(NIGHT, "server", 500, said["response_text"])
+    failure = log_query.Failure(NIGHT, "server", 500, response["response_text"])
     night = FailedBetween(NIGHT, NIGHT + HOUR)
     assert log_query.last_failures(session(), night, [one, other]) == {one: failure}
-    assert answers.answers_of([one, other]) == {one: said["response_text"]}
-    found = answers.Said(said["response_text"], is_last=True)
-    assert answers.answers_with("order", [one, other], []) == {one: found, other: found}
+    assert answers.answers_of([one, other]) == {one: response["response_text"]}
+    match = answers.Said(response["response_text"], is_last=True)
+    assert answers.answers_with("order", [one, other], []) == {one: match, other: match}
     assert answers.doubtful_among([failed, arrived]) == {arrived}
 
 
-def test_an_answer_is_looked_for_among_those_of_attempts_that_failed_then(app: Flask) -> None:
+def test_a_response_is_searched_among_attempts_that_failed_in_the_period(app: Flask) -> None:
     then, later, arrived = (make_delivery(status="failed", created_at=NIGHT) for _ in range(3))
-    for made, at, said, outcome in (
+    for made, at, response, outcome in (
         (then, NIGHT, "Out of order", "failed"),
         (then, NIGHT + 5 * HOUR, "order 7 is unknown", "failed"),
         (later, NIGHT, "Busy", "failed"),
@@ -129,22 +127,22 @@ def test_an_answer_is_looked_for_among_those_of_attempts_that_failed_then(app: F
         (arrived, NIGHT, "Busy", "failed"),
         (arrived, NIGHT, "Out of order", "delivered"),
     ):
-        make_attempt(made, finished_at=at, response_text=said, outcome=outcome)
+        make_attempt(made, finished_at=at, response_text=response, outcome=outcome)
     assert found(answer="order") == {then}
     row_id, night = (
         stored(then)["id"],
         log_query.failed_between(FailedBetween(NIGHT, NIGHT + HOUR)),
     )
-    said_then = answers.Said("Out of order", is_last=False)
-    assert answers.answers_with("order", [row_id], night) == {row_id: said_then}
+    match = answers.Said("Out of order", is_last=False)
+    assert answers.answers_with("order", [row_id], night) == {row_id: match}
 
 
 @pytest.mark.usefixtures("no_gaps")
-def test_the_attempts_are_found_in_an_index_of_those_that_failed(app: Flask) -> None:
+def test_failed_attempts_are_found_in_their_own_index(app: Flask) -> None:
     for _ in range(3):
         failed_at(NIGHT, status="failed")
-    wanted = log_query.failed_attempts(FailedBetween(NIGHT - HOUR, NIGHT + HOUR))
-    whole, _ = explained(session(), wanted)
+    query = log_query.failed_attempts(FailedBetween(NIGHT - HOUR, NIGHT + HOUR))
+    whole, _ = explained(session(), query)
     assert "ix_attempts_failures" in whole
     assert "Sort" not in whole, whole
     assert "TEMP B-TREE" not in whole, whole

@@ -22,7 +22,7 @@ OPEN = LogFilter(status=StatusFilter.OPEN)
 
 
 def made() -> list[UUID]:
-    """One of each, in the order of their attempts."""
+    """Store one delivery of each kind, and return them in the order of their attempts."""
     now = utcnow()
     minutes = {number: now + timedelta(minutes=number) for number in (-1, 3, 5, 8)}
     in_order, well = make_webhook(in_order=True), make_webhook()
@@ -39,7 +39,7 @@ def made() -> list[UUID]:
     return [of_a_person, head, waits, late, behind, off]
 
 
-def test_what_is_attempted_next_comes_first_and_what_is_not_last() -> None:
+def test_the_next_attempt_comes_first_and_deliveries_without_one_last() -> None:
     expected = made()
     rows = find_next(OPEN).rows
     assert [row.public_id for row in rows] == expected
@@ -50,7 +50,7 @@ def test_what_is_attempted_next_comes_first_and_what_is_not_last() -> None:
     assert [row.public_id for row in only] == [expected[3]]
 
 
-def test_its_pages_hold_every_one_once_and_lead_back() -> None:
+def test_pages_show_each_delivery_once_and_lead_back() -> None:
     expected = made()
     first = find_next(OPEN, None, 4)
     second = find_next(OPEN, first.older, 4)
@@ -59,24 +59,24 @@ def test_its_pages_hold_every_one_once_and_lead_back() -> None:
     assert [row.public_id for row in find_next(OPEN, second.newer, 4).rows] == expected[:4]
 
 
-def test_a_place_that_was_typed_over_is_none() -> None:
+def test_an_edited_cursor_is_refused() -> None:
     for key in ((7,), ("soon", 7), ("0001-01-01T00:00:00+14:00", 7), (7, "x")):
         with pytest.raises(UnreadableCursor):
             find_next(OPEN, Cursor(key).encode())
 
 
-def test_its_heading_leads_to_what_is_still_to_be_sent(app: Flask) -> None:
+def test_the_column_heading_leads_to_open_deliveries(app: Flask) -> None:
     expected = made()
     pages = visit(app, "support")
     page = pages.get("/deliveries?event=asset.created")
     page = pages.get(page.links("Next attempt")[0])
     assert page.path == "/deliveries?event=asset.created&sort=next&status=open"
     assert "Next attempt first." in page.main
-    links = [each for each in page.links("Asset created, AST") if "/retry" not in each]
-    shown = [each.rpartition("/")[2].partition("?")[0] for each in links]
-    assert shown == [str(each) for each in expected]
+    links = [link for link in page.links("Asset created, AST") if "/retry" not in link]
+    shown = [link.rpartition("/")[2].partition("?")[0] for link in links]
+    assert shown == [str(link) for link in expected]
     of_one = pages.get(links[0])
     assert page.path.split("?")[1] in of_one.html.replace("&amp;", "&")
-    # Of all it is no order.
+    # The whole log does not have this order.
     assert "Newest first." in pages.get("/deliveries?sort=next").main
     assert log_pages.find_page(LogFilter()).page.rows

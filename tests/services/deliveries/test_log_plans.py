@@ -35,8 +35,8 @@ PLACES = {"first": None, "older": Cursor((ROWS // 2,)), "newer": Cursor((ROWS //
 
 @pytest.fixture
 def hook(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Hook:
-    """A webhook among four, with thousands of deliveries that the planner has been told about."""
-    # As small beside this table as the real limit beside a real one.
+    """Return one of four webhooks with thousands of deliveries, known to the planner."""
+    # As small for this table as the real limit is for a real one.
     monkeypatch.setattr(log_query, "MOST_READ", 200)
     return told_once(_fill)
 
@@ -48,7 +48,7 @@ def _fill() -> Hook:
 
 
 TABLES = {"deliveries", "leases", "attempts", "attempt_bodies", "events"}
-# Each stored status that the shown one may have is a branch of its own.
+# Each stored status behind a shown one is a branch of its own.
 BRANCHES = {"attention": 4, "open": 2}
 
 
@@ -89,7 +89,7 @@ def filters(hook: Hook) -> dict[str, tuple[LogFilter, str]]:
 
 
 def plan(current: Session, wanted: LogFilter, place: Cursor | None) -> tuple[str, str]:
-    """The plan of a page of the log, and its lines about reading deliveries."""
+    """Return the plan of a log page, and its lines about reading deliveries."""
     scan = scan_for(current, wanted, place, database_time(current))
     assert scan is not None
     newer = place is not None and place.newer
@@ -97,17 +97,17 @@ def plan(current: Session, wanted: LogFilter, place: Cursor | None) -> tuple[str
 
 
 def explained(current: Session, statement: Select[Any]) -> tuple[str, str]:
-    """The plan of a statement, and its lines about reading deliveries."""
+    """Return the plan of a statement, and its lines about reading deliveries."""
     dialect = current.get_bind().dialect
-    how = "EXPLAIN QUERY PLAN" if dialect.name == "sqlite" else "EXPLAIN"
+    command = "EXPLAIN QUERY PLAN" if dialect.name == "sqlite" else "EXPLAIN"
     compiled = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
     positional = compiled.positiontup
     values = {
         name: kind(value) if (kind := compiled._bind_processors.get(name)) else value
         for name, value in compiled.params.items()
     }
-    given = tuple(values[name] for name in positional) if positional is not None else values
-    rows = current.connection().exec_driver_sql(f"{how} {compiled}", given).all()
+    parameters = tuple(values[name] for name in positional) if positional is not None else values
+    rows = current.connection().exec_driver_sql(f"{command} {compiled}", parameters).all()
     lines = [str(row[-1]) for row in rows]
     return "\n".join(lines), "\n".join(line for line in lines if "deliveries" in line)
 
@@ -116,30 +116,32 @@ def test_each_filter_scans_its_index_and_sorts_nothing_of_the_table(hook: Hook) 
     current = session()
     name = current.get_bind().dialect.name
     faults = []
-    for words, (wanted, index) in filters(hook).items():
+    for words, (log_filter, index) in filters(hook).items():
         for where, place in PLACES.items():
-            whole, lines = plan(current, wanted, place)
+            whole, lines = plan(current, log_filter, place)
             expected = PRIMARY[name] if index == "primary" else index
-            # On SQLite the page begins at the cursor only where the id is a bound of the search.
+            # On SQLite, a page starts at the cursor only if the id bounds the search.
             searched = "id<?" if name == "sqlite" else "Index"
             bad = ("SCAN deliveries", "Seq Scan on deliveries", "Bitmap")
-            # Of fewer than a window takes, PostgreSQL sorts all.
+            # PostgreSQL sorts all rows if they are fewer than a window takes.
             bad = bad[:2] if words == "attention" else bad
             if expected not in lines or searched not in lines or any(b in whole for b in bad):
                 faults.append(f"{words}, {where}:\n{whole}")
-            # Where a window ends, SQLite reads in the index alone.
+            # SQLite finds the end of a window in the index alone.
             if words == "attention" and name == "sqlite" and f"COVERING INDEX {index}" not in lines:
                 faults.append(f"{words}, {where} reads rows for its end:\n{whole}")
             sorts = whole.count("TEMP B-TREE") + whole.count("Sort Key")
-            # What was found among the rows of a window, or in several branches, is put in order.
-            several = len(wanted.reasons) if len(wanted.reasons) > 1 else BRANCHES.get(words, 0)
+            # Matches from a window, or from several branches, are sorted.
+            several = (
+                len(log_filter.reasons) if len(log_filter.reasons) > 1 else BRANCHES.get(words, 0)
+            )
             several *= 2 if words == "attention" else 1
-            if sorts > (several or (1 if wanted.event and wanted.webhook else 0)):
+            if sorts > (several or (1 if log_filter.event and log_filter.webhook else 0)):
                 faults.append(f"{words}, {where} sorts:\n{whole}")
     assert not faults, "\n\n".join(faults)
 
 
-def test_the_youngest_of_each_webhook_is_one_step_of_its_index(hook: Hook) -> None:
+def test_the_newest_delivery_of_each_webhook_is_one_index_step(hook: Hook) -> None:
     current = session()
     whole, lines = explained(current, select(Webhook.id, youngest()))
     assert "ix_deliveries_webhook_id_id" in lines, whole
@@ -158,7 +160,7 @@ def test_one_delivery_is_found_without_a_scan(hook: Hook) -> None:
 
 
 @pytest.mark.usefixtures("app")
-def test_beside_a_page_nothing_is_read_but_what_belongs_to_its_rows(database_kind: str) -> None:
+def test_a_page_scans_no_table_beyond_its_own_rows(database_kind: str) -> None:
     if database_kind != "sqlite":
         pytest.skip("There the planner goes by how few rows a test has.")
     failed = make_delivery(make_webhook(in_order=True), status="retrying", reason="server")
@@ -171,27 +173,25 @@ def test_beside_a_page_nothing_is_read_but_what_belongs_to_its_rows(database_kin
 
     event.listen(db.engine, "before_cursor_execute", explain)
     try:
-        for wanted in (
+        for log_filter in (
             LogFilter(),
             LogFilter(status=StatusFilter.RETRYING),
             LogFilter(failed=FailedBetween(utcnow() - timedelta(days=1))),
             LogFilter(answer="order"),
         ):
-            (row,) = log_pages.find_page(wanted).page.rows
+            (row,) = log_pages.find_page(log_filter).page.rows
             assert (row.public_id, row.sent) == (failed, 1)
     finally:
         event.remove(db.engine, "before_cursor_execute", explain)
-    assert {each.split()[1] for each in scans} & TABLES == set()
+    assert {scan.split()[1] for scan in scans} & TABLES == set()
 
 
-def test_the_backlog_is_counted_along_the_index_of_what_fails_and_those_of_its_webhooks(
-    hook: Hook,
-) -> None:
+def test_the_backlog_is_counted_along_the_index_of_failing_deliveries(hook: Hook) -> None:
     current = session()
     name = current.get_bind().dialect.name
     whole, lines = explained(current, backlog._counted(name, of_some=False))
     assert "ix_deliveries_failing" in lines, whole
-    # Not a row of the log is looked at for it.
+    # No row of the log is read.
     assert name != "sqlite" or "COVERING INDEX ix_deliveries_failing" in lines, whole
     assert "Seq Scan on deliveries" not in whole, whole
     assert "SCAN deliveries\n" not in f"{lines}\n", whole

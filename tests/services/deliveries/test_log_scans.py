@@ -1,6 +1,6 @@
-"""The log turned to older and back to newer, with each filter and with several of them.
+"""Paging to older and back to newer shows each row once, with every filter.
 
-Each row comes once, also where a page has to look through more of the log than it may read at once.
+This holds even if a page has to search more of the log than it can read at once.
 """
 
 from collections.abc import Callable, Iterator
@@ -47,7 +47,7 @@ pytestmark = pytest.mark.both_databases
 
 ROWS = 28
 AWAY = "A receiver in trouble"
-READ = 5  # rows that a page may look through
+READ = 5  # rows that a page can read
 STATUSES = ["failed", "delivered", "queued", "retrying", "on_hold", "dismissed", "failed"]
 EVENTS = [EventName.CREATED, EventName.UPDATED, EventName.DELETED]
 Part = tuple[dict[str, Any], Callable[[Delivery], bool]]
@@ -55,7 +55,7 @@ Part = tuple[dict[str, Any], Callable[[Delivery], bool]]
 
 @pytest.fixture
 def rows(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[Delivery]:
-    """A log with some of everything; what an open form tested is not shown."""
+    """Store a log with some of everything. Tests of an open form are not shown."""
     monkeypatch.setattr(log_query, "MOST_READ", READ)
     now = utcnow()
     assets = [make_asset(f"Dock {n}", asset_tag=f"D-{n}") for n in range(4)]
@@ -86,20 +86,20 @@ def rows(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[Delivery]:
         ]
         current.add_all(rows)
         current.flush()
-        # Some of those that are open.
+        # Open statuses.
         current.add_all(_lease(now, row) for n, row in enumerate(rows) if n % 7 in {2, 3} and n % 2)
-        # Some that an attempt failed of, whatever came of them later.
+        # Some deliveries of each status had a failed attempt.
         failed = [_failed(row) for n, row in enumerate(rows) if n % 3]
         current.add_all(failed)
         current.flush()
         current.add_all(_answer(each) for each in failed)
     session().rollback()
-    wanted = select(Delivery).where(Delivery.webhook_id != draft)
-    return list(session().scalars(wanted.order_by(Delivery.id)))
+    query = select(Delivery).where(Delivery.webhook_id != draft)
+    return list(session().scalars(query.order_by(Delivery.id)))
 
 
 def _stored_at(now: datetime, number: int) -> datetime:
-    """Ten at a time at one moment."""
+    """Return the same moment for each ten rows."""
     return now - timedelta(days=9 - number // 10)
 
 
@@ -122,7 +122,7 @@ def _answer(attempt: Attempt) -> AttemptBody:
 
 
 def parts(rows: list[Delivery]) -> Iterator[Part]:
-    """Each part of the filter by itself, and which rows it leaves."""
+    """Yield each filter alone, and a test for the rows that it keeps."""
     one = rows[7]
     middle = sorted(row.created_at for row in rows)[len(rows) // 2]
     webhook = session().scalars(select(Webhook).where(Webhook.id == one.webhook_id)).one()
@@ -149,12 +149,12 @@ def parts(rows: list[Delivery]) -> Iterator[Part]:
     yield {"until": middle}, lambda row: row.created_at < middle
     for between in (FailedBetween(since=middle), FailedBetween(until=middle)):
         yield {"failed": between}, lambda row, between=between: failed_in(row, between)
-    # As it stands there: no sign in it means "anything".
+    # Wildcards match literally.
     yield {"answer": "%_Done"}, lambda row: row.attempts > 0 and row.id % 2 == 1
 
 
 def shows(row: Delivery, status: StatusFilter, *, is_free: bool) -> bool:
-    """Whether the log calls it so; `is_free`: nobody is sending it."""
+    """Return whether the log lists the row under this status."""
     if status in (StatusFilter.ATTENTION, StatusFilter.UNDELIVERED):
         is_over = row.priority == Priority.TEST or row.status in ("delivered", "dismissed")
         return not is_over and (status is StatusFilter.UNDELIVERED or is_in_trouble(row))
@@ -164,31 +164,30 @@ def shows(row: Delivery, status: StatusFilter, *, is_free: bool) -> bool:
 
 
 def is_in_trouble(row: Delivery) -> bool:
-    """Whether anything fails at its webhook: at two of the three."""
+    """Return whether the row's webhook has failures. Two of the three have."""
     return row.webhook_id != sorted(session().scalars(select(Webhook.id)))[1]
 
 
 def failed_in(row: Delivery, between: FailedBetween) -> bool:
-    """Whether an attempt failed then; a test does not count."""
+    """Return whether an attempt failed in this period. Tests do not count."""
     is_early = between.since is not None and row.created_at < between.since
     is_late = between.until is not None and row.created_at >= between.until
     return row.attempts > 0 and row.priority != Priority.TEST and not (is_early or is_late)
 
 
 def is_open(row: Delivery) -> bool:
-    """Whether it is still to be sent."""
     return row.status in ("queued", "retrying")
 
 
 def case(rows: list[Delivery], *chosen: Part, oldest_first: bool = False) -> Case:
-    """All of these parts at once."""
+    """Combine these filters."""
     asked = {name: value for part, _ in chosen for name, value in part.items()}
     wanted = LogFilter(**asked)
 
     def turn(cursor: str | None) -> Page[Any]:
-        found = log_pages.find_page(wanted, cursor, SIZE, oldest_first=oldest_first)
-        page = found.page
-        return Page(page.rows, page.newer, page.older or found.further)
+        result = log_pages.find_page(wanted, cursor, SIZE, oldest_first=oldest_first)
+        page = result.page
+        return Page(page.rows, page.newer, page.older or result.further)
 
     kept = [row for row in rows if all(does(row) for _, does in chosen)]
     expected = newest(kept)[::-1] if oldest_first else newest(kept)
@@ -196,20 +195,18 @@ def case(rows: list[Delivery], *chosen: Part, oldest_first: bool = False) -> Cas
 
 
 @pytest.mark.parametrize("oldest_first", [False, True])
-def test_each_part_of_the_filter_leaves_each_row_once(
-    rows: list[Delivery], oldest_first: bool
-) -> None:
+def test_each_filter_shows_each_row_once(rows: list[Delivery], oldest_first: bool) -> None:
     asked = set()
     for part in parts(rows):
         of_one = case(rows, part, oldest_first=oldest_first)
         assert of_one.expected
         assert_every_row_once(of_one)
         asked |= of_one.asked
-    assert asked == {each.name for each in fields(LogFilter)}
+    assert asked == {field.name for field in fields(LogFilter)}
 
 
 @pytest.mark.parametrize("newer", [False, True])
-def test_a_page_reads_no_more_rows_than_it_was_asked_for(rows: list[Delivery], newer: bool) -> None:
+def test_a_page_reads_no_more_rows_than_its_limit(rows: list[Delivery], newer: bool) -> None:
     del rows
     for status in (None, StatusFilter.FAILED, StatusFilter.ATTENTION, StatusFilter.OPEN):
         scan = log_query.scan_for(session(), LogFilter(status=status), None, utcnow())
@@ -219,16 +216,16 @@ def test_a_page_reads_no_more_rows_than_it_was_asked_for(rows: list[Delivery], n
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_several_parts_leave_each_row_once(rows: list[Delivery], seed: int) -> None:
-    some, chance = list(parts(rows)), Random(seed)  # noqa: S311 - picks examples
+def test_combined_filters_show_each_row_once(rows: list[Delivery], seed: int) -> None:
+    filters, random = list(parts(rows)), Random(seed)  # noqa: S311 - picks examples
     for count in (2, 2, 2, 2, 2, 3, 3):
-        chosen = chance.sample(some, count)
-        # Of one part asked for twice the latter would count.
+        chosen = random.sample(filters, count)
+        # If a filter were chosen twice, only the last one would count.
         if len({name for part, _ in chosen for name in part}) == sum(len(p) for p, _ in chosen):
             assert_every_row_once(case(rows, *chosen))
 
 
-def test_more_failures_than_are_told_leave_each_row_once(
+def test_more_failures_than_the_limit_show_each_row_once(
     rows: list[Delivery], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log_query, "MOST_TOLD", 3)
@@ -238,7 +235,7 @@ def test_more_failures_than_are_told_leave_each_row_once(
     assert_every_row_once(of_many)
 
 
-def test_more_assets_than_are_followed_leave_each_row_once(
+def test_more_assets_than_the_limit_show_each_row_once(
     rows: list[Delivery], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log_query, "FOLLOWED", 4)
@@ -259,8 +256,8 @@ def test_stretches_without_a_match_are_crossed_in_both_directions(
 ) -> None:
     monkeypatch.setattr(log_query, "MOST_READ", 3)
     hook = make_webhook()
-    for each in pattern:
-        make_delivery(hook, event="asset.lost" if each == "x" else "asset.created")
+    for letter in pattern:
+        make_delivery(hook, event="asset.lost" if letter == "x" else "asset.created")
     kept: Part = (
         {"webhook": hook.public_id, "event": EventName.LOST},
         lambda row: row.event == "asset.lost",
@@ -270,16 +267,16 @@ def test_stretches_without_a_match_are_crossed_in_both_directions(
 
 
 @pytest.mark.parametrize("pattern", ["BBBBAaaaa", "aaaaABBBB", "BBbbbbAAaaaaaB"])
-def test_of_two_codes_neither_is_shown_further_than_the_other_was_read(
+def test_rows_of_two_codes_are_shown_only_as_far_as_both_were_read(
     app: Flask, monkeypatch: pytest.MonkeyPatch, pattern: str
 ) -> None:
     monkeypatch.setattr(log_query, "MOST_READ", 3)
     hook = make_webhook()
-    for each in pattern:
-        made = make_delivery(hook, status="failed", code=500 if each in "aA" else 502)
-        make_attempt(made, response_text="out of stock" if each.isupper() else "busy")
+    for letter in pattern:
+        made = make_delivery(hook, status="failed", code=500 if letter in "aA" else 502)
+        make_attempt(made, response_text="out of stock" if letter.isupper() else "busy")
     rows = every(Delivery)
-    said = {row.id for row, each in zip(rows, pattern, strict=True) if each.isupper()}
+    said = {row.id for row, letter in zip(rows, pattern, strict=True) if letter.isupper()}
     kept: Part = ({"codes": (500, 502), "answer": "stock"}, lambda row: row.id in said)
     for oldest_first in (False, True):
         assert_every_row_once(case(rows, kept, oldest_first=oldest_first))
@@ -291,7 +288,7 @@ def test_a_page_without_a_match_leads_back_to_the_match_before_it(
 ) -> None:
     monkeypatch.setattr(log_query, "MOST_READ", 3)
     hook = make_webhook()
-    # Each is the last of what a page reads, from either end.
+    # Each match is the last row that a page reads, from either end.
     for each in "..x........x........x..":
         make_delivery(hook, event="asset.lost" if each == "x" else "asset.created")
     wanted = LogFilter(webhook=hook.public_id, event=EventName.LOST)

@@ -1,4 +1,4 @@
-"""The log between two times: those of being stored, which rows need not have in their order."""
+"""The time filter of the log goes by storage times, which can differ from the order of the rows."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -21,7 +21,7 @@ def ids(wanted: LogFilter) -> Sequence[UUID]:
     return [row.public_id for row in log_pages.find_page(wanted).page.rows]
 
 
-def test_the_time_filter_goes_by_when_it_was_stored() -> None:
+def test_the_time_filter_goes_by_storage_time() -> None:
     webhook, now = make_webhook(), utcnow()
     ages = (timedelta(days=2), timedelta(hours=2), timedelta(minutes=2))
     old, middle, new = (make_delivery(webhook, created_at=now - age) for age in ages)
@@ -33,14 +33,14 @@ def test_the_time_filter_goes_by_when_it_was_stored() -> None:
     assert ids(LogFilter(until=now - timedelta(days=9))) == []
 
 
-def test_what_was_stored_nearly_at_once_need_not_be_in_turn() -> None:
-    """Ids are given out before the commit: the later of two may have the lower one."""
+def test_rows_stored_almost_together_can_be_out_of_order() -> None:
+    """Ids are assigned before the commit, so the later of two rows can have the lower id."""
     webhook, at = make_webhook(), utcnow() - timedelta(days=1)
     numbers = (-86_400, 30, 20, 10, 86_000)
     old, last, middle, first, new = (
         make_delivery(webhook, created_at=at + number * SECOND) for number in numbers
     )
-    for since, until, found in (
+    for since, until, expected in (
         (0, 31, [first, middle, last]),
         (10, 30, [first, middle]),
         (15, 60, [middle, last]),
@@ -49,11 +49,11 @@ def test_what_was_stored_nearly_at_once_need_not_be_in_turn() -> None:
         (0, 19, [first]),
         (-90_000, 90_000, [new, first, middle, last, old]),
     ):
-        wanted = LogFilter(since=at + since * SECOND, until=at + until * SECOND)
-        assert ids(wanted) == found
+        log_filter = LogFilter(since=at + since * SECOND, until=at + until * SECOND)
+        assert ids(log_filter) == expected
 
 
-def test_a_clock_that_was_set_back_hides_nothing_from_a_time() -> None:
+def test_a_clock_set_back_hides_no_row_from_the_time_filter() -> None:
     webhook, now = make_webhook(), utcnow()
     oldest, new, old, newest = (
         make_delivery(webhook, created_at=now - timedelta(hours=hours)) for hours in (72, 2, 48, 1)

@@ -1,4 +1,4 @@
-"""Why a webhook did not get an event: the first reason that is so, by its settings of now."""
+"""The first reason why a webhook did not get an event, by its current settings."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -49,8 +49,8 @@ def test_a_delivery_is_named_with_its_status() -> None:
         assert found.delivery.status == status
 
 
-def test_each_reason_comes_before_the_next_one() -> None:
-    """Of one event for which all are so: each is taken away in turn."""
+def test_reasons_are_reported_in_a_fixed_order() -> None:
+    """All reasons apply to one event at first. Each step removes the first one."""
     store = make_location("Store")
     asset_id = make_asset(location_id=store)
     person = make_user(name="Ben Fox")
@@ -87,10 +87,10 @@ def test_each_reason_comes_before_the_next_one() -> None:
     assert answer(hook, asset_id).verdict is Verdict.GONE
 
 
-def test_it_says_by_which_fact_a_condition_was_not_met() -> None:
+def test_an_unmet_condition_is_explained_by_a_fact() -> None:
     store = make_location("Store")
     asset_id = make_asset(location_id=store)
-    for condition, said in (
+    for condition, expected in (
         (
             Condition("location", "is_not", (str(store),)),
             ("Location isn’t Store", "The location was Store"),
@@ -103,12 +103,12 @@ def test_it_says_by_which_fact_a_condition_was_not_met() -> None:
         hook = make_webhook(conditions=as_text([condition]))
         edit(hook, created_at=utcnow() - timedelta(hours=1))
         found = answer(hook, asset_id)
-        assert (found.condition, found.fact, found.changed) == (*said, None)
+        assert (found.condition, found.fact, found.changed) == (*expected, None)
 
 
 @pytest.mark.parametrize("part", ["conditions", "events"])
-def test_what_was_changed_after_an_event_is_not_said_to_have_decided(part: str) -> None:
-    """Of other changes, and of those before the event, nothing is said."""
+def test_a_later_change_of_the_deciding_setting_is_named(part: str) -> None:
+    """Changes of other settings, and changes before the event, are not named."""
     lost = as_text([Condition("status", "is", ("lost",))])
     person = make_user(name="Ben Fox")
     hook = make_webhook(events=[EventName.LOST] if part == "events" else ["*"], conditions=lost)
@@ -135,7 +135,7 @@ def test_what_was_changed_after_an_event_is_not_said_to_have_decided(part: str) 
     assert (found.changed.name, found.changed.what) == ("Ben Fox", {part})
 
 
-def test_of_a_deleted_webhook_it_says_who_deleted_it() -> None:
+def test_the_person_who_deleted_the_webhook_is_named() -> None:
     hook, person = make_webhook(), make_user(name="Ben Fox")
     asset_id = make_asset()
     crud.delete(person.actor, hook.public_id)
@@ -146,7 +146,7 @@ def test_of_a_deleted_webhook_it_says_who_deleted_it() -> None:
     assert answer(hook, after).verdict is Verdict.DELETED
 
 
-def test_a_draft_or_no_webhook_is_none_and_what_is_old_is_left_out() -> None:
+def test_a_draft_gives_none_and_old_events_are_left_out() -> None:
     asset_id, hook = make_asset(), make_webhook()
     assert missing.look(make_webhook(state="draft").public_id, asset_id) is None
     with writing() as current:

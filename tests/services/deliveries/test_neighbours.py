@@ -1,4 +1,4 @@
-"""Previous and next on the page of a delivery: by the filter and the order of the list."""
+"""Previous and Next on a delivery's page follow the filter and order of the list."""
 
 from collections.abc import Iterator
 
@@ -20,15 +20,15 @@ SIZE = 3
 
 @pytest.fixture
 def rows(app: Flask) -> list[Delivery]:
-    """Every second of a dozen failed."""
+    """Return a dozen deliveries, every second one failed."""
     for number in range(12):
         make_delivery(status="delivered" if number % 2 else "failed", reason="server")
     return every(Delivery)
 
 
 def scanned(wanted: LogFilter, *, oldest_first: bool, start: Delivery) -> Iterator[Neighbours]:
-    """Press Next until there is none."""
-    by_id = {each.public_id: each for each in every(Delivery)}
+    """Follow Next to the end of the list."""
+    by_id = {row.public_id: row for row in every(Delivery)}
     here = start
     for _ in range(20):
         found = find_neighbours(wanted, here.id, oldest_first=oldest_first, size=SIZE)
@@ -41,19 +41,21 @@ def scanned(wanted: LogFilter, *, oldest_first: bool, start: Delivery) -> Iterat
 
 @pytest.mark.parametrize("oldest_first", [False, True])
 @pytest.mark.parametrize("wanted", [LogFilter(), FAILED])
-def test_next_and_previous_lead_through_the_whole_list_and_no_further(
+def test_next_and_previous_walk_the_whole_list_and_stop_at_its_ends(
     rows: list[Delivery], wanted: LogFilter, oldest_first: bool
 ) -> None:
     kept = [row for row in rows if wanted.status is None or row.status == "failed"]
     kept = kept if oldest_first else kept[::-1]
     ids = [row.public_id for row in kept]
-    found = list(scanned(wanted, oldest_first=oldest_first, start=kept[0]))
-    assert [each.following for each in found] == [*ids[1:], None]
-    assert [each.previous for each in found] == [None, *ids[:-1]]
+    neighbors = list(scanned(wanted, oldest_first=oldest_first, start=kept[0]))
+    assert [each.following for each in neighbors] == [*ids[1:], None]
+    assert [each.previous for each in neighbors] == [None, *ids[:-1]]
 
 
 @pytest.mark.parametrize("oldest_first", [False, True])
-def test_the_page_of_the_list_begins_with_it(rows: list[Delivery], oldest_first: bool) -> None:
+def test_the_list_page_begins_with_the_shown_delivery(
+    rows: list[Delivery], oldest_first: bool
+) -> None:
     order = {"oldest_first": oldest_first}
     for row in rows:
         page = find_neighbours(LogFilter(), row.id, **order, size=SIZE).page
@@ -64,7 +66,7 @@ def test_the_page_of_the_list_begins_with_it(rows: list[Delivery], oldest_first:
         assert (page is None) is is_near
 
 
-def test_one_that_does_not_match_any_more_keeps_its_place(rows: list[Delivery]) -> None:
+def test_a_delivery_that_no_longer_matches_keeps_its_place(rows: list[Delivery]) -> None:
     change(rows[4].public_id, status="queued")
     found = find_neighbours(FAILED, rows[4].id)
     assert (found.previous, found.following) == (rows[6].public_id, rows[2].public_id)
@@ -72,7 +74,7 @@ def test_one_that_does_not_match_any_more_keeps_its_place(rows: list[Delivery]) 
     assert find_neighbours(FAILED, rows[4].id).previous == rows[8].public_id
 
 
-def test_a_search_that_reads_no_further_claims_no_neighbour_and_no_first_page(
+def test_a_bounded_search_claims_no_neighbor_and_no_first_page(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log_query, "MOST_READ", 2)

@@ -1,4 +1,4 @@
-"""Retry and Resend: when they may be pressed, and what exactly they do."""
+"""Retry and Resend: their conditions and their effects."""
 
 from datetime import timedelta
 
@@ -26,7 +26,7 @@ def ana(app: Flask) -> Actor:
 
 
 @pytest.mark.parametrize("status", ["retrying", "failed"])
-def test_retry_makes_it_due_at_once_and_remembers_what_it_was(ana: Actor, status: str) -> None:
+def test_retry_makes_a_delivery_due_and_keeps_its_prior_status(ana: Actor, status: str) -> None:
     due_at = utcnow() + timedelta(hours=5)
     made = make_delivery(status=status, due_at=due_at, tries=3)
     before = notifications()
@@ -41,7 +41,7 @@ def test_retry_makes_it_due_at_once_and_remembers_what_it_was(ana: Actor, status
     assert (entry.action, entry.target_name) == ("delivery.retried", "asset.created AST-00007")
 
 
-def test_what_arrived_is_sent_again_only_when_asked_for(ana: Actor) -> None:
+def test_a_delivered_delivery_is_resent_only_on_request(ana: Actor) -> None:
     made = make_delivery(status="delivered")
     with pytest.raises(Refusal, match="already arrived"):
         delivery_retry.retry(ana, made)
@@ -49,7 +49,7 @@ def test_what_arrived_is_sent_again_only_when_asked_for(ana: Actor) -> None:
     assert (stored(made)["status"], stored(made)["prior_status"]) == ("queued", "delivered")
 
 
-def test_it_refuses_in_words_what_cannot_be_retried(ana: Actor) -> None:
+def test_each_refused_retry_names_its_reason(ana: Actor) -> None:
     sending = make_delivery()
     lease(sending)
     off = make_webhook(state="off", name="Sync")
@@ -69,7 +69,7 @@ def test_it_refuses_in_words_what_cannot_be_retried(ana: Actor) -> None:
         assert stored(made) == before
 
 
-def test_a_double_click_sends_once_even_if_the_first_has_ended(ana: Actor) -> None:
+def test_a_double_click_sends_once_even_if_the_first_attempt_ended(ana: Actor) -> None:
     made = make_delivery(status="failed")
     make_attempt(made)
     delivery_retry.retry(ana, made, seen=1)
@@ -80,7 +80,7 @@ def test_a_double_click_sends_once_even_if_the_first_has_ended(ana: Actor) -> No
     assert stored(made)["status"] == "failed"
 
 
-def test_a_retry_takes_the_lease_from_whoever_lost_it(ana: Actor) -> None:
+def test_a_retry_settles_an_expired_lease(ana: Actor) -> None:
     made = make_delivery(status="retrying")
     lease(made, -1)
     delivery_retry.retry(ana, made)

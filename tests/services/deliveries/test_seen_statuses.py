@@ -1,6 +1,4 @@
-"""What holds up a delivery is told in two ways, of rows that were read and as a condition of the
-log: of every kind of open delivery, both say the same, and what the rules say.
-"""
+"""The log's reason for waiting follows the rules for every kind of open delivery."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -20,12 +18,14 @@ from tests.support.deliveries import make_delivery
 from tests.support.factories import make_webhook
 
 pytestmark = pytest.mark.usefixtures("app")
-EVERYTHING = 1000  # more than is made here
+EVERYTHING = 1000  # more than the fixture makes
 
 
 class Kind(NamedTuple):
-    """An open delivery behind the head of its webhook's queue. `is_late`: its own time comes after
-    the pause."""
+    """An open delivery behind the head of its webhook's queue.
+
+    `is_late`: it is due after the pause.
+    """
 
     in_order: bool
     is_backing_off: bool
@@ -36,7 +36,7 @@ class Kind(NamedTuple):
 
     @property
     def held_by(self) -> WaitsFor | None:
-        """What the rules say."""
+        """Return the reason for waiting by the rules."""
         if self.in_order and self.priority == Priority.NORMAL:
             return WaitsFor.ORDER
         waits = self.priority in {Priority.NORMAL, Priority.BULK}
@@ -44,28 +44,30 @@ class Kind(NamedTuple):
 
 
 def kinds() -> Iterator[Kind]:
-    """All that there are: what is retried, by itself or with many, has the status it had before."""
-    for in_order, alone, tries, late in product((False, True), (False, True), (0, 1, 3), (0, 1)):
+    """Yield every kind. A retry, alone or in bulk, has a prior status."""
+    for in_order, backing_off, tries, late in product(
+        (False, True), (False, True), (0, 1, 3), (0, 1)
+    ):
         for priority in Priority:
             is_retry = priority in {Priority.INTERACTIVE, Priority.BULK}
             for prior in ("failed", "queued") if is_retry else (None,):
-                yield Kind(in_order, alone, priority, prior, tries, bool(late))
+                yield Kind(in_order, backing_off, priority, prior, tries, bool(late))
 
 
 @pytest.fixture
 def made() -> dict[UUID, Kind]:
-    """One of each kind."""
+    """Store one delivery of each kind."""
     pause = utcnow() + timedelta(minutes=5)
     webhooks = {}
-    for in_order, alone in product((False, True), (False, True)):
+    for in_order, backing_off in product((False, True), (False, True)):
         hook = make_webhook(
             in_order=in_order,
-            throttled=alone,
+            throttled=backing_off,
             backoff_seconds=300,
-            backoff_until=pause if alone else None,
+            backoff_until=pause if backing_off else None,
         )
         make_delivery(hook)
-        webhooks[in_order, alone] = hook
+        webhooks[in_order, backing_off] = hook
     with writing():
         return {
             make_delivery(
@@ -84,7 +86,7 @@ def _due(pause: datetime, *, is_late: bool) -> datetime:
     return pause + timedelta(minutes=5) if is_late else pause - timedelta(minutes=6)
 
 
-def test_what_holds_each_up_is_what_the_rules_say(made: dict[UUID, Kind]) -> None:
+def test_every_kind_of_open_delivery_waits_as_the_rules_say(made: dict[UUID, Kind]) -> None:
     rows = log_pages.find_page(LogFilter(), size=EVERYTHING).page.rows
-    found = {row.public_id: row.waits_for for row in rows if row.public_id in made}
-    assert found == {each: kind.held_by for each, kind in made.items()}
+    reasons = {row.public_id: row.waits_for for row in rows if row.public_id in made}
+    assert reasons == {public_id: kind.held_by for public_id, kind in made.items()}

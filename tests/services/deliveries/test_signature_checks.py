@@ -1,4 +1,4 @@
-"""The signature check is counted and written down, so that it is no place to guess keys."""
+"""Signature checks are audited and throttled, so that they can't be used to guess keys."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -43,7 +43,7 @@ def let_pass(length: timedelta) -> None:
             row.blocked_until = row.blocked_until and row.blocked_until - length
 
 
-def test_each_check_is_on_record_without_what_was_pasted(check: Callable[[Person], None]) -> None:
+def test_each_check_is_audited_without_the_pasted_text(check: Callable[[Person], None]) -> None:
     check(make_user("support", name="Ben"))
     (entry,) = told()
     assert (entry.actor_name, entry.action) == ("Ben", "delivery.signature_checked")
@@ -53,9 +53,7 @@ def test_each_check_is_on_record_without_what_was_pasted(check: Callable[[Person
     assert BODY not in everything
 
 
-def test_many_in_a_row_have_to_wait_each_person_for_himself(
-    check: Callable[[Person], None],
-) -> None:
+def test_many_checks_in_a_row_are_throttled_per_person(check: Callable[[Person], None]) -> None:
     ben, cleo = make_user("support"), make_user("support")
     for _ in range(CHECKS):
         check(ben)
@@ -65,9 +63,7 @@ def test_many_in_a_row_have_to_wait_each_person_for_himself(
     assert len(told()) == CHECKS + 1, "what was refused was no check"
 
 
-def test_after_some_quiet_minutes_the_counting_begins_anew(
-    check: Callable[[Person], None],
-) -> None:
+def test_the_count_restarts_after_five_quiet_minutes(check: Callable[[Person], None]) -> None:
     ben = make_user("support")
     for _ in range(2):
         for _ in range(CHECKS):

@@ -1,4 +1,4 @@
-"""What the charts read: spans of hours or days, of one webhook, of each, or of all."""
+"""Chart data in spans of hours or days, for one webhook, each webhook, or all."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -18,11 +18,14 @@ HOUR = timedelta(hours=1)
 
 
 def edges(count: int, length: timedelta) -> list[datetime]:
-    return [NOON + each * length for each in range(count + 1)]
+    return [NOON + number * length for number in range(count + 1)]
 
 
 def fill(webhook_id: int, *counts: tuple[int, int, int]) -> None:
-    """(hours after noon, delivered, failed attempts); one less than those delivered was late."""
+    """Store rollups of (hours after noon, delivered, failed attempts).
+
+    In each hour, all deliveries but one are late.
+    """
     rows = [
         {
             "hour": NOON + hours * HOUR,
@@ -38,7 +41,7 @@ def fill(webhook_id: int, *counts: tuple[int, int, int]) -> None:
         current.execute(insert(Rollup), rows)
 
 
-def test_hours_of_all_webhooks_are_added(app: Flask) -> None:
+def test_hours_of_all_webhooks_are_summed(app: Flask) -> None:
     fill(make_webhook().id, (-1, 9, 9), (0, 5, 1), (2, 7, 0), (3, 9, 9))
     fill(make_webhook().id, (0, 2, 2))
     found = trend(edges(3, HOUR))
@@ -53,7 +56,7 @@ def test_hours_of_all_webhooks_are_added(app: Flask) -> None:
     assert found.spans[-1].ends == NOON + 3 * HOUR
 
 
-def test_one_webhook_alone(app: Flask) -> None:
+def test_the_trend_of_one_webhook_excludes_the_others(app: Flask) -> None:
     one, two = make_webhook(), make_webhook()
     fill(one.id, (0, 5, 1))
     fill(two.id, (0, 2, 2))
@@ -61,13 +64,13 @@ def test_one_webhook_alone(app: Flask) -> None:
     assert [(span.delivered, span.failed_attempts) for span in found.spans] == [(5, 1), (0, 0)]
 
 
-def test_each_webhook_that_had_any_by_day(app: Flask) -> None:
+def test_trends_by_day_include_only_webhooks_with_deliveries(app: Flask) -> None:
     one, two, _three = make_webhook(), make_webhook(), make_webhook()
     fill(one.id, (0, 5, 1), (23, 1, 1), (24, 3, 0))
     fill(two.id, (1, 2, 0))
     found = trends(edges(2, timedelta(days=1)))
     counts = {
-        webhook: [(span.delivered, span.failed_attempts) for span in each.spans]
-        for webhook, each in found.items()
+        webhook: [(span.delivered, span.failed_attempts) for span in of_one.spans]
+        for webhook, of_one in found.items()
     }
     assert counts == {one.public_id: [(6, 2), (3, 0)], two.public_id: [(2, 0), (0, 0)]}

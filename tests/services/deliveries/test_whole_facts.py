@@ -1,4 +1,4 @@
-"""All that is told of a delivery, in the log, on its page and of its attempts: every fact of it."""
+"""Every field of a log row, a delivery's page, and its attempts is filled."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -24,13 +24,13 @@ DISMISSED = {"dismissed_by": "Ben", "dismissed_at": ENDED, "dismissed_reason": "
 
 @pytest.fixture
 def hook() -> Hook:
-    """One that is off."""
+    """Return a webhook that is off."""
     return make_webhook(ADDRESS, name="ERP", state="off", off_at=OFF)
 
 
 @pytest.fixture
 def failed(hook: Hook) -> UUID:
-    """A delivery of which nothing is as usual."""
+    """Return a failed delivery without usual values."""
     return make_delivery(
         hook,
         event="asset.deleted",
@@ -54,7 +54,7 @@ def failed(hook: Hook) -> UUID:
 
 
 def attempted(made: UUID) -> None:
-    """An attempt of which everything was recorded."""
+    """Store an attempt with every field recorded."""
     make_attempt(
         made,
         kind="manual",
@@ -102,20 +102,20 @@ ATTEMPT = AttemptDetail(
 )
 
 
-def test_of_an_attempt_all_is_told_that_was_recorded(failed: UUID) -> None:
+def test_an_attempt_shows_every_recorded_field(failed: UUID) -> None:
     attempted(failed)
     assert find_delivery(failed).attempts == [ATTEMPT]
     for outcome in ("delivered", "interrupted"):
         make_attempt(failed, outcome=outcome, response_text="ok")
     ends = [
-        (each.is_delivered, each.is_interrupted, each.is_truncated)
-        for each in find_delivery(failed).attempts
+        (attempt.is_delivered, attempt.is_interrupted, attempt.is_truncated)
+        for attempt in find_delivery(failed).attempts
     ]
     assert ends == [(False, False, True), (True, False, False), (False, True, False)]
 
 
 @pytest.mark.parametrize("seconds", [60, -1])
-def test_of_an_attempt_under_way_is_told_what_its_lease_says(failed: UUID, seconds: float) -> None:
+def test_an_attempt_in_progress_is_described_by_its_lease(failed: UUID, seconds: float) -> None:
     lease(failed, seconds, kind="manual", actor="Ana", number=4, started_at=STARTED)
     assert find_delivery(failed).attempts == [
         AttemptDetail(
@@ -143,10 +143,10 @@ def test_of_an_attempt_under_way_is_told_what_its_lease_says(failed: UUID, secon
     ]
 
 
-def test_of_a_delivery_its_page_is_told_all(hook: Hook, failed: UUID) -> None:
+def test_the_page_of_a_delivery_gets_every_field(hook: Hook, failed: UUID) -> None:
     attempted(failed)
-    found = find_delivery(failed)
-    assert found == DeliveryDetail(
+    delivery = find_delivery(failed)
+    assert delivery == DeliveryDetail(
         row_id=stored(failed)["id"],
         public_id=failed,
         event="asset.deleted",
@@ -191,11 +191,11 @@ def test_of_a_delivery_its_page_is_told_all(hook: Hook, failed: UUID) -> None:
         behind=0,
         stop=None,
         offline=None,
-        now=found.now,
+        now=delivery.now,
     )
 
 
-def test_of_a_delivery_the_log_is_told_what_its_line_shows(hook: Hook, failed: UUID) -> None:
+def test_a_log_row_gets_every_field(hook: Hook, failed: UUID) -> None:
     attempted(failed)
     (row,) = log_pages.find_page(LogFilter()).page.rows
     assert row == LogRow(
