@@ -1,4 +1,4 @@
-"""What is undelivered at a webhook in trouble: its number, since when, why, and what comes next."""
+"""The backlog of a webhook in trouble: its size, age, causes, and next attempt."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -18,19 +18,19 @@ MINUTE = timedelta(minutes=1)
 
 
 def failed(hook: Hook, reason: str = "server", code: int | None = 500, **columns: object) -> UUID:
-    """One that counts as failing since a minute ago."""
-    given = {"status": "failed", "failing_since": utcnow() - MINUTE, **columns}
-    return make_delivery(hook, reason=reason, code=code, **given)
+    """Make a delivery that has failed since a minute ago."""
+    values = {"status": "failed", "failing_since": utcnow() - MINUTE, **columns}
+    return make_delivery(hook, reason=reason, code=code, **values)
 
 
 def of(hook: Hook) -> Backlog:
-    """The backlog of a webhook in trouble."""
+    """Return the backlog of a webhook in trouble."""
     found = backlogs.of_one(session(), hook.id)
     assert found is not None
     return found
 
 
-def test_all_that_is_undelivered_counts_once_one_of_it_fails() -> None:
+def test_all_undelivered_deliveries_count_once_one_fails() -> None:
     hook = make_webhook()
     for status in ("queued", "retrying", "on_hold", "delivered", "dismissed"):
         make_delivery(hook, status=status)
@@ -43,20 +43,20 @@ def test_all_that_is_undelivered_counts_once_one_of_it_fails() -> None:
     assert {str(status) for status in found.counts} == {"queued", "retrying", "failed", "on_hold"}
 
 
-def test_what_is_over_or_on_hold_makes_nothing_fail() -> None:
+def test_ended_and_held_deliveries_alone_make_no_backlog() -> None:
     for status in ("delivered", "dismissed", "on_hold"):
         hook = make_webhook()
         failed(hook, status=status)
         assert backlogs.find() == [], status
 
 
-def test_the_cause_is_the_most_common_and_the_others_are_told_by_number() -> None:
+def test_causes_are_listed_by_their_number_of_deliveries() -> None:
     hook, now = make_webhook(), utcnow()
     for reason, code in (("reset", None), ("auth", 401), ("no_reply", None), ("server", 502)):
         failed(hook, reason, code, failing_since=now - 2 * MINUTE)
     failed(hook, "auth", 401, status="retrying", failing_since=now - 9 * MINUTE)
     failed(hook, "auth", 401)
-    assert [(each.words, each.count) for each in of(hook).causes] == [
+    assert [(cause.words, cause.count) for cause in of(hook).causes] == [
         ("Authentication rejected (401)", 3),
         ("Connection closed early", 2),
         ("Server error (502)", 1),
@@ -64,7 +64,7 @@ def test_the_cause_is_the_most_common_and_the_others_are_told_by_number() -> Non
     assert of(hook).since == now - 9 * MINUTE
 
 
-def test_after_a_change_of_settings_no_cause_is_told_until_something_fails_again() -> None:
+def test_a_change_of_settings_hides_the_cause_until_the_next_failure() -> None:
     now = utcnow()
     for columns, is_told in (
         ({}, True),
@@ -78,7 +78,7 @@ def test_after_a_change_of_settings_no_cause_is_told_until_something_fails_again
         assert (of(hook).cause is not None, of(hook).changed_at is None) == (is_told, is_told)
 
 
-def test_those_where_nothing_was_delivered_since_come_first_then_the_most() -> None:
+def test_webhooks_without_deliveries_come_first_then_the_largest_backlogs() -> None:
     now = utcnow()
     arrives = make_webhook(name="Arrives", last_delivered_at=now)
     silent = make_webhook(name="Silent", last_delivered_at=now - 9 * MINUTE)
@@ -86,7 +86,7 @@ def test_those_where_nothing_was_delivered_since_come_first_then_the_most() -> N
     for hook, many in ((arrives, 4), (silent, 1), (never, 2)):
         for _ in range(many):
             failed(hook)
-    assert [(each.name, each.undelivered, each.is_untouched) for each in backlogs.find()] == [
+    assert [(row.name, row.undelivered, row.is_untouched) for row in backlogs.find()] == [
         ("Never", 2, True),
         ("Silent", 1, True),
         ("Arrives", 4, False),
@@ -94,7 +94,7 @@ def test_those_where_nothing_was_delivered_since_come_first_then_the_most() -> N
     assert backlogs.count_of(backlogs.find()).undelivered == 7
 
 
-def test_a_webhook_that_we_turned_off_is_one_row_with_what_is_on_hold() -> None:
+def test_a_webhook_turned_off_by_us_is_one_row_with_its_held_deliveries() -> None:
     now = utcnow()
     gone = make_webhook(name="Gone", state="off", off_reason="gone", off_at=now)
     mine = make_webhook(name="Mine", state="off", off_reason="person", off_at=now)
@@ -102,14 +102,14 @@ def test_a_webhook_that_we_turned_off_is_one_row_with_what_is_on_hold() -> None:
     for hook in (gone, mine):
         make_delivery(hook, status="on_hold")
     failed(gone)
-    assert [(each.name, each.status, each.undelivered) for each in backlogs.find()] == [
+    assert [(row.name, row.status, row.undelivered) for row in backlogs.find()] == [
         ("Gone", "off", 2),
         ("Lost", "off", 0),
     ]
     assert of(gone).counts == {DeliveryStatus.FAILED: 1, DeliveryStatus.ON_HOLD: 1}
     assert (of(gone).next_attempt_at, of(gone).retryable) == (None, 0)
     assert backlogs.ids_in_trouble(session()) == [gone.id, lost.id]
-    # A person's choice is no trouble; what failed there before is.
+    # A webhook that a person turned off is in trouble only if a delivery had failed there.
     failed(mine)
     assert of(mine).undelivered == 2
     failed(make_webhook(deleted_at=now))
@@ -120,18 +120,18 @@ def test_a_webhook_that_we_turned_off_is_one_row_with_what_is_on_hold() -> None:
     ("columns", "minutes"),
     [({}, 3), ({"backoff": 9}, 9), ({"backoff": 9, "in_order": True}, 5), ({"backoff": -9}, 3)],
 )
-def test_the_next_attempt_is_the_first_not_before_a_pause_ends_and_in_order_the_heads(
+def test_the_next_attempt_comes_after_the_pause_and_in_order_is_the_heads(
     columns: dict[str, int], minutes: int
 ) -> None:
-    now, given = utcnow(), dict(columns)
-    pause = now + given.pop("backoff") * MINUTE if "backoff" in given else None
-    hook = make_webhook(backoff_until=pause, **given)
+    now, values = utcnow(), dict(columns)
+    pause = now + values.pop("backoff") * MINUTE if "backoff" in values else None
+    hook = make_webhook(backoff_until=pause, **values)
     failed(hook, status="retrying", due_at=now + 5 * MINUTE)
     make_delivery(hook, due_at=now + 3 * MINUTE)
     assert of(hook).next_attempt_at == now + minutes * MINUTE
 
 
-def test_what_was_resumed_goes_next_whenever_its_retry_was_due() -> None:
+def test_a_resumed_webhook_sends_next_regardless_of_its_retry_times() -> None:
     now = utcnow()
     hook = make_webhook(reopened_at=now)
     failed(hook, status="retrying", due_at=now + 5 * MINUTE)

@@ -1,4 +1,4 @@
-"""What a webhook's page reads does not grow with what waits for it, however it stands."""
+"""The number of pages that a webhook's page reads does not grow with its backlog."""
 
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -54,7 +54,7 @@ def test_a_long_backlog_costs_no_more_than_a_short_one(
 
 
 def backlog(hook: Hook, status: str, many: int) -> UUID:
-    """So many that are due, or will be retried in two hours."""
+    """Store deliveries that are due now or will be retried in two hours."""
     now = utcnow()
     due_at = now if status == "queued" else now + timedelta(hours=2)
     event = {"event": "asset.created", "occurred_at": now, "body": b"{}", "asset_id": 7}
@@ -67,7 +67,7 @@ def backlog(hook: Hook, status: str, many: int) -> UUID:
 
 
 def read(public_id: UUID) -> None:
-    """What the page asks for."""
+    """Run the queries of the page."""
     webhook_queries.show(public_id)
     for status in UNDER_WAY:
         log_pages.count(status, public_id)

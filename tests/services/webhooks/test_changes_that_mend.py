@@ -1,5 +1,4 @@
-"""What a person changes about a webhook may have mended it, and what somebody decided about it is
-kept as it was meant."""
+"""A person's change can fix a webhook, and a decision covers only the deliveries it was made on."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -68,7 +67,7 @@ def row(public_id: UUID) -> Webhook:
 
 
 def made_in_trouble(by: Person) -> UUID:
-    """One whose secret was replaced, and at which nothing arrives."""
+    """Make a webhook with a replaced secret and without a successful delivery."""
     first = values(secret_mode=SecretMode.OWN, secret="the first long pass phrase 1111")
     public_id = crud.create(by.actor, first)
     edit(secret_mode=SecretMode.OWN, secret="the other long pass phrase 2222")(by, public_id)
@@ -99,7 +98,7 @@ def health(webhook: Webhook) -> tuple[object, ...]:
         (edit(), False),
     ],
 )
-def test_what_may_have_mended_it_is_worth_an_attempt_at_once(
+def test_a_change_that_can_fix_a_webhook_causes_an_attempt_at_once(
     ada: Person, change: Change, mends: bool
 ) -> None:
     public_id = made_in_trouble(ada)
@@ -108,11 +107,11 @@ def test_what_may_have_mended_it_is_worth_an_attempt_at_once(
     after = row(public_id)
     assert health(after) == ((0, False, 0, None) if mends else before)
     assert (notifications() > notified) is mends
-    # It fails until something arrives.
+    # It keeps failing until a delivery arrives.
     assert (after.failing_since, after.stopped_for) == (LONG_AGO, 600)
 
 
-def test_an_edit_is_dated_and_counted_and_one_that_changes_nothing_is_not(ada: Person) -> None:
+def test_only_an_edit_with_a_change_updates_version_and_time(ada: Person) -> None:
     public_id = made_in_trouble(ada)
     version = row(public_id).version
     edit()(ada, public_id)
@@ -124,7 +123,7 @@ def test_an_edit_is_dated_and_counted_and_one_that_changes_nothing_is_not(ada: P
     assert row(public_id).version == version + 2
 
 
-def test_turned_on_it_begins_as_if_nothing_had_gone_wrong(ada: Person) -> None:
+def test_turning_on_resets_the_health_of_a_webhook(ada: Person) -> None:
     public_id = made_in_trouble(ada)
     turn_on_off.turn_off(ada.actor, public_id)
     turn_on_off.turn_on(ada.actor, public_id)
@@ -134,14 +133,14 @@ def test_turned_on_it_begins_as_if_nothing_had_gone_wrong(ada: Person) -> None:
     assert (after.state, after.off_reason, after.off_at) == ("active", None, None)
 
 
-def test_one_that_is_made_off_says_since_when(ada: Person) -> None:
+def test_a_webhook_created_off_stores_its_turn_off_time(ada: Person) -> None:
     public_id = crud.create(ada.actor, values(secret_mode=SecretMode.NONE, is_active=False))
     made = row(public_id)
     assert (made.state, made.off_reason, made.owner_id) == ("off", "person", ada.id)
     assert isinstance(made.off_at, datetime)
 
 
-def test_more_that_is_held_than_was_seen_is_decided_about_by_nobody(ada: Person) -> None:
+def test_a_decision_is_refused_if_more_is_held_than_was_shown(ada: Person) -> None:
     hook = make_webhook(state="off", off_reason="person")
     ids = [make_delivery(hook, status="on_hold") for _ in range(3)]
     seen = held_deliveries.count_seen(hook.public_id)
@@ -152,14 +151,14 @@ def test_more_that_is_held_than_was_seen_is_decided_about_by_nobody(ada: Person)
         decision = HeldDecision(send=ids[:1], rest=Rest.DISMISS, seen=looked)
         with pytest.raises(Refusal, match="New events arrived"):
             dismissals.decide(ada.actor, hook.public_id, decision)
-    assert [stored(each)["status"] for each in ids] == ["on_hold"] * 3
+    assert [stored(delivery)["status"] for delivery in ids] == ["on_hold"] * 3
     decision = HeldDecision(send=ids[:1], rest=Rest.KEEP, seen=seen)
     assert held_deliveries.decide(ada.actor, hook.public_id, decision).sent == 1
-    assert [stored(each)["status"] for each in ids] == ["queued", "on_hold", "on_hold"]
+    assert [stored(delivery)["status"] for delivery in ids] == ["queued", "on_hold", "on_hold"]
 
 
-def test_more_than_a_statement_takes_can_be_chosen_at_once(ada: Person) -> None:
-    """PostgreSQL takes 65,535 values. Some of what was chosen may be gone meanwhile."""
+def test_more_ids_than_a_statement_takes_can_be_chosen_at_once(ada: Person) -> None:
+    """PostgreSQL takes 65,535 values. Some chosen deliveries can be gone by then."""
     hook = make_webhook(state="off")
     held = [make_delivery(hook, status="on_hold") for _ in range(3)]
     chosen = {*held[:2], *(UUID(int=number) for number in range(65_536))}
@@ -169,7 +168,7 @@ def test_more_than_a_statement_takes_can_be_chosen_at_once(ada: Person) -> None:
     assert [stored(each)["status"] for each in held] == ["queued", "queued", "on_hold"]
 
 
-def test_what_still_waits_when_it_is_turned_on_is_asked_about_however_much_it_is(
+def test_turning_on_dismisses_a_long_queue_of_open_deliveries(
     ada: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(turn_on_off, "HOLD_BATCH", 1)
@@ -180,7 +179,7 @@ def test_what_still_waits_when_it_is_turned_on_is_asked_about_however_much_it_is
     assert {stored(each)["dismissed_reason"] for each in ids} == {"Outage"}
 
 
-def test_a_deleted_webhook_is_not_turned_off_any_more(app: Flask) -> None:
+def test_a_deleted_webhook_is_not_turned_off(app: Flask) -> None:
     hook = make_webhook(deleted_at=utcnow())
     with writing() as current:
         turn_on_off.turn_off_gone(current, hook.id)
@@ -196,4 +195,4 @@ def test_the_history_begins_with_the_newest_and_ends_at_its_limit(
         edit(name=name)(ada, public_id)
     monkeypatch.setattr(webhook_queries, "HISTORY", 3)
     found = webhook_queries.history(public_id)
-    assert [each.changes["name"]["to"] for each in found] == ["D", "C", "B"]
+    assert [entry.changes["name"]["to"] for entry in found] == ["D", "C", "B"]

@@ -1,4 +1,4 @@
-"""The verbs of webhooks, as a script would call them."""
+"""The verbs of webhooks, called without the web layer."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -34,7 +34,7 @@ TOKEN = "Bearer abcdefghijkl"
 
 
 def values(**changes: Any) -> WebhookValues:
-    """A webhook as a person would enter it."""
+    """Return a webhook as a person would enter it."""
     entered: dict[str, Any] = {
         "name": "Sync to ERP",
         "url": "https://ERP.example.com/hook",
@@ -49,12 +49,12 @@ def the_webhook() -> Webhook:
     return current.scalars(select(Webhook)).one()
 
 
-def test_it_stores_the_url_as_it_is_sent() -> None:
+def test_the_url_is_stored_normalized() -> None:
     crud.create(make_user().actor, values())
     assert the_webhook().url == "https://erp.example.com/hook"
 
 
-def test_it_may_ask_for_every_event_there_is_and_for_no_other() -> None:
+def test_a_webhook_can_subscribe_to_every_known_event_and_no_other() -> None:
     ana = make_user()
     made = crud.create(ana.actor, values(events=tuple(EventName)))
     assert set(webhook_queries.show(made).events) == set(EventName)
@@ -62,7 +62,7 @@ def test_it_may_ask_for_every_event_there_is_and_for_no_other() -> None:
         crud.create(ana.actor, values(events=(*EventName, "asset.sung_to")))
 
 
-def test_no_secret_or_header_value_stands_in_the_database_or_the_audit_trail() -> None:
+def test_database_and_audit_trail_hold_no_plain_secret_or_header_value() -> None:
     ana = make_user()
     entered = values(secret_mode=SecretMode.OWN, secret=SECRET, headers=(("X-Key", TOKEN),))
     public_id = crud.create(ana.actor, entered)
@@ -71,13 +71,13 @@ def test_no_secret_or_header_value_stands_in_the_database_or_the_audit_trail() -
     )
     stored = the_webhook()
     assert SECRET.encode() not in (stored.secret_enc or b"")
-    trail = json.dumps([each.changes for each in session().scalars(select(AuditEntry))])
+    trail = json.dumps([entry.changes for entry in session().scalars(select(AuditEntry))])
     assert not [word for word in (SECRET, TOKEN, "v2", SECRET[-4:]) if word in trail]
     assert SECRET not in repr(entered)
     assert TOKEN not in repr(entered)
 
 
-def test_of_two_people_who_take_one_name_at_once_one_is_refused(app: Flask) -> None:
+def test_only_one_of_several_concurrent_creations_under_one_name_succeeds(app: Flask) -> None:
     actors = [make_user().actor for _ in range(4)]
 
     def create(number: int) -> str:
@@ -96,7 +96,7 @@ def test_of_two_people_who_take_one_name_at_once_one_is_refused(app: Flask) -> N
     assert "A webhook called “Sync to ERP” already exists" in results[0]
 
 
-def test_a_test_is_a_marked_event_of_its_own_that_names_no_asset() -> None:
+def test_a_test_is_a_marked_event_of_its_own_without_an_asset() -> None:
     ben, hook = make_user("support"), make_webhook(state="off", events=["asset.lost"])
     public_id = sample_deliveries.send_test(ben.actor, hook.public_id)
     delivery = session().scalars(select(Delivery)).one()
@@ -108,7 +108,7 @@ def test_a_test_is_a_marked_event_of_its_own_that_names_no_asset() -> None:
     assert abs(event.occurred_at - utcnow()) < timedelta(seconds=10)
 
 
-def test_one_test_at_a_time_is_under_way() -> None:
+def test_only_one_test_at_a_time_can_be_in_progress() -> None:
     ana, hook = make_user(), make_webhook()
     first = sample_deliveries.send_test(ana.actor, hook.public_id, "alert.low_stock")
     with pytest.raises(TestUnderWay) as refused:
@@ -119,7 +119,7 @@ def test_one_test_at_a_time_is_under_way() -> None:
     assert sample_deliveries.send_test(ana.actor, hook.public_id) != first
 
 
-def test_a_test_needs_an_event_of_the_catalogue_and_a_person_who_may_test() -> None:
+def test_a_test_requires_a_known_event_and_the_permission() -> None:
     hook = make_webhook()
     with pytest.raises(Refusal, match="Choose an event"):
         sample_deliveries.send_test(make_user().actor, hook.public_id, "asset.exploded")
@@ -130,19 +130,19 @@ def test_a_test_needs_an_event_of_the_catalogue_and_a_person_who_may_test() -> N
 @pytest.mark.parametrize(
     "url", ["http://127.0.0.1:8099/", "https://93.184.215.14/", "https://10.example.com/"]
 )
-def test_it_takes_public_and_listed_addresses_and_looks_up_no_name(url: str) -> None:
+def test_public_and_listed_addresses_are_accepted_without_a_dns_lookup(url: str) -> None:
     assert url_problem(url) is None
 
 
 def last_changes() -> dict[str, Any]:
-    """What the youngest entry of the trail says."""
+    """Return the changes in the newest audit entry."""
     session().rollback()
     newest = select(AuditEntry).order_by(AuditEntry.id.desc()).limit(1)
     return session().scalars(newest).one().changes
 
 
 @pytest.mark.parametrize(("count", "told"), [(1, "1"), (2, "2"), (3, "2+"), (4, "2+")])
-def test_the_trail_says_how_many_waited_for_a_webhook_that_was_deleted(
+def test_deleting_a_webhook_audits_the_number_of_dismissed_deliveries(
     monkeypatch: pytest.MonkeyPatch, count: int, told: str
 ) -> None:
     for module in (core_queries, crud):
@@ -154,7 +154,7 @@ def test_the_trail_says_how_many_waited_for_a_webhook_that_was_deleted(
     assert last_changes() == {"deliveries_dismissed": {"from": None, "to": told}}
 
 
-def test_the_trail_says_that_a_secret_part_of_the_address_changed_and_not_which() -> None:
+def test_a_changed_secret_in_the_url_is_audited_without_its_value() -> None:
     ana, kept = make_user(), {"secret_mode": SecretMode.KEEP}
     public_id = crud.create(ana.actor, values(url="https://erp.example.com/hook?key=first-key"))
     assert last_changes()["url"] == {"from": None, "to": "https://erp.example.com/hook?key=••••"}
@@ -164,11 +164,11 @@ def test_the_trail_says_that_a_secret_part_of_the_address_changed_and_not_which(
     assert crud.edit(ana.actor, public_id, 1, edited).is_changed
     shown = "https://erp.example.com/hook?key=••••"
     assert last_changes() == {"url": {"from": shown, "to": shown}}
-    # As after any other change of the address: counted anew, and failing until something arrives.
+    # As after any other change of URL, the count restarts, but it fails until a delivery arrives.
     assert (the_webhook().failures_in_row, the_webhook().failing_since is None) == (0, False)
 
 
-def test_that_an_address_is_a_secret_is_kept_and_told_and_mends_nothing() -> None:
+def test_marking_the_url_secret_is_audited_and_resets_no_failures() -> None:
     ana, kept = make_user(), {"secret_mode": SecretMode.KEEP}
     public_id = crud.create(ana.actor, values())
     assert last_changes()["url_is_secret"] == {"from": None, "to": "no"}
@@ -178,13 +178,13 @@ def test_that_an_address_is_a_secret_is_kept_and_told_and_mends_nothing() -> Non
     assert the_webhook().url_is_secret
     assert last_changes() == {"url_is_secret": {"from": "no", "to": "yes"}}
     assert the_webhook().failures_in_row == 3
-    # Neither the address that it had nor the one that it gets, whichever of them was the secret.
+    # Both the old and the new URL are masked, whichever of them was secret.
     crud.edit(ana.actor, public_id, 2, values(url="https://erp.example.com/new", **kept))
     hidden = "https://erp.example.com/••••"
     assert last_changes()["url"] == {"from": hidden, "to": hidden}
 
 
-def test_a_format_is_kept_and_told_and_hides_the_address_whatever_was_ticked() -> None:
+def test_a_chat_format_is_stored_and_audited_and_hides_the_url() -> None:
     ana, kept = make_user(), {"secret_mode": SecretMode.KEEP}
     public_id = crud.create(ana.actor, values())
     assert "format" not in last_changes()
@@ -198,21 +198,21 @@ def test_a_format_is_kept_and_told_and_hides_the_address_whatever_was_ticked() -
         1,
     ):
         crud.edit(ana.actor, public_id, version, values(format=chosen, **kept))
-        told = {name: {"from": was, "to": now} for name, (was, now) in changes.items()}
-        assert last_changes() == told
+        expected = {name: {"from": was, "to": now} for name, (was, now) in changes.items()}
+        assert last_changes() == expected
         assert (the_webhook().format, the_webhook().url_is_secret) == (chosen, chosen is not None)
         assert webhook_queries.stored_values(public_id).format == chosen
         assert webhook_queries.show(public_id).url == shown["to" if chosen else "from"]
 
 
-def test_one_that_is_made_for_a_chat_says_so() -> None:
+def test_creating_a_chat_webhook_audits_its_format() -> None:
     crud.create(make_user().actor, values(format="teams"))
-    told = last_changes()
-    assert told["format"] == {"from": None, "to": "Microsoft Teams"}
-    assert told["url"] == {"from": None, "to": "https://erp.example.com/••••"}
+    audited = last_changes()
+    assert audited["format"] == {"from": None, "to": "Microsoft Teams"}
+    assert audited["url"] == {"from": None, "to": "https://erp.example.com/••••"}
 
 
-def test_a_format_is_one_of_the_list_and_the_inbox_takes_each() -> None:
+def test_an_unknown_format_is_refused_and_the_inbox_accepts_a_chat_format() -> None:
     ana = make_user()
     with pytest.raises(Refusal, match="Choose a format from the list") as refused:
         crud.create(ana.actor, values(format="carrier_pigeon"))
@@ -222,7 +222,7 @@ def test_a_format_is_one_of_the_list_and_the_inbox_takes_each() -> None:
     assert crud.edit(ana.actor, inbox, 1, replace(kept, format="slack")).is_changed
 
 
-def test_a_form_turns_it_off_and_on_as_any_other_change_and_asks_about_what_is_held() -> None:
+def test_editing_turns_a_webhook_off_and_on_and_asks_about_held_deliveries() -> None:
     ana, kept = make_user(), {"secret_mode": SecretMode.KEEP}
     public_id = crud.create(ana.actor, values())
 

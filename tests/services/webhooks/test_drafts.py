@@ -1,4 +1,4 @@
-"""Test before saving: what is sent, where it shows, what Save takes over, and when it goes."""
+"""Testing a webhook before saving: the request, the draft, saving, and pruning."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -65,7 +65,7 @@ def draft_of(person: Person, draft: UUID) -> drafts.Draft:
     return drafts.find(person.actor, draft)
 
 
-def test_a_signed_sample_goes_from_the_worker_with_what_the_form_says(
+def test_the_worker_sends_a_signed_sample_with_the_settings_of_the_form(
     ana: Person, receiver: Receiver
 ) -> None:
     form = uuid4()
@@ -92,7 +92,7 @@ def test_a_signed_sample_goes_from_the_worker_with_what_the_form_says(
     assert SECRET not in repr(draft)
 
 
-def test_testing_again_changes_the_draft_of_the_form_and_keeps_the_secret_that_we_made(
+def test_testing_again_updates_the_draft_and_keeps_the_generated_secret(
     ana: Person, receiver: Receiver
 ) -> None:
     form = uuid4()
@@ -110,7 +110,7 @@ def test_testing_again_changes_the_draft_of_the_form_and_keeps_the_secret_that_w
         assert verify(body=message.body, signature=signature, secret=secret)
 
 
-def test_a_second_press_sends_nothing_more_and_loses_nothing_typed(ana: Person) -> None:
+def test_a_second_press_sends_nothing_and_keeps_the_typed_values(ana: Person) -> None:
     form = uuid4()
     assert drafts.send_test(ana.actor, form, values(), CREATED)
     assert not drafts.send_test(ana.actor, form, values(name="Another name"), CREATED)
@@ -125,7 +125,7 @@ def test_two_presses_at_once_make_one_draft_and_one_test(app: Flask, ana: Person
     assert (count(Webhook), count(Delivery)) == (1, 1)
 
 
-def test_an_edit_is_tested_with_the_secret_and_headers_that_are_stored(
+def test_an_edit_is_tested_with_the_stored_secret_and_headers(
     ana: Person, receiver: Receiver
 ) -> None:
     kept = [("X-Key", "tell nobody"), ("X-Old", "gone soon")]
@@ -143,7 +143,7 @@ def test_an_edit_is_tested_with_the_secret_and_headers_that_are_stored(
     assert draft_of(ana, form).edits == hook.public_id
 
 
-def test_a_new_secret_is_tested_as_it_will_overlap(ana: Person, receiver: Receiver) -> None:
+def test_a_new_secret_is_tested_beside_the_old_one(ana: Person, receiver: Receiver) -> None:
     hook = make_webhook(receiver.url, secret="the old secret")
     typed = values(receiver.url, secret_mode=SecretMode.OWN, secret=SECRET)
     for _ in range(2):
@@ -156,7 +156,7 @@ def test_a_new_secret_is_tested_as_it_will_overlap(ana: Person, receiver: Receiv
         assert verify(body=message.body, signature=signature, secret=secret)
 
 
-def test_saving_takes_over_what_was_tested(ana: Person, receiver: Receiver) -> None:
+def test_saving_adopts_the_tested_secret_and_the_tests(ana: Person, receiver: Receiver) -> None:
     form = uuid4()
     drafts.send_test(ana.actor, form, values(receiver.url), CREATED)
     deliver_due()
@@ -175,7 +175,7 @@ def test_saving_takes_over_what_was_tested(ana: Person, receiver: Receiver) -> N
         drafts.find(ana.actor, form)
 
 
-def test_saving_an_edit_takes_over_its_tests_and_its_new_secret(
+def test_saving_an_edit_adopts_its_tests_and_its_new_secret(
     ana: Person, receiver: Receiver
 ) -> None:
     hook = make_webhook(receiver.url, secret="the old secret")
@@ -191,7 +191,9 @@ def test_saving_an_edit_takes_over_its_tests_and_its_new_secret(
     assert len(log_pages.latest(LogFilter(webhook=hook.public_id))) == 1
 
 
-def test_a_test_on_its_way_goes_on_at_what_was_saved(ana: Person, receiver: Receiver) -> None:
+def test_a_test_in_progress_continues_for_the_saved_webhook(
+    ana: Person, receiver: Receiver
+) -> None:
     form = uuid4()
     drafts.send_test(ana.actor, form, values(receiver.url), CREATED)
     (test,) = draft_of(ana, form).tests
@@ -217,14 +219,16 @@ def test_a_stale_edit_keeps_the_draft(ana: Person) -> None:
 
 
 @pytest.mark.both_databases
-def test_its_deliveries_are_seen_on_the_test_page_alone(ana: Person, receiver: Receiver) -> None:
+def test_deliveries_of_a_draft_are_shown_on_the_test_page_alone(
+    ana: Person, receiver: Receiver
+) -> None:
     form = uuid4()
     drafts.send_test(ana.actor, form, values(receiver.url), CREATED)
-    assert [log_pages.count(StatusFilter.QUEUED, each) for each in (None, form)] == [0, 0]
+    assert [log_pages.count(StatusFilter.QUEUED, webhook) for webhook in (None, form)] == [0, 0]
     deliver_due()
     (made,) = draft_of(ana, form).tests
-    for wanted in (LogFilter(), LogFilter(webhook=form), LogFilter(delivery=made)):
-        assert list(log_pages.every(wanted)) == []
+    for log_filter in (LogFilter(), LogFilter(webhook=form), LogFilter(delivery=made)):
+        assert list(log_pages.every(log_filter)) == []
     assert (
         list(bulk_retry_selection.page(bulk_retry_selection.Selection(ticked=(made,)), None)[0])
         == []
@@ -254,7 +258,7 @@ def test_its_deliveries_are_seen_on_the_test_page_alone(ana: Person, receiver: R
         ({}, "asset.exploded", "event", "Choose an event"),
     ],
 )
-def test_what_cannot_be_saved_cannot_be_tested(
+def test_values_that_cannot_be_saved_cannot_be_tested(
     ana: Person, changes: dict[str, Any], event: str, field: str, sentence: str
 ) -> None:
     with pytest.raises(Refusal, match=sentence) as refused:
@@ -267,7 +271,7 @@ def test_what_cannot_be_saved_cannot_be_tested(
     assert count(Webhook) == 1
 
 
-def test_it_is_its_owners_and_an_administrators(ana: Person) -> None:
+def test_a_draft_is_open_only_to_the_administrator_who_made_it(ana: Person) -> None:
     form = uuid4()
     drafts.send_test(ana.actor, form, values(), CREATED)
     other, support = make_user(), make_user("support")
@@ -284,7 +288,7 @@ def test_it_is_its_owners_and_an_administrators(ana: Person) -> None:
         drafts.send_test(ana.actor, saved.public_id, values(), CREATED)
 
 
-def test_after_a_day_it_is_gone_with_its_deliveries(ana: Person, receiver: Receiver) -> None:
+def test_a_draft_is_pruned_with_its_deliveries_after_a_day(ana: Person, receiver: Receiver) -> None:
     forms = [uuid4() for _ in range(3)]
     for form in forms:
         drafts.send_test(ana.actor, form, values(receiver.url), CREATED)
@@ -303,7 +307,7 @@ def test_after_a_day_it_is_gone_with_its_deliveries(ana: Person, receiver: Recei
     db.session.rollback()
 
 
-def test_every_test_connects_anew_so_that_each_step_can_be_seen(
+def test_every_test_opens_a_new_connection_to_show_each_phase(
     ana: Person, receiver: Receiver
 ) -> None:
     form = uuid4()

@@ -1,4 +1,4 @@
-"""The built-in inbox: one of them, open to its own address alone, for a day."""
+"""The built-in inbox: the only one, open at its own URL alone, and keeping messages for a day."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -39,34 +39,32 @@ def opened(ana: Person) -> UUID:
 
 
 def receive(public_id: UUID, headers: Sequence[tuple[str, str]], body: bytes = BODY) -> InboxItem:
-    """Send one to the inbox; what it kept of it."""
+    """Send a message to the inbox, and return it as stored."""
     assert inbox.receive(token_of(public_id), headers, body)
     return inbox.messages(public_id)[0]
 
 
-def test_it_hears_every_event_and_has_a_secret_of_its_own(opened: UUID) -> None:
+def test_the_inbox_gets_every_event_and_has_its_own_secret(opened: UUID) -> None:
     webhook = row_of(opened)
     assert (webhook.kind, webhook.state, webhook.url) == ("inbox", "active", "")
-    assert [each.event for each in webhook.subscriptions] == ["*"]
+    assert [subscription.event for subscription in webhook.subscriptions] == ["*"]
     assert secret_of(opened).startswith("whsec_")
     assert webhook.secret_shown_until is None
 
 
-def test_asked_for_twice_there_is_still_one(ana: Person, opened: UUID) -> None:
+def test_opening_the_inbox_twice_makes_one(ana: Person, opened: UUID) -> None:
     assert inbox.open_inbox(ana.actor) == opened
     crud.delete(ana.actor, opened)
     assert inbox.find_inbox() is None
     assert inbox.open_inbox(ana.actor) != opened
 
 
-def test_a_webhook_that_has_its_name_already_is_left_alone(ana: Person) -> None:
+def test_a_webhook_with_the_name_of_the_inbox_is_left_alone(ana: Person) -> None:
     make_webhook(name=inbox.NAME.upper())
     assert row_of(inbox.open_inbox(ana.actor)).name == f"{inbox.NAME} 2"
 
 
-def test_where_it_was_is_told_in_the_audit_trail_once_it_leads_elsewhere(
-    ana: Person, opened: UUID
-) -> None:
+def test_pointing_the_inbox_elsewhere_audits_its_former_url(ana: Person, opened: UUID) -> None:
     before = shown_url(row_of(opened))
     values = WebhookValues(
         name="ERP",
@@ -79,7 +77,7 @@ def test_where_it_was_is_told_in_the_audit_trail_once_it_leads_elsewhere(
     assert changes["url"] == {"from": before, "to": "https://erp.example.com/hook?key=••••"}
 
 
-def test_its_address_cannot_be_guessed_and_is_shown_nowhere(opened: UUID) -> None:
+def test_the_inbox_url_cannot_be_guessed_and_is_not_shown(opened: UUID) -> None:
     token = token_of(opened)
     assert public_id_of(token) == opened
     wrong = (
@@ -89,7 +87,7 @@ def test_its_address_cannot_be_guessed_and_is_shown_nowhere(opened: UUID) -> Non
         "",
         token[:32] + "ä" * 40,
     )
-    assert [public_id_of(each) for each in wrong] == [None] * len(wrong)
+    assert [public_id_of(guess) for guess in wrong] == [None] * len(wrong)
     assert token not in shown_url(row_of(opened))
 
 
@@ -102,7 +100,7 @@ def test_its_address_cannot_be_guessed_and_is_shown_nowhere(opened: UUID) -> Non
         ("http://10.0.0.7/portal", ("10.0.0.7", 80)),
     ],
 )
-def test_it_opens_one_address_and_port(
+def test_the_inbox_opens_one_address_and_port(
     app: Flask, monkeypatch: pytest.MonkeyPatch, origin: str, opened: tuple[str, int]
 ) -> None:
     ours = replace(app.extensions["settings"], inbox_origin=origin)
@@ -111,13 +109,13 @@ def test_it_opens_one_address_and_port(
     assert inbox_url(uuid4()).startswith(f"{origin}/inbox/")
 
 
-def test_a_name_opens_its_address(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_name_opens_its_address(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     ours = replace(app.extensions["settings"], inbox_origin="http://localhost:8000")
     monkeypatch.setitem(app.extensions, "settings", ours)
     assert opening() in {("127.0.0.1", 8000), ("::1", 8000)}
 
 
-def test_nothing_is_taken_for_a_webhook_that_is_gone_or_is_no_inbox(
+def test_messages_for_a_deleted_inbox_or_another_webhook_are_refused(
     ana: Person, opened: UUID
 ) -> None:
     plain = make_webhook()
@@ -127,7 +125,7 @@ def test_nothing_is_taken_for_a_webhook_that_is_gone_or_is_no_inbox(
     assert db.session.query(InboxMessage).count() == 0
 
 
-def test_it_says_whether_both_signatures_are_good(opened: UUID) -> None:
+def test_both_signatures_of_a_message_are_checked(opened: UUID) -> None:
     good = receive(opened, signed(secret_of(opened)))
     assert (good.legacy, good.standard) == ("good", "good")
     wrong = receive(opened, signed(OTHER))
@@ -138,7 +136,7 @@ def test_it_says_whether_both_signatures_are_good(opened: UUID) -> None:
     assert (unsigned.legacy, unsigned.standard) == ("missing", "missing")
 
 
-def test_a_time_of_sending_that_is_none_is_a_wrong_signature(opened: UUID) -> None:
+def test_an_invalid_timestamp_makes_the_signature_wrong(opened: UUID) -> None:
     for sent in ("", "soon", "-1", "9" * 40, "١٢"):
         headers = [
             ("webhook-signature", "v1,AAAA"),
@@ -157,7 +155,7 @@ def test_values_of_custom_headers_are_not_kept(opened: UUID) -> None:
     assert kept.headers == [("x-key", "••••"), ("X-Node", "7")]
 
 
-def test_what_a_stranger_sends_is_bounded(opened: UUID) -> None:
+def test_headers_from_strangers_are_bounded(opened: UUID) -> None:
     kept = receive(opened, [(f"X-{number}", "v" * 5000) for number in range(500)], b"\0\xff<b>")
     assert len(kept.headers) == inbox.MOST_HEADERS
     assert {len(value) for _, value in kept.headers} == {inbox.LONGEST_HEADER}
@@ -165,14 +163,14 @@ def test_what_a_stranger_sends_is_bounded(opened: UUID) -> None:
 
 
 @pytest.mark.both_databases
-def test_the_last_fifty_are_kept(opened: UUID) -> None:
+def test_the_last_fifty_messages_are_kept(opened: UUID) -> None:
     for number in range(KEPT + 3):
         assert inbox.receive(token_of(opened), [], str(number).encode())
-    assert [each.body for each in inbox.messages(opened)][::49] == [b"52", b"3"]
+    assert [message.body for message in inbox.messages(opened)][::49] == [b"52", b"3"]
     assert db.session.query(InboxMessage).count() == KEPT
 
 
-def test_they_are_kept_for_a_day(opened: UUID) -> None:
+def test_messages_are_kept_for_a_day(opened: UUID) -> None:
     receive(opened, [])
     with writing() as current:
         current.execute(update(InboxMessage).values(received_at=utcnow() - timedelta(hours=25)))
@@ -183,6 +181,6 @@ def test_they_are_kept_for_a_day(opened: UUID) -> None:
     assert db.session.query(InboxMessage).count() == 1
 
 
-def test_who_makes_it_looks_after_it(app: Flask) -> None:
+def test_the_maker_of_the_inbox_owns_it(app: Flask) -> None:
     ana = make_user()
     assert row_of(inbox.open_inbox(ana.actor)).owner_id == ana.actor.user_id

@@ -1,4 +1,4 @@
-"""A new key: everything is sealed with it, ended half-way or not, and the old one can go."""
+"""Key rotation re-encrypts everything, even after an interruption, so that the old key can go."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -23,7 +23,7 @@ from tests.support.factories import make_webhook
 
 @pytest.fixture
 def keys(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Keys:
-    """The keys of the installation, to be changed."""
+    """Return the installation's keys for a test to change."""
     return Keys(app, monkeypatch)
 
 
@@ -33,7 +33,7 @@ def secret_of(webhook_id: int) -> str:
     return vault.open_secret(webhook.id, webhook.secret_enc or b"")
 
 
-def test_ended_half_way_it_goes_on_where_it_was(keys: Keys) -> None:
+def test_an_interrupted_rotation_continues_where_it_stopped(keys: Keys) -> None:
     hooks = [make_webhook(secret=f"the secret {n} of it") for n in range(30)]
     keys.become(NEW_KEY, *keys.old)
 
@@ -45,7 +45,7 @@ def test_ended_half_way_it_goes_on_where_it_was(keys: Keys) -> None:
 
     with pytest.raises(Killed):
         webhook_keys.rotate(kill)
-    left = 30 - webhook_keys.BATCH + 1  # and the key check
+    left = 30 - webhook_keys.BATCH + 1  # plus the key check
     assert webhook_keys.count_stale() == left
     assert webhook_keys.rotate(lambda _: None) == left
     assert secret_of(hooks[0].id) == "the secret 0 of it"
@@ -58,7 +58,7 @@ def test_a_new_webhook_uses_the_new_key_at_once(keys: Keys) -> None:
         assert vault.is_current(current.get_one(Webhook, hook.id).secret_enc or b"")
 
 
-def test_everything_that_is_sealed_is_sealed_anew_and_the_progress_is_told(
+def test_a_rotation_seals_everything_again_and_reports_its_progress(
     keys: Keys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(webhook_keys, "BATCH", 2)
@@ -66,20 +66,20 @@ def test_everything_that_is_sealed_is_sealed_anew_and_the_progress_is_told(
     pairs = [("X-Site", "north")]
     bare, headed, replaced, both = (make_webhook() for _ in range(4))
     with writing() as current:
-        rows = {each.id: each for each in current.scalars(select(Webhook))}
+        rows = {webhook.id: webhook for webhook in current.scalars(select(Webhook))}
         for hook in (headed, both):
             rows[hook.id].headers_enc = vault.seal_headers(hook.id, pairs)
         for hook in (replaced, both):
             rows[hook.id].old_secret_enc = vault.seal_secret(hook.id, "the one before it")
     keys.become(NEW_KEY, *keys.old)
     assert webhook_keys.count_stale() == 4
-    told: list[int] = []
-    assert webhook_keys.rotate(told.append) == 4
-    assert told == [1, 3, 3]
+    progress: list[int] = []
+    assert webhook_keys.rotate(progress.append) == 4
+    assert progress == [1, 3, 3]
     assert webhook_keys.count_stale() == 0
     keys.become(NEW_KEY)
     session().rollback()
-    rows = {each.id: each for each in session().scalars(select(Webhook))}
+    rows = {webhook.id: webhook for webhook in session().scalars(select(Webhook))}
     assert rows[bare.id].headers_enc is None
     for hook in (headed, both):
         assert vault.open_headers(hook.id, rows[hook.id].headers_enc or b"") == pairs
@@ -88,7 +88,7 @@ def test_everything_that_is_sealed_is_sealed_anew_and_the_progress_is_told(
         assert vault.open_secret(hook.id, old) == "the one before it"
 
 
-def test_without_a_key_check_there_is_none_to_seal(keys: Keys) -> None:
+def test_a_rotation_without_a_key_check_seals_none(keys: Keys) -> None:
     keys.become(NEW_KEY, *keys.old)
     with writing() as current:
         current.execute(delete(KeyCheck))
@@ -97,7 +97,7 @@ def test_without_a_key_check_there_is_none_to_seal(keys: Keys) -> None:
 
 @contextmanager
 def read_by_another(path: Path) -> Iterator[None]:
-    """Another program reads SQLite's file meanwhile, and we wait for nobody."""
+    """Read SQLite's file in another connection, and make ours wait for locks only briefly."""
     event.listen(db.engine, "checkout", wait_for_nobody)
     with closing(sqlite_module.connect(path)) as other:
         other.execute("BEGIN")
@@ -110,7 +110,7 @@ def wait_for_nobody(connection: Any, *_: object) -> None:
     connection.execute("PRAGMA busy_timeout=50")
 
 
-def test_nothing_that_an_old_key_sealed_stays_in_the_file_unless_somebody_reads_it(
+def test_old_ciphertext_leaves_the_file_unless_another_program_reads_it(
     app: Flask, keys: Keys
 ) -> None:
     if db.engine.dialect.name != "sqlite":

@@ -1,4 +1,4 @@
-"""Keys that are lost: the portal starts without them, says what is closed, and forgets nothing."""
+"""With lost keys the portal starts, names the undecryptable secrets, and deletes none of them."""
 
 from datetime import timedelta
 from uuid import uuid4
@@ -65,12 +65,14 @@ def edit(ana: Person, hook: Hook, **changes: object) -> None:
 
 
 def try_form(ana: Person, hook: Hook, **changes: object) -> bool:
-    """Test what would be saved."""
+    """Test the form before saving it."""
     entered = values(hook, **changes)
     return drafts.send_test(ana.actor, uuid4(), entered, "asset.created", edits=hook.public_id)
 
 
-def test_the_portal_starts_again_and_found_keys_mend_it(keys: Keys, ana: Person) -> None:
+def test_the_portal_starts_without_lost_keys_and_found_keys_repair_it(
+    keys: Keys, ana: Person
+) -> None:
     signed, headed = make_webhook(secret="the secret of it"), make_webhook(headers=HEADERS)
     bare, off = make_webhook(), make_webhook(secret="another secret", state="off")
     before = [sealed(each) for each in (signed, headed, off)]
@@ -97,7 +99,7 @@ def test_the_portal_starts_again_and_found_keys_mend_it(keys: Keys, ana: Person)
     assert [stored(each).off_reason for each in (signed, headed)] == ["lost_key", "lost_key"]
     assert (stored(bare).state, stored(off).off_reason) == ("active", None)
     assert [sealed(each) for each in (signed, headed, off)] == before
-    assert not webhook_keys.forget(SYSTEM).key_check  # twice does no harm
+    assert not webhook_keys.forget(SYSTEM).key_check  # idempotent
     trail = session().scalars(select(AuditEntry.action).order_by(AuditEntry.id)).all()
     assert sorted(trail) == ["keys.forgotten", "webhook.turned_off", "webhook.turned_off"]
     for each in (signed, headed, off):
@@ -113,13 +115,15 @@ def test_the_portal_starts_again_and_found_keys_mend_it(keys: Keys, ana: Person)
     assert secrets.stored_headers(stored(headed)) == HEADERS
 
 
-def test_the_form_survives_it_and_new_ones_replace_what_is_closed(keys: Keys, ana: Person) -> None:
+def test_the_form_keeps_undecryptable_values_until_new_ones_replace_them(
+    keys: Keys, ana: Person
+) -> None:
     hook = make_webhook(secret="the secret of it", headers=HEADERS, state="off")
     keys.become(NEW_KEY)
     webhook_keys.forget(SYSTEM)
     before = sealed(hook)
     assert webhook_queries.show(hook.public_id).undecryptable == ("secret key", "custom headers")
-    edit(ana, hook, in_order=True)  # nothing entered: it stays for keys that are found
+    edit(ana, hook, in_order=True)  # no new value, so the stored one waits for found keys
     assert sealed(hook) == before
     for entered, missing in (
         ({}, "secret key and custom headers"),
@@ -130,7 +134,7 @@ def test_the_form_survives_it_and_new_ones_replace_what_is_closed(keys: Keys, an
             try_form(ana, hook, **entered)
     assert try_form(ana, hook, headers=HEADERS, secret_mode=SecretMode.NONE)
     edit(ana, hook, secret_mode=SecretMode.GENERATE)
-    assert stored(hook).old_secret_enc is None  # what does not open does not go on signing
+    assert stored(hook).old_secret_enc is None  # an undecryptable key does not sign any longer
     with pytest.raises(UndecryptableSecrets, match=r"^We can’t decrypt the stored custom headers"):
         edit(ana, hook, is_active=True)
     edit(ana, hook, headers=(("X-Api-Key", "a new one"),), is_active=True)
@@ -138,7 +142,7 @@ def test_the_form_survives_it_and_new_ones_replace_what_is_closed(keys: Keys, an
     assert stored(hook).state == "active"
 
 
-def test_what_is_closed_goes_to_no_other_place_and_can_be_erased(keys: Keys, ana: Person) -> None:
+def test_undecryptable_values_are_not_moved_and_can_be_erased(keys: Keys, ana: Person) -> None:
     moved = make_webhook(headers=HEADERS, state="off")
     erased = make_webhook(secret="the secret of it", headers=HEADERS, state="off")
     keys.become(NEW_KEY)
@@ -154,7 +158,7 @@ def test_what_is_closed_goes_to_no_other_place_and_can_be_erased(keys: Keys, ana
     turn_on_off.turn_on(ana.actor, erased.public_id)
 
 
-def test_it_is_told_until_they_are_on(keys: Keys, app: Flask) -> None:
+def test_lost_keys_are_reported_until_the_webhooks_are_on(keys: Keys, app: Flask) -> None:
     hook = make_webhook(name="Sync", secret="the secret of it")
     keys.become(NEW_KEY)
 
@@ -190,7 +194,7 @@ def ada(app: Flask) -> Person:
 
 
 def replaced(keys: Keys, ada: Person) -> Hook:
-    """One whose present key opens, and the one that it replaced does not."""
+    """Make a webhook whose current key opens, but whose replaced key does not."""
     hook = make_webhook(secret="the secret of it", state="off")
     keys.become(NEW_KEY, *keys.old)
     edit(ada, hook, secret_mode=SecretMode.GENERATE)
@@ -198,7 +202,7 @@ def replaced(keys: Keys, ada: Person) -> Hook:
     return hook
 
 
-def test_a_replaced_key_is_missed_as_long_as_both_are_signed_with(keys: Keys, ada: Person) -> None:
+def test_a_lost_replaced_key_is_reported_while_it_still_signs(keys: Keys, ada: Person) -> None:
     webhook = stored(replaced(keys, ada))
     assert webhook.old_until is not None
     with frozen(webhook.old_until - timedelta(microseconds=1)):
@@ -212,7 +216,7 @@ def told() -> list[tuple[str, str, object]]:
     return [(row.actor_name, row.action, row.changes) for row in rows]
 
 
-def test_a_replaced_key_that_does_not_open_is_erased_alone(keys: Keys, ada: Person) -> None:
+def test_an_undecryptable_replaced_key_is_erased_alone(keys: Keys, ada: Person) -> None:
     hook = replaced(keys, ada)
     before = stored(hook)
     present, version, hint = before.secret_enc, before.version, before.secret_hint
@@ -230,7 +234,7 @@ def test_a_replaced_key_that_does_not_open_is_erased_alone(keys: Keys, ada: Pers
     )
 
 
-def test_a_replaced_key_that_signs_no_more_is_missed_by_nobody(keys: Keys, ada: Person) -> None:
+def test_a_lost_replaced_key_that_no_longer_signs_is_not_reported(keys: Keys, ada: Person) -> None:
     hook = replaced(keys, ada)
     with writing() as current:
         over = utcnow() - timedelta(minutes=1)
@@ -241,9 +245,7 @@ def test_a_replaced_key_that_signs_no_more_is_missed_by_nobody(keys: Keys, ada: 
     assert stored(hook).version == version
 
 
-def test_headers_that_do_not_open_are_erased_and_a_key_that_opens_stays(
-    keys: Keys, ada: Person
-) -> None:
+def test_undecryptable_headers_are_erased_and_a_readable_key_stays(keys: Keys, ada: Person) -> None:
     hook = make_webhook(headers=HEADERS, state="off")
     keys.become(NEW_KEY)
     webhook_keys.forget(SYSTEM)
@@ -254,9 +256,7 @@ def test_headers_that_do_not_open_are_erased_and_a_key_that_opens_stays(
     assert told()[-1][2] == {"custom_headers": {"from": "closed", "to": "none"}}
 
 
-def test_what_is_no_process_of_the_portal_keeps_nobody_from_forgetting(
-    keys: Keys, ada: Person
-) -> None:
+def test_a_proxys_heartbeat_does_not_block_forgetting_keys(keys: Keys, ada: Person) -> None:
     on = make_webhook(name="On", secret="the secret of it")
     off = make_webhook(name="Off", secret="the secret of it", state="off", off_reason="person")
     well = make_webhook(name="Well")

@@ -70,7 +70,7 @@ def told() -> list[AuditEntry]:
         ({"secret_mode": SecretMode.NONE}, "headers"),
     ],
 )
-def test_neither_edit_nor_test_takes_them_elsewhere(
+def test_neither_edit_nor_test_sends_stored_secrets_elsewhere(
     ana: Person, hook: Hook, url: str, changes: dict[str, Any], field: str
 ) -> None:
     moved = values(url, **changes)
@@ -89,7 +89,9 @@ def test_neither_edit_nor_test_takes_them_elsewhere(
 
 
 @pytest.mark.parametrize("url", SAME)
-def test_in_the_same_place_they_stay(ana: Person, hook: Hook, url: str) -> None:
+def test_stored_secrets_stay_at_the_same_scheme_host_and_port(
+    ana: Person, hook: Hook, url: str
+) -> None:
     form = uuid4()
     assert drafts.send_test(
         ana.actor, form, values(url), "asset.created", edits=hook.public_id, version=1
@@ -101,7 +103,7 @@ def test_in_the_same_place_they_stay(ana: Person, hook: Hook, url: str) -> None:
 
 
 @pytest.mark.parametrize("mode", [SecretMode.OWN, SecretMode.GENERATE])
-def test_with_the_values_entered_again_it_moves_and_the_old_key_signs_no_more(
+def test_a_webhook_with_new_secrets_moves_and_its_old_key_stops_signing(
     ana: Person, hook: Hook, mode: SecretMode
 ) -> None:
     own = "a key of 24 bytes or more" if mode is SecretMode.OWN else ""
@@ -119,14 +121,14 @@ def test_with_the_values_entered_again_it_moves_and_the_old_key_signs_no_more(
     assert vault.open_secret(webhook.id, webhook.secret_enc or b"") != KEY
 
 
-def test_each_test_of_a_form_is_on_record_with_where_it_went(ana: Person, hook: Hook) -> None:
+def test_each_test_of_a_form_is_audited_with_its_url(ana: Person, hook: Hook) -> None:
     form, other = uuid4(), uuid4()
     url = f"{HERE}?token=secret-of-theirs"
     drafts.send_test(ana.actor, form, values(url), "asset.created", edits=hook.public_id, version=1)
     new = values("https://new.example.com/", name="New", secret_mode=SecretMode.NONE, headers=())
     drafts.send_test(ana.actor, other, new, "asset.created")
     first, second = told()
-    assert {each.action for each in (first, second)} == {"webhook.tested_before_saving"}
+    assert {entry.action for entry in (first, second)} == {"webhook.tested_before_saving"}
     assert (first.actor_name, first.target_id, first.target_name) == (
         "Ana",
         str(hook.public_id),

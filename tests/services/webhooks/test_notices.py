@@ -1,5 +1,7 @@
-"""Notices reach a real mail server: each once a trouble, at most hourly, to whoever asked for them.
-How they get there is tested in `services/mail`."""
+"""Notices reach a real mail server: once per trouble, and at most hourly per person.
+
+Sending itself is tested in `services/mail`.
+"""
 
 import os
 import signal
@@ -46,7 +48,7 @@ def server(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[MailServer]:
 
 
 def tell(at: datetime = NOW) -> int:
-    """How many emails were stored; they are sent."""
+    """Store due notices, send them, and return the number of emails."""
     with frozen(at):
         stored = notices.tell_due()
         outgoing.send_due(KINDS)
@@ -54,7 +56,7 @@ def tell(at: datetime = NOW) -> int:
 
 
 def failing(**columns: Any) -> Hook:
-    """Some fail since ten minutes before `NOW`, and others arrive."""
+    """Make a webhook where one delivery has failed since ten minutes before `NOW`."""
     hook = make_webhook(**columns)
     make_delivery(hook, status="failed", reason="server", code=500, failing_since=SINCE)
     return hook
@@ -66,7 +68,7 @@ def change(hook: Hook, **columns: Any) -> None:
 
 
 def recover(hook: Hook, at: datetime) -> None:
-    """All of it is delivered."""
+    """Deliver the whole backlog of the webhook."""
     with writing() as current:
         mine = update(Delivery).where(Delivery.webhook_id == hook.id)
         current.execute(mine.values(status="delivered", failing_since=None))
@@ -94,7 +96,7 @@ def test_the_owner_is_told_once_that_a_webhook_fails(server: MailServer) -> None
 
 
 def read(server: MailServer) -> list[str]:
-    """What each message says, in one line."""
+    """Return the text of each message in one line."""
     return [" ".join(message.get_content().split()) for message in server.messages]
 
 
@@ -130,7 +132,7 @@ BEFORE_IT = "The last delivery succeeded on Mar 10, 08:30 (Europe/Vienna)."
         ),
     ],
 )
-def test_it_says_since_when_and_what_was_delivered_as_the_page_does(
+def test_a_notice_gives_start_and_last_delivery_as_the_page_does(
     server: MailServer, columns: dict[str, Any], subject: str, words: str
 ) -> None:
     make_user(time_zone="Europe/Vienna")
@@ -141,26 +143,26 @@ def test_it_says_since_when_and_what_was_delivered_as_the_page_does(
     assert words in read(server)[0]
 
 
-def test_it_says_of_how_many_automatic_retries_have_ended(server: MailServer) -> None:
+def test_a_notice_counts_deliveries_whose_automatic_retries_have_ended(server: MailServer) -> None:
     failed = {"status": "failed", "reason": "server", "failing_since": SINCE}
     waits = {"status": "retrying", "reason": "server", "failing_since": SINCE}
-    for name, kinds in {
+    for name, deliveries in {
         "ERP": [failed],
         "Door": [failed, failed, waits],
         "Desk": [waits],
     }.items():
         hook = make_webhook(name=name, owner_id=make_user().id)
-        for columns in kinds:
+        for columns in deliveries:
             make_delivery(hook, **columns)
     tell()
-    told = dict(zip(subjects(server), read(server), strict=True))
-    endings = {name: told[f"Deliveries to {name} are failing"] for name in ("ERP", "Door", "Desk")}
+    texts = dict(zip(subjects(server), read(server), strict=True))
+    endings = {name: texts[f"Deliveries to {name} are failing"] for name in ("ERP", "Door", "Desk")}
     assert "Automatic retries have ended. View" in endings["ERP"]
     assert "Automatic retries have ended for 2 of them. View" in endings["Door"]
     assert "Nothing is lost. We’ll retry automatically. View" in endings["Desk"]
 
 
-def test_whoever_asks_is_told_and_nobody_whom_it_does_not_concern(server: MailServer) -> None:
+def test_only_watchers_of_a_webhook_are_notified(server: MailServer) -> None:
     ana, sam = make_user(email="ana@example.com"), make_user("support", email="sam@example.com")
     hook = failing(owner_id=ana.id)
     watches.choose(sam.actor, hook.public_id, is_on=True)
@@ -182,7 +184,7 @@ def take_from_the_role(_person: Person, monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.parametrize("end", [shut_out, take_from_the_role])
 @pytest.mark.parametrize("is_stored", [False, True])
-def test_whoever_may_not_read_deliveries_any_more_is_told_nothing(
+def test_a_person_who_can_no_longer_read_deliveries_is_not_notified(
     server: MailServer, monkeypatch: pytest.MonkeyPatch, end: Any, is_stored: bool
 ) -> None:
     ana, sam = make_user(), make_user("support")
@@ -197,7 +199,7 @@ def test_whoever_may_not_read_deliveries_any_more_is_told_nothing(
     assert server.messages == []
 
 
-def test_an_email_that_was_ended_before_it_went_out_is_not_sent(server: MailServer) -> None:
+def test_an_email_whose_watch_ends_before_sending_is_not_sent(server: MailServer) -> None:
     ana = make_user()
     hook = failing(owner_id=ana.id)
     with frozen(NOW):
@@ -207,7 +209,7 @@ def test_an_email_that_was_ended_before_it_went_out_is_not_sent(server: MailServ
     assert server.messages == []
 
 
-def test_while_all_sending_is_stopped_only_what_is_off_is_told_of(server: MailServer) -> None:
+def test_while_sending_is_stopped_only_turned_off_webhooks_are_reported(server: MailServer) -> None:
     ana = make_user()
     failing(name="Sync")
     failing(name="ERP", state=WebhookState.OFF, off_reason=OffReason.GONE, off_at=SINCE)
@@ -218,19 +220,17 @@ def test_while_all_sending_is_stopped_only_what_is_off_is_told_of(server: MailSe
     assert subjects(server) == ["ERP was turned off", "Deliveries to Sync are failing"]
 
 
-def test_administrators_stand_in_for_an_owner_who_is_gone_but_for_those_who_ended_it(
-    server: MailServer,
-) -> None:
+def test_administrators_who_did_not_opt_out_replace_a_missing_owner(server: MailServer) -> None:
     owner = make_user(is_active=False)
     people = [make_user(email=f"{name}@example.com") for name in ("ana", "ben", "cleo")]
     make_user("support")
-    with writing() as current:  # whose row was changed last is not read last
+    with writing() as current:  # an updated row must not change the order
         current.execute(update(User).where(User.email == "ana@example.com").values(name="Ana"))
     hook = failing(owner_id=owner.id)
     watches.choose(people[2].actor, hook.public_id, is_on=False)
     tell()
     assert told_to(server) == ["ana@example.com", "ben@example.com"]
-    with frozen(NOW):  # who owned it hears of it again once they are back
+    with frozen(NOW):  # an owner who is back is notified, too
         with writing() as current:
             current.execute(update(User).where(User.id == owner.id).values(is_active=True))
         assert tell() == 1
@@ -248,7 +248,7 @@ def test_administrators_stand_in_only_until_there_is_an_owner(server: MailServer
     assert told_to(server) == [ana.email, sam.email, sam.email]
 
 
-def test_each_trouble_is_told_once_in_the_order_of_its_worsening(server: MailServer) -> None:
+def test_each_stage_of_trouble_is_reported_once_in_order(server: MailServer) -> None:
     hook = failing(name="Sync", owner_id=make_user(time_zone="Europe/London").id)
     tell(NOW)
     change(hook, failing_since=NOW + MINUTE, failures_in_row=1)
@@ -276,12 +276,12 @@ def test_each_trouble_is_told_once_in_the_order_of_its_worsening(server: MailSer
         "Sync is receiving deliveries again",
         "Sync works again",
     ]
-    told = read(server)
-    assert "2 deliveries to “Sync” are on hold" in told[4]
-    assert "3 deliveries are undelivered" in told[5]
+    messages = read(server)
+    assert "2 deliveries to “Sync” are on hold" in messages[4]
+    assert "3 deliveries are undelivered" in messages[5]
 
 
-def test_one_poisoned_delivery_hides_no_outage_nor_its_end(server: MailServer) -> None:
+def test_one_poisoned_delivery_hides_neither_an_outage_nor_its_end(server: MailServer) -> None:
     hook = failing(name="ERP", owner_id=make_user().id)
     tell()
     for hours in (2, 6):  # everything fails, and then nearly nothing
@@ -297,14 +297,12 @@ def test_one_poisoned_delivery_hides_no_outage_nor_its_end(server: MailServer) -
     assert subjects(server) == [failing_words, down, back, down, back]
 
 
-def test_a_webhook_that_flaps_every_minute_sends_each_person_at_most_one_email_an_hour(
-    server: MailServer,
-) -> None:
-    """One delivery fails for good at the same time, so that there always is something to tell."""
+def test_a_flapping_webhook_sends_each_person_at_most_one_email_an_hour(server: MailServer) -> None:
+    """One delivery stays failed, so that there always is something to report."""
     people = [make_user(email=f"{name}@example.com") for name in ("ana", "ben")]
     hook = failing(owner_id=people[0].id)
     watches.choose(people[1].actor, hook.public_id, is_on=True)
-    sent: dict[str, list[datetime]] = {each.email: [] for each in people}
+    sent: dict[str, list[datetime]] = {person.email: [] for person in people}
     for minute in range(3 * 60):
         at = NOW + minute * MINUTE
         if minute % 2:
@@ -322,7 +320,7 @@ def test_a_webhook_that_flaps_every_minute_sends_each_person_at_most_one_email_a
 
 
 @pytest.mark.parametrize("back", [2 * HOUR, 3 * DAY])
-def test_a_clock_that_is_put_back_repeats_and_silences_nothing(
+def test_a_clock_set_back_neither_repeats_nor_silences_a_notice(
     server: MailServer, back: timedelta
 ) -> None:
     hook = failing(name="ERP", owner_id=make_user().id)
@@ -339,7 +337,7 @@ def test_a_clock_that_is_put_back_repeats_and_silences_nothing(
     assert subjects(server) == [ill, well, ill]
 
 
-def test_it_says_why_somebody_gets_it(server: MailServer) -> None:
+def test_a_notice_says_why_its_reader_gets_it(server: MailServer) -> None:
     ana, sam = make_user(email="ana@example.com"), make_user("support", email="sam@example.com")
     hook = failing(name="Sync", owner_id=make_user(is_active=False).id)
     tell()
@@ -347,17 +345,17 @@ def test_it_says_why_somebody_gets_it(server: MailServer) -> None:
     watches.choose(sam.actor, owned.public_id, is_on=True)
     tell()
     why = {
-        (str(each["To"]), str(hook.public_id) in each.get_content()): " ".join(
-            each.get_content().split()
+        (str(message["To"]), str(hook.public_id) in message.get_content()): " ".join(
+            message.get_content().split()
         )
-        for each in server.messages
+        for message in server.messages
     }
     assert "because “Sync” has no owner who can sign in." in why["ana@example.com", True]
     assert "because you own “" in why["ana@example.com", False]
     assert "because you asked for it" in why["sam@example.com", False]
 
 
-def test_a_name_is_never_filled_in(server: MailServer) -> None:
+def test_placeholders_in_a_webhook_name_are_not_filled_in(server: MailServer) -> None:
     make_user()
     failing(name="Sync {cause}", state=WebhookState.OFF, off_reason=OffReason.GONE, off_at=SINCE)
     tell()
@@ -365,7 +363,7 @@ def test_a_name_is_never_filled_in(server: MailServer) -> None:
     assert "the webhook “Sync {cause}” because the receiver permanently closed its URL." in text
 
 
-def test_nothing_is_told_of_the_well_the_deleted_drafts_and_those_that_a_person_turned_off(
+def test_healthy_deleted_draft_and_manually_off_webhooks_cause_no_notice(
     server: MailServer,
 ) -> None:
     owner = make_user()
@@ -378,15 +376,15 @@ def test_nothing_is_told_of_the_well_the_deleted_drafts_and_those_that_a_person_
     assert server.messages == []
 
 
-def test_whoever_turned_it_off_is_told_before_what_is_on_hold_expires(server: MailServer) -> None:
+def test_the_owner_is_notified_before_on_hold_deliveries_expire(server: MailServer) -> None:
     off = {"state": WebhookState.OFF, "off_reason": OffReason.PERSON, "off_at": NOW}
     hook = make_webhook(name="ERP", owner_id=make_user().id, **off)
     assert tell(NOW + 28 * DAY) == 0  # nothing is on hold
     make_delivery(hook, status="on_hold", created_at=NOW + DAY)
     assert tell(NOW + 28 * DAY - MINUTE) == 0
-    change(hook, off_until=NOW + 29 * DAY)  # then it is sent
+    change(hook, off_until=NOW + 29 * DAY)  # it is sent before it expires
     assert tell(NOW + 28 * DAY) == 0
-    change(hook, off_until=NOW + 27 * DAY)  # what was to turn it on then cannot
+    change(hook, off_until=NOW + 27 * DAY)  # the time to turn it on has passed in vain
     assert tell(NOW + 28 * DAY) == 1
     assert tell(NOW + 30 * DAY) == 0
     assert "1 delivery to “ERP” is on hold" in server.messages[0].get_content()
@@ -400,24 +398,26 @@ def test_a_name_cannot_add_headers(server: MailServer) -> None:
     assert "{link}" in subjects(server)[0]
 
 
-def test_what_is_due_at_once_goes_to_each_person_in_one_email(server: MailServer) -> None:
+def test_notices_due_together_reach_each_person_in_one_email(server: MailServer) -> None:
     ana, ben = make_user(email="ana@example.com"), make_user(email="ben@example.com")
     hooks = [failing(name=name, owner_id=ana.id) for name in ("ERP", "Desk", "Badge")]
     change(hooks[0], state=WebhookState.OFF, off_reason=OffReason.GONE, off_at=SINCE)
     watches.choose(ben.actor, hooks[1].public_id, is_on=True)
     assert tell() == 2
     assert tell(NOW + MINUTE) == 0
-    told = dict(zip(told_to(server), zip(subjects(server), read(server), strict=True), strict=True))
-    subject, text = told["ana@example.com"]
+    emails = dict(
+        zip(told_to(server), zip(subjects(server), read(server), strict=True), strict=True)
+    )
+    subject, text = emails["ana@example.com"]
     assert subject == "3 webhooks: 2 failing, 1 turned off"
     places = [text.index(f"/settings/webhooks/{hook.public_id}") for hook in hooks]
     assert places == sorted(places, reverse=True)
     assert text.index("Deliveries to “Badge” are failing. 1 delivery") < text.index("We turned off")
     assert "because you own these webhooks." in text
-    assert told["ben@example.com"][0] == "Deliveries to Desk are failing"
+    assert emails["ben@example.com"][0] == "Deliveries to Desk are failing"
 
 
-def test_several_that_fail_are_counted_in_the_subject(server: MailServer) -> None:
+def test_several_failing_webhooks_are_counted_in_the_subject(server: MailServer) -> None:
     make_user()
     failing(), failing(failing_since=SINCE)
     tell()
@@ -425,7 +425,7 @@ def test_several_that_fail_are_counted_in_the_subject(server: MailServer) -> Non
     assert "because these webhooks have no owner who can sign in." in read(server)[0]
 
 
-def test_the_link_of_several_ends_the_emails_about_these_alone(server: MailServer) -> None:
+def test_the_unsubscribe_link_of_a_summary_covers_its_webhooks_alone(server: MailServer) -> None:
     ana = make_user()
     for _ in range(2):
         failing(owner_id=ana.id)
@@ -437,7 +437,7 @@ def test_the_link_of_several_ends_the_emails_about_these_alone(server: MailServe
     assert [each.name for each in watches.watched_by(ana.actor)] == [other.name]
 
 
-def test_what_is_over_before_the_email_goes_out_is_left_out(server: MailServer) -> None:
+def test_trouble_that_ends_before_sending_is_left_out_of_the_email(server: MailServer) -> None:
     ana = make_user()
     hooks = [failing(name=name, owner_id=ana.id) for name in ("ERP", "Desk", "Badge")]
     with frozen(NOW):
@@ -449,7 +449,7 @@ def test_what_is_over_before_the_email_goes_out_is_left_out(server: MailServer) 
     assert subjects(server) == ["Deliveries to Badge are failing"]
 
 
-def test_more_than_fit_into_one_email_follow_in_the_next(server: MailServer) -> None:
+def test_notices_beyond_one_email_follow_in_the_next(server: MailServer) -> None:
     ana = make_user()
     for _ in range(watches.MOST_TOGETHER + 2):
         failing(owner_id=ana.id)
@@ -460,7 +460,7 @@ def test_more_than_fit_into_one_email_follow_in_the_next(server: MailServer) -> 
 
 @pytest.mark.both_databases
 @pytest.mark.parametrize("hooks", [1, 3])
-def test_two_at_once_tell_once(server: MailServer, app: Flask, hooks: int) -> None:
+def test_two_concurrent_runs_send_one_notice(server: MailServer, app: Flask, hooks: int) -> None:
     make_user()
     for _ in range(hooks):
         failing()
@@ -471,14 +471,18 @@ def test_two_at_once_tell_once(server: MailServer, app: Flask, hooks: int) -> No
 
 
 @pytest.mark.both_databases
-def test_two_at_once_let_administrators_stand_in_once(server: MailServer, app: Flask) -> None:
+def test_two_concurrent_runs_let_administrators_stand_in_once(
+    server: MailServer, app: Flask
+) -> None:
     make_user()
     failing()
     assert sorted(at_once(app, [tell] * 2)) == [0, 1]
 
 
 @pytest.mark.both_databases
-def test_what_somebody_else_is_about_to_tell_is_not_told(server: MailServer, app: Flask) -> None:
+def test_a_notice_that_another_run_is_sending_is_not_repeated(
+    server: MailServer, app: Flask
+) -> None:
     make_user()
     hook = failing()
     tell()
@@ -494,7 +498,7 @@ def test_what_somebody_else_is_about_to_tell_is_not_told(server: MailServer, app
 
 
 @pytest.mark.both_databases
-def test_whoever_is_erased_meanwhile_is_told_nothing_and_holds_nothing_up(
+def test_a_person_erased_meanwhile_gets_no_notice_and_blocks_nothing(
     server: MailServer, app: Flask
 ) -> None:
     ana = make_user()
@@ -508,7 +512,7 @@ def test_whoever_is_erased_meanwhile_is_told_nothing_and_holds_nothing_up(
     assert (rival.finish(), server.messages) == (0, [])
 
 
-# A worker that is killed before, or after, it has said in the database what was told.
+# A worker that is killed before or after it commits a notice.
 KILLED = """
 import os, signal, sys
 from datetime import datetime
@@ -531,7 +535,7 @@ with app.app_context(), frozen(datetime.fromisoformat(sys.argv[2])):
 
 @pytest.mark.both_databases
 @pytest.mark.parametrize(("moment", "is_told"), [("before_commit", False), ("after_commit", True)])
-def test_whoever_is_killed_while_telling_leaves_all_of_it_to_others_or_nothing(
+def test_a_run_killed_while_notifying_leaves_all_or_nothing_to_the_next(
     server: MailServer, moment: str, is_told: bool
 ) -> None:
     failing(owner_id=make_user().id)
@@ -552,7 +556,7 @@ def notices_left() -> int:
     return session().query(Mail).count()
 
 
-def test_a_message_is_one_that_servers_trust(server: MailServer) -> None:
+def test_a_message_has_the_headers_that_mail_servers_trust(server: MailServer) -> None:
     make_user()
     failing()
     tell()
@@ -571,7 +575,7 @@ BY_ANA: dict[str, Any] = {"state": "off", "off_reason": "person", "off_at": NOW 
 
 @dataclass(frozen=True)
 class Ill:
-    """As much of a backlog as a notice asks for."""
+    """The part of a backlog that a notice reads."""
 
     since: datetime
 
@@ -592,7 +596,7 @@ ENDING = {"failing_since": NOW - 3 * DAY, "failures_in_row": 3}
         ({}, ILL, "failing", None),
         ({}, ILL, "back", None),
         ({}, ILL, "off", None),
-        # It was well in the meantime, or what failed was dismissed.
+        # It recovered in the meantime, or its failed deliveries were dismissed.
         ({}, ANEW, "failing", "failing"),
         ({}, ANEW, "off", "failing"),
         ({}, ONCE, "failing", None),
@@ -604,9 +608,9 @@ ENDING = {"failing_since": NOW - 3 * DAY, "failures_in_row": 3}
         (DOWN, ILL, "down", None),
         (DOWN, ILL, "ending", None),
         (DOWN_ANEW, ILL, "down", "down"),
-        # For as long as all sending was stopped, nobody could deliver.
+        # While all sending was stopped, nothing could be delivered.
         ({**DOWN_ANEW, "stopped_for": 3540}, ILL, "failing", None),
-        # What had failed was dismissed.
+        # The failed deliveries were dismissed.
         (DOWN, None, None, None),
         (ENDING, ILL, "down", "ending"),
         (ENDING, None, "well", "ending"),
@@ -617,7 +621,7 @@ ENDING = {"failing_since": NOW - 3 * DAY, "failures_in_row": 3}
         (GONE, ILL, None, "off"),
         ({**GONE, "off_at": BEFORE}, None, "off", None),
         ({**GONE, "off_at": BEFORE}, None, "held_ends", None),
-        # Turned on in the meantime, and gone again.
+        # It was turned on in the meantime and is gone again.
         (GONE, None, "off", "off"),
         (BY_ANA, None, "failing", None),
         (BY_ANA, ILL, None, None),
@@ -635,7 +639,7 @@ ENDING = {"failing_since": NOW - 3 * DAY, "failures_in_row": 3}
         ({}, None, "failing", None),
     ],
 )
-def test_what_there_is_to_tell_follows_from_what_was_told_last(
+def test_the_next_notice_follows_from_the_last_one(
     columns: dict[str, Any], backlog: Any, told: str | None, news: str | None
 ) -> None:
     webhook = Webhook(**{"state": "active", "failures_in_row": 0, "stopped_for": 0, **columns})
@@ -646,5 +650,5 @@ def test_what_there_is_to_tell_follows_from_what_was_told_last(
         assert notices.news_of(webhook, watch, backlog, None, NOW) is None
 
 
-def test_every_state_has_words_and_a_place_among_the_others() -> None:
+def test_every_kind_of_news_has_words_a_rank_and_a_summary() -> None:
     assert set(notices.WORDS) == set(notices.RANKS) == set(notices.SUMS) == set(notices.News)

@@ -1,4 +1,4 @@
-"""A webhook that is turned off until a time is turned on then, once, and what it held is sent."""
+"""A webhook turned off until a time is turned on then, once, and sends its held deliveries."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -38,8 +38,8 @@ def stored(hook: Hook) -> Webhook:
 
 def statuses(hook: Hook) -> list[str]:
     session().rollback()
-    wanted = select(Delivery.status).where(Delivery.webhook_id == hook.id).order_by(Delivery.id)
-    return list(session().scalars(wanted))
+    query = select(Delivery.status).where(Delivery.webhook_id == hook.id).order_by(Delivery.id)
+    return list(session().scalars(query))
 
 
 def trail() -> list[tuple[str, str, str]]:
@@ -48,14 +48,14 @@ def trail() -> list[tuple[str, str, str]]:
 
 
 def off_with_one_on_hold(ana: Person, until: datetime, **columns: object) -> Hook:
-    """A webhook that Ana turned off until then, with a delivery."""
+    """Make a webhook that Ana turned off until this time, with one held delivery."""
     hook = make_webhook(**columns)  # type: ignore[arg-type]
     turn_on_off.turn_off(ana.actor, hook.public_id, until)
     publish()
     return hook
 
 
-def test_its_time_turns_it_on_and_sends_what_is_on_hold_once(ana: Person) -> None:
+def test_a_webhook_is_turned_on_at_its_time_and_sends_held_deliveries_once(ana: Person) -> None:
     until = utcnow() + HOUR
     hook = off_with_one_on_hold(ana, until)
     for at, state, status in (
@@ -79,7 +79,7 @@ def test_its_time_turns_it_on_and_sends_what_is_on_hold_once(ana: Person) -> Non
     }
 
 
-def test_two_runs_at_once_turn_it_on_once(ana: Person, app: Flask) -> None:
+def test_concurrent_runs_turn_a_webhook_on_once(ana: Person, app: Flask) -> None:
     until = utcnow() + HOUR
     hook = off_with_one_on_hold(ana, until)
 
@@ -93,7 +93,7 @@ def test_two_runs_at_once_turn_it_on_once(ana: Person, app: Flask) -> None:
     assert session().scalar(actions) == 1
 
 
-def test_whoever_gives_it_more_time_meanwhile_keeps_it_off(ana: Person, app: Flask) -> None:
+def test_a_later_time_set_meanwhile_keeps_the_webhook_off(ana: Person, app: Flask) -> None:
     until, later = utcnow() + HOUR, utcnow() + DAY
     hook = off_with_one_on_hold(ana, until)
 
@@ -105,7 +105,7 @@ def test_whoever_gives_it_more_time_meanwhile_keeps_it_off(ana: Person, app: Fla
     assert (stored(hook).off_until, statuses(hook)) == (later, ["on_hold"])
 
 
-def test_a_run_that_dies_in_the_middle_leaves_it_to_the_next(
+def test_a_run_that_dies_leaves_the_webhook_to_the_next_run(
     ana: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hook = off_with_one_on_hold(ana, utcnow() + HOUR)
@@ -123,7 +123,7 @@ def test_a_run_that_dies_in_the_middle_leaves_it_to_the_next(
     assert (stored(hook).state, statuses(hook)) == ("active", ["queued"])
 
 
-def test_what_one_of_them_meets_keeps_no_other_off(
+def test_an_error_at_one_webhook_keeps_no_other_off(
     ana: Person, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     until = utcnow() + HOUR
@@ -138,11 +138,11 @@ def test_what_one_of_them_meets_keeps_no_other_off(
     monkeypatch.setattr(turn_on_off, "send_held", fail)
     with frozen(until):
         turn_on_off.turn_on_due()
-    assert [stored(each).state for each in (first, other)] == ["off", "active"]
+    assert [stored(hook).state for hook in (first, other)] == ["off", "active"]
     assert "a database that is full" in caplog.text
 
 
-def test_while_all_sending_is_paused_it_stays_off_and_is_tried_again(ana: Person) -> None:
+def test_while_all_sending_is_paused_a_webhook_stays_off_until_a_later_run(ana: Person) -> None:
     hook = off_with_one_on_hold(ana, utcnow() + HOUR)
     sending.stop(ana.actor)
     with frozen(utcnow() + DAY):
@@ -153,7 +153,7 @@ def test_while_all_sending_is_paused_it_stays_off_and_is_tried_again(ana: Person
     assert (stored(hook).state, statuses(hook)) == ("active", ["queued"])
 
 
-def test_with_a_key_that_does_not_open_it_stays_off_and_the_others_do_not(
+def test_a_webhook_with_a_lost_key_stays_off_and_others_turn_on(
     ana: Person, app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys, until = Keys(app, monkeypatch), utcnow() + HOUR
@@ -162,7 +162,7 @@ def test_with_a_key_that_does_not_open_it_stays_off_and_the_others_do_not(
     keys.become(NEW_KEY)
     with frozen(until):
         turn_on_off.turn_on_due()
-        assert [stored(each).state for each in (signed, bare)] == ["off", "active"]
+        assert [stored(hook).state for hook in (signed, bare)] == ["off", "active"]
         keys.become(NEW_KEY, *keys.old)
         turn_on_off.turn_on_due()
     assert (stored(signed).state, statuses(signed)) == ("active", ["queued", "queued"])
@@ -177,7 +177,7 @@ def deleted(ana: Person, hook: Hook) -> None:
 
 
 @pytest.mark.parametrize(("how", "state"), [(by_hand, "active"), (deleted, "off")])
-def test_a_hand_before_its_time_settles_it(
+def test_a_manual_change_before_the_time_cancels_it(
     ana: Person, how: Callable[[Person, Hook], None], state: str
 ) -> None:
     hook = off_with_one_on_hold(ana, utcnow() + HOUR)
@@ -188,7 +188,7 @@ def test_a_hand_before_its_time_settles_it(
     assert (stored(hook).state, trail()) == (state, before)
 
 
-def test_turned_off_again_it_has_the_new_time_or_none(ana: Person) -> None:
+def test_turning_off_again_replaces_or_removes_the_time(ana: Person) -> None:
     hook, until = make_webhook(), utcnow() + DAY
     turn_on_off.turn_off(ana.actor, hook.public_id, until)
     off_at = stored(hook).off_at
@@ -199,7 +199,7 @@ def test_turned_off_again_it_has_the_new_time_or_none(ana: Person) -> None:
     assert [action for _, _, action in trail()] == ["webhook.turned_off", changed, changed]
 
 
-def test_it_is_a_time_before_what_is_on_hold_expires(ana: Person) -> None:
+def test_the_time_must_come_before_on_hold_deliveries_expire(ana: Person) -> None:
     now = utcnow()
     hook, month = make_webhook(), timedelta(days=30)
     with frozen(now):
@@ -221,7 +221,7 @@ def test_it_is_a_time_before_what_is_on_hold_expires(ana: Person) -> None:
 
 
 @pytest.mark.parametrize("reason", ["gone", "failing", "lost_key"])
-def test_one_that_we_turned_off_waits_for_a_person(ana: Person, reason: str) -> None:
+def test_a_webhook_turned_off_by_us_waits_for_a_person(ana: Person, reason: str) -> None:
     hook = make_webhook(state="off", off_reason=reason, off_at=utcnow())
     with pytest.raises(Refusal, match="We turned this webhook off"):
         turn_on_off.turn_off(ana.actor, hook.public_id, utcnow() + DAY)

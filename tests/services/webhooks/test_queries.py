@@ -1,4 +1,4 @@
-"""What is told of a webhook at a glance, who hears of an event, and what waits for a retry."""
+"""The list of webhooks, the listeners of an event, waiting retries, and the health of a webhook."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -39,7 +39,7 @@ def failing(**columns: Any) -> Hook:
     return make_webhook(**{"failures_in_row": 2, "failing_since": utcnow() - HOUR, **columns})
 
 
-def test_the_oldest_that_is_held_or_still_to_be_sent_is_told() -> None:
+def test_the_oldest_held_and_the_oldest_open_delivery_are_shown() -> None:
     now = utcnow()
     hook = make_webhook(state="off")
     for hours, status in (
@@ -51,14 +51,14 @@ def test_the_oldest_that_is_held_or_still_to_be_sent_is_told() -> None:
     ):
         make_delivery(hook, status=status, created_at=now - hours * HOUR)
     make_delivery(make_webhook(), created_at=now - 20 * HOUR)
-    found = queries.show(hook.public_id)
-    assert (found.held, found.oldest_held_at) == (2, now - 7 * HOUR)
-    assert found.oldest_open is not None
-    assert found.oldest_open.created_at == now - 5 * HOUR
+    shown = queries.show(hook.public_id)
+    assert (shown.held, shown.oldest_held_at) == (2, now - 7 * HOUR)
+    assert shown.oldest_open is not None
+    assert shown.oldest_open.created_at == now - 5 * HOUR
     assert queries.count_open(hook.public_id) == 4
 
 
-def test_the_list_begins_with_what_we_turned_off_and_ends_with_what_a_person_did() -> None:
+def test_the_list_begins_with_webhooks_in_trouble_and_ends_with_manual_off() -> None:
     off: dict[str, Any] = {"state": "off", "off_at": utcnow()}
     make_webhook(name="Off by Ana", off_reason="person", **off)
     make_webhook(name="Well")
@@ -68,23 +68,23 @@ def test_the_list_begins_with_what_we_turned_off_and_ends_with_what_a_person_did
         make_webhook(name=name, off_reason=reason, **off)
     worst_first = ["Gone", "Hopeless", "No key", "Fails", "Left alone", "Well", "Off by Ana"]
     rows = list_webhooks().rows
-    assert [each.name for each in rows] == worst_first
-    needs = [each.name for each in rows if each.backlog]
+    assert [row.name for row in rows] == worst_first
+    needs = [row.name for row in rows if row.backlog]
     assert needs == worst_first[:5]
-    by_name = [each.name for each in list_webhooks(order=WebhookOrder.NAME, reverse=True).rows]
+    by_name = [row.name for row in list_webhooks(order=WebhookOrder.NAME, reverse=True).rows]
     assert by_name == sorted(worst_first, key=str.lower, reverse=True)
     assert queries.count_on_and_off() == (3, 4)
 
 
-def test_by_what_was_sent_last_those_without_any_come_last() -> None:
+def test_sorted_by_last_delivery_webhooks_without_one_come_last() -> None:
     hooks = {name: make_webhook(name=name) for name in ("A", "B", "C")}
     for name in ("C", "A"):
         make_delivery(hooks[name])
     make_delivery(hooks["B"], priority=Priority.TEST)
-    assert [each.name for each in list_webhooks(order=WebhookOrder.LAST).rows] == ["A", "C", "B"]
+    assert [row.name for row in list_webhooks(order=WebhookOrder.LAST).rows] == ["A", "C", "B"]
 
 
-def test_each_webhook_hears_of_something_once_and_one_that_is_off_later() -> None:
+def test_listeners_are_counted_once_by_on_off_and_conditional() -> None:
     both = (EventName.CREATED, EventName.UPDATED)
     make_webhook(events=both)
     make_webhook(events=both[:1])
@@ -105,7 +105,7 @@ def waiting(hook: Hook, **columns: Any) -> Any:
     return make_delivery(hook, **{**later, **columns})
 
 
-def test_what_waits_for_later_is_what_the_schedule_set_for_later_than_a_minute() -> None:
+def test_only_retries_scheduled_more_than_a_minute_ahead_are_waiting() -> None:
     hook = make_webhook()
     for priority in (Priority.NORMAL, Priority.BULK, Priority.INTERACTIVE):
         waiting(hook, priority=priority)
@@ -124,7 +124,7 @@ def test_what_waits_for_later_is_what_the_schedule_set_for_later_than_a_minute()
         assert queries.show(other.public_id).waits == 0
 
 
-def test_what_waits_for_later_is_sent_once_and_written_down() -> None:
+def test_resuming_sends_waiting_retries_once_and_is_audited() -> None:
     ben, hook = make_user("support", name="Ben").actor, make_webhook()
     for _ in range(2):
         waiting(hook)
@@ -140,22 +140,22 @@ def test_what_waits_for_later_is_sent_once_and_written_down() -> None:
         resume(ben, make_webhook(state="off").public_id)
 
 
-def test_in_order_only_the_head_is_made_due() -> None:
+def test_resuming_an_ordered_webhook_makes_only_its_head_due() -> None:
     ben, hook = make_user("support").actor, make_webhook(in_order=True)
     head, other = waiting(hook), waiting(hook)
     resume(ben, hook.public_id)
     assert row(hook).reopened_at is None
-    due = {each.public_id: each.due_at for each in _deliveries()}
+    due = {delivery.public_id: delivery.due_at for delivery in _deliveries()}
     assert due[head] <= utcnow()
     assert due[other] > utcnow() + MINUTE
 
 
-def test_a_head_that_is_due_already_keeps_its_time() -> None:
+def test_a_head_that_is_already_due_keeps_its_time() -> None:
     hook, due_at = make_webhook(in_order=True), utcnow() - HOUR
     waiting(hook, due_at=due_at)
     with writing() as current:
         reopen(current.connection(), hook.id, True, database_time(current))
-    assert [each.due_at for each in _deliveries()] == [due_at]
+    assert [delivery.due_at for delivery in _deliveries()] == [due_at]
 
 
 def _deliveries() -> list[Any]:
@@ -164,7 +164,7 @@ def _deliveries() -> list[Any]:
 
 
 def ended(hook: Hook, *ends: End, at: datetime | None = None) -> None:
-    """Attempts to it ended so, now or at that moment."""
+    """Record ends of attempts, now or at the given time."""
     with writing() as current:
         connection = current.connection()
         now, rows = health.lock_webhooks(connection, [hook.id])
@@ -176,7 +176,7 @@ def arrived_at(hook: Hook) -> datetime | None:
     return row(hook).last_delivered_at
 
 
-def test_a_test_that_arrives_is_no_delivery_that_arrived() -> None:
+def test_a_delivered_test_does_not_count_as_the_last_delivery() -> None:
     hook = failing()
     ended(hook, End(AttemptKind.TEST, None))
     assert (arrived_at(hook), row(hook).failing_since) == (None, None)
@@ -187,7 +187,7 @@ def test_a_test_that_arrives_is_no_delivery_that_arrived() -> None:
 
 
 @pytest.mark.parametrize("is_one_batch", [False, True])
-def test_what_arrives_after_a_failure_is_written_at_once(is_one_batch: bool) -> None:
+def test_a_success_after_a_failure_is_recorded_at_once(is_one_batch: bool) -> None:
     now = utcnow()
     hook, soon = make_webhook(last_delivered_at=now), now + timedelta(milliseconds=400)
     failed, well = End(AttemptKind.SCHEDULED, Reason.SERVER), End(AttemptKind.SCHEDULED, None)
@@ -197,7 +197,7 @@ def test_what_arrives_after_a_failure_is_written_at_once(is_one_batch: bool) -> 
     assert (arrived_at(hook), row(hook).failing_since) == (soon, None)
 
 
-def test_what_was_begun_before_a_pause_does_not_end_it_sooner() -> None:
+def test_an_attempt_begun_before_a_pause_does_not_shorten_it() -> None:
     now = utcnow()
     until = now + HOUR
     hook = failing(throttled=True, backoff_seconds=20, backoff_until=until)
@@ -208,7 +208,7 @@ def test_what_was_begun_before_a_pause_does_not_end_it_sooner() -> None:
         assert (row(hook).backoff_seconds, row(hook).backoff_until) == (20, backoff_until)
 
 
-def test_only_one_more_failure_turns_off_what_has_failed_for_days() -> None:
+def test_a_webhook_failing_for_days_is_turned_off_by_one_more_failure() -> None:
     long_ago = utcnow() - timedelta(days=30)
     hook = make_webhook(failing_since=long_ago, failures_in_row=ENOUGH_FAILURES)
     ended(hook, End(AttemptKind.TEST, Reason.SERVER))
@@ -223,7 +223,7 @@ def test_only_one_more_failure_turns_off_what_has_failed_for_days() -> None:
 @pytest.mark.parametrize(
     "host", ["localhost", "portal.localhost", "localhost.", "10.0.0.1", "0x0a000001", "10.1"]
 )
-def test_a_private_address_is_refused_however_it_is_written(app: Flask, host: str) -> None:
-    found = url_problem(f"http://{host}:9/hook")
-    assert found is not None
-    assert found.startswith("Enter a public URL or ask an administrator")
+def test_a_private_address_is_refused_in_any_notation(app: Flask, host: str) -> None:
+    problem = url_problem(f"http://{host}:9/hook")
+    assert problem is not None
+    assert problem.startswith("Enter a public URL or ask an administrator")

@@ -1,4 +1,4 @@
-"""A webhook's secret key and headers through their life: made, replaced, shown, copied, erased."""
+"""The life of a webhook's secret key and headers: made, replaced, shown, copied, and erased."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -61,7 +61,7 @@ def test_the_first_secret_replaces_none() -> None:
     assert (hook.secret_shown_until, hook.secret_made_by_id) == (None, None)
 
 
-def test_one_of_ours_is_shown_to_its_maker_for_a_while() -> None:
+def test_a_generated_secret_is_shown_to_its_maker_for_a_while() -> None:
     ana = make_user()
     public_id = crud.create(ana.actor, values(secret_mode=SecretMode.GENERATE))
     hook = stored(public_id)
@@ -80,7 +80,7 @@ def test_one_of_ours_is_shown_to_its_maker_for_a_while() -> None:
     assert secrets.shown_secret(ana.actor, public_id) is None
 
 
-def test_replaced_by_ones_own_it_is_shown_no_more_and_signs_for_a_day() -> None:
+def test_a_replaced_secret_is_no_longer_shown_and_signs_for_a_day() -> None:
     ana = make_user()
     public_id = crud.create(ana.actor, values(secret_mode=SecretMode.GENERATE))
     made = opened(stored(public_id), stored(public_id).secret_enc)
@@ -93,7 +93,7 @@ def test_replaced_by_ones_own_it_is_shown_no_more_and_signs_for_a_day() -> None:
     assert secrets.old_secret(hook, hook.old_until) is None
 
 
-def test_replaced_twice_within_a_day_the_earliest_stays_and_later_the_one_before() -> None:
+def test_after_two_replacements_within_a_day_the_first_secret_still_signs() -> None:
     ana = make_user()
     public_id = crud.create(ana.actor, values(**own(FIRST)))
     edit(ana, public_id, **own(SECOND))
@@ -107,7 +107,7 @@ def test_replaced_twice_within_a_day_the_earliest_stays_and_later_the_one_before
     assert opened(hook, hook.old_secret_enc) == "the third own pass phrase 3333"
 
 
-def test_kept_nothing_changes_and_taken_away_nothing_is_left() -> None:
+def test_keeping_a_secret_changes_nothing_and_removing_it_erases_it() -> None:
     ana = make_user()
     public_id = crud.create(ana.actor, values(**own(FIRST)))
     before = stored(public_id).secret_enc
@@ -121,7 +121,7 @@ def test_kept_nothing_changes_and_taken_away_nothing_is_left() -> None:
     assert edit(ana, public_id, name="ERP 2", secret_mode=SecretMode.NONE).version == version
 
 
-def test_the_receiver_knows_the_new_one_and_that_is_on_record_once() -> None:
+def test_switching_to_the_new_secret_is_audited_once() -> None:
     ana, ben = make_user(name="Ana"), make_user("support")
     public_id = crud.create(ana.actor, values(**own(FIRST)))
     assert not secrets.switch_now(ana.actor, public_id)
@@ -140,7 +140,7 @@ def test_the_receiver_knows_the_new_one_and_that_is_on_record_once() -> None:
     assert [(row.actor_name, row.target_name) for row in rows] == [("Ana", "ERP")]
 
 
-def test_only_replaced_secrets_whose_time_is_over_are_erased() -> None:
+def test_only_expired_replaced_secrets_are_erased() -> None:
     late = make_webhook(old_secret_enc=b"a", old_until=utcnow() - MINUTE)
     soon = make_webhook(old_secret_enc=b"b", old_until=utcnow() + MINUTE)
     make_webhook()
@@ -167,7 +167,7 @@ def headers_of(hook: Webhook) -> tuple[tuple[str, str], ...]:
     return secrets.stored_headers(hook)
 
 
-def test_a_header_left_blank_keeps_its_value_and_one_left_out_goes() -> None:
+def test_a_blank_header_keeps_its_value_and_an_omitted_one_is_removed() -> None:
     ana = make_user()
     public_id = crud.create(ana.actor, values(**own(FIRST), headers=HEADERS))
     keep = {"secret_mode": SecretMode.KEEP}
@@ -187,13 +187,13 @@ def test_a_header_left_blank_keeps_its_value_and_one_left_out_goes() -> None:
 
 
 @pytest.mark.parametrize("overlaps", [True, False])
-def test_a_copy_opens_for_its_own_row_with_what_still_signs(overlaps: bool) -> None:
+def test_copied_secrets_open_for_their_own_row_and_keep_the_overlap(overlaps: bool) -> None:
     ana = make_user()
     public_id = crud.create(ana.actor, values(**own(FIRST), headers=HEADERS))
     source = edit(ana, public_id, **own(SECOND), headers=HEADERS)
     hook = make_webhook(secret="some secret of its own")
     with writing() as current:
-        rows = {each.id: each for each in current.scalars(select(Webhook))}
+        rows = {webhook.id: webhook for webhook in current.scalars(select(Webhook))}
         source, target = rows[source.id], rows[hook.id]
         if not overlaps:
             source.old_until = utcnow() - MINUTE

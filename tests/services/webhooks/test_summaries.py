@@ -1,4 +1,4 @@
-"""What a webhook is seen by at a glance: in lists, and in the banner above every page."""
+"""The summary of a webhook in lists: its last delivery, and the time when we turn it off."""
 
 from datetime import timedelta
 from typing import Any
@@ -16,7 +16,7 @@ from tests.support.factories import make_webhook
 pytestmark = pytest.mark.both_databases
 
 
-def test_its_last_delivery_is_the_youngest_of_its_own_that_is_no_test(app: Flask) -> None:
+def test_the_last_delivery_is_the_newest_of_the_webhook_that_is_no_test(app: Flask) -> None:
     hook, other, fresh = make_webhook(), make_webhook(), make_webhook()
     make_delivery(hook, status="delivered", finished_at=utcnow())
     youngest = make_delivery(hook, status="failed", reason="dns", finished_at=utcnow())
@@ -24,7 +24,7 @@ def test_its_last_delivery_is_the_youngest_of_its_own_that_is_no_test(app: Flask
     others = make_delivery(other)
     make_delivery(fresh, priority=Priority.TEST)
     last = {row.public_id: row.last for row in queries.list_webhooks().rows}
-    found = {public_id: each and each.public_id for public_id, each in last.items()}
+    found = {public_id: delivery and delivery.public_id for public_id, delivery in last.items()}
     assert found == {
         hook.public_id: youngest,
         other.public_id: others,
@@ -32,7 +32,7 @@ def test_its_last_delivery_is_the_youngest_of_its_own_that_is_no_test(app: Flask
     }
 
 
-def test_when_we_turn_it_off_is_told_as_long_as_it_is_on(app: Flask) -> None:
+def test_the_turn_off_time_is_shown_only_while_the_webhook_is_on(app: Flask) -> None:
     since = utcnow() - timedelta(days=4, hours=12)
     fails: dict[str, Any] = {"failures_in_row": 50, "failing_since": since}
     on, off = make_webhook(**fails), make_webhook(state=WebhookState.OFF, **fails)

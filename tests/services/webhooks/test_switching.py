@@ -1,4 +1,4 @@
-"""Off, on, gone and deleted: what becomes of deliveries that wait meanwhile."""
+"""Open deliveries of a webhook that is turned off, turned on, gone, or deleted."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -31,19 +31,19 @@ pytestmark = pytest.mark.usefixtures("app")
 
 
 def deliveries_of(hook: Hook) -> list[Delivery]:
-    """The webhook's deliveries as stored now, oldest first."""
+    """Return the webhook's deliveries as stored now, oldest first."""
     current = session()
     current.rollback()
-    wanted = select(Delivery).where(Delivery.webhook_id == hook.id).order_by(Delivery.id)
-    return list(current.scalars(wanted))
+    query = select(Delivery).where(Delivery.webhook_id == hook.id).order_by(Delivery.id)
+    return list(current.scalars(query))
 
 
 def statuses(hook: Hook) -> list[str]:
-    return [each.status for each in deliveries_of(hook)]
+    return [delivery.status for delivery in deliveries_of(hook)]
 
 
 def change(hook: Hook, **columns: Any) -> None:
-    """Bring the webhook's deliveries into a state that takes a dispatcher to reach."""
+    """Put the webhook's deliveries into a state that only a dispatcher can cause."""
     with writing() as current:
         current.execute(update(Delivery).where(Delivery.webhook_id == hook.id).values(**columns))
 
@@ -58,7 +58,7 @@ def last_audit() -> AuditEntry:
     return session().scalars(select(AuditEntry).order_by(AuditEntry.id.desc())).first()
 
 
-def test_it_holds_what_waits_when_a_person_turns_it_off() -> None:
+def test_turning_off_holds_open_deliveries() -> None:
     ana, hook = make_user(), make_webhook()
     publish()
     turn_on_off.turn_off(ana.actor, hook.public_id)
@@ -68,7 +68,7 @@ def test_it_holds_what_waits_when_a_person_turns_it_off() -> None:
     assert (entry.action, entry.actor_name) == ("webhook.turned_off", ana.name)
 
 
-def test_it_leaves_alone_what_is_being_sent() -> None:
+def test_turning_off_leaves_a_delivery_in_flight_alone() -> None:
     ana, hook = make_user(), make_webhook()
     publish()
     lease(deliveries_of(hook)[0].public_id)
@@ -77,7 +77,7 @@ def test_it_leaves_alone_what_is_being_sent() -> None:
     assert statuses(hook) == ["queued", "on_hold"]
 
 
-def test_it_holds_what_was_left_behind_by_a_crash() -> None:
+def test_turning_off_holds_a_delivery_with_an_expired_lease() -> None:
     ana, hook = make_user(), make_webhook()
     publish()
     change(hook, tries=3, attempts=3)
@@ -89,14 +89,14 @@ def test_it_holds_what_was_left_behind_by_a_crash() -> None:
     assert find_lease(delivery.public_id) is None
 
 
-def test_it_leaves_tests_alone_while_off() -> None:
+def test_turning_off_leaves_tests_alone() -> None:
     ana, hook = make_user(), make_webhook()
     sample_deliveries.send_test(ana.actor, hook.public_id)
     turn_on_off.turn_off(ana.actor, hook.public_id)
     assert statuses(hook) == ["queued"]
 
 
-def test_it_holds_new_events_while_off_and_sends_them_when_turned_on() -> None:
+def test_new_events_are_held_while_off_and_sent_when_turned_on() -> None:
     ana, hook = make_user(), make_webhook(state="off")
     publish()
     with pytest.raises(Refusal, match="send or dismiss"):
@@ -110,7 +110,7 @@ def test_it_holds_new_events_while_off_and_sends_them_when_turned_on() -> None:
 
 
 @pytest.mark.parametrize("is_long_work", [False, True])
-def test_it_dismisses_what_is_on_hold_when_that_is_chosen(
+def test_turning_on_can_dismiss_held_deliveries(
     monkeypatch: pytest.MonkeyPatch, is_long_work: bool
 ) -> None:
     if is_long_work:
@@ -122,16 +122,16 @@ def test_it_dismisses_what_is_on_hold_when_that_is_chosen(
     publish()
     assert (done.task is not None) is is_long_work
     job.work(KINDS)
-    taken = deliveries_of(hook)[:2]
+    dismissed = deliveries_of(hook)[:2]
     assert statuses(hook) == ["dismissed", "dismissed", "queued"]
-    assert {(each.dismissed_by, each.dismissed_reason) for each in taken} == {
+    assert {(delivery.dismissed_by, delivery.dismissed_reason) for delivery in dismissed} == {
         (ana.name, "Out of date")
     }
     assert statuses(other) == ["on_hold"] * 3
     assert stored(hook).state == "active"
 
 
-def test_turning_on_counts_failures_anew_and_twice_does_no_harm() -> None:
+def test_turning_on_resets_failures_and_is_idempotent() -> None:
     ana = make_user()
     hook = make_webhook(state="off", failures_in_row=9, failing_since=utcnow())
     turn_on_off.turn_on(ana.actor, hook.public_id)
@@ -142,7 +142,7 @@ def test_turning_on_counts_failures_anew_and_twice_does_no_harm() -> None:
 
 
 def long_queue(count: int, monkeypatch: pytest.MonkeyPatch) -> Hook:
-    """A webhook for which so many wait, where three are many."""
+    """Make a webhook with this many open deliveries and batches of three."""
     monkeypatch.setattr(turn_on_off, "HOLD_BATCH", 3)
     hook = make_webhook()
     for _ in range(count):
@@ -167,10 +167,10 @@ def by_deleting(hook: Hook) -> None:
     ("end", "status"),
     [(by_a_person, "on_hold"), (by_the_engine, "on_hold"), (by_deleting, "dismissed")],
 )
-def test_a_long_queue_is_put_to_rest_bit_by_bit(
+def test_a_long_queue_is_held_or_dismissed_in_batches(
     end: Callable[[Hook], None], status: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody's results wait for a queue of a hundred thousand."""
+    """Recording results must not wait for a queue of a hundred thousand."""
     hook = long_queue(7, monkeypatch)
     end(hook)
     assert statuses(hook) == [status] * 3 + ["queued"] * 4
@@ -181,10 +181,10 @@ def test_a_long_queue_is_put_to_rest_bit_by_bit(
 
 
 @pytest.mark.parametrize(("choice", "becomes"), [("send", "queued"), ("keep", "on_hold")])
-def test_a_long_queue_is_decided_about_as_a_whole(
+def test_a_decision_covers_a_long_queue_as_a_whole(
     choice: str, becomes: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """None of it goes unasked, also where a part of it is not held yet."""
+    """The question covers deliveries that are not held yet, too."""
     monkeypatch.setattr(turn_on_off, "A_STATEMENT", 2)
     hook = long_queue(7, monkeypatch)
     by_a_person(hook)
@@ -200,8 +200,10 @@ def test_deleting_dismisses_everything_and_frees_the_name() -> None:
     sample_deliveries.send_test(ana.actor, hook.public_id)
     crud.delete(ana.actor, hook.public_id)
     assert statuses(hook) == ["dismissed", "dismissed"]
-    told = {(each.dismissed_by, each.dismissed_reason) for each in deliveries_of(hook)}
-    assert told == {(ana.name, "Webhook deleted")}
+    dismissed = {
+        (delivery.dismissed_by, delivery.dismissed_reason) for delivery in deliveries_of(hook)
+    }
+    assert dismissed == {(ana.name, "Webhook deleted")}
     row = stored(hook)
     assert (row.secret_enc, row.headers_enc, row.name) == (None, None, hook.name)
     make_webhook(name=hook.name)
@@ -209,7 +211,7 @@ def test_deleting_dismisses_everything_and_frees_the_name() -> None:
         turn_on_off.turn_off(ana.actor, hook.public_id)
 
 
-def test_an_event_that_slipped_in_while_it_was_deleted_is_dismissed_by_that_person() -> None:
+def test_an_event_stored_during_a_deletion_is_dismissed_by_the_same_person() -> None:
     ana, hook = make_user(), make_webhook()
     publish()
     crud.delete(ana.actor, hook.public_id)
@@ -220,7 +222,7 @@ def test_an_event_that_slipped_in_while_it_was_deleted_is_dismissed_by_that_pers
     assert (delivery.status, delivery.dismissed_by) == ("dismissed", ana.name)
 
 
-def test_one_that_was_held_while_its_webhook_was_deleted_is_dismissed_by_maintenance() -> None:
+def test_a_delivery_held_during_a_deletion_is_dismissed_by_maintenance() -> None:
     ana = make_user(name="Ana")
     hook = make_webhook(state="off")
     publish()
@@ -232,7 +234,7 @@ def test_one_that_was_held_while_its_webhook_was_deleted_is_dismissed_by_mainten
 
 
 @pytest.mark.both_databases
-def test_an_event_is_stored_while_somebody_changes_a_webhook_that_wants_it(app: Flask) -> None:
+def test_an_event_is_stored_while_a_person_changes_its_webhook(app: Flask) -> None:
     if db.engine.dialect.name == "sqlite":
         pytest.skip("On SQLite one transaction writes at a time.")
     hook, other = make_webhook(), Rival(app, publish)

@@ -1,4 +1,4 @@
-"""What a form keeps that was tested before it was saved, and what it does not."""
+"""Values that a webhook form keeps or drops after a test before saving."""
 
 from datetime import timedelta
 from typing import Any
@@ -45,9 +45,9 @@ def try_out(by: Person, entered: WebhookValues, **more: Any) -> UUID:
 
 
 def end_tests() -> None:
-    """The tests that are on their way have ended."""
-    for each in session().scalars(select(Delivery.public_id)).all():
-        change(each, status="delivered")
+    """End the tests in progress."""
+    for delivery in session().scalars(select(Delivery.public_id)).all():
+        change(delivery, status="delivered")
 
 
 def row(public_id: UUID) -> Webhook:
@@ -63,7 +63,7 @@ def secret_of(public_id: UUID) -> str | None:
 @pytest.mark.parametrize(
     ("before", "is_kept"), [(SecretMode.GENERATE, True), (SecretMode.OWN, False)]
 )
-def test_only_a_key_of_ours_is_taken_over_from_a_test_where_one_of_ours_is_wanted(
+def test_saving_a_generated_key_adopts_only_a_generated_key_of_the_test(
     ada: Person, before: SecretMode, is_kept: bool
 ) -> None:
     own = {"secret": OWN} if before is SecretMode.OWN else {}
@@ -87,23 +87,23 @@ def test_only_a_key_of_ours_is_taken_over_from_a_test_where_one_of_ours_is_wante
         {"events": ("asset.lost", CREATED)},
     ],
 )
-def test_a_form_that_was_tested_comes_back_as_it_was(ada: Person, changes: dict[str, Any]) -> None:
+def test_a_tested_form_comes_back_unchanged(ada: Person, changes: dict[str, Any]) -> None:
     entered = values(**changes)
-    found = drafts.find(ada.actor, try_out(ada, entered))
-    assert found.values == entered
-    assert (found.event, found.edits, found.version, len(found.tests)) == (CREATED, None, 0, 1)
+    draft = drafts.find(ada.actor, try_out(ada, entered))
+    assert draft.values == entered
+    assert (draft.event, draft.edits, draft.version, len(draft.tests)) == (CREATED, None, 0, 1)
 
 
-def test_a_test_of_an_edit_knows_what_it_edits_and_which_version(ada: Person) -> None:
+def test_a_test_of_an_edit_knows_its_webhook_and_version(ada: Person) -> None:
     hook = make_webhook("https://erp.example.com/hook", name="ERP")
     keep = values(secret_mode=SecretMode.KEEP)
-    found = drafts.find(ada.actor, try_out(ada, keep, edits=hook.public_id, version=7))
-    assert (found.edits, found.version) == (hook.public_id, 7)
+    draft = drafts.find(ada.actor, try_out(ada, keep, edits=hook.public_id, version=7))
+    assert (draft.edits, draft.version) == (hook.public_id, 7)
 
 
 @pytest.mark.parametrize("was_secret", [False, True])
 @pytest.mark.parametrize("is_secret", [False, True])
-def test_where_a_test_went_is_written_down_without_what_is_or_was_secret(
+def test_a_test_is_audited_without_a_url_that_is_or_was_secret(
     ada: Person, was_secret: bool, is_secret: bool
 ) -> None:
     hook = make_webhook("https://erp.example.com/hook", name="ERP", url_is_secret=was_secret)
@@ -122,7 +122,7 @@ def test_where_a_test_went_is_written_down_without_what_is_or_was_secret(
 
 
 @pytest.mark.both_databases
-def test_one_that_is_tested_again_is_kept_for_another_day(ada: Person) -> None:
+def test_a_form_that_is_tested_again_is_kept_for_another_day(ada: Person) -> None:
     first, _ = try_out(ada, values()), try_out(ada, values(name="Other"))
     end_tests()
     with writing() as current:
@@ -133,21 +133,21 @@ def test_one_that_is_tested_again_is_kept_for_another_day(ada: Person) -> None:
     with writing() as current:
         assert rows.prune_drafts(current) == 1
     assert session().scalars(select(Webhook.public_id)).all() == [first]
-    # The samples of the other one went with it.
+    # The samples of the other form are deleted with it.
     assert len(session().scalars(select(Event)).all()) == 2
 
 
-def test_of_somebody_who_goes_only_what_is_being_sent_stays(ada: Person) -> None:
+def test_removing_a_persons_drafts_spares_one_that_is_being_sent(ada: Person) -> None:
     ben = make_user("admin")
     quiet, sent, others = (
         try_out(ada, values()),
         try_out(ada, values(name="Sent")),
         try_out(ben, values(name="Ben's")),
     )
-    under_way = session().scalars(
+    delivery = session().scalars(
         select(Delivery.public_id).where(Delivery.webhook_id == row(sent).id)
     )
-    lease(under_way.one(), kind="test")
+    lease(delivery.one(), kind="test")
     with writing() as current:
         assert rows.remove_drafts_of(current, ada.id) == 1
     left = set(session().scalars(select(Webhook.public_id)))
@@ -155,7 +155,7 @@ def test_of_somebody_who_goes_only_what_is_being_sent_stays(ada: Person) -> None
     assert quiet not in left
 
 
-def test_only_who_made_a_key_takes_it_from_sight(ada: Person) -> None:
+def test_only_the_maker_of_a_key_can_hide_it(ada: Person) -> None:
     made = crud.create(ada.actor, values())
     ben = make_user("admin")
     secrets.forget_shown(ben.actor, made)

@@ -1,4 +1,4 @@
-"""What a count of past events and the reason for a missing one say is what storing them did."""
+"""The count of past events and the reason for a missing event agree with the stored deliveries."""
 
 from decimal import Decimal
 from itertools import count
@@ -33,7 +33,7 @@ _ids = count(1)
 
 
 def snapshots() -> st.SearchStrategy[AssetSnapshot]:
-    """Assets with what conditions are about, or without it."""
+    """Generate assets with or without the fields that conditions read."""
     named = st.none() | st.sampled_from([Ref(1, "One"), Ref(2, "Two")])
     now = utcnow()
     return st.builds(
@@ -86,9 +86,7 @@ def store(kind: EventName, asset: AssetSnapshot, origin: Origin) -> int:
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.data())
-def test_what_was_stored_and_what_is_counted_agree_whatever_is_edited_in_between(
-    data: st.DataObject,
-) -> None:
+def test_stored_and_counted_events_agree_across_edits(data: st.DataObject) -> None:
     with writing() as current:
         current.execute(delete(Delivery))
         current.execute(delete(Event))
@@ -105,10 +103,10 @@ def test_what_was_stored_and_what_is_counted_agree_whatever_is_edited_in_between
         for kind, asset, origin in data.draw(st.lists(given_events, max_size=4)):
             before = would_have_gone.count(KINDS[:2], text).met
             event_id = store(kind, asset, origin)
-            told = select(Delivery.id).where(
+            query = select(Delivery.id).where(
                 Delivery.event_id == event_id, Delivery.webhook_id == hook.id
             )
-            was_told = session().scalar(told) is not None
+            was_told = session().scalar(query) is not None
             after = would_have_gone.count(KINDS[:2], text).met
             assert after - before == was_told
             found = missing.look(hook.public_id, 1)
@@ -122,7 +120,7 @@ def test_what_was_stored_and_what_is_counted_agree_whatever_is_edited_in_between
         hooked.deleted_at = utcnow()
 
 
-def test_it_counts_by_kind_the_newest_first_and_no_tests() -> None:
+def test_events_are_counted_by_kind_and_listed_newest_first_without_tests() -> None:
     hook = make_webhook()
     for asset_id in range(1, 14):
         publish(asset_id=asset_id)
@@ -136,6 +134,6 @@ def test_it_counts_by_kind_the_newest_first_and_no_tests() -> None:
     found = would_have_gone.count((EventName.CREATED, EventName.LOST), few)
     assert (found.read, found.met) == (14, 9)
     assert found.kinds == {EventName.CREATED: (13, 9), EventName.LOST: (1, 0)}
-    assert [each.asset_tag for each in found.newest] == [f"AST-{n:05}" for n in range(9, 0, -1)]
+    assert [event.asset_tag for event in found.newest] == [f"AST-{n:05}" for n in range(9, 0, -1)]
     assert len(would_have_gone.count(("*",), None).newest) == would_have_gone.SHOWN
     assert would_have_gone.count((EventName.DELETED,), None).kinds == {}
