@@ -1,4 +1,4 @@
-"""What the tests about bulk retries share."""
+"""Fixtures of the tests of bulk retries."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from portal.services.deliveries import bulk_retry
 
 @pytest.fixture(autouse=True)
 def really_first(monkeypatch: pytest.MonkeyPatch) -> int:
-    """Let several go first, for what happens then; returns how many do so in truth."""
+    """Let ten deliveries go first, and return the real number."""
     truth: int = bulk_retry.FIRST
     monkeypatch.setattr(bulk_retry, "FIRST", 10)
     return truth

@@ -1,4 +1,4 @@
-"""Bulk retries as things: all of them, what one has left, and what a second one leaves to it."""
+"""The list of bulk retries, the rest of a stopped one, and the overlap of two."""
 
 from typing import Any, Final
 from uuid import UUID
@@ -45,7 +45,7 @@ def sam(app: Flask) -> Actor:
 
 
 def stopped_after_one(actor: Actor, made: list[UUID], monkeypatch: pytest.MonkeyPatch) -> UUID:
-    """A bulk retry of all that failed, of which one arrived before it was stopped."""
+    """Start a bulk retry of all failed deliveries, and stop it after one arrived."""
     monkeypatch.setattr(bulk_retry, "MOST_UNDER_WAY", 1)
     batch = bulk_retry.start(actor, all_that(FAILED))
     work()
@@ -55,27 +55,27 @@ def stopped_after_one(actor: Actor, made: list[UUID], monkeypatch: pytest.Monkey
     return batch
 
 
-def test_all_are_listed_the_newest_first_and_those_under_way_apart(ana: Actor, sam: Actor) -> None:
+def test_bulk_retries_are_listed_newest_first_and_active_ones_apart(ana: Actor, sam: Actor) -> None:
     ill, well = make_webhook(), make_webhook()
     broken, good = some(12, ill), some(1, well)
     first = bulk_retry.start(sam, all_that(LogFilter(webhook=ill.public_id)))
     work()
-    for each in broken[:10]:
-        finish(each, "failed")
+    for entry in broken[:10]:
+        finish(entry, "failed")
     work()
     second = bulk_retry.start(ana, Selection(ticked=tuple(good)))
-    assert [each.public_id for each in bulk_retry.find_page().rows] == [second, first]
-    assert [each.public_id for each in bulk_retry.under_way()] == [second, first]
+    assert [entry.public_id for entry in bulk_retry.find_page().rows] == [second, first]
+    assert [entry.public_id for entry in bulk_retry.under_way()] == [second, first]
     assert fresh(first).state == TaskState.PAUSED
     assert bulk_retry_report.rest(fresh(first)) == (2, 0, 2)
     work()
     finish(good[0], "delivered")
     work()
-    assert [each.public_id for each in bulk_retry.under_way()] == [first]
+    assert [entry.public_id for entry in bulk_retry.under_way()] == [first]
     assert len(bulk_retry.find_page().rows) == 2
 
 
-def test_the_rest_of_one_that_was_stopped_is_what_it_did_not_send(
+def test_the_rest_of_a_stopped_bulk_retry_is_its_unsent_deliveries(
     ana: Actor, sam: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = some(4, make_webhook())
@@ -93,7 +93,7 @@ def test_the_rest_of_one_that_was_stopped_is_what_it_did_not_send(
     assert session().scalar(last) == {"rest_of": {"from": None, "to": str(batch)}}
 
 
-def test_what_has_arrived_meanwhile_is_not_in_the_rest(
+def test_deliveries_that_arrived_meanwhile_are_not_in_the_rest(
     ana: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = some(3, make_webhook())
@@ -117,7 +117,7 @@ REST: Final[dict[str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("again", [False, True])
-def test_the_number_that_remains_is_the_number_that_is_sent(
+def test_the_remaining_number_is_the_number_that_is_sent(
     ana: Actor, monkeypatch: pytest.MonkeyPatch, again: bool
 ) -> None:
     hook, off, gone = make_webhook(), make_webhook(), make_webhook()
@@ -126,8 +126,8 @@ def test_the_number_that_remains_is_the_number_that_is_sent(
     monkeypatch.setattr(bulk_retry, "MOST_UNDER_WAY", 1)
     batch = bulk_retry.start(ana, all_that(FAILED, again=again))
     work()
-    for each, columns in zip(made, REST.values(), strict=False):
-        change(each, **{"status": "failed", **columns})
+    for delivery, columns in zip(made, REST.values(), strict=False):
+        change(delivery, **{"status": "failed", **columns})
     change(made[-1], status="retrying")
     lease(made[-1])
     forget(made[-2])
@@ -150,17 +150,17 @@ def test_the_number_that_remains_is_the_number_that_is_sent(
     assert away
 
 
-def test_none_is_started_that_has_nothing_to_send(ana: Actor, sam: Actor) -> None:
+def test_a_bulk_retry_with_nothing_to_send_is_refused(ana: Actor, sam: Actor) -> None:
     made = some(2, make_webhook())
     first = bulk_retry.start(sam, Selection(ticked=tuple(made)))
     arrived = make_delivery(status="delivered")
     for choice in (Selection(ticked=tuple(made)), all_that(FAILED), Selection(ticked=(arrived,))):
         with pytest.raises(Refusal, match="nothing to retry"):
             bulk_retry.start(ana, choice)
-    assert [each.public_id for each in bulk_retry.find_page().rows] == [first]
+    assert [row.public_id for row in bulk_retry.find_page().rows] == [first]
 
 
-def test_a_second_one_leaves_to_the_first_what_that_has_taken(ana: Actor, sam: Actor) -> None:
+def test_a_second_bulk_retry_leaves_taken_deliveries_to_the_first(ana: Actor, sam: Actor) -> None:
     hook = make_webhook()
     made = some(12, hook)
     first = bulk_retry.start(sam, all_that(LogFilter(status=StatusFilter.FAILED)))
@@ -179,18 +179,18 @@ def test_a_second_one_leaves_to_the_first_what_that_has_taken(ana: Actor, sam: A
     assert handed([*made, *later]) == [*made[:10], *later]
 
 
-def test_what_one_that_has_ended_had_taken_is_free_again(ana: Actor) -> None:
+def test_deliveries_of_an_ended_bulk_retry_are_free_again(ana: Actor) -> None:
     made = some(2, make_webhook())
     bulk_retry.start(ana, all_that(FAILED))
     work()
-    for each in made:
-        finish(each, "failed")
+    for delivery in made:
+        finish(delivery, "failed")
     work()
     assert bulk_retry.under_way() == []
     assert bulk_retry_selection.count(all_that(FAILED)).total == 2
 
 
-def test_a_try_that_was_cut_off_before_is_no_result_of_the_bulk_retry(ana: Actor) -> None:
+def test_an_attempt_cut_off_earlier_is_no_result_of_the_bulk_retry(ana: Actor) -> None:
     (made,) = some(1, make_webhook(), status="retrying", attempts=1, tries=1)
     lease(made, -1)
     bulk_retry.start(ana, all_that(LogFilter()))

@@ -1,4 +1,4 @@
-"""Bulk retry: a few at a time, behind what is new, each once; counted, skipped, stopped, paused."""
+"""A bulk retry sends a few deliveries at a time, behind new ones, and each one once."""
 
 import itertools
 from collections.abc import Sequence
@@ -47,7 +47,7 @@ def some(count: int, webhook: Hook, **columns: object) -> list[UUID]:
 
 
 def work() -> None:
-    """What the background worker does, as if the time between two looks had passed."""
+    """Run the background worker as if the time until its next poll had passed."""
     with writing() as current:
         due = Task.state.in_(["waiting", "running"])
         current.execute(update(Task).where(due).values(due_at=Task.created_at))
@@ -56,8 +56,8 @@ def work() -> None:
 
 def fresh(public_id: UUID) -> Task:
     db.session.rollback()
-    wanted = select(Task).where(Task.public_id == public_id)
-    return db.session.execute(wanted, execution_options={"populate_existing": True}).scalar_one()
+    query = select(Task).where(Task.public_id == public_id)
+    return db.session.execute(query, execution_options={"populate_existing": True}).scalar_one()
 
 
 def all_that(wanted: LogFilter, *, again: bool = False) -> Selection:
@@ -65,7 +65,7 @@ def all_that(wanted: LogFilter, *, again: bool = False) -> Selection:
 
 
 def finish(made: UUID, outcome: str) -> None:
-    """What claim and recorder do to a manual attempt."""
+    """Change a delivery as the claim and the recording of a manual attempt would."""
     before = stored(made)
     why = {name: before[name] for name in ("reason", "code")} if outcome == "failed" else {}
     make_attempt(made, kind="manual", outcome=outcome, **why)
@@ -75,7 +75,7 @@ def finish(made: UUID, outcome: str) -> None:
 
 
 def forget(made: UUID) -> None:
-    """It is no longer kept."""
+    """Delete a delivery, as pruning would."""
     with writing() as current:
         row_id = current.scalars(select(Delivery.id).where(Delivery.public_id == made)).one()
         mine = select(Attempt.id).where(Attempt.delivery_id == row_id)
@@ -85,7 +85,7 @@ def forget(made: UUID) -> None:
 
 
 def handed(among: Sequence[UUID]) -> list[UUID]:
-    return [made for made in among if stored(made)["priority"] == Priority.BULK]
+    return [delivery for delivery in among if stored(delivery)["priority"] == Priority.BULK]
 
 
 def set_webhook(hook: Hook, **columns: object) -> None:
@@ -93,7 +93,7 @@ def set_webhook(hook: Hook, **columns: object) -> None:
         current.execute(update(Webhook).where(Webhook.id == hook.id).values(**columns))
 
 
-def test_all_that_match_go_out_behind_what_is_new_and_end_counted(ana: Actor) -> None:
+def test_matching_deliveries_are_sent_behind_new_ones_and_counted(ana: Actor) -> None:
     erp = make_webhook(name="ERP")
     made = some(3, erp)
     other = make_delivery(erp, status="delivered")
@@ -104,15 +104,15 @@ def test_all_that_match_go_out_behind_what_is_new_and_end_counted(ana: Actor) ->
     assert (row["status"], row["prior_status"]) == ("retrying", "failed")
     assert (row["priority"], row["requested_by"]) == (Priority.BULK, "Ana")
     assert stored(other)["prior_status"] is stored(later)["prior_status"] is None
-    for each, outcome in zip(made, ["delivered", "failed", "delivered"], strict=True):
-        finish(each, outcome)
+    for delivery, outcome in zip(made, ["delivered", "failed", "delivered"], strict=True):
+        finish(delivery, outcome)
     work()
     task = fresh(batch)
     assert (task.state, task.done, task.total) == (TaskState.DONE, 3, 3)
     assert task.counts == {"delivered": 2, "failed": 1}
 
 
-def test_the_count_says_per_webhook_per_reason_and_what_is_skipped(ana: Actor) -> None:
+def test_the_count_is_split_by_webhook_by_reason_and_by_skip(ana: Actor) -> None:
     erp, off = make_webhook(name="ERP"), make_webhook(name="Off", state="off")
     some(2, erp, reason="server", code=500)
     some(1, erp, status="retrying", reason="refused")
@@ -133,7 +133,7 @@ def test_the_count_says_per_webhook_per_reason_and_what_is_skipped(ana: Actor) -
     assert bulk_retry_selection.count(all_that(LogFilter(), again=True)).total == 4
 
 
-def test_at_most_so_many_are_with_the_workers_at_once(
+def test_the_number_of_deliveries_under_way_is_limited(
     ana: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bulk_retry, "MOST_UNDER_WAY", 4)
@@ -148,7 +148,7 @@ def test_at_most_so_many_are_with_the_workers_at_once(
     assert fresh(batch).state == TaskState.RUNNING
 
 
-def test_what_changed_meanwhile_is_skipped_with_its_reason(ana: Actor) -> None:
+def test_a_delivery_that_changed_meanwhile_is_skipped_with_its_reason(ana: Actor) -> None:
     erp = make_webhook(name="ERP")
     first, second = some(2, erp)
     batch = bulk_retry.start(ana, Selection(ticked=(first, second)))
@@ -163,7 +163,7 @@ def test_what_changed_meanwhile_is_skipped_with_its_reason(ana: Actor) -> None:
 
 @pytest.mark.parametrize("again", [False, True])
 @pytest.mark.parametrize("is_ticked", [False, True])
-def test_what_arrived_meanwhile_goes_once_more_only_if_that_was_asked_for(
+def test_a_delivery_that_arrived_meanwhile_is_resent_only_on_request(
     ana: Actor, is_ticked: bool, again: bool
 ) -> None:
     erp = make_webhook(name="ERP")
@@ -185,7 +185,7 @@ def test_what_arrived_meanwhile_goes_once_more_only_if_that_was_asked_for(
     assert all(row.message for row in skipped)
 
 
-def test_what_a_paused_one_leaves_keeps_its_next_attempt(
+def test_deliveries_left_by_a_paused_bulk_retry_keep_their_next_attempt(
     ana: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bulk_retry, "MOST_FAILURES", 1)
@@ -200,18 +200,18 @@ def test_what_a_paused_one_leaves_keeps_its_next_attempt(
     assert (fresh(batch).state, stored(left)) == (TaskState.PAUSED, before)
 
 
-def test_stop_gives_back_what_nobody_is_sending(
+def test_stop_gives_back_deliveries_that_are_not_being_sent(
     ana: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bulk_retry, "MOST_UNDER_WAY", 3)
     made = some(5, make_webhook())
-    before = [stored(each) for each in made]
+    before = [stored(delivery) for delivery in made]
     batch = bulk_retry.start(ana, all_that(FAILED))
     work()
     finish(made[0], "delivered")
     lease(made[1])
     bulk_retry.stop(ana, batch)
-    assert [stored(each) for each in made[2:]] == before[2:]
+    assert [stored(delivery) for delivery in made[2:]] == before[2:]
     assert stored(made[1])["prior_status"] == "failed"
     assert bulk_retry.is_stopping(fresh(batch))
     with pytest.raises(Refusal, match="already stopped"):
@@ -227,15 +227,15 @@ def test_stop_gives_back_what_nobody_is_sending(
     assert fresh(batch).finished_at
     outcomes = [row.outcome for row in bulk_retry_report.report_rows(fresh(batch))]
     assert outcomes == ["delivered", "failed", "unsent", "unsent", "unsent"]
-    assert [stored(each) for each in made[2:]] == before[2:]
+    assert [stored(delivery) for delivery in made[2:]] == before[2:]
     with pytest.raises(Refusal, match="already ended"):
         bulk_retry.stop(ana, batch)
     actions = select(AuditEntry.action).where(AuditEntry.target_kind == "batch")
-    told = session().execute(actions.order_by(AuditEntry.id)).scalars().all()
-    assert told == ["batch.started", "batch.stopped"]
+    audited = session().execute(actions.order_by(AuditEntry.id)).scalars().all()
+    assert audited == ["batch.started", "batch.stopped"]
 
 
-def test_a_throttled_webhook_gets_one_at_a_time(ana: Actor) -> None:
+def test_a_throttled_webhook_gets_one_delivery_at_a_time(ana: Actor) -> None:
     erp, desk = make_webhook(), make_webhook()
     made, others = some(4, erp), some(2, desk)
     bulk_retry.start(ana, all_that(FAILED))
@@ -254,13 +254,13 @@ def test_a_throttled_webhook_gets_one_at_a_time(ana: Actor) -> None:
     assert handed(made) == made[3:]
 
 
-def test_ten_failures_in_a_row_pause_one_webhook_until_somebody_says_go_on(ana: Actor) -> None:
+def test_ten_failures_in_a_row_pause_a_webhook_until_a_person_continues(ana: Actor) -> None:
     erp, desk = make_webhook(), make_webhook()
     made, others = some(13, erp), some(1, desk)
     batch = bulk_retry.start(ana, all_that(FAILED))
     work()
-    for each in made[:10]:
-        finish(each, "failed")
+    for delivery in made[:10]:
+        finish(delivery, "failed")
     work()
     assert handed(made) == []
     assert stored(made[10])["status"] == "failed"
@@ -273,19 +273,19 @@ def test_ten_failures_in_a_row_pause_one_webhook_until_somebody_says_go_on(ana: 
     assert handed(made) == made[10:]
 
 
-def test_one_that_is_halted_gets_no_probe_either_while_it_is_throttled(ana: Actor) -> None:
+def test_a_halted_webhook_gets_no_probe_while_it_is_throttled(ana: Actor) -> None:
     erp = make_webhook()
     made = some(12, erp)
     bulk_retry.start(ana, all_that(FAILED))
     work()
-    for each in made[:10]:
-        finish(each, "failed")
+    for delivery in made[:10]:
+        finish(delivery, "failed")
     set_webhook(erp, throttled=True)
     work()
     assert handed(made) == []
 
 
-def test_a_retry_from_before_it_was_handed_over_is_not_its_end(ana: Actor) -> None:
+def test_a_manual_attempt_before_the_handover_is_not_its_result(ana: Actor) -> None:
     _, made = make_delivery(), *some(1, make_webhook())  # its id is not the task's
     make_attempt(made, kind="manual", outcome="failed")
     batch = bulk_retry.start(ana, Selection(ticked=(made,)))
@@ -297,17 +297,17 @@ def test_a_retry_from_before_it_was_handed_over_is_not_its_end(ana: Actor) -> No
     assert fresh(batch).counts == {"delivered": 1}
 
 
-def test_a_delivery_between_failures_begins_the_count_anew(ana: Actor) -> None:
+def test_a_success_between_failures_restarts_the_count(ana: Actor) -> None:
     made = some(13, make_webhook())
     bulk_retry.start(ana, all_that(FAILED))
     work()
-    for each in made[:10]:
-        finish(each, "delivered" if each == made[5] else "failed")
+    for delivery in made[:10]:
+        finish(delivery, "delivered" if delivery == made[5] else "failed")
     work()
     assert handed(made) == made[10:]
 
 
-def test_a_webhook_gets_few_until_one_arrives(ana: Actor) -> None:
+def test_a_webhook_gets_few_deliveries_until_one_arrives(ana: Actor) -> None:
     made = some(30, make_webhook())
     bulk_retry.start(ana, all_that(FAILED))
     work()
@@ -320,7 +320,7 @@ def test_a_webhook_gets_few_until_one_arrives(ana: Actor) -> None:
     assert handed(made) == made[2:]
 
 
-def test_a_webhook_that_is_turned_off_gives_its_rows_back(ana: Actor) -> None:
+def test_a_webhook_turned_off_meanwhile_gives_its_rows_back(ana: Actor) -> None:
     erp = make_webhook()
     made = some(2, erp)
     batch = bulk_retry.start(ana, all_that(FAILED))
@@ -328,10 +328,10 @@ def test_a_webhook_that_is_turned_off_gives_its_rows_back(ana: Actor) -> None:
     turn_on_off.turn_off(make_user("admin").actor, erp.public_id)
     work()
     assert fresh(batch).counts == {"skipped": 2}
-    assert [stored(each)["status"] for each in made] == ["failed", "failed"]
+    assert [stored(delivery)["status"] for delivery in made] == ["failed", "failed"]
 
 
-def test_what_was_cut_off_for_good_counts_as_failed_and_else_by_its_end(ana: Actor) -> None:
+def test_an_interrupted_delivery_counts_as_failed_unless_it_arrives_later(ana: Actor) -> None:
     made, other = some(2, make_webhook())
     batch = bulk_retry.start(ana, Selection(ticked=(made, other)))
     work()
@@ -342,7 +342,7 @@ def test_what_was_cut_off_for_good_counts_as_failed_and_else_by_its_end(ana: Act
     assert fresh(batch).counts == {"failed": 1, "delivered": 1}
 
 
-def test_it_ends_when_whoever_started_it_may_no_longer_retry(ana: Actor) -> None:
+def test_a_bulk_retry_ends_when_its_person_loses_the_permission(ana: Actor) -> None:
     made = some(2, make_webhook())
     batch = bulk_retry.start(ana, all_that(FAILED))
     work()
@@ -352,7 +352,7 @@ def test_it_ends_when_whoever_started_it_may_no_longer_retry(ana: Actor) -> None
     assert (fresh(batch).state, handed(made)) == (TaskState.STOPPED, [])
 
 
-def test_nothing_or_too_many_ticked_or_nobody_allowed_starts_nothing(ana: Actor) -> None:
+def test_no_or_too_many_deliveries_or_no_permission_starts_nothing(ana: Actor) -> None:
     ticked = tuple(uuid4() for _ in range(bulk_retry_selection.MOST_TICKED + 1))
     with pytest.raises(Refusal, match="at most 100 deliveries"):
         bulk_retry.start(ana, Selection(ticked=ticked))
@@ -374,8 +374,8 @@ def test_a_webhook_that_failed_too_often_leaves_its_share_to_the_others(
     bulk_retry.start(ana, all_that(FAILED))
     work()
     assert (handed(ill), handed(well)) == (ill[:2], well[:2])
-    for each in ill[:2]:
-        finish(each, "failed")
+    for delivery in ill[:2]:
+        finish(delivery, "failed")
     finish(well[0], "delivered")
     work()
     assert (handed(ill), handed(well)) == ([], well[1:5])
@@ -385,8 +385,8 @@ def test_more_webhooks_than_places_get_one_each_in_turn(
     ana: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bulk_retry, "MOST_UNDER_WAY", 2)
-    # A set of these three is read in another order.
-    made = [some(1, make_webhook(id=each))[0] for each in (33, 42, 48)]
+    # A set of these three ids is read in another order.
+    made = [some(1, make_webhook(id=webhook_id))[0] for webhook_id in (33, 42, 48)]
     bulk_retry.start(ana, all_that(FAILED))
     work()
     assert handed(made) == made[:2]
@@ -395,7 +395,7 @@ def test_more_webhooks_than_places_get_one_each_in_turn(
     assert handed(made) == made[1:]
 
 
-def test_the_first_to_each_webhook_goes_alone_until_its_result_is_known(
+def test_the_first_delivery_to_each_webhook_goes_alone_until_it_ends(
     ana: Actor, really_first: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bulk_retry, "FIRST", really_first)
@@ -407,17 +407,17 @@ def test_the_first_to_each_webhook_goes_alone_until_its_result_is_known(
     finish(ill[0], "failed")
     work()
     assert (handed(well), handed(ill)) == (well[1:], ill[1:10])
-    for each in ill[1:10]:
-        finish(each, "failed")
+    for delivery in ill[1:10]:
+        finish(delivery, "failed")
     work()
     bulk_retry.go_on(ana, batch)
     work()
-    # What went well goes on as it was.
+    # The healthy webhook continues as before.
     assert (handed(well), handed(ill)) == (well[1:], ill[10:11])
 
 
 class Clock:
-    """The database's, which goes on only when it is told to."""
+    """A database clock that advances only when it is told to."""
 
     def __init__(self) -> None:
         self.at = utcnow()
@@ -433,7 +433,7 @@ def step() -> Step:
 
 
 @pytest.mark.parametrize(("pace", "seconds"), [(Pace.SECOND, 1), (Pace.TEN_SECONDS, 10)])
-def test_at_a_pace_one_is_sent_after_another(
+def test_a_pace_spreads_deliveries_over_time(
     ana: Actor, monkeypatch: pytest.MonkeyPatch, pace: Pace, seconds: int
 ) -> None:
     monkeypatch.setattr(bulk_retry, "database_time", clock := Clock())
@@ -442,13 +442,17 @@ def test_at_a_pace_one_is_sent_after_another(
     bulk_retry.start(ana, all_that(FAILED), pace)
     while clock.at < began + timedelta(seconds=60):
         step()
-        for each in handed(made):
-            at = session().scalars(select(Delivery.due_at).where(Delivery.public_id == each)).one()
-            due[each] = at
+        for delivery in handed(made):
+            at = (
+                session()
+                .scalars(select(Delivery.due_at).where(Delivery.public_id == delivery))
+                .one()
+            )
+            due[delivery] = at
             assert at - clock.at <= bulk_retry.AHEAD
             if at <= clock.at:
-                finish(each, "delivered")
-        clock.at += timedelta(seconds=1.7)  # nobody looks exactly in time
+                finish(delivery, "delivered")
+        clock.at += timedelta(seconds=1.7)  # polls are never exactly on time
     turns = sorted(due.values())
     gaps = [later - earlier for earlier, later in itertools.pairwise(turns)]
     assert min(gaps) >= timedelta(seconds=seconds)
@@ -456,11 +460,11 @@ def test_at_a_pace_one_is_sent_after_another(
     assert len(turns) == (len(made) if seconds == 1 else 7)  # the last is due soon
 
 
-def test_what_is_skipped_takes_no_turn_at_a_pace(ana: Actor) -> None:
+def test_a_skipped_delivery_takes_no_turn_at_a_pace(ana: Actor) -> None:
     made = some(4, make_webhook())
     batch = bulk_retry.start(ana, all_that(FAILED), Pace.TEN_SECONDS)
-    for each in made[:3]:
-        change(each, status="delivered")
+    for delivery in made[:3]:
+        change(delivery, status="delivered")
     work()
     assert handed(made) == made[3:]
     assert fresh(batch).counts == {"skipped": 3}

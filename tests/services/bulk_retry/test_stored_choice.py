@@ -1,4 +1,4 @@
-"""A choice of deliveries is kept with its task, and is the same when it is read again."""
+"""A selection that is stored with its task is the same when it is read again."""
 
 import json
 from dataclasses import fields, replace
@@ -31,7 +31,7 @@ FULL = LogFilter(
 
 
 def again(choice: Selection) -> Selection:
-    """What comes back from the database, which keeps JSON."""
+    """Return the selection as read from the database, which stores JSON."""
     return bulk_retry_selection.from_params(
         json.loads(json.dumps(bulk_retry_selection.as_params(choice)))
     )
@@ -39,28 +39,28 @@ def again(choice: Selection) -> Selection:
 
 def test_no_part_of_a_filter_is_lost() -> None:
     blank = LogFilter()
-    for each in fields(LogFilter):
-        value = getattr(FULL, each.name)
-        assert value != getattr(blank, each.name)
-        alone: dict[str, Any] = {each.name: value}
+    for field in fields(LogFilter):
+        value = getattr(FULL, field.name)
+        assert value != getattr(blank, field.name)
+        alone: dict[str, Any] = {field.name: value}
         choice = Selection(wanted=replace(blank, **alone), newest=9)
         assert again(choice) == choice
     everything = Selection(wanted=FULL, newest=9, again=True)
     assert again(everything) == everything
 
 
-def test_an_open_end_of_a_time_stays_open() -> None:
+def test_an_open_end_of_a_period_stays_open() -> None:
     for ends in (FailedBetween(EARLY, None), FailedBetween(None, LATE)):
         choice = Selection(wanted=LogFilter(failed=ends), newest=9)
         assert again(choice) == choice, ends
 
 
-def test_ticked_deliveries_keep_their_order_and_whether_they_go_once_more() -> None:
+def test_ticked_deliveries_keep_their_order_and_the_wish_to_resend() -> None:
     for once_more in (False, True):
         choice = Selection(ticked=(UUID(int=5), UUID(int=3)), again=once_more)
         assert again(choice) == choice, once_more
 
 
-def test_what_another_one_did_not_send_is_named_by_it() -> None:
+def test_the_rest_of_another_bulk_retry_keeps_its_id() -> None:
     choice = Selection(rest_of=UUID(int=3), again=True)
     assert again(choice) == choice

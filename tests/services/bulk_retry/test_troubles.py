@@ -1,4 +1,4 @@
-"""Where a bulk retry waits, for how long and why, and what a choice comes to."""
+"""The webhooks that a bulk retry waits for, and the counts of a selection."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -44,12 +44,12 @@ def ana(app: Flask) -> Actor:
 
 def told(batch: UUID) -> list[tuple[str, int, bool, datetime | None, bool]]:
     return [
-        (each.webhook_name, each.left, each.is_halted, each.until, each.has_asked)
-        for each in bulk_retry_report.troubles(fresh(batch))
+        (trouble.webhook_name, trouble.left, trouble.is_halted, trouble.until, trouble.has_asked)
+        for trouble in bulk_retry_report.troubles(fresh(batch))
     ]
 
 
-def test_where_it_waits_is_told_by_name_with_how_many_and_until_when(ana: Actor) -> None:
+def test_webhooks_in_trouble_are_listed_with_their_number_and_pause_end(ana: Actor) -> None:
     now = utcnow()
     soon, late = now + SOON, now + LATE
     away: dict[str, dict[str, Any]] = {
@@ -61,7 +61,7 @@ def test_where_it_waits_is_told_by_name_with_how_many_and_until_when(ana: Actor)
     }
     hooks = {name: make_webhook(name=name, **columns) for name, columns in away.items()}
     made = {name: some(2, hook) for name, hook in hooks.items()}
-    ticked = tuple(each for of_one in made.values() for each in of_one)
+    ticked = tuple(delivery for of_one in made.values() for delivery in of_one)
     batch = bulk_retry.start(ana, Selection(ticked=ticked))
     work()
     assert told(batch) == [
@@ -72,7 +72,7 @@ def test_where_it_waits_is_told_by_name_with_how_many_and_until_when(ana: Actor)
     ]
 
 
-def test_it_waits_for_what_is_being_sent_before_it_pauses(
+def test_a_bulk_retry_waits_for_attempts_in_progress_before_it_pauses(
     ana: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bulk_retry, "MOST_FAILURES", 2)
@@ -83,8 +83,8 @@ def test_it_waits_for_what_is_being_sent_before_it_pauses(
     work()
     assert handed(made) == made[1:]
     lease(made[5])
-    for each in made[1:3]:
-        finish(each, "failed")
+    for delivery in made[1:3]:
+        finish(delivery, "failed")
     work()
     assert fresh(batch).state == TaskState.RUNNING
     assert told(batch) == [("Sync", 3, True, None, False)]
@@ -94,7 +94,7 @@ def test_it_waits_for_what_is_being_sent_before_it_pauses(
     assert told(batch) == [("Sync", 2, True, None, False)]
 
 
-def test_what_arrived_counts_where_it_could_be_sent_once_more(app: Flask) -> None:
+def test_delivered_deliveries_count_only_where_they_can_be_resent(app: Flask) -> None:
     hook, off = make_webhook(name="Sync", in_order=True), make_webhook(state="off")
     make_delivery(hook, status="delivered")
     make_delivery(hook, status="delivered", priority=Priority.TEST)
@@ -110,7 +110,7 @@ def test_what_arrived_counts_where_it_could_be_sent_once_more(app: Flask) -> Non
     assert (counted.total, counted.in_order) == (2, {"Sync"})
 
 
-def test_what_is_paused_is_chosen_by_what_it_would_be_without_the_pause(app: Flask) -> None:
+def test_a_paused_delivery_is_selected_by_its_status_without_the_pause(app: Flask) -> None:
     hook = make_webhook(throttled=True, backoff_until=utcnow() + SOON)
     make_delivery(hook)
     make_delivery(hook, status="retrying", tries=1)
@@ -118,22 +118,22 @@ def test_what_is_paused_is_chosen_by_what_it_would_be_without_the_pause(app: Fla
     assert (counted.total, counted.skipped) == (1, {Skip.QUEUED: 1})
 
 
-def test_a_search_that_ends_early_goes_on_where_it_was(
+def test_a_search_that_ends_early_continues_where_it_stopped(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log_query, "MOST_READ", 2)
     hook = make_webhook()
-    found = []
+    matches = []
     for event in ("asset.lost", *["asset.created"] * 3, "asset.lost", *["asset.created"] * 3):
         made = make_delivery(hook, event=event, status="failed")
-        found += [made] if event == "asset.lost" else []
-    wanted = LogFilter(webhook=hook.public_id, event=EventName.LOST)
-    pages = bulk_retry_selection.pages(all_that(wanted))
+        matches += [made] if event == "asset.lost" else []
+    log_filter = LogFilter(webhook=hook.public_id, event=EventName.LOST)
+    pages = bulk_retry_selection.pages(all_that(log_filter))
     chosen = [row.public_id for rows in pages for row in rows]
-    assert chosen == found[::-1]
+    assert chosen == matches[::-1]
 
 
-def test_the_report_names_the_attempt_that_was_made_here(ana: Actor) -> None:
+def test_the_report_shows_the_attempt_of_this_bulk_retry(ana: Actor) -> None:
     (made,) = some(1, make_webhook(), reason="server", code=500)
     make_attempt(made, kind="manual", outcome="failed", reason="dns")
     batch = bulk_retry.start(ana, Selection(ticked=(made,)))

@@ -1,5 +1,4 @@
-"""Whoever stops a bulk retry, has it continue or takes something out of it does it at once, and it
-is written down."""
+"""Stopping, continuing, and taking out deliveries work at once and are audited."""
 
 from datetime import timedelta
 from typing import Any
@@ -50,7 +49,7 @@ def ana(app: Flask) -> Actor:
 
 @pytest.fixture(autouse=True)
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So many failures in a row interrupt one."""
+    """Set the number of failures in a row that pause a bulk retry."""
     monkeypatch.setattr(bulk_retry, "MOST_FAILURES", FEW)
 
 
@@ -60,12 +59,12 @@ def redis(app: Flask, valkey_server: ValkeyServer) -> Redis:
 
 
 def paused(actor: Actor) -> tuple[UUID, list[UUID]]:
-    """One of which a few failed in a row, and two remain."""
+    """Start a bulk retry that a few failures in a row pause, with two deliveries left."""
     made = some(FEW + 2, make_webhook())
     batch = bulk_retry.start(actor, all_that(FAILED))
     work()
-    for each in made[:FEW]:
-        finish(each, "failed")
+    for delivery in made[:FEW]:
+        finish(delivery, "failed")
     work()
     assert fresh(batch).state == TaskState.PAUSED
     return batch, made
@@ -77,13 +76,11 @@ def messages(batch: UUID) -> list[tuple[str, str]]:
 
 def told() -> list[tuple[str, str, Any]]:
     session().rollback()
-    found = session().scalars(select(AuditEntry).order_by(AuditEntry.id))
-    return [(row.actor_name, row.action, row.changes) for row in found]
+    entries = session().scalars(select(AuditEntry).order_by(AuditEntry.id))
+    return [(row.actor_name, row.action, row.changes) for row in entries]
 
 
-def test_what_somebody_continues_goes_on_at_once_and_is_written_down(
-    ana: Actor, redis: Redis
-) -> None:
+def test_a_continued_bulk_retry_resumes_at_once_and_is_audited(ana: Actor, redis: Redis) -> None:
     batch, _ = paused(ana)
     with writing() as current:
         current.execute(update(Task).values(due_at=utcnow() + timedelta(hours=1)))
@@ -94,7 +91,7 @@ def test_what_somebody_continues_goes_on_at_once_and_is_written_down(
     assert told()[-1][:2] == ("Sam", "batch.went_on")
 
 
-def test_a_stop_that_waits_for_what_is_being_sent_looks_at_once_how_that_ends(
+def test_a_stop_that_waits_for_an_attempt_in_progress_polls_at_once(
     ana: Actor, redis: Redis
 ) -> None:
     (made,) = some(1, make_webhook())
@@ -111,7 +108,7 @@ def test_a_stop_that_waits_for_what_is_being_sent_looks_at_once_how_that_ends(
 
 
 @pytest.mark.both_databases
-def test_the_last_that_is_taken_out_ends_it_at_once(ana: Actor, redis: Redis) -> None:
+def test_taking_out_the_last_delivery_ends_a_bulk_retry_at_once(ana: Actor, redis: Redis) -> None:
     batch, made = paused(ana)
     redis.delete(notifier.TASKS_QUEUED)
     take_out(ana, made[FEW])
@@ -126,7 +123,7 @@ def test_the_last_that_is_taken_out_ends_it_at_once(ana: Actor, redis: Redis) ->
     assert fresh(batch).state == TaskState.DONE
 
 
-def test_it_stops_by_itself_in_the_portals_name_and_gives_back_once(ana: Actor) -> None:
+def test_an_automatic_stop_is_in_the_portals_name_and_gives_back_once(ana: Actor) -> None:
     first, second = some(2, make_webhook())
     batch = bulk_retry.start(ana, all_that(FAILED))
     work()
@@ -143,7 +140,7 @@ def test_it_stops_by_itself_in_the_portals_name_and_gives_back_once(ana: Actor) 
     assert messages(batch) == [("delivered", ""), ("unsent", "")]
 
 
-def test_who_stopped_it_stays_who_did_though_they_may_no_longer(ana: Actor) -> None:
+def test_a_stop_keeps_the_name_of_a_person_who_loses_the_permission(ana: Actor) -> None:
     (made,) = some(1, make_webhook())
     batch = bulk_retry.start(ana, all_that(FAILED))
     work()
@@ -157,21 +154,21 @@ def test_who_stopped_it_stays_who_did_though_they_may_no_longer(ana: Actor) -> N
     assert (fresh(batch).state, fresh(batch).stopped_by) == (TaskState.STOPPED, "Ana")
 
 
-def test_what_is_no_longer_kept_when_its_turn_comes_is_skipped_and_says_so(ana: Actor) -> None:
+def test_a_pruned_delivery_is_skipped_with_its_reason(ana: Actor) -> None:
     made = some(FEW + 1, make_webhook())
     batch = bulk_retry.start(ana, all_that(FAILED))
     work()
     forget(made[3])  # it waits
     forget(made[2])  # it was handed over
-    for each in made[:2]:
-        finish(each, "delivered")
+    for delivery in made[:2]:
+        finish(delivery, "delivered")
     work()
     task = fresh(batch)
     assert (task.state, task.counts) == (TaskState.DONE, {"delivered": 2, "skipped": 2})
     assert messages(batch)[2:] == [("skipped", "No longer kept")] * 2
 
 
-def test_what_goes_to_a_webhook_that_is_deleted_meanwhile_is_skipped(ana: Actor) -> None:
+def test_a_delivery_to_a_webhook_deleted_meanwhile_is_skipped(ana: Actor) -> None:
     hook = make_webhook(name="Sync")
     (made,) = some(1, hook)
     batch = bulk_retry.start(ana, all_that(FAILED))
@@ -183,7 +180,7 @@ def test_what_goes_to_a_webhook_that_is_deleted_meanwhile_is_skipped(ana: Actor)
     assert handed([made]) == []
 
 
-def test_nothing_is_started_or_continued_while_all_sending_is_stopped(ana: Actor) -> None:
+def test_starting_and_continuing_are_refused_while_sending_is_stopped(ana: Actor) -> None:
     batch, made = paused(ana)
     sending.stop(make_user("admin").actor)
     for verb in (
@@ -195,7 +192,7 @@ def test_nothing_is_started_or_continued_while_all_sending_is_stopped(ana: Actor
     assert fresh(batch).state == TaskState.PAUSED
 
 
-def test_work_of_another_kind_is_neither_continued_nor_stopped_from_here(ana: Actor) -> None:
+def test_tasks_of_another_kind_are_neither_continued_nor_stopped(ana: Actor) -> None:
     with writing() as current:
         asked = tasks.start(current, ana, import_task.CHECK_NAME, total=1)
         asked.state = TaskState.PAUSED
@@ -212,18 +209,16 @@ def test_failures_are_counted_in_the_order_in_which_they_ended(ana: Actor) -> No
     made = some(FEW, make_webhook())
     batch = bulk_retry.start(ana, all_that(FAILED))
     work()
-    finish(made[2], "delivered")  # before the others, and after them by its id
-    for each in made[:2]:
-        finish(each, "failed")
+    finish(made[2], "delivered")  # ended before the others, but has a higher id
+    for delivery in made[:2]:
+        finish(delivery, "failed")
     work()
     cursor = fresh(batch).cursor["failures"]
     assert list(cursor.values()) == [2]
 
 
 @pytest.mark.both_databases
-def test_whoever_has_it_continue_sends_it_and_a_name_that_is_gone_is_that_of_the_first(
-    ana: Actor,
-) -> None:
+def test_continuing_changes_the_sender_whose_missing_name_is_the_starters(ana: Actor) -> None:
     batch, _ = paused(ana)
     sam = make_user("support", name="Sam")
     assert bulk_retry.sender(fresh(batch)) == (ana.user_id, "Ana")
