@@ -10,11 +10,11 @@ from flask import Flask
 from portal.extensions import settings
 from portal.services.dispatch.request import guard
 
-NOBODY = ".".join(["nobody"] * 40)  # a name too long for anybody to have it
+NOBODY = ".".join(["nobody"] * 40)  # longer than any name can be
 EVERYTHING = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 
 
-def test_the_database_is_closed_although_every_network_is_allowed(app: Flask) -> None:
+def test_the_database_is_closed_even_if_every_network_is_allowed(app: Flask) -> None:
     for database_url, port in (
         ("postgresql+psycopg://u@10.9.8.7/db", 5432),
         ("postgresql+psycopg://u@10.9.8.7:6000/db", 6000),
@@ -31,7 +31,7 @@ def test_the_database_is_closed_although_every_network_is_allowed(app: Flask) ->
         assert closed.refusal("10.9.8.7", port + 1000) is None, database_url
 
 
-def test_a_database_is_closed_although_its_name_led_nowhere_at_the_start(
+def test_a_database_is_closed_even_if_its_name_did_not_resolve_at_start(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = "postgresql+psycopg://u@database.invalid/db"
@@ -58,7 +58,7 @@ def test_redis_is_closed_too(app: Flask) -> None:
         assert guard(ours).refusal("10.9.8.7", port + 1) is None, redis_url
 
 
-def test_denied_networks_and_ports_that_are_not_listed_are_closed(app: Flask) -> None:
+def test_denied_networks_and_unlisted_ports_are_closed(app: Flask) -> None:
     denied = (ip_network("8.8.8.0/24"),)
     ours = replace(settings(), webhook_denied_networks=denied, webhook_allowed_ports=(443,))
     assert guard(ours).refusal("1.1.1.1", 443) is None

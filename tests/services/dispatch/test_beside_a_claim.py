@@ -1,7 +1,7 @@
-"""Whoever wants to change a delivery while somebody is claiming it waits, and then leaves it alone.
+"""A change to a delivery that is being claimed waits for the claim and then leaves it alone.
 
-The claim writes nothing to the delivery's row, so that nobody who waits for that row would be shown
-it again: the lease is asked for after the locks.
+The claim does not write to the delivery's row, so a transaction that waits for the row does not get
+a new version of it. Therefore the lease is read after the locks.
 """
 
 from collections.abc import Callable
@@ -51,7 +51,7 @@ def delete(actor: Actor, hook: Hook, _made: UUID) -> None:
 def retry_in_bulk(actor: Actor, _hook: Hook, made: UUID) -> None:
     try:
         bulk_retry.start(actor, Selection(ticked=(made,)))
-    except Refusal:  # the claim had ended when it counted
+    except Refusal:  # it counted after the claim had ended
         return
     turn = task_leases.claim()
     assert turn is not None
@@ -61,7 +61,7 @@ def retry_in_bulk(actor: Actor, _hook: Hook, made: UUID) -> None:
 
 
 @pytest.mark.parametrize("verb", [undone, retry, hold, delete, retry_in_bulk])
-def test_what_is_being_claimed_is_not_touched(app: Flask, verb: Verb) -> None:
+def test_a_delivery_being_claimed_is_left_unchanged(app: Flask, verb: Verb) -> None:
     ana, hook = make_user().actor, make_webhook()
     made = make_delivery(hook, status="retrying", tries=3, attempts=3)
     before = stored(made)

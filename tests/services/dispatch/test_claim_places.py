@@ -1,4 +1,4 @@
-"""How many deliveries one claim takes of a webhook, and which."""
+"""The number and the choice of deliveries that one claim takes per webhook."""
 
 import json
 from collections import Counter
@@ -44,29 +44,27 @@ LEASE_SECONDS = 2 + 3  # WEBHOOK_TIMEOUT and LEASE_MARGIN of the tests
 
 @pytest.fixture
 def hook(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Hook:
-    """A webhook that is sent three at a time."""
+    """Make a webhook with three places for requests in flight."""
     monkeypatch.setitem(app.extensions, "settings", replace(settings(), webhook_max_in_flight=MOST))
     return make_webhook()
 
 
 def kinds(claims: list[Claim]) -> list[AttemptKind]:
-    return [each.kind for each in claims]
+    return [claimed.kind for claimed in claims]
 
 
-def test_all_priorities_together_have_its_places_and_persons_go_first(hook: Hook) -> None:
+def test_all_priorities_share_the_places_and_manual_retries_go_first(hook: Hook) -> None:
     for _ in range(MOST):
         make_delivery(hook)
     for _ in range(MOST - 1):
         make_delivery(hook, status="failed")
-    for each in deliveries()[MOST:]:
-        ask_for_retry(each.id)
+    for delivery in deliveries()[MOST:]:
+        ask_for_retry(delivery.id)
     assert kinds(claim()) == [AttemptKind.MANUAL] * (MOST - 1) + [AttemptKind.SCHEDULED]
     assert claim() == []
 
 
-def test_a_claim_tells_all_of_each_attempt_and_leases_it_for_as_long_as_it_may_last(
-    hook: Hook,
-) -> None:
+def test_a_claim_describes_each_attempt_and_leases_it_for_its_longest_time(hook: Hook) -> None:
     usual = {"tries": 2, "attempts": 4, "status": "retrying"}
     make_delivery(hook, **usual)
     for priority in (Priority.INTERACTIVE, Priority.BULK):
@@ -93,12 +91,12 @@ def test_a_claim_tells_all_of_each_attempt_and_leases_it_for_as_long_as_it_may_l
         assert abs((taken.until - taken.started_at).total_seconds() - LEASE_SECONDS) < 1
 
 
-def test_nothing_is_asked_for_a_claim_that_was_not_asked_at_its_rehearsal(hook: Hook) -> None:
-    """The first claim has something to send, and waits for no statement to be composed."""
+def test_a_claim_runs_only_statements_that_the_warm_up_ran(hook: Hook) -> None:
+    """The first claim must not wait for a statement to be compiled."""
     queue = make_webhook(in_order=True)
-    for each in (hook, queue):
-        make_delivery(each)
-        make_delivery(each, priority=Priority.TEST)
+    for webhook in (hook, queue):
+        make_delivery(webhook)
+        make_delivery(webhook, priority=Priority.TEST)
     with asked(db.engine) as rehearsed, writing() as current:
         dispatch_claim.warm_up(current.connection())
     with asked(db.engine) as found, writing() as current:
@@ -108,7 +106,7 @@ def test_nothing_is_asked_for_a_claim_that_was_not_asked_at_its_rehearsal(hook: 
     assert leases()
 
 
-def test_once_its_places_are_taken_it_touches_no_other_webhook(hook: Hook) -> None:
+def test_a_claim_without_free_places_touches_no_other_webhook(hook: Hook) -> None:
     for each in (hook, make_webhook()):
         lease(make_delivery(each), -1)
     (taken,) = claim(1)
@@ -116,7 +114,7 @@ def test_once_its_places_are_taken_it_touches_no_other_webhook(hook: Hook) -> No
     assert cut_off == [(taken.delivery_id, "interrupted")]
 
 
-def test_what_is_still_to_be_recorded_keeps_its_webhook_out_of_the_claim(hook: Hook) -> None:
+def test_a_webhook_with_unrecorded_results_is_left_out_of_the_claim(hook: Hook) -> None:
     other = make_webhook()
     for each in (hook, other):
         make_delivery(each)
@@ -125,7 +123,7 @@ def test_what_is_still_to_be_recorded_keeps_its_webhook_out_of_the_claim(hook: H
     assert [each.webhook.id for each in claims] == [other.id]
 
 
-def test_one_that_has_few_places_left_limits_no_other(hook: Hook) -> None:
+def test_a_webhook_with_few_places_left_limits_no_other(hook: Hook) -> None:
     other = make_webhook()
     for _ in range(MOST):
         make_delivery(hook)
@@ -140,7 +138,7 @@ def test_one_that_has_few_places_left_limits_no_other(hook: Hook) -> None:
     ("priority", "first"),
     [(Priority.INTERACTIVE, AttemptKind.MANUAL), (Priority.BULK, AttemptKind.SCHEDULED)],
 )
-def test_a_queue_in_order_has_one_place_for_its_head_and_what_is_sent_again(
+def test_an_ordered_queue_has_one_place_for_its_head_and_its_retries(
     app: Flask, priority: Priority, first: AttemptKind
 ) -> None:
     queue = make_webhook(in_order=True)
@@ -152,7 +150,7 @@ def test_a_queue_in_order_has_one_place_for_its_head_and_what_is_sent_again(
     assert claim() == []
 
 
-def test_a_test_takes_no_turn_of_a_queue_in_order_but_a_place_of_the_dispatcher(app: Flask) -> None:
+def test_a_test_takes_a_dispatcher_place_but_no_turn_of_an_ordered_queue(app: Flask) -> None:
     del app
     queue = make_webhook(in_order=True)
     make_delivery(queue, status="failed")
@@ -167,16 +165,14 @@ def test_a_test_takes_no_turn_of_a_queue_in_order_but_a_place_of_the_dispatcher(
     assert [kinds(claim(1)) for _ in range(3)] == [[AttemptKind.TEST], [AttemptKind.SCHEDULED], []]
 
 
-def test_a_test_whose_sender_is_gone_keeps_no_other_from_its_place(hook: Hook) -> None:
+def test_a_test_with_an_expired_lease_blocks_no_other_test(hook: Hook) -> None:
     ended_one = make_delivery(hook, priority=Priority.TEST)
     lease(ended_one, -1, kind=AttemptKind.TEST)
     make_delivery(hook, priority=Priority.TEST)
     assert kinds(claim()) == [AttemptKind.TEST]
 
 
-def test_while_a_circuit_is_open_only_persons_and_the_head_of_a_queue_go(
-    app: Flask,
-) -> None:
+def test_with_an_open_circuit_only_manual_retries_and_ordered_heads_go(app: Flask) -> None:
     del app
     pause = utcnow() + timedelta(minutes=5)
     for in_order in (False, True):
@@ -200,7 +196,7 @@ def test_while_a_circuit_is_open_only_persons_and_the_head_of_a_queue_go(
 
 def test_deliveries_of_one_event_share_its_body(hook: Hook) -> None:
     other = make_webhook()
-    lease(make_delivery(other))  # so its turn is the second
+    lease(make_delivery(other))  # gives it the second turn
     for note in ("one", "two"):
         publish(note=note)
     told = [
@@ -214,7 +210,7 @@ def test_deliveries_of_one_event_share_its_body(hook: Hook) -> None:
 
 @pytest.fixture
 def connection(app: Flask) -> Iterator[Connection]:
-    """Of somebody who is in the middle of something."""
+    """Yield a connection in an open transaction."""
     if db.engine.dialect.name == "sqlite":
         pytest.skip("SQLite has one lock for everything")
     db.session.remove()
@@ -223,23 +219,23 @@ def connection(app: Flask) -> Iterator[Connection]:
         transaction.rollback()
 
 
-def test_what_it_does_not_take_is_free_for_others(connection: Connection) -> None:
+def test_deliveries_that_a_claim_does_not_take_stay_unlocked(connection: Connection) -> None:
     hook = make_webhook()
     for _ in range(4):
         make_delivery(hook)
     db.session.remove()
     (taken,) = dispatch_claim.claim(connection, 1)
     with db.engine.connect() as other:
-        free = select(Delivery.id).with_for_update(skip_locked=True)
-        found = set(other.scalars(free))
-        # What an event does that is stored meanwhile: it refers to the webhook.
-        refer = select(Webhook.id).with_for_update(read=True, key_share=True, skip_locked=True)
-        assert other.scalars(refer).all() == [hook.id]
-    assert len(found) == 3
-    assert taken.delivery_id not in found
+        query = select(Delivery.id).with_for_update(skip_locked=True)
+        unlocked = set(other.scalars(query))
+        # An event that is stored meanwhile refers to the webhook.
+        reference = select(Webhook.id).with_for_update(read=True, key_share=True, skip_locked=True)
+        assert other.scalars(reference).all() == [hook.id]
+    assert len(unlocked) == 3
+    assert taken.delivery_id not in unlocked
 
 
-def test_of_webhooks_it_locks_no_more_than_fill_its_places(connection: Connection) -> None:
+def test_a_claim_locks_no_more_webhooks_than_fill_its_places(connection: Connection) -> None:
     for _ in range(3):
         hook = make_webhook()
         for priority in (Priority.TEST, Priority.NORMAL):
@@ -247,25 +243,25 @@ def test_of_webhooks_it_locks_no_more_than_fill_its_places(connection: Connectio
     db.session.remove()
     assert len(dispatch_claim.claim(connection, 4)) == 4
     with db.engine.connect() as other:
-        free = select(Webhook.id).with_for_update(key_share=True, skip_locked=True)
-        assert len(other.scalars(free).all()) == 1
+        query = select(Webhook.id).with_for_update(key_share=True, skip_locked=True)
+        assert len(other.scalars(query).all()) == 1
 
 
-def test_for_those_that_somebody_has_locked_it_takes_others(connection: Connection) -> None:
+def test_a_claim_skips_locked_webhooks_and_takes_others(connection: Connection) -> None:
     hooks = [make_webhook() for _ in range(9)]
-    for each in hooks:
-        make_delivery(each)
+    for webhook in hooks:
+        make_delivery(webhook)
     db.session.remove()
-    theirs = update(Webhook).where(Webhook.id.in_([each.id for each in hooks[:8]]))
+    theirs = update(Webhook).where(Webhook.id.in_([webhook.id for webhook in hooks[:8]]))
     connection.execute(theirs.values(version=2))
-    for _ in range(4):  # each time it begins with another one
+    for _ in range(4):  # each claim begins with another webhook
         with db.engine.connect() as other, other.begin() as transaction:
             claims = dispatch_claim.claim(other, 1)
             transaction.rollback()
-        assert [each.webhook.id for each in claims] == [hooks[8].id]
+        assert [webhook.webhook.id for webhook in claims] == [hooks[8].id]
 
 
-def test_of_a_webhook_that_somebody_has_locked_it_settles_nothing(connection: Connection) -> None:
+def test_a_claim_settles_no_lease_of_a_locked_webhook(connection: Connection) -> None:
     hook = make_webhook()
     made = make_delivery(hook)
     lease(made, -60)
@@ -290,7 +286,7 @@ def test_of_a_webhook_that_somebody_has_locked_it_settles_nothing(connection: Co
         ({"in_order": True}, ["test", "manual"]),
     ],
 )
-def test_what_is_changed_after_its_look_and_before_its_lock_counts(
+def test_a_change_between_the_poll_and_the_lock_counts(
     connection: Connection, change: dict[str, Any], taken: list[str]
 ) -> None:
     hook = make_webhook()

@@ -1,4 +1,4 @@
-"""What a claim costs grows with the webhooks that have something to send, never with a backlog."""
+"""The cost of a claim grows with the number of webhooks that are due, not with the backlog."""
 
 from collections import Counter
 from typing import Any
@@ -13,7 +13,7 @@ from portal.services.outbox import claimable
 
 
 def plan_of(statement: Select[Any]) -> list[str]:
-    """How SQLite goes about it, before it has seen a single row or any statistics."""
+    """Return SQLite's plan on a database without rows or statistics."""
     compiled = statement.compile(dialect=sqlite.dialect(paramstyle="named"))
     values = dict.fromkeys(compiled.params)
     rows = session().execute(text(f"EXPLAIN QUERY PLAN {compiled}"), values)
@@ -22,7 +22,7 @@ def plan_of(statement: Select[Any]) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def on_sqlite(app: Flask) -> None:
-    """PostgreSQL's plans depend on its statistics; both run the same statements."""
+    """Skip PostgreSQL, whose plans depend on its statistics. Both run the same statements."""
     if session().connection().dialect.name != "sqlite":
         pytest.skip("the plans of SQLite alone are the same every time")
 
@@ -40,7 +40,7 @@ def test_the_head_of_a_queue_is_the_first_entry_of_its_index() -> None:
     assert not any("TEMP B-TREE" in step for step in plan)
 
 
-def test_the_poll_reads_no_more_for_chats_than_it_does_without_them() -> None:
+def test_chat_webhooks_add_no_reads_to_the_poll() -> None:
     by_key = "USING INTEGER PRIMARY KEY (rowid=?)"
     due = "ix_deliveries_due (webhook_id=? AND priority=? AND due_at<?)"
     plan = plan_of(claimable._due_webhooks("sqlite", may_be_lost=False))

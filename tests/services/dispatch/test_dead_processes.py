@@ -1,5 +1,4 @@
-"""What a process held that died: due again at the next round of maintenance, not when its leases
-run out."""
+"""Deliveries of a dead process are due at the next maintenance, before their leases expire."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -35,7 +34,7 @@ pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
 
 @pytest.fixture
 def marked(app: Flask) -> Iterator[Callable[[], UUID]]:
-    """Makes a run that is over: its mark is there, and nobody holds it."""
+    """Yield a function that makes a dead run, with a mark that no process holds."""
     folder = settings().instance_dir / heartbeats.FOLDER
     folder.mkdir()
 
@@ -49,7 +48,7 @@ def marked(app: Flask) -> Iterator[Callable[[], UUID]]:
 
 
 def held_by(run: UUID | None) -> None:
-    """All that is leased was taken by this run."""
+    """Give all leases to this run."""
     with writing() as current:
         current.execute(update(Lease).values(run=run))
 
@@ -58,7 +57,7 @@ def marks() -> int:
     return len(list((settings().instance_dir / heartbeats.FOLDER).iterdir()))
 
 
-def test_what_it_was_sending_is_interrupted_and_due_again(
+def test_deliveries_of_a_dead_process_are_interrupted_and_due_again(
     marked: Callable[[], UUID], caplog: pytest.LogCaptureFixture
 ) -> None:
     make_webhook()
@@ -67,15 +66,19 @@ def test_what_it_was_sending_is_interrupted_and_due_again(
     held_by(marked())
     assert not has_claimable()
     maintenance.maintain()
-    assert [(each.outcome, each.finished_at) for each in attempts()] == [("interrupted", None)]
+    assert [(attempt.outcome, attempt.finished_at) for attempt in attempts()] == [
+        ("interrupted", None)
+    ]
     assert (only_delivery().status, only_delivery().tries) == ("queued", 1)
     assert has_claimable()
     maintenance.maintain()
-    told = "A process died or fell silent at its work. Its deliveries are due again."
-    assert caplog.messages == [told]
+    warning = "A process died or fell silent at its work. Its deliveries are due again."
+    assert caplog.messages == [warning]
 
 
-def test_its_mark_stays_until_nothing_came_after_it(marked: Callable[[], UUID]) -> None:
+def test_the_mark_of_a_dead_run_stays_until_a_round_finds_no_lease(
+    marked: Callable[[], UUID],
+) -> None:
     make_webhook()
     publish()
     claim()
@@ -83,7 +86,7 @@ def test_its_mark_stays_until_nothing_came_after_it(marked: Callable[[], UUID]) 
     held_by(run)
     maintenance.maintain()
     assert marks() == 1
-    claim()  # what the database was still doing when the process died
+    claim()  # the database was still running this claim when the process died
     held_by(run)
     maintenance.maintain()
     assert has_claimable()
@@ -92,9 +95,7 @@ def test_its_mark_stays_until_nothing_came_after_it(marked: Callable[[], UUID]) 
     assert marks() == 0
 
 
-def test_what_a_living_run_or_another_machine_holds_is_left_to_it(
-    marked: Callable[[], UUID],
-) -> None:
+def test_leases_of_a_live_run_or_another_machine_are_left_alone(marked: Callable[[], UUID]) -> None:
     make_webhook()
     publish()
     claim()
@@ -108,21 +109,23 @@ def test_what_a_living_run_or_another_machine_holds_is_left_to_it(
     assert not attempts()
 
 
-def test_an_answer_that_it_had_before_it_died_still_counts(marked: Callable[[], UUID]) -> None:
+def test_a_response_received_before_the_process_died_still_counts(
+    marked: Callable[[], UUID],
+) -> None:
     make_webhook()
     publish()
     (mine,) = claim()
     held_by(marked())
     with writing() as current:
-        found = current.execute(select(Lease.run)).scalar_one()
-        assert found
-        assert maintenance.reclaim(current.connection(), [found]) == {found}
+        run = current.execute(select(Lease.run)).scalar_one()
+        assert run
+        assert maintenance.reclaim(current.connection(), [run]) == {run}
     write_down(ended(mine))
-    assert [each.outcome for each in attempts()] == ["delivered"]
+    assert [attempt.outcome for attempt in attempts()] == ["delivered"]
     assert (only_delivery().status, leases()) == ("delivered", [])
 
 
-def test_a_sender_that_begins_anew_ends_what_its_own_run_sent_and_nobody_elses() -> None:
+def test_a_restarted_sender_interrupts_only_attempts_of_its_own_run() -> None:
     make_webhook()
     publish(asset_id=1)
     publish(asset_id=2)
@@ -136,9 +139,7 @@ def test_a_sender_that_begins_anew_ends_what_its_own_run_sent_and_nobody_elses()
     assert [each.delivery_id for each in leases()] == [theirs]
 
 
-def test_long_work_that_it_had_begun_goes_on_elsewhere_and_no_other_does(
-    marked: Callable[[], UUID],
-) -> None:
+def test_only_the_tasks_of_a_dead_process_continue_elsewhere(marked: Callable[[], UUID]) -> None:
     with writing() as current:
         made = [tasks.start(current, SYSTEM, "counting", total=1).id for _ in range(2)]
     assert [turn and turn.task_id for turn in (task_leases.claim(), task_leases.claim())] == made

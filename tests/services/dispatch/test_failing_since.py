@@ -1,4 +1,4 @@
-"""Since when a delivery fails: from its first failed attempt, once that counts, and no later."""
+"""A delivery fails since its first failed attempt, from the moment when that failure counts."""
 
 from datetime import datetime, timedelta
 
@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
 
 
 def attempt(reason: Reason | None = Reason.SERVER, retry_after: float | None = None) -> None:
-    """What is due now is sent, and ends so."""
+    """Send the due delivery, and end the attempt with this reason."""
     make_due()
     (claimed,) = claim()
     result = ended(claimed, reason)
@@ -42,7 +42,7 @@ def first() -> datetime | None:
     return attempts()[0].finished_at
 
 
-def test_one_failure_counts_where_the_next_attempt_is_far_or_none() -> None:
+def test_one_failure_counts_only_if_the_next_attempt_is_far_or_none() -> None:
     for failures, seconds, counts in (
         (0, None, False),
         (1, 5, False),
@@ -57,7 +57,7 @@ def test_one_failure_counts_where_the_next_attempt_is_far_or_none() -> None:
         assert is_failing(failures, next_at, now, was_probe=True) is (failures > 0), failures
 
 
-def test_it_begins_with_the_first_failure_once_a_second_came_and_never_moves() -> None:
+def test_failing_starts_at_the_first_failure_after_a_second_and_stays() -> None:
     make_webhook()
     publish()
     attempt()
@@ -67,7 +67,7 @@ def test_it_begins_with_the_first_failure_once_a_second_came_and_never_moves() -
         assert since() == first()
 
 
-def test_a_persons_retry_leaves_it_and_what_arrives_has_none() -> None:
+def test_a_manual_retry_keeps_failing_since_and_a_success_clears_it() -> None:
     make_webhook()
     publish()
     attempt(Reason.BLOCKED)
@@ -80,7 +80,7 @@ def test_a_persons_retry_leaves_it_and_what_arrives_has_none() -> None:
     assert (only_delivery().status, since()) == ("delivered", None)
 
 
-def test_what_was_delivered_before_and_fails_when_it_is_sent_once_more_does_not_fail() -> None:
+def test_a_failed_resend_of_a_delivered_delivery_is_not_failing() -> None:
     make_webhook()
     publish()
     for reason in (Reason.SERVER, Reason.SERVER, None):
@@ -88,14 +88,14 @@ def test_what_was_delivered_before_and_fails_when_it_is_sent_once_more_does_not_
     ask_for_retry(only_delivery().id)
     attempt()
     assert (only_delivery().status, since()) == ("delivered", None)
-    # Its receiver is gone: now it has failed, since that attempt.
+    # Its receiver is gone, so it has failed since that attempt.
     ask_for_retry(only_delivery().id)
     attempt(Reason.GONE)
     failed = attempts()
     assert (only_delivery().status, since()) == ("failed", failed[-2].finished_at)
 
 
-def test_what_was_cut_off_each_time_counts_from_its_end() -> None:
+def test_an_always_interrupted_delivery_fails_since_its_end() -> None:
     make_webhook()
     publish()
     make_due()
@@ -108,7 +108,7 @@ def test_what_was_cut_off_each_time_counts_from_its_end() -> None:
     assert delivery.failing_since == delivery.finished_at is not None
 
 
-def test_a_failure_that_is_heard_late_is_a_second_one_all_the_same() -> None:
+def test_a_failure_recorded_late_counts_as_a_second_one() -> None:
     make_webhook()
     publish()
     attempt()
@@ -121,8 +121,8 @@ def test_a_failure_that_is_heard_late_is_a_second_one_all_the_same() -> None:
     assert since() == first()
 
 
-def test_a_receivers_second_failure_counts_whichever_delivery_it_is_of() -> None:
-    """A webhook that fails with another one each time would seem to be well."""
+def test_a_receivers_second_failure_counts_for_any_of_its_deliveries() -> None:
+    """Otherwise, a webhook that fails another delivery each time would seem healthy."""
     make_webhook()
     publish()
     attempt(Reason.REFUSED)
@@ -132,10 +132,10 @@ def test_a_receivers_second_failure_counts_whichever_delivery_it_is_of() -> None
     end_pause()
     (probe,) = claim()
     write_down(ended(probe, Reason.REFUSED))
-    assert [each.failing_since is not None for each in deliveries()] == [False, True]
+    assert [delivery.failing_since is not None for delivery in deliveries()] == [False, True]
 
 
-def test_a_test_does_not_fail() -> None:
+def test_a_failed_test_is_not_failing() -> None:
     make_webhook()
     publish()
     change(only_delivery().public_id, priority=Priority.TEST)

@@ -1,4 +1,4 @@
-"""What goes to a chat: made of the event's body when it is sent, signed, and kept as it went."""
+"""A chat message is made of the event's body when it is sent, signed, and stored as sent."""
 
 from collections.abc import Iterator
 from zoneinfo import ZoneInfo
@@ -47,17 +47,17 @@ def stored_body() -> bytes:
 
 
 def written_in(key: str) -> bytes:
-    """The one event as this portal writes it, in Vienna and at no address others could open."""
+    """Return the event in this format, with times in Vienna and no public URL of the portal."""
     body = body_in(key, stored_body(), Place(ZoneInfo("Europe/Vienna"), None))
     assert body is not None
     return body
 
 
 def kept() -> list[str | None]:
-    """What is kept of the attempts' bodies, oldest first."""
+    """Return the stored request bodies of the attempts, oldest first."""
     db.session.rollback()
-    rows = select(AttemptBody.request_body).order_by(AttemptBody.attempt_id)
-    return list(db.session.scalars(rows))
+    query = select(AttemptBody.request_body).order_by(AttemptBody.attempt_id)
+    return list(db.session.scalars(query))
 
 
 def set_format(key: str | None) -> None:
@@ -66,7 +66,7 @@ def set_format(key: str | None) -> None:
 
 
 @pytest.mark.parametrize("key", CHATS)
-def test_a_chat_takes_its_own_format_with_our_headers_signed_and_kept(key: str) -> None:
+def test_a_chat_message_has_its_format_our_headers_and_a_signature(key: str) -> None:
     with ChatReceiver(key) as receiver:
         make_webhook(receiver.url, secret=SECRET, format=key, url_is_secret=True)
         publish()
@@ -82,7 +82,7 @@ def test_a_chat_takes_its_own_format_with_our_headers_signed_and_kept(key: str) 
     assert kept() == [message.body.decode()]
 
 
-def test_a_changed_format_is_for_the_next_attempt_and_each_keeps_what_went(
+def test_a_changed_format_applies_to_the_next_attempt_and_each_is_stored(
     receiver: Receiver,
 ) -> None:
     make_webhook(receiver.url, format="slack")
@@ -92,20 +92,20 @@ def test_a_changed_format_is_for_the_next_attempt_and_each_keeps_what_went(
         receiver.answer_next(500)
         deliver_due()
         make_due()
-    went = [message.body for message in receiver.received]
-    assert went == [*2 * [written_in("slack")], written_in("discord"), stored_body()]
-    assert kept() == [*(body.decode() for body in went[:3]), None]
+    sent = [message.body for message in receiver.received]
+    assert sent == [*2 * [written_in("slack")], written_in("discord"), stored_body()]
+    assert kept() == [*(body.decode() for body in sent[:3]), None]
     assert len({message.header("X-Asset-Webhook-Id") for message in receiver.received}) == 1
 
 
-def test_what_never_became_a_request_has_no_body_of_its_own(receiver: Receiver) -> None:
+def test_an_attempt_without_a_request_stores_no_body(receiver: Receiver) -> None:
     make_webhook(receiver.url, format="slack", headers=[("Host", "elsewhere.example.com")])
     publish()
     deliver_due()
     assert (receiver.received, kept()) == ([], [None])
 
 
-def test_an_attempt_that_is_recorded_late_keeps_what_went(receiver: Receiver) -> None:
+def test_an_attempt_recorded_late_keeps_its_request_body(receiver: Receiver) -> None:
     make_webhook(receiver.url, format="slack")
     publish()
     (late,) = claim()
@@ -115,7 +115,7 @@ def test_an_attempt_that_is_recorded_late_keeps_what_went(receiver: Receiver) ->
     assert kept() == ['{"text":"late"}']
 
 
-def test_of_our_own_body_nothing_more_is_sent_to_the_database_or_kept(receiver: Receiver) -> None:
+def test_a_standard_body_is_not_stored_again_with_the_attempt(receiver: Receiver) -> None:
     make_webhook(receiver.url)
     publish()
     deliver_due()
@@ -126,16 +126,16 @@ def test_of_our_own_body_nothing_more_is_sent_to_the_database_or_kept(receiver: 
     assert "request_body" not in body_of(ended(own))
 
 
-def test_a_format_is_one_column_more_of_what_a_claim_locks() -> None:
+def test_a_format_adds_one_column_to_the_query_of_a_claim() -> None:
     for _ in range(2):
         make_webhook()
     publish()
     with asked(db.engine) as statements:
         assert len(claim()) == 2
-    # The poll asks for it too, for the pace.
-    (reads,) = [each for each in statements if "webhooks.version" in each]
-    assert reads.count("format") == 1
-    assert not any("request_body" in each for each in statements)
+    # The poll reads the format, too, for the pace.
+    (query,) = [statement for statement in statements if "webhooks.version" in statement]
+    assert query.count("format") == 1
+    assert not any("request_body" in statement for statement in statements)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_a_format_is_one_column_more_of_what_a_claim_locks() -> None:
         (None, "active", Reason.NOT_FOUND, "retrying"),
     ],
 )
-def test_discord_gets_nothing_more_once_it_does_not_find_the_webhook(
+def test_discord_gets_no_more_requests_once_it_does_not_know_the_webhook(
     receiver: Receiver, format_: str | None, state: str, reason: Reason, status: str
 ) -> None:
     receiver.answer(404, b'{"message": "Unknown Webhook", "code": 10015}')

@@ -1,4 +1,4 @@
-"""What becomes of leases that ran out, that come late, or that the database has lost."""
+"""Leases that expire, whose results come late, or that the database loses."""
 
 from typing import Any
 
@@ -33,34 +33,34 @@ pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
 
 @pytest.fixture
 def hook(app: Flask) -> Hook:
-    """A webhook for which something has just happened."""
+    """Make a webhook with one event to send."""
     made = make_webhook()
     publish()
     return made
 
 
 def row() -> dict[str, Any]:
-    """The one delivery, as it is stored."""
+    """Return the only delivery as stored."""
     return stored(only_delivery().public_id)
 
 
 def lose_leases() -> None:
-    """The database crashed, and has forgotten who sends what."""
+    """Delete all leases, as a crash of the database can."""
     with writing() as current:
         current.execute(delete(Lease))
 
 
 def outcomes() -> list[tuple[int, str, str]]:
-    return [(each.number, each.kind, each.outcome) for each in attempts()]
+    return [(attempt.number, attempt.kind, attempt.outcome) for attempt in attempts()]
 
 
 def counted() -> tuple[int, ...]:
-    found = db.session.query(Rollup).one()
-    return found.delivered, found.failed, found.failed_attempts
+    rollup = db.session.query(Rollup).one()
+    return rollup.delivered, rollup.failed, rollup.failed_attempts
 
 
 @pytest.mark.usefixtures("hook")
-def test_a_lease_that_ran_out_is_an_attempt_of_the_schedule() -> None:
+def test_an_expired_lease_counts_as_a_scheduled_attempt() -> None:
     (lost,) = claim()
     make_due()
     assert has_claimable()
@@ -72,7 +72,9 @@ def test_a_lease_that_ran_out_is_an_attempt_of_the_schedule() -> None:
 
 
 @pytest.mark.parametrize("columns", [{"state": "off"}, {"in_order": True}, {"throttled": True}])
-def test_what_ran_out_is_told_whoever_may_claim_it(hook: Hook, columns: dict[str, Any]) -> None:
+def test_an_expired_lease_is_settled_in_any_state_of_its_webhook(
+    hook: Hook, columns: dict[str, Any]
+) -> None:
     claim()
     make_due()
     with writing() as current:
@@ -83,7 +85,7 @@ def test_what_ran_out_is_told_whoever_may_claim_it(hook: Hook, columns: dict[str
 
 
 @pytest.mark.usefixtures("hook")
-def test_the_last_attempt_that_was_cut_off_ends_in_a_failure_that_is_counted() -> None:
+def test_an_interrupted_last_attempt_is_a_counted_failure() -> None:
     change(only_delivery().public_id, tries=9, attempts=9)
     claim()
     make_due()
@@ -93,13 +95,13 @@ def test_the_last_attempt_that_was_cut_off_ends_in_a_failure_that_is_counted() -
 
 
 @pytest.mark.usefixtures("hook")
-def test_what_comes_late_after_another_claim_says_how_its_own_attempt_ended() -> None:
+def test_a_result_after_another_claim_ends_only_its_own_attempt() -> None:
     (late,) = claim()
     make_due()
     (newer,) = claim()
     write_down(ended(late, Reason.SERVER))
     assert outcomes() == [(1, "scheduled", "failed")]
-    assert db.session.query(AttemptBody).count() == 1  # what it was answered is kept as well
+    assert db.session.query(AttemptBody).count() == 1  # its response is stored, too
     assert (row()["status"], row()["attempts"], row()["reason"]) == ("retrying", 1, None)
     assert [each.token for each in leases()] == [newer.token]
     write_down(ended(newer))
@@ -108,7 +110,7 @@ def test_what_comes_late_after_another_claim_says_how_its_own_attempt_ended() ->
 
 
 @pytest.mark.usefixtures("hook")
-def test_a_success_decides_although_its_lease_was_settled_before_while_nobody_claimed_it() -> None:
+def test_a_success_counts_after_its_lease_was_settled_without_a_new_claim() -> None:
     (late,) = claim()
     make_due()
     maintenance.maintain()
@@ -124,7 +126,7 @@ def test_a_success_decides_although_its_lease_was_settled_before_while_nobody_cl
 
 
 @pytest.mark.usefixtures("hook")
-def test_a_persons_retry_that_was_settled_before_it_succeeded_completes_its_delivery() -> None:
+def test_a_late_success_of_a_manual_retry_completes_its_delivery() -> None:
     write_down(ended(claim()[0], Reason.SERVER))
     ask_for_retry(only_delivery().id)
     (late,) = claim()
@@ -138,9 +140,7 @@ def test_a_persons_retry_that_was_settled_before_it_succeeded_completes_its_deli
 
 @pytest.mark.usefixtures("hook")
 @pytest.mark.parametrize("reason", [None, Reason.SERVER])
-def test_a_batch_that_is_recorded_twice_changes_nothing_the_second_time(
-    reason: Reason | None,
-) -> None:
+def test_recording_a_batch_twice_changes_nothing(reason: Reason | None) -> None:
     (sent,) = claim()
     write_down(ended(sent, reason))
     before, known = row(), outcomes()
@@ -152,7 +152,7 @@ def test_a_batch_that_is_recorded_twice_changes_nothing_the_second_time(
 
 @pytest.mark.usefixtures("hook")
 @pytest.mark.parametrize("reason", [None, Reason.SERVER])
-def test_a_result_counts_although_its_lease_was_lost(reason: Reason | None) -> None:
+def test_a_result_counts_even_if_its_lease_was_lost(reason: Reason | None) -> None:
     (sent,) = claim()
     lose_leases()
     write_down(ended(sent, reason))
@@ -166,7 +166,7 @@ def test_a_result_counts_although_its_lease_was_lost(reason: Reason | None) -> N
     ("reason", "status", "outcome", "counts"),
     [(None, "delivered", "delivered", (1, 0, 0)), (Reason.GONE, "failed", "failed", (0, 1, 1))],
 )
-def test_of_two_senders_after_a_lost_lease_the_one_with_a_lease_decides(
+def test_of_two_senders_after_a_lost_lease_the_lease_holder_decides(
     reason: Reason | None, status: str, outcome: str, counts: tuple[int, ...]
 ) -> None:
     (lost,) = claim()
@@ -182,7 +182,7 @@ def test_of_two_senders_after_a_lost_lease_the_one_with_a_lease_decides(
 
 
 @pytest.mark.usefixtures("hook")
-def test_a_lost_lease_takes_no_persons_retry_with_it() -> None:
+def test_a_result_with_a_lost_lease_does_not_end_a_manual_retry() -> None:
     (lost,) = claim()
     lose_leases()
     ask_for_retry(only_delivery().id)
@@ -196,7 +196,7 @@ def test_a_lost_lease_takes_no_persons_retry_with_it() -> None:
     ("reason", "status", "outcome"),
     [(None, "delivered", "delivered"), (Reason.SERVER, "dismissed", "failed")],
 )
-def test_a_lost_attempt_decides_about_what_was_dismissed_in_the_meantime(
+def test_a_result_with_a_lost_lease_counts_for_a_dismissed_delivery(
     reason: Reason | None, status: str, outcome: str
 ) -> None:
     (lost,) = claim()
@@ -207,7 +207,7 @@ def test_a_lost_attempt_decides_about_what_was_dismissed_in_the_meantime(
 
 
 @pytest.mark.usefixtures("hook")
-def test_what_is_no_longer_kept_is_passed_over() -> None:
+def test_a_result_of_a_pruned_delivery_is_skipped() -> None:
     (sent,) = claim()
     gone = sent._replace(delivery_id=sent.delivery_id + 1)
     write_down(ended(gone), ended(sent))
@@ -215,7 +215,7 @@ def test_what_is_no_longer_kept_is_passed_over() -> None:
 
 
 @pytest.mark.usefixtures("hook")
-def test_what_was_never_sent_leaves_nothing_when_it_is_released() -> None:
+def test_releasing_an_unsent_claim_leaves_no_trace() -> None:
     before = row()
     claims = claim()
     with writing() as current:
@@ -225,8 +225,8 @@ def test_what_was_never_sent_leaves_nothing_when_it_is_released() -> None:
 
 @pytest.mark.usefixtures("hook")
 @pytest.mark.parametrize("was_sent", [True, False])
-def test_what_is_released_after_its_lease_ran_out_has_an_end(was_sent: bool) -> None:
-    claim()  # by whoever has crashed
+def test_a_claim_released_after_its_lease_expired_gets_an_end(was_sent: bool) -> None:
+    claim()  # by a process that crashed
     make_due()
     late = claim()
     make_due()
@@ -234,8 +234,8 @@ def test_what_is_released_after_its_lease_ran_out_has_an_end(was_sent: bool) -> 
     ends = []
     for _ in range(2):
         with writing() as current:
-            given = {"sent": late, "unsent": []} if was_sent else {"sent": [], "unsent": late}
-            maintenance.release(current.connection(), **given)
+            claims = {"sent": late, "unsent": []} if was_sent else {"sent": [], "unsent": late}
+            maintenance.release(current.connection(), **claims)
         ends.append([(each.outcome, each.finished_at) for each in attempts()])
     assert [each.token for each in leases()] == [newer.token]
     crashed, (outcome, end) = ends[0]

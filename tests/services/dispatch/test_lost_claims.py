@@ -1,4 +1,4 @@
-"""A claim alone does not wait for the disk: a crash of PostgreSQL may take it, and no result."""
+"""A claim alone does not wait for the disk. A crash of PostgreSQL can lose it, but no result."""
 
 from collections.abc import Callable
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.both_databases
 
 @pytest.fixture
 def crash(app: Flask, postgres_server: PostgresServer) -> Callable[[], None]:
-    """The server is killed and started again; what it had not written down is gone."""
+    """Return a function that kills and restarts the server, which loses unwritten commits."""
     if db.engine.dialect.name == "sqlite":
         pytest.skip("SQLite writes down each commit")
 
@@ -34,7 +34,7 @@ def crash(app: Flask, postgres_server: PostgresServer) -> Callable[[], None]:
 
 
 def claim_alone() -> list[Claim]:
-    """As a dispatcher that does nothing else in its transaction."""
+    """Claim as a dispatcher that does nothing else in its transaction."""
     with db.engine.connect() as connection, connection.begin():
         return sorted(dispatch_claim.claim(connection, 8, may_be_lost=True))
 
@@ -43,7 +43,7 @@ def is_hurried(connection: Connection) -> bool:
     return bool(connection.execute(text("SHOW synchronous_commit")).scalar_one() != "off")
 
 
-def test_what_a_crash_took_of_a_claim_is_sent_again_and_both_attempts_are_there(
+def test_a_claim_lost_in_a_crash_is_sent_again_and_both_attempts_are_kept(
     crash: Callable[[], None], postgres_server: PostgresServer
 ) -> None:
     for _ in range(3):
@@ -52,21 +52,23 @@ def test_what_a_crash_took_of_a_claim_is_sent_again_and_both_attempts_are_there(
     with postgres_server.lazy_disk():
         lost = claim_alone()
         crash()
-    with writing() as current:  # nothing is left, unless the server had just written all down
+    with writing() as current:  # the server can have written them just before the crash
         current.execute(delete(Lease))
     assert len(lost) == 3
     early, late = ended(lost[0]), ended(lost[1])
-    write_down(early)  # it comes back before anybody has claimed it again
+    write_down(early)  # this result comes before the next claim
     again = claim()
-    assert {each.delivery_id for each in again} == {each.delivery_id for each in lost[1:]}
+    assert {delivery.delivery_id for delivery in again} == {
+        delivery.delivery_id for delivery in lost[1:]
+    }
     write_down(late)
     write_down(*map(ended, again))
-    assert [each.status for each in deliveries()] == ["delivered"] * 3
-    assert [each.attempts for each in deliveries()] == [1, 2, 1]
+    assert [delivery.status for delivery in deliveries()] == ["delivered"] * 3
+    assert [delivery.attempts for delivery in deliveries()] == [1, 2, 1]
     assert len(attempts()) == 4
 
 
-def test_a_claim_that_follows_results_is_as_durable_as_they_are(app: Flask) -> None:
+def test_a_claim_in_a_transaction_with_results_is_as_durable_as_they_are(app: Flask) -> None:
     if db.engine.dialect.name == "sqlite":
         pytest.skip("SQLite writes down each commit")
     make_webhook()

@@ -1,4 +1,4 @@
-"""Maintenance puts right what nobody else will, and stands in nobody's way."""
+"""Maintenance repairs leftovers and does not wait for locks of others."""
 
 from datetime import timedelta
 from itertools import count
@@ -19,9 +19,8 @@ from tests.support.factories import make_webhook
 pytestmark = pytest.mark.both_databases
 
 
-def test_it_waits_for_nobody_who_works_at_a_webhook_that_is_well_again(app: Flask) -> None:
-    """A Retry locks the webhook, then the delivery: the other way round they would wait in a
-    ring."""
+def test_maintenance_does_not_wait_for_a_lock_on_a_recovered_webhook(app: Flask) -> None:
+    """A Retry locks the webhook, then the delivery. The opposite order would deadlock."""
     if db.engine.dialect.name == "sqlite":
         pytest.skip("SQLite locks no rows")
     hook = make_webhook(reopened_at=utcnow())
@@ -35,7 +34,7 @@ def test_it_waits_for_nobody_who_works_at_a_webhook_that_is_well_again(app: Flas
     assert stored(made)["due_at"] < later
 
 
-def test_what_somebody_has_locked_is_spread_without_it(app: Flask) -> None:
+def test_maintenance_spreads_a_backlog_without_its_locked_deliveries(app: Flask) -> None:
     if db.engine.dialect.name == "sqlite":
         pytest.skip("SQLite locks no rows")
     hook, later = make_webhook(reopened_at=utcnow()), utcnow() + timedelta(hours=5)
@@ -47,7 +46,7 @@ def test_what_somebody_has_locked_is_spread_without_it(app: Flask) -> None:
     assert stored(other)["due_at"] < later
 
 
-def test_it_looks_at_a_deleted_webhook_only_while_something_is_held_there(app: Flask) -> None:
+def test_a_deleted_webhook_is_visited_only_while_deliveries_are_held(app: Flask) -> None:
     del app
     gone = make_webhook(deleted_at=utcnow())
     make_delivery(gone, status="dismissed")
@@ -59,8 +58,8 @@ def test_it_looks_at_a_deleted_webhook_only_while_something_is_held_there(app: F
     assert stored(left)["status"] == "dismissed"
 
 
-def test_what_is_to_be_put_to_rest_is_locked_in_one_order(app: Flask) -> None:
-    """Two that lock the same webhooks in two orders would wait for each other."""
+def test_webhooks_with_unwanted_deliveries_are_found_in_one_order(app: Flask) -> None:
+    """Two processes that lock the same webhooks in different orders would deadlock."""
     del app
     numbers = [1_000_008, 1_000_001, 1_000_033, 1_000_016]
     for number in numbers:
@@ -68,7 +67,7 @@ def test_what_is_to_be_put_to_rest_is_locked_in_one_order(app: Flask) -> None:
     assert dispatch_maintenance.find_unwanted(db.session.connection()) == sorted(numbers)
 
 
-def test_a_long_queue_is_put_to_rest_for_half_a_second_and_then_by_the_next_round(
+def test_a_round_puts_a_long_queue_to_rest_for_at_most_half_a_second(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del app
@@ -81,7 +80,7 @@ def test_a_long_queue_is_put_to_rest_for_half_a_second_and_then_by_the_next_roun
     assert [dispatch_maintenance.maintain() for _ in range(3)] == [5, 2, 0]
 
 
-def test_what_waits_for_one_that_is_well_again_is_spread_in_steps(
+def test_the_backlog_of_a_recovered_webhook_is_spread_in_steps(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del app
@@ -94,7 +93,7 @@ def test_what_waits_for_one_that_is_well_again_is_spread_in_steps(
     seen = []
     for _ in range(4):
         touched = dispatch_maintenance.maintain()
-        spread = sum(stored(each)["due_at"] < soon for each in made)
+        spread = sum(stored(delivery)["due_at"] < soon for delivery in made)
         seen.append((touched, spread, reopened(hook.id)))
     assert seen == [(2, 2, True), (2, 4, True), (0, 4, False), (0, 4, False)]
     assert stored(other)["due_at"] == later["due_at"]
@@ -105,9 +104,7 @@ def reopened(row_id: int) -> bool:
     return db.session.get_one(Webhook, row_id).reopened_at is not None
 
 
-def test_what_is_open_at_a_webhook_that_was_deleted_is_stopped_also_if_it_was_on(
-    app: Flask,
-) -> None:
+def test_open_deliveries_of_a_webhook_deleted_while_on_are_dismissed(app: Flask) -> None:
     del app
     made = make_delivery(make_webhook(deleted_at=utcnow()))
     cut_off = make_delivery()

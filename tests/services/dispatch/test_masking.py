@@ -1,4 +1,4 @@
-"""Nothing that is kept of an exchange gives away what the webhook keeps secret."""
+"""A stored exchange reveals none of the webhook's secrets."""
 
 import json
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ def receiver() -> Iterator[Receiver]:
 
 
 def kept() -> AttemptBody:
-    """What is kept of the one attempt."""
+    """Return the stored body of the only attempt."""
     db.session.rollback()
     return db.session.execute(select(AttemptBody)).scalar_one()
 
@@ -48,9 +48,7 @@ def sent_to(receiver: Receiver) -> Received:
 
 @pytest.mark.usefixtures("app")
 @pytest.mark.parametrize("status", [201, 302, 500])
-def test_a_receiver_that_sends_back_what_it_got_is_kept_without_it(
-    receiver: Receiver, status: int
-) -> None:
+def test_secrets_that_a_receiver_echoes_are_masked(receiver: Receiver, status: int) -> None:
     make_webhook(receiver.url, secret=SECRET, headers=[("X-Key", KEY)])
     text = json.dumps({"secret": SECRET, "key": KEY}) + SECRET.replace("/", r"\/")
     away = f"https://elsewhere.example.com/?key={KEY}&secret={SECRET}"
@@ -72,8 +70,8 @@ def test_a_receiver_that_sends_back_what_it_got_is_kept_without_it(
         assert form not in everything
 
 
-def test_a_signature_that_comes_back_is_masked_too(app: Flask) -> None:
-    """Whoever reads the log could send what it signs."""
+def test_an_echoed_signature_is_masked(app: Flask) -> None:
+    """With it, a reader of the log could send the signed body."""
 
     def echo(received: Received) -> None:
         signature = received.header("X-Asset-Webhook-Signature") or ""
@@ -87,12 +85,12 @@ def test_a_signature_that_comes_back_is_masked_too(app: Flask) -> None:
     body = kept()
     assert signature
     assert (body.location, body.response_text) == (f"/?s={DOTS}", DOTS)
-    # Ours alone say how it was signed.
+    # Only our own request headers keep the signature.
     assert dict(body.request_headers)["X-Asset-Webhook-Signature"] == signature
 
 
 def everything(body: AttemptBody) -> str:
-    """All columns of what is kept, as text."""
+    """Return all columns of the stored body as text."""
     columns = {column.key: getattr(body, column.key) for column in AttemptBody.__table__.columns}
     return json.dumps(columns, default=str, ensure_ascii=False)
 
@@ -107,9 +105,7 @@ def everything(body: AttemptBody) -> str:
         ("a s3cr3t/token", "s3cr3t%2Ftoken"),
     ],
 )
-def test_a_part_of_a_header_that_comes_back_alone_is_masked(
-    receiver: Receiver, header: str, echoed: str
-) -> None:
+def test_an_echoed_part_of_a_header_is_masked(receiver: Receiver, header: str, echoed: str) -> None:
     make_webhook(receiver.url, headers=[("Authorization", header)])
     text = f"No such token: {echoed}."
     receiver.answer(401, text.encode(), [("Location", f"/sign-in?for={echoed}")])
@@ -122,7 +118,7 @@ def test_a_part_of_a_header_that_comes_back_alone_is_masked(
 
 
 @pytest.mark.usefixtures("app")
-def test_what_is_too_short_to_be_a_secret_is_not_looked_for(receiver: Receiver) -> None:
+def test_values_too_short_to_be_secrets_are_not_masked(receiver: Receiver) -> None:
     make_webhook(receiver.url, headers=[("X-Mode", "trial"), ("X-Key", "secret")])
     receiver.answer(200, b"A trial of a secret.")
     publish()
@@ -131,7 +127,7 @@ def test_what_is_too_short_to_be_a_secret_is_not_looked_for(receiver: Receiver) 
 
 
 @pytest.mark.usefixtures("app")
-def test_a_secret_key_that_comes_back_without_its_beginning_is_masked(receiver: Receiver) -> None:
+def test_a_secret_key_echoed_without_its_prefix_is_masked(receiver: Receiver) -> None:
     make_webhook(receiver.url, secret=SECRET)
     receiver.answer(401, SECRET.removeprefix("whsec_").encode())
     publish()
@@ -140,7 +136,7 @@ def test_a_secret_key_that_comes_back_without_its_beginning_is_masked(receiver: 
 
 
 @pytest.mark.usefixtures("app")
-def test_a_key_that_was_replaced_is_masked_while_it_still_signs(receiver: Receiver) -> None:
+def test_a_replaced_key_is_masked_while_it_still_signs(receiver: Receiver) -> None:
     hook, old = make_webhook(receiver.url, secret=SECRET), "the key from before 1111"
     with writing() as current:
         webhook = current.get_one(Webhook, hook.id)
@@ -153,13 +149,13 @@ def test_a_key_that_was_replaced_is_masked_while_it_still_signs(receiver: Receiv
 
 
 def attempt() -> Attempt:
-    """The one attempt."""
+    """Return the only attempt."""
     db.session.rollback()
     return db.session.execute(select(Attempt)).scalar_one()
 
 
 @pytest.mark.usefixtures("app")
-def test_values_of_the_address_are_neither_stored_nor_repeated(receiver: Receiver) -> None:
+def test_query_values_of_the_url_are_masked_in_attempt_and_response(receiver: Receiver) -> None:
     make_webhook(f"{receiver.url}?key=s3cr3t%20token&v=2")
     echo = b"key=s3cr3t%20token, s3cr3t token, s3cr3t+token"
     receiver.answer(302, echo, [("Location", "https://b.example/?key=s3cr3t%20token")])
@@ -173,7 +169,7 @@ def test_values_of_the_address_are_neither_stored_nor_repeated(receiver: Receive
 
 
 @pytest.mark.usefixtures("app")
-def test_of_an_address_that_is_a_secret_the_path_is_hidden_as_well(receiver: Receiver) -> None:
+def test_the_path_of_a_secret_url_is_masked(receiver: Receiver) -> None:
     path = "hooks/s3cr3t-token"
     make_webhook(f"{receiver.url}{path}", url_is_secret=True)
     receiver.answer(404, f"Cannot POST /{path}: no s3cr3t-token".encode())
@@ -187,8 +183,8 @@ def test_of_an_address_that_is_a_secret_the_path_is_hidden_as_well(receiver: Rec
 
 
 @pytest.mark.usefixtures("app")
-def test_an_error_of_ours_does_not_repeat_the_address() -> None:
-    """Whatever libcurl says: it names the address in some of its errors."""
+def test_our_own_errors_do_not_repeat_the_url() -> None:
+    """libcurl names the URL in some of its errors."""
     made = one_claim(make_webhook("https://a.example/in?key=s3cr3t-token"))
     outgoing = Composer("1").compose(made)
     request = prepare(outgoing.url, outgoing.headers, outgoing.body)
@@ -198,19 +194,19 @@ def test_an_error_of_ours_does_not_repeat_the_address() -> None:
 
 
 def one_claim(hook: Hook) -> Claim:
-    """What a dispatcher would claim for this webhook."""
+    """Claim a new delivery of this webhook."""
     make_delivery(hook)
     with db.engine.connect().execution_options(writing=True) as connection, connection.begin():
-        (found,) = claim(connection, 1)
-    return found
+        (claimed,) = claim(connection, 1)
+    return claimed
 
 
 @pytest.mark.usefixtures("app")
-def test_an_end_that_was_cut_is_hidden_from_six_letters_on(receiver: Receiver) -> None:
+def test_a_secret_cut_off_at_the_end_is_masked_from_six_letters_on(receiver: Receiver) -> None:
     make_webhook(receiver.url, headers=[("X-Key", "s3cr3t-token")])
     ends = {"s3cr3": "s3cr3", "s3cr3t": DOTS, "s3cr3t-tok": DOTS}
     expected = {f"s3cr3tly; it was {end}": f"s3cr3tly; it was {ends[end]}" for end in ends}
-    expected |= {"s3cr3t-t": DOTS, "s3cr3tly": "s3cr3tly"}  # shorter than what is hidden
+    expected |= {"s3cr3t-t": DOTS, "s3cr3tly": "s3cr3tly"}  # shorter than the secret
     for text in expected:
         receiver.answer_next(200, text.encode())
         publish()
@@ -220,9 +216,7 @@ def test_an_end_that_was_cut_is_hidden_from_six_letters_on(receiver: Receiver) -
 
 
 @pytest.mark.usefixtures("app")
-def test_a_word_that_is_the_same_in_each_address_is_no_end_that_was_cut(
-    receiver: Receiver,
-) -> None:
+def test_a_common_word_of_urls_at_the_end_is_not_masked(receiver: Receiver) -> None:
     make_webhook(f"{receiver.url}services/T0AB/B0CD/s3cr3t-token", url_is_secret=True)
     ends = {
         "no_service": "no_service",
@@ -240,7 +234,7 @@ def test_a_word_that_is_the_same_in_each_address_is_no_end_that_was_cut(
 
 
 @pytest.mark.usefixtures("app")
-def test_a_secret_that_only_begins_with_such_a_word_is_hidden(receiver: Receiver) -> None:
+def test_a_cut_off_secret_that_begins_with_a_common_word_is_masked(receiver: Receiver) -> None:
     make_webhook(receiver.url, headers=[("X-Key", "services0000secret")])
     receiver.answer(404, b"at services")
     publish()

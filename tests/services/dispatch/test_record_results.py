@@ -1,4 +1,4 @@
-"""Recording: whoever holds the lease decides what becomes of a delivery, whatever comes with it."""
+"""Recording results: the holder of the lease decides about the delivery."""
 
 from datetime import datetime, timedelta
 
@@ -27,8 +27,8 @@ pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
 
 
 @pytest.mark.parametrize("is_late_one_first", [True, False])
-def test_a_late_attempt_beside_the_next_one_changes_nothing(is_late_one_first: bool) -> None:
-    """A machine that was asleep brings both: the lease ran out, and it has claimed it again."""
+def test_a_late_result_in_one_batch_with_the_next_changes_nothing(is_late_one_first: bool) -> None:
+    """A machine that slept records both. Its lease expired, and it claimed the delivery again."""
     make_webhook()
     publish()
     (late,) = claim()
@@ -44,9 +44,7 @@ def test_a_late_attempt_beside_the_next_one_changes_nothing(is_late_one_first: b
 
 
 @pytest.mark.parametrize(("minutes", "late"), [(5, 0), (6, 1)])
-def test_what_arrives_more_than_five_minutes_after_its_event_is_late(
-    minutes: int, late: int
-) -> None:
+def test_a_success_more_than_five_minutes_after_its_event_is_late(minutes: int, late: int) -> None:
     make_webhook()
     publish()
     (only,) = claim()
@@ -57,7 +55,7 @@ def test_what_arrives_more_than_five_minutes_after_its_event_is_late(
     assert (counted.delivered, counted.late, counted.failed_attempts) == (1, late, 0)
 
 
-def test_a_success_after_failures_leaves_nothing_of_them() -> None:
+def test_a_success_clears_earlier_failures() -> None:
     make_webhook()
     publish()
     for reason in (Reason.SERVER, Reason.REDIRECT):
@@ -74,7 +72,7 @@ def test_a_success_after_failures_leaves_nothing_of_them() -> None:
     assert delivery.finished_at is not None
 
 
-def test_when_something_last_arrived_is_written_once_a_second() -> None:
+def test_the_time_of_the_last_delivery_is_written_once_a_second() -> None:
     hook = make_webhook()
 
     def arrive() -> datetime:
@@ -85,14 +83,14 @@ def test_when_something_last_arrived_is_written_once_a_second() -> None:
         return at
 
     first = arrive()
-    # A moment ago, and for whoever is slow still to come; two seconds ago.
-    for known, is_told in ((first + timedelta(hours=1), True), (first - 2 * SECOND, False)):
+    # A time in the future, as a slow process sees it, stays. A time two seconds ago does not.
+    for known, stays in ((first + timedelta(hours=1), True), (first - 2 * SECOND, False)):
         with writing() as current:
             current.execute(update(Webhook).values(last_delivered_at=known))
-        assert (arrive() == known) is is_told
+        assert (arrive() == known) is stays
 
 
-def test_gone_said_of_an_earlier_address_turns_nothing_off() -> None:
+def test_a_gone_response_from_an_earlier_url_turns_nothing_off() -> None:
     hook = make_webhook()
     publish()
     (before,) = claim()
@@ -106,7 +104,7 @@ def test_gone_said_of_an_earlier_address_turns_nothing_off() -> None:
     assert webhook(hook.id).state == "off"
 
 
-def test_of_several_that_come_at_once_the_one_that_ended_last_says_how_its_receiver_is() -> None:
+def test_the_attempt_of_a_batch_that_ended_last_sets_the_webhooks_health() -> None:
     hook = make_webhook()
     for _ in range(2):
         publish()

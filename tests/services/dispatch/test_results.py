@@ -1,4 +1,4 @@
-"""What is kept of an attempt: all that the transport tells of it, masked, in milliseconds."""
+"""The stored result of an attempt: all data of the transport, masked, in milliseconds."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -28,7 +28,7 @@ KEY, DOTS = "a-key-of-theirs", "••••"
 
 @pytest.fixture
 def claimed(app: Flask) -> Claim:
-    """Of a webhook with a header of its own."""
+    """Claim a delivery of a webhook with a custom header."""
     del app
     make_webhook("https://erp.example.com/hook", headers=[("X-Key", KEY)])
     publish()
@@ -37,7 +37,7 @@ def claimed(app: Flask) -> Claim:
 
 
 def answered(claimed: Claim) -> Result:
-    """A redirect that repeats the key wherever it can."""
+    """Return the result of a redirect that repeats the key wherever it can."""
     sent = Composer("1").compose(claimed)
     headers = (("Location", f"/in?key={KEY}"), (f"X-{KEY}", KEY), ("Retry-After", "90"))
     exchange = Exchange(
@@ -73,7 +73,7 @@ BODY: dict[str, Any] = {
 }
 
 
-def test_all_that_came_back_is_in_the_result_without_what_is_secret(claimed: Claim) -> None:
+def test_a_result_holds_the_whole_response_without_secrets(claimed: Claim) -> None:
     before = utcnow()
     result = answered(claimed)
     assert before <= result.finished_at <= utcnow()
@@ -92,7 +92,7 @@ def test_all_that_came_back_is_in_the_result_without_what_is_secret(claimed: Cla
     assert result.took_ms == 1235
 
 
-def test_a_second_time_is_told_only_where_there_was_one(claimed: Claim) -> None:
+def test_the_time_of_a_resend_is_recorded_only_if_there_was_one(claimed: Claim) -> None:
     sent = Composer("1").compose(claimed)
     request = prepare(sent.url, sent.headers, sent.body)
     exchange = Exchange(1, request, None, 200, phases=Phases(total=0.02, again=0.01))
@@ -102,7 +102,7 @@ def test_a_second_time_is_told_only_where_there_was_one(claimed: Claim) -> None:
     assert (result.outcome, result.location) == (Outcome(None, 200), None)
 
 
-def test_of_what_could_not_be_sent_there_is_nothing_but_why(claimed: Claim) -> None:
+def test_an_unsent_result_holds_only_its_reason(claimed: Claim) -> None:
     result = unsent(claimed, Reason.BAD_HEADERS, "Not allowed")
     assert result == ended(claimed, Reason.BAD_HEADERS)._replace(
         outcome=Outcome(Reason.BAD_HEADERS),
@@ -123,7 +123,7 @@ def go_on_without_it() -> None:
 
 
 @pytest.mark.parametrize("meanwhile", [lambda: None, lose_the_lease, go_on_without_it])
-def test_all_of_a_result_is_stored_whenever_it_comes(
+def test_a_whole_result_is_stored_even_if_it_comes_late(
     claimed: Claim, meanwhile: Callable[[], None]
 ) -> None:
     result = answered(claimed)
