@@ -1,4 +1,4 @@
-"""Conditions are decided once, when an event is stored; what they name cannot be deleted."""
+"""Conditions are decided once, when an event is stored. Values that they name can't be deleted."""
 
 from dataclasses import replace
 from functools import partial
@@ -53,7 +53,7 @@ pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
 
 
 def only(field: str, operator: str, *values: object) -> str:
-    """The text of one condition, as a webhook keeps it."""
+    """Return the text of one condition, as a webhook stores it."""
     return as_text([Condition(field, operator, tuple(map(str, values)))]) or ""
 
 
@@ -68,7 +68,7 @@ def values(**changes: Any) -> WebhookValues:
 
 
 def told() -> list[tuple[int, str]]:
-    """Each delivery: its webhook's row id, and its event."""
+    """Return each delivery's webhook row id and event."""
     current = session()
     current.rollback()
     rows = current.execute(select(Delivery.webhook_id, Delivery.event).order_by(Delivery.id))
@@ -80,7 +80,7 @@ def published(event: EventName = EventName.CREATED) -> Audience:
         return outbox_publish.publish(current, new_event(event)).audience
 
 
-def test_an_event_goes_to_those_whose_conditions_it_meets_and_says_how_many_were_kept() -> None:
+def test_an_event_goes_only_to_webhooks_whose_conditions_it_meets() -> None:
     laptops, store = make_category(), make_location("Store")
     erp = make_webhook(conditions=only("category", "is", laptops))
     broker = make_webhook(conditions=only("location", "is_not", store))
@@ -91,18 +91,18 @@ def test_an_event_goes_to_those_whose_conditions_it_meets_and_says_how_many_were
     assert published() == Audience(sent=1, held=1, kept=1)
 
 
-def test_where_none_meets_it_nothing_is_locked_inserted_or_notified() -> None:
+def test_an_event_that_meets_no_condition_touches_no_delivery() -> None:
     for in_order in (True, False):
         make_webhook(conditions=only("status", "is", "lost"), in_order=in_order)
-    with asked(db.engine) as said:
+    with asked(db.engine) as statements:
         assert published() == Audience(kept=2)
     assert told() == []
-    assert not [each for each in said if "deliveries" in each]
+    assert not [statement for statement in statements if "deliveries" in statement]
 
 
-def test_a_webhook_without_conditions_costs_a_save_nothing() -> None:
+def test_a_condition_adds_no_statement_to_a_save() -> None:
     make_webhook()
-    published()  # whatever is read once a process
+    published()  # runs the queries that a process runs only once
     with asked(db.engine) as without:
         published()
     make_webhook(conditions=only("status", "is", "available"))
@@ -111,7 +111,7 @@ def test_a_webhook_without_conditions_costs_a_save_nothing() -> None:
     assert without == beside
 
 
-def test_what_was_decided_stays_and_a_change_counts_from_the_next_event_on() -> None:
+def test_a_changed_condition_applies_from_the_next_event_on() -> None:
     actor = make_user().actor
     made = crud.create(actor, values(conditions=only("status", "is", "lost")))
     make_asset()
@@ -122,8 +122,8 @@ def test_what_was_decided_stays_and_a_change_counts_from_the_next_event_on() -> 
     assert len(told()) == 1
 
 
-def test_a_condition_that_is_edited_while_an_event_is_stored_counts_afterwards(app: Flask) -> None:
-    """As it was when the event was stored; nobody waits for long, and nothing is asked twice."""
+def test_a_condition_edited_while_an_event_is_stored_counts_afterwards(app: Flask) -> None:
+    """The stored event uses the old condition. Neither side waits for long or decides twice."""
     actor = make_user().actor
     made = crud.create(actor, values())
     narrowed = values(conditions=only("status", "is", "lost"), secret_mode=SecretMode.KEEP)
@@ -138,7 +138,7 @@ def test_a_condition_that_is_edited_while_an_event_is_stored_counts_afterwards(a
     assert "asset.created" not in [event for _, event in told()][1:]
 
 
-def test_conditions_are_kept_told_as_sentences_and_count_as_a_version() -> None:
+def test_conditions_are_stored_audited_as_sentences_and_versioned() -> None:
     actor = make_user().actor
     laptops = make_category()
     made = crud.create(actor, values(conditions=only("category", "is", laptops)))
@@ -157,7 +157,7 @@ def test_conditions_are_kept_told_as_sentences_and_count_as_a_version() -> None:
     assert webhook_queries.show(made).version == 2
 
 
-def test_what_cannot_be_a_condition_is_refused() -> None:
+def test_invalid_conditions_are_refused() -> None:
     actor = make_user().actor
     many = as_text([Condition("tag", "is", (str(n),)) for n in range(11)])
     for text, sentence in (
@@ -176,7 +176,7 @@ def public_id_of(kind: named_lists.NamedList, row_id: int) -> UUID:
     return next(public_id for id_, public_id, _ in named_lists.choices(kind) if id_ == row_id)
 
 
-def test_what_a_condition_names_cannot_be_deleted_until_it_does_not() -> None:
+def test_a_value_cannot_be_deleted_while_a_condition_names_it() -> None:
     actor = make_user().actor
     laptops = make_category()
     public_id = public_id_of(CATEGORIES, laptops)
@@ -192,7 +192,7 @@ def test_what_a_condition_names_cannot_be_deleted_until_it_does_not() -> None:
 
 
 @pytest.mark.parametrize("is_named_first", [True, False])
-def test_of_a_condition_and_a_deletion_at_once_one_is_refused(
+def test_of_a_concurrent_condition_and_deletion_one_is_refused(
     app: Flask, is_named_first: bool
 ) -> None:
     actor, store = make_user().actor, make_location("Store")
@@ -206,14 +206,14 @@ def test_of_a_condition_and_a_deletion_at_once_one_is_refused(
 
 
 def narrow(hook: Hook, text: str | None) -> None:
-    """Somebody else changes its conditions."""
+    """Change the conditions of a webhook as another person."""
     values_now = webhook_queries.stored_values(hook.public_id)
     version = webhook_queries.show(hook.public_id).version
     crud.edit(make_user().actor, hook.public_id, version, replace(values_now, conditions=text))
 
 
 def advance(steps: int) -> None:
-    """A background worker does so many steps of the long work that is due."""
+    """Run this many steps of the due task, as a background worker."""
     lease = tasks.claim()
     assert lease is not None
     kind = KINDS[lease.kind]
@@ -226,7 +226,7 @@ def advance(steps: int) -> None:
 LOST_ONLY = only("status", "is", "lost")
 
 
-def test_in_the_middle_of_a_bulk_action_a_change_counts_from_the_next_asset_on() -> None:
+def test_a_change_during_a_bulk_action_applies_from_the_next_asset_on() -> None:
     ids = [make_asset() for _ in range(tasks.ROWS + 5)]
     hook = make_webhook(events=[EventName.DELETED])
     public_id = bulk.start(make_user().actor, Action.DELETE, ids, {"reason": ""})
@@ -254,7 +254,7 @@ def test_alerts_of_a_run_are_decided_one_by_one_and_counted() -> None:
     assert alert_runs.audiences(newest) == [(Audience(kept=1), {"alert.warranty_expiring": 1})]
 
 
-def test_what_is_on_hold_or_retried_asks_no_condition_again() -> None:
+def test_held_and_retried_deliveries_are_not_checked_again() -> None:
     actor = make_user().actor
     off, failing = make_webhook(state="off", off_reason="person"), make_webhook()
     published()

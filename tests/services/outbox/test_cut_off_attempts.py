@@ -1,4 +1,4 @@
-"""What becomes of a delivery whose attempt was cut off: it goes again, or this was the last."""
+"""A delivery whose attempt was cut off is sent again, unless that was its last attempt."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -23,13 +23,13 @@ def hook() -> Hook:
 
 
 def retried(hook: Hook, before: str = "failed") -> UUID:
-    """One that a person sends again."""
+    """Make a delivery that a person retries."""
     asked = {"priority": Priority.INTERACTIVE, "requested_by": "Ana"}
     return make_delivery(hook, prior_status=before, prior_due_at=utcnow(), **asked)
 
 
 def cut_off(delivery: UUID, hook: Hook, **columns: str) -> None:
-    """Whoever was sending it is not heard of any more."""
+    """Expire the lease of a delivery, as if its sender had died."""
     lease(delivery, -1, **columns)
     with writing() as current:
         now = database_now(current.connection())
@@ -38,8 +38,8 @@ def cut_off(delivery: UUID, hook: Hook, **columns: str) -> None:
 
 def counted() -> list[tuple[int, int, int]]:
     db.session.rollback()
-    found = db.session.query(Rollup)
-    return [(each.delivered, each.failed, each.failed_attempts) for each in found]
+    query = db.session.query(Rollup)
+    return [(rollup.delivered, rollup.failed, rollup.failed_attempts) for rollup in query]
 
 
 def interrupted(delivery: UUID, kind: str = "manual", *, at_a_shutdown: bool = False) -> None:
@@ -48,7 +48,7 @@ def interrupted(delivery: UUID, kind: str = "manual", *, at_a_shutdown: bool = F
 
 
 @pytest.mark.parametrize("before", ["failed", "queued"])
-def test_a_retry_that_is_cut_off_for_the_third_time_is_over(hook: Hook, before: str) -> None:
+def test_a_manual_retry_that_is_cut_off_three_times_is_over(hook: Hook, before: str) -> None:
     delivery = retried(hook, before)
     for status in ("queued", "queued", before):
         assert stored(delivery)["prior_status"] == before
@@ -58,7 +58,7 @@ def test_a_retry_that_is_cut_off_for_the_third_time_is_over(hook: Hook, before: 
 
 
 @pytest.mark.parametrize("before", [("manual", "manual", "scheduled"), ("scheduled", "manual")])
-def test_neither_another_kind_of_attempt_nor_those_before_it_are_counted(
+def test_only_the_latest_cut_off_attempts_of_the_same_kind_count(
     hook: Hook, before: tuple[str, ...]
 ) -> None:
     delivery = retried(hook)
@@ -68,7 +68,7 @@ def test_neither_another_kind_of_attempt_nor_those_before_it_are_counted(
     assert stored(delivery)["status"] == "queued"
 
 
-def test_a_retry_that_is_cut_off_spends_no_attempt_of_the_schedule(hook: Hook) -> None:
+def test_a_manual_retry_that_is_cut_off_spends_no_scheduled_attempt(hook: Hook) -> None:
     delivery = retried(hook)
     cut_off(delivery, hook)
     after = stored(delivery)
@@ -76,14 +76,14 @@ def test_a_retry_that_is_cut_off_spends_no_attempt_of_the_schedule(hook: Hook) -
     assert (after["prior_status"], after["requested_by"]) == ("failed", "Ana")
 
 
-def test_what_had_failed_before_its_retry_is_no_further_failure(hook: Hook) -> None:
+def test_a_cut_off_retry_of_a_failed_delivery_is_no_further_failure(hook: Hook) -> None:
     delivery = retried(hook)
     for _ in range(3):
         cut_off(delivery, hook)
     assert counted() == [(0, 0, 1)]
 
 
-def test_what_has_arrived_meanwhile_stays_so_when_its_last_lease_runs_out(hook: Hook) -> None:
+def test_a_delivered_delivery_stays_so_when_its_last_lease_expires(hook: Hook) -> None:
     delivery = make_delivery(hook, status="delivered", tries=10, attempts=10)
     cut_off(delivery, hook)
     after = stored(delivery)
@@ -91,7 +91,7 @@ def test_what_has_arrived_meanwhile_stays_so_when_its_last_lease_runs_out(hook: 
     assert counted() == []
 
 
-def test_a_lease_lasts_to_its_last_moment_and_not_beyond(hook: Hook) -> None:
+def test_a_lease_expires_exactly_at_its_end(hook: Hook) -> None:
     until = utcnow()
     lease(make_delivery(hook), until=until)
     with writing() as current:

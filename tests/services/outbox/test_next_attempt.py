@@ -1,4 +1,4 @@
-"""Which one goes first when a receiver is no longer left alone, and how many wait behind it."""
+"""The first delivery after the pause of a receiver, and the number that waits behind a head."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,7 +21,7 @@ RETRIED: dict[str, Any] = {"prior_status": "failed", "requested_by": "Ana"}
 
 @pytest.fixture
 def pause() -> datetime:
-    """Until when a receiver is left alone."""
+    """Return the end of a receiver's pause."""
     return database_time(session()) + 5 * MINUTE
 
 
@@ -31,13 +31,13 @@ def left_alone(pause: datetime) -> Hook:
 
 
 def stored_in_turn(hook: Hook, *columns: dict[str, Any]) -> list[int]:
-    """Deliveries of a webhook, by their row ids."""
+    """Store deliveries of a webhook, and return their row ids."""
     made = [make_delivery(hook, **each) for each in columns]
-    found = {row.public_id: row.id for row in session().execute(select(Delivery.__table__))}
-    return [found[each] for each in made]
+    row_ids = {row.public_id: row.id for row in session().execute(select(Delivery.__table__))}
+    return [row_ids[each] for each in made]
 
 
-def test_what_was_due_first_goes_first_before_all_that_is_sent_again_in_bulk(
+def test_the_probe_is_the_first_due_delivery_before_any_bulk_retry(
     left_alone: Hook, pause: datetime
 ) -> None:
     bulk = {"priority": Priority.BULK, "due_at": pause - 9 * MINUTE, **RETRIED}
@@ -46,7 +46,7 @@ def test_what_was_due_first_goes_first_before_all_that_is_sent_again_in_bulk(
     assert probe_of(session(), left_alone.id, pause) == ids[2]
 
 
-def test_nobody_waits_for_a_test_or_a_persons_retry_nor_for_what_is_due_later(
+def test_tests_manual_retries_and_later_deliveries_are_no_probe(
     left_alone: Hook, pause: datetime
 ) -> None:
     early = pause - 9 * MINUTE
@@ -62,7 +62,7 @@ def test_nobody_waits_for_a_test_or_a_persons_retry_nor_for_what_is_due_later(
     assert probe_of(session(), left_alone.id, pause) == last
 
 
-def test_behind_the_head_waits_what_is_to_go_in_order() -> None:
+def test_only_open_normal_deliveries_wait_behind_the_head() -> None:
     hook, other = make_webhook(in_order=True), make_webhook(in_order=True)
     assert count_behind(session(), hook.id) == 0
     asked = {"priority": Priority.INTERACTIVE, **RETRIED}
@@ -81,25 +81,23 @@ def test_behind_the_head_waits_what_is_to_go_in_order() -> None:
     assert count_behind(session(), hook.id) == 2
 
 
-def test_what_is_sent_again_in_bulk_waits_while_the_circuit_is_open(
-    left_alone: Hook,
-) -> None:
+def test_a_bulk_retry_waits_while_the_circuit_is_open(left_alone: Hook) -> None:
     make_delivery(left_alone, priority=Priority.BULK, **RETRIED)
     assert find_due(session().connection()).claimable == []
     make_delivery(left_alone, priority=Priority.INTERACTIVE, **RETRIED)
-    (wanted,) = find_due(session().connection()).claimable
-    assert wanted.priorities == (Priority.INTERACTIVE,)
+    (claimable,) = find_due(session().connection()).claimable
+    assert claimable.priorities == (Priority.INTERACTIVE,)
 
 
-def test_at_a_chat_it_could_go_since_that_took_one() -> None:
+def test_a_chat_delivery_is_due_no_earlier_than_the_pace_allows() -> None:
     now = database_time(session())
     hook = make_webhook(format="slack", next_at=now - MINUTE)
     make_delivery(hook, due_at=now - 9 * MINUTE)
-    (wanted,) = find_due(session().connection()).claimable
-    assert due_since(session().connection(), wanted) == now - MINUTE
+    (claimable,) = find_due(session().connection()).claimable
+    assert due_since(session().connection(), claimable) == now - MINUTE
 
 
-def test_of_each_webhook_with_something_due_it_is_told_what_it_may_take_and_how_it_stands() -> None:
+def test_each_webhook_with_due_deliveries_gets_its_places_and_state() -> None:
     usual, in_trouble = make_webhook(), make_webhook(throttled=True)
     lease(make_delivery(usual))
     lease(make_delivery(usual), -1)

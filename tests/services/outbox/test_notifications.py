@@ -1,5 +1,4 @@
-"""Whatever makes a delivery due notifies the notifier, once, with its commit; whatever else does
-not."""
+"""Each change that makes a delivery due notifies once, with its commit. Other changes do not."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -31,7 +30,7 @@ from tests.support.notifications import notifications
 
 
 class Scene(NamedTuple):
-    """Two webhooks, of which one is off; what failed, waits for hours, and is held."""
+    """Two webhooks, one of them off, with a failed, a waiting, and a held delivery."""
 
     ana: Actor
     on: Hook
@@ -41,13 +40,13 @@ class Scene(NamedTuple):
     held: UUID
 
     def decide(self, *send: UUID) -> None:
-        """Choose one by one among what is held."""
+        """Send these held deliveries, and dismiss the others."""
         seen = held_deliveries.count_seen(self.off.public_id)
         choice = HeldDecision(send=send, rest=Rest.DISMISS, seen=seen)
         dismissals.decide(self.ana, self.off.public_id, choice)
 
     def retry_in_bulk(self) -> None:
-        """The task collects, then hands over."""
+        """Start a bulk retry, and run its task, which collects and hands over."""
         bulk_retry.start(self.ana, Selection(ticked=(self.failed,)))
         job.work(KINDS, 60)
 
@@ -92,14 +91,14 @@ SILENCE: dict[str, Callable[[Scene], object]] = {
 
 
 @pytest.mark.parametrize("name", RINGS)
-def test_it_notifies_once(scene: Scene, name: str) -> None:
+def test_a_change_that_makes_a_delivery_due_notifies_once(scene: Scene, name: str) -> None:
     before = notifications()
     RINGS[name](scene)
     assert notifications() == before + 1
 
 
 @pytest.mark.parametrize("name", SILENCE)
-def test_it_notifies_for_nothing_else(scene: Scene, name: str) -> None:
+def test_other_changes_do_not_notify(scene: Scene, name: str) -> None:
     before = notifications()
     if name == "refused":
         with pytest.raises(Refusal):

@@ -1,5 +1,4 @@
-"""An event and its deliveries are stored together, or not at all; then the notifier notifies
-once."""
+"""An event and its deliveries are stored together or not at all, and then notify once."""
 
 from functools import partial
 
@@ -34,47 +33,49 @@ def publish_and_fail() -> None:
         raise ZeroDivisionError
 
 
-def test_every_webhook_that_asked_for_the_event_gets_a_delivery() -> None:
-    wanted = [make_webhook(), make_webhook()]
+def test_every_subscribed_webhook_gets_a_delivery() -> None:
+    subscribed = [make_webhook(), make_webhook()]
     make_webhook(events=[EventName.DELETED])
     publish()
-    assert [each.webhook_id for each in deliveries()] == [hook.id for hook in wanted]
-    assert {each.status for each in deliveries()} == {"queued"}
+    assert [delivery.webhook_id for delivery in deliveries()] == [hook.id for hook in subscribed]
+    assert {delivery.status for delivery in deliveries()} == {"queued"}
 
 
-def test_a_webhook_subscribed_to_all_gets_each_event_that_there_is() -> None:
+def test_a_webhook_subscribed_to_all_events_gets_each_one() -> None:
     hook = make_webhook(events=[ALL_EVENTS])
     make_webhook(events=[EventName.DELETED])
     for event in (EventName.CREATED, EventName.LOW_STOCK):
         publish(event)
-    assert [each.webhook_id for each in deliveries()] == [hook.id, hook.id]
+    assert [delivery.webhook_id for delivery in deliveries()] == [hook.id, hook.id]
 
 
-def test_an_off_webhook_holds_it_from_the_start_and_a_draft_gets_nothing() -> None:
+def test_an_off_webhook_gets_a_held_delivery_and_a_draft_gets_none() -> None:
     off = make_webhook(state="off")
     make_webhook(state="draft")
     publish()
-    assert [(each.webhook_id, each.status) for each in deliveries()] == [(off.id, "on_hold")]
+    assert [(delivery.webhook_id, delivery.status) for delivery in deliveries()] == [
+        (off.id, "on_hold")
+    ]
 
 
-def test_it_says_how_many_webhooks_hear_of_it_before_and_after() -> None:
+def test_the_audience_is_the_same_before_and_after_publishing() -> None:
     make_webhook()
     make_webhook(in_order=True)
     make_webhook(state="off")
     make_webhook(state="draft")
     make_webhook(kind="inbox")
     make_webhook(events=[EventName.BROKEN])
-    for event, heard in (
+    for event, audience in (
         (EventName.CREATED, Audience(sent=2, held=1, inbox=1)),
         (EventName.BROKEN, Audience(sent=1)),
         (EventName.LOST, Audience()),
     ):
         with writing() as current:
-            assert audience_of(current, event) == heard
-            assert outbox_publish.publish(current, new_event(event)).audience == heard
+            assert audience_of(current, event) == audience
+            assert outbox_publish.publish(current, new_event(event)).audience == audience
 
 
-def test_a_change_that_fails_stores_neither_event_nor_delivery_and_notifies_nobody() -> None:
+def test_a_failed_change_stores_no_event_or_delivery_and_does_not_notify() -> None:
     make_webhook()
     before = notifications()
     with pytest.raises(ZeroDivisionError):
@@ -85,8 +86,10 @@ def test_a_change_that_fails_stores_neither_event_nor_delivery_and_notifies_nobo
 
 
 @pytest.mark.parametrize("in_order", [True, False])
-def test_nothing_is_held_for_a_webhook_that_is_being_turned_on(app: Flask, in_order: bool) -> None:
-    """The event was seen to be for one that is off; when it is stored, that is no longer so."""
+def test_an_event_is_not_held_for_a_webhook_that_is_being_turned_on(
+    app: Flask, in_order: bool
+) -> None:
+    """The webhook is off when the event is checked, but on when it is stored."""
     off = make_webhook(state="off", in_order=in_order)
     publish()
     actor, other = make_user().actor, Rival(app, publish)
@@ -94,11 +97,11 @@ def test_nothing_is_held_for_a_webhook_that_is_being_turned_on(app: Flask, in_or
         turn_on_off.turn_on(actor, off.public_id, HeldChoice.SEND)
         other.begin()
     other.finish()
-    assert [each.status for each in deliveries()] == ["queued", "queued"]
+    assert [delivery.status for delivery in deliveries()] == ["queued", "queued"]
 
 
 @pytest.mark.parametrize("in_order", [True, False])
-def test_a_webhook_is_turned_on_after_what_is_being_held_for_it(app: Flask, in_order: bool) -> None:
+def test_turning_on_waits_for_an_event_that_is_being_held(app: Flask, in_order: bool) -> None:
     off = make_webhook(state="off", in_order=in_order)
     turn_on = partial(turn_on_off.turn_on, make_user().actor, off.public_id, HeldChoice.SEND)
     other = Rival(app, turn_on)
@@ -106,11 +109,11 @@ def test_a_webhook_is_turned_on_after_what_is_being_held_for_it(app: Flask, in_o
         publish()
         other.begin()
     other.finish()
-    assert [each.status for each in deliveries()] == ["queued"]
+    assert [delivery.status for delivery in deliveries()] == ["queued"]
 
 
-def test_several_events_at_once_and_one_beside_them_do_not_wait_in_a_ring(app: Flask) -> None:
-    """Both store for webhooks that want order, and meet at the second one."""
+def test_several_events_and_a_concurrent_one_do_not_deadlock(app: Flask) -> None:
+    """Both store for ordered webhooks, and meet at the second one."""
     make_webhook(events=[EventName.CREATED], in_order=True)
     both = make_webhook(events=[EventName.CREATED, EventName.UPDATED], in_order=True)
     other = Rival(app, partial(publish, asset_id=3))
@@ -119,5 +122,5 @@ def test_several_events_at_once_and_one_beside_them_do_not_wait_in_a_ring(app: F
         other.begin()
         publish(asset_id=2)
     other.finish()
-    theirs = [each.asset_id for each in deliveries() if each.webhook_id == both.id]
-    assert theirs == [1, 2, 3]
+    asset_ids = [delivery.asset_id for delivery in deliveries() if delivery.webhook_id == both.id]
+    assert asset_ids == [1, 2, 3]

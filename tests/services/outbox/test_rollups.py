@@ -1,5 +1,4 @@
-"""What the charts count: entries into Delivered and Failed, each once, and every attempt that did
-not arrive; tests apart."""
+"""Rollups count each entry into Delivered and Failed, and each failed attempt, without tests."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -25,19 +24,19 @@ def add(*entries: StatusChange, now: datetime = NOW) -> None:
 
 
 def attempts() -> list[tuple[int, int]]:
-    """(late, failed attempts), by hour and webhook."""
-    wanted = select(Rollup.late, Rollup.failed_attempts)
-    rows = session().execute(wanted.order_by(Rollup.hour, Rollup.webhook_id))
+    """Return (late, failed attempts) by hour and webhook."""
+    query = select(Rollup.late, Rollup.failed_attempts)
+    rows = session().execute(query.order_by(Rollup.hour, Rollup.webhook_id))
     return [tuple(row) for row in rows]
 
 
 def stored() -> list[tuple[datetime, int, int, int]]:
-    wanted = select(Rollup.hour, Rollup.webhook_id, Rollup.delivered, Rollup.failed)
-    rows = session().execute(wanted.order_by(Rollup.hour, Rollup.webhook_id))
+    query = select(Rollup.hour, Rollup.webhook_id, Rollup.delivered, Rollup.failed)
+    rows = session().execute(query.order_by(Rollup.hour, Rollup.webhook_id))
     return [tuple(row) for row in rows]
 
 
-def test_it_adds_up_within_an_hour_and_for_each_webhook(app: Flask) -> None:
+def test_rollups_add_up_by_hour_and_webhook(app: Flask) -> None:
     one, two = make_webhook().id, make_webhook().id
     add(
         StatusChange(two, DELIVERED, 2),
@@ -62,7 +61,7 @@ def test_it_adds_up_within_an_hour_and_for_each_webhook(app: Flask) -> None:
         pytest.param((DELIVERED, Priority.NORMAL, DELIVERED), id="sent again"),
     ],
 )
-def test_it_leaves_out_what_did_not_enter(
+def test_other_changes_of_status_are_not_counted(
     app: Flask, entry: tuple[DeliveryStatus, Priority, DeliveryStatus | None]
 ) -> None:
     status, priority, prior = entry
@@ -76,16 +75,14 @@ def add_and_fail(webhook: int) -> None:
         raise ZeroDivisionError
 
 
-def test_it_takes_nothing_when_the_results_are_not_stored(app: Flask) -> None:
+def test_a_rolled_back_transaction_counts_nothing(app: Flask) -> None:
     webhook = make_webhook().id
     with pytest.raises(ZeroDivisionError):
         add_and_fail(webhook)
     assert stored() == []
 
 
-def test_each_attempt_that_did_not_arrive_is_counted_whatever_became_of_its_delivery(
-    app: Flask,
-) -> None:
+def test_each_failed_attempt_is_counted_in_any_status_of_its_delivery(app: Flask) -> None:
     one, two = make_webhook().id, make_webhook().id
     retrying = StatusChange(one, DeliveryStatus.RETRYING, 2, has_failed=True)
     add(retrying, retrying, StatusChange(two, DeliveryStatus.RETRYING, 2, has_failed=True))
@@ -95,7 +92,7 @@ def test_each_attempt_that_did_not_arrive_is_counted_whatever_became_of_its_deli
     assert [row[2:] for row in stored()] == [(0, 1), (0, 0)]
 
 
-def test_what_arrived_late_is_counted_beside_what_arrived(app: Flask) -> None:
+def test_late_deliveries_are_counted_beside_all_deliveries(app: Flask) -> None:
     webhook = make_webhook().id
     late = StatusChange(webhook, DELIVERED, 2, is_late=True)
     add(late, StatusChange(webhook, DELIVERED, 2), late)

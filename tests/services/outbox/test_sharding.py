@@ -1,4 +1,4 @@
-"""Several processes that send divide a backlog, and nothing lies for long because of it."""
+"""Several sender processes divide a backlog, and no delivery waits for long because of it."""
 
 from datetime import timedelta
 from itertools import chain
@@ -32,15 +32,14 @@ pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
 
 @pytest.fixture
 def sharded(app: Flask, database_kind: str) -> None:
-    """Where more than one can write."""
+    """Skip SQLite, where only one process can write."""
     del app
     if database_kind == "sqlite":
         pytest.skip("on SQLite nothing is sharded")
 
 
 class Sender:
-    """A process that sends, alive since now, on a machine of its own; its run is greater than those
-    before."""
+    """A sender process on its own machine, alive since now. Its run is greater than those before."""
 
     last = 0
 
@@ -51,7 +50,7 @@ class Sender:
         self.sign()
 
     def sign(self, *, ago: float = 0.0, offline: bool = False) -> None:
-        """Its last heartbeat."""
+        """Record its last heartbeat."""
         with writing() as current:
             now = database_now(current.connection())
             process = Process(name=f"{WORKER} {self.run}", kind=WORKER, host=self.host, pid=1)
@@ -62,16 +61,16 @@ class Sender:
 
     @property
     def rank(self) -> int:
-        """What the ids of its webhooks leave, divided by two."""
+        """Return the remainder of its webhooks' ids divided by two."""
         return self.sharding.shard.rank
 
     def look(self) -> None:
-        """See who sends, as with each beat."""
+        """See who sends, as at each heartbeat."""
         with writing() as current:
             see(current.connection(), self.sharding)
 
     def claim(self, places: int = 512) -> list[int]:
-        """The webhooks for which it claims, each once."""
+        """Claim deliveries, and return the ids of their webhooks, each once."""
         with writing() as current:
             claims = dispatch_claim.claim(current.connection(), places, sharding=self.sharding)
         return sorted({each.webhook.id for each in claims})
@@ -83,22 +82,22 @@ def see(connection: Connection, sharding: Sharding) -> None:
 
 def senders(count: int) -> list[Sender]:
     made = [Sender() for _ in range(count)]
-    for each in made:
-        each.look()
+    for sender in made:
+        sender.look()
     return made
 
 
 def backlog(webhooks: int, deliveries: int = 1) -> list[int]:
-    """The webhooks, each with so many that are due."""
+    """Make webhooks with this many due deliveries each, and return their ids."""
     hooks = [make_webhook() for _ in range(webhooks)]
     for _ in range(deliveries):
         publish()
-    return [each.id for each in hooks]
+    return [hook.id for hook in hooks]
 
 
 @pytest.mark.parametrize("count", [2, 3])
 @pytest.mark.usefixtures("sharded")
-def test_each_takes_its_own_and_all_together_take_everything(count: int) -> None:
+def test_each_sender_takes_its_shard_and_all_together_take_everything(count: int) -> None:
     hooks = backlog(7)
     taken = [each.claim() for each in senders(count)]
     assert all(taken)
@@ -106,10 +105,10 @@ def test_each_takes_its_own_and_all_together_take_everything(count: int) -> None
 
 
 @pytest.mark.usefixtures("sharded")
-def test_one_that_could_not_be_connected_to_is_left_to_others_for_two_seconds(
+def test_an_unreachable_webhook_is_left_to_others_for_two_seconds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Each time, whoever's it is, and also what a person asked for."""
+    """This applies each time, to any shard, and to manual retries."""
     clock = Clock()
     monkeypatch.setattr(sharding, "monotonic", clock.monotonic)
     first, _ = senders(2)
@@ -135,7 +134,7 @@ def test_one_that_could_not_be_connected_to_is_left_to_others_for_two_seconds(
 
 
 @pytest.mark.usefixtures("sharded")
-def test_what_others_send_in_time_is_left_to_them_however_much_follows(
+def test_deliveries_that_others_send_in_time_are_left_to_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = Clock()
@@ -159,7 +158,7 @@ def test_one_process_alone_leaves_nothing_to_others() -> None:
 
 
 @pytest.mark.usefixtures("sharded")
-def test_what_its_process_leaves_lying_is_taken_and_no_sooner(
+def test_deliveries_of_another_shard_are_taken_only_after_a_wait(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     hooks = backlog(4, 2)
@@ -173,7 +172,7 @@ def test_what_its_process_leaves_lying_is_taken_and_no_sooner(
 
 
 @pytest.mark.usefixtures("sharded")
-def test_it_polls_again_for_what_it_left_and_only_then() -> None:
+def test_a_sender_polls_again_only_for_deliveries_that_it_left() -> None:
     backlog(2, 2)
     first, second = senders(2)
     assert first.sharding.again_at > monotonic() + 3600
@@ -186,23 +185,23 @@ def test_it_polls_again_for_what_it_left_and_only_then() -> None:
 
 
 @pytest.mark.usefixtures("sharded")
-def test_a_test_and_a_persons_retry_wait_for_no_process() -> None:
+def test_tests_and_manual_retries_wait_for_no_shard() -> None:
     hooks = [make_webhook() for _ in range(6)]
     first, _ = senders(2)
-    theirs = [each for each in hooks if each.id % 2]
+    theirs = [hook for hook in hooks if hook.id % 2]
     tested, retried, usual = theirs
-    for each in hooks:
-        make_delivery(each)
+    for hook in hooks:
+        make_delivery(hook)
     make_delivery(tested, priority=Priority.TEST)
     make_delivery(retried, status="failed")
     ask_for_retry(deliveries()[-1].id)
-    own = [each.id for each in hooks if each not in theirs]
+    own = [hook.id for hook in hooks if hook not in theirs]
     assert first.claim() == sorted([*own, tested.id, retried.id])
     assert first.claim() == [usual.id]
 
 
 @pytest.mark.parametrize("gone", ["silent", "offline", "ended"])
-def test_with_those_that_do_not_send_nothing_is_divided(gone: str) -> None:
+def test_processes_that_do_not_send_get_no_shard(gone: str) -> None:
     hooks = backlog(4)
     first, second = senders(2)
     if gone == "ended":
@@ -214,7 +213,7 @@ def test_with_those_that_do_not_send_nothing_is_divided(gone: str) -> None:
     assert first.claim() == hooks
 
 
-def test_other_processes_and_one_without_a_heartbeat_of_its_own_shard_nothing() -> None:
+def test_other_processes_and_one_without_a_heartbeat_do_not_shard() -> None:
     hooks = backlog(4)
     (first,) = senders(1)
     with writing() as current:

@@ -1,4 +1,4 @@
-"""Which columns of a delivery a change of its status writes, and which come back as they were."""
+"""The columns that a change of status writes or restores."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -39,11 +39,11 @@ ENDED = {
     "failing_since": None,
 }
 
-AGAIN = {"due_at": EARLIER, "finished_at": None}  # what a person's retry has left open
+AGAIN = {"due_at": EARLIER, "finished_at": None}  # a delivery left open by a manual retry
 
 
 def retried(status: str, due_at: datetime | None = EARLIER) -> OpenDelivery:
-    """One that Ana sends again, which was in this status."""
+    """Return a delivery that Ana retries, with this prior status."""
     return OpenDelivery(DUE, Priority.BULK, status, due_at, "Ana", "queued")
 
 
@@ -77,7 +77,7 @@ def retried(status: str, due_at: datetime | None = EARLIER) -> OpenDelivery:
         (Restore(Reason.SERVER), retried("retrying"), AGAIN | {"status": "retrying"}),
         (Restore(Reason.SERVER), retried("delivered", due_at=None), {"status": "delivered"}),
         (Restore(Reason.SERVER), retried("queued"), AGAIN | {"status": "retrying"}),
-        # An attempt that was cut off has not failed.
+        # An attempt that was cut off did not fail.
         (Restore(Reason.INTERRUPTED), retried("queued"), AGAIN | {"status": "queued"}),
         (
             Restore(Reason.INTERRUPTED),
@@ -89,7 +89,7 @@ def retried(status: str, due_at: datetime | None = EARLIER) -> OpenDelivery:
         (Restore(Reason.INTERRUPTED), SCHEDULED, {"status": "queued", "finished_at": None}),
     ],
 )
-def test_what_a_decision_makes_of_a_delivery(
+def test_each_decision_writes_its_columns(
     decision: Decision, before: OpenDelivery, after: dict[str, Any]
 ) -> None:
     assert columns(decision, before, NOW) == ENDED | after
@@ -118,11 +118,11 @@ BY_BEN = at_rest.dismissed(NOW, Dismissal("Ben", "Known"))
 
 
 def rested(change: dict[str, Any], **values: Any) -> dict[str, Any]:
-    """The delivery after it was put to rest, in the columns that this may write."""
+    """Put a delivery to rest, and return the columns that this can write."""
     delivery: UUID = make_delivery(make_webhook(), due_at=DUE, **values)
     with writing() as current:
-        some = update(Delivery).where(Delivery.public_id == delivery)
-        current.execute(some.values(**change))
+        query = update(Delivery).where(Delivery.public_id == delivery)
+        current.execute(query.values(**change))
     row = stored(delivery)
     return {name: row[name] for name in (*AT_REST, "status", "finished_at")}
 
@@ -138,7 +138,7 @@ def rested(change: dict[str, Any], **values: Any) -> dict[str, Any]:
         (RETRIED | {"prior_status": "on_hold"}, {"due_at": EARLIER}),
     ],
 )
-def test_what_was_open_is_on_hold_or_dismissed_by_name(
+def test_open_deliveries_are_held_or_dismissed_by_name(
     values: dict[str, Any], after: dict[str, Any]
 ) -> None:
     held = AT_REST | {"status": "on_hold", "finished_at": None} | after
@@ -153,7 +153,9 @@ def test_what_was_open_is_on_hold_or_dismissed_by_name(
 @pytest.mark.parametrize(
     ("change", "before"), [(ON_HOLD, "delivered"), (ON_HOLD, "failed"), (BY_BEN, "delivered")]
 )
-def test_what_had_ended_before_a_retry_is_what_it_was(change: dict[str, Any], before: str) -> None:
+def test_a_delivery_that_had_ended_before_its_retry_is_restored(
+    change: dict[str, Any], before: str
+) -> None:
     found = rested(change, **RETRIED, prior_status=before, finished_at=DUE)
     was = {"status": before, "due_at": EARLIER, "finished_at": DUE}
     assert found == AT_REST | was
