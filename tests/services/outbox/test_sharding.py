@@ -39,7 +39,7 @@ def sharded(app: Flask, database_kind: str) -> None:
 
 
 class Sender:
-    """A sender process on its own machine, alive since now. Its run is greater than those before."""
+    """A sender process on its own machine, alive since now. Its run is the greatest so far."""
 
     last = 0
 

@@ -164,7 +164,7 @@ def test_a_changed_secret_in_the_url_is_audited_without_its_value() -> None:
     assert crud.edit(ana.actor, public_id, 1, edited).is_changed
     shown = "https://erp.example.com/hook?key=••••"
     assert last_changes() == {"url": {"from": shown, "to": shown}}
-    # As after any other change of URL, the count restarts, but it fails until a delivery arrives.
+    # As after any URL change, the count restarts, but the webhook fails until a delivery arrives.
     assert (the_webhook().failures_in_row, the_webhook().failing_since is None) == (0, False)
 
 

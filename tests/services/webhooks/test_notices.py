@@ -384,7 +384,7 @@ def test_the_owner_is_notified_before_on_hold_deliveries_expire(server: MailServ
     assert tell(NOW + 28 * DAY - MINUTE) == 0
     change(hook, off_until=NOW + 29 * DAY)  # it is sent before it expires
     assert tell(NOW + 28 * DAY) == 0
-    change(hook, off_until=NOW + 27 * DAY)  # the time to turn it on has passed in vain
+    change(hook, off_until=NOW + 27 * DAY)  # its time to be turned on has passed
     assert tell(NOW + 28 * DAY) == 1
     assert tell(NOW + 30 * DAY) == 0
     assert "1 delivery to “ERP” is on hold" in server.messages[0].get_content()
