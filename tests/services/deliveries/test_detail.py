@@ -149,8 +149,8 @@ def test_an_open_delivery_comes_to_rest_or_waits_for_sending_to_start(
     hook: dict[str, Any], delivery: dict[str, Any], comes_to_rest: bool
 ) -> None:
     made = make_delivery(make_webhook(**hook), **delivery)
-    found = find_delivery(made)
-    assert (found.comes_to_rest, found.waits_for_start) == (comes_to_rest, False)
+    shown = find_delivery(made)
+    assert (shown.comes_to_rest, shown.waits_for_start) == (comes_to_rest, False)
     sending.stop(make_user("admin").actor)
     is_open = delivery.get("status", "queued") in ("queued", "retrying")
     assert find_delivery(made).waits_for_start is (is_open and not comes_to_rest)

@@ -25,8 +25,8 @@ def failed(attempts: Sequence[tuple[str, str | None, int | None]]) -> UUID:
 def told(*asked: UUID) -> dict[UUID, str]:
     """Return the earlier reasons of these deliveries, with their counts."""
     ids = {stored(reason)["id"]: reason for reason in asked}
-    found = earlier_reasons(session(), list(ids))
-    return {ids[row_id]: f"{reason.words}, {reason.count}" for row_id, reason in found.items()}
+    reasons = earlier_reasons(session(), list(ids))
+    return {ids[row_id]: f"{reason.words}, {reason.count}" for row_id, reason in reasons.items()}
 
 
 def test_the_most_common_reason_counts_and_the_later_one_breaks_a_tie(app: Flask) -> None:

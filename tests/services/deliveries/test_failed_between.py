@@ -85,8 +85,8 @@ def test_failures_are_listed_up_to_the_limit_and_none_beyond_it(
     twice, once = (failed_at(NIGHT, status="failed") for _ in range(2))
     make_attempt(twice, started_at=NIGHT, finished_at=NIGHT, reason="server", code=500)
     both = {stored(twice)["id"], stored(once)["id"]}
-    for most, attempts, expected in ((2, 3, both), (1, 3, None), (2, 2, None)):
-        monkeypatch.setattr(log_query, "MOST_TOLD", most)
+    for limit, attempts, expected in ((2, 3, both), (1, 3, None), (2, 2, None)):
+        monkeypatch.setattr(log_query, "MOST_TOLD", limit)
         monkeypatch.setattr(log_query, "MOST_ATTEMPTS", attempts)
         few = log_query.few(session(), FailedBetween(NIGHT, NIGHT + HOUR))
         assert (few if few is None else set(few)) == expected

@@ -146,11 +146,11 @@ def test_the_newest_delivery_of_each_webhook_is_one_index_step(hook: Hook) -> No
     whole, lines = explained(current, select(Webhook.id, youngest()))
     assert "ix_deliveries_webhook_id_id" in lines, whole
     assert "pk_deliveries" not in lines, whole
-    found = dict(current.execute(select(Webhook.id, youngest())).all())
+    ids = dict(current.execute(select(Webhook.id, youngest())).all())
     newest = current.execute(
         select(Delivery.webhook_id, func.max(Delivery.id)).group_by(Delivery.webhook_id)
     )
-    assert found == dict(newest.all())
+    assert ids == dict(newest.all())
 
 
 def test_one_delivery_is_found_without_a_scan(hook: Hook) -> None:

@@ -116,9 +116,9 @@ def _failed(row: Delivery) -> Attempt:
 
 
 def _answer(attempt: Attempt) -> AttemptBody:
-    said = "100%_done" if attempt.delivery_id % 2 else "100 done"
+    text = "100%_done" if attempt.delivery_id % 2 else "100 done"
     headers: dict[str, list[Any]] = {"request_headers": [], "response_headers": []}
-    return AttemptBody(attempt_id=attempt.id, response_text=f"<p>{said}</p>", **headers)
+    return AttemptBody(attempt_id=attempt.id, response_text=f"<p>{text}</p>", **headers)
 
 
 def parts(rows: list[Delivery]) -> Iterator[Part]:

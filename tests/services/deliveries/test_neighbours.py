@@ -48,8 +48,8 @@ def test_next_and_previous_walk_the_whole_list_and_stop_at_its_ends(
     kept = kept if oldest_first else kept[::-1]
     ids = [row.public_id for row in kept]
     neighbors = list(scanned(wanted, oldest_first=oldest_first, start=kept[0]))
-    assert [each.following for each in neighbors] == [*ids[1:], None]
-    assert [each.previous for each in neighbors] == [None, *ids[:-1]]
+    assert [neighbor.following for neighbor in neighbors] == [*ids[1:], None]
+    assert [neighbor.previous for neighbor in neighbors] == [None, *ids[:-1]]
 
 
 @pytest.mark.parametrize("oldest_first", [False, True])
@@ -60,7 +60,7 @@ def test_the_list_page_begins_with_the_shown_delivery(
     for row in rows:
         page = find_neighbours(LogFilter(), row.id, **order, size=SIZE).page
         shown = log_pages.find_page(LogFilter(), page, SIZE, **order).page
-        at = [each.public_id for each in shown.rows].index(row.public_id)
+        at = [listed.public_id for listed in shown.rows].index(row.public_id)
         assert page is None or at == 0
         is_near = row in (rows[:SIZE] if oldest_first else rows[-SIZE:])
         assert (page is None) is is_near
@@ -86,4 +86,4 @@ def test_a_bounded_search_claims_no_neighbor_and_no_first_page(
     found = find_neighbours(wanted, middle.id)
     assert (found.previous, found.following) == (None, None)
     shown = log_pages.find_page(wanted, found.page).page
-    assert [each.public_id for each in shown.rows] == [middle.public_id]
+    assert [listed.public_id for listed in shown.rows] == [middle.public_id]

@@ -44,33 +44,33 @@ def fill(webhook_id: int, *counts: tuple[int, int, int]) -> None:
 def test_hours_of_all_webhooks_are_summed(app: Flask) -> None:
     fill(make_webhook().id, (-1, 9, 9), (0, 5, 1), (2, 7, 0), (3, 9, 9))
     fill(make_webhook().id, (0, 2, 2))
-    found = trend(edges(3, HOUR))
-    assert [(span.delivered, span.failed_attempts) for span in found.spans] == [
+    total = trend(edges(3, HOUR))
+    assert [(span.delivered, span.failed_attempts) for span in total.spans] == [
         (7, 3),
         (0, 0),
         (7, 0),
     ]
-    assert (found.delivered, found.late, found.failed_attempts) == (14, 11, 3)
-    assert [span.late for span in found.spans] == [5, 0, 6]
-    assert found.spans[0].begins == NOON
-    assert found.spans[-1].ends == NOON + 3 * HOUR
+    assert (total.delivered, total.late, total.failed_attempts) == (14, 11, 3)
+    assert [span.late for span in total.spans] == [5, 0, 6]
+    assert total.spans[0].begins == NOON
+    assert total.spans[-1].ends == NOON + 3 * HOUR
 
 
 def test_the_trend_of_one_webhook_excludes_the_others(app: Flask) -> None:
     one, two = make_webhook(), make_webhook()
     fill(one.id, (0, 5, 1))
     fill(two.id, (0, 2, 2))
-    found = trend(edges(2, HOUR), one.public_id)
-    assert [(span.delivered, span.failed_attempts) for span in found.spans] == [(5, 1), (0, 0)]
+    of_one = trend(edges(2, HOUR), one.public_id)
+    assert [(span.delivered, span.failed_attempts) for span in of_one.spans] == [(5, 1), (0, 0)]
 
 
 def test_trends_by_day_include_only_webhooks_with_deliveries(app: Flask) -> None:
     one, two, _three = make_webhook(), make_webhook(), make_webhook()
     fill(one.id, (0, 5, 1), (23, 1, 1), (24, 3, 0))
     fill(two.id, (1, 2, 0))
-    found = trends(edges(2, timedelta(days=1)))
+    by_webhook = trends(edges(2, timedelta(days=1)))
     counts = {
         webhook: [(span.delivered, span.failed_attempts) for span in of_one.spans]
-        for webhook, of_one in found.items()
+        for webhook, of_one in by_webhook.items()
     }
     assert counts == {one.public_id: [(6, 2), (3, 0)], two.public_id: [(2, 0), (0, 0)]}

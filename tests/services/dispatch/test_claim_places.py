@@ -72,8 +72,8 @@ def test_a_claim_describes_each_attempt_and_leases_it_for_its_longest_time(hook:
         ask_for_retry(deliveries()[-1].id, "Ana", priority)
     made = make_delivery(hook, priority=Priority.TEST)
     claims = claim()
-    told = [(each.kind, each.number, each.tries, each.actor) for each in claims]
-    assert told == [
+    described = [(each.kind, each.number, each.tries, each.actor) for each in claims]
+    assert described == [
         ("test", 1, 0, None),
         ("manual", 5, 2, "Ana"),
         ("scheduled", 5, 3, None),
@@ -85,8 +85,16 @@ def test_a_claim_describes_each_attempt_and_leases_it_for_its_longest_time(hook:
     by_delivery = {each.delivery_id: each for each in leases()}
     for each in claims:
         taken = by_delivery[each.delivery_id]
-        assert (taken.kind, taken.number, taken.actor) == (each.kind, each.number, each.actor)
-        assert (taken.token, taken.started_at, taken.url) == (each.token, each.started_at, hook.url)
+        assert (taken.kind, taken.number, taken.actor) == (
+            each.kind,
+            each.number,
+            each.actor,
+        )
+        assert (taken.token, taken.started_at, taken.url) == (
+            each.token,
+            each.started_at,
+            hook.url,
+        )
         assert taken.run == own_process()
         assert abs((taken.until - taken.started_at).total_seconds() - LEASE_SECONDS) < 1
 
@@ -130,7 +138,7 @@ def test_a_webhook_with_few_places_left_limits_no_other(hook: Hook) -> None:
     claim(MOST - 1)
     for _ in range(MOST):
         make_delivery(other)
-    taken = Counter(each.webhook.id for each in claim())
+    taken = Counter(claimed.webhook.id for claimed in claim())
     assert taken == {hook.id: 1, other.id: MOST}
 
 
@@ -199,13 +207,13 @@ def test_deliveries_of_one_event_share_its_body(hook: Hook) -> None:
     lease(make_delivery(other))  # gives it the second turn
     for note in ("one", "two"):
         publish(note=note)
-    told = [
+    bodies = [
         (each.webhook.id, json.loads(each.body)["data"]["note"], each.occurred_at)
         for each in claim()
     ]
-    pairs = sorted((id_, note) for id_, note, _ in told)
+    pairs = sorted((id_, note) for id_, note, _ in bodies)
     assert pairs == [(each.id, note) for each in (hook, other) for note in ("one", "two")]
-    assert len({at for *_, at in told} - {None}) == 2
+    assert len({at for *_, at in bodies} - {None}) == 2
 
 
 @pytest.fixture
@@ -269,7 +277,7 @@ def test_a_claim_settles_no_lease_of_a_locked_webhook(connection: Connection) ->
     connection.execute(update(Webhook).values(name="Theirs"))
     with writing() as current:
         assert dispatch_claim.claim(current.connection(), 8) == []
-    assert [each.delivery_id for each in leases()] != [], "its end was written without the lock"
+    assert [row.delivery_id for row in leases()] != [], "its end was written without the lock"
 
 
 @pytest.mark.parametrize(
@@ -307,4 +315,4 @@ def test_a_change_between_the_poll_and_the_lock_counts(
     event.listen(connection, "after_cursor_execute", come_between)
     claims = dispatch_claim.claim(connection, 8)
     assert "due_0" in statements[0]
-    assert [each.kind for each in claims] == taken
+    assert [claimed.kind for claimed in claims] == taken

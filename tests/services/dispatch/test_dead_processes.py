@@ -130,13 +130,13 @@ def test_a_restarted_sender_interrupts_only_attempts_of_its_own_run() -> None:
     publish(asset_id=1)
     publish(asset_id=2)
     claim()
-    mine, theirs = (each.delivery_id for each in leases())
+    mine, theirs = (row.delivery_id for row in leases())
     with writing() as current:
         current.execute(update(Lease).where(Lease.delivery_id == theirs).values(run=uuid4()))
         assert maintenance.interrupt(current.connection(), heartbeats.own_process())
     maintenance.maintain()
-    assert [each.delivery_id for each in attempts()] == [mine]
-    assert [each.delivery_id for each in leases()] == [theirs]
+    assert [row.delivery_id for row in attempts()] == [mine]
+    assert [row.delivery_id for row in leases()] == [theirs]
 
 
 def test_only_the_tasks_of_a_dead_process_continue_elsewhere(marked: Callable[[], UUID]) -> None:

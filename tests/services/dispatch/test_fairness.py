@@ -13,7 +13,7 @@ def wanting(number: int, places: int = 8, leased: int = 0, **changes: object) ->
 
 
 def test_an_eighth_of_the_places_is_reserved() -> None:
-    assert [reserved_of(most) for most in (512, 16, 8, 7, 1)] == [64, 2, 1, 0, 0]
+    assert [reserved_of(places) for places in (512, 16, 8, 7, 1)] == [64, 2, 1, 0, 0]
 
 
 def test_with_room_for_all_each_webhook_gets_its_limit() -> None:

@@ -188,7 +188,7 @@ def test_a_result_with_a_lost_lease_does_not_end_a_manual_retry() -> None:
     ask_for_retry(only_delivery().id)
     write_down(ended(lost, Reason.SERVER))
     assert (row()["status"], row()["prior_status"], row()["attempts"]) == ("retrying", "queued", 1)
-    assert [each.kind for each in claim()] == ["manual"]
+    assert [claimed.kind for claimed in claim()] == ["manual"]
 
 
 @pytest.mark.usefixtures("hook")

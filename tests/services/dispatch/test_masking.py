@@ -211,8 +211,8 @@ def test_a_secret_cut_off_at_the_end_is_masked_from_six_letters_on(receiver: Rec
         receiver.answer_next(200, text.encode())
         publish()
     deliver_due()
-    found = db.session.scalars(select(AttemptBody.response_text))
-    assert sorted(found) == sorted(expected.values())
+    texts = db.session.scalars(select(AttemptBody.response_text))
+    assert sorted(texts) == sorted(expected.values())
 
 
 @pytest.mark.usefixtures("app")
@@ -229,8 +229,8 @@ def test_a_common_word_of_urls_at_the_end_is_not_masked(receiver: Receiver) -> N
         receiver.answer_next(404, text.encode())
         publish()
     deliver_due()
-    found = db.session.scalars(select(AttemptBody.response_text))
-    assert sorted(found) == sorted(ends.values())
+    texts = db.session.scalars(select(AttemptBody.response_text))
+    assert sorted(texts) == sorted(ends.values())
 
 
 @pytest.mark.usefixtures("app")

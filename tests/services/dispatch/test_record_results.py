@@ -38,7 +38,7 @@ def test_a_late_result_in_one_batch_with_the_next_changes_nothing(is_late_one_fi
     write_down(*(both if is_late_one_first else reversed(both)))
     delivery = only_delivery()
     assert (delivery.status, delivery.code, delivery.reason) == ("delivered", 200, None)
-    assert [each.outcome for each in attempts()] == ["failed", "delivered"]
+    assert [attempt.outcome for attempt in attempts()] == ["failed", "delivered"]
     counted = db.session.query(Rollup).one()
     assert (counted.delivered, counted.failed) == (1, 0)
 

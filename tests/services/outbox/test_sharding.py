@@ -73,7 +73,7 @@ class Sender:
         """Claim deliveries, and return the ids of their webhooks, each once."""
         with writing() as current:
             claims = dispatch_claim.claim(current.connection(), places, sharding=self.sharding)
-        return sorted({each.webhook.id for each in claims})
+        return sorted({claimed.webhook.id for claimed in claims})
 
 
 def see(connection: Connection, sharding: Sharding) -> None:
@@ -99,7 +99,7 @@ def backlog(webhooks: int, deliveries: int = 1) -> list[int]:
 @pytest.mark.usefixtures("sharded")
 def test_each_sender_takes_its_shard_and_all_together_take_everything(count: int) -> None:
     hooks = backlog(7)
-    taken = [each.claim() for each in senders(count)]
+    taken = [sender.claim() for sender in senders(count)]
     assert all(taken)
     assert sorted(chain.from_iterable(taken)) == hooks
 
@@ -164,11 +164,13 @@ def test_deliveries_of_another_shard_are_taken_only_after_a_wait(
     hooks = backlog(4, 2)
     first, second = senders(2)
     monkeypatch.setattr(sharding, "PATIENCE", 3600.0)
-    own = {each for each in hooks if each % 2 == first.rank}
+    own = {webhook_id for webhook_id in hooks if webhook_id % 2 == first.rank}
     for _ in range(3):
         assert set(first.claim(1)) <= own
     monkeypatch.setattr(sharding, "PATIENCE", 0.0)
-    assert set(first.claim()) >= {each for each in hooks if each % 2 == second.rank}
+    assert set(first.claim()) >= {
+        webhook_id for webhook_id in hooks if webhook_id % 2 == second.rank
+    }
 
 
 @pytest.mark.usefixtures("sharded")

@@ -156,6 +156,6 @@ def test_open_deliveries_are_held_or_dismissed_by_name(
 def test_a_delivery_that_had_ended_before_its_retry_is_restored(
     change: dict[str, Any], before: str
 ) -> None:
-    found = rested(change, **RETRIED, prior_status=before, finished_at=DUE)
+    after = rested(change, **RETRIED, prior_status=before, finished_at=DUE)
     was = {"status": before, "due_at": EARLIER, "finished_at": DUE}
-    assert found == AT_REST | was
+    assert after == AT_REST | was

@@ -165,7 +165,7 @@ def test_more_ids_than_a_statement_takes_can_be_chosen_at_once(ada: Person) -> N
     seen = held_deliveries.count_seen(hook.public_id)
     decision = HeldDecision(send=chosen, rest=Rest.KEEP, seen=seen)
     assert held_deliveries.decide(ada.actor, hook.public_id, decision).sent == 2
-    assert [stored(each)["status"] for each in held] == ["queued", "queued", "on_hold"]
+    assert [stored(delivery)["status"] for delivery in held] == ["queued", "queued", "on_hold"]
 
 
 def test_turning_on_dismisses_a_long_queue_of_open_deliveries(
@@ -175,8 +175,8 @@ def test_turning_on_dismisses_a_long_queue_of_open_deliveries(
     hook = make_webhook(state="off", off_reason="person")
     ids = [make_delivery(hook) for _ in range(3)]
     dismissals.turn_on(ada.actor, hook.public_id, "Outage")
-    assert [stored(each)["status"] for each in ids] == ["dismissed"] * 3
-    assert {stored(each)["dismissed_reason"] for each in ids} == {"Outage"}
+    assert [stored(delivery)["status"] for delivery in ids] == ["dismissed"] * 3
+    assert {stored(delivery)["dismissed_reason"] for delivery in ids} == {"Outage"}
 
 
 def test_a_deleted_webhook_is_not_turned_off(app: Flask) -> None:
@@ -194,5 +194,5 @@ def test_the_history_begins_with_the_newest_and_ends_at_its_limit(
     for name in ("B", "C", "D"):
         edit(name=name)(ada, public_id)
     monkeypatch.setattr(webhook_queries, "HISTORY", 3)
-    found = webhook_queries.history(public_id)
-    assert [entry.changes["name"]["to"] for entry in found] == ["D", "C", "B"]
+    entries = webhook_queries.history(public_id)
+    assert [entry.changes["name"]["to"] for entry in entries] == ["D", "C", "B"]

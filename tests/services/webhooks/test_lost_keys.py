@@ -75,13 +75,13 @@ def test_the_portal_starts_without_lost_keys_and_found_keys_repair_it(
 ) -> None:
     signed, headed = make_webhook(secret="the secret of it"), make_webhook(headers=HEADERS)
     bare, off = make_webhook(), make_webhook(secret="another secret", state="off")
-    before = [sealed(each) for each in (signed, headed, off)]
+    before = [sealed(webhook) for webhook in (signed, headed, off)]
     keys.become(NEW_KEY)
     with pytest.raises(SettingsError):
         vault.check_keys()
-    found = webhook_keys.lost_keys()
-    assert found.key_check
-    assert sorted((each.name, *each.parts) for each in found.webhooks) == sorted(
+    lost = webhook_keys.lost_keys()
+    assert lost.key_check
+    assert sorted((webhook.name, *webhook.parts) for webhook in lost.webhooks) == sorted(
         [
             (signed.name, "secret key"),
             (headed.name, "custom headers"),
@@ -94,23 +94,23 @@ def test_the_portal_starts_without_lost_keys_and_found_keys_repair_it(
     assert stored(signed).state == "active"
     with writing() as current:
         current.execute(update(Process).values(seen_at=utcnow() - timedelta(minutes=1)))
-    assert webhook_keys.forget(SYSTEM) == found
+    assert webhook_keys.forget(SYSTEM) == lost
     vault.check_keys()
-    assert [stored(each).off_reason for each in (signed, headed)] == ["lost_key", "lost_key"]
+    assert [stored(webhook).off_reason for webhook in (signed, headed)] == ["lost_key", "lost_key"]
     assert (stored(bare).state, stored(off).off_reason) == ("active", None)
-    assert [sealed(each) for each in (signed, headed, off)] == before
+    assert [sealed(webhook) for webhook in (signed, headed, off)] == before
     assert not webhook_keys.forget(SYSTEM).key_check  # idempotent
     trail = session().scalars(select(AuditEntry.action).order_by(AuditEntry.id)).all()
     assert sorted(trail) == ["keys.forgotten", "webhook.turned_off", "webhook.turned_off"]
-    for each in (signed, headed, off):
+    for webhook in (signed, headed, off):
         with pytest.raises(UndecryptableSecrets, match="can’t decrypt"):
-            turn_on_off.turn_on(ana.actor, each.public_id)
+            turn_on_off.turn_on(ana.actor, webhook.public_id)
         with pytest.raises(UndecryptableSecrets):
-            send_test(ana.actor, each.public_id)
+            send_test(ana.actor, webhook.public_id)
 
     keys.become(NEW_KEY, *keys.old)
-    for each in (signed, headed, off):
-        turn_on_off.turn_on(ana.actor, each.public_id)
+    for webhook in (signed, headed, off):
+        turn_on_off.turn_on(ana.actor, webhook.public_id)
     assert vault.open_secret(signed.id, stored(signed).secret_enc or b"") == "the secret of it"
     assert secrets.stored_headers(stored(headed)) == HEADERS
 
@@ -267,7 +267,7 @@ def test_a_proxys_heartbeat_does_not_block_forgetting_keys(keys: Keys, ada: Pers
     assert webhook_keys.undecryptable_names() == ["Off", "On"]
     webhook_keys.forget(SYSTEM)
     assert webhook_keys.lost_names() == ["On"]
-    reasons = [stored(each).off_reason for each in (on, off, well)]
+    reasons = [stored(webhook).off_reason for webhook in (on, off, well)]
     assert reasons == ["lost_key", "person", None]
     assert [action for _, action, _ in told()] == ["webhook.turned_off", "keys.forgotten"]
     assert "secret key" in f"{told()[0][2]}"

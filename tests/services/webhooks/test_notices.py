@@ -434,7 +434,7 @@ def test_the_unsubscribe_link_of_a_summary_covers_its_webhooks_alone(server: Mai
     token = str(server.messages[0]["List-Unsubscribe"]).strip("<>").partition("token=")[2]
     assert not watches.read_link(token).is_over
     assert watches.end_by_link(token).is_over
-    assert [each.name for each in watches.watched_by(ana.actor)] == [other.name]
+    assert [webhook.name for webhook in watches.watched_by(ana.actor)] == [other.name]
 
 
 def test_trouble_that_ends_before_sending_is_left_out_of_the_email(server: MailServer) -> None:

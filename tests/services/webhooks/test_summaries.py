@@ -24,8 +24,8 @@ def test_the_last_delivery_is_the_newest_of_the_webhook_that_is_no_test(app: Fla
     others = make_delivery(other)
     make_delivery(fresh, priority=Priority.TEST)
     last = {row.public_id: row.last for row in queries.list_webhooks().rows}
-    found = {public_id: delivery and delivery.public_id for public_id, delivery in last.items()}
-    assert found == {
+    last_ids = {public_id: delivery and delivery.public_id for public_id, delivery in last.items()}
+    assert last_ids == {
         hook.public_id: youngest,
         other.public_id: others,
         fresh.public_id: None,

@@ -131,9 +131,9 @@ def test_events_are_counted_by_kind_and_listed_newest_first_without_tests() -> N
         assert webhook is not None
         sample_deliveries.queue_test(current, webhook, EventName.CREATED, make_user().actor)
     few = as_text([Condition("tag", "begins", ("AST-0000",))])
-    found = would_have_gone.count((EventName.CREATED, EventName.LOST), few)
-    assert (found.read, found.met) == (14, 9)
-    assert found.kinds == {EventName.CREATED: (13, 9), EventName.LOST: (1, 0)}
-    assert [event.asset_tag for event in found.newest] == [f"AST-{n:05}" for n in range(9, 0, -1)]
+    counts = would_have_gone.count((EventName.CREATED, EventName.LOST), few)
+    assert (counts.read, counts.met) == (14, 9)
+    assert counts.kinds == {EventName.CREATED: (13, 9), EventName.LOST: (1, 0)}
+    assert [event.asset_tag for event in counts.newest] == [f"AST-{n:05}" for n in range(9, 0, -1)]
     assert len(would_have_gone.count(("*",), None).newest) == would_have_gone.SHOWN
     assert would_have_gone.count((EventName.DELETED,), None).kinds == {}
