@@ -85,16 +85,8 @@ def test_a_claim_describes_each_attempt_and_leases_it_for_its_longest_time(hook:
     by_delivery = {each.delivery_id: each for each in leases()}
     for each in claims:
         taken = by_delivery[each.delivery_id]
-        assert (taken.kind, taken.number, taken.actor) == (
-            each.kind,
-            each.number,
-            each.actor,
-        )
-        assert (taken.token, taken.started_at, taken.url) == (
-            each.token,
-            each.started_at,
-            hook.url,
-        )
+        assert (taken.kind, taken.number, taken.actor) == (each.kind, each.number, each.actor)
+        assert (taken.token, taken.started_at, taken.url) == (each.token, each.started_at, hook.url)
         assert taken.run == own_process()
         assert abs((taken.until - taken.started_at).total_seconds() - LEASE_SECONDS) < 1
 
