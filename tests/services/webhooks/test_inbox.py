@@ -44,8 +44,11 @@ def receive(public_id: UUID, headers: Sequence[tuple[str, str]], body: bytes = B
     return inbox.messages(public_id)[0]
 
 
-def test_the_inbox_gets_every_event_and_has_its_own_secret(opened: UUID) -> None:
+def test_the_inbox_has_every_event_its_own_secret_and_its_maker_as_owner(
+    ana: Person, opened: UUID
+) -> None:
     webhook = row_of(opened)
+    assert webhook.owner_id == ana.id
     assert (webhook.kind, webhook.state, webhook.url) == ("inbox", "active", "")
     assert [subscription.event for subscription in webhook.subscriptions] == ["*"]
     assert secret_of(opened).startswith("whsec_")
@@ -179,8 +182,3 @@ def test_messages_are_kept_for_a_day(opened: UUID) -> None:
     retention.clear(utcnow(), utcnow())
     db.session.rollback()
     assert db.session.query(InboxMessage).count() == 1
-
-
-def test_the_maker_of_the_inbox_owns_it(app: Flask) -> None:
-    ana = make_user()
-    assert row_of(inbox.open_inbox(ana.actor)).owner_id == ana.actor.user_id
