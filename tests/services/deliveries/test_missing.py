@@ -120,16 +120,13 @@ def test_a_later_change_of_the_deciding_setting_is_named(part: str) -> None:
         crud.edit(person.actor, hook.public_id, version, replace(stored, **values))
         return answer(hook, asset_id)
 
-    other = {"events": (EventName.BROKEN,)} if part == "events" else {"conditions": None}
+    broken = as_text([Condition("status", "is", ("broken",))])
+    later = {"events": (EventName.BROKEN,)} if part == "events" else {"conditions": broken}
     asset_id = make_asset()
     found = change(name="Other")
     verdict = Verdict.NOT_SUBSCRIBED if part == "events" else Verdict.UNMET
     assert (found.verdict, found.changed) == (verdict, None)
-    if part == "conditions":
-        broken = as_text([Condition("status", "is", ("broken",))])
-        found = change(conditions=broken)
-    else:
-        found = change(**other)
+    found = change(**later)
     assert found.verdict is verdict
     assert found.changed is not None
     assert (found.changed.name, found.changed.what) == ("Ben Fox", {part})

@@ -42,11 +42,6 @@ def counted() -> list[tuple[int, int, int]]:
     return [(rollup.delivered, rollup.failed, rollup.failed_attempts) for rollup in query]
 
 
-def interrupted(delivery: UUID, kind: str = "manual", *, at_a_shutdown: bool = False) -> None:
-    ended = utcnow() if at_a_shutdown else None
-    make_attempt(delivery, kind=kind, outcome="interrupted", finished_at=ended)
-
-
 @pytest.mark.parametrize("before", ["failed", "queued"])
 def test_a_manual_retry_that_is_cut_off_three_times_is_over(hook: Hook, before: str) -> None:
     delivery = retried(hook, before)
@@ -63,7 +58,7 @@ def test_only_the_latest_cut_off_attempts_of_the_same_kind_count(
 ) -> None:
     delivery = retried(hook)
     for kind in before:
-        interrupted(delivery, kind)
+        make_attempt(delivery, kind=kind, outcome="interrupted", finished_at=None)
     cut_off(delivery, hook)
     assert stored(delivery)["status"] == "queued"
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 
 import pytest
 from flask import Flask
@@ -47,6 +48,12 @@ def trail() -> list[tuple[str, str, str]]:
     return [tuple(row) for row in session().execute(entries.order_by(AuditEntry.id))]
 
 
+def run(at: datetime) -> None:
+    """Turn on the webhooks that are due at this time."""
+    with frozen(at):
+        turn_on_off.turn_on_due()
+
+
 def off_with_one_on_hold(ana: Person, until: datetime, **columns: object) -> Hook:
     """Make a webhook that Ana turned off until this time, with one held delivery."""
     hook = make_webhook(**columns)  # type: ignore[arg-type]
@@ -63,8 +70,7 @@ def test_a_webhook_is_turned_on_at_its_time_and_sends_held_deliveries_once(ana: 
         (until, "active", "queued"),
         (until + DAY, "active", "queued"),
     ):
-        with frozen(at):
-            turn_on_off.turn_on_due()
+        run(at)
         assert (stored(hook).state, statuses(hook)) == (state, [status])
     after = stored(hook)
     assert (after.off_until, after.off_at, after.off_reason) == (None, None, None)
@@ -82,12 +88,7 @@ def test_a_webhook_is_turned_on_at_its_time_and_sends_held_deliveries_once(ana: 
 def test_concurrent_runs_turn_a_webhook_on_once(ana: Person, app: Flask) -> None:
     until = utcnow() + HOUR
     hook = off_with_one_on_hold(ana, until)
-
-    def run() -> None:
-        with frozen(until):
-            turn_on_off.turn_on_due()
-
-    assert at_once(app, [run] * 4) == [None] * 4
+    assert at_once(app, [partial(run, until)] * 4) == [None] * 4
     assert (stored(hook).state, statuses(hook)) == ("active", ["queued"])
     actions = select(func.count()).where(AuditEntry.action == "webhook.turned_on")
     assert session().scalar(actions) == 1
@@ -96,12 +97,9 @@ def test_concurrent_runs_turn_a_webhook_on_once(ana: Person, app: Flask) -> None
 def test_a_later_time_set_meanwhile_keeps_the_webhook_off(ana: Person, app: Flask) -> None:
     until, later = utcnow() + HOUR, utcnow() + DAY
     hook = off_with_one_on_hold(ana, until)
-
-    def run() -> None:
-        with frozen(until):
-            turn_on_off.turn_on_due()
-
-    meanwhile(app, run, lambda _: turn_on_off.turn_off(ana.actor, hook.public_id, later))
+    meanwhile(
+        app, partial(run, until), lambda _: turn_on_off.turn_off(ana.actor, hook.public_id, later)
+    )
     assert (stored(hook).off_until, statuses(hook)) == (later, ["on_hold"])
 
 
@@ -115,11 +113,10 @@ def test_a_run_that_dies_leaves_the_webhook_to_the_next_run(
 
     with monkeypatch.context() as patch:
         patch.setattr(turn_on_off, "record_turned_on", die)
-        with frozen(utcnow() + HOUR), pytest.raises(SystemExit):
-            turn_on_off.turn_on_due()
+        with pytest.raises(SystemExit):
+            run(utcnow() + HOUR)
     assert (stored(hook).state, statuses(hook)) == ("off", ["on_hold"])
-    with frozen(utcnow() + HOUR):
-        turn_on_off.turn_on_due()
+    run(utcnow() + HOUR)
     assert (stored(hook).state, statuses(hook)) == ("active", ["queued"])
 
 
@@ -136,8 +133,7 @@ def test_an_error_at_one_webhook_keeps_no_other_off(
         return send(current, webhook_id)  # type: ignore[arg-type]
 
     monkeypatch.setattr(turn_on_off, "send_held", fail)
-    with frozen(until):
-        turn_on_off.turn_on_due()
+    run(until)
     assert [stored(hook).state for hook in (first, other)] == ["off", "active"]
     assert "a database that is full" in caplog.text
 
@@ -183,8 +179,7 @@ def test_a_manual_change_before_the_time_cancels_it(
     hook = off_with_one_on_hold(ana, utcnow() + HOUR)
     how(ana, hook)
     before = trail()
-    with frozen(utcnow() + DAY):
-        turn_on_off.turn_on_due()
+    run(utcnow() + DAY)
     assert (stored(hook).state, trail()) == (state, before)
 
 
@@ -226,6 +221,5 @@ def test_a_webhook_turned_off_by_us_waits_for_a_person(ana: Person, reason: str)
     with pytest.raises(Refusal, match="We turned this webhook off"):
         turn_on_off.turn_off(ana.actor, hook.public_id, utcnow() + DAY)
     turn_on_off.turn_off(ana.actor, hook.public_id)
-    with frozen(utcnow() + 2 * DAY):
-        turn_on_off.turn_on_due()
+    run(utcnow() + 2 * DAY)
     assert (stored(hook).state, stored(hook).off_reason) == ("off", reason)
