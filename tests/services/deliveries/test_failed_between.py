@@ -69,16 +69,6 @@ def test_deliveries_that_failed_in_a_period_are_listed_in_any_status(
     assert found(asset_id=8) == set()
 
 
-def test_words_are_searched_in_the_responses_of_the_period(app: Flask) -> None:
-    then, later = (make_delivery(status="failed", created_at=NIGHT - HOUR) for _ in range(2))
-    for made, at in ((then, NIGHT), (later, NIGHT), (later, NIGHT + 5 * HOUR)):
-        response = "no such order" if (made, at) != (later, NIGHT) else "busy"
-        times = {"started_at": at, "finished_at": at}
-        make_attempt(made, reason="server", code=500, response_text=response, **times)
-    assert found(answer="order") == {then}
-    assert found(answer="busy") == {later}
-
-
 def test_failures_are_listed_up_to_the_limit_and_none_beyond_it(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
