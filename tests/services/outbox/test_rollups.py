@@ -1,4 +1,4 @@
-"""Rollups count each entry into Delivered and Failed, and each failed attempt, without tests."""
+"""Rollups count entries into Delivered and Failed once, and failed attempts. Tests do not count."""
 
 from datetime import UTC, datetime, timedelta
 

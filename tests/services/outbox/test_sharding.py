@@ -61,7 +61,7 @@ class Sender:
 
     @property
     def rank(self) -> int:
-        """Return the remainder of its webhooks' ids divided by two."""
+        """Return the remainder of its webhooks' ids modulo two."""
         return self.sharding.shard.rank
 
     def look(self) -> None:

@@ -1,4 +1,4 @@
-"""The number of pages that a webhook's page reads does not grow with its backlog."""
+"""The number of database pages that a webhook's page reads does not grow with its backlog."""
 
 from datetime import UTC, datetime, timedelta
 from functools import partial
