@@ -13,7 +13,6 @@ from portal.lib.durations import size_in_words
 from portal.models.deliveries import EARLIER_STATUSES
 from portal.models.webhooks import ALL_EVENTS
 from portal.services.audit import TrailEntry
-from portal.services.core.permissions import COMMAND_LINE
 from portal.services.deliveries.bulk_retry_selection import KEPT, filter_of
 from portal.services.operations import backups
 from portal.services.people.accounts import ROLE_NAMES
@@ -304,10 +303,7 @@ def line_of(entry: TrailEntry, names: Names) -> TrailLine:
 
 
 def _way(entry: TrailEntry) -> str:
-    # Before the API existed, entries of commands named it as their origin.
-    is_command = entry.origin == Origin.API and entry.by in (COMMAND_LINE.name, "Demo data")
-    origin = Origin.COMMAND if is_command else entry.origin
-    return "" if origin == Origin.UI else ORIGINS.get(origin, origin)
+    return "" if entry.origin == Origin.UI else ORIGINS.get(entry.origin, entry.origin)
 
 
 def action_words(action: str) -> str:

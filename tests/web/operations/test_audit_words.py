@@ -67,8 +67,6 @@ def test_an_entry_names_the_origin_of_its_action(app: Flask) -> None:
         ("of a later version", "of a later version"),
     ):
         assert line(app, "asset.changed", origin=origin).way == way, origin
-    old = line(app, "asset.changed", origin="api", by="A command on the server")
-    assert old.way == "by a command"
 
 
 def test_a_nameless_target_has_its_kind_and_a_delivery_its_event(app: Flask) -> None:
