@@ -1,7 +1,7 @@
-"""What every test stands on: a real database of each kind, a real Valkey, the real application.
+"""Shared fixtures: a real database of each kind, a real Valkey, and the real application.
 
-A test that takes `app` runs on SQLite. What depends on the database (locks, SQL that differs, JSON,
-dates, paging, search, migrations, claims) says `pytestmark = pytest.mark.both_databases` and runs
+A test that takes `app` runs on SQLite. A test of database behavior (locks, SQL that differs, JSON,
+dates, paging, search, migrations, claims) sets `pytestmark = pytest.mark.both_databases` and runs
 on PostgreSQL too, as all tests do with `--all-databases`.
 """
 
@@ -41,17 +41,17 @@ from tests.support.golden.expected_file import Golden
 from tests.support.lint.template_values import Absent
 from tests.support.servers import PostgresServer, ValkeyServer
 
-# A page says nothing where its template was not given what it prints: here that is an error.
+# A page prints nothing for a value missing from its template. In tests, that is an error.
 Flask.jinja_options = {"undefined": Absent}
 
-# How long an example takes says nothing where the machine is busy.
+# On a busy machine, the time that an example takes says nothing.
 hypothesis_settings.register_profile(
     "patient", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 hypothesis_settings.load_profile("patient")
 
-# The portal brings its own SQLite: a second one on the same file would lose the locks of the first.
-sys.modules["sqlite3"] = None  # type: ignore[assignment]  # whoever imports it now fails
+# The portal has its own SQLite. A second one on the same file would lose the locks of the first.
+sys.modules["sqlite3"] = None  # type: ignore[assignment]  # importing it now fails
 
 ENVIRONMENT = {
     "SECRET_KEY": "a key that only these tests know",
@@ -61,41 +61,41 @@ ENVIRONMENT = {
     "LEASE_MARGIN": "3",
     "MAINTENANCE_SECONDS": "1",
     "TIMEZONE": "Europe/Vienna",
-    # Nothing listens here: a test that starts the portal itself says where.
+    # Nothing listens here. A test that starts the portal sets its own port.
     "PORT": "9",
 }
 DATABASES = ["sqlite", "postgres"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`make golden` gives the first, `make test-all` the second."""
+    """Add the options that `make golden` and `make test-all` pass."""
     parser.addoption("--renew-golden", action="store_true", help="write the expected files anew")
     parser.addoption("--all-databases", action="store_true", help="run each test on PostgreSQL too")
 
 
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Golden:
-    """Compares with the expected files, or writes them."""
+    """Compare with the expected files, or write them."""
     return Golden(request.config.getoption("--renew-golden"))
 
 
 @pytest.fixture(scope="session")
 def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
-    """One Valkey for the session, on a socket, without a port."""
+    """Run one Valkey for the session, on a socket, without a port."""
     with ValkeyServer(tmp_path_factory.mktemp("valkey")) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
-    """One PostgreSQL for the session, on a socket."""
+    """Run one PostgreSQL for the session, on a socket."""
     with PostgresServer() as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def database_kind(request: pytest.FixtureRequest) -> str:
-    """The kind of database that this test runs on; a test that needs one gets each in turn."""
+    """Return the kind of database that `pytest_generate_tests` chose for this test."""
     kind: str = request.param
     return kind
 
@@ -110,30 +110,30 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest, lest one process ends with it alone."""
+    """Start with the longest files, so that no process ends with one alone."""
     root = Path(__file__).parent
     items.sort(key=lambda item: place(item.path.relative_to(root).as_posix()))
 
 
 def pytest_collection() -> None:
-    """Let no collection of garbage look through thousands of tests while they are read."""
+    """Turn off garbage collection, which would scan thousands of tests while they are imported."""
     gc.disable()
 
 
 def pytest_collection_finish() -> None:
-    """Nor later: they last as long as the process."""
+    """Freeze the collected tests, because they live as long as the process."""
     gc.enable()
     gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:
-    """Which process takes which tests, with `--dist loadfile`."""
+    """Return the scheduler for `--dist loadfile`."""
     return TogetherScheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 def migrate_to_head(url: str, instance_dir: Path) -> None:
-    """Run all migrations, and leave no connection behind."""
+    """Run all migrations, and leave no connection open."""
     environment = {**ENVIRONMENT, "DATABASE_URL": url, "INSTANCE_DIR": str(instance_dir)}
     app = create_base_app(load_settings(environment))
     commands.init_migrations(app)
@@ -150,7 +150,7 @@ def migrate_to_head(url: str, instance_dir: Path) -> None:
 def sqlite_app(
     valkey_server: ValkeyServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Flask]:
-    """The application on SQLite, built once."""
+    """Build the application on SQLite once."""
     with memory_folder("sqlite") as folder:
         url = f"sqlite:///{folder}/portal.sqlite"
         with running_app(url, valkey_server.url, tmp_path_factory.mktemp("instance")) as app:
@@ -164,7 +164,7 @@ def postgres_app(
     valkey_server: ValkeyServer,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Flask]:
-    """The application on PostgreSQL, built once."""
+    """Build the application on PostgreSQL once."""
     url = postgres_server.new_database()
     with running_app(url, valkey_server.url, tmp_path_factory.mktemp("instance")) as app:
         yield app
@@ -174,7 +174,7 @@ def postgres_app(
 
 @contextmanager
 def running_app(database_url: str, redis_url: str, instance_dir: Path) -> Iterator[Flask]:
-    """An application on a database that all migrations have gone over."""
+    """Yield an application on a fully migrated database."""
     migrate_to_head(database_url, instance_dir)
     places = {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
     app = create_app(load_settings({**ENVIRONMENT, **places, "INSTANCE_DIR": str(instance_dir)}))
@@ -186,14 +186,14 @@ def running_app(database_url: str, redis_url: str, instance_dir: Path) -> Iterat
 
 @pytest.fixture(scope="session")
 def session_app(database_kind: str, request: pytest.FixtureRequest) -> Flask:
-    """The application on this database. It outlives the change to the other and back."""
+    """Return the application on this database. It survives a switch to the other and back."""
     app: Flask = request.getfixturevalue(f"{database_kind}_app")
     return app
 
 
 @pytest.fixture(scope="session")
 def session_settings(session_app: Flask) -> Settings:
-    """The settings that all tests on one database share."""
+    """Return the settings that all tests on one database share."""
     shared: Settings = session_app.extensions["settings"]
     return shared
 
@@ -202,17 +202,17 @@ def session_settings(session_app: Flask) -> Settings:
 def app(
     session_app: Flask, valkey_server: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Flask]:
-    """The application in a context, with an empty database, an empty Valkey, and no backups.
+    """Yield the application in a context, with an empty database, an empty Valkey, and no backups.
 
-    No sender runs: `deliver_due` sends itself, and ends when nothing is due. Hashing a password
-    costs next to nothing; a test of what it costs takes `usual_hashing` too.
+    No sender process runs. `deliver_due` sends in this process, and ends when nothing is due.
+    Hashing a password costs next to nothing. A test of its cost takes `usual_hashing` too.
     """
     monkeypatch.setattr(passwords, "HASHER", CHEAP)
     monkeypatch.setattr(passwords, "NOBODYS_HASH", cheap_hash("of nobody"))
     valkey_server.empty_out()
     heartbeats.take_notes()
     observed.trouble = None
-    clock.note_skew(clock.utcnow())  # a test before it may have learnt of another time
+    clock.note_skew(clock.utcnow())  # an earlier test may have noted another time
     with session_app.app_context():
         empty_out(db.engine)
         shutil.rmtree(backups.folder(), ignore_errors=True)
@@ -223,19 +223,19 @@ def app(
 
 @pytest.fixture
 def no_gaps(app: Flask) -> None:
-    """Tables as the migrations left them: for a plan that a few rows decide."""
+    """Truncate all tables, for tests of a query plan that a few dead rows would change."""
     fill_gaps(db.engine)
 
 
 @pytest.fixture
 def usual_hashing(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Passwords are hashed as they are outside of tests."""
+    """Hash passwords as in production."""
     monkeypatch.setattr(passwords, "HASHER", HASHER)
     monkeypatch.setattr(passwords, "NOBODYS_HASH", NOBODYS_HASH)
 
 
 def put_equipment_away(app: Flask) -> None:
-    """Connections and sockets of one test's dispatcher do not live on into the next."""
+    """Close the connections and sockets of this test's dispatcher before the next test."""
     stop.clear()
     equipment = app.extensions.pop("equipment", None)
     if equipment is not None:

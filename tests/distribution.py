@@ -1,10 +1,10 @@
-"""Which of the tests' processes takes which tests, and when.
+"""Distribute the test files over the processes of pytest-xdist.
 
-Some tests compute, others wait most of their time for processes, servers and clocks. Were those
-that wait begun together, all processes would wait with them; were more to compute than there are
-cores, they would take each other's caches away (six processes on two cores take half as long again
-as two for the same). So as many processes as there are cores compute, and the others wait; these
-end when nothing is left that waits.
+Some tests compute. Others mostly wait for processes, servers, and clocks. If the waiting tests
+started together, all processes would wait. If more processes computed than there are cores, they
+would evict each other's caches (six processes on two cores take half as long again as two). So one
+process per core computes, and the others run the waiting tests. A process for waiting tests ends
+when no such test is left.
 """
 
 import os
@@ -17,13 +17,13 @@ from xdist.scheduler import LoadFileScheduling
 from xdist.workermanage import WorkerController
 
 CORES: Final = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-# Files of faults that one running portal on each database serves.
+# Files under faults/ that share one running portal per database.
 SHARING: Final = {
     *("test_database.py", "test_imports.py", "test_kills.py", "test_saves.py", "test_valkey.py"),
     *("test_rolling_restart.py", "test_locked_row.py", "test_naming.py", "test_switch.py"),
     "test_chaos.py",
 }
-# Those of which about half or more is waiting.
+# Files and folders that spend about half of their time or more waiting.
 WAITING: Final = (
     *("faults/", "portal on ", "jobs/", "engine/http/", "queue/"),
     *("browser/test_first_run.py", "browser/test_deliveries.py"),
@@ -47,15 +47,17 @@ LONG_FIRST: Final = (
 
 
 def place(path: str) -> int:
-    """Where a file of tests stands (from the folder of tests): what takes longest begins, lest one
-    process ends with it alone."""
+    """Return the sort key of a test file (relative to tests/). The longest files start first."""
     places = (n for n, start in enumerate(LONG_FIRST) if path.startswith(start))
     return next(places, len(LONG_FIRST))
 
 
 class TogetherScheduling(LoadFileScheduling):
-    """Keeps the tests of a file in one process, for they share servers; those that hurt a portal
-    which files share, with all of that portal. (Groups by mark need what pytest 9.2 took away.)"""
+    """A scheduler that keeps the tests of a file in one process, because they share servers.
+
+    Tests that share a running portal stay together, too. Groups by mark need a feature that
+    pytest 9.2 removed.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
         file, _, test = nodeid.partition("::")
@@ -70,10 +72,10 @@ class TogetherScheduling(LoadFileScheduling):
             super()._reschedule(node)
 
     def _is_spare(self, node: WorkerController) -> bool:
-        """Whether nothing is left that waits, and all cores compute."""
+        """Return True if no waiting test is left and all cores compute."""
         if not self._waits(node) or not self.workqueue or any(map(_waits, self.workqueue)):
             return False
-        others = (each for each in self.nodes if not (each.shutting_down or self._waits(each)))
+        others = (other for other in self.nodes if not (other.shutting_down or self._waits(other)))
         return len(list(others)) >= CORES
 
     def _assign_work_unit(self, node: WorkerController) -> None:
@@ -82,13 +84,13 @@ class TogetherScheduling(LoadFileScheduling):
         super()._assign_work_unit(node)
 
     def _waits(self, node: WorkerController) -> bool:
-        """Whether this process (gw0, gw1 …) begins with what waits, as one of several does."""
+        """Return True if this process (gw0, gw1 …) starts with waiting tests."""
         return int(node.gateway.id.removeprefix("gw")) >= min(CORES, self.numnodes - 1)
 
 
 def _chosen(scopes: Sequence[str], is_for_waiting: bool) -> str:
-    """The first of its own kind, or of the other when none is left."""
-    return next((each for each in scopes if _waits(each) is is_for_waiting), scopes[0])
+    """Return the first scope of the wanted kind, or the first one of the other kind."""
+    return next((scope for scope in scopes if _waits(scope) is is_for_waiting), scopes[0])
 
 
 def _waits(scope: str) -> bool:

@@ -1,4 +1,4 @@
-"""What lasts is never looked through by the collector."""
+"""Objects that live as long as the process are excluded from garbage collection."""
 
 import gc
 import json
@@ -12,7 +12,7 @@ from portal import gc_freeze
 from tests.conftest import ENVIRONMENT
 from tests.support.processes import ROOT
 
-# Which generations the collector looked through while a process began, and how it was left.
+# Prints the oldest generation collected during startup, and the state of the collector after it.
 WATCHED = """
 import gc, json
 looks = []
@@ -23,7 +23,7 @@ print(json.dumps([max(looks, default=0), gc.isenabled(), gc.get_freeze_count() >
 STARTS = {"commands": "import wsgi", "web": "import runpy; runpy.run_path('gunicorn.conf.py')"}
 
 
-def test_it_is_not_looked_through_meanwhile_nor_later() -> None:
+def test_frozen_objects_are_never_collected() -> None:
     looks: list[str] = []
     gc.callbacks.append(lambda phase, facts: looks.append(phase))
     try:
@@ -37,17 +37,17 @@ def test_it_is_not_looked_through_meanwhile_nor_later() -> None:
         gc.callbacks.pop()
 
 
-def test_after_an_error_the_collector_goes_on() -> None:
+def test_the_collector_is_enabled_again_after_an_error() -> None:
     with pytest.raises(ValueError, match="wrong"), gc_freeze():
         raise ValueError("wrong")
     assert gc.isenabled()
 
 
 @pytest.mark.parametrize("start", STARTS.values(), ids=STARTS)
-def test_nothing_that_a_process_begins_with_is_looked_through(start: str, tmp_path: Path) -> None:
+def test_startup_objects_are_frozen(start: str, tmp_path: Path) -> None:
     environ = {**ENVIRONMENT, "INSTANCE_DIR": str(tmp_path), "LOCAL_TRIAL": "1"}
     command = [sys.executable, "-c", WATCHED.format(start=start)]
-    told = subprocess.run(
+    done = subprocess.run(
         command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60, check=True
     )
-    assert json.loads(told.stdout) == [0, True, True], told.stderr
+    assert json.loads(done.stdout) == [0, True, True], done.stderr

@@ -1,4 +1,4 @@
-"""Log lines: one JSON object each, and never a secret in them."""
+"""Log lines: one JSON object each, without secrets."""
 
 import json
 import logging
@@ -25,7 +25,7 @@ def record(message: str, *args: object, **extra: object) -> logging.LogRecord:
     return made
 
 
-def test_what_looks_like_a_secret_is_masked() -> None:
+def test_text_that_looks_like_a_secret_is_masked() -> None:
     for line, shown in (
         ("GET /setup?token=abc123 200", "GET /setup?token=[hidden] 200"),
         ("POST /inbox/9f3c-hook?x=1", "POST /inbox/[hidden]?x=1"),
@@ -63,7 +63,7 @@ PARTS = st.text("abcxyz_", max_size=20)
     filler=st.sampled_from(FILLER),
     at=st.integers(0, 8_000),
 )
-def test_a_named_secret_is_masked_wherever_it_stands_in_a_long_line(
+def test_a_named_secret_is_masked_anywhere_in_a_long_line(
     before: str, named: str, after: str, between: str, secret: str, filler: str, at: int
 ) -> None:
     after = after if named in NAMED[:5] else ""
@@ -72,17 +72,17 @@ def test_a_named_secret_is_masked_wherever_it_stands_in_a_long_line(
     assert secret not in Redactor()(line).replace(filling, "")
 
 
-def test_a_line_is_cut_off_behind_a_word() -> None:
+def test_a_line_is_cut_after_a_word() -> None:
     whole = "word " * 6_552
     assert Redactor()(whole) == whole
     assert Redactor()(whole + "y" * 9_000 + "@") == f"{whole}… (41,761 characters)"
     assert Redactor()("y" * 40_000) == "… (40,000 characters)"
-    # A secret of ours may have a blank in it, and lie across the end.
+    # Our own secret can contain a space, and can span the cut.
     secret = "ours is a secret"
     assert "ours" not in Redactor([secret])(f"{whole}{secret} {whole}")
 
 
-def test_the_installations_own_secrets_are_masked_wherever_they_stand(tmp_path: Path) -> None:
+def test_the_installations_own_secrets_are_masked_anywhere(tmp_path: Path) -> None:
     places = {
         "INSTANCE_DIR": str(tmp_path),
         "METRICS_TOKEN": "a.token.of.the.metrics",
@@ -101,12 +101,12 @@ def test_the_installations_own_secrets_are_masked_wherever_they_stand(tmp_path: 
     assert redact("mail%2Fpass, and decoded mail/pass") == "[hidden], and decoded [hidden]"
     assert redact("cache%40pass, and decoded cache@pass") == "[hidden], and decoded [hidden]"
     assert Redactor(["123456", "abcde"])("123456 and abcde") == "[hidden] and abcde"
-    # One that begins another hides all of that one.
+    # If one secret is the prefix of another, the longer one is masked whole.
     nested = ["secret" + "-more" * times for times in range(9)]
     assert Redactor(nested)(nested[-1]) == "[hidden]"
 
 
-def test_a_line_is_one_json_object_whatever_it_says() -> None:
+def test_any_message_becomes_one_json_line() -> None:
     request_id.carry_on("")
     text = JsonFormatter("web").format(record('two\nlines "%s"', "ä\ud800"))
     assert "\n" not in text
@@ -117,7 +117,7 @@ def test_a_line_is_one_json_object_whatever_it_says() -> None:
     assert "request_id" not in line
 
 
-def test_what_comes_beside_the_message_and_the_request_stand_in_the_line() -> None:
+def test_extra_fields_and_the_request_id_are_in_the_line() -> None:
     made = request_id.begin()
     line = json.loads(JsonFormatter("web").format(record("x", took_ms=12, note="token=abc")))
     assert (line["took_ms"], line["note"]) == (12, "token=[hidden]")
@@ -125,7 +125,7 @@ def test_what_comes_beside_the_message_and_the_request_stand_in_the_line() -> No
     request_id.carry_on("")
 
 
-def test_what_another_form_has_made_of_a_record_does_not_stand_in_the_line() -> None:
+def test_fields_added_by_another_formatter_are_not_in_the_line() -> None:
     made = record("x", note="n")
     plain = json.loads(JsonFormatter("web").format(made))
     logging.Formatter("%(asctime)s %(message)s").format(made)
@@ -134,7 +134,7 @@ def test_what_another_form_has_made_of_a_record_does_not_stand_in_the_line() -> 
     assert json.loads(JsonFormatter("web").format(made)) == plain
 
 
-def test_an_error_comes_with_its_cause_and_without_secrets() -> None:
+def test_a_traceback_is_logged_without_secrets() -> None:
     try:
         raise ValueError("password=hunter2hunter2")
     except ValueError:
@@ -147,7 +147,7 @@ def test_an_error_comes_with_its_cause_and_without_secrets() -> None:
 
 
 @pytest.mark.parametrize(("trial", "form"), [("1", LineFormatter), ("0", JsonFormatter)])
-def test_a_trial_writes_lines_for_people_and_everything_else_json(
+def test_a_trial_writes_plain_lines_and_everything_else_json(
     tmp_path: Path, trial: str, form: type[logging.Formatter]
 ) -> None:
     environ = {**ENVIRONMENT, "INSTANCE_DIR": str(tmp_path), "LOCAL_TRIAL": trial}
@@ -175,7 +175,7 @@ for trial in "10":
             logging.getLogger(name).log(level, "From %s", name)
 """
 LEVELS = ["info", "warning", "error"]
-# From which level on each is written: in a trial, and everywhere else.
+# Logger → its lowest level that is written, in a trial and elsewhere.
 QUIETEST = {
     "gunicorn.error": ("warning", "warning"),
     "gunicorn.access": ("warning", "warning"),
@@ -188,22 +188,22 @@ QUIETEST = {
 }
 
 
-def test_what_others_say_is_written_once_in_our_form_where_it_matters(tmp_path: Path) -> None:
+def test_other_loggers_write_important_lines_once_in_our_format(tmp_path: Path) -> None:
     environ = {**ENVIRONMENT, "INSTANCE_DIR": str(tmp_path)}
     command = [sys.executable, "-c", SPEAK, json.dumps(environ)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     in_trial, elsewhere = (
         [
             (level, name)
-            for name, each in QUIETEST.items()
-            for level in LEVELS[LEVELS.index(each[n]) :]
+            for name, levels in QUIETEST.items()
+            for level in LEVELS[LEVELS.index(levels[n]) :]
         ]
         for n in range(2)
     )
-    said = done.stderr.splitlines()
+    output = done.stderr.splitlines()
     split = len(in_trial)
-    assert said[:split] == [f"{level.upper():7} From {name}" for level, name in in_trial]
-    lines = [json.loads(line) for line in said[split:]]
+    assert output[:split] == [f"{level.upper():7} From {name}" for level, name in in_trial]
+    lines = [json.loads(line) for line in output[split:]]
     assert {line["process"] for line in lines} == {"web"}
     assert [(line["level"], line["logger"], line["message"]) for line in lines] == [
         (level, name, f"From {name}") for level, name in elsewhere
@@ -211,14 +211,14 @@ def test_what_others_say_is_written_once_in_our_form_where_it_matters(tmp_path: 
 
 
 @pytest.mark.parametrize(("form", "kind"), [("json", JsonOutput), ("plain", Output), ("", Output)])
-def test_the_supervisor_takes_its_form_from_the_setting(
+def test_the_supervisors_format_follows_log_format(
     monkeypatch: pytest.MonkeyPatch, form: str, kind: type[Output]
 ) -> None:
     monkeypatch.setenv("LOG_FORMAT", form)
     assert type(output()) is kind
 
 
-def test_the_supervisor_speaks_in_the_same_form(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_supervisor_writes_in_the_same_format(capsys: pytest.CaptureFixture[str]) -> None:
     for form in (Output(), JsonOutput()):
         form.say("Stopping.")
         form.say("")

@@ -1,11 +1,11 @@
-"""Whose failure it is that a host cannot be connected to: the rule as a table, and its memory."""
+"""Outages of our own network, told apart from failures of receivers."""
 
 from itertools import count
 
 from portal.engine.connectivity import LONGEST_OFFLINE, OfflineHosts, Probe, is_outage
 
-# Hosts by a letter each; capitals connect. "a=1": its name leads to the address 1; "?": nothing has
-# arrived there yet, or something has failed.
+# One letter per host. Capitals connect. "a=1" means that a resolves to address 1. "?" marks a host
+# without a delivery yet or with a failure since.
 TABLE = [
     ("", False),
     ("a", False),
@@ -25,27 +25,27 @@ TABLE = [
 
 
 def probes(words: str) -> list[Probe]:
-    found = []
+    probed = []
     for word in words.split():
         name, _, address = word.rstrip("?").partition("=")
         is_well = not word.endswith("?")
-        found.append(Probe(name.lower(), address or None, name.isupper(), is_well))
-    return found
+        probed.append(Probe(name.lower(), address or None, name.isupper(), is_well))
+    return probed
 
 
-def test_two_hosts_or_more_that_were_well_and_more_than_connect() -> None:
+def test_an_outage_needs_two_healthy_hosts_and_more_than_connect() -> None:
     for words, is_ours in TABLE:
         assert is_outage(probes(words)) is is_ours, words
 
 
-def test_an_outage_is_judged_by_all_that_was_probed_since_it_began() -> None:
+def test_an_outage_is_judged_by_all_probes_since_its_start() -> None:
     hosts, clock = OfflineHosts(), count(1)
     steps = [
         ("a", ""),
         ("a b C", "a b"),
-        ("a b", "a b"),  # while it lasts only these are probed
+        ("a b", "a b"),  # during an outage, only these are probed
         ("d", "a b d"),
-        ("A", "b d"),  # two, and as many connect: what is left is the receivers'
+        ("A", "b d"),  # as many connect as fail, so the rest are the receivers' failures
     ]
     offline = []
     for words, _ in steps:
@@ -54,7 +54,7 @@ def test_an_outage_is_judged_by_all_that_was_probed_since_it_began() -> None:
     assert offline == ["", "a b", "a b", "a b d", ""]
 
 
-def test_a_host_that_was_failing_before_is_offline_with_the_others_and_no_evidence() -> None:
+def test_a_host_that_failed_before_goes_offline_but_is_no_evidence() -> None:
     hosts = OfflineHosts()
     assert hosts.note_probes(probes("a b"), 1.0)
     assert hosts.note_probes(probes("x?"), 2.0)
@@ -63,7 +63,7 @@ def test_a_host_that_was_failing_before_is_offline_with_the_others_and_no_eviden
     assert not hosts.since
 
 
-def test_since_when_a_host_is_offline_stays_as_it_was() -> None:
+def test_a_host_keeps_its_first_offline_time() -> None:
     hosts = OfflineHosts()
     for at in (1.0, 2.0):
         hosts.note_probes(probes("a b"), at)
@@ -71,7 +71,7 @@ def test_since_when_a_host_is_offline_stays_as_it_was() -> None:
     assert hosts.since == {"a": 1.0, "b": 1.0, "c": 3.0}
 
 
-def test_after_six_hours_a_host_is_the_receivers_failure_until_it_connects() -> None:
+def test_after_six_hours_offline_a_host_counts_as_the_receivers_failure() -> None:
     hosts = OfflineHosts()
     hosts.note_probes(probes("a b"), 0.0)
     hosts.note_probes(probes("a b c d"), 60.0)

@@ -1,4 +1,4 @@
-"""What is said of a failure: its cause, what people can do next, a sentence of its answer."""
+"""Explanations of failures: the cause, the next step, and a sentence from the response."""
 
 import re
 import time
@@ -72,32 +72,34 @@ def test_each_code_has_its_reason() -> None:
     assert [(code, reason_for_code(code)) for code, _ in CODES] == CODES
 
 
-def test_every_reason_reads_as_finished_sentences() -> None:
+def test_every_explanation_is_in_full_sentences() -> None:
     for reason in Reason:
         for facts in (FULL, {"host": ""}):
-            told = explain(reason, **facts)
-            for sentence in (told.what_happened, told.next_step):
+            explained = explain(reason, **facts)
+            for sentence in (explained.what_happened, explained.next_step):
                 assert re.fullmatch(r"\S.*\.", sentence), sentence
                 assert "{" not in sentence
                 assert "  " not in sentence
-            assert told.title
-            assert told.side in Side
-            assert told.group in ReasonGroup
-            text = f"{told.title} {told.what_happened} {told.next_step}".lower()
+            assert explained.title
+            assert explained.side in Side
+            assert explained.group in ReasonGroup
+            text = f"{explained.title} {explained.what_happened} {explained.next_step}".lower()
             assert not re.search(r"\b(invalid|please|sorry|error occurred|oops)\b", text)
 
 
-def test_it_puts_the_code_after_the_plain_reason() -> None:
+def test_the_title_has_the_code_after_the_reason() -> None:
     assert title(Reason.SERVER, 500) == "Server error (500)"
     assert title(Reason.DNS) == "Server not found"
 
 
 def test_a_hostile_location_stays_one_short_line() -> None:
-    told = explain(Reason.REDIRECT, host="h" * 900, location="a\r\nb\x00\u202e" + "{x}" * 50_000)
-    assert len(told.what_happened) < 400
-    assert told.what_happened.isprintable()
-    assert "ab{x}" in told.what_happened
-    # Nor is a megabyte of it read.
+    explained = explain(
+        Reason.REDIRECT, host="h" * 900, location="a\r\nb\x00\u202e" + "{x}" * 50_000
+    )
+    assert len(explained.what_happened) < 400
+    assert explained.what_happened.isprintable()
+    assert "ab{x}" in explained.what_happened
+    # A location of a megabyte isn't read to its end.
     hidden = explain(Reason.REDIRECT, host="h", location="\0" * 1_000_000 + "behind")
     assert "behind" not in hidden.what_happened
 
@@ -110,7 +112,7 @@ def test_a_hostile_location_stays_one_short_line() -> None:
         (Reason.RESET, "time", 64, "Ask the receiver’s team to check their logs at {}."),
     ],
 )
-def test_what_comes_from_outside_is_told_up_to_a_length(
+def test_external_text_in_an_explanation_is_bounded(
     reason: Reason, name: str, limit: int, sentence: str
 ) -> None:
     def told(text: str) -> str:
@@ -119,7 +121,7 @@ def test_what_comes_from_outside_is_told_up_to_a_length(
 
     assert sentence.format("x" * limit) in told("x" * limit)
     assert sentence.format("x" * (limit - 1) + "…") in told("x" * (limit + 1))
-    # What cannot be printed is left out, and four times as much is looked at.
+    # Unprintable characters are left out, and at most four times the limit is read.
     assert sentence.format("x") in told("\0" * (4 * limit - 1) + "xy")
 
 
@@ -131,7 +133,7 @@ def test_every_reason_is_in_exactly_one_group() -> None:
 REASONS = Path(__file__).parent / "golden" / "reasons.txt"
 
 
-# What somebody without any permission can do by themselves: look, ask and pass on.
+# Reasons whose next step needs no permission: look, ask, and pass on.
 FREE = {
     *(Reason.CONNECT_TIMEOUT, Reason.READ_TIMEOUT, Reason.RESET, Reason.NO_REPLY),
     *(Reason.TLS_EXPIRED, Reason.TLS_UNTRUSTED, Reason.BAD_REQUEST, Reason.FORBIDDEN),
@@ -140,7 +142,7 @@ FREE = {
 }
 
 
-def test_every_step_that_takes_a_permission_says_so() -> None:
+def test_every_step_that_needs_a_permission_says_so() -> None:
     steps = {reason: step_after(reason, reference="7f3a") for reason in Reason}
     assert {reason for reason, step in steps.items() if step is None} == FREE
     for step in filter(None, steps.values()):
@@ -152,14 +154,14 @@ def test_every_step_that_takes_a_permission_says_so() -> None:
         assert ASK not in step.own
 
 
-def test_a_step_without_a_permission_asks_for_nothing_that_takes_one() -> None:
+def test_a_step_without_a_permission_asks_for_no_restricted_action() -> None:
     for reason in FREE:
-        told = explain(reason, host="a.example").next_step
-        assert not re.search(r"\b([Ee]dit|[Rr]etry|[Tt]urn|administrator|header)\b", told)
+        step = explain(reason, host="a.example").next_step
+        assert not re.search(r"\b([Ee]dit|[Rr]etry|[Tt]urn|administrator|header)\b", step)
 
 
 def told_of(reason: Reason) -> Iterator[str]:
-    """What is said of a reason, with all facts and with none."""
+    """Yield the texts of a reason, with all facts and with none."""
     facts = {"location": "https://b.example/", "reference": "7f3a", "time": "10:42"}
     full = explain(reason, host="a.example", seconds=5, **facts)
     yield f"# {reason}: {full.title}; {full.side.label}; {full.group.label}"
@@ -171,7 +173,7 @@ def told_of(reason: Reason) -> Iterator[str]:
     yield f"As {', '.join(alike(reason))}."
 
 
-def test_what_is_said_of_each_reason_is_written_down(golden: Golden) -> None:
+def test_the_texts_of_each_reason_match_the_golden_file(golden: Golden) -> None:
     texts = ["\n".join(told_of(reason)) for reason in Reason]
     golden.text(REASONS, "\n\n".join(texts) + "\n")
 
@@ -202,22 +204,22 @@ SAID = [
     ('{"error": "17", "errorMessage": "No such tag"}', "No such tag"),
     ('{"description": "D", "detail": "E"}', "E"),
     ('{"message": "caf\\u00e9\n\tA"}', "café A"),
-    # Nothing can be made of half a pair of surrogates.
+    # A lone surrogate can't be decoded.
     ('{"message": "half \\ud83d"}', "half \ufffd"),
-    # The beginning of a longer one.
+    # The beginning of a longer response.
     ('{"message": "It was cut o', "It was cut o"),
     ('{"message": "It was cut \\u00', "It was cut \\u00"),
-    # Nothing in it is a sentence.
+    # No sentence in it.
     ('{"message": ""}', '{"message": ""}'),
     ('{"id": 7}', '{"id": 7}'),
-    # No JSON, though it speaks of one.
+    # Text that only contains JSON.
     ('Not sent: {"message": "x"}', 'Not sent: {"message": "x"}'),
     (
         "<!DOCTYPE html>\n<html><head><title>\n 502 Bad\nGateway &amp; more</title>",
         "502 Bad Gateway & more",
     ),
     ("<html><body><h1 class='x'>Not here</h1>", "Not here"),
-    # A title that repeats the code tells less than the page’s first sentence.
+    # A title that repeats the code says less than the page’s first sentence.
     (
         "<!doctype html><html><head><title>500 Internal Server Error</title><style>p{}</style>"
         "</head><body><h1>Error</h1><p>The <b>pool</b> is exhausted (Hikari-1).</p></body></html>",
@@ -232,7 +234,7 @@ SAID = [
 ]
 
 
-def test_the_sentence_of_an_answer_is_what_a_person_would_read_first() -> None:
+def test_the_most_telling_sentence_of_a_response_is_found() -> None:
     for text, sentence in SAID:
         assert sentence_in(text) == sentence
 
@@ -255,12 +257,12 @@ ERRORS: Final[list[tuple[str, bool]]] = [
 ]
 
 
-def test_an_answer_speaks_of_an_error_where_it_has_one() -> None:
+def test_a_response_that_mentions_an_error_is_recognized() -> None:
     for text, speaks in ERRORS:
         assert speaks_of_error(text) is speaks
 
 
-def test_the_line_with_what_was_looked_for_is_shown_from_shortly_before_it() -> None:
+def test_a_search_hit_is_shown_with_a_little_text_before_it() -> None:
     assert line_with("SERIAL", '{"error": "serial is missing"}') == "serial is missing"
     assert line_with("at 9", "all is well\n  it broke at 9\n") == "it broke at 9"
     line = line_with("needle", "x" * 500 + "needle" + "y" * 500)
@@ -270,30 +272,30 @@ def test_the_line_with_what_was_looked_for_is_shown_from_shortly_before_it() -> 
     assert line_with("needle", "y" + shortly) == "…" + shortly
     page = "<html><title>500</title><body><p>First of all.</p><p>Pool-1 is <i>full</i>.</p><p>7"
     assert line_with("pool-1", page) == "Pool-1 is full."
-    # The sentence does not hold it, so it is not shown for it.
+    # The hit isn't in the sentence, so the sentence isn't shown.
     assert line_with("17", '{"message": "No", "code": 17}') == '{"message": "No", "code": 17}'
 
 
-def test_no_more_of_an_answer_is_searched_for_its_sentence_than_is_read_at_once() -> None:
-    # The pattern for it takes a time that grows with the square of a text made to be slow.
+def test_only_the_start_of_a_response_is_searched_for_a_sentence() -> None:
+    # On hostile text, the time of the pattern grows with the square of the length.
     far = f'{{"id": "{"x" * MOST_READ}", "message": "no"}}'
     assert sentence_in(far) == far[:MOST_READ]
 
 
-def test_of_a_web_page_its_reader_gets_the_text() -> None:
+def test_a_web_page_is_reduced_to_its_text() -> None:
     page = "<!DOCTYPE html><html><head><title>500</title><style>p{}</style></head><body><script>"
     page += "alert(1)</script><h1>Server  <b>error</b></h1><p>&lt;No&gt; asset 7<br>Stop</body>"
     assert text_of_page(f"\n {page}") == "500\nServer error\n<No> asset 7\nStop"
     page = "<html><!-- > no --><p title='a > b' id=it's>1 < 2<noscript>No</noscript><p>&amp;lt;"
     assert text_of_page(f"{page}<script src='a' />3<template/>4<STYLE>p") == "1 < 2\n&lt;\n3\n4"
-    # It was cut off somewhere.
+    # The page was cut off somewhere.
     for end in ("</", "</p", "<p class='a > b", "<!-- > ", "<!", "<?", "<style", "<script>if (a"):
         assert text_of_page(f"<html><p>Stop{end}") == "Stop", end
     for other in ("plain", '{"html": "<html>"}', "<error>xml</error>", "", "<html><script>x"):
         assert text_of_page(other) == ""
 
 
-def test_no_web_page_holds_up_who_reads_it() -> None:
+def test_no_web_page_is_slow_to_read() -> None:
     begun = time.process_time()
     for part in (
         "<",

@@ -1,4 +1,4 @@
-"""The table of what becomes of a delivery after an attempt."""
+"""The retry policy: the next state of a delivery after an attempt."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -57,12 +57,12 @@ def later(seconds: float) -> RetryAt:
     return RetryAt(NOW + timedelta(seconds=seconds))
 
 
-def test_success_is_delivered_whoever_wanted_it() -> None:
+def test_a_success_is_delivered_for_every_kind_of_attempt() -> None:
     for kind in AttemptKind:
         assert [after(kind, OK, tries) for tries in (0, 1, 10, 11)] == [Delivered()] * 4, kind
 
 
-def test_every_other_failure_is_tried_again_by_the_schedule() -> None:
+def test_every_other_failure_is_retried_on_schedule() -> None:
     for reason in RETRIED:
         waits = [after(SCHEDULED, Outcome(reason), tries) for tries in range(1, FINAL_TRY)]
         assert waits == [later(seconds) for seconds in SCHEDULE[1:]], reason
@@ -70,35 +70,35 @@ def test_every_other_failure_is_tried_again_by_the_schedule() -> None:
             assert after(SCHEDULED, Outcome(reason, retry_after=5), tries) == GiveUp(reason)
 
 
-def test_what_trying_again_cannot_mend_fails_at_once() -> None:
+def test_a_failure_that_retries_cannot_fix_is_final_at_once() -> None:
     for reason in sorted(FAILED_AT_ONCE):
         decisions = [after(SCHEDULED, Outcome(reason), tries) for tries in (1, 5, FINAL_TRY)]
         assert decisions == [GiveUp(reason)] * 3, reason
 
 
-def test_a_name_that_leads_to_a_closed_address_may_lead_elsewhere_next_time() -> None:
+def test_a_blocked_name_is_retried() -> None:
     blocked = Outcome(Reason.BLOCKED, may_differ=True)
     assert after(SCHEDULED, blocked) == later(SCHEDULE[1])
     assert after(SCHEDULED, blocked, FINAL_TRY) == GiveUp(Reason.BLOCKED)
 
 
-def test_gone_turns_the_webhook_off_at_any_attempt_and_when_a_person_asked_too() -> None:
+def test_gone_turns_the_webhook_off_at_any_scheduled_or_manual_attempt() -> None:
     decisions = [after(SCHEDULED, GONE, tries) for tries in (1, 5, FINAL_TRY)]
     assert [*decisions, after(MANUAL, GONE)] == [TurnOff(Reason.GONE)] * 4
 
 
-def test_a_failed_retry_brings_back_what_was_before() -> None:
+def test_a_failed_manual_retry_restores_the_previous_state() -> None:
     for tries in (0, 3, FINAL_TRY):
         for reason in set(Reason) - {Reason.GONE}:
             assert after(MANUAL, Outcome(reason, retry_after=60), tries) == Restore(reason)
 
 
-def test_a_failed_test_has_failed() -> None:
+def test_a_failed_test_is_final() -> None:
     for reason in Reason:
         assert after(TEST, Outcome(reason), tries=0) == GiveUp(reason)
 
 
-def test_an_interrupted_request_of_a_person_is_repeated_twice() -> None:
+def test_an_interrupted_manual_or_test_attempt_is_repeated_twice() -> None:
     for kind in (MANUAL, TEST):
         lost = Outcome(Reason.INTERRUPTED)
         given = [after(kind, lost, interruptions=times) for times in (1, 2, MOST_INTERRUPTIONS)]
@@ -106,18 +106,18 @@ def test_an_interrupted_request_of_a_person_is_repeated_twice() -> None:
         assert given == [Repeat(), Repeat(), end], kind
 
 
-def test_an_interrupted_scheduled_attempt_is_spent() -> None:
+def test_an_interrupted_scheduled_attempt_counts_as_a_try() -> None:
     lost = Outcome(Reason.INTERRUPTED)
     assert after(SCHEDULED, lost, 2, interruptions=1) == later(SCHEDULE[2])
     assert after(SCHEDULED, lost, FINAL_TRY, interruptions=1) == GiveUp(Reason.INTERRUPTED)
 
 
-def test_a_receiver_may_ask_for_more_time_but_not_for_less() -> None:
+def test_retry_after_lengthens_but_never_shortens_the_wait() -> None:
     busy = [Outcome(Reason.RATE, 429, seconds) for seconds in (0.0, 2.0, 900.0, 10.0 * DAY)]
     assert [after(SCHEDULED, each) for each in busy] == [later(5), later(5), later(900), later(DAY)]
 
 
-def test_waits_spread_by_a_tenth_at_most() -> None:
+def test_jitter_changes_a_wait_by_at_most_a_tenth() -> None:
     for jitter, factor in ((-1, 0.9), (-0.5, 0.95), (0, 1), (1, 1.1), (7, 1.1), (-7, 0.9)):
         assert wait(300, jitter) == pytest.approx(300 * factor), jitter
 
@@ -127,7 +127,7 @@ def test_the_ten_tries_spread_over_75_hours_and_35_minutes() -> None:
     assert sum(SCHEDULE) == (75 * 60 + 35) * 60 + 5
 
 
-def test_another_schedule_is_followed() -> None:
+def test_a_custom_schedule_is_followed() -> None:
     for schedule, expected in (
         ((0, 7), later(7)),
         ((0,), GiveUp(Reason.SERVER)),
@@ -145,7 +145,7 @@ def test_another_schedule_is_followed() -> None:
     st.floats(-1, 1),
     st.none() | st.floats(0, 1e12),
 )
-def test_the_next_attempt_is_never_sooner_than_planned_nor_later_than_allowed(
+def test_the_next_attempt_is_within_its_bounds(
     reason: Reason, tries: int, jitter: float, asked: float | None
 ) -> None:
     outcome = Outcome(reason, retry_after=asked)
@@ -166,7 +166,7 @@ READ: Final[list[tuple[str, float]]] = [
     ("1.5", 1.5),
     ("86401", DAY),
     ("9" * 5000, DAY),
-    # Nothing is read beyond its first hundred characters.
+    # Only the first hundred characters are read.
     (f"{5:0100}", 5),
     (f"{5:0101}", 0),
     ("120" + " " * 97 + "x", 120),
@@ -181,14 +181,14 @@ READ: Final[list[tuple[str, float]]] = [
     ("Tue, 04 Feb 2025 12:05:60 GMT", 359),
     ("Tue, 04 Feb 2025 11:59:00 GMT", 0),
     ("Sunday, 06-Nov-94 08:49:37 GMT", 0),
-    # Of two digits, what seems more than fifty years ahead is past.
+    # A two-digit year that seems more than fifty years ahead is in the past.
     ("Monday, 04-Feb-75 12:05:00 GMT", DAY),
     ("Tuesday, 04-Feb-76 12:05:00 GMT", 0),
     ("Thu, 31 Dec 9999 23:59:59 GMT", DAY),
 ]
 
 
-def test_it_reads_seconds_and_all_three_forms_of_dates() -> None:
+def test_retry_after_is_read_as_seconds_or_any_http_date() -> None:
     for value, seconds in READ:
         assert parse_retry_after(value, NOW) == seconds
 
@@ -217,12 +217,12 @@ IGNORED: Final[list[str]] = [
 ]
 
 
-def test_it_ignores_what_it_cannot_read() -> None:
+def test_an_unreadable_retry_after_is_ignored() -> None:
     for value in IGNORED:
         assert parse_retry_after(value, NOW) is None
 
 
 @given(st.text(max_size=120))
-def test_nothing_that_a_receiver_sends_can_break_it(value: str) -> None:
+def test_no_retry_after_value_breaks_the_parser(value: str) -> None:
     seconds = parse_retry_after(value, NOW)
     assert seconds is None or 0 <= seconds <= DAY

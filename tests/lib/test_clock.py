@@ -1,4 +1,4 @@
-"""The clock that goes on while the machine is suspended."""
+"""Clocks, durations in words, public ids, and excerpts of differing texts."""
 
 import subprocess
 import sys
@@ -22,8 +22,8 @@ print(since_boot() - monotonic())
 """
 
 
-def test_it_counts_what_the_monotonic_clock_leaves_out() -> None:
-    """In a time namespace, whose machine has been suspended for a thousand seconds."""
+def test_since_boot_counts_time_in_suspend() -> None:
+    """Run in a time namespace that looks suspended for a thousand seconds."""
     asleep = ["unshare", "--time", "--fork", "--boottime", "1000"]
     command = [*asleep, sys.executable, "-c", DIFFERENCE]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=20)
@@ -58,7 +58,7 @@ LENGTHS: Final[list[tuple[float, str]]] = [
 ]
 
 
-def test_it_says_how_long() -> None:
+def test_a_duration_is_shown_in_words() -> None:
     for seconds, words in LENGTHS:
         assert in_words(seconds) == words
 
@@ -77,16 +77,16 @@ MOMENTS: Final[list[tuple[float, str]]] = [
 ]
 
 
-def test_it_says_when_seen_from_now() -> None:
+def test_a_moment_is_shown_relative_to_now() -> None:
     for seconds, words in MOMENTS:
         assert relative(NOW + timedelta(seconds=seconds), NOW) == words
 
 
-def test_now_knows_its_zone() -> None:
+def test_utcnow_has_a_zone() -> None:
     assert utcnow().utcoffset() == timedelta(0)
 
 
-def test_ids_come_in_the_order_of_time_and_never_twice() -> None:
+def test_ids_are_unique_and_in_order_of_time() -> None:
     ids = [public_id() for _ in range(1000)]
     assert ids == sorted(set(ids))
 
@@ -97,7 +97,7 @@ def test_an_id_is_a_plain_uuid_of_version_7() -> None:
     assert made.version == 7
 
 
-def test_it_shows_where_they_begin_to_differ() -> None:
+def test_excerpts_begin_near_the_first_difference() -> None:
     for before, after, shown in (
         ("Lamp", "Desk lamp", ("Lamp", "Desk lamp")),
         ("", "x" * 50, ("", "x" * 30 + "…")),

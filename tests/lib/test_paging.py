@@ -1,4 +1,4 @@
-"""Pages follow each other without gaps or repeats, and a spoilt cursor is the first page."""
+"""Keyset paging: no gaps or repeats, and bad cursors are refused."""
 
 import base64
 import json
@@ -12,7 +12,7 @@ from portal.lib.paging import Cursor, Key, Page, UnreadableCursor, page_of
 
 
 def read(table: list[int], cursor: Cursor | None, size: int) -> Page[int]:
-    """What a query over `table` (ids, any order) does with a cursor."""
+    """Page through `table` (ids in any order) like a query with a cursor."""
     if cursor is None:
         rows = sorted(table, reverse=True)
     elif cursor.newer:
@@ -22,7 +22,7 @@ def read(table: list[int], cursor: Cursor | None, size: int) -> Page[int]:
     return page_of(rows[: size + 1], cursor, key=lambda row: (row,), size=size)
 
 
-def test_walking_down_and_up_again_shows_every_row_once() -> None:
+def test_paging_down_and_up_again_shows_every_row_once() -> None:
     for count in (0, 1, 3, 4, 9, 10):
         table = list(range(1, count + 1))
         page = read(table, None, 3)
@@ -38,12 +38,12 @@ def test_walking_down_and_up_again_shows_every_row_once() -> None:
         assert [list(page.rows) for page in up] == [list(page.rows) for page in down[::-1]], count
 
 
-def test_rows_that_come_in_meanwhile_do_not_shift_the_next_page() -> None:
+def test_rows_added_meanwhile_do_not_shift_the_next_page() -> None:
     page = read([1, 2, 3, 4], None, 2)
     assert list(read([1, 2, 3, 4, 5, 6], Cursor.decode(page.older), 2).rows) == [2, 1]
 
 
-def test_the_first_and_the_last_page_end_the_walk() -> None:
+def test_the_first_and_last_pages_have_no_further_cursor() -> None:
     first = read([1, 2, 3], None, 2)
     assert first.newer is None
     assert read([1, 2, 3], Cursor.decode(first.older), 2).older is None
@@ -53,7 +53,7 @@ def test_the_first_and_the_last_page_end_the_walk() -> None:
     st.lists(st.integers(-(2**63) + 2, 2**63 - 2) | st.text(max_size=40), min_size=1, max_size=3),
     st.booleans(),
 )
-def test_a_cursor_comes_back_as_it_was(key: list[int | str], newer: bool) -> None:
+def test_a_cursor_survives_encoding(key: list[int | str], newer: bool) -> None:
     shape = tuple(type(part) for part in key)
     cursor = Cursor(tuple(key), newer)
     text = cursor.encode()
@@ -84,7 +84,7 @@ HOSTILE = [
     forged([0, None]),
     forged([0, [1]]),
     forged([0, 2**63]),
-    forged([1, 2**63 - 1]),  # a page begins beside it
+    forged([1, 2**63 - 1]),  # a page starts next to the key
     forged([True, 5]),
     forged([0, 5, 6]),
     base64.urlsafe_b64encode(b"[" * 700).decode(),
@@ -94,13 +94,13 @@ HOSTILE = [
 ]
 
 
-def test_whatever_is_no_cursor_is_refused() -> None:
+def test_a_bad_cursor_is_refused() -> None:
     for text in HOSTILE:
         with pytest.raises(UnreadableCursor):
             Cursor.decode(text)
 
 
-def test_it_is_refused_as_well_where_no_room_is_left_for_what_it_nests() -> None:
+def test_a_deeply_nested_cursor_is_refused_near_the_recursion_limit() -> None:
     nested = base64.urlsafe_b64encode(b"[" * 700).decode()
 
     def read_below(frames: int) -> None:
@@ -113,19 +113,19 @@ def test_it_is_refused_as_well_where_no_room_is_left_for_what_it_nests() -> None
     read_below(sys.getrecursionlimit() // 2)
 
 
-def test_without_a_cursor_it_is_the_first_page() -> None:
+def test_no_cursor_means_the_first_page() -> None:
     for text in (None, ""):
         assert Cursor.decode(text) is None, text
 
 
-def test_text_that_a_database_refuses_is_no_cursor() -> None:
+def test_text_that_a_database_refuses_is_no_cursor_key() -> None:
     for part in ("a\0b", "\ud800", chr(0xDFFF)):
         with pytest.raises(UnreadableCursor):
             Cursor.decode(forged([0, part]), (str,))
 
 
 @given(st.text(max_size=60))
-def test_any_text_can_be_tried_as_a_cursor(text: str) -> None:
+def test_any_text_decodes_to_a_cursor_or_is_refused(text: str) -> None:
     try:
         cursor = Cursor.decode(text)
     except UnreadableCursor:
@@ -133,6 +133,6 @@ def test_any_text_can_be_tried_as_a_cursor(text: str) -> None:
     assert cursor is None or type(cursor.key[0]) is int
 
 
-def test_a_key_may_have_several_parts() -> None:
+def test_a_key_can_have_several_parts() -> None:
     key: Key = ("müller", 7)
     assert Cursor.decode(Cursor(key).encode(), (str, int)) == Cursor(key)

@@ -1,4 +1,4 @@
-"""Dates and numbers as people write them; what is refused is told by what is really wrong."""
+"""Dates and numbers as people type them, and precise errors for bad ones."""
 
 import re
 from collections.abc import Callable
@@ -33,7 +33,7 @@ YEAR = "with its year, such as 03.05.2026"
 EITHER = "The point can separate thousands or decimals"
 
 
-def test_it_reads_a_day() -> None:
+def test_a_day_is_read_in_many_formats() -> None:
     for text in (
         *("2026-05-03", "2026/5/3", "20260503", "2026-W18-7", "03.05.2026", "3.5.2026", "3. 5. 26"),
         *("3 May 2026", "May 3, 2026", "Sun, 3rd May 2026", "3-May-26"),
@@ -43,12 +43,12 @@ def test_it_reads_a_day() -> None:
         assert read_day(text) == date(2026, 5, 3), text
 
 
-def test_years_of_two_digits_end_in_2069() -> None:
+def test_two_digit_years_end_in_2069() -> None:
     for text, year in (("13.1.00", 2000), ("13.1.69", 2069), ("13.1.70", 1970), ("13.1.99", 1999)):
         assert read_day(text) == date(year, 1, 13), text
 
 
-def test_a_day_that_may_be_two_is_read_as_it_is_said_and_any_other_as_it_can_be() -> None:
+def test_an_ambiguous_day_is_read_in_the_given_order() -> None:
     for text, order, day in (
         ("3/4/2026", "day_first", date(2026, 4, 3)),
         ("3/4/2026", "month_first", date(2026, 3, 4)),
@@ -61,7 +61,7 @@ def test_a_day_that_may_be_two_is_read_as_it_is_said_and_any_other_as_it_can_be(
         assert read_day(text, order) == day, (text, order)
 
 
-def test_of_a_day_with_slashes_it_reads_what_can_mean_one_day_only() -> None:
+def test_a_day_with_slashes_is_read_if_unambiguous() -> None:
     for text, day in (
         ("3/15/2024", date(2024, 3, 15)),
         ("15/03/2024", date(2024, 3, 15)),
@@ -70,7 +70,7 @@ def test_of_a_day_with_slashes_it_reads_what_can_mean_one_day_only() -> None:
         assert read_day(text) == day, text
 
 
-def test_it_knows_leap_years() -> None:
+def test_leap_days_are_read() -> None:
     for text in ("29.02.2024", "2024-02-29"):
         assert read_day(text) == date(2024, 2, 29), text
 
@@ -124,7 +124,7 @@ WRONG: Final[list[tuple[Callable[[str], Any], str, str, str]]] = [
 ]
 
 
-def test_it_says_what_is_really_wrong() -> None:
+def test_each_bad_value_gets_a_precise_error() -> None:
     for read, text, expected, why in WRONG:
         with pytest.raises(TypedValueError) as raised:
             read(text)
@@ -132,7 +132,7 @@ def test_it_says_what_is_really_wrong() -> None:
         assert str(raised.value) == (f"{expected}. {why}" if why else expected)
 
 
-def test_a_count_may_begin_with_zeros() -> None:
+def test_a_count_can_begin_with_zeros() -> None:
     assert read_count("000000000025") == 25
 
 
@@ -158,12 +158,12 @@ AMOUNTS: Final[list[tuple[str, str]]] = [
 ]
 
 
-def test_it_reads_every_usual_amount() -> None:
+def test_every_usual_amount_is_read() -> None:
     for text, amount in AMOUNTS:
         assert read_amount(text) == Decimal(amount)
 
 
-def test_an_amount_that_may_be_two_is_read_as_it_is_said_and_any_other_as_it_can_be() -> None:
+def test_an_ambiguous_amount_is_read_with_the_given_decimal_sign() -> None:
     for text, sign, amount in (
         ("1.250", ",", "1250"),
         ("1.250", ".", "1.25"),
@@ -176,7 +176,7 @@ def test_an_amount_that_may_be_two_is_read_as_it_is_said_and_any_other_as_it_can
         assert read_amount(text, sign) == Decimal(amount), (text, sign)
 
 
-def test_the_registers_own_currency_is_no_part_of_an_amount() -> None:
+def test_the_registers_currency_is_stripped_from_an_amount() -> None:
     for text, currency, amount in (
         ("€ 200,00", "EUR", "200,00"),
         ("1.249,50 €", "EUR", "1.249,50"),
@@ -214,13 +214,13 @@ NO_AMOUNTS: Final[list[str]] = [
 ]
 
 
-def test_it_refuses_what_is_no_amount_or_may_be_two() -> None:
+def test_a_bad_or_ambiguous_amount_is_refused() -> None:
     for text in NO_AMOUNTS:
         with pytest.raises(TypedValueError):
             read_amount(text)
 
 
-def test_what_nobody_can_see_is_not_kept() -> None:
+def test_invisible_characters_are_removed() -> None:
     for typed, meant in (
         ("  Projector\t\r\n", "Projector"),
         ("\ufeffPF4X9Z2K", "PF4X9Z2K"),
@@ -250,17 +250,17 @@ BLANK = r"[\s\u200c\u200d\u2800\u3164\uffa0]+"
         st.sampled_from("a\t\n\x1c\x85\u00a0\u200c\u200d\u2800\u3000\u3164\uffa0") | st.characters()
     )
 )
-def test_every_blank_at_either_end_is_taken_away(text: str) -> None:
+def test_blanks_at_either_end_are_removed(text: str) -> None:
     whole = tidy(f"a{text}a")[1:-1]
     assert tidy(text) == re.sub(rf"\A{BLANK}|{BLANK}\Z", "", whole)
 
 
-def test_what_may_be_an_address_is_taken() -> None:
+def test_valid_email_addresses_are_accepted() -> None:
     for text in ("ana@example.com", "o'neil+it@pc-17", "josé@müller.example"):
         assert is_email(text), text
 
 
-def test_what_would_be_none_or_two_is_not() -> None:
+def test_invalid_email_addresses_are_refused() -> None:
     for text in (
         "",
         "ana",
@@ -272,7 +272,7 @@ def test_what_would_be_none_or_two_is_not() -> None:
         "<a@b.c>",
         '"a@b.c',
         "a\n@b",
-        # No mail can be addressed to these.
+        # Mail can't be sent to these.
         "office@example..com",
         "office@example.com.",
         ".a@b.c",

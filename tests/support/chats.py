@@ -1,7 +1,7 @@
-"""Four chats as their documentation describes them: the posts they take, what people then read, and
-how they answer. Of November 2026; never compared with the products themselves.
+"""Four chat products as documented in November 2026: accepted posts, their display, and responses.
 
-`judge(key)` reads one body; `ChatReceiver(key)` stands behind a webhook.
+Never compared with the products themselves. `judge(key)` reads one body, and `ChatReceiver(key)`
+receives the posts of a webhook.
 """
 
 import json
@@ -21,8 +21,7 @@ TEXT: Final = {"type": "string", "pattern": r"\S"}
 
 
 class Seen(NamedTuple):
-    """What somebody in the channel reads: the line in a notification and at the top, the facts, and
-    where the link leads."""
+    """A post as read in the channel. `headline` is its first line and the notification's text."""
 
     headline: str
     facts: list[tuple[str, str]]
@@ -30,11 +29,11 @@ class Seen(NamedTuple):
 
 
 class Fault(AssertionError):
-    """The product refuses the body, or shows something else than what it says."""
+    """Raised if the product refuses the body or doesn't show it as written."""
 
 
 class Chat(NamedTuple):
-    """`read`: what is seen of a body that its schema takes; raises `Fault`."""
+    """A chat product. `read` returns the post of a body that fits `schema`, or raises `Fault`."""
 
     schema: Mapping[str, Any]
     most_bytes: int
@@ -46,7 +45,7 @@ class Chat(NamedTuple):
 
 
 def judge(chat: str, body: bytes) -> Seen:
-    """Return what people read of this body. Raises `Fault`."""
+    """Return the post as people read it. Raises `Fault`."""
     product = CHATS[chat]
     if len(body) > product.most_bytes:
         raise Fault(f"{len(body)} bytes; {product.most_bytes} are the most")
@@ -55,7 +54,7 @@ def judge(chat: str, body: bytes) -> Seen:
     except ValueError as error:
         raise Fault(f"no JSON: {error}") from error
     errors = Draft202012Validator(product.schema).iter_errors(message)
-    if faults := [f"{each.json_path}: {each.message}" for each in errors]:
+    if faults := [f"{fault.json_path}: {fault.message}" for fault in errors]:
         raise Fault("; ".join(faults))
     return product.read(message)
 
@@ -113,8 +112,8 @@ def _read_slack(message: Any) -> Seen:
     is_marked = "fields" in attachment.get("mrkdwn_in", ())
     _same(_slack_text(attachment["fallback"], is_markdown=False), headline)
     facts = [
-        (_slack_text(each["title"], False), _slack_text(each["value"], is_marked))
-        for each in attachment["fields"]
+        (_slack_text(field["title"], False), _slack_text(field["value"], is_marked))
+        for field in attachment["fields"]
     ]
     return Seen(headline, facts, attachment.get("title_link"))
 
@@ -131,7 +130,7 @@ def _slack_text(text: str, is_markdown: bool) -> str:
 # --- Microsoft Teams: learn.microsoft.com/adaptive-cards/schema-explorer/rich-text-block, text-run,
 # …/create/textfeatures
 
-# Of a card with 24,453 it said that it had 28,897 and might have 28,672
+# For a card of 24,453 bytes, Teams reported a size of 28,897 and a limit of 28,672
 # (github.com/MicrosoftDocs/msteams-docs/issues/11274).
 TEAMS_TAKES: Final = 28_672 - (28_897 - 24_453)
 _RUN: Final = _object(
@@ -246,7 +245,7 @@ _DISCORD_UNITS: Final = {"title": 256, "description": 4096, "name": 256, "value"
 def _read_discord(message: Any) -> Seen:
     [embed] = message["embeds"]
     fields = embed["fields"]
-    texts = [(key, each[key]) for each in (embed, *fields) for key in _DISCORD_UNITS if key in each]
+    texts = [(key, part[key]) for part in (embed, *fields) for key in _DISCORD_UNITS if key in part]
     units = [(key, len(text.encode("utf-16-le")) // 2) for key, text in texts]
     for key, count in units:
         if count > _DISCORD_UNITS[key]:
@@ -254,7 +253,7 @@ def _read_discord(message: Any) -> Seen:
     if sum(count for _, count in units) > 6_000:
         raise Fault("more than 6,000 characters in all")
     parts = [embed["title"], *([embed["description"]] if "description" in embed else [])]
-    facts = [(_discord_text(each["name"]), _discord_text(each["value"])) for each in fields]
+    facts = [(_discord_text(part["name"]), _discord_text(part["value"])) for part in fields]
     return Seen(": ".join(map(_discord_text, parts)), facts, embed.get("url"))
 
 
@@ -313,7 +312,7 @@ def _read_google_chat(message: Any) -> Seen:
     card = message["cardsV2"][0]["card"]
     widgets = card.get("sections", [{"widgets": []}])[0]["widgets"]
     header = [_unmarked(text) for text in card["header"].values()]
-    paragraphs = [_html(each["text"]) for each in _of(widgets, "textParagraph")]
+    paragraphs = [_html(widget["text"]) for widget in _of(widgets, "textParagraph")]
     headline = ": ".join([*header, *paragraphs])
     _none_of(r"<(users|customEmojis)/|<https?:", message.get("fallbackText", ""), "a mention")
     _same(message["fallbackText"].replace(WORD_JOINER, ""), headline)
@@ -322,13 +321,13 @@ def _read_google_chat(message: Any) -> Seen:
     return Seen(
         headline,
         [
-            (_unmarked(each["topLabel"]), _html(each["text"]))
-            for each in _of(widgets, "decoratedText")
+            (_unmarked(widget["topLabel"]), _html(widget["text"]))
+            for widget in _of(widgets, "decoratedText")
         ],
         next(
             (
-                each["buttons"][0]["onClick"]["openLink"]["url"]
-                for each in _of(widgets, "buttonList")
+                widget["buttons"][0]["onClick"]["openLink"]["url"]
+                for widget in _of(widgets, "buttonList")
             ),
             None,
         ),
@@ -336,11 +335,11 @@ def _read_google_chat(message: Any) -> Seen:
 
 
 def _of(widgets: list[Any], kind: str) -> list[Any]:
-    return [each[kind] for each in widgets if kind in each]
+    return [widget[kind] for widget in widgets if kind in widget]
 
 
 def _unmarked(text: str) -> str:
-    """It is not said whether these are read as HTML."""
+    """Refuse HTML characters, because the docs don't say if these texts are read as HTML."""
     _none_of("[<>&]", text, "perhaps HTML")
     return text
 
@@ -355,7 +354,7 @@ class _Html(HTMLParser):
 
 
 def _html(text: str) -> str:
-    """Tags that it does not know are not shown either."""
+    """Return the text without tags. Google Chat drops unknown tags, too."""
     parser = _Html()
     parser.feed(text)
     parser.close()
@@ -363,8 +362,8 @@ def _html(text: str) -> str:
 
 
 def _none_of(pattern: str, text: str, fault: str) -> None:
-    if found := re.search(pattern, text):
-        raise Fault(f"{fault}: {found[0]!r} in {text!r}")
+    if match := re.search(pattern, text):
+        raise Fault(f"{fault}: {match[0]!r} in {text!r}")
 
 
 def _same(text: str, other: str) -> None:
@@ -439,10 +438,10 @@ CHATS: Final[Mapping[str, Chat]] = {
 
 
 class ChatReceiver(Receiver):
-    """A chat's address on loopback. `seen`: the posts that it took, in their order.
+    """A chat's webhook URL on loopback. `seen` are the accepted posts in order.
 
-    `pace`: seconds that must lie between two requests, or the later one is too many. What a test
-    says by `answer` or `answer_next` comes first.
+    Requests less than `pace` seconds apart are refused as too many. Responses set by `answer` or
+    `answer_next` come first.
     """
 
     def __init__(self, chat: str, *, pace: float = 0.0, port: int = 0) -> None:

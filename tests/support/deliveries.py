@@ -1,4 +1,4 @@
-"""Deliveries as tests need them: many or one, in any state, straight into the tables."""
+"""Create deliveries in any state, directly in the tables."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -17,7 +17,7 @@ BODY = b'{"event":"asset.created","asset_id":7,"data":{"note":"caf\xc3\xa9"}}'
 
 
 def make_delivery(webhook: Hook | None = None, **columns: Any) -> UUID:
-    """One delivery of one event, waiting unless said otherwise; returns its public id."""
+    """Create one delivery of one event, waiting by default. Returns its public id."""
     webhook = webhook or make_webhook()
     body = columns.pop("body", BODY)
     is_test = columns.get("priority") == Priority.TEST
@@ -50,12 +50,12 @@ def make_delivery(webhook: Hook | None = None, **columns: Any) -> UUID:
 
 
 def fail(hook: Hook, reason: str = "server", code: int | None = 500, **columns: Any) -> UUID:
-    """One that failed for good, for this reason."""
+    """Create a delivery that failed for good. Returns its public id."""
     return make_delivery(hook, **{"status": "failed", "reason": reason, "code": code, **columns})
 
 
 def make_attempt(delivery: UUID, **columns: Any) -> None:
-    """The next attempt of a delivery; body columns are recognised by their names."""
+    """Create the next attempt of a delivery, with columns of `Attempt` or `AttemptBody`."""
     body_names = {column.key for column in AttemptBody.__table__.columns}
     body = {name: columns.pop(name) for name in list(columns) if name in body_names}
     with writing() as current:
@@ -76,7 +76,7 @@ def make_attempt(delivery: UUID, **columns: Any) -> None:
 
 
 def lease(delivery: UUID, seconds: float = 60, **columns: Any) -> None:
-    """Have somebody send it: a lease that lives that much longer, or ran out so long ago."""
+    """Lease a delivery for `seconds`. A negative value creates an expired lease."""
     with writing() as current:
         row = current.execute(select(Delivery).where(Delivery.public_id == delivery)).scalar_one()
         now = database_time(current)
@@ -93,38 +93,37 @@ def lease(delivery: UUID, seconds: float = 60, **columns: Any) -> None:
 
 
 def find_lease(delivery: UUID) -> Lease | None:
-    """Who is sending it, or was until the lease ran out."""
+    """Return the lease of a delivery, expired or not."""
     with writing() as current:
-        wanted = select(Lease).join(Delivery, Delivery.id == Lease.delivery_id)
-        found = current.scalars(wanted.where(Delivery.public_id == delivery)).one_or_none()
-        if found is not None:
-            current.expunge(found)
-        return found
+        query = select(Lease).join(Delivery, Delivery.id == Lease.delivery_id)
+        lease_row = current.scalars(query.where(Delivery.public_id == delivery)).one_or_none()
+        if lease_row is not None:
+            current.expunge(lease_row)
+        return lease_row
 
 
 def free(delivery: UUID) -> None:
-    """Nobody sends it any more, and nothing says that anybody did."""
+    """Delete the lease of a delivery."""
     with writing() as current:
-        wanted = select(Delivery.id).where(Delivery.public_id == delivery)
-        current.execute(delete(Lease).where(Lease.delivery_id.in_(wanted)))
+        ids = select(Delivery.id).where(Delivery.public_id == delivery)
+        current.execute(delete(Lease).where(Lease.delivery_id.in_(ids)))
 
 
 def change(delivery: UUID, **columns: Any) -> None:
-    """Set columns of a delivery."""
     with writing() as current:
         current.execute(update(Delivery).where(Delivery.public_id == delivery).values(**columns))
 
 
 def stored(delivery: UUID) -> dict[str, Any]:
-    """Every column of a delivery as it stands now."""
+    """Return every current column of a delivery."""
     table = Delivery.__table__
     with writing() as current:
-        wanted = select(*table.columns).where(table.c.public_id == delivery)
-        return dict(current.execute(wanted).one()._mapping)
+        query = select(*table.columns).where(table.c.public_id == delivery)
+        return dict(current.execute(query).one()._mapping)
 
 
 def make_many(webhooks: Iterable[Hook], count: int, since: datetime) -> None:
-    """`count` deliveries, a second apart, in turn over webhooks, events, statuses and assets."""
+    """Create `count` deliveries, a second apart, cycling over webhooks, events, statuses, and assets."""
     hooks = list(webhooks)
     events = ("asset.created", "asset.updated", "asset.deleted")
     statuses = ("delivered",) * 17 + ("failed", "retrying", "on_hold")

@@ -1,4 +1,4 @@
-"""Things that tests need, made in the real database. Each returns plain values, never a row."""
+"""Create test data in the real database. The functions return plain values, never rows."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -44,18 +44,18 @@ class Person:
 
     @property
     def actor(self) -> Actor:
-        """The person as the actor of a service's verb."""
+        """Return the person as the actor of a service's verb."""
         return Actor(ActorKind.USER, self.id, self.name, Origin.UI)
 
 
 @lru_cache(maxsize=32)
 def cheap_hash(password: str) -> str:
-    """A password's hash that takes no time."""
+    """Hash a password at minimal cost."""
     return CHEAP.hash(password)
 
 
 def make_user(role: str = Role.ADMIN, *, password: str = PASSWORD, **columns: Any) -> Person:
-    """A user who can sign in; name and e-mail address are made up where not given."""
+    """Create a user who can sign in. Makes up a missing name or email address."""
     number = next(_numbers)
     name = columns.pop("name", NAMES[number % len(NAMES)])
     email = columns.pop("email", f"{name.lower().replace(' ', '.')}.{number}@example.com")
@@ -86,7 +86,7 @@ def make_webhook(
     headers: Sequence[tuple[str, str]] = (),
     **columns: Any,
 ) -> Hook:
-    """A webhook that listens to `events`; on unless `state` says otherwise."""
+    """Create a webhook subscribed to `events`, on unless `state` says otherwise."""
     name = columns.pop("name", f"Receiver {next(_numbers)}")
     if columns.get("failures_in_row"):
         columns.setdefault("failing_since", utcnow())
@@ -104,13 +104,13 @@ def make_webhook(
 
 
 def publish(event: EventName = EventName.CREATED, *, asset_id: int = 7, note: str = "") -> int:
-    """Something happens to an asset: stores the event and its deliveries; returns its row id."""
+    """Store an event of an asset with its deliveries. Returns the event's row id."""
     with writing() as current:
         return outbox_publish.publish(current, new_event(event, asset_id, note)).event_id
 
 
 def new_event(event: EventName, asset_id: int = 7, note: str = "") -> NewEvent:
-    """What happens to an asset, before it is stored."""
+    """Return an event of an asset, not stored."""
     now = utcnow()
     snapshot = AssetSnapshot(
         id=asset_id,
@@ -129,12 +129,12 @@ def new_event(event: EventName, asset_id: int = 7, note: str = "") -> NewEvent:
 
 
 def make_category(name: str = "Laptops") -> int:
-    """A category; its row id."""
+    """Create a category and return its row id."""
     return _listed(named_lists.CATEGORIES, name)
 
 
 def make_location(name: str = "Head office") -> int:
-    """A location; its row id."""
+    """Create a location and return its row id."""
     return _listed(named_lists.LOCATIONS, name)
 
 
@@ -145,7 +145,7 @@ def _listed(kind: named_lists.NamedList, name: str) -> int:
 
 
 def make_staff(name: str = "Maria Lopez", **columns: Any) -> int:
-    """A member of staff who can hold assets; their row id."""
+    """Create a staff member who can hold assets, and return the row id."""
     email = columns.pop("email", f"{name.lower().replace(' ', '.')}.{next(_numbers)}@example.com")
     with writing() as current:
         staff = Staff(name=name, email=email, **columns)
@@ -155,5 +155,5 @@ def make_staff(name: str = "Maria Lopez", **columns: Any) -> int:
 
 
 def make_asset(name: str = "ThinkPad T14", *, by: Actor = SYSTEM, **values: Any) -> int:
-    """An asset, added through the service (its event is stored as well); its id."""
+    """Create an asset through the service, which stores its event too. Returns its id."""
     return lifecycle.create_asset(by, AssetValues(name=name, **values))

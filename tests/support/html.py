@@ -1,4 +1,4 @@
-"""A page as a small tree; strict about nesting."""
+"""Parse a page into a small tree, strict about nesting."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ VOID = frozenset(
     {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source"}
     | {"track", "wbr"}
 )
-# Where these end, no space is seen.
+# No space is visible where these end.
 INLINE = frozenset(
     {"a", "abbr", "b", "code", "em", "i", "span", "strong", "sub", "sup", "time", "u"}
 )
@@ -16,10 +16,9 @@ INLINE = frozenset(
 
 @dataclass(slots=True)
 class Node:
-    """One element: `children` holds its elements and its texts, in order.
+    """One element. `children` holds its elements and texts in order.
 
-    Nobody changes it once the page is read, so what was looked for once is kept: each page is
-    looked at by many rules.
+    Nothing changes it after parsing, so results are cached, because many lint rules read each page.
     """
 
     tag: str
@@ -30,24 +29,24 @@ class Node:
     _text: str | None = field(default=None, repr=False)
 
     def get(self, name: str, default: str = "") -> str:
-        """An attribute's value; "" for one without a value."""
+        """Return an attribute's value, "" if it has none, or `default` if it is missing."""
         return self.attrs.get(name, default)
 
     def has(self, name: str) -> bool:
-        """Whether the attribute is there at all."""
+        """Return True if the attribute is present, with or without a value."""
         return name in self.attrs
 
     def walk(self) -> list["Node"]:
-        """This element and everything in it, in the page's order."""
+        """Return this element and all elements in it, in page order."""
         return [self, *self.inside]
 
     def find_all(self, *tags: str) -> list["Node"]:
-        """Every element inside (this one included) with one of these tags."""
-        found = [node for node in self.inside if node.tag in tags]
-        return [self, *found] if self.tag in tags else found
+        """Return every element inside (this one included) with one of these tags."""
+        nodes = [node for node in self.inside if node.tag in tags]
+        return [self, *nodes] if self.tag in tags else nodes
 
     def ancestors(self) -> Iterator["Node"]:
-        """The elements around this one, the nearest first."""
+        """Yield the elements around this one, the nearest first."""
         node = self.parent
         while node is not None:
             yield node
@@ -55,7 +54,7 @@ class Node:
 
     @property
     def text(self) -> str:
-        """The text inside with single spaces; scripts, styles and templates are left out."""
+        """Return the text inside with single spaces, without scripts, styles, and templates."""
         if self._text is None:
             self._text = " ".join("".join(self._texts()).split())
         return self._text
@@ -76,7 +75,7 @@ class _Builder(HTMLParser):
         self.here = self.root
         self.faults: list[str] = []
         self._order: list[Node] = []
-        self._begun = [0]  # where in that order what is inside of each open element begins
+        self._begun = [0]  # for each open element, the index of its first descendant in that order
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         names = [name for name, _ in attrs]
@@ -107,7 +106,7 @@ class _Builder(HTMLParser):
         self.here.children.append(data)
 
     def never_closed(self) -> list[Node]:
-        """What is open still where the page ends, from the inside, and ends there."""
+        """Close the elements left open at the end of the page. Returns them, innermost first."""
         nodes = [self.here, *self.here.ancestors()]
         for self.here in nodes:  # the last is the page itself
             self._end()
@@ -118,7 +117,7 @@ class _Builder(HTMLParser):
 
 
 def parse(html: str) -> tuple[Node, list[str]]:
-    """The page's tree, and what is wrong with its nesting."""
+    """Return the page's tree and the faults of its nesting."""
     builder = _Builder()
     builder.feed(html)
     builder.close()

@@ -1,4 +1,4 @@
-"""Messages to the built-in inbox as tests need them: signed by it, by another, or not at all."""
+"""Messages to the built-in inbox with a right, a wrong, or no signature."""
 
 from collections.abc import Sequence
 from uuid import UUID, uuid4
@@ -14,21 +14,21 @@ BODY = b'{"event":"asset.created"}'
 
 
 def row_of(public_id: UUID) -> Webhook:
-    """The inbox's webhook as it is now."""
+    """Return the current row of the inbox's webhook."""
     db.session.rollback()
-    found: Webhook = db.session.scalars(select(Webhook).filter_by(public_id=public_id)).one()
-    return found
+    webhook: Webhook = db.session.scalars(select(Webhook).filter_by(public_id=public_id)).one()
+    return webhook
 
 
 def secret_of(public_id: UUID) -> str:
-    """The secret key that the inbox checks with."""
+    """Return the secret key that the inbox checks with."""
     webhook = row_of(public_id)
     assert webhook.secret_enc is not None
     return vault.open_secret(webhook.id, webhook.secret_enc)
 
 
 def signed(secret: str | None) -> Sequence[tuple[str, str]]:
-    """Every header of a message with `BODY`."""
+    """Return all headers of a message with `BODY`."""
     headers = request_headers(
         event="asset.created",
         timestamp="2025-02-04T12:00:00+00:00",

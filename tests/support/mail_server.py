@@ -1,4 +1,4 @@
-"""A mail server on loopback that keeps what it is given (RFC 5321, the least of it)."""
+"""A minimal mail server on loopback that keeps all messages (RFC 5321)."""
 
 import socket
 import socketserver
@@ -18,15 +18,15 @@ from flask import Flask
 
 
 class Session(socketserver.StreamRequestHandler):
-    """One conversation."""
+    """One SMTP session."""
 
     def handle(self) -> None:
-        """Greet, and answer whatever comes."""
+        """Greet, and answer all commands."""
         self._say("220 ready")
         self._answer()
 
     def _answer(self) -> None:
-        """Say yes to nearly everything; keep what comes between DATA and the dot."""
+        """Accept nearly everything, and keep the data between DATA and the dot."""
         for line in self.rfile:
             verb = line[:4].upper()
             odd = self.server.odd_answers.get(verb.decode())  # type: ignore[attr-defined]  # ours, below
@@ -43,7 +43,7 @@ class Session(socketserver.StreamRequestHandler):
                 self._say("250-fine\r\n250 STARTTLS")
             elif verb == b"STAR":
                 self._say("220 go on")
-                with suppress(OSError):  # whoever does not know our authority goes away
+                with suppress(OSError):  # a client that does not trust our authority disconnects
                     self._answer_in_tls()
                 return
             elif verb == b"AUTH":
@@ -67,23 +67,23 @@ class Session(socketserver.StreamRequestHandler):
 
     def _is_refused(self, line: bytes) -> bool:
         refused: set[str] = self.server.refused  # type: ignore[attr-defined]  # ours, below
-        return any(each in line.decode() for each in refused)
+        return any(address in line.decode() for address in refused)
 
     def drip(self) -> None:
-        """An answer that does not end for ten seconds, a little at a time."""
+        """Drip a reply that takes ten seconds."""
         with suppress(OSError):
             for _ in range(200):
                 self._say("250-and")
                 sleep(0.05)
 
     def hang_up(self) -> None:
-        """Take the message, and end without a word."""
+        """Accept the message, and disconnect without a reply."""
         self._say("354 go on")
         self._keep("")
         self.connection.shutdown(socket.SHUT_RDWR)
 
     def be_rude(self) -> None:
-        """Something that no mail server says here."""
+        """Send a reply that is not SMTP."""
         self._say("HTTP/1.1 400 Bad Request")
 
     def _keep(self, answer: str = "250 taken") -> None:
@@ -101,11 +101,13 @@ class Session(socketserver.StreamRequestHandler):
 
 
 class MailServer(socketserver.ThreadingTCPServer):
-    """Listens while the block runs. `messages`: everything that came, `raw`: as it came. `refused`:
-    addresses.
-    `odd_answers`: to a command, as in `{"QUIT": Session.be_rude}`. With `tls` it speaks that, from
-    the beginning or when it is asked to (`offers_tls`), and then asks who signs in: `signed_in`,
-    with their passwords."""
+    """A server that listens while the block runs.
+
+    `messages` holds all messages, and `raw` their bytes. `refused` holds addresses. `odd_answers`
+    maps a command to its handler, as in `{"QUIT": Session.be_rude}`. With `tls`, it speaks TLS from
+    the start, or after STARTTLS with `offers_tls`. It then requests a sign-in, and `signed_in`
+    holds names and passwords.
+    """
 
     daemon_threads = True
     allow_reuse_address = True
@@ -123,12 +125,12 @@ class MailServer(socketserver.ThreadingTCPServer):
 
     @property
     def url(self) -> str:
-        """What SMTP_URL takes."""
+        """Return the server's URL for SMTP_URL."""
         scheme = "smtps" if self.tls and not self.offers_tls else "smtp"
         return f"{scheme}://127.0.0.1:{self.server_address[1]}?from=portal@example.com"
 
     def __enter__(self) -> Self:
-        # How often it looks whether it is to end: half a second would be most of a test's time.
+        # The poll interval for shutdown. The default of 0.5 s would be most of a test's time.
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
         return self
 

@@ -1,11 +1,10 @@
-"""Runs a test in namespaces of its own, so that no packet can leave this machine, and no disk is
-filled but its own.
+"""Run a test in its own namespaces, so that no packet leaves this machine and no real disk fills.
 
-A test marked `@pytest.mark.netns(addresses=[…], hosts={…}, disks={…})` is run in a fork that enters
-them: only `lo` is up, the given addresses are its own, `/etc/hosts` has just the given names, and
-names not in it are asked of the servers at `resolvers` (127.0.0.1; a test may start one). `disks`:
-folders that are small empty disks inside, with their megabytes. Threads and connections of fixtures
-stay outside. Where namespaces are not permitted the test fails; it is never skipped.
+A test marked `@pytest.mark.netns(addresses=[…], hosts={…}, disks={…})` runs in a fork that enters
+them. Inside, only `lo` is up with the given addresses, and `/etc/hosts` has just the given names.
+Other names are looked up at `resolvers` (127.0.0.1, where a test can start a server). `disks` maps
+folders to megabytes: inside, each is a small empty disk. Threads and connections of fixtures stay
+outside. If namespaces are not permitted, the test fails and is never skipped.
 """
 
 import ctypes
@@ -31,7 +30,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def run_apart(item: pytest.Function) -> bool | None:
-    """For a marked test: run it inside and report its failure here; None for any other test."""
+    """Run a marked test inside and report its failure here. Returns None for any other test."""
     marker = item.get_closest_marker("netns")
     if marker is None:
         return None
@@ -49,10 +48,10 @@ def apart(
     disks: Mapping[str, int] | None = None,
     resolvers: Sequence[str] = ("127.0.0.1",),
 ) -> str:
-    """Do this in a fork in namespaces of its own; what went wrong, or nothing."""
+    """Run `act` in a fork in its own namespaces. Returns the trouble, or ""."""
     reader, writer = os.pipe()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # others of our threads hold no lock
+        warnings.simplefilter("ignore", DeprecationWarning)  # our other threads hold no lock
         pid = os.fork()
     if pid == 0:
         trouble = ""
@@ -66,10 +65,10 @@ def apart(
             os._exit(bool(trouble))
     os.close(writer)
     try:
-        with open(reader) as said:
-            trouble = said.read()
+        with open(reader) as file:
+            trouble = file.read()
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    except BaseException:  # the test's time is up
+    except BaseException:  # the test has timed out
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
@@ -83,8 +82,8 @@ def _enter(
     disks: Mapping[str, int],
     resolvers: Sequence[str],
 ) -> None:
-    """Have namespaces of one's own, and set them up."""
-    os.environ.pop("XDG_RUNTIME_DIR", None)  # a database outside has that folder to itself
+    """Enter new namespaces, and set them up."""
+    os.environ.pop("XDG_RUNTIME_DIR", None)  # a database outside uses that folder
     if _libc.unshare(_CLONE_NEWNS | _CLONE_NEWNET) != 0:
         raise OSError(ctypes.get_errno(), "no namespaces")
     _mount("none", "/", flags=_MS_REC | _MS_PRIVATE)
@@ -101,7 +100,7 @@ def _enter(
 
 
 def own_address(interface: str, address: str, mask: str) -> None:
-    """Give the interface an address and bring it up, without needing the `ip` program."""
+    """Give the interface an address and bring it up, without the `ip` program."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
         for request, value in ((_SIOCSIFADDR, address), (_SIOCSIFNETMASK, mask)):
             sockaddr = struct.pack("HH4s8x", socket.AF_INET, 0, socket.inet_aton(value))
@@ -110,7 +109,7 @@ def own_address(interface: str, address: str, mask: str) -> None:
 
 
 def _replace(path: str, text: str) -> None:
-    """Show other content at this path, inside this mount namespace only."""
+    """Show other content at this path in this mount namespace only."""
     if not Path(path).exists():
         return
     with tempfile.NamedTemporaryFile("w", delete=False) as file:

@@ -1,4 +1,4 @@
-"""A browser for tests: Flask's client that lints every page it gets and fills in forms.
+"""A browser for tests: Flask's client that lints every page and fills in forms.
 
 pages = Pages(app)
 pages.sign_in("ana@example.com", "a long pass phrase")
@@ -22,16 +22,16 @@ from tests.support.lint.page_lint import breaches
 
 REDIRECTS = {301, 302, 303, 307, 308}
 MOST_REDIRECTS = 5
-# The kinds of message that the frame of pages has a colour and an icon for (templates/base.html).
+# The kinds of flash messages with a color and an icon (templates/base.html).
 FLASHED = {"success", "info", "warning", "error"}
 
-# What is sent: one value a name, or several for a repeated field.
+# The fields to send: one value per name, or several for a repeated field.
 Values = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A form on a page: where it goes, and what a browser would send if nobody touched it."""
+    """A form on a page, with its target and the fields that a browser would send unchanged."""
 
     node: Node
     action: str
@@ -39,29 +39,29 @@ class Form:
 
     @property
     def fields(self) -> dict[str, list[str]]:
-        """Every successful control's values by name; buttons are not among them."""
-        found: dict[str, list[str]] = {}
+        """Return the values of every successful control by name, without buttons."""
+        values_by_name: dict[str, list[str]] = {}
         for control in self.node.find_all("input", "select", "textarea"):
             if control.get("name") and not control.has("disabled") and not _in_template(control):
-                found.setdefault(control.get("name"), []).extend(_values(control))
-        return {name: values for name, values in found.items() if values}
+                values_by_name.setdefault(control.get("name"), []).extend(_values(control))
+        return {name: values for name, values in values_by_name.items() if values}
 
     @property
     def hidden(self) -> dict[str, list[str]]:
-        """The values that no person types: csrf_token, once, version."""
+        """Return the hidden fields: csrf_token, once, version."""
         names = {n.get("name") for n in self.node.find_all("input") if n.get("type") == "hidden"}
         return {name: values for name, values in self.fields.items() if name in names}
 
     @property
     def buttons(self) -> list[str]:
-        """The words on the form's buttons."""
-        found = self.node.find_all("button")
-        return [node.text for node in found if node.text and not _in_template(node)]
+        """Return the words on the form's buttons."""
+        nodes = self.node.find_all("button")
+        return [node.text for node in nodes if node.text and not _in_template(node)]
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One answer: `path` is where we are after the redirects that were followed."""
+    """One response. `path` is the path after the followed redirects."""
 
     path: str
     status: int
@@ -71,71 +71,70 @@ class Page:
 
     @property
     def text(self) -> str:
-        """Everything the page says, on one line."""
+        """Return all text of the page on one line."""
         return " ".join(node.text for node in self.root.find_all("body"))
 
     @property
     def main(self) -> str:
-        """What the page says between header and footer."""
+        """Return the text between header and footer."""
         return " ".join(node.text for node in self.root.find_all("main"))
 
     @property
     def h1(self) -> str:
-        """The page's heading."""
+        """Return the page's heading."""
         return " ".join(node.text for node in self.root.find_all("h1"))
 
     @property
     def title(self) -> str:
-        """The page's title."""
         return " ".join(node.text for node in self.root.find_all("title")[:1])
 
     @property
     def here(self) -> list[str]:
-        """The links that say where one is: section, tab."""
+        """Return the texts of the current section and tab (aria-current)."""
         return [node.text for node in self.root.walk() if node.has("aria-current")]
 
     @property
     def errors(self) -> list[str]:
-        """The lines of the error summary."""
+        """Return the lines of the error summary."""
         summaries = [n for n in self.root.walk() if "error-summary" in n.get("class").split()]
         return [item.text for node in summaries for item in node.find_all("li")]
 
     @property
     def wrong(self) -> list[str]:
-        """The fields that the error summary leads to."""
+        """Return the fields that the error summary links to."""
         summaries = [n for n in self.root.walk() if "error-summary" in n.get("class").split()]
         links = [link.get("href") for node in summaries for link in node.find_all("a")]
-        # Of several buttons of one field it is the first.
+        # For a field with several buttons, the link leads to the first one.
         return [link.removeprefix("#").removesuffix("-0") for link in links]
 
     @property
     def tone(self) -> str:
-        """How the one thing is told that was just done: success, info, warning, danger."""
+        """Return the tone of the only flash message: success, info, warning, or danger."""
         ((tone, _words),) = self.flashes
         return tone
 
     @property
     def flashes(self) -> list[tuple[str, str]]:
-        """What is told of what was just done: its tone, and the words."""
+        """Return the tone and the words of each flash message."""
         (place,) = [n for n in self.root.walk() if n.get("class") == "flashes"]
-        told = [node for node in place.find_all("div") if "notice" in (node.get("class") or "")]
-        return [(node.get("class").rpartition("notice-")[2], node.text) for node in told]
+        notices = [node for node in place.find_all("div") if "notice" in (node.get("class") or "")]
+        return [(node.get("class").rpartition("notice-")[2], node.text) for node in notices]
 
     @property
     def location(self) -> str:
-        """Where a redirect that was not followed leads to."""
+        """Return the target of a redirect that was not followed."""
         return _path(self.response.headers.get("Location", ""))
 
     @property
     def forms(self) -> list[Form]:
-        """The page's forms, in order."""
+        """Return the page's forms in order."""
         return [
             Form(node, urljoin(self.path, node.get("action")), node.get("method", "get").lower())
             for node in self.root.find_all("form")
         ]
 
     def form(self, action: str | None = None) -> Form:
-        """The form that goes to `action` (its path), or the first one in main."""
+        """Return the form with the path `action`, or else the first one in main."""
         for form in self.forms:
             in_main = any(parent.tag == "main" for parent in form.node.ancestors())
             if (action is None and in_main) or _path(form.action) == action:
@@ -143,13 +142,15 @@ class Page:
         raise LookupError(f"{self.path} has no form to {action}: {[f.action for f in self.forms]}")
 
     def links(self, words: str | None = None) -> list[str]:
-        """The addresses of the links, of those whose words contain `words` if given."""
-        found = [node for node in self.root.find_all("a") if node.has("href")]
-        return [node.get("href") for node in found if words is None or words in node.text]
+        """Return the addresses of all links, or of those whose text contains `words`."""
+        nodes = [node for node in self.root.find_all("a") if node.has("href")]
+        return [node.get("href") for node in nodes if words is None or words in node.text]
 
     def rows(self) -> list[list[str]]:
-        """The cells' texts of every table row below the headings; webhooks in trouble, which stand
-        above a list, are none of its rows."""
+        """Return the cells' texts of every table row below the headings.
+
+        Leaves out the table of webhooks in trouble above a list.
+        """
         tables = [node for node in self.root.find_all("table") if "ptable" not in node.get("class")]
         bodies = [body for table in tables for body in table.find_all("tbody")]
         rows = [row for body in bodies for row in body.find_all("tr")]
@@ -157,11 +158,13 @@ class Page:
 
 
 class Client(FlaskClient):
-    """Each request gets a context of its own, as from a server: the test's own application
-    context would lend every visitor the same `g`, and with it the same signed-in person."""
+    """A client that runs each request in its own context, like a server.
+
+    In the test's own application context, all visitors would share `g` and its signed-in person.
+    """
 
     def open(self, *args: Any, **options: Any) -> TestResponse:
-        """Ask, then let the test's session see what the request changed."""
+        """Send the request, then let the test's session see its changes."""
         answer: TestResponse = Context().run(super().open, *args, **options)
         if has_app_context():
             db.session.rollback()
@@ -169,27 +172,27 @@ class Client(FlaskClient):
 
 
 class Pages:
-    """A person at a browser; `page` is what they see."""
+    """A person at a browser. `page` is the page that is open."""
 
     def __init__(self, app: Flask) -> None:
         self.client = Client(app, app.response_class, use_cookies=True)
         self.page: Page | None = None
 
     def get(self, path: str, *, follow: bool = True, **options: Any) -> Page:
-        """Open an address."""
+        """Open a path."""
         return self._show(self.client.get(path, buffered=True, **options), path, follow)
 
     def post(self, path: str, data: Values = {}, *, follow: bool = True, **options: Any) -> Page:  # noqa: B006 - never changed
-        """Send `data`, with the hidden fields (csrf_token, once …) of the form seen last."""
+        """Send `data` with the hidden fields (csrf_token, once …) of the form on the open page."""
         sent = {**self._hidden_for(path), **_listed(data)}
         return self._show(self.client.post(path, data=sent, buffered=True, **options), path, follow)
 
     def submit(
         self, form: Form, button: str | None = None, /, *, follow: bool = True, **data: Any
     ) -> Page:
-        """Send a form as a browser does: what stands in it, changed by `data`.
+        """Send a form as a browser does, with its values changed by `data`.
 
-        None takes a field out (an unticked box); `button` is the words on the one pressed.
+        None removes a field (an unchecked box). `button` is the text of the pressed button.
         """
         changed = {name: value for name, value in data.items() if value is not None}
         kept = {name: value for name, value in form.fields.items() if name not in data}
@@ -204,19 +207,19 @@ class Pages:
         return self._show(response, action, follow)
 
     def follow(self, words: str) -> Page:
-        """Press the one link that says `words`."""
+        """Open the only link that contains `words`."""
         assert self.page is not None, "no page is open"
-        found = sorted(set(self.page.links(words)))
-        assert len(found) == 1, f"{len(found)} links say {words!r} on {self.page.path}"
-        return self.get(urljoin(self.page.path, found[0]))
+        targets = sorted(set(self.page.links(words)))
+        assert len(targets) == 1, f"{len(targets)} links say {words!r} on {self.page.path}"
+        return self.get(urljoin(self.page.path, targets[0]))
 
     def sign_in(self, email: str, password: str) -> Page:
-        """Sign in through the page; the start page, or wherever it leads, comes back."""
+        """Sign in through the page, and return the page after it."""
         page = self.get("/sign-in")
         return self.submit(page.form("/sign-in"), email=email, password=password)
 
     def sign_out(self) -> Page:
-        """Press Sign out in the account menu of the page that is open."""
+        """Press Sign out in the account menu of the open page."""
         assert self.page is not None, "no page is open"
         return self.submit(self.page.form("/sign-out"))
 
@@ -234,7 +237,7 @@ class Pages:
         return page
 
     def _hidden_for(self, path: str) -> dict[str, list[str]]:
-        """The hidden fields of the form to this path, or the token of any form in sight."""
+        """Return the hidden fields of the form to this path, or any csrf_token on the page."""
         forms = [form for form in (self.page.forms if self.page else []) if form.method == "post"]
         for form in forms:
             if _path(form.action) == _path(path):
@@ -245,12 +248,12 @@ class Pages:
 
 @message_flashed.connect
 def _has_a_colour(_app: Flask, *, message: str, category: str) -> None:
-    """Of a kind that it does not know, a page tells as of mere information."""
+    """Refuse a flash message of an unknown category, which a page would show as information."""
     assert category in FLASHED, f"{message!r} is told as {category!r}"
 
 
 def _page_of(response: TestResponse, path: str) -> tuple[Page, list[str]]:
-    """The page, and what is wrong with its nesting."""
+    """Return the page and the faults of its nesting."""
     kind = response.mimetype or ""
     html = response.text if kind.startswith("text/") or kind.endswith("json") else ""
     root, nesting = parse(html) if kind == "text/html" else (Node("#document"), [])
@@ -263,7 +266,7 @@ def _path(address: str, *, query: bool = False) -> str:
 
 
 def _listed(data: Values) -> dict[str, Any]:
-    """Lists stay lists; everything else becomes text, files excepted."""
+    """Turn all values except lists and files into text."""
     return {
         name: value if isinstance(value, list | tuple) or hasattr(value, "read") else str(value)
         for name, value in data.items()
@@ -271,7 +274,7 @@ def _listed(data: Values) -> dict[str, Any]:
 
 
 def _pressed(form: Form, words: str | None) -> Node:
-    """The button that says `words`; None: one that adds nothing to its form."""
+    """Return the button with the text `words`. For None, return a button without attributes."""
     if words is None:
         return Node("button")
     for node in form.node.find_all("button"):
@@ -292,7 +295,7 @@ def _values(control: Node) -> Sequence[str]:
 
 
 def _typed(area: Node) -> str:
-    """A textarea's text as sent: without the line end after its tag, the others as CRLF."""
+    """Return a textarea's text as sent: without the line end after its tag, the others as CRLF."""
     text = "".join(child for child in area.children if isinstance(child, str))
     return text.replace("\r\n", "\n").removeprefix("\n").replace("\n", "\r\n")
 

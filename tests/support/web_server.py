@@ -1,4 +1,4 @@
-"""The web server as its unit starts it, with a database of its own and no Redis."""
+"""The web server as its systemd unit starts it, with its own database and no Redis."""
 
 import contextlib
 import socket
@@ -20,8 +20,10 @@ os.execv(sys.executable, [sys.executable, *{GUNICORN}])"""
 
 
 class WebServer:
-    """gunicorn and its processes; `changes` are settings. `waiting`: a socket that listens while
-    it does not run."""
+    """gunicorn and its processes. `changes` are settings.
+
+    `waiting` is a socket that already listens while the server isn't running.
+    """
 
     def __init__(self, folder: Path, waiting: socket.socket | None = None, **changes: str) -> None:
         self.port = waiting.getsockname()[1] if waiting else free_port()
@@ -41,11 +43,11 @@ class WebServer:
 
     @property
     def said(self) -> str:
-        """What it has logged."""
+        """Return the log."""
         return self.process.output.read_text()
 
     def answers(self) -> bool:
-        """Whether it is well."""
+        """Return True if /healthz responds with 200."""
         try:
             address = f"http://127.0.0.1:{self.port}/healthz"
             with urllib.request.urlopen(address, timeout=5) as answer:
@@ -54,25 +56,25 @@ class WebServer:
             return False
 
     def connect(self, seconds: float = 10) -> socket.socket:
-        """A connection to it, with so much patience."""
+        """Connect to the server, with a timeout in seconds."""
         return socket.create_connection(("127.0.0.1", self.port), timeout=seconds)
 
     def exchange(self, *pieces: bytes) -> bytes:
-        """Everything that it answers to these bytes until it closes the connection."""
-        found = b""
-        # It may close while we still send: what it said before that counts.
+        """Send these bytes, and return the response until the server closes the connection."""
+        response = b""
+        # It can close while we still send. The response before that counts.
         with self.connect() as connection, contextlib.suppress(ConnectionError):
             with contextlib.suppress(ConnectionError):
                 for piece in pieces:
                     connection.sendall(piece)
             while more := connection.recv(65_536):
-                found += more
-        return found
+                response += more
+        return response
 
 
 @contextlib.contextmanager
 def web_server(folder: Path, **changes: str) -> Iterator[WebServer]:
-    """A web server that runs meanwhile, and ends in peace."""
+    """Run a web server while the block runs, and stop it at the end."""
     server = WebServer(folder, **changes)
     try:
         assert until(server.answers, 30), server.said

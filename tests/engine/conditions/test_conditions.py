@@ -1,4 +1,4 @@
-"""Which events meet which conditions, what may be entered as one, and how it reads."""
+"""Conditions of webhooks: matching events, input checks, and sentences."""
 
 import json
 from decimal import Decimal
@@ -37,8 +37,8 @@ ENDED = frozenset(
     {EventName.LOST, EventName.BROKEN, EventName.WARRANTY, EventName.LIQUIDATED},
 )
 OTHER_STATUS = OTHER_HOLDER | ENDED | {EventName.MAINTENANCE_COMPLETED}
-# Condition → the events of the samples that meet it. The laptop is in category 1, at location 3,
-# after a return or a transfer at 5; the toner is in 4 at 5 and has no cost.
+# Condition → the events whose samples meet it. The laptop is in category 1 at location 3, or at
+# location 5 after a return or a transfer. The toner is in category 4 at location 5 without a cost.
 MET = {
     ("category", "is", "1"): EVERY - STOCK,
     ("category", "is", "1", "4"): EVERY,
@@ -73,29 +73,28 @@ def text_of(field: str, operator: str, *values: str) -> str:
 
 
 def without_facts(event: EventName) -> bytes:
-    """A body in which whatever may be missing is null or of another kind."""
+    """Return a body in which each optional value is null or of another kind."""
     body = json.loads(sample_body(event))
     strange: dict[str, Any] = {"id": 7, "purchase_cost": "much", "category": {"id": True}}
     return json.dumps({"event": body["event"], "asset": strange, "data": None}).encode()
 
 
-def test_each_condition_is_met_by_exactly_these_events() -> None:
+def test_each_condition_matches_exactly_its_events() -> None:
     wrong = []
     for condition, events in MET.items():
         text = text_of(*condition)
-        found = {event for event in EventName if are_met(text, facts_of(sample_body(event)))}
-        if found != events:
-            wrong.append((condition, sorted(found ^ events)))
+        matching = {event for event in EventName if are_met(text, facts_of(sample_body(event)))}
+        if matching != events:
+            wrong.append((condition, sorted(matching ^ events)))
     assert wrong == []
     used = {(field, operator) for field, operator, *_ in MET}
     assert used == {(field, op) for field, ops in OPERATORS.items() for op in ops}
 
 
-def test_what_an_asset_does_not_have_meets_is_not_alone() -> None:
-    """Nor does any body keep a decision from being made."""
-    says_it = OTHER_HOLDER | {EventName.TRANSFERRED}  # by their names alone
-    bodies = [without_facts(event) for event in EventName if event not in says_it]
-    for event in says_it:
+def test_a_missing_fact_meets_only_is_not() -> None:
+    by_name = OTHER_HOLDER | {EventName.TRANSFERRED}  # the event's name alone tells the change
+    bodies = [without_facts(event) for event in EventName if event not in by_name]
+    for event in by_name:
         assert facts_of(without_facts(event)).changed in ({"holder"}, {"location"}), event
     bodies += [b"", b"[]", b"{", b"null", b'{"asset": [], "data": 3}', b'{"event": []}']
     for body in bodies:
@@ -105,7 +104,7 @@ def test_what_an_asset_does_not_have_meets_is_not_alone() -> None:
             assert are_met(text_of(*condition), facts) is is_met, (body, condition)
 
 
-def test_a_text_of_another_version_is_met_by_nothing() -> None:
+def test_no_event_meets_conditions_of_another_version() -> None:
     facts = facts_of(sample_body(EventName.CREATED))
     for text in (
         *("{", "[3]", '{"a": 1}', '[["tag"]]', '[["holder", "is", ["3"]]]'),
@@ -118,18 +117,18 @@ def test_a_text_of_another_version_is_met_by_nothing() -> None:
     assert sentence_of(UNKNOWN, {}) == "A condition from another version"
 
 
-def test_all_have_to_hold_and_the_first_that_does_not_is_named() -> None:
+def test_all_conditions_must_hold_and_the_first_unmet_is_named() -> None:
     laptops = Condition("category", "is", ("1",))
-    dear, cheap = Condition("cost", "at_least", ("1000.00",)), Condition("cost", "at_most", ("9",))
+    high, low = Condition("cost", "at_least", ("1000.00",)), Condition("cost", "at_most", ("9",))
     facts = facts_of(sample_body(EventName.CREATED))
-    assert are_met(as_text([laptops, dear]), facts)
-    assert first_unmet(as_text([laptops, dear]), facts) is None
-    assert first_unmet(as_text([laptops, cheap, dear]), facts) == cheap
+    assert are_met(as_text([laptops, high]), facts)
+    assert first_unmet(as_text([laptops, high]), facts) is None
+    assert first_unmet(as_text([laptops, low, high]), facts) == low
     assert are_met(None, facts)
     assert first_unmet(None, facts) is None
 
 
-def test_created_and_deleted_assets_have_not_changed() -> None:
+def test_created_and_deleted_assets_have_no_changed_fields() -> None:
     for event in (EventName.CREATED, EventName.DELETED):
         body = json.loads(sample_body(event))
         body["data"] |= {"status_from": "lost", "status_to": "available", "changed_fields": ["a"]}
@@ -160,7 +159,7 @@ def test_created_and_deleted_assets_have_not_changed() -> None:
         ),
     ],
 )
-def test_what_cannot_be_a_condition_is_refused_at_its_part(
+def test_a_bad_condition_is_refused_at_its_part(
     given: tuple[str, str, list[str]], part: str, sentence: str
 ) -> None:
     with pytest.raises(ConditionError) as refused:
@@ -168,7 +167,7 @@ def test_what_cannot_be_a_condition_is_refused_at_its_part(
     assert (refused.value.part, refused.value.sentence) == (part, sentence)
 
 
-def test_what_is_entered_is_kept_as_it_is_compared() -> None:
+def test_an_entered_condition_is_normalized() -> None:
     assert entered("cost", "at_least", ["1.250,50"]).values == ("1250.50",)
     assert entered("tag", "is", ["A", "", "A", "b"]).values == ("A", "b")
     kept = [entered("cost", "at_most", ["3"]), entered("name", "is", ["Größe 4"])]
@@ -201,7 +200,7 @@ def test_a_condition_reads_as_a_sentence() -> None:
     ]
 
 
-def test_its_words_are_those_of_the_register() -> None:
+def test_condition_words_match_the_asset_register() -> None:
     labels = {field.name: field.label for field in ASSET_FIELDS}
     for name, word in WORDS["changed"].items():
         assert word == labels.get(name, word), name

@@ -1,7 +1,7 @@
-"""The schema that receivers are given, by an official validator; as published, and closed.
+"""Validators for the message schema that receivers get, as published and closed.
 
-As published it bears what may be added some day. Closed, it bears what is there today and no more:
-where it says that unknown members may follow they may not, and its examples are all there are.
+The published schema accepts future additions. The closed schema accepts only today's members, and
+only the listed examples as values.
 """
 
 import json
@@ -20,31 +20,30 @@ Body = Mapping[str, Any]
 
 @cache
 def published() -> Draft202012Validator:
-    """What a receiver can check messages with."""
+    """Return the validator that receivers can use."""
     return Draft202012Validator(read())
 
 
 @cache
 def closed() -> Draft202012Validator:
-    """What our own messages are checked with."""
+    """Return the validator for our own messages."""
     return Draft202012Validator(_closed(read()))
 
 
 @cache
 def closed_for(event: str) -> Draft202012Validator:
-    """The same for messages of one event."""
+    """Return the closed validator for messages of one event."""
     schema = _closed(read())
     schema.update(schema["$defs"][event])
     return Draft202012Validator({name: schema[name] for name in schema if name != "allOf"})
 
 
 def faults(body: Body) -> list[str]:
-    """What our own message has that it may not have, or lacks; by its place."""
-    return [f"{each.json_path}: {each.message}" for each in closed().iter_errors(body)]
+    """Return the errors of one of our messages, each with its JSON path."""
+    return [f"{error.json_path}: {error.message}" for error in closed().iter_errors(body)]
 
 
 def read(path: Path = SCHEMA) -> dict[str, Any]:
-    """The schema as it lies in the file."""
     schema: dict[str, Any] = json.loads(path.read_text())
     return schema
 

@@ -1,4 +1,4 @@
-"""How a change becomes bytes that any receiver can read."""
+"""The JSON body of an event."""
 
 import json
 import uuid
@@ -70,7 +70,7 @@ def test_times_are_whole_seconds_in_utc() -> None:
         datetime(2025, 2, 4, 14, 0, tzinfo=timezone(timedelta(hours=2))),
         datetime(2025, 2, 3, 23, 30, tzinfo=timezone(timedelta(hours=-12, minutes=-30))),
     ):
-        # Moments that are equal are written once: each is to be written here, and not remembered.
+        # Equal moments share a cache entry, and this test needs each one formatted.
         wire_time.cache_clear()
         assert wire_time(moment) == "2025-02-04T12:00:00+00:00", moment
         wire_time.cache_clear()
@@ -101,13 +101,13 @@ def test_every_kind_of_value_has_one_form() -> None:
         assert encode(value) == written.encode(), value
 
 
-def test_what_json_does_not_have_is_refused() -> None:
+def test_numbers_that_json_lacks_are_refused() -> None:
     for value in (float("nan"), float("inf"), Decimal("NaN"), Decimal("inf")):
         with pytest.raises(ValueError, match=r"JSON|number"):
             encode({"x": value})
 
 
-def test_what_has_no_form_is_refused() -> None:
+def test_values_without_a_json_form_are_refused() -> None:
     for value in (object(), {1, 2}, b"bytes", {1: "key"}, Ref):
         with pytest.raises(TypeError, match="body"):
             encode(value)
@@ -121,7 +121,7 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_whatever_people_type_arrives_as_they_typed_it(value: object) -> None:
+def test_any_json_value_survives_encoding(value: object) -> None:
     assert json.loads(encode(value)) == value
 
 
@@ -132,7 +132,7 @@ def test_only_stock_carries_quantities() -> None:
     assert not {"quantity", "min_quantity", "unit"} & as_json_object(ASSET).keys()
 
 
-def test_data_begins_with_what_every_event_has() -> None:
+def test_data_begins_with_the_common_fields() -> None:
     batch = uuid.UUID(int=5)
     data = event_data(ANA, Origin.BULK, batch_id=batch, status_to="lost", reason="x")
     assert data == {
@@ -147,7 +147,7 @@ def test_data_begins_with_what_every_event_has() -> None:
     assert list(data)[:6] == ["actor", "origin", "batch_id", "status_from", "status_to", "note"]
 
 
-def test_changes_name_what_differs_and_leave_bookkeeping_out() -> None:
+def test_changes_list_differing_fields_without_bookkeeping() -> None:
     kept = dict.fromkeys(("created_at", "updated_at", "deleted_at"), NOON)
     before = {"name": "A", "cost": Decimal("5.0"), "on": None, "id": 1, "version": 1, **kept}
     after = {"name": "B", "cost": Decimal("5.00"), "on": date(2025, 2, 4), "version": 2}
@@ -159,14 +159,14 @@ def test_changes_name_what_differs_and_leave_bookkeeping_out() -> None:
     }
 
 
-def test_a_field_that_only_one_side_has_counts_as_null_on_the_other() -> None:
+def test_a_field_missing_on_one_side_counts_as_null() -> None:
     assert changes({"gone": 1}, {"new": 2})[1] == {
         "new": {"from": None, "to": 2},
         "gone": {"from": 1, "to": None},
     }
 
 
-def test_the_id_cannot_be_wrong_about_a_deletion() -> None:
+def test_a_body_needs_an_asset_id_unless_the_asset_is_deleted() -> None:
     for event in EventName:
         deleted = event is EventName.DELETED
         with pytest.raises(ValueError, match="id"):
@@ -184,13 +184,13 @@ def test_a_deletion_names_the_id_in_its_data() -> None:
     assert sent["asset"]["id"] == 7
 
 
-def test_new_stock_says_with_how_much_it_begins() -> None:
+def test_new_stock_carries_its_initial_quantity() -> None:
     stock = replace(ASSET, kind="stock", quantity=3)
     assert event_details.created(stock) == {"initial_quantity": 3}
     assert event_details.created(ASSET) == {}
 
 
-def test_an_update_says_why_and_what_changed() -> None:
+def test_an_update_has_a_reason_and_its_changes() -> None:
     details = event_details.updated(
         UpdateReason.MAINTENANCE_STARTED, {"a": 1}, {"a": 2}, maintenance=Ref(7, "Check")
     )

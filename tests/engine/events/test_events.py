@@ -1,4 +1,4 @@
-"""The catalogue: every event in its group, each with an example that is the real thing."""
+"""The catalogue of events and the sample message of each."""
 
 from pathlib import Path
 
@@ -27,10 +27,10 @@ def test_every_event_is_explained_in_one_plain_line() -> None:
         assert len(event.name) <= 30
         assert event.explanation.endswith(".")
         assert len(event.explanation) <= 80
-        assert len({each.name for each in CATALOGUE}) == len(CATALOGUE)
+        assert len({other.name for other in CATALOGUE}) == len(CATALOGUE)
 
 
-def test_an_example_differs_from_a_test_by_its_mark_alone() -> None:
+def test_a_test_message_differs_from_the_example_only_by_its_mark() -> None:
     for event in CATALOGUE:
         example = sample_message(event.value)
         test = sample_message(event.value, test=True, source="elsewhere")
@@ -54,8 +54,8 @@ def test_an_unknown_name_is_refused() -> None:
 GOLDEN = Path(__file__).parent / "golden_bodies.jsonl"
 
 
-def test_the_bytes_are_those_of_the_golden_file(golden: Golden) -> None:
-    # A difference here is a change of the wire contract that receivers will feel.
+def test_sample_bodies_match_the_golden_file(golden: Golden) -> None:
+    # A difference here changes the wire contract with receivers.
     golden.text(GOLDEN, "".join(f"{sample_body(event).decode()}\n" for event in EventName))
 
 
@@ -69,7 +69,7 @@ def test_the_id_is_null_only_when_the_asset_is_deleted() -> None:
             assert body["asset_id"] == body["asset"]["id"], event
 
 
-def test_a_sample_agrees_with_itself() -> None:
+def test_a_sample_is_consistent() -> None:
     for event in EventName:
         body = sample_message(event)
         asset, data = body["asset"], body["data"]

@@ -1,5 +1,4 @@
-"""What every action and every alert of the register really stores fits the receivers' schema, and
-every chat takes it."""
+"""Messages that every action and alert stores, checked against the schema and every chat."""
 
 import json
 from collections.abc import Iterator
@@ -52,13 +51,13 @@ pytestmark = pytest.mark.usefixtures("app")
 
 
 def bodies() -> Iterator[dict[str, Any]]:
-    """Everything stored so far, as receivers read it."""
+    """Yield the bodies of all stored events."""
     session().rollback()
     return map(json.loads, session().scalars(select(Event.body).order_by(Event.id)))
 
 
 def check_all() -> list[dict[str, Any]]:
-    """Each fits."""
+    """Check that each stored body fits, and return all of them."""
     stored = list(bodies())
     for body in stored:
         assert faults(body) == [], body["event"]
@@ -68,7 +67,7 @@ def check_all() -> list[dict[str, Any]]:
 
 
 def rich(by: Actor, **more: Any) -> int:
-    """An asset of which everything is known; its id."""
+    """Create an asset with every field filled, and return its id."""
     values = AssetValues(
         name="Größe 4 \N{WRENCH}",
         category_id=make_category("Tools"),
@@ -87,7 +86,7 @@ def rich(by: Actor, **more: Any) -> int:
 
 
 def first_status(action: Action) -> AssetStatus:
-    """One in which the action is legal."""
+    """Return the first status in which the action is allowed."""
     return next(status for status in AssetStatus if status in RULES[action].legal)
 
 
@@ -101,10 +100,10 @@ def every_act(by: Actor) -> None:
 
 def every_plan() -> None:
     for action, step in STEPS.items():
-        it = planned_in(AssetStatus.AVAILABLE)
+        planned = planned_in(AssetStatus.AVAILABLE)
         if action is Action.COMPLETE_MAINTENANCE:
-            planning_maintenance.start(SYSTEM, it.work)
-        step(it)
+            planning_maintenance.start(SYSTEM, planned.work)
+        step(planned)
     make_reservation(make_asset(), make_staff(), 1, 2)
     with writing() as current:
         past = utcnow() - timedelta(days=1)
@@ -170,7 +169,7 @@ def in_bulk_and_by_a_file(by: Actor) -> None:
     job.work(KINDS)
 
 
-def test_it_fits_whatever_happened() -> None:
+def test_every_stored_message_fits_the_schema_and_every_chat() -> None:
     ana = make_user(name="Ana Gruber").actor
     decided()
     every_act(ana)

@@ -1,5 +1,5 @@
-"""Three samples of every event: full, minimal (null where that may be), and hostile (a stranger's
-text wherever one may write); the latter two made from the first, as the schema lets them."""
+"""Three samples of every event: full, minimal (null where allowed), and hostile (a stranger's text
+in every free text). The last two are made from the first, within the limits of the schema."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ from tests.engine.events.message_schema import closed_for
 
 PLACE: Final = Place(ZoneInfo("Europe/Vienna"), "https://assets.example.com")
 RIGHT_TO_LEFT: Final = "\N{RIGHT-TO-LEFT OVERRIDE}"
-# Each as somebody types it, and as it is to be read.
+# Text as somebody types it → as readers should see it.
 HOSTILE: Final = {
     'The "old" one\'s\r\nsecond line\\n': 'The "old" one\'s second line\\n',
     "<b>bold</b> & &lt;i&gt; <!-- x -->": "<b>bold</b> & &lt;i&gt; <!-- x -->",
@@ -48,7 +48,7 @@ def minimal(event: EventName) -> bytes:
 
 
 def with_texts(event: EventName, text: Callable[[], str]) -> bytes:
-    """The full sample with a text of its own wherever people write one."""
+    """Return the full sample with its own text in every field that people write."""
     body = sample_message(event)
     for path in _free(event):
         _put(body, path, text())
@@ -71,7 +71,7 @@ def _free(event: EventName) -> list[Path]:
 
 
 def _paths(value: Any, here: Path = ()) -> Iterator[Path]:
-    """Every place inside, the outer ones first."""
+    """Yield the path of every value inside, the outer ones first."""
     if isinstance(value, dict | list):
         pairs = value.items() if isinstance(value, dict) else enumerate(value)
         for name, part in list(pairs):

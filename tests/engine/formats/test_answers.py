@@ -1,4 +1,4 @@
-"""What answers of products mean: who has to act, and where."""
+"""Explanations of products' responses: the person who must act, and the place."""
 
 import json
 from typing import Final
@@ -13,7 +13,7 @@ OWN: Final = "chat.example.com"  # Mattermost, n8n, a proxy
 
 
 def told(host: str, format_: str | None, code: int, text: str) -> list[str]:
-    """What happened and what to do next; empty where the code says it all."""
+    """Return the event and the next step, or [] if the status code says it all."""
     reason, found = reason_for_code(code), meaning(host, format_, code, text)
     if found is None:
         return []
@@ -248,7 +248,7 @@ IF_SLACK: Final = "Choose Slack as the webhook’s format if this is a Slack or 
                 "Choose Discord as the webhook’s format if this is a Discord URL.",
             ],
         ),
-        # Not in their words, or not theirs.
+        # Not the product's wording, or not the product's URL.
         ((OWN, None), 400, '{"error": "invalid_payload"}', []),
         ((OWN, "slack"), 404, "Couldn't find the channel", []),
         ((OWN, None), 404, "no_service", []),
@@ -266,14 +266,14 @@ IF_SLACK: Final = "Choose Slack as the webhook’s format if this is a Slack or 
         ((OWN, None), 202, "", []),
     ],
 )
-def test_an_answer_says_who_has_to_do_what_in_its_product(
+def test_a_products_response_is_explained_with_a_next_step(
     where: tuple[str, str | None], code: int, text: str, said: list[str]
 ) -> None:
     assert told(*where, code, text) == said
 
 
-def test_the_host_says_whose_it_is_and_elsewhere_the_format_what_a_response_means() -> None:
-    found = {
+def test_the_product_follows_from_the_host_and_the_format() -> None:
+    keys = {
         where: product.key if (product := product_at(*where)) else None
         for where in (
             (FLOW, "teams"),
@@ -283,7 +283,7 @@ def test_the_host_says_whose_it_is_and_elsewhere_the_format_what_a_response_mean
             (OWN, None),
         )
     }
-    assert list(found.values()) == ["teams", "power_automate", "slack", None, None]
+    assert list(keys.values()) == ["teams", "power_automate", "slack", None, None]
     assert reason_at(OWN, "discord", Reason.NOT_FOUND) is Reason.GONE
     assert reason_at("discord.com", None, Reason.NOT_FOUND) is Reason.GONE
     assert reason_at("hooks.slack.com", "discord", Reason.NOT_FOUND) is Reason.NOT_FOUND

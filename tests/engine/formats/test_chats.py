@@ -1,4 +1,4 @@
-"""What each chat is sent of each event, judged as that product's documentation says."""
+"""Chat posts of every event, judged by each product's documented rules."""
 
 import json
 from pathlib import Path
@@ -22,11 +22,11 @@ LONGEST_NAME = "\N{ROCKET}" * 120
 
 
 def shown(chat: str, body: bytes) -> Seen:
-    """What is read in the channel; no product refuses what we write."""
+    """Return the post as read in the channel. Fails if the product would refuse it."""
     written = body_in(chat, body, PLACE)
     assert written is not None
     assert format_of(written.decode()) == chat
-    assert len(written) <= 20_000  # Teams takes 28 KB, with what it puts around a card
+    assert len(written) <= 20_000  # Teams takes 28 KB, including its envelope around a card
     try:
         return judge(chat, written)
     except Fault as fault:
@@ -38,24 +38,23 @@ def as_meant(post: Post) -> Seen:
 
 
 @pytest.mark.parametrize("chat", CHATS)
-def test_each_event_is_written_down_as_it_goes_to(chat: str, golden: Golden) -> None:
-    said = {str(event): body_in(chat, full(event), PLACE) for event in EventName}
-    said["minimal"] = body_in(chat, minimal(EventName.LOST), PLACE)
-    said["hostile"] = body_in(chat, hostile(EventName.LOST, " ".join(HOSTILE)[:240]), PLACE)
-    rows = {case: body.decode() for case, body in said.items() if body}
+def test_every_post_matches_its_golden_file(chat: str, golden: Golden) -> None:
+    posts = {str(event): body_in(chat, full(event), PLACE) for event in EventName}
+    posts["minimal"] = body_in(chat, minimal(EventName.LOST), PLACE)
+    posts["hostile"] = body_in(chat, hostile(EventName.LOST, " ".join(HOSTILE)[:240]), PLACE)
+    rows = {case: body.decode() for case, body in posts.items() if body}
     golden.said(GOLDEN / f"golden_{chat}.txt", rows)
 
 
 @pytest.mark.parametrize("chat", CHATS)
-def test_a_channel_shows_every_event_as_it_is_meant(chat: str) -> None:
-    """Full, with all that may be missing, and with a stranger's text wherever one may stand."""
+def test_a_channel_shows_every_event_as_intended(chat: str) -> None:
     for event in EventName:
         texts = [hostile(event, text) for text in HOSTILE]
         for body in (full(event), minimal(event), *texts):
             assert shown(chat, body) == as_meant(post_of(body, PLACE)), event
 
 
-def test_a_strangers_text_is_told_literally() -> None:
+def test_a_strangers_text_is_shown_literally() -> None:
     for event in EventName:
         known = post_of(full(event), PLACE)
         for typed, read in HOSTILE.items():
@@ -73,7 +72,7 @@ def test_missing_facts_are_left_out() -> None:
     assert list(lost) == ["What happened", "Under warranty", "By", "When"]
 
 
-def test_long_texts_are_shortened_so_that_every_chat_takes_them() -> None:
+def test_long_texts_are_shortened_for_every_chat() -> None:
     for sign in ("@", "*", "&", '"', "\\", "](", "{{", "<users/", "\N{ROCKET}"):
         for event in EventName:
             body = hostile(event, sign * 5_000)
@@ -84,7 +83,7 @@ def test_long_texts_are_shortened_so_that_every_chat_takes_them() -> None:
 
 
 @pytest.mark.parametrize("chat", CHATS)
-def test_a_name_of_120_rockets_is_shown_whole(chat: str) -> None:
+def test_a_name_of_120_emoji_is_shown_whole(chat: str) -> None:
     for event in EventName:
         assert LONGEST_NAME in shown(chat, hostile(event, LONGEST_NAME)).headline
 
@@ -111,7 +110,7 @@ def facts_of(event: EventName, **data: Any) -> dict[str, str]:
     return dict(post_of(json.dumps(body).encode(), PLACE).facts)
 
 
-def test_what_it_cannot_read_it_shows_as_it_is_or_leaves_out() -> None:
+def test_unreadable_values_are_shown_verbatim_or_left_out() -> None:
     for unread in ("2025-02-07T16:00:00", "9999-12-31T23:59:00-05:00", "soon"):
         assert facts_of(EventName.CHECKED_OUT, due_at=unread)["Due back"] == unread
     assert facts_of(EventName.MAINTENANCE_DUE, due_on="soon")["Due on"] == "soon"
@@ -122,7 +121,7 @@ def test_what_it_cannot_read_it_shows_as_it_is_or_leaves_out() -> None:
     assert post_of(b"{", PLACE) == Post("Event", "", (), Severity.INFO, None)
 
 
-def test_a_change_is_told_with_what_was_before() -> None:
+def test_a_change_shows_the_value_before() -> None:
     facts = facts_of(
         EventName.UPDATED,
         reason="found",
@@ -141,7 +140,7 @@ def test_a_change_is_told_with_what_was_before() -> None:
     ]
 
 
-def test_of_many_changes_the_others_are_counted() -> None:
+def test_changes_beyond_the_limit_are_counted() -> None:
     names = ("name", "model", "unit", "supplier", "notes", "manufacturer", "serial_number")
     facts = facts_of(
         EventName.UPDATED,
@@ -152,24 +151,24 @@ def test_of_many_changes_the_others_are_counted() -> None:
     assert facts["Other changes"] == "3"
 
 
-def test_a_test_says_that_it_is_one_and_links_nowhere() -> None:
+def test_a_test_post_is_labeled_and_has_no_link() -> None:
     post = post_of(sample_body(EventName.LOST, test=True), PLACE)
     assert (post.title, post.link) == ("Test: Asset lost", None)
 
 
-def test_it_links_to_the_asset_where_others_can_open_the_portal() -> None:
+def test_a_post_links_to_the_asset_if_the_portal_has_a_base_url() -> None:
     assert post_of(full(EventName.LOST), PLACE).link == "https://assets.example.com/assets/123"
     assert post_of(full(EventName.DELETED), PLACE).link == "https://assets.example.com/assets/123"
     assert post_of(full(EventName.LOST), PLACE._replace(base_url=None)).link is None
 
 
-def test_without_a_format_or_in_one_of_a_later_version_the_body_goes_as_it_is() -> None:
+def test_without_a_known_format_the_body_is_sent_unchanged() -> None:
     assert body_in(None, full(EventName.LOST), PLACE) is None
     assert body_in("carrier_pigeon", full(EventName.LOST), PLACE) is None
 
 
 @given(st.sampled_from(EventName), st.data())
-def test_every_chat_takes_any_texts(event: EventName, data: st.DataObject) -> None:
+def test_every_chat_accepts_any_text(event: EventName, data: st.DataObject) -> None:
     body = encode(json.loads(with_texts(event, lambda: data.draw(st.text(max_size=400)))))
     for chat in CHATS:
         assert shown(chat, body) == as_meant(post_of(body, PLACE))
@@ -183,8 +182,8 @@ VALUES = st.recursive(
 
 
 @given(st.sampled_from(EventName), st.data())
-def test_every_chat_takes_any_body_at_all(event: EventName, data: st.DataObject) -> None:
-    """Also those of versions that will come: something is said of each."""
+def test_every_chat_accepts_any_body(event: EventName, data: st.DataObject) -> None:
+    """Cover bodies of later versions."""
     body = json.loads(full(event))
     place, *others = data.draw(st.permutations(["asset", "data"]))
     part = body[data.draw(st.sampled_from([place, *others]))]

@@ -1,4 +1,4 @@
-"""The judges of the four products: what they refuse, and the answers that a webhook gets."""
+"""The judges of the four chat products: refused posts, and their responses to a webhook."""
 
 import json
 from collections.abc import Callable
@@ -36,7 +36,7 @@ def widgets(message: Any) -> Any:
     return message["cardsV2"][0]["card"]["sections"][0]["widgets"]
 
 
-# What would be read, or refused, other than it is meant.
+# Changes after which a product refuses the post or shows something else.
 BREAKS: Final[dict[str, list[Broken]]] = {
     "slack": [
         lambda it: it.update(text=NAME),
@@ -94,7 +94,7 @@ def _slack_field(value: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("chat", CHATS)
-def test_a_judge_refuses_what_the_documentation_forbids(chat: str) -> None:
+def test_a_judge_refuses_undocumented_posts(chat: str) -> None:
     judge(chat, written(chat))
     bodies = [broken(chat, change) for change in BREAKS[chat]]
     for body in (*bodies, b"{", b"[]", b"{}", b"\xff", full(EventName.LOST)):
@@ -102,7 +102,7 @@ def test_a_judge_refuses_what_the_documentation_forbids(chat: str) -> None:
             pytest.fail(f"{judge(chat, body)} was taken")
 
 
-def test_html_that_is_not_escaped_is_not_what_a_stranger_wrote() -> None:
+def test_a_judge_shows_unescaped_html_without_its_tags() -> None:
     body = broken("google_chat", lambda it: widgets(it)[1]["decoratedText"].update(text="<b>x</b>"))
     assert judge("google_chat", body).facts[0] == ("What happened", "x")
 
@@ -121,29 +121,29 @@ def answer_of(receiver: ChatReceiver, body: bytes, path: str = "") -> requests.R
         ("google_chat", (200, "spaces/"), (400, "INVALID_ARGUMENT")),
     ],
 )
-def test_its_receiver_answers_as_the_product_does(
+def test_a_chat_receiver_answers_like_the_product(
     chat: str, taken: tuple[int, str], refused: tuple[int, str]
 ) -> None:
     with ChatReceiver(chat) as receiver:
         for body, (status, words) in ((written(chat), taken), (b"{}", refused)):
             answer = answer_of(receiver, body)
             assert (answer.status_code, words in answer.text) == (status, True)
-        assert [each.headline for each in receiver.seen] == ["Asset lost: AST-00123 ThinkPad T14"]
+        assert [post.headline for post in receiver.seen] == ["Asset lost: AST-00123 ThinkPad T14"]
         assert len(receiver.received) == 2
 
 
-def test_discord_answers_with_the_message_where_one_waits_for_it() -> None:
+def test_discord_answers_with_the_message_for_wait_true() -> None:
     with ChatReceiver("discord") as receiver:
         assert answer_of(receiver, written("discord"), "?wait=true").status_code == 200
 
 
-def test_teams_counts_what_it_puts_around_a_card() -> None:
+def test_teams_counts_its_envelope_around_a_card() -> None:
     with ChatReceiver("teams") as receiver:
         assert answer_of(receiver, b" " * 24_453).status_code == 413
 
 
 @pytest.mark.parametrize("chat", CHATS)
-def test_of_two_in_a_second_the_later_is_too_many(chat: str) -> None:
+def test_the_second_post_within_a_second_is_refused(chat: str) -> None:
     with ChatReceiver(chat, pace=1.0) as receiver:
         answer_of(receiver, written(chat))
         answer = answer_of(receiver, written(chat))

@@ -1,4 +1,4 @@
-"""Which products a URL is for, and what is said of one to which nothing can arrive."""
+"""Presets of products for a URL, and the errors for URLs that can't receive anything."""
 
 from typing import Final
 
@@ -45,14 +45,14 @@ UNKNOWN: Final = (
 )
 
 
-def test_a_host_has_a_set_of_products_and_its_urls_are_secret() -> None:
+def test_known_hosts_have_products_and_secret_urls() -> None:
     for host, keys in HOSTS.items():
         assert {preset.key for preset in presets_at(host)} == keys, host
         assert is_secret_at(host), host
     assert not [host for host in UNKNOWN if is_secret_at(host) or presets_at(host)]
 
 
-def test_every_host_of_the_rows_is_found() -> None:
+def test_every_host_of_the_presets_is_recognized() -> None:
     hosts = [host for preset in PRESETS.values() for host in preset.hosts]
     assert all(is_secret_at(host.replace("*", "x")) for host in (*hosts, *OTHER_HOSTS))
 
@@ -86,11 +86,11 @@ INCOMPLETE: Final = "This URL is incomplete. Copy it again"
         ("https://[broken", None),
     ],
 )
-def test_a_url_to_which_nothing_can_arrive_is_told(url: str, mistake: str | None) -> None:
+def test_a_url_that_cannot_receive_anything_is_reported(url: str, mistake: str | None) -> None:
     assert url_mistake(url) == mistake
 
 
-def test_only_the_host_that_flows_have_left_is_warned_of() -> None:
+def test_only_the_old_host_of_flows_gets_a_warning() -> None:
     assert has_left("https://prod-1.westeurope.logic.azure.com/workflows/1?sig=x")
     assert not has_left(f"{FLOW}?sig=x")
 
@@ -104,13 +104,13 @@ def test_only_the_host_that_flows_have_left_is_warned_of() -> None:
         (SLACK, "slack", "slack", []),
         (SLACK, "slack", None, []),
         (SLACK, None, "zapier", ["Slack"]),
-        # A flow reads either, but an own program was meant.
+        # A flow reads either format, but the user chose a program of their own.
         (FLOW, None, "program", ["Microsoft Teams", "Power Automate"]),
         (FLOW, None, "power_automate", []),
         (FLOW, "teams", "teams", []),
         (FLOW, None, None, []),
         (FLOW, "slack", "slack", ["Microsoft Teams", "Power Automate"]),
-        # It reads the same as the program would.
+        # Zapier reads the same format as a program.
         ("https://hooks.zapier.com/hooks/catch/1", None, "program", []),
         ("https://hooks.zapier.com/hooks/catch/1", "slack", "slack", ["Zapier"]),
         # Mattermost runs at any host.
@@ -118,7 +118,7 @@ def test_only_the_host_that_flows_have_left_is_warned_of() -> None:
         ("https://api.telegram.org/bot1", "slack", "slack", []),
     ],
 )
-def test_a_url_of_another_product_is_noticed_where_it_reads_another_format(
+def test_a_url_of_a_product_with_another_format_is_noticed(
     url: str, format_: str | None, chosen: str | None, names: list[str]
 ) -> None:
     assert [preset.name for preset in looks_like(url, format_, chosen)] == names
@@ -134,11 +134,11 @@ def test_a_url_of_another_product_is_noticed_where_it_reads_another_format(
         ("https://proxy.example.com/discord", ""),
     ],
 )
-def test_discord_is_asked_to_say_whether_it_kept_a_post(url: str, kept: str) -> None:
+def test_discord_urls_get_wait_true(url: str, kept: str) -> None:
     assert as_kept(url, "discord") == f"{url.partition('?')[0]}{kept}"
     assert as_kept(url, None) == url
 
 
-def test_a_url_never_grows_longer_than_it_may_be() -> None:
+def test_a_url_at_the_length_limit_is_not_extended() -> None:
     longest = "https://discord.com/".ljust(2048, "x")
     assert as_kept(longest, "discord") == longest

@@ -1,4 +1,4 @@
-"""Which connected addresses may be used: a table, and a comparison with Python's own judgement."""
+"""The address guard: a table of addresses, and a comparison with Python's own judgment."""
 
 import socket
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from portal.engine.http.address_guard import AddressGuard
 
-# What they are, and some of each.
+# Kind of address → examples.
 CLOSED = {
     "unspecified": "0.0.0.0 0.1.2.3 ::",
     "private": "10.0.0.0 10.0.0.1 10.255.255.255 172.16.0.1 172.31.255.255 "
@@ -57,7 +57,7 @@ OPEN = [
 ]
 
 
-def test_it_refuses_an_address_that_is_not_public_and_says_what_it_is() -> None:
+def test_a_non_public_address_is_refused_with_its_kind() -> None:
     for address, kind in ((part, kind) for kind, text in CLOSED.items() for part in text.split()):
         read = ip_address(address.partition("%")[0])
         shown = getattr(read, "ipv4_mapped", None) or read
@@ -65,7 +65,7 @@ def test_it_refuses_an_address_that_is_not_public_and_says_what_it_is() -> None:
         assert refusal == f"{shown} isn’t a public address ({kind})."
 
 
-def test_it_lets_a_public_address_pass() -> None:
+def test_a_public_address_is_allowed() -> None:
     for address in OPEN:
         assert AddressGuard().refusal(address, 443) is None
 
@@ -76,7 +76,7 @@ ANY_ADDRESS = st.one_of(
 
 
 @given(ANY_ADDRESS)
-def test_it_never_passes_what_python_calls_special(ip: IPv4Address | IPv6Address) -> None:
+def test_no_address_that_python_calls_special_is_allowed(ip: IPv4Address | IPv6Address) -> None:
     if AddressGuard().refusal(str(ip), 443) is None:
         judged = getattr(ip, "ipv4_mapped", None) or ip
         assert judged.is_global
@@ -84,13 +84,13 @@ def test_it_never_passes_what_python_calls_special(ip: IPv4Address | IPv6Address
 
 
 @given(st.integers(0, 2**32 - 1).map(IPv4Address))
-def test_a_mapped_address_is_judged_like_the_one_inside(ip: IPv4Address) -> None:
+def test_a_mapped_address_is_judged_like_its_ipv4_address(ip: IPv4Address) -> None:
     guard = AddressGuard([ip_network("10.0.0.0/8")])
     mapped = f"::ffff:{ip}"
     assert (guard.refusal(str(ip), 80) is None) == (guard.refusal(mapped, 80) is None)
 
 
-def test_it_opens_exactly_the_networks_that_are_allowed() -> None:
+def test_exactly_the_allowed_networks_are_open() -> None:
     guard = AddressGuard([ip_network("10.1.0.0/16"), ip_network("fd00::/8")])
     assert guard.refusal("10.1.2.3", 80) is None
     assert guard.refusal("::ffff:10.1.2.3", 80) is None
@@ -99,7 +99,7 @@ def test_it_opens_exactly_the_networks_that_are_allowed() -> None:
     assert guard.refusal("fe80::1", 80) is not None
 
 
-def test_redis_and_the_database_stay_closed_although_their_network_is_allowed() -> None:
+def test_redis_and_the_database_stay_closed_in_an_allowed_network() -> None:
     guard = AddressGuard([ip_network("10.0.0.0/8")], closed=[("10.0.0.5", 6379)])
     closed = "10.0.0.5 port 6379 is one of the portal’s own services."
     assert guard.refusal("10.0.0.5", 6379) == closed
@@ -136,7 +136,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> Names:
     return made
 
 
-def test_our_own_service_is_closed_where_its_name_leads_now_and_where_it_has_led(
+def test_a_service_is_closed_at_its_current_and_past_addresses(
     names: Names,
 ) -> None:
     allowed, services = [ip_network("10.0.0.0/8")], [("database", 5432)]
@@ -152,7 +152,7 @@ def test_our_own_service_is_closed_where_its_name_leads_now_and_where_it_has_led
     assert guard.refusal("10.0.0.7", 5432) is None
 
 
-def test_the_port_of_a_service_whose_name_nobody_could_look_up_is_closed_until_somebody_can(
+def test_the_port_of_an_unresolved_service_is_closed_until_it_resolves(
     names: Names,
 ) -> None:
     guard = AddressGuard([], [("database", 5432)], clock=lambda: names.now)
@@ -162,7 +162,7 @@ def test_the_port_of_a_service_whose_name_nobody_could_look_up_is_closed_until_s
     assert guard.refusal("8.8.8.8", 5432) is None
 
 
-def test_names_of_our_own_services_are_looked_up_for_their_ports_alone_and_not_each_time(
+def test_service_names_are_looked_up_only_for_their_ports_and_cached(
     names: Names,
 ) -> None:
     guard = AddressGuard([], [("database", 5432)], clock=lambda: names.now)
@@ -174,7 +174,7 @@ def test_names_of_our_own_services_are_looked_up_for_their_ports_alone_and_not_e
 
 
 def own_address() -> str:
-    """An address of this machine that is not loopback, else loopback; nothing is sent."""
+    """Return a non-loopback address of this machine, or else loopback. Sends nothing."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("192.0.2.1", 9))
@@ -203,7 +203,7 @@ def test_the_inbox_is_open_at_one_address_and_port() -> None:
     assert guard.refusal("::1", 8000, opens=inbox) is not None
 
 
-def test_it_refuses_what_is_no_address() -> None:
+def test_text_that_is_no_address_is_refused() -> None:
     for address in ("", "example.com", "1.2.3", "0x7f000001", "::1::"):
         words = "The DNS resolver didn’t return an IP address."
         assert AddressGuard().refusal(address, 80) == words, address
@@ -212,14 +212,14 @@ def test_it_refuses_what_is_no_address() -> None:
 ISATAP = ["2a00:1450:4001::5efe:10.0.0.1", "2a00:1450:4001::200:5efe:8.8.8.8"]
 
 
-def test_an_address_that_carries_an_ipv4_in_its_interfaces_id_is_closed() -> None:
+def test_an_isatap_address_is_refused() -> None:
     for address in ISATAP:
         refusal = AddressGuard().refusal(address, 443) or ""
         assert refusal.endswith(" isn’t a public address (an embedded IPv4)."), address
         assert AddressGuard([ip_network(address)]).refusal(address, 443) is None, address
 
 
-# The prefix that is allowed, an address in it that leads to a private one, one to a public one.
+# (allowed prefix, translated private address in it, translated public address in it)
 TRANSLATORS = [
     ("64:ff9b::/96", "64:ff9b::10.0.0.1", "64:ff9b::8.8.8.8"),
     ("64:ff9b::/32", "64:ff9b::169.254.169.254", "64:ff9b::8.8.8.8"),
@@ -230,7 +230,7 @@ TRANSLATORS = [
 ]
 
 
-def test_what_is_translated_to_a_private_address_is_closed_although_the_prefix_is_allowed() -> None:
+def test_a_translated_private_address_is_closed_in_an_allowed_prefix() -> None:
     for prefix, inside, outside in TRANSLATORS:
         guard = AddressGuard([ip_network(prefix)])
         assert guard.refusal(inside, 443) is not None, prefix
@@ -241,20 +241,20 @@ def test_what_is_translated_to_a_private_address_is_closed_although_the_prefix_i
         assert both.refusal(inside, 443) is None, prefix
 
 
-def test_where_the_form_of_a_translated_address_is_not_known_each_has_to_be_public() -> None:
+def test_every_reading_of_an_ambiguous_translated_address_must_be_public() -> None:
     guard = AddressGuard([ip_network("::/0")])
     assert guard.refusal("64:ff9b:1::10.0.0.1", 443) is not None
     assert guard.refusal("64:ff9b:1:a00:0:100::", 443) is not None
     assert guard.refusal("64:ff9b:1:808:8:808:808:808", 443) is None
 
 
-def test_one_translated_address_may_be_opened_by_itself() -> None:
+def test_a_translated_network_can_be_opened_by_itself() -> None:
     guard = AddressGuard([ip_network("64:ff9b::a00:0/104")])
     assert guard.refusal("64:ff9b::10.0.0.1", 443) is None
     assert guard.refusal("64:ff9b::172.16.0.1", 443) is not None
 
 
-def test_our_own_services_are_closed_by_their_translated_address_too() -> None:
+def test_services_are_closed_at_their_translated_addresses_too() -> None:
     allowed = [ip_network("64:ff9b::/96"), ip_network("10.0.0.0/8"), ip_network("127.0.0.0/8")]
     guard = AddressGuard(allowed, [("10.0.0.5", 6379)], [8000])
     assert guard.refusal("64:ff9b::10.0.0.5", 6379) is not None
@@ -262,7 +262,7 @@ def test_our_own_services_are_closed_by_their_translated_address_too() -> None:
     assert guard.refusal("64:ff9b::10.0.0.5", 443) is None
 
 
-def test_a_denied_network_is_closed_public_or_allowed() -> None:
+def test_a_denied_network_is_closed_even_if_public_or_allowed() -> None:
     denied = [ip_network("8.8.0.0/16"), ip_network("10.1.0.0/16"), ip_network("2a00:1450::/32")]
     allowed = [ip_network("10.0.0.0/8"), ip_network("8.8.8.0/24"), ip_network("64:ff9b::/96")]
     guard = AddressGuard(allowed, denied=denied)
@@ -274,7 +274,7 @@ def test_a_denied_network_is_closed_public_or_allowed() -> None:
     assert guard.refusal("10.1.2.3", 8000, opens=("10.1.2.3", 8000)) is None
 
 
-def test_where_ports_are_listed_all_others_are_closed_but_the_inboxs() -> None:
+def test_with_a_port_list_only_those_ports_and_the_inbox_are_open() -> None:
     guard = AddressGuard([ip_network("10.0.0.0/8")], ports=[443, 8443])
     assert guard.refusal("8.8.8.8", 443) is None
     assert guard.refusal("10.0.0.1", 8443) is None
@@ -283,7 +283,7 @@ def test_where_ports_are_listed_all_others_are_closed_but_the_inboxs() -> None:
     assert guard.refusal("127.0.0.1", 8000, opens=("127.0.0.1", 8000)) is None
 
 
-def test_ports_that_can_be_read_only_once_are_open_each_time() -> None:
+def test_an_iterator_of_ports_works_more_than_once() -> None:
     guard = AddressGuard(ports=iter([443, 8443]))
     for address in ("8.8.8.8", "1.1.1.1"):
         assert guard.refusal(address, 8443) is None

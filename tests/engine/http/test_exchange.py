@@ -1,4 +1,4 @@
-"""What is kept of an answer, whatever bytes it was made of."""
+"""Exchanges: stored parts of a response, allowed headers, and failure reasons."""
 
 import errno
 from datetime import timedelta
@@ -30,7 +30,6 @@ from tests.engine.http.real_receivers.send import open_guard
 
 
 def exchange(body: bytes, content_type: str = "") -> Exchange:
-    """A successful exchange with this body."""
     headers = (("content-type", content_type),) if content_type else ()
     request = requests.PreparedRequest()
     return Exchange("one", request, None, code=200, response_headers=headers, body=body)
@@ -46,8 +45,8 @@ def test_any_body_becomes_text_that_can_be_stored(body: bytes, content_type: str
 def test_the_charset_of_old_servers_is_understood() -> None:
     for name in ("ISO-8859-1", "latin-1", "Latin1", "windows-1252", '"US-ASCII"'):
         assert exchange(b"caf\xe9", f"text/plain; charset={name}").text == "café", name
-    for told in ("", "; charset=utf-8", '; charset="UTF-8"', "; charset=koi8-r"):
-        assert exchange("café".encode(), f"text/plain{told}").text == "café", told
+    for charset in ("", "; charset=utf-8", '; charset="UTF-8"', "; charset=koi8-r"):
+        assert exchange("café".encode(), f"text/plain{charset}").text == "café", charset
     assert exchange(b"+AGE-", "text/plain; charset=utf-7").text == "+AGE-"
 
 
@@ -55,7 +54,7 @@ def test_text_is_bounded() -> None:
     assert len(exchange(b"x" * 65536).text) == MAX_TEXT
 
 
-def test_an_answer_whose_time_is_not_known_took_none() -> None:
+def test_a_response_without_a_known_duration_took_zero() -> None:
     response = exchange(b"").response
     assert response is not None
     assert response.elapsed == timedelta(0)
@@ -78,7 +77,7 @@ def test_any_head_can_be_read(lines: list[bytes]) -> None:
     assert all(storable(name + value) == name + value for name, value in head.headers)
 
 
-def test_a_head_is_complete_with_the_blank_line_of_the_final_answer() -> None:
+def test_a_head_is_complete_at_the_final_blank_line() -> None:
     early = [b"HTTP/1.1 100 Continue\r\n", b"X: early\r\n", b"\r\n"]
     final = [b"HTTP/1.1 200 Fine\r\n", b"X: 1\r\n", b"x: 2\r\n"]
     assert not read_head([]).complete
@@ -89,7 +88,7 @@ def test_a_head_is_complete_with_the_blank_line_of_the_final_answer() -> None:
     assert head.headers == (("X", "1"), ("x", "2"))
 
 
-def test_of_a_head_no_more_is_kept_than_can_be_stored() -> None:
+def test_the_stored_part_of_a_head_is_bounded() -> None:
     many = [f"X-{number}: {number}\r\n".encode() for number in range(MAX_KEPT_HEADERS + 1)]
     head = read_head([b"HTTP/1.1 200 OK\r\n", *many, b"\r\n"])
     assert [name for name, _ in head.headers] == [f"X-{each}" for each in range(MAX_KEPT_HEADERS)]
@@ -101,7 +100,7 @@ def test_of_a_head_no_more_is_kept_than_can_be_stored() -> None:
     )
 
 
-def test_all_early_answers_are_skipped_and_lines_that_are_no_fields() -> None:
+def test_informational_responses_and_non_header_lines_are_skipped() -> None:
     early = [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early\r\nX: 1\r\n\r\n"]
     head = read_head([*early, b"HTTP/1.1 404 Not here\r\nno field\r\nY:2\r\n\r\n"])
     assert head == (True, "Not here", (("Y", "2"),))
@@ -112,7 +111,7 @@ def test_technical_text_is_one_bounded_line() -> None:
     assert len(one_line("x" * 9999)) == 500
 
 
-def test_lines_are_in_the_order_given_and_keep_libcurl_from_adding_its_own() -> None:
+def test_header_lines_keep_their_order_and_suppress_libcurls_own() -> None:
     headers = {"Content-Type": "application/json", "X-Key": "a: b", "X-Blank": ""}
     assert header_lines(headers) == [
         "Content-Type: application/json",
@@ -123,11 +122,11 @@ def test_lines_are_in_the_order_given_and_keep_libcurl_from_adding_its_own() -> 
     ]
 
 
-def test_an_accept_of_their_own_stays() -> None:
+def test_a_custom_accept_header_stays() -> None:
     assert header_lines({"accept": "text/plain"}) == ["accept: text/plain", "Expect:"]
 
 
-def test_what_http_does_not_allow_is_refused_without_its_value() -> None:
+def test_a_header_that_http_forbids_is_refused_without_its_value() -> None:
     for headers in (
         {"X-Key": "a\r\nX-Other: b"},
         {"X-Key": "a\x00"},
@@ -182,19 +181,19 @@ OWNED = [
 FREE = ["Authorization", "X-Api-Key", "x-tenant", "Accept", "X-Forwarded", "Hostname", "1Password"]
 
 
-def test_a_header_that_we_or_http_own_is_refused() -> None:
+def test_a_header_reserved_by_us_or_http_is_refused() -> None:
     for name in OWNED:
         sentence = refuse_header(name, "value")
         assert sentence is not None
         assert name in sentence
 
 
-def test_any_other_header_may_be_sent() -> None:
+def test_any_other_header_is_allowed() -> None:
     for name in FREE:
         assert refuse_header(name, "Bearer abc.def=; ~!") is None, name
 
 
-def test_a_name_that_http_does_not_know_is_refused() -> None:
+def test_an_invalid_header_name_is_refused() -> None:
     for name in ("", "-X", "X_Y", "X Y", "X:Y", "Ü", "X\r\nY", "X\n", "a" * 65, "X\0"):
         assert refuse_header(name, "value") is not None, name
 
@@ -214,7 +213,7 @@ UNSENDABLE: Final[list[str]] = [
 ]
 
 
-def test_a_value_that_cannot_go_over_the_wire_is_refused() -> None:
+def test_an_unsendable_header_value_is_refused() -> None:
     for value in UNSENDABLE:
         sentence = refuse_header("X-Key", value)
         assert sentence is not None
@@ -226,7 +225,7 @@ def test_a_refusal_never_shows_the_value() -> None:
         assert "s3cret" not in str(refuse_header("X-Key", value))
 
 
-def test_the_longest_name_and_value_may_be_sent() -> None:
+def test_the_longest_name_and_value_are_allowed() -> None:
     assert refuse_header("a" * 64, "a" * 1000) is None
 
 
@@ -237,12 +236,12 @@ def test_twenty_headers_are_allowed_and_twenty_one_are_not() -> None:
         check_headers(pairs)
 
 
-def test_the_same_name_twice_is_refused_whatever_its_capitals() -> None:
+def test_a_duplicate_name_is_refused_in_any_case() -> None:
     with pytest.raises(HeaderError, match="duplicate header x-key"):
         check_headers([("X-Key", "1"), ("x-key", "2")])
 
 
-def test_the_first_header_that_may_not_be_sent_is_named() -> None:
+def test_the_first_forbidden_header_is_named() -> None:
     with pytest.raises(HeaderError, match="Cookie"):
         check_headers([("X-Key", "1"), ("Cookie", "2"), ("Host", "3")])
 
@@ -296,7 +295,7 @@ WORDS = [
 ]
 
 
-# The name was found, there was a connection, the request had begun.
+# (name found, connected, request started)
 TIMEOUTS = [
     ((False, False, False), Reason.DNS),
     ((True, False, False), Reason.CONNECT_TIMEOUT),
@@ -309,8 +308,8 @@ def reason(code: int, message: str = "", number: int = 0) -> Reason:
     return reason_for_curl(code, message, Progress(True, True, True, number))
 
 
-def test_nothing_was_sent_again_after_the_end() -> None:
-    """Two clocks say it: libcurl's, by which this one has not begun, and ours."""
+def test_a_resend_is_never_timed_after_the_end() -> None:
+    """libcurl's clock and ours disagree: by libcurl's, the request hasn't started."""
     handle = CurlHandle(open_guard(), certifi.where())
     handle.reopened = 0.25
     phases = exchange_module._phases(handle, was_open=False)
@@ -318,32 +317,32 @@ def test_nothing_was_sent_again_after_the_end() -> None:
     assert (phases.again, phases.total) == (0.25, 0.25)
 
 
-def test_a_code_of_libcurl_is_a_reason() -> None:
+def test_each_libcurl_code_has_a_reason() -> None:
     for code, expected in CODES:
         assert reason(code) is expected, code
 
 
-def test_a_connection_fails_as_the_system_says() -> None:
+def test_each_connect_errno_has_a_reason() -> None:
     for number, expected in CONNECTS:
         assert reason(7, number=number) is expected, number
 
 
-def test_a_certificate_is_refused_for_what_is_said_of_it() -> None:
+def test_each_certificate_error_text_has_a_reason() -> None:
     for words, expected in WORDS:
         assert reason(60, words) is expected, words
 
 
-def test_time_is_up_where_the_request_had_come() -> None:
+def test_the_timeout_reason_follows_the_progress() -> None:
     for came, expected in TIMEOUTS:
         assert reason_for_curl(28, "", Progress(*came, errno=0)) is expected, came
 
 
-def test_a_head_beyond_all_bounds_is_no_broken_connection() -> None:
+def test_oversized_headers_are_a_bad_reply_not_a_reset() -> None:
     assert reason(56, "Too large response headers: 300 > 200") is Reason.BAD_REPLY
     assert reason(56, "Recv failure: Connection reset by peer") is Reason.RESET
 
 
-def test_it_is_told_by_an_exception_of_requests() -> None:
+def test_each_failure_has_an_exception_of_requests() -> None:
     for why, name in (
         (Reason.CONNECT_TIMEOUT, "ConnectTimeout"),
         (Reason.READ_TIMEOUT, "ReadTimeout"),
@@ -355,6 +354,6 @@ def test_it_is_told_by_an_exception_of_requests() -> None:
         (Reason.REFUSED, "ConnectionError"),
     ):
         request = prepare("https://receiver.example.com/", {}, b"")
-        told = exception_for(why, "in detail", request)
-        assert (type(told).__name__, str(told)) == (name, "in detail"), why
-        assert told.request is request, why
+        error = exception_for(why, "in detail", request)
+        assert (type(error).__name__, str(error)) == (name, "in detail"), why
+        assert error.request is request, why

@@ -1,4 +1,4 @@
-"""Whose name may be looked up now: turns, places and memory, on a clock that the test moves."""
+"""The queue of name lookups: turns, slots, and memory, on a clock that the test moves."""
 
 from collections.abc import Iterable
 
@@ -29,7 +29,7 @@ def name(host: str | int, port: int = 443) -> Name:
 
 
 def ask(lookups: Lookups[str], *hosts: str | int, until: float = 1e9) -> list[str]:
-    """Who of them may go at once."""
+    """Ask for each host, and return the hosts that may start at once."""
     return [str(host) for host in hosts if lookups.ask(name(host), until, str(host))]
 
 
@@ -44,10 +44,10 @@ def test_a_host_is_looked_up_once_at_a_time(lookups: Lookups[str]) -> None:
     lookups.found(name("a"))
     assert lookups.is_known(name("a"))
     assert lookups.ready() == ["a"]
-    assert lookups.ask(name("a", 8443), 1e9, "other")  # that one had nothing to look up
+    assert lookups.ask(name("a", 8443), 1e9, "other")  # "a" needed no lookup of its own
 
 
-def test_another_port_of_the_host_takes_its_turn_after_the_first(lookups: Lookups[str]) -> None:
+def test_a_second_port_of_a_host_waits_for_the_first(lookups: Lookups[str]) -> None:
     assert lookups.ask(name("a"), 1e9, "first")
     assert not lookups.ask(name("a", 8443), 1e9, "second")
     lookups.found(name("a"))
@@ -55,7 +55,7 @@ def test_another_port_of_the_host_takes_its_turn_after_the_first(lookups: Lookup
     assert lookups.ready() == ["second"]
 
 
-def test_strangers_leave_places_for_hosts_that_answered(lookups: Lookups[str]) -> None:
+def test_unknown_hosts_leave_slots_for_known_hosts(lookups: Lookups[str]) -> None:
     ask(lookups, "good", "fine")
     lookups.found(name("good", 80))
     lookups.found(name("fine", 80))
@@ -63,23 +63,23 @@ def test_strangers_leave_places_for_hosts_that_answered(lookups: Lookups[str]) -
     assert ask(lookups, "good", "fine", "stranger") == ["good", "fine"]
 
 
-def test_ten_are_looked_up_at_once_however_well_they_answered(lookups: Lookups[str]) -> None:
+def test_at_most_ten_known_hosts_are_looked_up_at_once(lookups: Lookups[str]) -> None:
     for host in range(12):
         lookups.found(name(host, 80))
     assert len(ask(lookups, *range(12))) == 10
 
 
-def test_hosts_that_failed_share_five_places(lookups: Lookups[str]) -> None:
+def test_failed_hosts_share_five_slots(lookups: Lookups[str]) -> None:
     for batch in (range(8), range(8, 16)):
         ask(lookups, *batch)
         fail(lookups, batch)
     assert len(ask(lookups, *range(16))) == 5
     assert ask(lookups, "a", "b", "c", "d") == ["a", "b", "c"]
     fail(lookups, range(5))
-    assert lookups.ready() == ["d", "5", "6", "7", "8"]  # eight in all
+    assert lookups.ready() == ["d", "5", "6", "7", "8"]  # eight in total
 
 
-def test_a_slow_answer_makes_a_suspect_and_a_quick_one_clears_it(
+def test_a_slow_lookup_marks_a_host_and_a_quick_one_clears_it(
     lookups: Lookups[str], clock: Clock
 ) -> None:
     ask(lookups, *range(6))
@@ -94,7 +94,7 @@ def test_a_slow_answer_makes_a_suspect_and_a_quick_one_clears_it(
     assert len(ask(lookups, 0)) == 1
 
 
-def test_threads_that_still_hang_are_counted_until_the_resolver_gives_up(
+def test_hanging_threads_are_counted_until_the_resolver_gives_up(
     lookups: Lookups[str], clock: Clock
 ) -> None:
     ask(lookups, "good")
@@ -110,7 +110,7 @@ def test_threads_that_still_hang_are_counted_until_the_resolver_gives_up(
     assert lookups.ready() == ["stranger"]
 
 
-def test_a_host_that_hangs_again_and_again_has_two_places_at_most(
+def test_a_host_that_keeps_hanging_has_at_most_two_slots(
     lookups: Lookups[str], clock: Clock
 ) -> None:
     for number in range(6):
@@ -119,20 +119,20 @@ def test_a_host_that_hangs_again_and_again_has_two_places_at_most(
             fail(lookups, ["slow"], hangs=True)
         clock.now += 1
     assert lookups.ready() == []
-    assert [lookups.ask(name(each), 1e9, "", doubted=True) for each in "abcd"] == [True] * 3 + [
+    assert [lookups.ask(name(host), 1e9, "", doubted=True) for host in "abcd"] == [True] * 3 + [
         False
     ]
     clock.now += 4  # the first of its threads has ended
     assert lookups.ready() == ["2"]
 
 
-def test_strangers_that_hang_take_no_place_of_those_in_trouble(lookups: Lookups[str]) -> None:
+def test_hanging_unknown_hosts_take_no_slot_of_doubted_hosts(lookups: Lookups[str]) -> None:
     assert len(ask(lookups, *range(6))) == 6
     fail(lookups, range(6), hangs=True)
     assert lookups.ask(name(0), 1e9, "0", doubted=True)
 
 
-def test_however_many_strangers_hang_hosts_that_answered_go_at_once(
+def test_known_hosts_start_at_once_however_many_others_hang(
     lookups: Lookups[str], clock: Clock
 ) -> None:
     for host in ("good", "fine"):
@@ -146,16 +146,16 @@ def test_however_many_strangers_hang_hosts_that_answered_go_at_once(
     assert ask(lookups, "good", "fine") == ["good", "fine"]
 
 
-def test_whoever_is_in_trouble_goes_behind_strangers_until_it_answers(
+def test_a_doubted_host_goes_behind_unknown_hosts_until_it_answers(
     lookups: Lookups[str], clock: Clock
 ) -> None:
-    gone = [lookups.ask(name(each), 1e9, str(each), doubted=True) for each in range(24)]
-    assert sum(gone) == 5
+    started = [lookups.ask(name(host), 1e9, str(host), doubted=True) for host in range(24)]
+    assert sum(started) == 5
     assert ask(lookups, "a", "b") == ["a", "b"]
     lookups.found(name(0))
     clock.now += 60
-    assert lookups.ask(name("c"), 1e9, "c", doubted=True)  # the last place for those
-    assert lookups.ask(name(0), 1e9, "0", doubted=True)  # what is known here counts for more
+    assert lookups.ask(name("c"), 1e9, "c", doubted=True)  # the last slot for doubted hosts
+    assert lookups.ask(name(0), 1e9, "0", doubted=True)  # its own success counts for more
 
 
 def test_an_address_is_forgotten_before_libcurl_forgets_it(
@@ -169,7 +169,7 @@ def test_an_address_is_forgotten_before_libcurl_forgets_it(
     assert not lookups.is_known(name("a"))
 
 
-def test_of_ten_thousand_hosts_it_remembers_no_more_and_begins_anew(lookups: Lookups[str]) -> None:
+def test_the_memory_starts_over_after_ten_thousand_hosts(lookups: Lookups[str]) -> None:
     for number in range(10_000):
         lookups.found(name(number))
     assert lookups.is_known(name(0))
@@ -178,7 +178,7 @@ def test_of_ten_thousand_hosts_it_remembers_no_more_and_begins_anew(lookups: Loo
     assert lookups.is_known(name("one more"))
 
 
-def test_of_ten_thousand_ports_of_a_host_it_remembers_no_more_either(
+def test_the_memory_starts_over_after_ten_thousand_ports_of_a_host(
     lookups: Lookups[str],
 ) -> None:
     for port in range(10_000):
@@ -187,7 +187,7 @@ def test_of_ten_thousand_ports_of_a_host_it_remembers_no_more_either(
     assert [lookups.is_known(name("a", port)) for port in (0, 10_000)] == [False, True]
 
 
-def test_however_many_hosts_fail_those_that_failed_first_are_forgotten(
+def test_the_first_failed_hosts_are_forgotten_after_ten_thousand(
     lookups: Lookups[str],
 ) -> None:
     fail(lookups, range(10_000))
@@ -198,7 +198,7 @@ def test_however_many_hosts_fail_those_that_failed_first_are_forgotten(
     assert ask(lookups, *range(10, 16)) == ["10", "11", "12", "13", "14", "15"]
 
 
-def test_who_waits_too_long_is_released(lookups: Lookups[str], clock: Clock) -> None:
+def test_a_request_that_waits_too_long_is_released(lookups: Lookups[str], clock: Clock) -> None:
     ask(lookups, "a", "a", until=105)
     assert lookups.overdue() == []
     clock.now = 105
@@ -206,22 +206,22 @@ def test_who_waits_too_long_is_released(lookups: Lookups[str], clock: Clock) -> 
     assert lookups.waiting == 0
 
 
-def test_who_is_abandoned_waits_no_more_and_keeps_no_place(lookups: Lookups[str]) -> None:
+def test_abandoned_requests_keep_no_turn_and_no_slot(lookups: Lookups[str]) -> None:
     ask(lookups, "a", "a", "b", "b")
     assert lookups.abandon() == ["a", "b"]
     assert (lookups.waiting, lookups.abandon()) == (0, [])
     assert ask(lookups, "a", "b") == ["a", "b"]
 
 
-def test_a_connection_that_was_open_teaches_nothing(lookups: Lookups[str]) -> None:
+def test_a_request_on_an_open_connection_caches_no_address(lookups: Lookups[str]) -> None:
     ask(lookups, "a", "a")
     lookups.spared(name("a"))
     assert not lookups.is_known(name("a"))
     assert lookups.ready() == ["a"]
 
 
-def test_an_address_in_figures_needs_no_lookup() -> None:
-    for url, found in (
+def test_a_numeric_address_needs_no_lookup() -> None:
+    for url, expected in (
         ("https://erp.example.com/x", Name("erp.example.com", 443)),
         ("http://erp.example.com:8080/", Name("erp.example.com", 8080)),
         ("http://erp.example.com/", Name("erp.example.com", 80)),
@@ -230,4 +230,4 @@ def test_an_address_in_figures_needs_no_lookup() -> None:
         ("https://[2001:db8::1]:444/", None),
         ("https://[fe80::1%25eth0]/", None),
     ):
-        assert name_of(url) == found, url
+        assert name_of(url) == expected, url

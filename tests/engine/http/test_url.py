@@ -1,4 +1,4 @@
-"""Which URLs a webhook may have, and the form in which they are kept."""
+"""URLs of webhooks: checks, normalization, and masking of secrets."""
 
 from typing import Final
 
@@ -72,19 +72,19 @@ REFUSED = {
 }
 
 
-def test_it_keeps_a_url_in_one_form() -> None:
+def test_a_url_is_normalized() -> None:
     for url in KEPT:
         assert check_url(url) == KEPT[url]
 
 
-def test_the_longest_address_has_2048_characters() -> None:
+def test_the_longest_url_has_2048_characters() -> None:
     longest = "https://example.com/".ljust(2048, "a")
     assert check_url(longest) == longest
     with pytest.raises(AddressError):
         check_url(f"{longest}a")
 
 
-def test_it_refuses_a_url_in_words() -> None:
+def test_a_refused_url_has_an_explanation() -> None:
     for url in REFUSED:
         with pytest.raises(AddressError) as refusal:
             check_url(url)
@@ -107,7 +107,7 @@ PIECES = st.lists(
 
 
 @given(PIECES)
-def test_a_url_is_refused_in_words_or_kept_in_a_form_that_stays(url: str) -> None:
+def test_any_url_is_refused_or_has_a_stable_normal_form(url: str) -> None:
     try:
         kept = check_url(url)
     except AddressError:
@@ -118,18 +118,18 @@ def test_a_url_is_refused_in_words_or_kept_in_a_form_that_stays(url: str) -> Non
     assert host_of(kept)
 
 
-def test_the_host_is_what_people_read() -> None:
+def test_the_host_is_lowercase_without_port() -> None:
     assert host_of("https://Helpdesk.Example.com:8443/hook?key=1") == "helpdesk.example.com"
     assert host_of("http://[::1]:80/") == "::1"
     assert host_of("not a url") == ""
     assert host_of("http://[::1") == ""
 
 
-def test_a_name_is_no_address_in_figures_however_they_are_written() -> None:
-    figures = ("127.0.0.1", "127.1", "2130706433", "0x7f000001", "0x7f.0x1", "127.0.0.1.", "[::1]")
-    assert [is_named(f"http://{each}:8080/") for each in figures] == [False] * len(figures)
+def test_numeric_addresses_in_any_notation_are_not_names() -> None:
+    numeric = ("127.0.0.1", "127.1", "2130706433", "0x7f000001", "0x7f.0x1", "127.0.0.1.", "[::1]")
+    assert [is_named(f"http://{host}:8080/") for host in numeric] == [False] * len(numeric)
     names = ("example.com", "example.com.", "0x.example.com", "7.example", "localhost")
-    assert [is_named(f"http://{each}:8080/") for each in names] == [True] * len(names)
+    assert [is_named(f"http://{host}:8080/") for host in names] == [True] * len(names)
 
 
 TOKEN = "T0K3N-of-somebody"
@@ -146,7 +146,7 @@ MASKED: Final[list[tuple[str, str]]] = [
     ("https://erp.example.com:8443/", "https://erp.example.com:8443/"),
     (f"https://erp.example.com/hook?token={TOKEN}", "https://erp.example.com/hook?token=••••"),
     (f"http://a.example/?a=1&key={TOKEN}&b=2", "http://a.example/?a=••••&key=••••&b=••••"),
-    # Without a name, or with an end that looks like a value's sign.
+    # Without a name, or with an end that looks like the sign of a value.
     (f"http://a.example/?{TOKEN}", "http://a.example/?••••"),
     (f"http://a.example/?{TOKEN}==", "http://a.example/?••••"),
     (f"http://a.example/?{TOKEN}=&b=2", "http://a.example/?••••&b=••••"),
@@ -177,14 +177,14 @@ MASKED: Final[list[tuple[str, str]]] = [
 ]
 
 
-def test_an_address_is_shown_without_what_lets_somebody_in() -> None:
+def test_a_url_is_shown_without_its_secrets() -> None:
     for url, shown in MASKED:
         assert masked_address(url) == shown
         assert TOKEN not in masked_address(url)
         assert masked_address(shown) == shown
 
 
-def test_of_one_that_is_a_secret_only_the_server_is_shown() -> None:
+def test_only_the_server_of_a_secret_url_is_shown() -> None:
     for url in (
         "https://a.example",
         "https://a.example/",
@@ -194,20 +194,20 @@ def test_of_one_that_is_a_secret_only_the_server_is_shown() -> None:
         assert masked_address(masked_address(url, is_secret=True)) == "https://a.example/••••", url
 
 
-def test_what_is_shown_is_never_longer_than_what_can_be_stored() -> None:
+def test_a_masked_url_fits_the_length_limit() -> None:
     url = "https://a.example/?" + "a&" * ((MAX_URL_LENGTH - 20) // 2)
     assert len(url) <= MAX_URL_LENGTH
     assert len(masked_address(url)) == MAX_URL_LENGTH
     assert masked_address(url).endswith("…")
 
 
-def test_one_as_long_as_an_address_may_be_is_shown_to_its_end() -> None:
+def test_a_url_at_the_length_limit_is_shown_whole() -> None:
     longest = "https://a.example/".ljust(MAX_URL_LENGTH, "x")
     assert masked_address(longest) == longest
     assert masked_address(f"{longest}x") == f"{longest[:-1]}…"
 
 
-def test_it_names_what_an_answer_may_not_repeat() -> None:
+def test_the_secrets_in_a_url_are_listed() -> None:
     plain = set(secrets_in(f"https://a.example/in/here?key=a%20b&{TOKEN}=="))
     assert plain == {"a%20b", "a b", f"{TOKEN}=="}
     secret = set(secrets_in(f"https://a.example/in/{TOKEN}/services", is_secret=True))
@@ -219,19 +219,19 @@ def test_it_names_what_an_answer_may_not_repeat() -> None:
     assert MATTERMOST in set(secrets_in(f"https://a.example/hooks/{MATTERMOST}"))
 
 
-def test_a_part_of_a_secret_address_is_secret_by_itself_if_it_is_long_and_not_in_each() -> None:
+def test_a_long_uncommon_part_of_a_secret_url_is_a_secret() -> None:
     own = {"7654321", "87654321"}
-    in_each = {
+    common = {
         *("services", "workflows", "triggers", "webhooks", "webhookb2", "IncomingWebhook"),
         *("messages", "powerautomate", "automations"),
     }
-    parts = own | in_each
-    found = set(secrets_in(f"https://a.example/{'/'.join(parts)}", is_secret=True))
-    assert found & parts == {"87654321"}
+    parts = own | common
+    secrets = set(secrets_in(f"https://a.example/{'/'.join(parts)}", is_secret=True))
+    assert secrets & parts == {"87654321"}
     assert {"a+b", "a b"} == set(secrets_in("https://a.example/?key=a+b"))
 
 
-def test_an_address_that_is_hidden_in_another_way_is_still_the_same() -> None:
+def test_a_differently_masked_url_still_matches() -> None:
     url = f"https://a.example/hook?key={TOKEN}"
     for shown in (masked_address(url), f"https://a.example/{MASK}"):
         assert may_stand_for(shown, url)
@@ -277,12 +277,12 @@ ORDINARY: Final[list[str]] = [
 ]
 
 
-def test_an_ordinary_path_does_not() -> None:
+def test_an_ordinary_path_does_not_look_like_a_key() -> None:
     for path in ORDINARY:
         assert not looks_secret(f"https://erp.example.com/{path}")
 
 
-def test_where_an_address_is_hidden_anyway_nothing_of_it_needs_to_look_like_a_key() -> None:
+def test_a_url_that_is_masked_anyway_does_not_look_like_a_key() -> None:
     assert not looks_secret(f"https://webhook.site/{UUID}")
     assert not looks_secret(f"https://a.example/hooks/{MATTERMOST}")
     assert not looks_secret("http://[broken")

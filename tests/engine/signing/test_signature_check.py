@@ -1,4 +1,4 @@
-"""How a pasted signature is read, what is pasted beside it, and what the check stands."""
+"""The signature check: pasted signatures and bodies, and bounds on hostile input."""
 
 import base64
 import hmac
@@ -26,7 +26,7 @@ def hexed(body: bytes, key: str = SECRET) -> str:
     return hmac.new(key.encode(), body, "sha256").hexdigest()
 
 
-def test_what_stands_around_a_signature_does_not_matter() -> None:
+def test_text_around_a_signature_does_not_matter() -> None:
     for pasted in (
         RIGHT,
         f"  {RIGHT}\n",
@@ -42,12 +42,12 @@ def test_what_stands_around_a_signature_does_not_matter() -> None:
         assert diagnose(pasted, MESSAGE).part == "nothing", pasted
 
 
-def test_of_several_that_were_pasted_the_best_counts() -> None:
+def test_the_best_of_several_pasted_signatures_counts() -> None:
     pasted = f"{hexed(b'x')} {RIGHT.upper()} {RIGHT}"
     assert diagnose(pasted, MESSAGE).part == "nothing"
 
 
-def test_no_more_than_eight_are_read() -> None:
+def test_at_most_eight_signatures_are_read() -> None:
     wrong = [hexed(b"%d" % number) for number in range(8)]
     assert diagnose(" ".join([*wrong[:7], RIGHT]), MESSAGE).part == "nothing"
     assert diagnose(" ".join([*wrong, RIGHT]), MESSAGE).part == "unknown"
@@ -58,34 +58,34 @@ def test_blanks_around_a_pasted_body_do_not_matter() -> None:
         assert diagnose(RIGHT, MESSAGE, pasted.decode()).part == "nothing", pasted
 
 
-def test_line_breaks_of_a_pasted_body_are_read_in_either_way() -> None:
+def test_line_breaks_of_a_pasted_body_can_be_lf_or_crlf() -> None:
     for line_break in ("\n", "\r\n"):
         for end in ("", "\n"):
-            # Browsers send CR LF for each, and a form takes away what stands at the end.
+            # Browsers send CR LF for each line break, and the form strips the end.
             theirs = (json.dumps(json.loads(BODY), indent=1) + end).replace("\n", line_break)
             pasted = theirs.strip().replace("\r\n", "\n").replace("\n", "\r\n")
-            found = diagnose(hexed(theirs.encode()), MESSAGE, pasted)
-            assert "over the body you pasted, which has the same content" in found.sentence, (
+            diagnosis = diagnose(hexed(theirs.encode()), MESSAGE, pasted)
+            assert "over the body you pasted, which has the same content" in diagnosis.sentence, (
                 end,
                 line_break,
             )
 
 
-def test_a_byte_order_mark_before_a_pasted_body_does_not_make_it_another() -> None:
-    found = diagnose(RIGHT, MESSAGE, f"\ufeff{BODY.decode()}")
-    assert "different bytes. The first difference is at byte 1 (" in found.sentence
+def test_a_byte_order_mark_before_a_pasted_body_is_a_difference() -> None:
+    diagnosis = diagnose(RIGHT, MESSAGE, f"\ufeff{BODY.decode()}")
+    assert "different bytes. The first difference is at byte 1 (" in diagnosis.sentence
 
 
-def test_a_pasted_body_that_lacks_its_end_or_has_more_differs_behind_what_both_have() -> None:
+def test_a_cut_or_extended_pasted_body_differs_after_the_common_part() -> None:
     for theirs in (BODY[:-7], BODY + b"}"):
         shorter = min(len(theirs), len(BODY))
-        found = diagnose(RIGHT, MESSAGE, theirs.decode())
+        diagnosis = diagnose(RIGHT, MESSAGE, theirs.decode())
         assert (
-            f"difference is at byte {shorter + 1} (ours has {len(BODY)} bytes" in found.sentence
+            f"difference is at byte {shorter + 1} (ours has {len(BODY)} bytes" in diagnosis.sentence
         ), theirs
 
 
-def test_what_nobody_knows_is_told_apart_by_its_length() -> None:
+def test_an_unknown_signature_is_identified_by_its_length() -> None:
     for how, name in (
         ("md5", "MD5"),
         ("sha1", "SHA-1"),
@@ -96,34 +96,36 @@ def test_what_nobody_knows_is_told_apart_by_its_length() -> None:
         assert f"suggests {name}, but we use SHA-256." in diagnose(theirs, MESSAGE).sentence
 
 
-def test_a_number_is_not_the_same_as_a_truth() -> None:
-    found = diagnose(
+def test_one_and_true_are_different_content() -> None:
+    diagnosis = diagnose(
         legacy_signature(b'{"a":1}', SECRET), Message(b'{"a":1}', ID, (), SECRET), '{"a":true}'
     )
-    assert "isn’t ours" in found.sentence
+    assert "isn’t ours" in diagnosis.sentence
 
 
-def test_a_mistake_beside_another_body_is_told_with_both() -> None:
+def test_a_mistake_and_a_different_body_are_both_reported() -> None:
     other = BODY.decode().replace("a/b", "c/d")
-    found = diagnose(hexed(BODY, f"{SECRET}\n"), MESSAGE, other)
-    assert found.part == "key"
-    assert "The body you pasted also differs. It isn’t ours" in " ".join(found.steps)
-    found = diagnose(hexed(other.encode(), f"{SECRET}\n"), MESSAGE, other)
-    assert found.part == "several"
-    assert "after the secret key, and computed over the body you pasted" in found.sentence
-    assert "also differs" not in " ".join(found.steps)
+    diagnosis = diagnose(hexed(BODY, f"{SECRET}\n"), MESSAGE, other)
+    assert diagnosis.part == "key"
+    assert "The body you pasted also differs. It isn’t ours" in " ".join(diagnosis.steps)
+    diagnosis = diagnose(hexed(other.encode(), f"{SECRET}\n"), MESSAGE, other)
+    assert diagnosis.part == "several"
+    assert "after the secret key, and computed over the body you pasted" in diagnosis.sentence
+    assert "also differs" not in " ".join(diagnosis.steps)
 
 
-def test_while_a_replaced_key_overlaps_mistakes_with_either_are_known() -> None:
+def test_during_a_key_overlap_mistakes_with_either_key_are_known() -> None:
     message = Message(BODY, ID, ((1, AT),), OTHER, SECRET)
     assert (
         "our X-Asset-Webhook-Signature, but" in diagnose(hexed(BODY, f"{OTHER} "), message).sentence
     )
-    found = diagnose(hexed(BODY, f"{SECRET} "), message)
-    assert "our X-Asset-Webhook-Signature-Next, but computed with a space after" in found.sentence
+    diagnosis = diagnose(hexed(BODY, f"{SECRET} "), message)
+    assert (
+        "our X-Asset-Webhook-Signature-Next, but computed with a space after" in diagnosis.sentence
+    )
 
 
-def test_a_key_without_whsec_gives_the_same_answers() -> None:
+def test_a_key_without_whsec_gets_the_same_diagnoses() -> None:
     for secret in (OTHER, "0123456789abcdef0123456789abcdef"):
         message = Message(BODY, ID, ((1, AT),), secret)
         signed = f"{ID}.{AT}.".encode() + BODY
@@ -137,7 +139,7 @@ def test_a_key_without_whsec_gives_the_same_answers() -> None:
         assert "in base64 instead of hex" in diagnose(alone[3:], message).sentence, secret
 
 
-def test_the_earlier_keys_of_what_was_sent_are_known_and_no_others() -> None:
+def test_only_stored_signatures_identify_earlier_keys() -> None:
     earlier = legacy_signature(BODY, OTHER)
     sent = Message(BODY, ID, sent=((1, earlier),))
     assert "sent this with attempt 1" in diagnose(earlier, sent).sentence
@@ -152,7 +154,7 @@ def test_without_a_key_there_is_nothing_to_compare() -> None:
     assert diagnose(RIGHT, Message(BODY, ID)).part == "no_key"
 
 
-def test_hex_of_another_length_is_no_signature_however_it_is_written() -> None:
+def test_hex_of_another_length_is_no_signature_in_any_encoding() -> None:
     for hex_text in (hexed(b"x")[:4], hexed(b"x")[:30]):
         assert read_signatures(hex_text) == [], hex_text
         assert read_signatures(base64.b64encode(hex_text.encode()).decode()) == [], hex_text
@@ -162,7 +164,7 @@ def test_hex_of_another_length_is_no_signature_however_it_is_written() -> None:
         )
 
 
-def test_whatever_is_pasted_there_is_an_answer() -> None:
+def test_any_pasted_body_gets_a_diagnosis() -> None:
     for body in (b"no JSON", b"\xff\xfe", b"[1]", b"[" * 100_000, LONE, b""):
         message = Message(body, ID, ((1, AT),), SECRET)
         for pasted in ("", "{", "[" * 100_000, "1" * 10_000, '"\\ud800"', "\ud800"):
@@ -170,7 +172,7 @@ def test_whatever_is_pasted_there_is_an_answer() -> None:
         assert diagnose(hexed(body), message).part == "nothing", body
 
 
-def test_hostile_text_is_no_signature_and_is_not_repeated() -> None:
+def test_hostile_text_is_no_signature_and_is_not_echoed() -> None:
     hostile = (
         "\0",
         "é" * 64,
@@ -181,43 +183,43 @@ def test_hostile_text_is_no_signature_and_is_not_repeated() -> None:
         "٣" * 64,
     )
     for pasted in hostile:
-        found = diagnose(pasted, MESSAGE)
-        assert found.part == "unknown"
-        assert pasted not in f"{found.sentence} {' '.join(found.steps)}"
+        diagnosis = diagnose(pasted, MESSAGE)
+        assert diagnosis.part == "unknown"
+        assert pasted not in f"{diagnosis.sentence} {' '.join(diagnosis.steps)}"
 
 
-def test_the_work_is_bounded_whatever_is_compared() -> None:
+def test_the_hashing_work_is_bounded() -> None:
     body = json.dumps({"name": "x" * 60_000}, separators=(",", ":")).encode()
-    message = Message(body, ID, tuple((each, AT + each) for each in range(30)), OTHER, SECRET)
+    message = Message(body, ID, tuple((n, AT + n) for n in range(30)), OTHER, SECRET)
     bodies = other_bodies(body, PastedBody.of("é\n" * 100_000, body))
-    most = MOST_HASHED // len(body)
+    limit = MOST_HASHED // len(body)
     for count in (0, 1, 2):
         made = candidates(message, bodies, count)
-        found = Counter((each.age, each.header) for each in made)
-        # What is much shorter than the body costs next to nothing: an empty one, a part of it.
-        assert max(found.values()) <= most + 500
+        counts = Counter((candidate.age, candidate.header) for candidate in made)
+        # Candidates much shorter than the body (empty, or a part of it) cost next to nothing.
+        assert max(counts.values()) <= limit + 500
 
 
-def test_one_more_signature_is_work_however_little_it_signs(
+def test_each_signature_has_a_minimum_cost(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(check, "MOST_HASHED", 3 * check.COST)
-    found = Counter((each.age, each.header) for each in candidates(MESSAGE, {}, 1))
-    assert 0 < max(found.values()) < 3
+    counts = Counter((candidate.age, candidate.header) for candidate in candidates(MESSAGE, {}, 1))
+    assert 0 < max(counts.values()) < 3
 
 
-def test_those_that_are_compared_at_once_differ_from_ours_in_as_many_ways() -> None:
+def test_candidates_have_exactly_the_given_number_of_mistakes() -> None:
     for count in (0, 1, 2):
         bodies = other_bodies(BODY, PastedBody(is_ours=False))
         assert {len(each.mistakes) for each in candidates(MESSAGE, bodies, count)} == {count}, count
 
 
-def test_what_is_no_json_does_not_say_the_same() -> None:
+def test_a_body_that_is_no_json_never_has_the_same_content() -> None:
     for pasted in ("no JSON", '{"event":', "[" * 100_000, ""):
         assert not PastedBody.of(pasted, BODY).says_the_same, pasted
         assert not PastedBody.of(BODY.decode(), pasted.encode()).says_the_same, pasted
 
 
-def test_no_trace_of_an_error_says_what_signs() -> None:
+def test_the_repr_of_a_message_shows_no_keys_or_signatures() -> None:
     message = Message(BODY, ID, (), "key 1", "key 2", ((1, "sign 3"),), (("id", "sign 4"),))
     assert not any(word in repr(message) for word in ("key 1", "key 2", "sign 3", "sign 4"))

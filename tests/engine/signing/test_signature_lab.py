@@ -1,4 +1,4 @@
-"""The lab table: what receivers get wrong, each made here by hand, each told apart."""
+"""A table of receivers' signature mistakes, each reproduced by hand and told apart."""
 
 import base64
 import hashlib
@@ -16,7 +16,7 @@ from portal.engine.signing.check import Diagnosis, Message, diagnose
 from tests.support.golden.expected_file import Golden
 
 DIAGNOSES = Path(__file__).parent / "golden" / "diagnoses.txt"
-# With a letter, a slash, signs of HTML, and what reads like an escape and is none.
+# With an accented letter, a slash, HTML characters, and a false escape sequence.
 BODY = (
     rb'{"event":"asset.created","timestamp":"2025-10-09T08:53:20+00:00","asset_id":7,'
     rb'"asset":{"name":"Caf\u00e9","url":"a/<b>","note":"\"x\" E:\\u00e9\\"},"data":{}}'
@@ -25,7 +25,7 @@ ID, OTHER_ID = "01a210c4-4621-7665-b390-a9236724168b", "01a210c4-4621-7665-b390-
 FIRST, SECOND = 1_760_000_005, 1_760_000_065
 BYTES = b"thirty-three bytes of a test key."
 WHSEC = "whsec_" + base64.b64encode(BYTES).decode()
-OWN = "b3VyIG93biBrZXk0"  # base64 of something, too, as libraries would read it
+OWN = "b3VyIG93biBrZXk0"  # also valid base64, as libraries would read it
 HEX_KEY = "0123456789abcdef0123456789abcdef"
 EARLIER, GONE = "the key before this one", "a key that nobody stored"
 CONTENT = json.loads(BODY)
@@ -41,7 +41,7 @@ def hashed(content: bytes, how: str = "sha256") -> str:
 
 
 def house(key: bytes | str = WHSEC, content: bytes = BODY, how: str = "sha256") -> str:
-    """As for X-Asset-Webhook-Signature."""
+    """Sign as for X-Asset-Webhook-Signature."""
     return mac(content, key, how).hex()
 
 
@@ -52,7 +52,7 @@ def in_base64(content: bytes, key: bytes | str = BYTES, how: str = "sha256") -> 
 def standard(
     key: bytes | str = BYTES, content: bytes = BODY, at: object = SECOND, how: str = "sha256"
 ) -> str:
-    """As for webhook-signature."""
+    """Sign as for webhook-signature."""
     return in_base64(f"{ID}.{at}.".encode() + content, key, how)
 
 
@@ -83,7 +83,7 @@ REWRITTEN = BODY.replace(b'":', b'" :')
 
 @dataclass(frozen=True)
 class Case:
-    """What is pasted, and words that only its own sentence has."""
+    """A pasted signature, and words that appear only in its own diagnosis."""
 
     pasted: str
     says: str
@@ -96,7 +96,7 @@ class Case:
         return diagnose(self.pasted, Message(BODY, ID, **made), self.received.decode())
 
 
-# What is used in the place of the key's own text.
+# Wrong text used as the key.
 MARKS = {
     "a line break after": f"{WHSEC}\n",
     "a line break before": f"\n{WHSEC}",
@@ -291,36 +291,43 @@ TABLE = {
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, Diagnosis]:
-    """What is found out in each case."""
+    """Return the diagnosis of each case."""
     return {name: case.found() for name, case in TABLE.items()}
 
 
-def test_each_mistake_is_named_with_what_to_change(
+def test_each_mistake_is_named_with_steps(
     found: dict[str, Diagnosis],
 ) -> None:
-    for name, told in found.items():
-        assert TABLE[name].says in told.sentence, name
-        assert told.sentence.endswith("."), name
-        assert told.steps, name
-        assert all(step.endswith(".") for step in told.steps), name
+    for name, diagnosis in found.items():
+        assert TABLE[name].says in diagnosis.sentence, name
+        assert diagnosis.sentence.endswith("."), name
+        assert diagnosis.steps, name
+        assert all(step.endswith(".") for step in diagnosis.steps), name
 
 
-def test_what_is_said_of_each_is_written_down(found: dict[str, Diagnosis], golden: Golden) -> None:
+def test_each_diagnosis_matches_the_golden_file(
+    found: dict[str, Diagnosis], golden: Golden
+) -> None:
     lines = []
-    for name, told in found.items():
-        about = ", ".join(filter(None, (told.part, told.verdict, told.delivery)))
-        lines += [f"# {name}: {about}", told.sentence, *(f"- {each}" for each in told.steps), ""]
+    for name, diagnosis in found.items():
+        about = ", ".join(filter(None, (diagnosis.part, diagnosis.verdict, diagnosis.delivery)))
+        lines += [
+            f"# {name}: {about}",
+            diagnosis.sentence,
+            *(f"- {step}" for step in diagnosis.steps),
+            "",
+        ]
     golden.text(DIAGNOSES, "\n".join(lines))
 
 
-def test_it_says_who_is_right_where_that_is_certain_and_there_alone(
+def test_a_verdict_is_given_only_where_it_is_certain(
     found: dict[str, Diagnosis],
 ) -> None:
-    said = {
-        verdict: {name for name, each in found.items() if each.verdict == verdict}
+    by_verdict = {
+        verdict: {name for name, diagnosis in found.items() if diagnosis.verdict == verdict}
         for verdict in ("Our signature is correct. At the receiver,", "The signature fits, but", "")
     }
-    right, fits, neither = said.values()
+    right, fits, neither = by_verdict.values()
     assert right | fits | neither == set(TABLE)
     assert {f"unknown: {name}" for name in UNKNOWN} | {"hex: right", "standard: right"} < neither
     assert {"stored: other delivery", "stored: earlier key, replaced"} < neither
@@ -333,22 +340,22 @@ def test_it_says_who_is_right_where_that_is_certain_and_there_alone(
 
 def test_no_two_mistakes_read_the_same(found: dict[str, Diagnosis]) -> None:
     alike: dict[str, list[str]] = {}
-    for name, told in found.items():
-        alike.setdefault(told.sentence, []).append(name)
+    for name, diagnosis in found.items():
+        alike.setdefault(diagnosis.sentence, []).append(name)
     assert [names for names in alike.values() if len(names) > 1] == [
         ["standard: right", "standard: among several"]
     ]
 
 
-def test_nothing_secret_is_said(found: dict[str, Diagnosis]) -> None:
+def test_no_diagnosis_shows_a_secret(found: dict[str, Diagnosis]) -> None:
     keys = {WHSEC, WHSEC[6:], OWN, HEX_KEY, EARLIER, GONE}
     signatures = {house(key) for key in keys} | {standard(key)[3:] for key in keys}
-    for name, told in found.items():
-        secret = {*keys, *signatures, RIGHT, STANDARD[3:], TABLE[name].pasted}
-        assert [each for each in secret if each in repr(told)] == [], name
+    for name, diagnosis in found.items():
+        secrets = {*keys, *signatures, RIGHT, STANDARD[3:], TABLE[name].pasted}
+        assert [secret for secret in secrets if secret in repr(diagnosis)] == [], name
 
 
-def test_the_time_of_the_event_is_one_that_is_signed_too() -> None:
+def test_signing_the_time_of_the_event_is_a_known_mistake() -> None:
     for time in (EVENT, CONTENT["timestamp"]):
         case = Case(
             house(content=before(f"{time}.")), "over timestamp and body instead of the body"
@@ -360,9 +367,9 @@ def test_the_page_has_a_title_for_each_part(found: dict[str, Diagnosis]) -> None
     template = (ROOT / "templates" / "deliveries" / "signature.html").read_text()
     titles = set(re.findall(r'"(\w+)": "[A-Z]', template))
     without_key = diagnose(RIGHT, Message(BODY, ID))
-    assert titles == {told.part for told in (*found.values(), without_key)}
+    assert titles == {diagnosis.part for diagnosis in (*found.values(), without_key)}
 
 
-def test_what_it_does_not_know_it_does_not_claim(found: dict[str, Diagnosis]) -> None:
+def test_an_unknown_signature_gets_no_claim(found: dict[str, Diagnosis]) -> None:
     for name in UNKNOWN:
         assert found[f"unknown: {name}"].sentence.startswith("We couldn’t identify this signature")

@@ -1,4 +1,4 @@
-"""Receivers check our signatures with their own libraries; so do these tests."""
+"""Signatures, checked with the libraries that receivers use."""
 
 import base64
 import hashlib
@@ -46,12 +46,12 @@ def hex_hmac(secret: str) -> str:
     return hmac.new(secret.encode(), BODY, hashlib.sha256).hexdigest()
 
 
-def test_the_house_signature_is_the_hmac_with_the_whole_secret_as_text() -> None:
+def test_the_legacy_signature_is_an_hmac_with_the_secret_as_text() -> None:
     for secret in (OLD, OWN):
         assert signed(secret)["X-Asset-Webhook-Signature"] == hex_hmac(secret), secret
 
 
-def test_it_agrees_with_a_signature_worked_out_elsewhere() -> None:
+def test_a_signature_matches_openssl() -> None:
     # echo -n '{"a": 1}' | openssl dgst -sha256 -hmac 'top-secret'
     headers = sign_headers(body=b'{"a": 1}', message_id="m", sent_at=1, secret="top-secret")
     assert (
@@ -61,12 +61,12 @@ def test_it_agrees_with_a_signature_worked_out_elsewhere() -> None:
 
 
 @LIBRARIES
-def test_the_official_libraries_accept_a_secret_we_made(library: Library) -> None:
+def test_official_libraries_accept_a_generated_secret(library: Library) -> None:
     library(OLD).verify(BODY, signed(OLD))
 
 
 @LIBRARIES
-def test_the_official_libraries_accept_any_other_secret_as_its_bytes(library: Library) -> None:
+def test_official_libraries_accept_any_other_secret_as_bytes(library: Library) -> None:
     library(OWN.encode()).verify(BODY, signed(OWN))
 
 
@@ -74,24 +74,24 @@ def test_the_official_libraries_accept_any_other_secret_as_its_bytes(library: Li
 @pytest.mark.parametrize(
     "text", ["MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "c2VjcmV0LWtleSE", "YWJjZA=="]
 )
-def test_a_secret_from_elsewhere_may_be_padded_or_not(library: Library, text: str) -> None:
+def test_an_imported_secret_works_with_and_without_padding(library: Library, text: str) -> None:
     library(f"whsec_{text}").verify(BODY, signed(f"whsec_{text}"))
 
 
 @LIBRARIES
-def test_in_the_overlap_both_secrets_verify(library: Library) -> None:
+def test_during_the_overlap_both_secrets_verify(library: Library) -> None:
     headers = signed(OLD, NEW)
     for secret in (OLD, NEW):
         library(secret).verify(BODY, headers)
 
 
 @LIBRARIES
-def test_the_official_libraries_refuse_a_changed_body(library: Library) -> None:
+def test_official_libraries_refuse_a_changed_body(library: Library) -> None:
     with pytest.raises(standardwebhooks.WebhookVerificationError):
         library(OLD).verify(BODY + b" ", signed(OLD))
 
 
-def test_in_the_overlap_the_old_secret_stays_where_receivers_look() -> None:
+def test_during_the_overlap_the_old_secret_keeps_its_header() -> None:
     headers = signed(OLD, NEW)
     assert headers["X-Asset-Webhook-Signature"] == hex_hmac(OLD)
     assert headers["X-Asset-Webhook-Signature-Next"] == hex_hmac(NEW)
@@ -103,7 +103,7 @@ def test_without_a_secret_nothing_is_signed() -> None:
     assert signed("") == {}
 
 
-def test_a_first_secret_signs_even_if_it_is_called_the_next() -> None:
+def test_a_first_secret_signs_even_as_the_next_secret() -> None:
     assert signed(None, NEW)["X-Asset-Webhook-Signature"] == hex_hmac(NEW)
 
 
@@ -120,7 +120,7 @@ def everything(**more: object) -> dict[str, str]:
     return request_headers(**{**arguments, **more})  # type: ignore[arg-type]  # a table of kinds
 
 
-def test_headers_come_in_the_order_of_the_contract_and_custom_ones_last() -> None:
+def test_headers_follow_the_contracts_order_with_custom_ones_last() -> None:
     headers = everything(next_secret=NEW, custom=[("X-Team", "it"), ("Authorization", "Bearer x")])
     assert list(headers) == [
         "Content-Type",
@@ -146,13 +146,13 @@ def test_without_a_secret_there_are_five_headers() -> None:
     assert len(everything(secret=None)) == 5
 
 
-def test_a_custom_header_cannot_take_the_place_of_ours() -> None:
+def test_a_custom_header_cannot_replace_ours() -> None:
     for name in ("content-type", "WEBHOOK-ID", "x-asset-webhook-signature"):
         with pytest.raises(HeaderError):
             everything(custom=[(name, "mine")])
 
 
-def test_the_tools_for_receivers_tell_good_from_bad() -> None:
+def test_verify_functions_tell_good_signatures_from_bad_ones() -> None:
     headers = signed(OLD, NEW)
     house, standard = headers["X-Asset-Webhook-Signature"], headers["webhook-signature"]
     assert verify(body=BODY, signature=house, secret=OLD)
@@ -165,7 +165,7 @@ def test_the_tools_for_receivers_tell_good_from_bad() -> None:
         )
 
 
-def test_a_secret_we_made_is_long_new_and_survives_copying() -> None:
+def test_a_generated_secret_is_long_unique_and_safe_to_copy() -> None:
     assert OLD != NEW
     assert OLD.startswith("whsec_")
     assert len(OLD) == 50
@@ -173,7 +173,7 @@ def test_a_secret_we_made_is_long_new_and_survives_copying() -> None:
     assert check_secret(OLD) is None
 
 
-def test_it_takes_a_secret_of_ones_own() -> None:
+def test_a_custom_secret_is_accepted() -> None:
     for secret in (
         "only just long enough, I",
         "zwölf Zeichen: wär wenig",
@@ -182,7 +182,7 @@ def test_it_takes_a_secret_of_ones_own() -> None:
         assert check_secret(secret) is None, secret
 
 
-def test_it_says_what_to_change_in_a_secret_that_will_not_do() -> None:
+def test_a_bad_secret_gets_an_explanation() -> None:
     for secret, says in (
         ("", "24 to 200 characters"),
         ("only 23 characters long", "24 to 200 characters"),
@@ -203,18 +203,18 @@ def test_it_says_what_to_change_in_a_secret_that_will_not_do() -> None:
         assert says in sentence, secret
 
 
-def test_a_shorter_one_that_is_stored_goes_on_signing() -> None:
+def test_a_stored_short_secret_still_signs() -> None:
     for secret in ("eight888", "a shorter key of old"):
         assert check_secret(secret) is not None, secret
         house = signed(secret)["X-Asset-Webhook-Signature"]
         assert verify(body=BODY, signature=house, secret=secret), secret
 
 
-def test_a_spoilt_secret_never_signs_silently() -> None:
+def test_a_malformed_secret_raises_instead_of_signing() -> None:
     with pytest.raises(SecretError):
         signed("whsec_not base64")
 
 
-def test_the_hint_is_four_characters_and_none_of_a_short_secret() -> None:
+def test_the_hint_is_four_characters_or_empty_for_a_short_secret() -> None:
     assert hint("correct-horse-4f2a") == "4f2a"
     assert hint("eight888") == ""

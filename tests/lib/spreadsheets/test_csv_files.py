@@ -1,4 +1,4 @@
-"""Files as people's programs write them."""
+"""CSV files: reading files of other programs, and writing safe ones."""
 
 import csv
 import io
@@ -24,7 +24,7 @@ from portal.lib.spreadsheets.sheets import (
 from portal.lib.typed_text import tidy
 
 
-def test_it_reads_either_kind_of_file() -> None:
+def test_every_separator_line_end_and_byte_order_mark_is_read() -> None:
     for end in ("\n", "\r\n"):
         for between in (",", ";", "\t"):
             for mark in ("", "\ufeff"):
@@ -39,11 +39,11 @@ def test_it_reads_either_kind_of_file() -> None:
                 ], (mark, between, end)
 
 
-def test_what_nobody_can_see_is_left_out_of_a_cell() -> None:
+def test_invisible_characters_are_left_out_of_a_cell() -> None:
     assert read_csv("name\n\u200e\ufeffmark\u200b\n".encode()).rows[0].cells["name"] == "mark"
 
 
-def test_it_says_what_to_do_about_a_file_it_cannot_use() -> None:
+def test_an_unusable_file_gets_an_explanation() -> None:
     for content, sentence in (
         (b"", "empty"),
         (b"name\n", "no rows"),
@@ -62,18 +62,18 @@ def test_it_says_what_to_do_about_a_file_it_cannot_use() -> None:
             read_csv(content)
 
 
-def test_no_cell_turns_the_text_around_it_round() -> None:
+def test_bidi_control_characters_are_removed_from_cells() -> None:
     sheet = read_csv("name,serial_number\nمضخة,\u202aSN-1\u202c\n".encode())
     assert sheet.rows[0].cells == {"name": "مضخة", "serial_number": "SN-1"}
 
 
-def test_a_short_line_is_no_trouble_and_blanks_at_the_end_are_none() -> None:
+def test_a_short_line_or_trailing_blanks_are_no_problem() -> None:
     sheet = read_csv(b"name,model\na\nb,c,, \n")
     assert [row.cells for row in sheet.rows] == [{"name": "a"}, {"name": "b", "model": "c"}]
     assert not any(row.problem for row in sheet.rows)
 
 
-def test_a_line_with_more_cells_than_the_heading_loses_nothing_unsaid() -> None:
+def test_a_line_with_more_cells_than_headings_is_a_problem() -> None:
     sheet = read_csv(b"asset_tag,name\nA-1,Desk, large\nA-2,Chair\n")
     assert [row.problem for row in sheet.rows] == [
         "The row has more cells than the headings. “large” has no column. "
@@ -87,7 +87,7 @@ def test_a_line_with_more_cells_than_the_heading_loses_nothing_unsaid() -> None:
 COLUMNS = ("asset_tag", "name", "notes")
 
 
-# Whatever means something to a reader of CSV, a spreadsheet or our own tidying.
+# Characters with a meaning to CSV readers, spreadsheets, or our own tidying.
 PIECES = st.sampled_from(
     [
         *",;\"'\r\n\t =-@\0",
@@ -113,7 +113,7 @@ HEADS = st.sampled_from(
 
 
 def sheet_or_refusal(content: bytes) -> Sheet:
-    """The sheet, without a row where it was refused."""
+    """Read a sheet, or return one without rows if the file is refused."""
     try:
         return read_csv(content)
     except UnreadableError:
@@ -121,13 +121,13 @@ def sheet_or_refusal(content: bytes) -> Sheet:
 
 
 def rows_with_something(sheet: Sheet) -> list[dict[str, str]]:
-    """The cells that say something, of each row that has one."""
+    """Return the nonempty cells of each row that has any."""
     rows = [{name: text for name, text in row.cells.items() if text} for row in sheet.rows]
     return [row for row in rows if row]
 
 
 def written(rows: list[dict[str, str]]) -> bytes:
-    """These rows as we write them, for the columns that we know."""
+    """Return these rows as a CSV file with the columns in `COLUMNS`."""
     lines = [COLUMNS, *(tuple(row.get(name, "") for name in COLUMNS) for row in rows)]
     return "".join(write_csv(lines)).encode()
 
@@ -137,7 +137,7 @@ def written(rows: list[dict[str, str]]) -> bytes:
 )
 @example(b"name\n", b"=1\n")
 @example(b"name;notes\n", b'\'=1;"a\r\nb"\n')
-def test_any_file_ends_in_a_refusal_or_a_sheet_that_reads_back(head: bytes, rest: bytes) -> None:
+def test_any_file_is_refused_or_reads_back_the_same(head: bytes, rest: bytes) -> None:
     sheet = sheet_or_refusal(head + rest)
     known = [
         {name: text for name, text in row.items() if name in COLUMNS}
@@ -150,17 +150,17 @@ def test_any_file_ends_in_a_refusal_or_a_sheet_that_reads_back(head: bytes, rest
         assert not any(row.problem for row in again.rows)
 
 
-# As the register keeps them.
+# Cells as the register stores them.
 KEPT = CELL.map(tidy)
 
 
 @given(st.lists(st.tuples(KEPT, KEPT, KEPT), min_size=1, max_size=4))
 @example([("", "", tidy("a\r\r\nb\r\u200b\nc\rd"))])
-def test_a_sheet_that_we_wrote_reads_back(rows: list[tuple[str, str, str]]) -> None:
+def test_a_written_sheet_reads_back(rows: list[tuple[str, str, str]]) -> None:
     lines = [dict(zip(COLUMNS, cells, strict=True)) for cells in rows]
-    said = [{name: text for name, text in line.items() if text} for line in lines]
+    filled = [{name: text for name, text in line.items() if text} for line in lines]
     sheet = sheet_or_refusal(written(lines))
-    assert rows_with_something(sheet) == [row for row in said if row]
+    assert rows_with_something(sheet) == [row for row in filled if row]
     assert not any(row.problem for row in sheet.rows)
 
 
@@ -179,24 +179,24 @@ def test_the_widest_file_has_two_hundred_columns() -> None:
         read_csv(wide(201))
 
 
-def test_a_cell_is_kept_up_to_its_longest() -> None:
+def test_a_cell_is_cut_at_20000_characters() -> None:
     (row,) = read_csv(b"name\n" + b"a" * 20_001 + b"\n").rows
     assert row.cells["name"] == "a" * 20_000
 
 
-def test_blank_lines_count_as_a_spreadsheet_counts_them() -> None:
+def test_blank_lines_count_in_row_numbers() -> None:
     assert [row.number for row in read_csv(b"name\n\na\n\n\nb\n").rows] == [3, 6]
 
 
-def test_a_row_that_breaks_off_is_named_by_its_number() -> None:
+def test_a_broken_row_is_named_by_its_number() -> None:
     with pytest.raises(UnreadableError, match="Row 1,002 isn’t valid CSV"):
         read_csv(b"name\n" + b"a\n" * 1000 + b'"b\n')
 
 
-def test_the_heading_is_read_as_people_write_it() -> None:
+def test_headings_are_normalized() -> None:
     for heading, columns in (
         ("Name,Serial  Number", ["name", "serial_number"]),
-        ("name;model,year", ["name;model", "year"]),  # as many of each: it is a comma
+        ("name;model,year", ["name;model", "year"]),  # equally many of both, so it is a comma
         ("name;model;a,b", ["name", "model", "a,b"]),
         (" NAME ,,", ["name"]),
         ("'=name,a", ["=name", "a"]),
@@ -204,17 +204,17 @@ def test_the_heading_is_read_as_people_write_it() -> None:
         assert list(read_csv(f"{heading}\nx\n".encode()).columns) == columns, heading
 
 
-def test_a_cell_has_the_line_ends_that_we_keep() -> None:
+def test_line_ends_in_a_cell_are_normalized() -> None:
     (row,) = read_csv(b'notes,name\r\n"one\r\ntwo", a \r\n').rows
     assert row.cells == {"notes": "one\ntwo", "name": "a"}
 
 
-def test_what_is_left_over_is_told_by_its_beginning_and_blanks_are_not() -> None:
+def test_extra_cells_are_named_by_their_beginning_and_blanks_are_not() -> None:
     (row,) = read_csv(b"name\na, ,%s,later\n" % (b"x" * 50)).rows
     assert f"“{'x' * 40}” has no column" in row.problem
 
 
-def test_each_piece_of_a_written_file_is_one_row_and_the_first_has_the_mark() -> None:
+def test_each_piece_of_a_written_file_is_one_row() -> None:
     assert list(write_csv([("a", None), ("=b", 'c"d'), ("e,f", -1)])) == [
         "\ufeffa,\r\n",
         '\'=b,"c""d"\r\n',
@@ -222,7 +222,7 @@ def test_each_piece_of_a_written_file_is_one_row_and_the_first_has_the_mark() ->
     ]
 
 
-def test_text_that_a_spreadsheet_would_run_becomes_text() -> None:
+def test_formulas_become_text() -> None:
     for text in (
         "=1+1",
         "+1",
@@ -239,7 +239,7 @@ def test_text_that_a_spreadsheet_would_run_becomes_text() -> None:
         assert safe_cell(text) == f"'{text}", text
 
 
-def test_a_formula_that_begins_where_other_programs_split_a_line_becomes_text() -> None:
+def test_formulas_after_other_separators_become_text() -> None:
     for text, cell in (
         ("x;=1+1;y", "x;'=1+1;y"),
         ("x,=1,+1,y", "x,'=1,'+1,y"),
@@ -253,7 +253,7 @@ def test_a_formula_that_begins_where_other_programs_split_a_line_becomes_text() 
         assert safe_cell(text) == cell, text
 
 
-def test_harmless_text_stays_as_it_is() -> None:
+def test_harmless_text_is_unchanged() -> None:
     for text in ("", "Laptop", "5-port switch", "a=b", "'quoted'", "it's", "Ω"):
         assert safe_cell(text) == text, text
 
@@ -270,12 +270,12 @@ def test_values_are_written_plainly() -> None:
         assert safe_cell(value) == cell, value
 
 
-# Whatever means something to a spreadsheet or to us.
+# Characters with a meaning to spreadsheets or to us.
 MEANINGS = st.lists(st.sampled_from(" ;,\t\r\n'\"=+-@\uff1d\u00a0\x85x")).map("".join)
 
 
 @given(st.text() | MEANINGS)
-def test_what_we_export_reads_back_exactly(text: str) -> None:
+def test_an_escaped_cell_reads_back_exactly(text: str) -> None:
     assert plain_cell(safe_cell(text)) == text
 
 
@@ -292,12 +292,10 @@ def test_every_row_survives_the_file(rows: list[list[str]]) -> None:
     assert [[plain_cell(cell) for cell in row] for row in csv.reader(file)] == rows
 
 
-# However the line is split, and whatever is thought of its quotation marks, no cell is a formula.
+# However the line is split and its quotation marks are read, no cell is a formula.
 @given(st.lists(MEANINGS, min_size=1, max_size=3), st.sampled_from(",;\t"))
 @example(["x", '"\n=1'], ",")
-def test_no_program_finds_a_formula_in_a_line_that_it_splits_otherwise(
-    row: list[str], between: str
-) -> None:
+def test_no_other_split_of_a_line_yields_a_formula(row: list[str], between: str) -> None:
     (line,) = write_csv([row], between)
     for cell in re.split("[,;\t\r\n]", line.removeprefix("\ufeff")):
         assert not cell.strip(' "\u00a0\x85').startswith(tuple("=+-@\uff1d"))
@@ -306,7 +304,7 @@ def test_no_program_finds_a_formula_in_a_line_that_it_splits_otherwise(
 TEXT = "name;Größe\nBürostuhl;5 €\n"
 
 
-def test_each_is_read_and_a_guess_is_told() -> None:
+def test_each_encoding_is_read_and_a_guess_is_reported() -> None:
     for encoding, guess in (
         ("utf-8", ""),
         ("utf-8-sig", ""),
@@ -323,13 +321,13 @@ def test_each_is_read_and_a_guess_is_told() -> None:
         assert (sheet.origin.encoding, sheet.origin.separator) == (guess, ";"), encoding
 
 
-def test_the_unicode_text_of_excel_has_tabs() -> None:
+def test_excels_unicode_text_with_tabs_is_read() -> None:
     sheet = read_csv("name\tRaum\r\nStuhl\tÖtz\r\n".encode("utf-16"))
     assert sheet.rows[0].cells == {"name": "Stuhl", "raum": "Ötz"}
     assert sheet.origin.separator == "\t"
 
 
-def test_what_is_no_text_is_refused() -> None:
+def test_binary_or_cut_off_content_is_refused() -> None:
     for content, sentence in (
         (TEXT.encode("utf-16")[:-1], CUT_OFF),
         (b"\xff\xfe\x00\xd8", CUT_OFF),
@@ -344,13 +342,13 @@ def test_what_is_no_text_is_refused() -> None:
         assert str(refused.value) == sentence, content
 
 
-def test_a_mark_alone_is_an_empty_file() -> None:
+def test_a_byte_order_mark_alone_is_an_empty_file() -> None:
     for content in (b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf", b""):
         with pytest.raises(UnreadableError, match="This one is empty"):
             read_csv(content)
 
 
-def test_a_heading_is_kept_as_it_was_written_and_cut_where_nobody_reads_it() -> None:
+def test_a_heading_is_kept_as_written_up_to_200_characters() -> None:
     sheet = read_csv(f" Serien Nr. ,'=x,,{'h' * 300}\na,b,c,d\n".encode())
     assert list(sheet.headings) == ["Serien Nr.", "=x", "h" * 200]
     assert list(sheet.columns) == ["serien_nr.", "=x", "h" * 200]

@@ -1,4 +1,4 @@
-"""Files of Excel and OpenDocument: what is read, and that a hostile one ends in a sentence."""
+"""Excel and OpenDocument files: the cells that are read, and errors for hostile files."""
 
 import io
 import os
@@ -22,7 +22,7 @@ def read_workbook(content: bytes) -> Sheet:
     return replace(sheet, rows=list(sheet.rows))
 
 
-def test_what_a_person_sees_is_what_is_read() -> None:
+def test_cells_are_read_as_displayed() -> None:
     row = (
         f'<row r="4">{text("L-1")}<c s="1"><v>45278</v></c><c s="2"><v>45278.75</v></c>'
         '<c><v>1249.5</v></c><c><v>1234567890123</v></c><c t="b"><v>1</v></c>'
@@ -40,13 +40,13 @@ def test_what_a_person_sees_is_what_is_read() -> None:
     ]
 
 
-def test_the_first_sheet_that_can_be_seen_and_has_something_is_taken() -> None:
-    secret, blank, wanted = (
+def test_the_first_visible_nonempty_sheet_is_read() -> None:
+    secret, blank, filled = (
         cells_of([["salary"], ["1"]]),
         "",
         HEADING + '<row r="2"><c><v>7</v></c></row>',
     )
-    sheet = read_workbook(xlsx(secret, blank, wanted, wanted, hidden=1))
+    sheet = read_workbook(xlsx(secret, blank, filled, filled, hidden=1))
     assert (sheet.origin.tab, sheet.origin.other_tabs, sheet.origin.separator) == (
         "Tabelle3",
         2,
@@ -55,7 +55,7 @@ def test_the_first_sheet_that_can_be_seen_and_has_something_is_taken() -> None:
     assert sheet.rows[0].cells == {"inventarnummer": "7"}
 
 
-def test_a_table_may_begin_anywhere_on_its_sheet() -> None:
+def test_a_table_can_begin_anywhere_on_its_sheet() -> None:
     rows = (
         '<row r="3"><c r="C3" t="inlineStr"><is><t>name</t></is></c></row>'
         '<row r="9"><c r="C9" t="inlineStr"><is><t>Chair</t></is></c></row>'
@@ -76,12 +76,12 @@ def test_opendocument_is_read_too() -> None:
     assert list(sheet.rows[0].cells.values()) == ["Stuhl", "2024-02-04", "489.9"]
 
 
-# As LibreOffice ends each sheet.
+# LibreOffice ends each sheet like this.
 REST = (
     '<table:table-row table:number-rows-repeated="1048573"><table:table-cell '
     'table:number-columns-repeated="16384"/></table:table-row>'
 )
-# Seventeen thousand million cells in a line.
+# 17 billion cells in a few bytes.
 FULL = REST.replace("-cell ", '-cell office:value-type="string" ').replace(
     '"16384"/>', '"16384"><text:p>x</text:p></table:table-cell>'
 )
@@ -92,12 +92,12 @@ TWO_ALIKE = (
 )
 
 
-def test_what_opendocument_says_once_for_many_is_read_for_each() -> None:
+def test_repeated_opendocument_rows_are_expanded() -> None:
     sheet = read_workbook(ods([["name"]], values=TWO_ALIKE + REST))
     assert [(row.number, row.cells["name"]) for row in sheet.rows] == [(2, "Tisch"), (3, "Tisch")]
 
 
-def test_texts_that_excel_keeps_apart_are_read() -> None:
+def test_excels_shared_strings_are_read() -> None:
     texts = "<si><t>name</t></si><si><r><t>Büro</t></r><r><t>stuhl</t></r></si>"
     shared = f'{XML}<sst xmlns="{MAIN}">{texts}</sst>'
     rows = '<row r="1"><c t="s"><v>0</v></c></row><row r="2"><c t="s"><v>1</v></c></row>'
@@ -105,17 +105,17 @@ def test_texts_that_excel_keeps_apart_are_read() -> None:
     assert row.cells == {"name": "Bürostuhl"}
 
 
-def test_macros_are_passed_over() -> None:
+def test_macros_are_ignored() -> None:
     content = xlsx(HEADING + HEADING.replace('r="1"', 'r="2"'), more={"xl/vbaProject.bin": "Shell"})
     assert len(read_workbook(content).rows) == 1
 
 
-def test_what_stands_beside_the_headings_is_told_in_the_words_of_a_workbook() -> None:
+def test_a_cell_without_a_heading_is_a_problem() -> None:
     (row,) = read_workbook(xlsx(cells_of([["name"], ["Chair", "red"]]))).rows
     assert "“red” has no column. Add a heading above it" in row.problem
 
 
-def test_any_other_file_ends_in_a_sentence() -> None:
+def test_any_other_file_gets_an_explanation() -> None:
     for content, sentence in (
         (b"PK\x03\x04\xf1\x9a", DAMAGED),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600, DAMAGED),
@@ -139,7 +139,7 @@ def test_any_other_file_ends_in_a_sentence() -> None:
         assert str(refused.value) == sentence, content
 
 
-def test_a_wide_or_a_long_sheet_is_refused_as_a_file_of_text_is() -> None:
+def test_a_too_wide_or_too_long_sheet_is_refused() -> None:
     wide = "".join(text(f"c{number}") for number in range(300))
     with pytest.raises(UnreadableError, match="more than 200 columns"):
         read_workbook(xlsx(f'<row r="1">{wide}</row><row r="2">{wide}</row>'))
@@ -150,7 +150,7 @@ def test_a_wide_or_a_long_sheet_is_refused_as_a_file_of_text_is() -> None:
         read_workbook(xlsx(many))
 
 
-def test_a_file_that_unfolds_into_a_large_one_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_expands_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     child = (
         "import sys; from portal.lib.spreadsheets import file_child\n"
         "file_child.MEMORY = 120 << 20; sys.exit(file_child.main())"
@@ -174,7 +174,7 @@ def test_a_file_that_unfolds_into_a_large_one_is_refused(monkeypatch: pytest.Mon
         ("import sys; sys.exit(3)", 5),
     ],
 )
-def test_a_child_that_hangs_or_dies_is_ended_and_told(
+def test_a_child_that_hangs_or_dies_is_an_error(
     monkeypatch: pytest.MonkeyPatch, program: str, seconds: float
 ) -> None:
     monkeypatch.setattr(files, "PROGRAM", ("-c", program))
@@ -183,7 +183,7 @@ def test_a_child_that_hangs_or_dies_is_ended_and_told(
         read_workbook(xlsx(HEADING))
 
 
-def test_the_child_is_bounded_and_knows_nothing_of_ours(
+def test_the_child_has_limits_and_no_secrets(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SECRET_KEY", "what no child may know")
@@ -207,7 +207,7 @@ def test_the_child_is_bounded_and_knows_nothing_of_ours(
     assert not {"flask", "sqlalchemy", "cryptography"} & set(modules)
 
 
-def test_nothing_is_left_of_a_child() -> None:
+def test_a_child_leaves_no_open_files() -> None:
     before = set(os.listdir("/proc/self/fd"))
     read_workbook(xlsx(cells_of([["name"], ["Chair"]])))
     assert set(os.listdir("/proc/self/fd")) == before

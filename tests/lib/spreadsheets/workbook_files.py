@@ -1,4 +1,4 @@
-"""Workbooks for tests, written by hand: the parts of one that count."""
+"""Minimal Excel and OpenDocument files for tests, written by hand."""
 
 import io
 import zipfile
@@ -20,7 +20,7 @@ Rows = Sequence[Sequence[str]]
 
 
 def xlsx(*sheets: str, hidden: int = 0, more: Mapping[str, str] | None = None) -> bytes:
-    """A file of Excel whose sheets have these rows (`cells_of`); the first `hidden` are hidden."""
+    """Return an Excel file with these sheets (see `cells_of`). The first `hidden` are hidden."""
     names = [f"Tabelle{number}" for number in range(1, len(sheets) + 1)]
     tags = "".join(
         f'<sheet name="{name}" sheetId="{n}" r:id="rId{n}"{HIDDEN if n <= hidden else ""}/>'
@@ -54,7 +54,7 @@ HIDDEN: Final = ' state="hidden"'
 
 
 def cells_of(rows: Rows) -> str:
-    """Rows of text for `xlsx`."""
+    """Return rows of text for `xlsx`."""
     return "".join(
         f'<row r="{number}">{"".join(map(text, row))}</row>'
         for number, row in enumerate(rows, start=1)
@@ -62,12 +62,12 @@ def cells_of(rows: Rows) -> str:
 
 
 def text(words: str) -> str:
-    """A cell with a text."""
+    """Return a cell with a text."""
     return f'<c t="inlineStr"><is><t>{escape(words)}</t></is></c>'
 
 
 def ods(rows: Rows, *, values: str = "") -> bytes:
-    """A file of OpenDocument with one sheet; `values`: further rows as they stand in the file."""
+    """Return an OpenDocument file with one sheet. `values` are further rows as XML."""
     lines = "".join(
         f"<table:table-row>{''.join(map(_told, row))}</table:table-row>" for row in rows
     )
@@ -93,7 +93,7 @@ def _told(words: str) -> str:
 
 
 def zipped(parts: Mapping[str, str | bytes]) -> bytes:
-    """The parts as the archive that such a file is."""
+    """Return the parts as a ZIP archive."""
     kept = io.BytesIO()
     with zipfile.ZipFile(kept, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, part in parts.items():

@@ -1,5 +1,7 @@
-"""What the clock brings about: `python -m tests.support.clocks.clock_tasks`, with `trusting` even
-where it distrusts its own clock."""
+"""Run each periodic task once: `python -m tests.support.clocks.clock_tasks [trusting]`.
+
+With `trusting`, retention runs even if it would distrust the clock.
+"""
 
 import sys
 from datetime import timedelta
@@ -13,7 +15,7 @@ from tests.support.heartbeats import record_own
 
 
 def main() -> None:
-    """Make an asset, tell what this machine takes for the time, then do each periodic task once."""
+    """Create an asset, print the time as this machine sees it, then run each periodic task once."""
     if "trusting" in sys.argv:
         retention.DISTRUSTED = timedelta(days=1000)
     with application().app_context():

@@ -1,4 +1,4 @@
-"""A machine whose clock is wrong, as its processes see it."""
+"""Environment of processes on a machine with a wrong clock."""
 
 from pathlib import Path
 from typing import Final
@@ -7,5 +7,5 @@ SHIFTED: Final = Path(__file__).parent / "shifted"
 
 
 def wrong_clock(seconds: int) -> dict[str, str]:
-    """What makes every Python process of a portal see another time: nothing for 0."""
+    """Return variables that shift the clock of every Python process, or none for 0 seconds."""
     return {"PYTHONPATH": str(SHIFTED), "CLOCK_SHIFT": str(seconds)} if seconds else {}

@@ -1,4 +1,4 @@
-"""Brings a database back to what the migrations left, fast: thousands of tests begin with it."""
+"""Reset a database to its state after the migrations, fast enough for thousands of tests."""
 
 import shutil
 from collections import Counter
@@ -11,8 +11,8 @@ from sqlalchemy.engine import URL
 
 from portal.extensions import Base
 
-# Rows taken out of a database of PostgreSQL since all of it was made anew: with many of them it
-# would read and plan as if they were there.
+# Most dead rows in a PostgreSQL database before it is truncated. With more of them, PostgreSQL
+# reads and plans as if they were alive.
 MOST_GAPS: Final = 2000
 _gaps: Final[Counter[str]] = Counter()
 
@@ -23,13 +23,13 @@ FROM pg_sequences WHERE last_value IS NOT NULL
 
 
 def keep_empty_copy(url: str) -> None:
-    """Remember a migrated SQLite database that nobody has open."""
+    """Copy a migrated SQLite database that nobody has open."""
     path = path_of(url)
     shutil.copy(path, path.with_suffix(".empty"))
 
 
 def empty_out(engine: Engine) -> None:
-    """No rows, and every count at its start. For SQLite there has to be a copy."""
+    """Delete all rows and reset all sequences. For SQLite, needs a copy by `keep_empty_copy`."""
     if engine.dialect.name == "sqlite":
         put_in_place(engine, path_of(engine.url).with_suffix(".empty"))
     else:
@@ -38,7 +38,7 @@ def empty_out(engine: Engine) -> None:
 
 
 def put_in_place(engine: Engine, copy: Path) -> None:
-    """Have SQLite's database be what it was when it was copied."""
+    """Replace a SQLite database by a copy of it."""
     engine.dispose()
     path = path_of(engine.url)
     for suffix in ("-wal", "-shm"):
@@ -47,33 +47,35 @@ def put_in_place(engine: Engine, copy: Path) -> None:
 
 
 def fill_gaps(engine: Engine) -> None:
-    """No traces of rows that were taken out either: a planner may choose another way for them."""
+    """Truncate all tables of PostgreSQL, because dead rows can change a query plan."""
     if engine.dialect.name == "postgresql":
         with apart(engine.url).begin() as connection:
             _take_all_out(connection)
 
 
 def leave(engine: Engine) -> None:
-    """Close what was opened to empty it out."""
+    """Close the engine that `empty_out` uses."""
     if engine.dialect.name == "postgresql":
         apart(engine.url).dispose()
 
 
 @cache
 def apart(url: URL) -> Engine:
-    """A connection for this alone, which asks neither triggers nor foreign keys: the audit trail
-    refuses to be emptied. One that goes over to this, or comes back from it, forgets every plan
-    that it has made; each test would make all of its own again."""
+    """Return an engine without triggers and foreign keys, because the audit trail refuses deletes.
+
+    Switching an existing connection to this role and back would discard its cached plans, and each
+    test would have to plan again.
+    """
     replica = {"options": "-c session_replication_role=replica"}
     return create_engine(url, pool_size=1, pool_pre_ping=True, connect_args=replica)
 
 
 def _take_rows_out(connection: Connection) -> None:
     database = str(connection.engine.url)
-    filled = connection.exec_driver_sql(_which_are_filled()).scalars().all()
-    # To take them out one by one costs the server a tenth of TRUNCATE, which takes every table
-    # that refers to one of these along and has every statement planned anew.
-    for name in filled:
+    tables = connection.exec_driver_sql(_which_are_filled()).scalars().all()
+    # DELETE costs a tenth of TRUNCATE, which includes all tables that refer to these and makes
+    # PostgreSQL plan every statement again.
+    for name in tables:
         _gaps[database] += connection.exec_driver_sql(f"DELETE FROM {name}").rowcount  # noqa: S608 - ours
     if _gaps[database] > MOST_GAPS:
         _take_all_out(connection)
@@ -94,5 +96,4 @@ def _which_are_filled() -> str:
 
 
 def path_of(url: str | URL) -> Path:
-    """The file of a SQLite database."""
     return Path(make_url(url).database or "")

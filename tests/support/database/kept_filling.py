@@ -1,4 +1,4 @@
-"""A database that takes long to fill is filled once; each further test gets the same rows back."""
+"""Fill a database once if that takes long. Further tests get the same rows back."""
 
 from collections.abc import Callable
 from contextlib import closing
@@ -11,12 +11,12 @@ from portal.extensions import Base, db
 from tests.support.database.empty_database import apart, path_of, put_in_place
 
 T = TypeVar("T")
-# By database and what filled it: what that returned, and how the rows are put back.
+# (database, filling function) → (its result, a function that restores the rows)
 _kept: Final[dict[tuple[str, str], tuple[Any, Callable[[], None]]]] = {}
 
 
 def filled_once(fill: Callable[[], T]) -> T:
-    """What `fill` stores in an empty database, and what it returns."""
+    """Fill an empty database with `fill`, or restore its rows. Returns the result of `fill`."""
     engine = db.engine
     key = (str(engine.url), f"{fill.__module__}.{fill.__qualname__}")
     if key in _kept:
@@ -32,7 +32,7 @@ def filled_once(fill: Callable[[], T]) -> T:
 
 
 def told_once(fill: Callable[[], T]) -> T:
-    """The same, and the database's planner knows of the rows."""
+    """Fill the database like `filled_once`, and update the planner's statistics."""
     made = filled_once(fill)
     current = db.session
     current.execute(text("ANALYZE"))
@@ -44,7 +44,7 @@ def _keep_file(engine: Engine, name: str) -> Callable[[], None]:
     path = path_of(engine.url)
     copy = path.with_suffix(f".{name}")
     connect = sqlite_module.connect
-    # Of the file alone, what lies in the log beside it would be missing.
+    # A plain copy of the file would miss rows that are still in the write-ahead log.
     with closing(connect(path)) as stored, closing(connect(copy)) as kept:
         stored.backup(kept)
     return lambda: put_in_place(engine, copy)
@@ -55,8 +55,8 @@ def _keep_rows(engine: Engine) -> Callable[[], None]:
     with apart(engine.url).begin() as connection:
         cursor: Any = connection.connection.cursor()
         for table in Base.metadata.tables:
-            with cursor.copy(f"COPY {table} TO STDOUT") as given:
-                rows[table] = b"".join(given)
+            with cursor.copy(f"COPY {table} TO STDOUT") as chunks:
+                rows[table] = b"".join(chunks)
         counts = connection.exec_driver_sql(
             "SELECT sequencename, last_value FROM pg_sequences WHERE last_value IS NOT NULL"
         ).all()
@@ -66,8 +66,8 @@ def _keep_rows(engine: Engine) -> Callable[[], None]:
             cursor: Any = connection.connection.cursor()
             for table, lines in rows.items():
                 if lines:
-                    with cursor.copy(f"COPY {table} FROM STDIN") as taken:
-                        taken.write(lines)
+                    with cursor.copy(f"COPY {table} FROM STDIN") as target:
+                        target.write(lines)
             for sequence, last in counts:
                 connection.exec_driver_sql("SELECT setval(%s, %s)", (sequence, last))
 

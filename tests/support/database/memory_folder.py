@@ -1,5 +1,7 @@
-"""Folders that lie in memory where this machine has the room: no test cuts the power, and most of
-what tests wait for at a disk is that it has written everything down."""
+"""Folders in memory, if this machine has the room.
+
+No test cuts the power, and tests would mostly wait for the disk to sync.
+"""
 
 import fcntl
 import os
@@ -12,14 +14,14 @@ from typing import Final
 from uuid import uuid4
 
 MEMORY = Path("/dev/shm")
-ENOUGH = 2 * 1024**3  # a container has 64 MB of it unless it is told otherwise
+ENOUGH = 2 * 1024**3  # a container has 64 MB by default
 PREFIX = "asset-webhooks-tests-"
-# Locked for as long as this process lives: another one, in a container too, can tell by that.
+# Locked while this process lives, so that others can tell, even from a container.
 _held: Final[list[int]] = []
 
 
 def make_memory_folder(name: str) -> Path:
-    """A new private folder; whoever makes it takes it away."""
+    """Create a private folder. The caller removes it."""
     if not (MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= ENOUGH):
         return Path(tempfile.mkdtemp(prefix=f"{name}-"))
     _tidy()
@@ -33,7 +35,7 @@ def make_memory_folder(name: str) -> Path:
 
 @contextmanager
 def memory_folder(name: str) -> Iterator[Path]:
-    """A private folder while the block runs."""
+    """Yield a private folder while the block runs."""
     folder = make_memory_folder(name)
     try:
         yield folder
@@ -42,7 +44,7 @@ def memory_folder(name: str) -> Iterator[Path]:
 
 
 def _tidy() -> None:
-    """What tests that were killed have left there would take memory until the machine restarts."""
+    """Remove folders of killed tests, which would take up memory until the machine restarts."""
     for path in MEMORY.glob(f"{PREFIX}*.lock"):
         with suppress(OSError), path.open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

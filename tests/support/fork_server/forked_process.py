@@ -1,4 +1,4 @@
-"""A process that the fork server has forked for us."""
+"""A process that the fork server has started."""
 
 import os
 import signal
@@ -10,14 +10,14 @@ LOOK_EVERY: Final = 0.01  # seconds
 
 
 class ForkedProcess:
-    """A child of this process, used as one of `subprocess.Popen`."""
+    """A child of this process with the interface of `subprocess.Popen`."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self.returncode: int | None = None
 
     def poll(self) -> int | None:
-        """Its exit code, negative for a signal; None while it runs."""
+        """Return the exit code, negative for a signal, or None while it runs."""
         if self.returncode is None:
             ended, status = os.waitpid(self.pid, os.WNOHANG)
             if ended:
@@ -25,7 +25,7 @@ class ForkedProcess:
         return self.returncode
 
     def wait(self, timeout: float) -> int:
-        """Its exit code. Raises `subprocess.TimeoutExpired` after so many seconds."""
+        """Return the exit code. Raises `subprocess.TimeoutExpired` after `timeout` seconds."""
         deadline = monotonic() + timeout
         while (code := self.poll()) is None:
             if monotonic() > deadline:
@@ -34,10 +34,10 @@ class ForkedProcess:
         return code
 
     def send_signal(self, number: int) -> None:
-        """Nothing where it has ended."""
+        """Send a signal if the process still runs."""
         if self.poll() is None:
             os.kill(self.pid, number)
 
     def kill(self) -> None:
-        """SIGKILL."""
+        """Send SIGKILL."""
         self.send_signal(signal.SIGKILL)

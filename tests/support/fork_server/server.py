@@ -1,4 +1,4 @@
-"""Fork for each process that is asked for at socket FD, with what these begin with read before.
+"""Fork a process with everything imported for each request at socket FD.
 
 `python -m tests.support.fork_server.server FD`
 """
@@ -30,13 +30,13 @@ from tests.support.fork_server.supervised import (
     supervises,
 )
 
-# What they import themselves, beside all of the portal. Not the jobs, of which each process has a
-# flag of its own that it is to stop, nor what makes an application by being imported.
+# Modules to import besides all of the portal. Not the jobs, because each process has its own stop
+# flag there, and no module that creates an application on import.
 OTHERS: Final = ("flask.cli", "gunicorn.app.wsgiapp", "rq", "rq_scheduler", "waitress.task")
 
 
 class Wanted(NamedTuple):
-    """A process as it is asked for: a module and its words, the environment, where it writes."""
+    """A request for a process. `words` are its arguments, `output` is a file descriptor."""
 
     module: str
     words: list[str]
@@ -45,8 +45,10 @@ class Wanted(NamedTuple):
 
 
 def serve(connection: socket.socket) -> Wanted | None:
-    """Fork for each that is asked for, and answer with its number. Returns in the fork, with what
-    it is to become, and in the server with None at the end."""
+    """Fork a process per request, and respond with its pid.
+
+    In the fork, returns the request. In the server, returns None at the end.
+    """
     while True:
         size, handles, _, _ = socket.recv_fds(connection, 4, 1)
         if not size:
@@ -63,7 +65,7 @@ def serve(connection: socket.socket) -> Wanted | None:
             os.close(reader)
             os.close(writer)
             connection.close()
-            # Whoever asked adopts it when its parent has ended, as it has asked the system to.
+            # The requesting process adopts this one when its parent has ended.
             while os.getppid() == parent:
                 time.sleep(0.001)
             return Wanted(**asked, output=handles[0])
@@ -75,7 +77,7 @@ def serve(connection: socket.socket) -> Wanted | None:
 
 
 def become(wanted: Wanted) -> None:
-    """As if `python -m module words` had been started."""
+    """Run like a new `python -m module words`."""
     for number in (1, 2):
         os.dup2(wanted.output, number)
     os.close(wanted.output)
@@ -95,12 +97,13 @@ def become(wanted: Wanted) -> None:
 
 def _run(words: Words) -> None:
     show(words.argv)
-    # What Python itself has set as it began, where nothing was said of a language.
+    # Python sets LC_CTYPE at startup if the environment has no locale.
     own = {name: value for name, value in os.environ.items() if name == "LC_CTYPE"}
     os.environ.clear()
     os.environ.update(own | words.environ)
     time.tzset()
-    signal.signal(signal.SIGWINCH, signal.SIG_DFL)  # readline, which something reads, has its own
+    # Some module imports readline, which installs its own handler.
+    signal.signal(signal.SIGWINCH, signal.SIG_DFL)
     if "PYTHONUNBUFFERED" in words.environ:
         speak_at_once()
     _, _, module, *sys.argv[1:] = words.argv
@@ -110,12 +113,12 @@ def _run(words: Words) -> None:
 
 def _modules_of(package: ModuleType) -> Iterator[str]:
     yield package.__name__
-    for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-        yield found.name
+    for info in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        yield info.name
 
 
 def main() -> None:
-    """Read, then serve."""
+    """Import everything, then serve."""
     gc.disable()
     for name in (*OTHERS, *_modules_of(portal)):
         importlib.import_module(name)

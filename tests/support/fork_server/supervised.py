@@ -1,8 +1,8 @@
-"""A supervisor that the fork server has forked, and the processes that it starts: forks as well.
+"""Fork instead of `exec` for the supervisor and the processes that it starts.
 
-`flask up` becomes the supervisor by `exec`, and that starts each of its programs by another. Here
-a child does what comes before, and this process, which has imported everything and done nothing
-yet, becomes the supervisor in its place.
+`flask up` becomes the supervisor by `exec`, and the supervisor starts each program by another
+`exec`. Here, a child does the work before the first `exec`. This process, which has imported
+everything and done nothing else, then becomes the supervisor.
 """
 
 import ctypes
@@ -22,37 +22,38 @@ from typing import Any, Final, NamedTuple, NoReturn
 
 from jobs.process_setup import dies_with
 
-# Beside `flask up`.
+# Besides `flask up`.
 SUPERVISING: Final = {"tests.faults.support.partial_portal"}
 MOST_HANDLES: Final = 100
-LONGEST: Final = 1_000_000  # bytes of what is told
-NEW_HANDLERS: Final = {signal.SIGINT: signal.default_int_handler}  # of a Python that begins
+LONGEST: Final = 1_000_000  # bytes of the child's facts
+NEW_HANDLERS: Final = {signal.SIGINT: signal.default_int_handler}  # of a new Python process
 
 
 class Words(NamedTuple):
-    """What a process is started with: its command line, and its environment."""
+    """The command line and the environment of a process."""
 
     argv: list[str]
     environ: dict[str, str]
 
 
 class Forked(BaseException):
-    """Raised in the fork of a supervisor, out of all that this one was at: become `words`."""
+    """Raised in a fork of the supervisor to leave its call stack and run `words`."""
 
     def __init__(self, words: Words) -> None:
         self.words = words
 
 
 def supervises(module: str, words: Sequence[str]) -> bool:
-    """Whether such a process becomes a supervisor."""
+    """Return True if such a process becomes a supervisor."""
     return module in SUPERVISING or (module == "flask" and words[-1] == "up")
 
 
 def prepare() -> Words | None:
-    """Have a child do what comes before the `exec`. None in the child, which goes on with that; in
-    this process what it has become, in the child's folder, with the files that it has left open.
+    """Fork a child that does the work before the `exec`.
 
-    Where the child ends without it, so does this process, and as the child did.
+    In the child, returns None. In this process, returns the arguments of the child's `exec`, and
+    takes over its folder, umask, and open files. If the child ends without `exec`, this process
+    ends with the same exit code or signal.
     """
     ours, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
     own = os.getpid()
@@ -63,13 +64,13 @@ def prepare() -> Words | None:
         return None
     theirs.close()
     with ours:
-        told, handles, _, _ = socket.recv_fds(ours, LONGEST, MOST_HANDLES)
+        content, handles, _, _ = socket.recv_fds(ours, LONGEST, MOST_HANDLES)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    if not told:
+    if not content:
         if code < 0:
             os.kill(own, -code)
         os._exit(code)
-    facts = json.loads(told)
+    facts = json.loads(content)
     _place(handles, facts["numbers"])
     os.chdir(facts["folder"])
     os.umask(facts["umask"])
@@ -79,9 +80,9 @@ def prepare() -> Words | None:
 def _hand_over(
     connection: socket.socket, _path: str, argv: list[str], environ: Mapping[str, str]
 ) -> NoReturn:
-    """In the place of `os.execve`."""
-    found = (int(name) for name in os.listdir("/proc/self/fd"))
-    numbers = [each for each in found if each > 2 and _is_inherited(each)]
+    """Send the arguments and open files to the parent, in place of `os.execve`."""
+    open_numbers = (int(name) for name in os.listdir("/proc/self/fd"))
+    numbers = [number for number in open_numbers if number > 2 and _is_inherited(number)]
     umask = os.umask(0)
     facts = {"argv": argv, "environ": dict(environ), "folder": os.getcwd(), "umask": umask}
     socket.send_fds(connection, [json.dumps({**facts, "numbers": numbers}).encode()], numbers)
@@ -91,21 +92,21 @@ def _hand_over(
 def _is_inherited(number: int) -> bool:
     try:
         return os.get_inheritable(number)
-    except OSError:  # what the list itself was read by
+    except OSError:  # the descriptor that the list was read with
         return False
 
 
 def _place(handles: Sequence[int], numbers: Sequence[int]) -> None:
-    """Give each open file the number that it had."""
-    apart = [fcntl.fcntl(each, fcntl.F_DUPFD, 500) for each in handles]
-    for each, number in zip(apart, numbers, strict=True):
-        os.dup2(each, number)
-    for each in {*handles, *apart} - {*numbers}:
-        os.close(each)
+    """Give each open file the number that it had in the child."""
+    apart = [fcntl.fcntl(handle, fcntl.F_DUPFD, 500) for handle in handles]
+    for handle, number in zip(apart, numbers, strict=True):
+        os.dup2(handle, number)
+    for handle in {*handles, *apart} - {*numbers}:
+        os.close(handle)
 
 
 class ForkingPopen(subprocess.Popen[bytes]):
-    """Starts what is another Python by a fork of this one."""
+    """A Popen that forks this process instead of starting another Python."""
 
     def _execute_child(self, *given: Any) -> None:  # type: ignore[misc]
         parent = super()._execute_child  # type: ignore[misc]
@@ -131,12 +132,12 @@ class ForkingPopen(subprocess.Popen[bytes]):
 
 
 def forget_the_supervisor() -> None:
-    """Close what it had open, once nothing refers to it any more."""
+    """Close the files that the supervisor had open, after nothing refers to them anymore."""
     os.closerange(3, 10 * MOST_HANDLES)
 
 
 def speak_at_once() -> None:
-    """As a Python that was started with PYTHONUNBUFFERED."""
+    """Unbuffer stdout and stderr like PYTHONUNBUFFERED does at startup."""
     for number, name in ((1, "stdout"), (2, "stderr")):
         old = getattr(sys, name)
         raw: Any = io.FileIO(number, "w", closefd=False)
@@ -145,7 +146,7 @@ def speak_at_once() -> None:
 
 
 def show(argv: Sequence[str]) -> None:
-    """Be known to the system by this command line, as far as it fits over the one before."""
+    """Overwrite this process's command line, as far as the new one fits over the old."""
     facts = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
     # https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html: arg_start and arg_end
     begin, end = int(facts[45]), int(facts[46])

@@ -1,6 +1,6 @@
-"""What is expected of the portal lies in files that people read in a review.
+"""Compare results with golden files, whose changes people read in a review.
 
-`make golden`, or pytest with `--renew-golden`, writes them anew.
+`make golden`, or pytest with `--renew-golden`, rewrites the files.
 """
 
 import difflib
@@ -19,12 +19,12 @@ ADVICE = "If this change is meant: run `make golden`, and read it again in `git 
 
 @dataclass(frozen=True, slots=True)
 class Golden:
-    """Compares with files; writes them instead when `renews`."""
+    """A comparison with files, which it rewrites if `renews` is set."""
 
     renews: bool
 
     def text(self, path: Path, text: str) -> None:
-        """The file says exactly this."""
+        """Fail unless the file has exactly this text."""
         if self.renews:
             write(path, text.encode())
             return
@@ -35,11 +35,11 @@ class Golden:
             pytest.fail("\n".join([*(line.rstrip("\n") for line in lines), "", ADVICE]), False)
 
     def said(self, path: Path, said: Mapping[str, object]) -> None:
-        """The file says this of each case, one a line."""
+        """Fail unless the file has exactly these cases, one per line."""
         self.text(path, "".join(f"{case}: {words}\n" for case, words in said.items()))
 
     def picture(self, path: Path, screenshot: bytes) -> None:
-        """The picture in the file shows the same, but for the edges of letters."""
+        """Fail unless the picture in the file shows the same, except for the edges of letters."""
         now = shrunk(screenshot)
         if self.renews:
             write(path, packed(now))
@@ -57,7 +57,7 @@ class Golden:
             pytest.fail(f"{path.name}: {trouble}; see {seen.relative_to(ROOT)}. {ADVICE}", False)
 
     def only(self, folder: Path, names: set[str]) -> None:
-        """The folder holds these files and no others."""
+        """Fail if the folder holds other files than these."""
         spare = {path for path in folder.glob("*") if path.name not in names}
         if self.renews:
             for path in spare:
@@ -68,6 +68,6 @@ class Golden:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Put the file there, with its folder."""
+    """Write the file, and create its folder if needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)

@@ -1,4 +1,4 @@
-"""A register that is the same on every run: one moment, the same names, ids that can be told."""
+"""A register that is the same on every run: a fixed time, fixed names, and recognizable ids."""
 
 import re
 from collections.abc import Iterator
@@ -46,7 +46,7 @@ AT_WORK: Final = (
     heartbeats.SCHEDULER,
 )
 UUID_TEXT: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-# What is made by chance, or is the machine's own: (how it is found, what stands for it).
+# Random or machine-specific text: (pattern, replacement).
 CHANCE: Final = (
     (re.compile(r"•••• [\w+/=]{4}"), "•••• «end of the key»"),
     (re.compile(r"whsec_[\w+/=]{40,}"), "«secret key»"),
@@ -63,16 +63,16 @@ CHANCE: Final = (
     (re.compile(rf"{gettempdir()}/\S+/backups\b"), "«folder»"),
     (re.compile(rf"(\bon |Machine: ){re.escape(gethostname())}\b"), r"\1«machine»"),
     (re.compile(r'("machine": \{"from": null, "to": )"[^"]*"'), r'\1"«machine»"'),
-    # How many jobs to wake workers wait varies.
+    # The number of waiting wake-up jobs varies.
     (re.compile(r"^(Queue “\w+”: )\d+", re.M), r"\1«number»"),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class FrozenRegister:
-    """A filled register at `NOW`. `person` is its administrator, `filled` what can be opened.
+    """A filled register at `NOW`. `person` is its administrator, and `filled` has the ids of pages.
 
-    `retry`: a bulk retry under way, of which one arrived, one failed and one waits.
+    `retry` is a running bulk retry with one delivered, one failed, and one waiting delivery.
     """
 
     app: Flask
@@ -81,34 +81,34 @@ class FrozenRegister:
     retry: UUID
 
     def delivery(self, **columns: object) -> str:
-        """The newest delivery with these columns, as it stands in addresses."""
+        """Return the public id of the newest delivery with these columns."""
         newest = select(Delivery.public_id).filter_by(**columns).order_by(Delivery.id.desc())
         return str(session().scalars(newest).first())
 
     def webhook(self, name: str) -> str:
-        """The webhook of this name, as it stands in addresses."""
+        """Return the public id of the webhook with this name."""
         return str(session().scalar(select(Webhook.public_id).filter_by(name=name)))
 
     def settled(self, text: str) -> str:
-        """The text with «delivery 3» and the like for whatever differs from run to run."""
+        """Replace text that differs between runs by stable names such as «delivery 3»."""
         names = _names()
         unknown = count(1)
         text = UUID_TEXT.sub(lambda at: names.setdefault(at[0], f"«id {next(unknown)}»"), text)
-        for found, settled in CHANCE:
-            text = found.sub(settled, text)
+        for pattern, settled in CHANCE:
+            text = pattern.sub(settled, text)
         return text
 
 
 @contextmanager
 def frozen_register(valkey: ValkeyServer) -> Iterator[FrozenRegister]:
-    """Fill one, and stop the clocks of Python and of the database while the block runs."""
+    """Fill a register, and stop the clocks of Python and the database while the block runs."""
     valkey.client().flushall()
     with register(valkey.url) as app, time_machine.travel(NOW, tick=False):
-        # Of every engine: a page looks for itself how the portal is, by one of its own.
+        # For every engine, because a page checks the portal's health with its own engine.
         event.listen(Engine, "connect", _stop_the_clock)
         db.engine.dispose()
-        clock.note_skew(NOW)  # whatever was learnt before, of other clocks
-        request_id.carry_on("")  # whatever was asked before
+        clock.note_skew(NOW)  # forget the skew of earlier tests
+        request_id.carry_on("")  # forget the request id of earlier tests
         numbers, factories._numbers = factories._numbers, count(1)
         try:
             person = make_user(name="Ana Gruber")
@@ -123,14 +123,14 @@ def frozen_register(valkey: ValkeyServer) -> Iterator[FrozenRegister]:
 
 
 def _retry_under_way(by: Actor, filled: Filled) -> UUID:
-    _due(NOW + timedelta(hours=1), filled.batches, filled.bulk)  # what is there already rests
+    _due(NOW + timedelta(hours=1), filled.batches, filled.bulk)  # existing tasks stay idle
     hook, at = make_webhook(name="Stocktaking"), NOW - timedelta(minutes=2)
     failed = {"status": "failed", "reason": "server", "code": 500, "tries": 10}
-    made = [make_delivery(hook, created_at=at, occurred_at=at, **failed) for _ in range(3)]
-    retry = bulk_retry.start(by, Selection(ticked=tuple(made)))
+    failed_ids = [make_delivery(hook, created_at=at, occurred_at=at, **failed) for _ in range(3)]
+    retry = bulk_retry.start(by, Selection(ticked=tuple(failed_ids)))
     for outcome in ("delivered", "failed"):
         job.work({bulk_retry.NAME: bulk_retry.KIND})
-        tried = made.pop(0)
+        tried = failed_ids.pop(0)
         finish(tried, outcome)
         if outcome == "delivered":
             change(tried, reason=None, code=204, took_ms=98)
@@ -145,7 +145,7 @@ def _due(at: datetime, *tasks: UUID) -> None:
 
 
 def _stop_the_clock(connection: Any, _record: Any) -> None:
-    """SQLite asks the system for the time, which nothing in Python can hold."""
+    """Fix SQLite's clock, which reads the system's time and ignores Python's frozen one."""
     stored = UtcDateTime().process_bind_param(NOW, db.engine.dialect)
     assert stored is not None
     text = stored.isoformat(sep=" ", timespec="microseconds")
@@ -153,7 +153,7 @@ def _stop_the_clock(connection: Any, _record: Any) -> None:
 
 
 def _names() -> dict[str, str]:
-    """«delivery 3» for the public id of the third delivery, and so on for all that have one."""
+    """Map every public id to its row, such as «delivery 3» for the third delivery."""
     return {
         str(public_id): f"«{_singular(table.name)} {row_id}»"
         for table in Base.metadata.sorted_tables

@@ -1,8 +1,8 @@
-"""Pictures of pages that tell what stands where and in which colour, on any machine.
+"""Small pictures of pages that show layout and colors the same on any machine.
 
-A picture is kept small, about a quarter of the screen's size, so that a person can look at it in a
-review. Two are compared part by part, a part being as large as a word or a button, by its colour
-on the average. Edges of letters differ between machines; a part's average hardly does.
+A picture is about a quarter of the screen's size, so that a person can look at it in a review. Two
+pictures are compared part by part by average color. A part is as large as a word or a button. Edges
+of letters differ between machines, but the average of a part hardly does.
 """
 
 import io
@@ -10,12 +10,12 @@ from typing import Final
 
 from PIL import Image, ImageChops, ImageDraw
 
-SMALL_WIDTH: Final = 320  # pixels of a kept picture, at the most
+SMALL_WIDTH: Final = 320  # pixels of a stored picture, at most
 QUALITY: Final = 40
-PART: Final = 8  # kept pixels
-# Of 255. Packing for the file costs up to 20, other hinting of the same font 5 more.
+PART: Final = 8  # pixels of a stored picture
+# Of 255. Compression changes up to 20, and other hinting of the same font 5 more.
 MOST_APART: Final = 28
-# A part with a number or an id of another length in it may differ.
+# A part with a number or an id of another length can differ.
 MOST_PARTS: Final = 2
 MARK: Final = (255, 0, 160)
 
@@ -23,7 +23,7 @@ Box = tuple[int, int]
 
 
 def shrunk(screenshot: bytes) -> Image.Image:
-    """What is kept of a screenshot."""
+    """Shrink a screenshot to the size that is stored."""
     with Image.open(io.BytesIO(screenshot)) as image:
         times = -(-image.width // SMALL_WIDTH)
         size = (image.width // times, image.height // times)
@@ -31,20 +31,20 @@ def shrunk(screenshot: bytes) -> Image.Image:
 
 
 def packed(image: Image.Image) -> bytes:
-    """The picture as it lies in its file."""
+    """Compress the picture for its file."""
     file = io.BytesIO()
     image.save(file, "WEBP", quality=QUALITY, method=6)
     return file.getvalue()
 
 
 def unpacked(content: bytes) -> Image.Image:
-    """The picture in a file."""
+    """Read a picture from a file's content."""
     with Image.open(io.BytesIO(content)) as image:
         return image.convert("RGB")
 
 
 def parts_apart(one: Image.Image, other: Image.Image) -> list[Box]:
-    """The parts (column, row) in which two pictures of one size differ; [] for a few."""
+    """Return the parts (column, row) in which two pictures differ, or [] for a few."""
     difference = ImageChops.difference(_parts(one), _parts(other))
     apart = [
         (column, row)
@@ -56,7 +56,7 @@ def parts_apart(one: Image.Image, other: Image.Image) -> list[Box]:
 
 
 def marked(image: Image.Image, parts: list[Box]) -> Image.Image:
-    """The picture with a frame around these parts."""
+    """Return a copy of the picture with a frame around these parts."""
     copy = image.copy()
     draw = ImageDraw.Draw(copy)
     for column, row in parts:

@@ -1,12 +1,12 @@
-"""A page as text to read and compare: a line for each thing that it says, asks or offers.
+"""A page as text to read and compare: one line per text, field, or button.
 
 # Helpdesk                                   a heading
-[Edit](/settings/webhooks/…/edit)            a link and where it leads
-[ Turn off ] → POST /settings/webhooks/…/off a button and what it sends; [!! Delete ] in red
+[Edit](/settings/webhooks/…/edit)            a link and its target
+[ Turn off ] → POST /settings/webhooks/…/off a button and its request, [!! Delete ] in red
 <Needs attention !>                          the tag of a status, and its tone
-Webhook name: “Helpdesk” {maxlength 100}     a field, what stands in it, what browsers are told
+Webhook name: “Helpdesk” {maxlength 100}     a field, its value, its attributes for browsers
   hint: For example: Sync to ERP
-[x] Asset created                            a box that is ticked, (o) a choice that is made
+[x] Asset created                            a checked box, (o) a selected choice
 | Event | Status |                           a table, row by row
 """
 
@@ -26,7 +26,7 @@ ITEM: Final = "- "
 
 
 def page_text(*parts: Node) -> str:
-    """What these parts of a page say, ending with a line end."""
+    """Return these parts of a page as text with a final line end."""
     writer = _Writer()
     for part in parts:
         writer.walk(part)
@@ -35,7 +35,7 @@ def page_text(*parts: Node) -> str:
 
 
 class _Writer:
-    """Goes through a page once. `line` is the one that is being written."""
+    """A single pass through a page. `line` is the unfinished line."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -45,7 +45,7 @@ class _Writer:
         self.separator = ""
 
     def walk(self, node: Node) -> None:
-        """Everything in it, in order."""
+        """Write the element's content in order."""
         for child in node.children:
             if isinstance(child, str):
                 self.line += child
@@ -53,7 +53,7 @@ class _Writer:
                 self.write(child)
 
     def write(self, node: Node) -> None:
-        """One element."""
+        """Write one element."""
         classes = node.get("class").split()
         if "tag" in classes:
             self.line += f" <{' '.join([node.text, *_tones(classes, 'tag')])}> "
@@ -68,7 +68,7 @@ class _Writer:
             self.block(node)
 
     def block(self, node: Node) -> None:
-        """What begins and ends a line."""
+        """Write an element that starts and ends a line."""
         self.end_line()
         classes = node.get("class").split()
         if tones := _tones(classes, "notice"):
@@ -81,7 +81,7 @@ class _Writer:
         self.start = ""
 
     def inside(self, node: Node, start: str = "") -> None:
-        """Set off to the right."""
+        """Write the element indented."""
         self.end_line()
         self.depth += 1
         self.start = start
@@ -90,7 +90,7 @@ class _Writer:
         self.depth -= 1
 
     def end_line(self) -> None:
-        """Put the line down, if there is anything in it."""
+        """Finish the line, unless it is empty."""
         text = " ".join(self.line.split()).removesuffix(self.separator).strip()
         self.line = ""
         if text and self.start == ITEM:
@@ -101,11 +101,11 @@ class _Writer:
             self.start = ""
 
     def put(self, text: str) -> None:
-        """A whole line."""
+        """Add a whole line with its indent."""
         self.lines.append(f"{STEP * self.depth}{text}")
 
     def said(self, node: Node) -> str:
-        """What an element says, on one line."""
+        """Return an element's text on one line."""
         inner = _Writer()
         inner.walk(node)
         inner.end_line()
@@ -121,7 +121,7 @@ def _heading(writer: _Writer, node: Node) -> None:
 
 def _link(writer: _Writer, node: Node) -> None:
     here = " (here)" if node.has("aria-current") else ""
-    sign = "".join(f"{each} " for each in _tones(node.get("class").split(), "btn"))
+    sign = "".join(f"{tone} " for tone in _tones(node.get("class").split(), "btn"))
     writer.line += f"[{sign}{writer.said(node)}]({node.get('href')}){here}"
 
 
@@ -177,18 +177,20 @@ def _fieldset(writer: _Writer, node: Node) -> None:
 
 
 def _already_said(_writer: _Writer, _node: Node) -> None:
-    """A summary, a legend: their parent has written them."""
+    """Skip a summary or a legend, which its parent has written."""
 
 
 def _form(writer: _Writer, node: Node) -> None:
-    goes = f"→ {node.get('method', 'get').upper()} {node.get('action') or 'this page'}"
-    controls = [each for each in node.find_all(*CONTROLS, "button") if not _is_unseen(each)]
+    target = f"→ {node.get('method', 'get').upper()} {node.get('action') or 'this page'}"
+    controls = [
+        control for control in node.find_all(*CONTROLS, "button") if not _is_unseen(control)
+    ]
     if len(controls) == 1 and controls[0].tag == "button":
         _button(writer, controls[0])
-        writer.line += f"{goes} "
+        writer.line += f"{target} "
         return
     writer.end_line()
-    writer.put(f"Form {goes}")
+    writer.put(f"Form {target}")
     writer.inside(node)
 
 
@@ -258,7 +260,7 @@ WRITERS: Final[Mapping[str, Callable[[_Writer, Node], None]]] = {
 
 
 def _tones(classes: list[str], kind: str) -> list[str]:
-    """The sign of its tone, of those that have one."""
+    """Return the sign of the element's tone, or [] without one."""
     return [sign for tone, sign in TONES.items() if f"{kind}-{tone}" in classes]
 
 
@@ -267,8 +269,8 @@ def _is_unseen(node: Node) -> bool:
 
 
 def _typed(node: Node) -> str:
-    """The text inside with every space and line end."""
-    return "".join(each if isinstance(each, str) else _typed(each) for each in node.children)
+    """Return the text inside with all spaces and line ends."""
+    return "".join(child if isinstance(child, str) else _typed(child) for child in node.children)
 
 
 def _root(node: Node) -> Node:
@@ -276,10 +278,10 @@ def _root(node: Node) -> Node:
 
 
 def _labelled(label: Node) -> Node | None:
-    """The control that a label belongs to."""
-    wanted = label.get("for")
-    for node in _root(label).find_all(*CONTROLS) if wanted else ():
-        if node.get("id") == wanted:
+    """Return the control that a label belongs to."""
+    control_id = label.get("for")
+    for node in _root(label).find_all(*CONTROLS) if control_id else ():
+        if node.get("id") == control_id:
             return node
     return None
 
@@ -292,7 +294,7 @@ def _label_of(control: Node) -> Node | None:
 
 
 def _filled_in(control: Node, label: str) -> str:
-    """A control with its label and what stands in it."""
+    """Return a control with its label and value."""
     kind = control.get("type")
     if kind in {"checkbox", "radio"}:
         left, mark, right = "[x]" if kind == "checkbox" else "(o)"
@@ -305,12 +307,12 @@ def _filled_in(control: Node, label: str) -> str:
 
 
 def _aids(control: Node) -> str:
-    """What browsers are told of what is typed there, and how wide it stands."""
-    told = [f"{name} {control.get(name)}".strip() for name in AIDS if control.has(name)]
+    """Return the control's attributes for browsers, and its width."""
+    aids = [f"{name} {control.get(name)}".strip() for name in AIDS if control.has(name)]
     classes = control.get("class").split()
-    told += [css.removeprefix(WIDTH) for css in classes if css.startswith(WIDTH)]
-    told = [each for each in told if each not in USUAL]
-    return f" {{{', '.join(told)}}}" if told else ""
+    aids += [css.removeprefix(WIDTH) for css in classes if css.startswith(WIDTH)]
+    aids = [aid for aid in aids if aid not in USUAL]
+    return f" {{{', '.join(aids)}}}" if aids else ""
 
 
 def _choice(control: Node) -> str:

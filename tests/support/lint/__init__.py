@@ -1,1 +1,1 @@
-"""The check of pages: what each page that a test gets keeps to."""
+"""The linter for every page that a test gets."""

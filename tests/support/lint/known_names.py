@@ -1,5 +1,7 @@
-"""Names in a page that somebody has to know: a class that no style and no script looks for is a
-slip of the pen, and a browser passes over a keyword that it does not know."""
+"""Find unknown names in a page.
+
+A class without a style or script is a typo, and a browser ignores an unknown keyword.
+"""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -11,7 +13,7 @@ from tests.support.html import Node
 
 STYLES: Final = "".join(path.read_text() for path in (ROOT / "static/css").glob("*.css"))
 SCRIPTS: Final = "".join(path.read_text() for path in (ROOT / "static/js").glob("*.js"))
-# The plain one of its kind, beside which others look different.
+# The plain variants, which need no style of their own.
 PLAIN: Final = frozenset(
     {"btn-secondary", "chart-spark", "is-neutral", "problem-danger", "problem-words"}
 )
@@ -21,7 +23,7 @@ CLASSES: Final = (
     | frozenset(re.findall(r"[a-z][\w-]*", SCRIPTS))
 )
 YES_NO: Final = frozenset({"true", "false"})
-# Of attributes that take one of some words, those that we use (HTML Living Standard).
+# The enumerated attributes that we use (HTML Living Standard).
 KEYWORDS: Final[Mapping[str, frozenset[str]]] = {
     "spellcheck": YES_NO,
     "autocapitalize": frozenset({"off", "none", "on", "sentences", "words", "characters"}),
@@ -43,7 +45,7 @@ KEYWORDS: Final[Mapping[str, frozenset[str]]] = {
 
 
 def unknown_names(root: Node) -> Iterator[str]:
-    """Each class, keyword and note to a script that nobody knows."""
+    """Yield a sentence for each unknown class, keyword, and data attribute."""
     for node in root.walk():
         for attribute, value in node.attrs.items():
             if attribute == "class":
@@ -58,8 +60,11 @@ def unknown_names(root: Node) -> Iterator[str]:
 
 @cache
 def _is_read(attribute: str) -> bool:
-    """A script asks for `data-live-url` by that name or as `liveUrl`. (Which theme was chosen, the
-    page tells whoever looks at it: another file of styles is read for it.)"""
+    """Return True if a style or script reads the attribute.
+
+    A script reads `data-live-url` by that name or as `liveUrl`. `data-theme` counts as read: the
+    page loads another stylesheet for it.
+    """
     first, *others = attribute.removeprefix("data-").split("-")
     named = first + "".join(map(str.capitalize, others))
     known = STYLES + SCRIPTS + "data-theme"

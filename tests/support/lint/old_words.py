@@ -1,4 +1,4 @@
-"""The words that docs/words.md took out of the pages: the check of pages refuses them."""
+"""Find words in pages that docs/words.md has replaced."""
 
 import re
 from collections.abc import Iterator
@@ -9,13 +9,13 @@ from tests.support.html import Node
 
 WORDS = Path(__file__).parents[3] / "docs" / "words.md"
 HEADING = "## Say this, not that"
-# What stands there was written by somebody else.
+# The text in these tags is not ours.
 QUOTED = {"pre", "code", "textarea", "script", "style", "template", "option"}
 
 
 @cache
 def refused() -> re.Pattern[str]:
-    """Any of the phrases in `code` of the table's second column, as whole words."""
+    """Return a pattern for the phrases in `code` in the table's second column, as whole words."""
     table = WORDS.read_text("utf-8").partition(HEADING)[2].partition("\n## ")[0]
     rows = [line.split("|") for line in table.splitlines() if line.startswith("| ")]
     phrases = [phrase for row in rows for phrase in re.findall(r"`([^`]+)`", row[2])]
@@ -23,18 +23,18 @@ def refused() -> re.Pattern[str]:
 
 
 def old_words(root: Node) -> Iterator[str]:
-    """Each of them in the page, with what stands around it."""
-    said = list(_said(root))
-    if not refused().search("\n".join(said)):  # no phrase goes over the end of a line
+    """Yield a sentence for each of these words in the page, with the text around it."""
+    texts = list(_said(root))
+    if not refused().search("\n".join(texts)):  # no phrase goes over the end of a line
         return
-    for text in said:
-        for found in refused().finditer(text):
-            around = text[max(0, found.start() - 40) : found.end() + 40]
-            yield f"“{around}” says “{found[0]}” (docs/words.md has another word)"
+    for text in texts:
+        for match in refused().finditer(text):
+            around = text[max(0, match.start() - 40) : match.end() + 40]
+            yield f"“{around}” says “{match[0]}” (docs/words.md has another word)"
 
 
 def _said(root: Node) -> Iterator[str]:
-    """The texts of blocks: a phrase may have a link or a mark inside."""
+    """Yield the texts of blocks, because a phrase can contain a link or markup."""
     quoted = 0
     for node in root.walk():
         if quoted:
@@ -42,5 +42,5 @@ def _said(root: Node) -> Iterator[str]:
         elif node.tag in QUOTED:
             quoted = len(node.inside)
         else:
-            said = " ".join(child for child in node.children if isinstance(child, str))
-            yield " ".join(said.split())
+            text = " ".join(child for child in node.children if isinstance(child, str))
+            yield " ".join(text.split())

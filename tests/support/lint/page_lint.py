@@ -1,4 +1,4 @@
-"""What every page of the portal keeps to; `lint(html)` names each breach in a sentence."""
+"""Rules for every page of the portal. `lint(html)` returns a sentence per breach."""
 
 import re
 from collections import Counter
@@ -19,12 +19,12 @@ WORDS_WE_AVOID = ("invalid", "please", "sorry")
 
 
 def lint(html: str) -> list[str]:
-    """Everything wrong with the page; nothing for a good one."""
+    """Return a sentence for each breach in the page, none for a good page."""
     return breaches(*parse(html))
 
 
 def breaches(root: Node, nesting: list[str]) -> list[str]:
-    """The same of a page that was read already, with what is wrong with its nesting."""
+    """Return the breaches of a parsed page, after the faults of its nesting."""
     return nesting + [words for rule in RULES for words in rule(root)]
 
 
@@ -39,9 +39,9 @@ def _one_heading(root: Node) -> Iterator[str]:
 def _title_starts_with_heading(root: Node) -> Iterator[str]:
     titles = [node for node in root.find_all("title") if _in(node, "head")]
     title = titles[0].text if titles else ""
-    wanted = "".join(node.text for node in root.find_all("h1")[:1])
-    if not title.removeprefix("Error: ").startswith(wanted or "?"):
-        yield f"the title “{title}” does not start with the h1 “{wanted}”"
+    heading = "".join(node.text for node in root.find_all("h1")[:1])
+    if not title.removeprefix("Error: ").startswith(heading or "?"):
+        yield f"the title “{title}” does not start with the h1 “{heading}”"
     has_summary = any("error-summary" in classes for _, classes in _classed(root))
     if has_summary != title.startswith("Error: "):
         yield f"the title “{title}” and the error summary do not agree"
@@ -76,7 +76,10 @@ def _forms_are_protected(root: Node) -> Iterator[str]:
 
 
 def _passwords_are_somebodys(root: Node) -> Iterator[str]:
-    """Password managers ask whose it is; a key beside other fields is nobody's password."""
+    """Check that a password field comes with a username field, which password managers need.
+
+    A form with autocomplete off passes, because a key among other fields is not a password.
+    """
     for form in root.find_all("form"):
         shown = [node for node in form.find_all("input") if node.get("type") != "hidden"]
         kinds = {node.get("autocomplete") for node in shown}
@@ -96,13 +99,13 @@ def _ids(root: Node) -> Iterator[str]:
 
 
 def _targets(node: Node) -> list[str]:
-    found: list[str] = []
+    targets: list[str] = []
     for name, value in node.attrs.items():
         if name in POINTING:
-            found += value.split()
+            targets += value.split()
         elif name == "href" and value.startswith("#"):
-            found.append(value[1:])
-    return found
+            targets.append(value[1:])
+    return targets
 
 
 def _controls_have_labels(root: Node) -> Iterator[str]:
@@ -160,17 +163,17 @@ def _tables(root: Node) -> Iterator[str]:
 
 
 def _words(root: Node) -> Iterator[str]:
-    """Our own words: what stands in code or was typed by people is theirs."""
+    """Check the words in our own texts, not in code or in texts that people typed."""
     ours = {"hint", "field-error", "notice"}
-    said = root.find_all("label", "legend", "button", "h1", "h2", "h3")
-    said += [node for node, classes in _classed(root) if not ours.isdisjoint(classes)]
-    for node in said:
+    nodes = root.find_all("label", "legend", "button", "h1", "h2", "h3")
+    nodes += [node for node, classes in _classed(root) if not ours.isdisjoint(classes)]
+    for node in nodes:
         words = {word.strip(".,:;!?").lower() for word in node.text.split()}
         yield from (f"“{node.text}” says “{w}”" for w in WORDS_WE_AVOID if w in words)
 
 
 def _endings(root: Node) -> Iterator[str]:
-    """Hints and errors of a field end without a full stop, sentences with one."""
+    """Check that hints and field errors end without a full stop, and sentences with one."""
     for node in root.walk():
         if not ("class" in node.attrs or "id" in node.attrs):
             continue
@@ -184,21 +187,21 @@ def _endings(root: Node) -> Iterator[str]:
 
 
 def _tones(root: Node) -> Iterator[str]:
-    """A tag of another class would stand there in plain ink, and nobody would notice."""
+    """Check the tones of tags, because an unknown one would go unnoticed in plain color."""
     for node, classes in _classed(root):
         tones = {name for name in classes if name.startswith("tag-")}
         yield from (f"“{node.text}” is a tag of no known tone: {t}" for t in sorted(tones - TONES))
 
 
 def _success_of_nothing(root: Node) -> Iterator[str]:
-    """What was not done is no success."""
+    """Check that a notice about nothing done is not shown as a success."""
     for node, classes in _classed(root):
         if "notice-success" in classes and node.text.startswith(("Nothing", "Nobody")):
             yield f"“{node.text}” is told as a success"
 
 
 def _classed(root: Node) -> Iterator[tuple[Node, list[str]]]:
-    """Every element that has classes, with them."""
+    """Yield every element that has classes, with its classes."""
     return ((node, node.get("class").split()) for node in root.walk() if node.has("class"))
 
 

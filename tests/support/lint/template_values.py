@@ -1,7 +1,7 @@
-"""What a template asks for: the view gives it, or the page is wrong.
+"""Make a template fail on a value that its view did not pass.
 
-Readers see nothing where a value is missing; a test sees it. The attribute of a thing, the entry of
-a table and the caller of a macro may be absent: templates ask whether they are there.
+In production, a missing value prints nothing. A missing attribute, dictionary entry, or caller of
+a macro is allowed, because templates test for them.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from jinja2.utils import missing
 
 
 class Absent(Undefined):
-    """In the place of what a template was not given."""
+    """A placeholder for a value that a template was not given."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""The linter of pages finds what it is there for."""
+"""The page linter finds each kind of fault."""
 
 import pytest
 from flask import Flask, render_template_string
@@ -14,7 +14,7 @@ def faults(inside: str) -> str:
     return "; ".join(lint(GOOD.format(inside)))
 
 
-def test_it_passes_a_good_page() -> None:
+def test_a_good_page_passes() -> None:
     inside = """<form method="post" action="/x"><input type="hidden" name="csrf_token" value="t">
         <label for="n">Name</label><input id="n" aria-describedby="h"><p id="h">Hint</p>
         <button>Save</button></form><img src="data:image/png;base64,AA" alt="">
@@ -67,22 +67,22 @@ FAULTY = [
 ]
 
 
-def test_it_names_each_fault() -> None:
+def test_each_fault_is_named() -> None:
     missed = [(inside, fault) for inside, fault in FAULTY if fault not in faults(inside)]
     assert missed == []
 
 
-def test_it_leaves_what_others_wrote_as_it_is() -> None:
+def test_quoted_text_is_not_linted() -> None:
     inside = "<pre><code>Too many tries, last message</code></pre><p>All tries.</p>"
     assert faults(inside).count("says") == 1
 
 
-def test_it_wants_the_heading_in_the_title() -> None:
+def test_the_title_must_start_with_the_heading() -> None:
     page = GOOD.replace("<title>Webhooks", "<title>Something")
     assert any("does not start with the h1" in fault for fault in lint(page.format("")))
 
 
-def test_a_template_that_is_not_given_what_it_asks_for_is_wrong() -> None:
+def test_a_template_without_its_value_fails() -> None:
     for template in (
         *(
             "{{ name }}",
@@ -96,7 +96,7 @@ def test_a_template_that_is_not_given_what_it_asks_for_is_wrong() -> None:
             render_template_string(template)
 
 
-def test_it_may_ask_whether_something_is_there() -> None:
+def test_a_template_can_test_for_a_missing_value() -> None:
     asks = "{{ name|default('') }}{{ 'B' if name is defined }}{{ thing.name or '' }}"
     macro = "{% macro box() %}{{ caller() if caller else 'C' }}{% endmacro %}{{ box() }}"
     with Flask(__name__).app_context():

@@ -1,4 +1,4 @@
-"""What the receivers suite shares."""
+"""Fixtures of the tests with real receivers."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ from tests.support.receiver import Receiver
 
 @pytest.fixture
 def transport() -> Iterator[Transport]:
-    """A transport that may reach this machine."""
+    """Yield a transport that may reach this machine."""
     transport = Transport(open_guard())
     yield transport
     transport.close()
@@ -20,7 +20,7 @@ def transport() -> Iterator[Transport]:
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    """A well-behaved receiver."""
+    """Yield a well-behaved receiver."""
     with Receiver() as receiver:
         yield receiver
 

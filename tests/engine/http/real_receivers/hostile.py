@@ -1,4 +1,4 @@
-"""Receivers that misbehave, byte by byte: a raw socket server and its scripts."""
+"""A raw socket server and scripts for receivers that misbehave."""
 
 import socket
 import struct
@@ -21,7 +21,7 @@ class Visit:
         self.socket, self._stopped = connection, stopped
 
     def read_request(self) -> bytes:
-        """Read until the request's body has come."""
+        """Read one request with its whole body."""
         data = b""
         while b"\r\n\r\n" not in data:
             data += self._more()
@@ -32,18 +32,18 @@ class Visit:
         return head + b"\r\n\r\n" + body
 
     def send(self, data: bytes) -> None:
-        """Send all of it; the visitor may hang up meanwhile."""
+        """Send all of it. Raises OSError if the client hangs up."""
         self.socket.sendall(data)
 
     def drip(self, pieces: Iterable[bytes], pause: float = 0.05) -> None:
-        """Send one piece after the other, slowly, for at most 200 pieces."""
+        """Send the pieces slowly one by one, at most 200 of them."""
         for _, piece in zip(range(200), pieces, strict=False):
             self.send(piece)
             if self._stopped.wait(pause):
                 return
 
     def hang(self) -> None:
-        """Say nothing until the test is over."""
+        """Send nothing until the test ends, or for 20 seconds."""
         self._stopped.wait(20)
 
     def reset(self) -> None:
@@ -59,7 +59,7 @@ class Visit:
 
 
 class HostileServer:
-    """Plays one script to every visitor, each in a thread of its own."""
+    """A server that plays one script to every client, each in its own thread."""
 
     def __init__(self, script: Script, host: str = "127.0.0.1", port: int = 0) -> None:
         self._script = script
@@ -90,8 +90,8 @@ class HostileServer:
             thread.join(5)
 
     def stop_listening(self) -> None:
-        """Refuse whoever comes from now on."""
-        # Closing alone would not wake the thread that waits in accept.
+        """Refuse new connections from now on."""
+        # Closing alone doesn't wake the thread that waits in accept.
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -109,14 +109,14 @@ class HostileServer:
             thread.start()
 
     def _play(self, connection: socket.socket) -> None:
-        # The visitor hanging up is what these scripts provoke.
+        # These scripts make clients hang up.
         with connection, suppress(OSError):
             connection.settimeout(10)
             self._script(Visit(connection, self._stopped))
 
 
 def answering(*pieces: bytes) -> Script:
-    """Read the request, send these bytes, hang up."""
+    """Return a script that reads the request, sends these bytes, and hangs up."""
 
     def script(visit: Visit) -> None:
         visit.read_request()
@@ -126,7 +126,7 @@ def answering(*pieces: bytes) -> Script:
 
 
 def dripping(head: bytes, piece: bytes) -> Script:
-    """Read the request, send the head, then drip the piece until nobody listens."""
+    """Return a script that sends the head, then drips the piece until the client hangs up."""
 
     def script(visit: Visit) -> None:
         visit.read_request()
@@ -137,7 +137,7 @@ def dripping(head: bytes, piece: bytes) -> Script:
 
 
 def pouring(head: bytes, piece: bytes, times: int) -> Script:
-    """Read the request, send the head, then the piece so many times as fast as it goes."""
+    """Return a script that sends the head, then the piece `times` times at full speed."""
 
     def script(visit: Visit) -> None:
         visit.read_request()
@@ -166,7 +166,7 @@ def resetting(visit: Visit) -> None:
 
 
 def hanging_up(visit: Visit) -> None:
-    """Read the request, then close without a word."""
+    """Read the request, then close without a response."""
     visit.read_request()
 
 

@@ -1,4 +1,4 @@
-"""A name server that answers as told, for rebinding and for names that lead inside."""
+"""A scripted name server, for DNS rebinding and for names of private addresses."""
 
 import socket
 import struct
@@ -13,11 +13,10 @@ _NO_SUCH_NAME = 0x8183
 
 
 class NameServer:
-    """Answers A queries at port 53 of `host`; a name with several answers gives one after the
-    other.
+    """A server for A queries at port 53 of `host`. It returns several addresses of a name in turn.
 
-    A name in `silent` is never answered, nor an address in `silent_to`. `asked` lists what A
-    queries came for.
+    Queries for a name in `silent` or from an address in `silent_to` get no answer. `asked` lists
+    the names that were resolved.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Shorthands for sending through the real transport; every wait is bounded."""
+"""Shorthands for sending through the real transport. Every wait is bounded."""
 
 import time
 from ipaddress import ip_network
@@ -12,12 +12,12 @@ BODY = b'{"event": "asset.created"}'
 
 
 def open_guard() -> AddressGuard:
-    """A guard that lets tests reach this machine."""
+    """Return a guard that lets tests reach this machine."""
     return AddressGuard([LOOPBACK])
 
 
 def drive_all(transport: Transport, within: float = 10) -> list[Exchange]:
-    """Everything in flight, in the order in which it ended."""
+    """Drive the transport until nothing is in flight. Returns the exchanges as they ended."""
     ended: list[Exchange] = []
     until = time.monotonic() + within
     while transport.in_flight and time.monotonic() < until:
@@ -35,7 +35,7 @@ def send(
     timeout: float = 2,
     opens: tuple[str, int] | None = None,
 ) -> Exchange:
-    """One request, from start to end."""
+    """Send one request and wait for its end."""
     transport.start("one", prepare(url, headers, body), timeout=timeout, opens=opens)
     (exchange,) = drive_all(transport, timeout + 1)
     return exchange

@@ -1,4 +1,4 @@
-"""TLS: always verified, every refusal with its own reason."""
+"""TLS: certificates are always verified, and each refusal has its own reason."""
 
 import ssl
 from collections.abc import Callable
@@ -26,20 +26,20 @@ Served = Callable[[], trustme.LeafCert]
 
 @pytest.fixture
 def transport(tmp_path: Path) -> Transport:
-    """A transport that trusts one authority besides the public ones."""
+    """Return a transport that trusts one authority besides the public ones."""
     bundle = tmp_path / "authority.pem"
     TRUSTED.cert_pem.write_to_path(bundle)
     return Transport(open_guard(), ca_bundle=str(bundle))
 
 
 def serving(certificate: trustme.LeafCert) -> Receiver:
-    """A receiver that shows this certificate."""
+    """Return a receiver that shows this certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     certificate.configure_cert(context)
     return Receiver(tls=context)
 
 
-def test_a_trusted_certificate_is_a_success_and_its_end_is_known(transport: Transport) -> None:
+def test_a_trusted_certificate_succeeds_and_its_expiry_is_known(transport: Transport) -> None:
     tomorrow = (utcnow() + DAY).replace(microsecond=0)
     certificate = TRUSTED.issue_cert("127.0.0.1", not_after=tomorrow)
     with serving(certificate) as receiver:
@@ -55,13 +55,13 @@ def test_a_trusted_certificate_is_a_success_and_its_end_is_known(transport: Tran
 
 
 def lasting(begins: timedelta, ends: timedelta) -> trustme.LeafCert:
-    """A certificate that is good from one moment to another, told from now on."""
+    """Return a certificate that is valid between two offsets from now."""
     now = utcnow()
     return TRUSTED.issue_cert("127.0.0.1", not_before=now + begins, not_after=now + ends)
 
 
 def self_signed() -> trustme.LeafCert:
-    """A certificate whose authority nobody sent and nobody knows."""
+    """Return a certificate of an unknown authority that isn't sent along."""
     return UNKNOWN.issue_cert("127.0.0.1")
 
 
@@ -75,7 +75,7 @@ REFUSED: dict[str, tuple[Served, Reason]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_a_certificate_that_does_not_fit_is_refused(transport: Transport, case: str) -> None:
+def test_an_invalid_certificate_is_refused_with_its_reason(transport: Transport, case: str) -> None:
     certificate, reason = REFUSED[case]
     with serving(certificate()) as receiver:
         exchange = send(transport, receiver.url)
@@ -88,7 +88,7 @@ def test_a_certificate_that_does_not_fit_is_refused(transport: Transport, case: 
     ("served", "reason"),
     [("other.example", Reason.TLS_NAME), ("localhost", None)],
 )
-def test_the_name_in_the_address_is_what_counts(
+def test_the_certificate_must_match_the_name_in_the_url(
     transport: Transport, served: str, reason: Reason | None
 ) -> None:
     with serving(TRUSTED.issue_cert(served)) as receiver:
@@ -97,25 +97,25 @@ def test_the_name_in_the_address_is_what_counts(
     assert exchange.reason is reason, exchange.detail
 
 
-def test_without_the_own_bundle_only_public_authorities_count() -> None:
+def test_without_a_custom_bundle_only_public_authorities_are_trusted() -> None:
     plain = Transport(open_guard())
     with serving(TRUSTED.issue_cert("127.0.0.1")) as receiver:
         assert send(plain, receiver.url).reason is Reason.TLS_UNTRUSTED
     plain.close()
 
 
-def test_a_bare_probe_trusts_the_own_bundle_and_nobody_else(tmp_path: Path) -> None:
+def test_a_bare_probe_trusts_a_custom_authority_only_with_its_bundle(tmp_path: Path) -> None:
     bundle = tmp_path / "authority.pem"
     TRUSTED.cert_pem.write_to_path(bundle)
     both, public = BareProbes(open_guard(), ca_bundle=str(bundle)), BareProbes(open_guard())
     with serving(TRUSTED.issue_cert("127.0.0.1")) as receiver:
-        found = [each.connect([receiver.url])[receiver.url].is_open for each in (both, public)]
-        assert found == [True, False]
+        are_open = [p.connect([receiver.url])[receiver.url].is_open for p in (both, public)]
+        assert are_open == [True, False]
     both.close()
 
 
 @pytest.mark.parametrize("kind", [Transport, BareProbes])
-def test_what_it_trusts_is_a_file_of_its_own_until_it_is_closed(
+def test_trusted_authorities_are_in_a_private_file_until_closed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[Transport | BareProbes]
 ) -> None:
     bundle, own = tmp_path / "authority.pem", tmp_path / "own"
@@ -144,14 +144,14 @@ def test_the_environment_cannot_add_an_authority(
     plain.close()
 
 
-def test_https_to_a_server_that_speaks_http_is_told_apart(transport: Transport) -> None:
+def test_https_to_a_plain_http_server_is_a_tls_failure(transport: Transport) -> None:
     with HostileServer(lambda visit: visit.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as server:
         exchange = send(transport, server.url.replace("http:", "https:"))
     transport.close()
     assert exchange.reason is Reason.TLS_OTHER, exchange.detail
 
 
-def test_tls_that_never_starts_ends_by_the_deadline(transport: Transport) -> None:
+def test_a_tls_handshake_that_never_starts_ends_by_the_deadline(transport: Transport) -> None:
     with HostileServer(hostile.silent) as server:
         exchange = send(transport, server.url.replace("http:", "https:"), timeout=1)
     transport.close()

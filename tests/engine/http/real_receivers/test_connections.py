@@ -1,4 +1,4 @@
-"""Connections: what fails before a request goes out, what is kept open, what is never shared."""
+"""Connections: failures before a request is sent, reuse, and isolation."""
 
 import errno
 import gc
@@ -33,7 +33,9 @@ from tests.engine.http.real_receivers.send import (
 from tests.support.receiver import Receiver
 
 
-def test_a_stopped_server_refuses_and_comes_back(transport: Transport, receiver: Receiver) -> None:
+def test_a_stopped_server_refuses_until_it_is_back(
+    transport: Transport, receiver: Receiver
+) -> None:
     assert send(transport, receiver.url).reason is None
     receiver.stop()
     exchange = send(transport, receiver.url)
@@ -89,7 +91,7 @@ def test_a_connection_is_kept_open_for_the_next_request(
     assert {e.peer for e in exchanges} == {f"127.0.0.1:{receiver.port}"}
 
 
-def test_a_connection_that_went_stale_costs_no_failure(transport: Transport) -> None:
+def test_a_stale_connection_causes_no_failure(transport: Transport) -> None:
     with HostileServer(hostile.answering_once_then_closing) as server:
         for _ in range(5):
             assert send(transport, server.url).reason is None
@@ -97,10 +99,10 @@ def test_a_connection_that_went_stale_costs_no_failure(transport: Transport) -> 
         assert server.visits == 5
 
 
-def test_a_request_on_a_connection_that_ends_is_sent_once_more_and_it_says_so(
+def test_a_request_on_a_dying_connection_is_sent_again_and_reported(
     transport: Transport,
 ) -> None:
-    """libcurl does that by itself; whoever counts requests and attempts has to know."""
+    """libcurl resends by itself, so counts of requests and attempts can differ."""
     with HostileServer(hostile.answering_once_then_hanging_up_on_the_next) as server:
         first, second = (send(transport, server.url) for _ in range(2))
         assert (first.reason, second.reason) == (None, None), second.detail
@@ -111,7 +113,7 @@ def test_a_request_on_a_connection_that_ends_is_sent_once_more_and_it_says_so(
         assert server.visits == 2
 
 
-def test_one_that_ends_a_connection_and_is_refused_another_says_that_it_was_sent_once_more(
+def test_a_resent_request_that_is_refused_reports_the_resend(
     transport: Transport,
 ) -> None:
     def leaving_with_the_second(visit: Visit) -> None:
@@ -129,7 +131,7 @@ def test_one_that_ends_a_connection_and_is_refused_another_says_that_it_was_sent
     assert 0 < exchange.phases.again <= exchange.phases.total
 
 
-def test_a_server_that_never_begins_tls_is_given_up_when_the_time_for_connecting_is_over(
+def test_a_server_that_never_starts_tls_ends_by_the_connect_patience(
     transport: Transport,
 ) -> None:
     with HostileServer(hostile.silent) as server:
@@ -139,10 +141,10 @@ def test_a_server_that_never_begins_tls_is_given_up_when_the_time_for_connecting
     assert exchange.reason is Reason.TLS_OTHER
 
 
-def test_a_request_that_ends_every_connection_is_sent_no_more_than_twice(
+def test_a_request_that_kills_its_connections_is_sent_at_most_twice(
     transport: Transport,
 ) -> None:
-    """Left alone, libcurl goes through six connections of those that it has kept open."""
+    """By default, libcurl would try six of its open connections."""
     poison, requests = b"poison", list[bytes]()
 
     def dying_of_poison(visit: Visit) -> None:
@@ -155,14 +157,14 @@ def test_a_request_that_ends_every_connection_is_sent_no_more_than_twice(
     with HostileServer(dying_of_poison) as server:
         for number in range(8):
             transport.start(number, prepare(server.url, (), BODY), timeout=2)
-        assert {each.reason for each in drive_all(transport)} == {None}
+        assert {other.reason for other in drive_all(transport)} == {None}
         exchange = send(transport, server.url, body=poison)
     assert exchange.reason is Reason.RESET
     assert exchange.phases.again is not None
-    assert sum(poison in each for each in requests) == 2
+    assert sum(poison in request for request in requests) == 2
 
 
-def test_a_private_address_is_blocked_before_anything_is_sent(
+def test_a_private_address_is_blocked_before_connecting(
     receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
     transport = Transport(AddressGuard())
@@ -176,7 +178,7 @@ def test_a_private_address_is_blocked_before_anything_is_sent(
     assert receiver.connections_seen == 0
 
 
-def test_the_inbox_connection_is_never_lent_to_another_webhook(receiver: Receiver) -> None:
+def test_an_inbox_connection_is_never_reused_by_another_webhook(receiver: Receiver) -> None:
     guard = AddressGuard([LOOPBACK], closed_ports_here=[receiver.port])
     transport = Transport(guard)
     inbox = ("127.0.0.1", receiver.port)
@@ -197,7 +199,7 @@ def test_the_inbox_opens_no_other_port(receiver: Receiver) -> None:
     assert receiver.connections_seen == 0
 
 
-def test_the_environment_has_no_say(
+def test_proxy_variables_and_netrc_are_ignored(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", "https_proxy"):
@@ -217,7 +219,7 @@ def test_cookies_are_not_kept(transport: Transport, receiver: Receiver) -> None:
     assert all(received.header("Cookie") is None for received in receiver.received)
 
 
-def test_one_that_hangs_does_not_hold_up_the_others(
+def test_hanging_receivers_do_not_delay_the_others(
     transport: Transport, receiver: Receiver
 ) -> None:
     with HostileServer(hostile.hanging) as hanging:
@@ -232,23 +234,25 @@ def test_one_that_hangs_does_not_hold_up_the_others(
     assert all(e.reason is Reason.READ_TIMEOUT for e in exchanges[100:])
 
 
-def test_five_hundred_at_once_all_arrive(transport: Transport, receiver: Receiver) -> None:
+def test_five_hundred_concurrent_requests_all_arrive(
+    transport: Transport, receiver: Receiver
+) -> None:
     receiver.answer(delay=0.05)
     for number in range(500):
         transport.start(number, prepare(receiver.url, (), b"%d" % number), timeout=10)
     assert (transport.in_flight, transport.free) == (500, 12)
     exchanges = drive_all(transport)
-    assert sorted(e.key for e in exchanges) == list(range(500))
-    assert all(e.reason is None for e in exchanges)
+    assert sorted(exchange.key for exchange in exchanges) == list(range(500))
+    assert all(exchange.reason is None for exchange in exchanges)
     assert sorted(int(r.body) for r in receiver.received) == list(range(500))
     assert (transport.in_flight, transport.free) == (0, 512)
 
 
 @pytest.mark.parametrize("known_for", [60.0, 0.0])
-def test_requests_to_a_name_that_has_an_address_wait_for_no_answer_to_each_other(
+def test_requests_to_a_resolved_name_run_concurrently(
     transport: Transport, monkeypatch: pytest.MonkeyPatch, known_for: float
 ) -> None:
-    """It is known from before, or a connection is open or being opened."""
+    """The address is cached, or a connection is open or being opened."""
     monkeypatch.setattr(name_lookups, "_KNOWN_FOR", known_for)
     together, have_met, requests = threading.Barrier(2), list[int](), list[bytes]()
 
@@ -269,7 +273,7 @@ def test_requests_to_a_name_that_has_an_address_wait_for_no_answer_to_each_other
     assert sorted(have_met) == [0, 1]
 
 
-def test_drive_waits_no_longer_than_told_and_computes_nothing_meanwhile(
+def test_drive_respects_its_limit_and_uses_no_cpu_while_waiting(
     transport: Transport,
 ) -> None:
     began = time.monotonic()
@@ -280,7 +284,7 @@ def test_drive_waits_no_longer_than_told_and_computes_nothing_meanwhile(
         assert transport.drive(0.2) == []
         assert 0.2 <= time.monotonic() - began < 4
         computed = []
-        for _ in range(3):  # one of them may meet Python's collector
+        for _ in range(3):  # the garbage collector can run during one of them
             before = time.thread_time()
             assert transport.drive(0.1) == []
             computed.append(time.thread_time() - before)
@@ -289,7 +293,7 @@ def test_drive_waits_no_longer_than_told_and_computes_nothing_meanwhile(
     assert transport.in_flight == 0
 
 
-def test_what_was_abandoned_leaves_nothing_behind(transport: Transport, receiver: Receiver) -> None:
+def test_abandoned_requests_leave_nothing_behind(transport: Transport, receiver: Receiver) -> None:
     with HostileServer(hostile.dripping(OK_HEAD, b"X: 1\r\n")) as server:
         for number in range(5):
             transport.start(number, prepare(server.url, (), BODY), timeout=20)
@@ -302,7 +306,7 @@ def test_what_was_abandoned_leaves_nothing_behind(transport: Transport, receiver
     assert exchange.header("X") is None
 
 
-def test_no_more_than_the_agreed_number_is_started(receiver: Receiver) -> None:
+def test_no_more_than_max_in_flight_requests_can_start(receiver: Receiver) -> None:
     transport = Transport(open_guard(), max_in_flight=1)
     transport.start(1, prepare(receiver.url, (), BODY), timeout=1)
     with pytest.raises(RuntimeError, match="slots are in use"):
@@ -310,7 +314,7 @@ def test_no_more_than_the_agreed_number_is_started(receiver: Receiver) -> None:
     transport.close()
 
 
-def test_a_request_whose_time_was_up_before_it_began_ends_at_once() -> None:
+def test_a_request_past_its_deadline_ends_at_once() -> None:
     handle = CurlHandle(open_guard(), certifi.where())
     with HostileServer(hostile.silent) as server:
         request = prepare(server.url, HEADERS, BODY)
@@ -325,20 +329,20 @@ def test_a_request_whose_time_was_up_before_it_began_ends_at_once() -> None:
     handle.curl.close()
 
 
-def test_one_that_is_closed_watches_no_sockets_any_more(receiver: Receiver) -> None:
-    gc.collect()  # what others have left behind
+def test_a_closed_transport_watches_no_sockets(receiver: Receiver) -> None:
+    gc.collect()  # garbage of earlier tests
     before = watching()
-    one = Transport(open_guard())
-    assert send(one, receiver.url).reason is None
+    transport = Transport(open_guard())
+    assert send(transport, receiver.url).reason is None
     assert watching() == before + 1
-    one.close()
+    transport.close()
     assert watching() == before
 
 
 def watching() -> int:
-    """How many of this process's files wait for others."""
+    """Count the open epoll handles of this process."""
     files = Path("/proc/self/fd").iterdir()
-    return sum(each.is_symlink() and "eventpoll" in str(each.readlink()) for each in files)
+    return sum(link.is_symlink() and "eventpoll" in str(link.readlink()) for link in files)
 
 
 Pair = tuple[socket.socket, socket.socket]
@@ -358,7 +362,7 @@ def pair() -> Iterator[Pair]:
         yield ours, theirs
 
 
-def test_who_has_something_to_read_is_ready(sockets: Sockets, pair: Pair) -> None:
+def test_a_socket_with_data_is_ready(sockets: Sockets, pair: Pair) -> None:
     ours, theirs = pair
     sockets.note(pycurl.POLL_IN, ours.fileno())
     assert sockets.ready(0) == []
@@ -366,7 +370,7 @@ def test_who_has_something_to_read_is_ready(sockets: Sockets, pair: Pair) -> Non
     assert sockets.ready(1) == [(ours.fileno(), pycurl.CSELECT_IN)]
 
 
-def test_who_can_be_written_to_is_ready(sockets: Sockets, pair: Pair) -> None:
+def test_a_writable_socket_is_ready(sockets: Sockets, pair: Pair) -> None:
     ours, theirs = pair
     sockets.note(pycurl.POLL_OUT, ours.fileno())
     assert sockets.ready(1) == [(ours.fileno(), pycurl.CSELECT_OUT)]
@@ -379,9 +383,7 @@ def test_who_can_be_written_to_is_ready(sockets: Sockets, pair: Pair) -> None:
     assert sockets.ready(1) == [(ours.fileno(), pycurl.CSELECT_IN)]
 
 
-def test_one_that_rests_is_nobodys_business_also_when_the_other_side_hangs_up(
-    sockets: Sockets, pair: Pair
-) -> None:
+def test_a_removed_socket_is_not_reported_after_a_hangup(sockets: Sockets, pair: Pair) -> None:
     ours, theirs = pair
     sockets.note(pycurl.POLL_IN, ours.fileno())
     sockets.note(pycurl.POLL_REMOVE, ours.fileno())
@@ -391,7 +393,7 @@ def test_one_that_rests_is_nobodys_business_also_when_the_other_side_hangs_up(
     assert sockets.ready(1) == [(ours.fileno(), pycurl.CSELECT_IN)]
 
 
-def test_one_that_rested_is_watched_again(sockets: Sockets, pair: Pair) -> None:
+def test_a_removed_socket_can_be_watched_again(sockets: Sockets, pair: Pair) -> None:
     ours, theirs = pair
     sockets.note(pycurl.POLL_IN, ours.fileno())
     sockets.note(pycurl.POLL_REMOVE, ours.fileno())
@@ -400,8 +402,8 @@ def test_one_that_rested_is_watched_again(sockets: Sockets, pair: Pair) -> None:
     assert sockets.ready(1) == [(ours.fileno(), pycurl.CSELECT_IN)]
 
 
-def test_who_gets_the_number_of_one_that_was_closed_is_watched_as_well(sockets: Sockets) -> None:
-    """Also for the same thing, which could be taken for what is registered already."""
+def test_a_new_socket_with_a_reused_descriptor_is_watched(sockets: Sockets) -> None:
+    """The same event mask could be mistaken for the old registration."""
     first, other = socket.socketpair()
     number = first.fileno()
     sockets.note(pycurl.POLL_IN, number)
@@ -416,7 +418,7 @@ def test_who_gets_the_number_of_one_that_was_closed_is_watched_as_well(sockets: 
         assert sockets.ready(1) == [(number, pycurl.CSELECT_IN)]
 
 
-def test_one_that_is_watched_no_more_is_not_readable(sockets: Sockets, pair: Pair) -> None:
+def test_an_unwatched_socket_is_not_readable(sockets: Sockets, pair: Pair) -> None:
     ours, theirs = pair
     sockets.watch(ours.fileno())
     theirs.send(b"x")
@@ -425,10 +427,10 @@ def test_one_that_is_watched_no_more_is_not_readable(sockets: Sockets, pair: Pai
     sockets.unwatch(ours.fileno())
     assert sockets.readable == set()
     assert not sockets.is_watching
-    sockets.watch(ours.fileno())  # its number may be another's by then
+    sockets.watch(ours.fileno())  # its number can belong to another socket by then
 
 
-def test_one_that_is_closed_may_be_unwatched_later(sockets: Sockets, pair: Pair) -> None:
+def test_a_closed_socket_can_be_unwatched_later(sockets: Sockets, pair: Pair) -> None:
     ours, _ = pair
     number = ours.fileno()
     sockets.watch(number)
@@ -439,7 +441,7 @@ def test_one_that_is_closed_may_be_unwatched_later(sockets: Sockets, pair: Pair)
 
 @pytest.fixture(params=["127.0.0.1", "::1"])
 def unheard(request: pytest.FixtureRequest) -> Iterator[list[socket.socket]]:
-    """Sockets that knock at somebody who has no room: nothing acknowledges that."""
+    """Yield sockets that connect to a full backlog, so that nothing acknowledges them."""
     is_of_ipv6 = ":" in request.param
     if is_of_ipv6 and not socket.has_dualstack_ipv6():
         pytest.skip("this machine has no IPv6")
@@ -448,15 +450,15 @@ def unheard(request: pytest.FixtureRequest) -> Iterator[list[socket.socket]]:
         full.bind((request.param, 0))
         full.listen(0)
         made = [socket.socket(family) for _ in range(6)]
-        for each in made:
-            each.setblocking(False)
-            each.connect_ex(full.getsockname())
+        for sock in made:
+            sock.setblocking(False)
+            sock.connect_ex(full.getsockname())
         yield made[3:]
-        for each in made:
-            each.close()
+        for sock in made:
+            sock.close()
 
 
-def test_it_is_known_of_the_latest_sockets_whether_an_acknowledgement_is_missing(
+def test_missing_acknowledgments_of_the_latest_sockets_are_known(
     unheard: list[socket.socket],
 ) -> None:
     known = Acknowledgements(2)
@@ -468,12 +470,12 @@ def test_it_is_known_of_the_latest_sockets_whether_an_acknowledgement_is_missing
     number = unheard[1].fileno()
     unheard[1].close()
     assert not known.is_missing(places[1])
-    with socket.socket(fileno=os.dup2(unheard[0].fileno(), number)):  # which has the number now
+    with socket.socket(fileno=os.dup2(unheard[0].fileno(), number)):  # reuses the number
         assert not known.is_missing(places[1])
     assert known.is_missing(places[2])
 
 
-def test_what_has_arrived_is_acknowledged() -> None:
+def test_received_data_is_acknowledged() -> None:
     known = Acknowledgements(2)
     server = socket.create_server(("127.0.0.1", 0))
     ours = socket.create_connection(server.getsockname())
@@ -488,12 +490,12 @@ ROUNDS, POSTS_AT_ONCE = 10, 50
 
 
 def resident_bytes() -> int:
-    """What this process holds in memory now."""
+    """Return the resident memory of this process in bytes."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * 4096
 
 
-def test_five_hundred_hostile_answers_take_no_memory(transport: Transport) -> None:
+def test_five_hundred_hostile_responses_do_not_leak_memory(transport: Transport) -> None:
     body = hostile.pouring(OK_HEAD + b"\r\n", b"x" * MEGABYTE, 3)
     heads = hostile.pouring(OK_HEAD, b"X: " + b"y" * 1000 + b"\r\n", 200)
     with HostileServer(body) as large, HostileServer(heads) as endless:
@@ -511,10 +513,8 @@ def handles() -> int:
     return sum(isinstance(each, CurlHandle) for each in gc.get_objects())
 
 
-def test_one_request_after_the_other_takes_no_more_than_one(
-    transport: Transport, receiver: Receiver
-) -> None:
-    gc.collect()  # what others have left behind
+def test_sequential_requests_use_one_curl_handle(transport: Transport, receiver: Receiver) -> None:
+    gc.collect()  # garbage of earlier tests
     before = handles()
     for _ in range(3):
         assert send(transport, receiver.url).reason is None

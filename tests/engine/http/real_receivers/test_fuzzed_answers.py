@@ -1,4 +1,4 @@
-"""Whatever a receiver says, in whatever pieces: it means one thing, and is kept within bounds."""
+"""Fuzzed responses in arbitrary pieces: each has one meaning, within bounds and without secrets."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -36,11 +36,11 @@ from tests.faults.support.durations import IS_FULL
 
 KEY = "aK3y-of-ours/that-nobody-else-should-see"
 SECRET = "whsec_c2VjcmV0IG9mIHRoZSBmdXp6ZWQgYW5zd2Vycw=="
-BRIEF = 0.5  # seconds: what hangs, hangs for so long
+BRIEF = 0.5  # seconds until a hanging request times out
 PATIENT = 20.0
-SOMETHING = 8  # characters that tell something of a secret
+SOMETHING = 8  # characters that reveal part of a secret
 NO_ANSWER = {Reason.NO_REPLY, Reason.RESET, Reason.BAD_REPLY, Reason.READ_TIMEOUT}
-# On a machine that stands still for half a second.
+# If the machine stalls for half a second.
 NO_ANSWER |= {Reason.CONNECT_TIMEOUT}
 USUAL = settings(derandomize=not IS_FULL, database=None, suppress_health_check=list(HealthCheck))
 few = settings(USUAL, max_examples=400 if IS_FULL else 35)
@@ -48,7 +48,7 @@ many = settings(USUAL, max_examples=1000 if IS_FULL else 80)
 
 
 class Stage:
-    """A receiver that says what it is told to say next."""
+    """A receiver that plays the script set last."""
 
     def __init__(self) -> None:
         self.said = Said([])
@@ -60,7 +60,7 @@ class Stage:
     def hear(
         self, transport: Transport, said: Said, sent: Outgoing | None, limit: float
     ) -> Exchange:
-        """What comes of one request, over a connection of its own."""
+        """Send one request on a fresh connection, and return the exchange."""
         self.said = said
         headers, body = (sent.headers, sent.body) if sent else (HEADERS, BODY)
         request = prepare(self.server.url, headers, body)
@@ -71,7 +71,7 @@ class Stage:
 
 @pytest.fixture
 def stage() -> Iterator[Stage]:
-    """It listens while the test lasts."""
+    """Yield a stage that listens during the test."""
     made = Stage()
     with made.server:
         yield made
@@ -79,7 +79,7 @@ def stage() -> Iterator[Stage]:
 
 @pytest.fixture
 def claim(tmp_path: Path) -> Iterator[Claim]:
-    """A delivery that is to be sent with secrets."""
+    """Yield the claim of a delivery with a signing secret and a secret header."""
     places = {"DATABASE_URL": f"sqlite:///{tmp_path}/keys", "INSTANCE_DIR": str(tmp_path)}
     with create_base_app(load_settings({**ENVIRONMENT, **places})).app_context():
         Base.metadata.tables[KeyCheck.__tablename__].create(db.engine)
@@ -120,18 +120,20 @@ def pieces_of(answer: WellFormed) -> st.SearchStrategy[tuple[WellFormed, list[by
 
 @few
 @given(st.data())
-def test_a_well_formed_answer_is_what_it_says_wherever_it_is_cut(
+def test_a_well_formed_response_is_read_the_same_wherever_it_is_split(
     transport: Transport, stage: Stage, data: st.DataObject
 ) -> None:
     answer, pieces = data.draw(WELL_FORMED.flatmap(pieces_of))
-    found = stage.hear(transport, Said(pieces), None, PATIENT)
-    told = [(name[:MAX_KEPT_HEADER_NAME], value.strip()) for name, value in answer.framed]
+    exchange = stage.hear(transport, Said(pieces), None, PATIENT)
+    headers = [(name[:MAX_KEPT_HEADER_NAME], value.strip()) for name, value in answer.framed]
     body = b"" if answer.code in answers.NO_BODY else answer.body
-    assert (found.code, found.reason) == (answer.code, reason_for_code(answer.code)), found.detail
-    assert list(found.response_headers) == told
-    assert found.phrase == answer.phrase[:96]
-    assert (found.body, found.truncated) == (body[:MAX_BODY], len(body) > MAX_BODY)
-    assert_bounded(found, PATIENT)
+    assert (exchange.code, exchange.reason) == (answer.code, reason_for_code(answer.code)), (
+        exchange.detail
+    )
+    assert list(exchange.response_headers) == headers
+    assert exchange.phrase == answer.phrase[:96]
+    assert (exchange.body, exchange.truncated) == (body[:MAX_BODY], len(body) > MAX_BODY)
+    assert_bounded(exchange, PATIENT)
 
 
 def with_head(lines: bytes, body: bytes = b"") -> Said:
@@ -148,14 +150,14 @@ def with_head(lines: bytes, body: bytes = b"") -> Said:
 @example(with_head(b"", KEY.encode()[:20]))
 @example(Said([b"HTTP/1.1 101 Wait\n\r\nX-: " + KEY.encode()[:20]]))
 @example(Said([OK_HEAD + b"Content-Length: 99\r\n\r\n" + KEY.encode()[:20]]))
-def test_anything_else_ends_in_time_within_bounds_and_tells_no_secret(
+def test_any_response_ends_in_time_within_bounds_without_secrets(
     transport: Transport, stage: Stage, claim: Claim, said: Said
 ) -> None:
     sent = Composer("1").compose(claim)
-    found = stage.hear(transport, said, sent, BRIEF)
-    note(f"{found.reason} {found.code} {found.detail!r}")
-    assert_bounded(found, BRIEF)
-    kept = of_exchange(claim, found, sent)
+    exchange = stage.hear(transport, said, sent, BRIEF)
+    note(f"{exchange.reason} {exchange.code} {exchange.detail!r}")
+    assert_bounded(exchange, BRIEF)
+    kept = of_exchange(claim, exchange, sent)
     parts = [kept.response_text, kept.location or "", kept.detail]
     parts += [part for header in kept.response_headers for part in header]
     for part in parts:
@@ -164,7 +166,7 @@ def test_anything_else_ends_in_time_within_bounds_and_tells_no_secret(
 
 
 def assert_bounded(found: Exchange, limit: float) -> None:
-    """It is one of the ends that there are, and any database takes what is kept of it."""
+    """Check that the exchange has a known outcome and that any database can store its texts."""
     if found.code is None:
         assert found.reason in NO_ANSWER, found.detail
     elif found.reason is not Reason.READ_TIMEOUT:
@@ -186,4 +188,4 @@ def assert_bounded(found: Exchange, limit: float) -> None:
         assert "\0" not in text
         text.encode("utf-8")
     assert found.phases.total is not None
-    assert found.phases.total < limit + 5  # and a machine may be slow
+    assert found.phases.total < limit + 5  # the machine can be slow

@@ -1,4 +1,4 @@
-"""Whatever a receiver answers, the attempt ends in time, with the right reason, within bounds."""
+"""Hostile responses: each attempt ends in time, with the right reason, within bounds."""
 
 import gzip
 import time
@@ -14,7 +14,7 @@ from tests.engine.http.real_receivers.send import send
 
 KILOBYTE = b"x" * 1024
 CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
-BUSY = 5  # seconds: what drips never ends, and the machine may have other things to do
+BUSY = 5  # seconds: dripping never ends, and the machine can be busy
 
 FAILURES: dict[str, tuple[Script, Reason]] = {
     "closes without a word": (hostile.hanging_up, Reason.NO_REPLY),
@@ -55,9 +55,7 @@ ENDLESS = {"has endless headers", "has endless tiny headers", "says continue for
 
 
 @pytest.mark.parametrize("case", FAILURES)
-def test_an_answer_that_is_none_fails_at_once_with_its_reason(
-    transport: Transport, case: str
-) -> None:
+def test_an_invalid_response_fails_at_once_with_its_reason(transport: Transport, case: str) -> None:
     script, reason = FAILURES[case]
     began = time.monotonic()
     with HostileServer(script) as server:
@@ -70,10 +68,10 @@ def test_an_answer_that_is_none_fails_at_once_with_its_reason(
 
 
 @pytest.mark.parametrize(("more", "is_taken"), [(0, True), (1, False)])
-def test_a_head_has_a_thousand_lines_at_most(
+def test_a_head_has_at_most_a_thousand_lines(
     transport: Transport, more: int, is_taken: bool
 ) -> None:
-    """The first, which says what came of it, and the empty one at the end are two of them."""
+    """The limit includes the status line and the blank line at the end."""
     head = OK_HEAD + b"Content-Length: 0\r\n" + b"a: b\r\n" * (997 + more) + b"\r\n"
     with HostileServer(hostile.answering(head)) as server:
         exchange = send(transport, server.url, timeout=5)
@@ -93,7 +91,7 @@ SLOW: dict[str, Script] = {
 
 
 @pytest.mark.parametrize("case", SLOW)
-def test_a_receiver_that_is_slow_ends_by_the_deadline(transport: Transport, case: str) -> None:
+def test_a_slow_response_ends_by_the_deadline(transport: Transport, case: str) -> None:
     began = time.monotonic()
     with HostileServer(SLOW[case]) as server:
         exchange = send(transport, server.url, timeout=1)
@@ -105,7 +103,7 @@ def test_a_receiver_that_is_slow_ends_by_the_deadline(transport: Transport, case
     assert 0.9 < took < BUSY
 
 
-def test_a_slow_body_does_not_hide_a_refusal(transport: Transport) -> None:
+def test_a_slow_body_does_not_hide_a_410(transport: Transport) -> None:
     head = b"HTTP/1.1 410 Gone\r\nContent-Length: 9999\r\n\r\n"
     with HostileServer(hostile.dripping(head, b"x")) as server:
         exchange = send(transport, server.url, timeout=1)
@@ -113,7 +111,7 @@ def test_a_slow_body_does_not_hide_a_refusal(transport: Transport) -> None:
     assert exchange.truncated
 
 
-def test_nothing_of_an_answer_is_left_for_the_next_request(transport: Transport) -> None:
+def test_no_part_of_a_response_leaks_into_the_next_exchange(transport: Transport) -> None:
     head = b"HTTP/1.1 302 Found\r\nLocation: /a\r\n\r\n"
     with HostileServer(hostile.answering(head, b"x" * 2 * MAX_BODY)) as server:
         assert send(transport, server.url).truncated
@@ -125,7 +123,7 @@ def test_nothing_of_an_answer_is_left_for_the_next_request(transport: Transport)
 
 
 @pytest.mark.parametrize("beyond", [0, 1])
-def test_an_answer_as_long_as_is_read_is_whole_and_a_longer_one_is_cut(
+def test_a_body_at_the_limit_is_whole_and_a_longer_one_is_cut(
     transport: Transport, beyond: int
 ) -> None:
     body = b"x" * (MAX_BODY + beyond)
@@ -144,10 +142,10 @@ def test_an_answer_as_long_as_is_read_is_whole_and_a_longer_one_is_cut(
     ],
     ids=["nine terabytes", "open", "chunked"],
 )
-def test_an_answer_that_pours_for_ever_is_left_as_soon_as_enough_of_it_came(
+def test_an_endless_body_is_cut_as_soon_as_the_limit_is_reached(
     transport: Transport, head: bytes, piece: bytes
 ) -> None:
-    """Read on, it would last until the deadline, and then be none."""
+    """Otherwise the request would last until the deadline and end without a response."""
     with HostileServer(hostile.pouring(OK_HEAD + head, piece, 10**9)) as server:
         exchange = send(transport, server.url, timeout=20)
     assert (exchange.code, exchange.reason, exchange.truncated) == (200, None, True)
@@ -167,7 +165,7 @@ def test_a_redirect_is_not_followed_and_its_huge_body_is_not_read(transport: Tra
         assert target.visits == 0
 
 
-def test_a_gzip_bomb_stays_folded(transport: Transport) -> None:
+def test_a_gzip_bomb_is_not_decompressed(transport: Transport) -> None:
     bomb = gzip.compress(b"\0" * 40 * MEGABYTE)
     head = OK_HEAD + f"Content-Encoding: gzip\r\nContent-Length: {len(bomb)}\r\n\r\n".encode()
     with HostileServer(hostile.answering(head, bomb)) as server:
@@ -176,7 +174,7 @@ def test_a_gzip_bomb_stays_folded(transport: Transport) -> None:
     assert exchange.body == bomb[:MAX_BODY]
 
 
-def test_a_body_cut_short_is_still_what_its_code_says(transport: Transport) -> None:
+def test_a_truncated_body_keeps_the_meaning_of_its_code(transport: Transport) -> None:
     with HostileServer(hostile.cutting_the_body) as server:
         exchange = send(transport, server.url)
     assert (exchange.code, exchange.reason) == (200, None)
@@ -189,7 +187,7 @@ def test_a_body_cut_short_is_still_what_its_code_says(transport: Transport) -> N
 NASTY = b"\0<script>alert(1)</script>\xff\xfe\xed\xa0\x80\xc3\xa9"
 
 
-def test_text_that_no_database_takes_is_replaced(transport: Transport) -> None:
+def test_text_that_no_database_can_store_is_replaced(transport: Transport) -> None:
     head = OK_HEAD + b"Content-Length: %d\r\nX-Odd: \xff\xa0\r\n\r\n" % len(NASTY)
     with HostileServer(hostile.answering(head, NASTY)) as server:
         exchange = send(transport, server.url)
@@ -201,7 +199,7 @@ def test_text_that_no_database_takes_is_replaced(transport: Transport) -> None:
     assert exchange.header("x-odd") == "\xff"
 
 
-def test_what_is_kept_of_many_headers_is_bounded(transport: Transport) -> None:
+def test_stored_response_headers_are_bounded(transport: Transport) -> None:
     long = b"X-" + b"n" * 200 + b": " + b"v" * 5000 + b"\r\n"
     lines = b"".join(b"X-%d: %s\r\n" % (n, b"v" * 200) for n in range(200))
     answer = OK_HEAD + b"Content-Length: 0\r\n" + long + lines + b"\r\n"
@@ -214,7 +212,7 @@ def test_what_is_kept_of_many_headers_is_bounded(transport: Transport) -> None:
     assert others == [(f"X-{number}", "v" * 200) for number in range(98)]
 
 
-def test_informational_answers_and_trailers_are_not_the_answer(transport: Transport) -> None:
+def test_informational_responses_and_trailers_are_ignored(transport: Transport) -> None:
     answer = (
         b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nLocation: /hint\r\n\r\n"
         b"HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -1,7 +1,7 @@
-"""Names and private addresses, each test in a network where nothing can get out.
+"""Names and private addresses, each test in an isolated network.
 
-The private addresses exist inside, with a server that would answer: were the guard to fail, the
-test would see the request arrive.
+The private addresses exist in that network, with a server that would answer. If the guard failed,
+the test would see the request arrive.
 """
 
 import time
@@ -21,7 +21,7 @@ METADATA = "169.254.169.254"
 
 
 @pytest.mark.netns(addresses=[PRIVATE], hosts={"erp.example.com": PRIVATE})
-def test_a_name_that_leads_to_a_private_address_is_blocked_and_the_log_file_alone_says_where(
+def test_a_name_of_a_private_address_is_blocked_and_only_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     transport = Transport(AddressGuard())
@@ -49,7 +49,7 @@ def test_a_redirect_to_the_metadata_service_is_not_followed() -> None:
 
 
 @pytest.mark.netns(addresses=[PUBLIC, PRIVATE])
-def test_a_name_that_changes_its_mind_is_blocked_when_it_leads_inside() -> None:
+def test_dns_rebinding_to_a_private_address_is_blocked() -> None:
     with (
         NameServer({"rebind.example.com": [PUBLIC, PRIVATE]}) as names,
         Receiver(host=PUBLIC, port=8080) as public,
@@ -59,7 +59,7 @@ def test_a_name_that_changes_its_mind_is_blocked_when_it_leads_inside() -> None:
         url = "http://rebind.example.com:8080/"
         assert send(first, url).reason is None
         assert send(second, url).reason is Reason.BLOCKED
-        # What was looked up is kept for a minute: no second question, no change of mind.
+        # A lookup is cached for a minute, so there is no second query and no rebinding.
         public.stop()
         public.start()
         assert send(first, url).reason is None
@@ -68,7 +68,7 @@ def test_a_name_that_changes_its_mind_is_blocked_when_it_leads_inside() -> None:
 
 
 @pytest.mark.netns
-def test_a_name_that_does_not_exist_is_not_found() -> None:
+def test_an_unknown_name_is_a_dns_failure() -> None:
     transport = Transport(AddressGuard())
     with NameServer({}):
         exchange = send(transport, "http://no-such-name.example.com/")
@@ -77,7 +77,7 @@ def test_a_name_that_does_not_exist_is_not_found() -> None:
 
 
 @pytest.mark.netns
-def test_without_a_name_server_a_name_is_not_found() -> None:
+def test_without_a_name_server_a_name_is_a_dns_failure() -> None:
     transport = Transport(AddressGuard())
     began = time.monotonic()
     exchange = send(transport, "http://erp.example.com/", timeout=2)
@@ -92,7 +92,9 @@ def test_an_address_without_a_route_is_unreachable() -> None:
 
 
 @pytest.mark.netns(addresses=[PUBLIC])
-def test_the_portal_is_closed_at_its_public_address_too(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_portals_port_is_blocked_at_its_public_address_too(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     with Receiver(host=PUBLIC) as portal, Receiver(host=PUBLIC) as other:
         transport = Transport(AddressGuard(closed_ports_here=[portal.port]))
         exchange = send(transport, portal.url)
@@ -107,7 +109,7 @@ HANGING = [f"hang{number}.example.com" for number in range(24)]
 
 
 @pytest.mark.netns(addresses=[PUBLIC])
-def test_24_lookups_that_hang_leave_a_healthy_name_alone() -> None:
+def test_24_hanging_lookups_do_not_delay_a_healthy_name() -> None:
     transport = Transport(AddressGuard())
     with (
         NameServer({"erp.example.com": [PUBLIC]}, silent=HANGING),
@@ -117,7 +119,7 @@ def test_24_lookups_that_hang_leave_a_healthy_name_alone() -> None:
         assert send(transport, "http://erp.example.com:8080/").reason is None
         for host in HANGING:
             transport.start(host, prepare(f"http://{host}/", (), b""), timeout=8)
-        # An address kept from before, and one that libcurl has to look up anew.
+        # One cached address, and one that libcurl has to look up.
         for port in (8080, 8081):
             transport.start(port, prepare(f"http://erp.example.com:{port}/", (), b""), timeout=6)
         ended = drive_all(transport, within=12)
@@ -129,10 +131,10 @@ def test_24_lookups_that_hang_leave_a_healthy_name_alone() -> None:
 
 
 @pytest.mark.netns(addresses=[PUBLIC])
-def test_lookups_that_were_given_up_leave_threads_to_a_host_that_answered(
+def test_abandoned_lookups_leave_threads_for_a_healthy_host(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # The resolver waits for longer than anybody here: threads hang on after their requests.
+    # The resolver waits longer than the requests, so its threads outlive them.
     monkeypatch.setenv("RES_OPTIONS", "timeout:4 attempts:1")
     transport = Transport(AddressGuard())
     with (
@@ -149,7 +151,7 @@ def test_lookups_that_were_given_up_leave_threads_to_a_host_that_answered(
 
 
 @pytest.mark.netns(addresses=[PUBLIC])
-def test_a_burst_to_one_host_asks_for_its_name_once() -> None:
+def test_a_burst_to_one_host_looks_its_name_up_once() -> None:
     transport = Transport(AddressGuard())
     with NameServer({"erp.example.com": [PUBLIC]}) as names, Receiver(host=PUBLIC, port=80) as erp:
         for number in range(30):
@@ -163,7 +165,7 @@ def test_a_burst_to_one_host_asks_for_its_name_once() -> None:
 
 
 @pytest.mark.netns(addresses=[PUBLIC])
-def test_a_name_that_was_being_looked_up_when_all_was_dropped_is_not_known() -> None:
+def test_a_lookup_dropped_by_abandon_is_not_cached() -> None:
     transport = Transport(AddressGuard())
     url = f"http://{HANGING[0]}/"
     with NameServer({}, silent=HANGING), Receiver(host=PUBLIC) as receiver:
@@ -172,14 +174,14 @@ def test_a_name_that_was_being_looked_up_when_all_was_dropped_is_not_known() -> 
         assert send(transport, receiver.url).reason is None
         for number in range(2):
             transport.start(number, prepare(url, (), b""), timeout=0.5)
-        # One waits for its turn to look the name up: it has no more of a connection.
+        # The second request waits for its turn to look the name up. It has no connection either.
         assert set(transport.unheard(0)) == {0, 1}
         drive_all(transport)
 
 
 @pytest.mark.netns(addresses=[PUBLIC])
-def test_what_is_aborted_while_its_name_hangs_holds_nobody_up() -> None:
-    """Also the one that waits for its turn to look the name up."""
+def test_aborting_a_hanging_lookup_delays_no_other_request() -> None:
+    """Include a request that waits for its turn to look the name up."""
     transport = Transport(AddressGuard())
     request = prepare(f"http://{HANGING[0]}/", (), b"")
     with NameServer({}, silent=HANGING), Receiver(host=PUBLIC) as receiver:
@@ -195,7 +197,7 @@ def test_what_is_aborted_while_its_name_hangs_holds_nobody_up() -> None:
 
 
 @pytest.mark.netns
-def test_a_bare_probe_does_not_wait_for_a_resolver_that_answers_nothing(
+def test_a_bare_probe_does_not_wait_for_a_silent_resolver(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("RES_OPTIONS", "timeout:5 attempts:1")
@@ -209,7 +211,7 @@ def test_a_bare_probe_does_not_wait_for_a_resolver_that_answers_nothing(
 
 
 @pytest.mark.netns
-def test_who_waits_for_a_turn_holds_nobody_up_and_ends_at_its_deadline() -> None:
+def test_requests_waiting_for_a_lookup_do_not_block_and_time_out() -> None:
     transport = Transport(AddressGuard())
     with NameServer({}, silent=HANGING):
         began = time.monotonic()
@@ -217,7 +219,7 @@ def test_who_waits_for_a_turn_holds_nobody_up_and_ends_at_its_deadline() -> None
             transport.start(number, prepare(f"http://{HANGING[1]}/", (), b""), timeout=20)
         for _ in range(100):
             transport.drive(0)
-        assert time.monotonic() - began < 3  # it was not to wait at all
+        assert time.monotonic() - began < 3  # drive(0) must not wait
         transport.abandon()
         began = time.monotonic()
         for number in range(3):

@@ -1,4 +1,4 @@
-"""What goes out is what was prepared: these bytes, these headers, in this order."""
+"""Requests on the wire: the prepared bytes and headers, in their order."""
 
 import socket
 from ipaddress import ip_network
@@ -22,7 +22,7 @@ PREPARED = (
 )
 
 
-def test_headers_go_out_in_their_order_and_nothing_is_added(
+def test_headers_are_sent_in_order_and_none_are_added(
     transport: Transport, receiver: Receiver
 ) -> None:
     send(transport, receiver.url, headers=PREPARED)
@@ -33,7 +33,7 @@ def test_headers_go_out_in_their_order_and_nothing_is_added(
     assert received.method == "POST"
 
 
-def test_an_address_of_ipv6_is_named_in_brackets() -> None:
+def test_an_ipv6_address_is_in_brackets() -> None:
     if not socket.has_dualstack_ipv6():
         pytest.skip("this machine has no IPv6")
     transport = Transport(AddressGuard([ip_network("::1")]))
@@ -55,7 +55,7 @@ def test_the_body_arrives_byte_for_byte(
     assert receiver.received[0].body == body
 
 
-def test_the_path_and_query_go_out_as_they_are(transport: Transport, receiver: Receiver) -> None:
+def test_the_path_and_query_are_sent_unchanged(transport: Transport, receiver: Receiver) -> None:
     for path in ("a/../b/./c", "hook?key=a%20b&x=[1]", "%C3%A9?"):
         send(transport, receiver.url + path)
     assert [r.path for r in receiver.received] == [
@@ -65,7 +65,9 @@ def test_the_path_and_query_go_out_as_they_are(transport: Transport, receiver: R
     ]
 
 
-def test_nothing_of_one_request_shows_in_the_next(transport: Transport, receiver: Receiver) -> None:
+def test_no_part_of_one_exchange_leaks_into_the_next(
+    transport: Transport, receiver: Receiver
+) -> None:
     receiver.answer_next(500, b"broken", [("X-Secret", "1")])
     first = send(transport, receiver.url, headers=(("X-First", "1"),), body=b"first")
     second = send(transport, receiver.url, headers=(("X-Second", "2"),), body=b"")
@@ -101,7 +103,7 @@ def test_a_header_that_would_break_the_request_is_not_sent(
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-def test_a_body_that_cannot_be_written_down_ends_alone(
+def test_an_unencodable_body_fails_alone(
     transport: Transport, receiver: Receiver, host: str
 ) -> None:
     odd = PreparedRequest()
@@ -126,14 +128,14 @@ def test_an_empty_header_is_sent_empty(
 @pytest.mark.parametrize(
     "url", ["", "ftp://127.0.0.1/", "http://", "file:///etc/passwd", "http://u:p@127.0.0.1/", "x"]
 )
-def test_a_url_that_may_not_be_used_ends_as_an_exchange(transport: Transport, url: str) -> None:
+def test_an_unusable_url_ends_as_a_failed_exchange(transport: Transport, url: str) -> None:
     exchange = send(transport, url)
     assert exchange.reason is Reason.DNS
     assert exchange.response is None
     assert "u:p" not in exchange.detail
 
 
-def test_the_last_code_of_http_is_one(transport: Transport, receiver: Receiver) -> None:
+def test_code_599_is_a_server_error(transport: Transport, receiver: Receiver) -> None:
     receiver.answer(599)
     exchange = send(transport, receiver.url)
     assert (exchange.code, exchange.reason) == (599, Reason.SERVER)
@@ -148,9 +150,7 @@ def test_every_2xx_is_a_success(transport: Transport, receiver: Receiver, code: 
     assert exchange.response.ok
 
 
-def test_the_response_speaks_the_language_of_requests(
-    transport: Transport, receiver: Receiver
-) -> None:
+def test_the_response_is_a_requests_response(transport: Transport, receiver: Receiver) -> None:
     receiver.answer(429, b'{"slow": "down"}', [("Retry-After", "7"), ("Content-Type", "text/json")])
     exchange = send(transport, receiver.url)
     response, total = exchange.response, exchange.phases.total

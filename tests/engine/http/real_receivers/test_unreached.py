@@ -1,4 +1,4 @@
-"""What never came to its receiver: another sender may be luckier. Everything else is an answer."""
+"""Exchanges that never reached the receiver, so that another sender can try."""
 
 import resource
 import socket
@@ -33,9 +33,9 @@ def closed_port() -> int:
 
 @contextmanager
 def no_more_files() -> Iterator[None]:
-    """This process may open none meanwhile."""
+    """Let this process open no more files while the block runs."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    highest = max(int(each.name) for each in Path("/proc/self/fd").iterdir())
+    highest = max(int(file.name) for file in Path("/proc/self/fd").iterdir())
     taken = []
     resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, before[1]))
     try:
@@ -46,8 +46,8 @@ def no_more_files() -> Iterator[None]:
                 break
         yield
     finally:
-        for each in taken:
-            each.close()
+        for sock in taken:
+            sock.close()
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
@@ -55,13 +55,13 @@ def told(exchange: Exchange) -> tuple[Reason | None, bool]:
     return exchange.reason, exchange.is_unreached
 
 
-def test_a_refused_connection_and_a_name_that_nobody_knows(transport: Transport) -> None:
+def test_a_refused_connection_and_an_unknown_name_are_unreached(transport: Transport) -> None:
     assert told(send(transport, f"http://127.0.0.1:{closed_port()}/")) == (Reason.REFUSED, True)
     unknown = send(transport, "http://nobody.invalid/", timeout=8)
     assert told(unknown) == (Reason.DNS, True)
 
 
-def test_nobody_who_speaks_tls(transport: Transport, receiver: Receiver) -> None:
+def test_a_receiver_without_tls_is_unreached(transport: Transport, receiver: Receiver) -> None:
     exchange = send(transport, f"https://127.0.0.1:{receiver.port}/")
     assert told(exchange) == (Reason.TLS_OTHER, True)
 
@@ -74,14 +74,14 @@ def test_nobody_who_speaks_tls(transport: Transport, receiver: Receiver) -> None
         (hostile.hanging_up, Reason.NO_REPLY),
     ],
 )
-def test_what_went_out_is_no_matter_of_reach(
+def test_a_sent_request_is_not_unreached(
     transport: Transport, serve: hostile.Script, reason: Reason
 ) -> None:
     with HostileServer(serve) as server:
         assert told(send(transport, server.url, timeout=1)) == (reason, False)
 
 
-def test_neither_is_an_answer_nor_an_address_that_cannot_be_used(
+def test_responses_and_unusable_requests_are_not_unreached(
     transport: Transport, receiver: Receiver
 ) -> None:
     receiver.answer(503)
@@ -92,7 +92,7 @@ def test_neither_is_an_answer_nor_an_address_that_cannot_be_used(
     assert not odd.truncated
 
 
-def test_a_name_may_lead_to_a_closed_address_on_one_machine_alone(receiver: Receiver) -> None:
+def test_a_blocked_name_is_unreached_but_a_blocked_address_is_not(receiver: Receiver) -> None:
     transport = Transport(AddressGuard())
     for host, is_named in (
         ("localhost", True),
@@ -106,7 +106,7 @@ def test_a_name_may_lead_to_a_closed_address_on_one_machine_alone(receiver: Rece
     transport.close()
 
 
-def test_no_more_open_files_are_the_senders_trouble(
+def test_running_out_of_file_handles_is_the_senders_failure(
     transport: Transport, receiver: Receiver
 ) -> None:
     assert told(send(transport, receiver.url)) == (None, False)
@@ -115,7 +115,7 @@ def test_no_more_open_files_are_the_senders_trouble(
     assert told(exchange) == (Reason.INTERNAL, True)
 
 
-def test_without_open_files_the_portals_own_port_is_open_nowhere() -> None:
+def test_without_file_handles_the_portals_port_stays_blocked() -> None:
     guard = AddressGuard([ip_network("0.0.0.0/0")], closed_ports_here=[8000])
     with no_more_files():
         refusals = [guard.refusal("10.9.8.7", port) for port in (8000, 8001)]
@@ -123,10 +123,8 @@ def test_without_open_files_the_portals_own_port_is_open_nowhere() -> None:
     assert guard.refusal("10.9.8.7", 8000) is None
 
 
-def test_an_answer_that_takes_its_time_is_no_connect_failure(
-    transport: Transport, receiver: Receiver
-) -> None:
-    """The request was acknowledged: on a new connection, and on one that is used again."""
+def test_a_slow_response_is_no_connect_failure(transport: Transport, receiver: Receiver) -> None:
+    """The request is acknowledged on a new connection and on a reused one."""
     receiver.answer(delay=0.4)
     for _ in range(2):
         transport.start(1, prepare(receiver.url, HEADERS, BODY), timeout=2)
@@ -136,7 +134,9 @@ def test_an_answer_that_takes_its_time_is_no_connect_failure(
         drive_all(transport)
 
 
-def test_who_waits_for_a_connection_is_known(transport: Transport, receiver: Receiver) -> None:
+def test_requests_waiting_for_a_connection_are_known(
+    transport: Transport, receiver: Receiver
+) -> None:
     receiver.answer(delay=0.6)
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
@@ -158,7 +158,7 @@ def test_who_waits_for_a_connection_is_known(transport: Transport, receiver: Rec
 
 
 @pytest.mark.netns
-def test_a_path_that_is_cut_is_noticed_in_seconds_on_an_open_connection_and_on_a_new_one() -> None:
+def test_a_cut_path_is_noticed_in_seconds() -> None:
     port = free_port()
     transport = Transport(AddressGuard([ip_network(CLIENTS)]))
     with lossy_wire(port) as wire, Receiver(host=NEAR, port=port):
@@ -193,8 +193,8 @@ def test_a_path_that_is_cut_is_noticed_in_seconds_on_an_open_connection_and_on_a
 
 
 @pytest.mark.netns
-def test_with_many_open_connections_that_have_ended_it_takes_no_longer() -> None:
-    """Left alone, libcurl would try one after the other, and call it no reply."""
+def test_many_dead_connections_do_not_delay_the_failure() -> None:
+    """By default, libcurl would try them one by one and report no reply."""
     for is_told in (False, True):
         port = free_port()
         transport = Transport(AddressGuard([ip_network(CLIENTS)]))
@@ -203,7 +203,7 @@ def test_with_many_open_connections_that_have_ended_it_takes_no_longer() -> None
             receiver.answer(delay=0.2)
             for number in range(6):
                 transport.start(number, request, timeout=20, patience=SHORT_PATIENCE)
-            assert {each.reason for each in drive_all(transport)} == {None}
+            assert {exchange.reason for exchange in drive_all(transport)} == {None}
             if is_told:
                 receiver.stop()
             else:
@@ -217,11 +217,11 @@ def test_with_many_open_connections_that_have_ended_it_takes_no_longer() -> None
 
 
 def opened(found: dict[str, Connected]) -> set[str]:
-    """Those that could be connected to."""
-    return {url for url, each in found.items() if each.is_open}
+    """Return the URLs that could be connected to."""
+    return {url for url, result in found.items() if result.is_open}
 
 
-def test_a_bare_probe_connects_to_no_address_that_is_none(receiver: Receiver) -> None:
+def test_a_bare_probe_does_not_connect_to_unusable_urls(receiver: Receiver) -> None:
     probes = BareProbes(AddressGuard([ip_network("127.0.0.0/8")]))
     local = f"127.0.0.1:{receiver.port}/"
     odd, good = (f"ftp://{local}", f"http://ana@{local}"), f"http://{local}"
@@ -235,7 +235,7 @@ def test_a_bare_probe_connects_to_no_address_that_is_none(receiver: Receiver) ->
     assert receiver.connections_seen == 1
 
 
-def test_two_names_of_one_address_are_known_by_it() -> None:
+def test_a_bare_probe_returns_the_address_of_each_name() -> None:
     probes = BareProbes(AddressGuard([ip_network("127.0.0.0/8")]))
     port = closed_port()
     found = probes.connect([f"http://localhost:{port}/", f"http://127.0.0.1:{port}/"], timeout=1)
@@ -245,7 +245,7 @@ def test_two_names_of_one_address_are_known_by_it() -> None:
 
 
 @pytest.mark.netns
-def test_a_bare_probe_sends_nothing_and_goes_through_the_same_guard() -> None:
+def test_a_bare_probe_sends_nothing_and_obeys_the_guard() -> None:
     port = free_port()
     with lossy_wire(port) as wire, Receiver(host=NEAR, port=port) as receiver:
         far, closed = f"http://{FAR}:{port}/", f"http://{NEAR}:{free_port()}/"

@@ -1,5 +1,8 @@
-"""Read by Python itself at its start when this folder is on PYTHONPATH: a machine whose clock is
-wrong by CLOCK_SHIFT seconds, for all that Python asks. The databases ask the system."""
+"""Shift Python's clock by CLOCK_SHIFT seconds.
+
+Python imports this module at startup if this folder is on PYTHONPATH. The databases use the
+system's clock, which isn't shifted.
+"""
 
 import datetime
 import os
@@ -10,12 +13,12 @@ _datetime, _time, _time_ns = datetime.datetime, time.time, time.time_ns
 
 
 def shift() -> float:
-    """Seconds. Asked each time: a fork may have another clock than what it is a fork of."""
+    """Return the shift in seconds. Read each time, because a fork can have another clock."""
     return float(os.environ.get("CLOCK_SHIFT") or 0)
 
 
 class _Kind(type):
-    """What the unshifted class made is one of these, too."""
+    """A metaclass that lets instances of the original datetime pass isinstance checks."""
 
     def __instancecheck__(cls, instance: Any) -> bool:
         return isinstance(instance, _datetime)
@@ -26,15 +29,14 @@ class ShiftedDatetime(_datetime, metaclass=_Kind):
 
     @classmethod
     def now(cls, tz: datetime.tzinfo | None = None) -> Any:
-        """The wrong time."""
         return _datetime.now(tz) + datetime.timedelta(seconds=shift())
 
     @classmethod
     def utcnow(cls) -> Any:
-        """The wrong time, naive."""
+        """Return the wrong time, naive."""
         return cls.now(datetime.UTC).replace(tzinfo=None)
 
 
-datetime.datetime = ShiftedDatetime  # type: ignore[misc]  # that is the point
+datetime.datetime = ShiftedDatetime  # type: ignore[misc]  # on purpose
 time.time = lambda: _time() + shift()
 time.time_ns = lambda: _time_ns() + int(shift() * 1e9)
