@@ -123,7 +123,7 @@ def stored(delivery: UUID) -> dict[str, Any]:
 
 
 def make_many(webhooks: Iterable[Hook], count: int, since: datetime) -> None:
-    """Create `count` deliveries, a second apart, cycling over webhooks, events, statuses, and assets."""
+    """Create `count` deliveries a second apart, over all webhooks, events, statuses, and assets."""
     hooks = list(webhooks)
     events = ("asset.created", "asset.updated", "asset.deleted")
     statuses = ("delivered",) * 17 + ("failed", "retrying", "on_hold")

@@ -140,6 +140,6 @@ class MailServer(socketserver.ThreadingTCPServer):
 
 
 def set_up(app: Flask, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
-    """Change the application's settings, as `smtp_url`."""
+    """Change the application's settings, such as `smtp_url`."""
     changed = replace(app.extensions["settings"], **changes)
     monkeypatch.setitem(app.extensions, "settings", changed)

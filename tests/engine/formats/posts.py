@@ -87,7 +87,7 @@ def _at(body: Any, path: Path) -> Any:
 
 def _put(body: Any, path: Path, value: Any, if_valid_for: EventName | None = None) -> bool:
     parent = _at(body, path[:-1])
-    if parent is None:  # an outer place has become null
+    if parent is None:  # an outer value has become null
         return False
     was, parent[path[-1]] = parent[path[-1]], value
     if if_valid_for is None or closed_for(if_valid_for).is_valid(body):
