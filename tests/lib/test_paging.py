@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portal.lib.paging import Cursor, Key, Page, UnreadableCursor, page_of
+from portal.lib.paging import Cursor, Page, UnreadableCursor, page_of
 
 
 def read(table: list[int], cursor: Cursor | None, size: int) -> Page[int]:
@@ -131,8 +131,3 @@ def test_any_text_decodes_to_a_cursor_or_is_refused(text: str) -> None:
     except UnreadableCursor:
         return
     assert cursor is None or type(cursor.key[0]) is int
-
-
-def test_a_key_can_have_several_parts() -> None:
-    key: Key = ("müller", 7)
-    assert Cursor.decode(Cursor(key).encode(), (str, int)) == Cursor(key)

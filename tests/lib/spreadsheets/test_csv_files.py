@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from portal.lib.csv_cells import plain_cell, safe_cell, write_csv
 from portal.lib.spreadsheets.sheets import (
     CUT_OFF,
-    MOST_ROWS,
     NO_TEXT,
     WINDOWS,
     Sheet,
@@ -54,17 +53,11 @@ def test_an_unusable_file_gets_an_explanation() -> None:
         (b'name,notes\na,b\nc,"d\ne,f\n', "Row 3 isn’t valid CSV. Check its quotation"),
         (b'name,notes\na,"12" pipe"\n', "Row 2 isn’t valid CSV"),
         (b'"name\na\n', "Row 1 isn’t valid CSV"),
-        (b"name\n" + b"a\n" * (MOST_ROWS + 1), "more than 20,000 rows"),
         (",".join(map(str, range(200_000))).encode(), "more than 200 columns"),
         (b"name\n" + b"\n" * 2_000_000, "no rows"),
     ):
         with pytest.raises(UnreadableError, match=sentence):
             read_csv(content)
-
-
-def test_bidi_control_characters_are_removed_from_cells() -> None:
-    sheet = read_csv("name,serial_number\nمضخة,\u202aSN-1\u202c\n".encode())
-    assert sheet.rows[0].cells == {"name": "مضخة", "serial_number": "SN-1"}
 
 
 def test_a_short_line_or_trailing_blanks_are_no_problem() -> None:
@@ -272,11 +265,6 @@ def test_values_are_written_plainly() -> None:
 
 # Characters with a meaning to spreadsheets or to us.
 MEANINGS = st.lists(st.sampled_from(" ;,\t\r\n'\"=+-@\uff1d\u00a0\x85x")).map("".join)
-
-
-@given(st.text() | MEANINGS)
-def test_an_escaped_cell_reads_back_exactly(text: str) -> None:
-    assert plain_cell(safe_cell(text)) == text
 
 
 @given(

@@ -97,13 +97,6 @@ def test_the_certificate_must_match_the_name_in_the_url(
     assert exchange.reason is reason, exchange.detail
 
 
-def test_without_a_custom_bundle_only_public_authorities_are_trusted() -> None:
-    plain = Transport(open_guard())
-    with serving(TRUSTED.issue_cert("127.0.0.1")) as receiver:
-        assert send(plain, receiver.url).reason is Reason.TLS_UNTRUSTED
-    plain.close()
-
-
 def test_a_bare_probe_trusts_a_custom_authority_only_with_its_bundle(tmp_path: Path) -> None:
     bundle = tmp_path / "authority.pem"
     TRUSTED.cert_pem.write_to_path(bundle)

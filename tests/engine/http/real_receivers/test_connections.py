@@ -393,15 +393,6 @@ def test_a_removed_socket_is_not_reported_after_a_hangup(sockets: Sockets, pair:
     assert sockets.ready(1) == [(ours.fileno(), pycurl.CSELECT_IN)]
 
 
-def test_a_removed_socket_can_be_watched_again(sockets: Sockets, pair: Pair) -> None:
-    ours, theirs = pair
-    sockets.note(pycurl.POLL_IN, ours.fileno())
-    sockets.note(pycurl.POLL_REMOVE, ours.fileno())
-    sockets.note(pycurl.POLL_IN, ours.fileno())
-    theirs.send(b"x")
-    assert sockets.ready(1) == [(ours.fileno(), pycurl.CSELECT_IN)]
-
-
 def test_a_new_socket_with_a_reused_descriptor_is_watched(sockets: Sockets) -> None:
     """The same event mask could be mistaken for the old registration."""
     first, other = socket.socketpair()
