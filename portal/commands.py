@@ -351,7 +351,7 @@ def doctor(quiet: bool) -> None:
         for line in filter(None, (finding.todo, finding.server)):
             click.echo(f"        {line}")
     if not problems and not quiet:
-        click.echo("All systems operational.")
+        click.echo("Server working normally.")
     sys.exit(_exit_code(problems))
 
 

@@ -1,6 +1,6 @@
-// Follows a part that changes. Polls {html, stop, announce} from data-live-url, at first every
-// second, then less often, up to every ten seconds. Pauses while the tab is hidden. Tells why if it
-// ends early.
+// Follows a part that changes. Polls {html, stop, announce} or {next}, a page to open, from
+// data-live-url, at first every second, then less often, up to every ten seconds. Pauses while the
+// tab is hidden. Tells why if it ends early.
 import { showCopyButtons } from "./copy.js";
 
 const FIRST_MS = 1_000;
@@ -97,10 +97,11 @@ export function live(region, first = FIRST_MS) {
     try {
       const news = await ask(region.dataset.liveUrl);
       await released();
+      if (news.next) location.replace(news.next);
       if (news.html !== undefined) show(region, news.html);
       if (news.over) end(region, news.over);
       say(news.over ?? news.announce);
-      ended = Boolean(news.stop);
+      ended = Boolean(news.stop || news.next);
     } catch {
       // The portal may be restarting, so poll again later.
     }

@@ -28,8 +28,16 @@ def test_without_scripts_existing_assets_are_skipped_until_ticked(
         choose(plain_page, "asset_tag,name\nL-1,Desk lamp\n", *tick)
         job.work(KINDS)
         plain_page.get_by_role("link", name="Refresh this page").click()
-        plain_page.get_by_role("link", name="Review rows").click()
         row = plain_page.get_by_role("row").last
         expect(row).to_contain_text(result)
         expect(row).to_contain_text("Lamp → Desk lamp")
         expect(plain_page.get_by_role("button", name="Import 1 row")).to_have_count(len(tick))
+
+
+def test_the_preview_opens_once_the_check_is_done(page: Page, app: Flask, portal: str) -> None:
+    sign_in(page, app, portal, "manager")
+    page.goto(f"{portal}/assets/import")
+    choose(page, "asset_tag,name\nL-1,Desk lamp\n")
+    expect(page.get_by_role("heading", name="Check file")).to_be_visible()
+    job.work(KINDS)
+    expect(page.get_by_role("heading", name="Preview import")).to_be_visible()

@@ -231,7 +231,7 @@ def _reservation(asset: Asset, subject: UUID | None) -> dict[str, Any]:
         raise Refusal(f"This reservation is already closed ({became}).")
     facts = [
         ("Person", reservation.staff.name),
-        ("When", span_in_words(reservation.starts_at, reservation.ends_at)),
+        ("Time", span_in_words(reservation.starts_at, reservation.ends_at)),
         ("Purpose", reservation.purpose),
         ("Status", RESERVATION[reservation.state].word),
     ]

@@ -28,6 +28,7 @@ from portal.web.deliveries.share import ToldCause
 from portal.web.deliveries.wording import by_status
 from portal.web.frame.access import can
 from portal.web.frame.site_state import in_trouble, may_send, sending_stop
+from portal.web.frame.status_tags import WEBHOOK
 from portal.web.frame.wording import counted, near_time, plural, time_tag
 from portal.web.help.advice import edit_url, step_of
 
@@ -64,16 +65,17 @@ class Act(NamedTuple):
 class BacklogRow:
     """One webhook's row.
 
-    `note` appears beside the name. `said` is the usual response or its meaning. `others` are the
-    other causes with their counts. `parts` counts deliveries by status. `delivered`, `pause`, and
-    `sent` appear below `since`, the next attempt, and `number`. The next attempt is a time in
-    `next_at` or words in `next`. `main` is the primary action, and `acts` are the others.
+    `note` is the webhook's status beside its name. `is_bad` makes the dot red. `said` is the usual
+    response or its meaning. `others` are the other causes with their counts. `parts` counts
+    deliveries by status. `delivered`, `pause`, and `sent` appear below `since`, the next attempt,
+    and `number`. The next attempt is a time in `next_at` or words in `next`. `main` is the primary
+    action, and `acts` are the others.
     """
 
     public_id: UUID
     name: str
     name_url: str
-    is_failing: bool
+    is_bad: bool
     note: str
     cause: str
     said: str
@@ -250,7 +252,7 @@ def _row(backlog: Backlog, in_bulk_retries: QueuedDeliveries, said: str) -> Back
         public_id=backlog.public_id,
         name=backlog.name,
         name_url="" if backlog.is_deleted else page,
-        is_failing=backlog.status is WebhookStatus.FAILING,
+        is_bad=not backlog.is_deleted and backlog.status is not WebhookStatus.ACTIVE,
         note=_note(backlog),
         cause=cause_of(backlog),
         said="" if backlog.is_off_by_us and not meant else words,
@@ -322,7 +324,7 @@ def _ways_out(
 def _note(backlog: Backlog) -> str:
     if backlog.is_deleted:
         return "Deleted"
-    return "Off" if backlog.status is WebhookStatus.OFF else ""
+    return "" if backlog.status is WebhookStatus.ACTIVE else WEBHOOK[backlog.status].word
 
 
 def _next(backlog: Backlog) -> Iterator[str]:

@@ -47,8 +47,8 @@ def zone() -> ZoneInfo:
 
 
 def zone_name() -> str:
-    """Return the name of `zone()`, as in "Europe/Vienna"."""
-    return zone().key
+    """Return the name of `zone()`, as in "America/New York"."""
+    return zone().key.replace("_", " ")
 
 
 def moment(at: datetime, now: datetime | None = None) -> Moment:

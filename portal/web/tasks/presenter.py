@@ -32,8 +32,9 @@ class TaskWords:
     """The words for one kind of task.
 
     `outcomes`: words by name in `counts`, in the order of the sentence. `failures`: outcomes that
-    make the task incomplete. `finished` and `undone` (for one row, for more) make the headline for
-    them. `after`: (label, URL) of pages to open once the task has ended or waits for an answer.
+    make the task incomplete. `undone` (for one row, for more) makes the headline for them. `after`:
+    (label, URL) of pages to open once the task has ended or waits for an answer. `next_url`: the
+    page that takes this one's place once the task is done.
     `rows`: the word for one row and for more. `note`: shown until the first row is done.
     `import_step`: its step in an import, or 0. `unit`: the unit of progress if it does not
     count rows. `succeeded`: the sentence that replaces the row count at the end, if not blank.
@@ -43,10 +44,10 @@ class TaskWords:
     title: Callable[[Task], str]
     outcomes: Mapping[str, str]
     failures: Sequence[str] = ()
-    finished: str = "Finished, but"
     undone: tuple[str, str] = ("wasn’t done", "weren’t done")
     counts: Callable[[Task], Mapping[str, int]] = lambda task: task.counts
     after: Callable[[Task], list[Link]] = lambda _task: []
+    next_url: Callable[[Task], str] = lambda _task: ""
     rows: tuple[str, str] = ("row", "rows")
     import_step: int = 0
     note: str = ""
@@ -58,9 +59,7 @@ class TaskWords:
 def _after_check(task: Task) -> list[Link]:
     if task.state == TaskState.PAUSED:
         return [("Match headings", url_for("import_match.match", public_id=task.public_id))]
-    if task.state != TaskState.DONE:
-        return [("Choose a file", url_for("importing.upload"))]
-    return [("Review rows", url_for("importing.check", public_id=task.public_id))]
+    return [("Choose a file", url_for("importing.upload"))]
 
 
 def _of_the_file(task: Task) -> Mapping[str, int]:
@@ -140,10 +139,8 @@ WORDS: Final[Mapping[str, TaskWords]] = {
             Verdict.PASSED: "skipped as chosen",
             Verdict.ERROR: "can’t be imported",
         },
-        failures=(Verdict.ERROR,),
-        finished="Checked. Nothing is imported yet.",
-        undone=("row can’t be imported", "rows can’t be imported"),
         after=_after_check,
+        next_url=lambda task: url_for("importing.check", public_id=task.public_id),
     ),
     import_task.NAME: TaskWords(
         title=lambda _task: "Import assets",
@@ -242,6 +239,7 @@ GENERAL: Final = TaskWords(title=_plain, outcomes={})
 class TaskPage:
     """The page of a task. `is_live`: the task can still change.
 
+    `next_url`: the page to open instead, or "".
     `headline`: the failures of a finished task. It replaces the tag and sentence.
     """
 
@@ -253,6 +251,7 @@ class TaskPage:
     details: str
     time_left: str
     after: list[Link]
+    next_url: str
     is_live: bool
     can_stop: bool
     import_step: int
@@ -278,6 +277,7 @@ def page_of(task: Task) -> TaskPage:
         details=_details(task, words),
         time_left=time_left(task),
         after=words.after(task) if task.state in {*ENDED, TaskState.PAUSED} else [],
+        next_url=words.next_url(task) if task.state == TaskState.DONE else "",
         is_live=is_live,
         can_stop=task.kind not in KINDS or KINDS[task.kind].can_stop,
         import_step=words.import_step,
@@ -290,7 +290,7 @@ def _headline(task: Task, words: TaskWords) -> str:
     undone = sum(counts.get(name, 0) for name in words.failures)
     if task.state != TaskState.DONE or not undone:
         return ""
-    return f"{words.finished} {plural(undone, *words.undone)}."
+    return f"Finished, but {plural(undone, *words.undone)}."
 
 
 def _sentence(task: Task, words: TaskWords) -> str:

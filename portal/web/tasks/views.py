@@ -19,9 +19,11 @@ blueprint = Blueprint("tasks", __name__, url_prefix="/tasks")
 
 @blueprint.get("/<uuid:public_id>")
 @requires("tasks.read")
-def show(public_id: UUID) -> str:
+def show(public_id: UUID) -> str | Answer:
     """Show the task's progress or result."""
     page = _page(public_id)
+    if page.next_url:
+        return redirect(page.next_url)
     if page.under:
         stand_under(page.under)
     return render_template("tasks/show.html", page=page)
@@ -32,6 +34,8 @@ def show(public_id: UUID) -> str:
 def live(public_id: UUID) -> Response:
     """Return the part of the page that changes, for polling."""
     page = _page(public_id)
+    if page.next_url:
+        return jsonify(next=page.next_url)
     html = render_template("tasks/_live.html", page=page)
     return jsonify(html=html, stop=not page.is_live, announce=page.announcement)
 

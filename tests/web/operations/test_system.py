@@ -127,7 +127,7 @@ def test_the_doctor_exits_with_0_without_problems(app: Flask) -> None:
     everybody_signs()
     result = app.test_cli_runner().invoke(args=["doctor"])
     assert result.exit_code == 0
-    assert "All systems operational." in result.output
+    assert "Server working normally." in result.output
     assert "Sending deliveries" in result.output
 
 
@@ -165,7 +165,7 @@ def test_page_and_doctor_report_the_alert_check_and_late_alerts(
     assert "DANGER  Alerts are late" in result.output
     assert "Next alert check" in result.output
     runs.start_due(utcnow())
-    assert "All systems operational." in pages.get("/settings/system").main
+    assert "Server working normally." in pages.get("/settings/system").main
 
 
 def test_page_and_doctor_report_wrong_encryption_keys(
