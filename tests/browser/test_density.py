@@ -249,7 +249,8 @@ def test_on_a_phone_rows_of_lists_have_two_lines(page: Page, app: Flask, portal:
         page.goto(portal + path)
         shown = rows(page)
         assert shown, path
-        assert max(row["height"] for row in shown) <= 68, path
+        with_actions = path in ("/maintenance", "/reservations")  # a tag and buttons below
+        assert max(row["height"] for row in shown) <= (116 if with_actions else 68), path
         assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, path
 
 
