@@ -26,7 +26,7 @@ def signature_is_right(received: Received, secret: str) -> bool:
     return hmac.compare_digest(expected, received.header(SIGNATURE_HEADER) or "")
 
 
-class ResultBatches:
+class LoggingReceiver:
     """A well-behaved receiver that logs each request as a JSON line."""
 
     def __init__(self, secret: str, log: TextIO) -> None:
@@ -75,7 +75,10 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: done.set())
     log = options.log.open("a", encoding="utf-8") if options.log else sys.stdout
-    with log, Receiver(port=options.port, answerer=ResultBatches(options.secret, log)) as receiver:
+    with (
+        log,
+        Receiver(port=options.port, answerer=LoggingReceiver(options.secret, log)) as receiver,
+    ):
         sys.stdout.write(f"listening on {receiver.url}\n")
         sys.stdout.flush()
         done.wait()
