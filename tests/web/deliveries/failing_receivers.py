@@ -1,4 +1,4 @@
-"""Receivers that misbehave in every way there is a reason for, and deliveries that met them."""
+"""Misbehaving receivers for every failure reason, and deliveries sent to them."""
 
 import socket
 import ssl
@@ -28,7 +28,7 @@ from tests.support.factories import Hook, make_webhook
 from tests.support.netns import apart
 from tests.support.receiver import Answer, Received, Receiver
 
-Made = dict[Reason, UUID]  # the delivery that ended for this reason
+Made = dict[Reason, UUID]  # the delivery that ended with each reason
 
 ANSWERS: Final[dict[Reason, Answer]] = {
     Reason.REDIRECT: Answer(302, headers=[("Location", "https://new.example.com/hook")]),
@@ -52,13 +52,13 @@ SCRIPTS: Final[dict[Reason, Script]] = {
     Reason.BAD_REPLY: hostile.answering(b"220 mail.example.com ESMTP ready\r\n"),
 }
 LONG_AGO: Final = timedelta(days=31)
-# Without a name server and without a route; what waits there must not go out from here.
+# Sent from a namespace with no name server and no route, so that nothing leaves this machine.
 OUTSIDE: Final = {Reason.DNS: "http://erp.example.com/", Reason.UNREACHABLE: "http://93.184.215.14"}
 
 
 @contextmanager
 def misbehaving(trusted: trustme.CA) -> Iterator[dict[Reason, str]]:
-    """Addresses by the reason for which a delivery to them fails."""
+    """Yield a URL for each failure reason."""
     with ExitStack() as running:
         plain = running.enter_context(Receiver(answerer=_answer))
         urls = {reason: f"{plain.url}{reason}" for reason in ANSWERS}
@@ -76,12 +76,12 @@ def misbehaving(trusted: trustme.CA) -> Iterator[dict[Reason, str]]:
 
 
 def deliveries_to(urls: dict[Reason, str]) -> Made:
-    """One delivery to each address, each of a webhook of its own."""
+    """Make one delivery to each URL, each for its own webhook."""
     return {reason: make_delivery(_hook(reason, url)) for reason, url in urls.items()}
 
 
 def unsendable() -> Made:
-    """What is wrong with the webhook itself: a header that is ours, a secret that cannot sign."""
+    """Make deliveries whose webhook has a reserved header, or a secret that can't sign."""
     headers = _hook(Reason.BAD_HEADERS, "http://127.0.0.1:9/", [("Host", "elsewhere.example.com")])
     unsigned = _hook(Reason.INTERNAL, "http://127.0.0.1:9/")
     with writing() as current:
@@ -94,7 +94,7 @@ def unsendable() -> Made:
 
 
 def outside() -> Made:
-    """Send where no packet can leave: a second dispatcher, in a namespace with `lo` alone."""
+    """Send from a second dispatcher in a namespace that has only `lo`, so no packet can leave."""
     made = deliveries_to(OUTSIDE)
     db.session.remove()
     db.engine.dispose()
@@ -104,13 +104,13 @@ def outside() -> Made:
 
 
 def rest(made: Made) -> None:
-    """None of them is tried again while one looks."""
+    """Move due times two hours ahead, so that no retry happens during the test."""
     for delivery in made.values():
         change(delivery, due_at=utcnow() + timedelta(hours=2))
 
 
 def interrupted() -> Made:
-    """A worker is killed in the middle, and its lease runs out."""
+    """Kill a worker after it claims a delivery, and let the lease expire."""
     made = make_delivery(_hook(Reason.INTERRUPTED, "http://127.0.0.1:9/"))
     crash_after_claim()
     make_due()
@@ -118,7 +118,7 @@ def interrupted() -> Made:
 
 
 def held_too_long() -> Made:
-    """Its webhook stays off until it is not kept any longer."""
+    """Hold a delivery at an off webhook until its retention ends."""
     hook = _hook(Reason.WEBHOOK_OFF, "https://erp.example.com/", state="off")
     made = make_delivery(hook, status="on_hold", created_at=utcnow() - LONG_AGO)
     retention.prune()
@@ -147,7 +147,7 @@ def _certificates(trusted: trustme.CA) -> dict[Reason, trustme.LeafCert]:
 
 @contextmanager
 def _full() -> Iterator[str]:
-    """A listener with no room for one more visitor."""
+    """Yield the URL of a listener whose backlog is full."""
     with ExitStack() as held, socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
@@ -160,14 +160,14 @@ def _full() -> Iterator[str]:
 
 @contextmanager
 def _closed() -> Iterator[str]:
-    """A port that is taken, so that nobody else gets it, and at which nobody listens."""
+    """Yield the URL of a port that is bound but not listening, so that nothing else can take it."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{taken.getsockname()[1]}/"
 
 
 def trust(trusted: trustme.CA, folder: Path) -> str:
-    """A file with this authority, for `WEBHOOK_CA_BUNDLE`."""
+    """Write this authority's certificate to a file for `WEBHOOK_CA_BUNDLE`. Return its path."""
     bundle = folder / "authority.pem"
     trusted.cert_pem.write_to_path(bundle)
     return str(bundle)

@@ -1,4 +1,4 @@
-"""What receivers answered can be looked for: those that read the same are told apart by it."""
+"""Deliveries can be searched by the text of their responses."""
 
 from urllib.parse import urlencode
 from uuid import UUID
@@ -18,14 +18,14 @@ TICKED = "/deliveries/retry"
 
 
 def failed(hook: Hook, *answers: str) -> UUID:
-    """A delivery that failed for good with these answers, each with 500."""
+    """Make a failed delivery with one attempt per response, all with code 500."""
     made = make_delivery(hook, status="failed", reason="server", code=500)
     for text in answers:
         make_attempt(made, reason="server", code=500, response_text=text)
     return made
 
 
-def test_those_that_read_the_same_are_found_by_what_was_answered_and_put_aside(app: Flask) -> None:
+def test_deliveries_with_the_same_response_can_be_found_and_dismissed(app: Flask) -> None:
     hook = make_webhook(name="Finance")
     for _ in range(9):
         failed(hook, "busy")
@@ -43,7 +43,7 @@ def test_those_that_read_the_same_are_found_by_what_was_answered_and_put_aside(a
     assert troubled(pages.get("/deliveries"))[0][1].startswith("9 ")
 
 
-def test_the_answer_before_the_last_is_found_and_called_so(app: Flask) -> None:
+def test_an_earlier_response_is_found_and_marked_as_earlier(app: Flask) -> None:
     hook = make_webhook(name="Finance")
     failed(hook, f"first\nsecond: {MISSING}", "busy")
     failed(hook, "busy")
@@ -56,7 +56,7 @@ def test_the_answer_before_the_last_is_found_and_called_so(app: Flask) -> None:
         assert (page.rows(), "No matching deliveries" in page.main) == ([], True)
 
 
-def test_an_answer_that_is_well_leads_nowhere_and_one_that_is_not_does(app: Flask) -> None:
+def test_only_a_searchable_error_response_links_to_similar_ones(app: Flask) -> None:
     well, doubtful = make_delivery(status="delivered"), make_delivery(status="delivered")
     silent, folded = make_delivery(status="failed"), make_delivery(status="failed")
     make_attempt(well, outcome="delivered", code=200, response_text="thank you")
@@ -71,7 +71,7 @@ def test_an_answer_that_is_well_leads_nowhere_and_one_that_is_not_does(app: Flas
     assert [links(each) for each in (well, doubtful, silent, folded)] == [0, 1, 0, 0]
 
 
-def test_a_bulk_retry_and_the_file_keep_to_the_answer_that_was_asked_for(app: Flask) -> None:
+def test_bulk_retry_and_export_honor_the_response_filter(app: Flask) -> None:
     hook = make_webhook(name="Finance")
     failed(hook, "busy")
     failed(hook, MISSING)
@@ -85,19 +85,19 @@ def test_a_bulk_retry_and_the_file_keep_to_the_answer_that_was_asked_for(app: Fl
     assert f"Response contains “{MISSING}”" in page.main
 
 
-def test_what_is_looked_for_may_stand_behind_what_is_read_of_an_answer(app: Flask) -> None:
+def test_a_match_beyond_the_read_limit_of_a_response_is_found(app: Flask) -> None:
     failed(make_webhook(), "x" * MOST_READ + "needle")
     (row,) = visit(app, "support").get("/deliveries?answer=needle").rows()
     assert row[5].endswith("x" * 40 + "needle")
     assert session().query(Delivery).count() == 1
 
 
-def test_too_long_a_text_is_refused_at_its_field(app: Flask) -> None:
+def test_a_search_text_that_is_too_long_is_refused_at_its_field(app: Flask) -> None:
     page = visit(app, "support").get("/deliveries?answer=" + "x" * 121)
     assert (page.status, page.errors) == (400, ["Enter at most 120 characters"])
 
 
-def test_a_search_that_finds_nothing_leads_to_what_receivers_answered(app: Flask) -> None:
+def test_an_empty_search_links_to_the_response_search(app: Flask) -> None:
     failed(make_webhook(name="Finance"), "asset.serial_number is missing")
     pages = visit(app, "support")
     words = "serial_number is missing"

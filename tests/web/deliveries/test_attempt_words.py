@@ -1,4 +1,4 @@
-"""What each attempt is called, how it ended, and whether the receiver may have it twice."""
+"""Names and results of attempts, and the warning about a possible repeat."""
 
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -29,7 +29,7 @@ def attempt(made: UUID, minutes: int, **columns: Any) -> datetime:
     return at
 
 
-def test_where_early_attempts_are_left_out_it_is_said_how_many_and_not_since_when(
+def test_omitted_early_attempts_keep_the_numbering_and_first_failure(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(detail, "MOST_ATTEMPTS", 2)
@@ -53,7 +53,7 @@ ATTEMPTS: Final[dict[str, list[dict[str, Any]]]] = {
 }
 
 
-def test_that_the_receiver_may_have_it_twice_is_written_down(golden: Golden) -> None:
+def test_repeat_warnings_match_the_golden_file(golden: Golden) -> None:
     said = {}
     for name, attempts in ATTEMPTS.items():
         made = make_delivery(status="failed")
@@ -63,14 +63,14 @@ def test_that_the_receiver_may_have_it_twice_is_written_down(golden: Golden) -> 
     golden.said(Path(__file__).parent / "golden" / "repeats.txt", said)
 
 
-def test_what_is_being_sent_is_no_attempt_of_which_nobody_knows_the_end() -> None:
+def test_an_attempt_in_progress_gives_no_repeat_warning() -> None:
     made = make_delivery()
     make_attempt(made, reason="read_timeout")
     lease(made)
     assert repeat_warning(find_delivery(made)) == ""
 
 
-def test_each_attempt_is_called_by_who_made_it_and_how_it_ended() -> None:
+def test_each_attempt_names_its_initiator_and_result() -> None:
     made = make_delivery(status="delivered", created_at=utcnow() - 20 * MINUTE)
     for columns in (
         {"reason": "server", "code": 500},
@@ -90,7 +90,7 @@ def test_each_attempt_is_called_by_who_made_it_and_how_it_ended() -> None:
     ]
 
 
-def test_phases_are_told_in_their_order_and_those_that_were_not_needed_left_out() -> None:
+def test_phases_are_listed_in_order_without_skipped_ones() -> None:
     phases = {"total": 9, "first_byte": 8, "tls": 4, "connect": 3, "name": 2, "again": 1}
     assert phases_in_words(phases) == (
         "resent on a new connection after 1 ms, name found after 2 ms, connected after 3 ms, "
@@ -99,7 +99,7 @@ def test_phases_are_told_in_their_order_and_those_that_were_not_needed_left_out(
     assert phases_in_words({"total": 9, "name": None}) == "finished after 9 ms"
 
 
-def test_what_was_sent_is_told_of_the_newest_attempt_without_its_signatures() -> None:
+def test_the_request_shown_is_the_newest_with_signatures_masked() -> None:
     made = make_delivery(make_webhook("https://new.example.com/hook"), status="failed")
     for number, host in enumerate(("one", "two")):
         make_attempt(

@@ -1,4 +1,4 @@
-"""Who reads deliveries does not learn from them where a name leads inside our network."""
+"""Delivery pages don't reveal the internal address that a host name resolves to."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ from tests.web.signed_in import visit
 
 
 @pytest.mark.parametrize("role", ["admin", "support"])
-def test_a_blocked_deliverys_address_is_in_the_log_file_alone(
+def test_only_the_log_file_has_a_blocked_deliverys_address(
     app: Flask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, role: str
 ) -> None:
     nothing_open = replace(settings(), webhook_allowed_networks=())

@@ -1,4 +1,4 @@
-"""The curl command sends what we sent, with every signature that we sent, made anew."""
+"""The curl command repeats our request and recomputes each of its signatures."""
 
 import shutil
 import subprocess
@@ -19,7 +19,7 @@ SENT: Final = 1_760_000_000
 
 
 def headers(secret: str | None, following: str | None = None) -> list[tuple[str, str]]:
-    """What a delivery carried, signatures masked as everywhere."""
+    """Return the headers of a delivery, with signatures masked as everywhere else."""
     signed = sign_headers(
         body=BODY, message_id=ID, sent_at=SENT, secret=secret, next_secret=following
     )
@@ -28,7 +28,7 @@ def headers(secret: str | None, following: str | None = None) -> list[tuple[str,
 
 
 def run(command: str, secret: str, receiver: Receiver, folder: Path) -> Received:
-    """Put the secret in and run it as a person would."""
+    """Fill in the secret and run the command as a person would."""
     needs(shutil.which("curl") and shutil.which("openssl"), "curl with openssl")
     quoted = secret.replace("'", "'\\''")
     script = command.replace("THE SECRET KEY OF THIS WEBHOOK", quoted)
@@ -39,7 +39,7 @@ def run(command: str, secret: str, receiver: Receiver, folder: Path) -> Received
 
 @pytest.mark.parametrize("secret", [GENERATED, OWN, BINARY], ids=["generated", "own", "binary"])
 @pytest.mark.parametrize("is_long", [False, True], ids=["in the line", "in a file"])
-def test_both_signatures_are_good(secret: str, is_long: bool, tmp_path: Path) -> None:
+def test_both_signatures_verify(secret: str, is_long: bool, tmp_path: Path) -> None:
     body = BODY.ljust(64_001) if is_long else BODY
     (tmp_path / "delivery.json").write_bytes(body)
     with Receiver() as receiver:
@@ -60,7 +60,7 @@ def test_both_signatures_are_good(secret: str, is_long: bool, tmp_path: Path) ->
     )
 
 
-def test_while_a_key_is_replaced_it_signs_with_the_one_that_is_put_in(tmp_path: Path) -> None:
+def test_during_key_rotation_the_command_signs_with_the_entered_key(tmp_path: Path) -> None:
     with Receiver() as receiver:
         command = curl_of(receiver.url, headers(OWN, GENERATED), BODY)
         received = run(command, GENERATED, receiver, tmp_path)
@@ -69,13 +69,13 @@ def test_while_a_key_is_replaced_it_signs_with_the_one_that_is_put_in(tmp_path: 
     assert verify(body=BODY, signature=signature, secret=GENERATED)
 
 
-def test_a_body_of_more_than_64_000_characters_is_taken_from_a_file() -> None:
+def test_a_body_over_64_000_characters_is_read_from_a_file() -> None:
     for length, is_long in ((64_000, False), (64_001, True)):
         command = curl_of("https://a.example/", [], b"x" * length)
         assert command.endswith("--data-binary @delivery.json") is is_long
 
 
-def test_it_carries_no_signature_that_was_not_sent(tmp_path: Path) -> None:
+def test_the_command_adds_no_signature_that_was_not_sent(tmp_path: Path) -> None:
     only_house = [each for each in headers(OWN) if not each[0].startswith("webhook-")]
     assert "webhook-signature" not in curl_of("https://a.example/", only_house, BODY)
     with Receiver() as receiver:
@@ -86,6 +86,6 @@ def test_it_carries_no_signature_that_was_not_sent(tmp_path: Path) -> None:
     assert received.header("X-Asset-Webhook-Signature") is None
 
 
-def test_of_an_address_only_what_is_shown_stands_in_it() -> None:
+def test_the_command_has_a_placeholder_for_the_masked_part_of_the_url() -> None:
     command = curl_of("https://a.example/in?key=••••", [], b"{}")
     assert command.startswith("curl --request POST 'https://a.example/in?key=FILL-THIS-IN'")

@@ -1,4 +1,4 @@
-"""The log's pages as people use them: filters, pages, Retry, Resend, Stop, and who may."""
+"""The delivery log's pages with their filters, paging, Retry, and Resend."""
 
 import csv
 import io
@@ -24,13 +24,15 @@ def rows(page: Page) -> int:
 
 
 @pytest.mark.parametrize(("role", "links"), [("admin", ["/settings/webhooks"]), ("support", [])])
-def test_the_empty_log_says_what_will_be_here(app: Flask, role: str, links: list[str]) -> None:
+def test_the_empty_log_links_only_administrators_to_webhooks(
+    app: Flask, role: str, links: list[str]
+) -> None:
     page = visit(app, role).get("/deliveries")
     assert "No deliveries yet" in page.main
     assert page.links("View webhooks") == links
 
 
-def test_a_line_says_when_what_where_how_and_why(support: Pages) -> None:
+def test_a_row_shows_event_webhook_status_result_and_next_attempt(support: Pages) -> None:
     erp, due = make_webhook(name="Sync to ERP"), utcnow() + timedelta(minutes=4)
     make_delivery(
         erp,
@@ -54,7 +56,7 @@ def test_a_line_says_when_what_where_how_and_why(support: Pages) -> None:
     ]
 
 
-def test_what_belongs_to_one_event_stands_together(support: Pages) -> None:
+def test_deliveries_of_one_event_are_grouped(support: Pages) -> None:
     hooks = [make_webhook(name=name) for name in ("Finance", "Helpdesk", "Payroll")]
     make_delivery(asset_tag="AST-1")
     first = make_delivery(hooks[0], asset_tag="AST-2")
@@ -69,14 +71,14 @@ def test_what_belongs_to_one_event_stands_together(support: Pages) -> None:
     assert 'rowspan="3"' in support.client.get(live).get_json()["html"]
 
 
-def test_tests_are_shown_and_marked(support: Pages) -> None:
+def test_test_deliveries_are_listed_and_marked(support: Pages) -> None:
     make_delivery(priority=Priority.TEST, status="failed")
     page = support.get("/deliveries")
     assert "Test" in page.rows()[0][2]
     assert page.rows()[0][-1] == ""
 
 
-def test_tabs_and_filters_live_in_the_address(support: Pages) -> None:
+def test_tabs_and_filters_are_kept_in_the_url(support: Pages) -> None:
     erp, desk = make_webhook(name="Sync to ERP"), make_webhook(name="Helpdesk")
     make_delivery(erp, status="failed")
     make_delivery(desk, status="failed", event="asset.updated")
@@ -96,7 +98,7 @@ def test_tabs_and_filters_live_in_the_address(support: Pages) -> None:
     assert rows(support.submit(page.form("/deliveries"), webhook="")) == 3
 
 
-def test_each_result_leads_to_its_delivery(support: Pages) -> None:
+def test_each_result_links_to_its_delivery(support: Pages) -> None:
     hook = make_webhook(throttled=True, backoff_until=utcnow() + timedelta(minutes=4))
     for columns in (
         {"status": "delivered", "code": 200, "took_ms": 7},
@@ -110,13 +112,13 @@ def test_each_result_leads_to_its_delivery(support: Pages) -> None:
         assert link.get("href") == f"/deliveries/{made}"
 
 
-def test_the_bar_says_that_what_was_delivered_is_resent(support: Pages) -> None:
+def test_the_action_bar_says_resend_for_delivered_deliveries(support: Pages) -> None:
     make_delivery(status="delivered")
     bar = support.get("/deliveries").form("/deliveries/retry")
     assert bar.buttons == ["Resend", "Export", "Clear selection"]
 
 
-def test_what_waits_at_one_webhook_can_be_resumed_from_its_list(support: Pages) -> None:
+def test_a_paused_webhook_can_be_resumed_from_its_delivery_list(support: Pages) -> None:
     pause = {"throttled": True, "backoff_until": utcnow() + timedelta(hours=2)}
     hook = make_webhook(name="Payroll", failures_in_row=2, **pause)
     failed = {"tries": 2, "reason": "server", "code": 500}
@@ -136,13 +138,13 @@ def test_what_waits_at_one_webhook_can_be_resumed_from_its_list(support: Pages) 
 
 
 def tabs(page: Page) -> dict[str, str]:
-    """Where those tabs lead that have a number, by their words."""
+    """Return the URLs of the tabs that show a count, by their text."""
     (nav,) = [each for each in page.root.find_all("nav") if "by status" in each.get("aria-label")]
     return {a.text: a.get("href") for a in nav.find_all("a") if a.find_all("span")}
 
 
 @pytest.mark.both_databases
-def test_tabs_say_how_many_there_are_within_the_other_filters(
+def test_tab_counts_respect_the_other_filters(
     support: Pages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     erp, desk = make_webhook(name="Sync to ERP"), make_webhook(name="Helpdesk")
@@ -163,7 +165,7 @@ def test_tabs_say_how_many_there_are_within_the_other_filters(
     assert tabs(support.get("/deliveries?event=asset.created&reason=server")) == {}
 
 
-def test_what_may_have_arrived_more_than_once_says_so(support: Pages) -> None:
+def test_a_delivery_that_may_have_arrived_twice_says_so(support: Pages) -> None:
     made = make_delivery(status="delivered", tries=3)
     make_attempt(made, reason="refused")
     make_attempt(made, reason="read_timeout")
@@ -174,7 +176,7 @@ def test_what_may_have_arrived_more_than_once_says_so(support: Pages) -> None:
     assert "might process a delivery each time we send it" in page.main
 
 
-def test_it_finds_one_delivery_by_its_id(support: Pages) -> None:
+def test_a_delivery_is_found_by_its_id(support: Pages) -> None:
     wanted = make_delivery()
     make_delivery()
     page = support.get("/deliveries", query_string={"q": f" {wanted} "})
@@ -184,7 +186,7 @@ def test_it_finds_one_delivery_by_its_id(support: Pages) -> None:
     assert "No matching deliveries" in support.get(f"/deliveries?q={uuid4()}").main
 
 
-def test_it_narrows_to_a_reason_a_group_of_reasons_and_a_code(support: Pages) -> None:
+def test_the_log_filters_by_reason_reason_group_and_code(support: Pages) -> None:
     make_delivery(status="failed", reason="server", code=500)
     make_delivery(status="failed", reason="server", code=507)
     make_delivery(status="failed", reason="unavailable", code=503)
@@ -199,7 +201,7 @@ def test_it_narrows_to_a_reason_a_group_of_reasons_and_a_code(support: Pages) ->
     }
     assert found == {
         "server": 2,
-        "reset": 2,  # hung up: two causes that read the same
+        "reset": 2,  # the filter takes `no_reply` too, which has the same words
         "receiver_problem": 5,
         "connect": 1,
         "certificate": 0,
@@ -209,7 +211,7 @@ def test_it_narrows_to_a_reason_a_group_of_reasons_and_a_code(support: Pages) ->
     assert rows(support.get("/deliveries?reason=server&code=507&status=failed")) == 1
 
 
-def test_what_is_shown_can_be_had_as_a_file(
+def test_the_filtered_log_can_be_exported_as_csv(
     support: Pages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log_pages, "EXPORT_CHUNK", 2)
@@ -256,7 +258,7 @@ def test_what_is_shown_can_be_had_as_a_file(
     }
 
 
-def test_days_are_those_of_the_person(support: Pages) -> None:
+def test_day_and_time_filters_select_deliveries(support: Pages) -> None:
     webhook = make_webhook()
     make_delivery(webhook, created_at=utcnow() - timedelta(days=3))
     make_delivery(webhook)
@@ -267,7 +269,7 @@ def test_days_are_those_of_the_person(support: Pages) -> None:
     assert rows(support.get("/deliveries?time=hour")) == 1
 
 
-def test_a_long_search_can_be_carried_on(support: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_search_can_be_continued(support: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_query, "MOST_READ", 5)
     webhook = make_webhook()
     make_delivery(webhook, event="asset.lost")
@@ -278,7 +280,7 @@ def test_a_long_search_can_be_carried_on(support: Pages, monkeypatch: pytest.Mon
     assert rows(support.follow("Search further back")) == 1
 
 
-def test_big_counts_are_cut(support: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_counts_are_capped(support: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
     webhook = make_webhook()
     for _ in range(4):
         make_delivery(webhook, status="failed")
@@ -286,7 +288,7 @@ def test_big_counts_are_cut(support: Pages, monkeypatch: pytest.MonkeyPatch) -> 
     assert support.get("/deliveries").links("Needs attention 2+")
 
 
-def test_sending_again_what_arrived_is_asked_about_first(support: Pages) -> None:
+def test_resending_a_delivered_delivery_asks_first(support: Pages) -> None:
     made = make_delivery(status="delivered")
     support.get(f"/deliveries/{made}")
     page = support.follow("Resend")
@@ -296,7 +298,7 @@ def test_sending_again_what_arrived_is_asked_about_first(support: Pages) -> None
     assert stored(made)["prior_status"] == "delivered"
 
 
-def test_a_retry_of_what_arrived_meanwhile_asks(support: Pages) -> None:
+def test_retrying_a_delivery_that_has_since_arrived_asks_first(support: Pages) -> None:
     made = make_delivery(status="failed")
     form = support.get(f"/deliveries/{made}").form(f"/deliveries/{made}/retry")
     change(made, status="delivered")
@@ -304,7 +306,7 @@ def test_a_retry_of_what_arrived_meanwhile_asks(support: Pages) -> None:
     assert stored(made)["status"] == "delivered"
 
 
-def test_the_question_is_not_asked_where_the_answer_is_no(support: Pages) -> None:
+def test_the_resend_question_is_skipped_for_a_delivery_being_sent(support: Pages) -> None:
     made = make_delivery()
     lease(made)
     page = support.get(f"/deliveries/{made}/retry")

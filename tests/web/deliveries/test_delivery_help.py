@@ -1,4 +1,4 @@
-"""What helps the receiver's developer: curl, diagnostics, the signature check."""
+"""Tools for the receiver's developer: curl command, diagnostics, and signature check."""
 
 import hashlib
 import html
@@ -27,7 +27,7 @@ SENT = [
 
 
 def refused(url: str = "https://receiver.example.com/hook?key=open-sesame") -> UUID:
-    """A delivery that the receiver refused for its signature."""
+    """Make a delivery that the receiver rejected for its signature."""
     made = make_delivery(make_webhook(url, secret=SECRET), status="failed", reason="auth", code=401)
     make_attempt(
         made,
@@ -43,7 +43,7 @@ def refused(url: str = "https://receiver.example.com/hook?key=open-sesame") -> U
 
 
 def code(page: Page, name: str) -> str:
-    """The text of a block as it would be copied, line breaks included."""
+    """Return the text of a block as it would be copied, line breaks included."""
     found = re.search(rf'<pre id="{name}"[^>]*><code>(.*?)</code>', page.html, re.DOTALL)
     assert found
     return html.unescape(found[1])
@@ -58,9 +58,7 @@ def test_no_signature_is_shown_anywhere(support: Pages) -> None:
         assert "c29tZXRoaW5n" not in text
 
 
-def test_the_curl_command_computes_the_signature_from_a_secret_that_one_puts_in(
-    support: Pages,
-) -> None:
+def test_the_curl_command_computes_the_signature_from_an_entered_secret(support: Pages) -> None:
     with Receiver() as receiver:
         made = refused(f"{receiver.url}/in?key=open-sesame")
         command = code(support.get(f"/deliveries/{made}?show=request"), "curl-command")
@@ -101,9 +99,7 @@ def test_the_help_bundle_has_everything_but_secrets(support: Pages) -> None:
     assert "let me in" not in answer.text
 
 
-def test_what_a_receiver_answered_gives_no_orders_to_whoever_opens_or_copies_it(
-    support: Pages,
-) -> None:
+def test_control_characters_in_a_response_are_removed(support: Pages) -> None:
     made = make_delivery(make_webhook(), status="failed", reason="auth", code=401)
     make_attempt(
         made,
@@ -122,7 +118,7 @@ def test_what_a_receiver_answered_gives_no_orders_to_whoever_opens_or_copies_it(
     assert not set(copied.text) & set("\x1b\x07\x08\x7f\u202e\u2066")
 
 
-def test_a_signature_that_was_sent_is_known_after_the_key_was_replaced(support: Pages) -> None:
+def test_a_sent_signature_is_recognized_after_the_key_was_replaced(support: Pages) -> None:
     made = make_delivery(make_webhook(secret="a newer key"), status="failed", reason="auth")
     make_attempt(made, reason="auth", code=401, request_headers=SENT)
     path = f"/deliveries/{made}/signature"
@@ -130,7 +126,7 @@ def test_a_signature_that_was_sent_is_known_after_the_key_was_replaced(support: 
     assert "its secret key has since been replaced or removed" in page.main
 
 
-def test_the_check_asks_for_a_signature(support: Pages) -> None:
+def test_the_signature_check_requires_a_signature(support: Pages) -> None:
     path = f"/deliveries/{refused()}/signature"
     page = support.submit(support.get(path).form(path), body="{}")
     assert page.status == 400

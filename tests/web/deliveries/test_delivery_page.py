@@ -1,4 +1,4 @@
-"""The page of one delivery: what it says in each state, and what it never lets through."""
+"""The page of one delivery in each of its states, and its handling of hostile content."""
 
 import shlex
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ PHASES = {"name": 3.2, "connect": 11.0, "tls": 40.0, "first_byte": 130.0, "total
 HOSTILE = '<script>alert(1)</script>"><img src=x onerror=alert(1)>'
 
 
-def test_a_failure_is_explained_with_what_to_do_and_when_it_goes_on(support: Pages) -> None:
+def test_a_failure_shows_its_cause_next_step_and_next_attempt(support: Pages) -> None:
     due_at = utcnow() + timedelta(minutes=4, seconds=30)
     hook = make_webhook(name="Payroll")
     made = make_delivery(hook, status="retrying", tries=2, due_at=due_at, reason="refused")
@@ -38,7 +38,7 @@ def test_a_failure_is_explained_with_what_to_do_and_when_it_goes_on(support: Pag
         assert words in page.main, words
 
 
-def test_a_delivered_one_says_who_answered_what_and_how_fast(support: Pages) -> None:
+def test_a_delivered_delivery_shows_its_response_and_timing(support: Pages) -> None:
     made = make_delivery(status="delivered", tries=1, code=200, took_ms=143)
     make_attempt(
         made,
@@ -59,7 +59,7 @@ def test_a_delivered_one_says_who_answered_what_and_how_fast(support: Pages) -> 
     assert "Why didn’t it arrive?" not in page.main
 
 
-def test_what_came_back_is_still_there_when_later_attempts_got_no_answer(support: Pages) -> None:
+def test_a_response_stays_shown_after_later_attempts_got_none(support: Pages) -> None:
     made = make_delivery(status="retrying", tries=3, reason="refused")
     make_attempt(made, reason="server", code=500, response_text=HOSTILE)
     full = {"reason": "server", "code": 500, "response_text": "the disk is full"}
@@ -78,7 +78,7 @@ def test_what_came_back_is_still_there_when_later_attempts_got_no_answer(support
     assert "the disk is full" in bundle
 
 
-def test_what_the_receiver_sent_is_never_more_than_text(support: Pages) -> None:
+def test_receiver_content_is_always_escaped(support: Pages) -> None:
     made = make_delivery(status="failed", reason="redirect", asset_tag="<b>1</b>")
     make_attempt(
         made,
@@ -98,7 +98,7 @@ def test_what_the_receiver_sent_is_never_more_than_text(support: Pages) -> None:
     assert "<script>alert" not in live["html"]
 
 
-def test_the_body_can_be_had_byte_for_byte(support: Pages) -> None:
+def test_the_body_can_be_downloaded_byte_for_byte(support: Pages) -> None:
     make_delivery(hook := make_webhook(), body=b"{}")
     made = make_delivery(hook)
     answer = support.get(f"/deliveries/{made}/body").response
@@ -119,9 +119,7 @@ def test_the_curl_command_has_the_request_but_no_masked_value(support: Pages) ->
     assert "Accept: a'b" in words
 
 
-def test_a_signature_is_checked_and_secrets_are_added_only_where_some_were_sent(
-    support: Pages,
-) -> None:
+def test_signature_check_and_secret_note_need_a_signed_request(support: Pages) -> None:
     for sent in ([["Accept", "*/*"]], [["X-Asset-Webhook-Signature", "0f"]]):
         made = make_delivery(status="failed", reason="auth", code=401)
         make_attempt(made, reason="auth", code=401, request_headers=sent)
@@ -131,7 +129,7 @@ def test_a_signature_is_checked_and_secrets_are_added_only_where_some_were_sent(
         assert ("This command leaves out secrets." in page.main) is is_signed
 
 
-def test_a_changed_address_is_shown_beside_the_one_that_was_used(support: Pages) -> None:
+def test_a_changed_url_is_shown_beside_the_one_that_was_used(support: Pages) -> None:
     made = make_delivery(make_webhook("https://new.example.com/"), status="failed")
     make_attempt(made, reason="dns")
     page = support.get(f"/deliveries/{made}?show=request")
@@ -139,7 +137,7 @@ def test_a_changed_address_is_shown_beside_the_one_that_was_used(support: Pages)
     assert "https://new.example.com/" in page.main
 
 
-def test_an_attempt_under_a_live_lease_is_being_sent_and_not_interrupted(support: Pages) -> None:
+def test_an_attempt_with_a_live_lease_is_shown_as_being_sent(support: Pages) -> None:
     made = make_delivery()
     lease(made)
     page = support.get(f"/deliveries/{made}")
@@ -152,7 +150,7 @@ def test_an_attempt_under_a_live_lease_is_being_sent_and_not_interrupted(support
     assert "No action needed" in page.main
 
 
-def test_it_follows_by_itself_while_something_is_under_way(support: Pages) -> None:
+def test_the_page_updates_live_until_the_delivery_ends(support: Pages) -> None:
     made = make_delivery()
     page = support.get(f"/deliveries/{made}")
     assert f'data-live-url="/deliveries/{made}/live"' in page.html
@@ -168,7 +166,7 @@ def test_it_follows_by_itself_while_something_is_under_way(support: Pages) -> No
     assert "data-live-url" not in support.get(f"/deliveries/{made}").html
 
 
-def test_a_retry_in_hours_is_not_waited_for(support: Pages) -> None:
+def test_the_page_does_not_update_live_for_a_retry_hours_away(support: Pages) -> None:
     made = make_delivery(status="retrying", due_at=utcnow() + timedelta(hours=2))
     assert "data-live-url" not in support.get(f"/deliveries/{made}").html
     change(made, due_at=utcnow() + timedelta(seconds=4))
@@ -179,16 +177,14 @@ def test_a_retry_in_hours_is_not_waited_for(support: Pages) -> None:
     ("role", "words"),
     [("support", "Ask an administrator"), ("admin", "View System")],
 )
-def test_a_long_wait_says_where_to_look(app: Flask, role: str, words: str) -> None:
+def test_a_long_wait_without_a_worker_says_where_to_look(app: Flask, role: str, words: str) -> None:
     made = make_delivery(due_at=utcnow() - timedelta(seconds=20))
     page = visit(app, role).get(f"/deliveries/{made}")
     assert "No delivery worker is running Queued to be sent." in page.main
     assert words in page.main
 
 
-def test_one_that_waits_for_an_older_one_says_so_and_warns_of_going_out_of_turn(
-    support: Pages,
-) -> None:
+def test_a_delivery_behind_an_older_one_says_so_and_warns_before_retry(support: Pages) -> None:
     hook = make_webhook(in_order=True)
     make_delivery(hook, status="retrying", due_at=utcnow() + timedelta(hours=1))
     second = make_delivery(hook, asset_id=8)
@@ -200,7 +196,7 @@ def test_one_that_waits_for_an_older_one_says_so_and_warns_of_going_out_of_turn(
     assert "Sends this delivery now, before an older one" in page.main
 
 
-def test_retry_in_the_list_asks_before_it_overtakes_an_older_one(support: Pages) -> None:
+def test_retry_in_the_log_asks_before_overtaking_an_older_delivery(support: Pages) -> None:
     hook = make_webhook(in_order=True)
     head = make_delivery(hook, status="retrying", due_at=utcnow() + timedelta(hours=1))
     failed = make_delivery(hook, status="failed", asset_id=8)
@@ -227,10 +223,10 @@ def test_retry_in_the_list_asks_before_it_overtakes_an_older_one(support: Pages)
     ],
 )
 @pytest.mark.parametrize("status", ["queued", "retrying"])
-def test_what_is_left_of_a_long_queue_is_not_said_to_go(
+def test_an_off_or_deleted_webhooks_leftovers_are_not_promised(
     support: Pages, end: dict[str, Any], words: str, again: str, status: str
 ) -> None:
-    """It is put to rest bit by bit after its webhook was turned off or deleted."""
+    """Maintenance settles a long queue in batches, so some deliveries stay open for a while."""
     hook = make_webhook(**end)
     late = utcnow() - timedelta(minutes=1)
     made = make_delivery(hook, status=status, due_at=late, reason="server")
@@ -241,7 +237,7 @@ def test_what_is_left_of_a_long_queue_is_not_said_to_go(
     assert support.get("/deliveries").rows()[0][6] == ""
 
 
-def test_one_that_waits_for_a_receiver_in_trouble_says_until_when(support: Pages) -> None:
+def test_a_delivery_to_a_paused_webhook_says_until_when(support: Pages) -> None:
     later = utcnow() + timedelta(minutes=4)
     hook = make_webhook(throttled=True, backoff_seconds=300, backoff_until=later)
     made = make_delivery(hook, due_at=utcnow() - timedelta(minutes=2))
@@ -252,7 +248,7 @@ def test_one_that_waits_for_a_receiver_in_trouble_says_until_when(support: Pages
     assert "delivery worker" not in page.main
 
 
-def test_a_test_over_https_says_how_long_the_certificate_is_good(support: Pages) -> None:
+def test_a_test_over_https_shows_when_the_certificate_expires(support: Pages) -> None:
     made = make_delivery(status="delivered", priority=Priority.TEST, code=200)
     make_attempt(
         made,
@@ -273,7 +269,7 @@ def test_a_test_over_https_says_how_long_the_certificate_is_good(support: Pages)
 
 
 @pytest.mark.parametrize("trouble", ["order", "pause"])
-def test_a_test_waits_for_nobody(support: Pages, trouble: str) -> None:
+def test_a_test_ignores_order_and_pause(support: Pages, trouble: str) -> None:
     later = utcnow() + timedelta(minutes=4)
     pause = {"throttled": True, "backoff_seconds": 300, "backoff_until": later}
     hook = make_webhook(**({"in_order": True} if trouble == "order" else pause))
@@ -284,13 +280,13 @@ def test_a_test_waits_for_nobody(support: Pages, trouble: str) -> None:
     assert "data-live-url" in page.html
 
 
-def test_it_says_who_pressed_retry(support: Pages) -> None:
+def test_the_page_names_the_person_who_requested_a_retry(support: Pages) -> None:
     made = make_delivery(status="failed", tries=10)
     delivery_retry.retry(make_user("support", name="Ana").actor, made)
     assert "Ana requested a retry." in support.get(f"/deliveries/{made}").main
 
 
-def test_what_cannot_be_pressed_says_why(support: Pages) -> None:
+def test_a_missing_retry_button_is_explained(support: Pages) -> None:
     off = make_webhook(state="off", name="Sync")
     reasons = {
         "“Sync” is off Not delivered after": make_delivery(off, status="failed"),
@@ -302,7 +298,7 @@ def test_what_cannot_be_pressed_says_why(support: Pages) -> None:
         assert f"/deliveries/{made}/retry" not in [form.action for form in page.forms]
 
 
-def test_a_test_is_shown_step_by_step_and_can_be_made_again(support: Pages) -> None:
+def test_a_test_is_shown_step_by_step_and_can_be_repeated(support: Pages) -> None:
     made = make_delivery(status="failed", priority=Priority.TEST)
     make_attempt(made, kind="test", reason="tls_expired", phases={"name": 3.0, "connect": 11.0})
     page = support.get(f"/deliveries/{made}")
@@ -322,7 +318,7 @@ def test_a_test_is_shown_step_by_step_and_can_be_made_again(support: Pages) -> N
     assert "Test again" not in manager.main
 
 
-def test_a_test_without_https_announces_no_secure_connection(support: Pages) -> None:
+def test_a_test_without_https_has_no_secure_connection_step(support: Pages) -> None:
     ahead = {"https": True, "http": False}
     for scheme, is_secure in ahead.items():
         url = f"{scheme}://erp.example.com/hook"
@@ -335,7 +331,7 @@ def test_a_test_without_https_announces_no_secure_connection(support: Pages) -> 
         assert "Wait for the responseNot reached." in page.main
 
 
-def test_a_webhook_that_was_deleted_keeps_its_name(support: Pages) -> None:
+def test_a_deleted_webhooks_name_is_kept_on_its_deliveries(support: Pages) -> None:
     gone = make_webhook(name="Old ERP", deleted_at=utcnow(), state="off")
     made = make_delivery(gone, status="dismissed", dismissed_by="Ana")
     page = support.get(f"/deliveries/{made}")
@@ -354,7 +350,7 @@ def test_only_the_newest_of_very_many_attempts_are_shown(
     assert "1 earlier attempt is not shown." in support.get(f"/deliveries/{made}").main
 
 
-def test_it_does_not_claim_to_have_sent_what_never_left(support: Pages) -> None:
+def test_a_request_that_never_left_is_marked_not_sent(support: Pages) -> None:
     made = make_delivery(status="failed", reason="blocked")
     make_attempt(made, reason="blocked")
     assert "Request (not sent)" in support.get(f"/deliveries/{made}").main
@@ -362,7 +358,7 @@ def test_it_does_not_claim_to_have_sent_what_never_left(support: Pages) -> None:
     assert "Request (not sent)" not in support.get(f"/deliveries/{made}").main
 
 
-def test_of_a_deleted_webhook_nothing_is_promised_that_no_longer_is(support: Pages) -> None:
+def test_a_deleted_webhooks_deliveries_promise_no_retry(support: Pages) -> None:
     gone = make_webhook(name="Old ERP", deleted_at=utcnow(), state="off")
     failed = make_delivery(gone, status="failed", reason="refused", tries=3)
     make_attempt(failed, reason="refused")
@@ -380,7 +376,9 @@ def test_of_a_deleted_webhook_nothing_is_promised_that_no_longer_is(support: Pag
 
 
 @pytest.mark.parametrize("reason", ["refused", "rate", "server"])
-def test_a_page_without_a_retry_tells_nobody_to_retry_at_once(support: Pages, reason: str) -> None:
+def test_a_page_without_a_retry_button_gives_no_advice_to_retry(
+    support: Pages, reason: str
+) -> None:
     off = make_webhook(name="ERP", state="off")
     failed = make_delivery(off, status="failed", reason=reason, tries=10)
     make_attempt(failed, reason=reason)
@@ -390,7 +388,7 @@ def test_a_page_without_a_retry_tells_nobody_to_retry_at_once(support: Pages, re
 
 
 @pytest.mark.parametrize("reason", ["server", "refused", "auth"])
-def test_it_says_nothing_of_our_side_that_was_not_checked(support: Pages, reason: str) -> None:
+def test_the_page_makes_no_unchecked_claim_about_our_side(support: Pages, reason: str) -> None:
     made = make_delivery(status="failed", reason=reason, tries=10)
     make_attempt(made, reason=reason)
     assert "ur side is working" not in support.get(f"/deliveries/{made}").text

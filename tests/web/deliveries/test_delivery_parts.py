@@ -1,4 +1,4 @@
-"""In which order a delivery says what, and what is shared with the receiver's team."""
+"""The order of a delivery page's parts, and the update to share with the receiver's team."""
 
 import tracemalloc
 from datetime import UTC, datetime, timedelta
@@ -30,7 +30,7 @@ def update_in(page: Page) -> str:
     return " ".join(node.text for node in found)
 
 
-def test_it_says_first_what_is_wrong_and_what_to_do(support: Pages) -> None:
+def test_the_page_starts_with_the_problem_and_the_next_step(support: Pages) -> None:
     hook = make_webhook(name="Payroll")
     first = AT - timedelta(minutes=10)
     failed = {"status": "failed", "reason": "server", "code": 500, "failing_since": first}
@@ -55,9 +55,7 @@ def test_it_says_first_what_is_wrong_and_what_to_do(support: Pages) -> None:
         assert words in told, words
 
 
-def test_a_web_page_in_a_response_is_read_as_text_and_its_source_is_in_a_fold(
-    support: Pages,
-) -> None:
+def test_an_html_response_is_shown_as_text_with_its_source_folded(support: Pages) -> None:
     made = make_delivery(status="failed", reason="server", code=500)
     source = "<html><head><script>alert(1)</script></head><h1>Oops &lt;b&gt;</h1>disk full</html>"
     make_attempt(made, reason="server", code=500, response_text=source)
@@ -68,7 +66,7 @@ def test_a_web_page_in_a_response_is_read_as_text_and_its_source_is_in_a_fold(
 
 
 @pytest.mark.parametrize("state", ["delivered", "deleted", "dismissed", "ours", "never tried"])
-def test_what_the_receivers_team_can_do_nothing_about_is_not_asked_of_them(
+def test_the_receivers_team_is_asked_nothing_when_it_cannot_help(
     support: Pages, state: str
 ) -> None:
     hook = make_webhook(name="Payroll", **({"deleted_at": AT} if state == "deleted" else {}))
@@ -86,9 +84,7 @@ def test_what_the_receivers_team_can_do_nothing_about_is_not_asked_of_them(
 
 
 @pytest.mark.parametrize("resend", ["delivered", "failed"])
-def test_the_first_arrival_is_the_proof_and_a_resend_is_told_beside_it(
-    support: Pages, resend: str
-) -> None:
+def test_the_first_arrival_is_the_proof_and_a_resend_is_added(support: Pages, resend: str) -> None:
     made = make_delivery(make_webhook(name="Payroll"), status="delivered", tries=1, code=204)
     make_attempt(made, outcome="delivered", code=204, started_at=AT, finished_at=AT)
     is_again = resend == "delivered"
@@ -109,7 +105,7 @@ def test_the_first_arrival_is_the_proof_and_a_resend_is_told_beside_it(
         assert (f"It was delivered again at {in_both_zones(later)}." in told) is is_again
 
 
-def test_who_has_to_act_follows_from_the_reason_and_the_role(app: Flask) -> None:
+def test_the_person_to_act_follows_from_reason_and_role(app: Flask) -> None:
     hook = make_webhook(name="Payroll")
     acts = {
         "server": "The receiver’s team",
@@ -131,9 +127,7 @@ def test_who_has_to_act_follows_from_the_reason_and_the_role(app: Flask) -> None
             assert chip.text == expected, reason
 
 
-def test_of_what_passes_without_anyone_only_the_last_failure_asks_for_a_retry(
-    support: Pages,
-) -> None:
+def test_a_rate_limit_asks_for_a_retry_only_after_the_last_failure(support: Pages) -> None:
     said = {}
     for status in ("retrying", "failed"):
         made = make_delivery(make_webhook(), status=status, tries=2, reason="rate", code=429)
@@ -144,7 +138,7 @@ def test_of_what_passes_without_anyone_only_the_last_failure_asks_for_a_retry(
     assert said == {"retrying": (True, True), "failed": (False, False)}
 
 
-def test_a_test_that_was_too_fast_is_tried_again_by_a_person(app: Flask) -> None:
+def test_a_rate_limited_or_interrupted_test_is_repeated_by_a_person(app: Flask) -> None:
     hook = make_webhook()
     for columns in ({"reason": "rate", "code": 429}, {"reason": "interrupted"}):
         made = make_delivery(hook, status="failed", tries=1, priority=Priority.TEST, **columns)
@@ -156,7 +150,7 @@ def test_a_test_that_was_too_fast_is_tried_again_by_a_person(app: Flask) -> None
         assert "to test again" in visit(app, "manager").get(f"/deliveries/{made}").main
 
 
-def test_an_answer_that_speaks_of_an_error_is_flagged(support: Pages) -> None:
+def test_a_success_response_that_mentions_an_error_is_flagged(support: Pages) -> None:
     for text, is_doubtful in (("Import failed", True), ("0 errors, no failures", False)):
         made = make_delivery(status="delivered", tries=1, code=200)
         make_attempt(made, outcome="delivered", code=200, response_text=text)
@@ -166,9 +160,7 @@ def test_an_answer_that_speaks_of_an_error_is_flagged(support: Pages) -> None:
         assert ("the response mentions an error" in line[5]) is is_doubtful
 
 
-def test_a_chat_that_answers_with_the_post_it_got_is_not_said_to_report_its_words(
-    support: Pages,
-) -> None:
+def test_words_echoed_from_the_sent_post_are_not_flagged_as_an_error(support: Pages) -> None:
     hook = make_webhook(format="discord")
     echo = '{"embeds":[{"fields":[{"name":"What happened","value":"The screen failed"}]}]}'
     for sent, answer, is_doubtful in (
@@ -185,7 +177,7 @@ def test_a_chat_that_answers_with_the_post_it_got_is_not_said_to_report_its_word
         assert ("the response mentions an error" in line[5]) is is_doubtful
 
 
-def test_of_a_long_first_line_the_list_has_the_beginning(support: Pages) -> None:
+def test_the_log_shows_the_start_of_a_long_first_response_line(support: Pages) -> None:
     made = make_delivery(status="failed", reason="server", code=500)
     make_attempt(made, reason="server", code=500, response_text=f"\n{'x' * 301}\nand more")
     assert f"{'x' * 301} and more" in support.get(f"/deliveries/{made}").main
@@ -193,7 +185,7 @@ def test_of_a_long_first_line_the_list_has_the_beginning(support: Pages) -> None
     assert line[5] == f"Server error (500){'x' * 120}"
 
 
-def test_a_retry_that_failed_leaves_what_arrived_before_beyond_doubt(support: Pages) -> None:
+def test_a_failed_resend_does_not_flag_the_earlier_success(support: Pages) -> None:
     made = make_delivery(status="delivered", tries=1, code=200)
     make_attempt(made, outcome="delivered", code=200, response_text="stored")
     make_attempt(made, kind="manual", reason="server", code=500, response_text="Import failed")
@@ -201,7 +193,7 @@ def test_a_retry_that_failed_leaves_what_arrived_before_beyond_doubt(support: Pa
     assert line[5].startswith("Responded 200")
 
 
-def test_beside_a_failure_in_the_list_stands_how_its_last_answer_began(support: Pages) -> None:
+def test_a_failed_row_shows_the_start_of_its_last_response(support: Pages) -> None:
     for said in (["no", "the disk is full\nand more"], ["unknown asset"]):
         made = make_delivery(status="failed", reason="server", code=500)
         for text in said:
@@ -214,7 +206,7 @@ def test_beside_a_failure_in_the_list_stands_how_its_last_answer_began(support: 
     ]
 
 
-def test_of_many_others_that_the_event_goes_to_the_rest_is_counted(
+def test_only_a_few_sibling_deliveries_are_listed_and_the_rest_counted(
     support: Pages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(detail, "MOST_SHOWN", 2)
@@ -229,7 +221,7 @@ def test_of_many_others_that_the_event_goes_to_the_rest_is_counted(
     assert "And 1 more" not in support.get(f"/deliveries/{one}").main
 
 
-def test_attempts_are_a_table_whose_last_three_are_seen_at_once(support: Pages) -> None:
+def test_the_attempt_table_shows_three_and_folds_earlier_ones(support: Pages) -> None:
     hook = make_webhook()
     made = make_delivery(hook, status="failed", tries=5, reason="server", code=500)
     for number in range(5):
@@ -241,19 +233,19 @@ def test_attempts_are_a_table_whose_last_three_are_seen_at_once(support: Pages) 
     assert [row.text[:9] for row in folded[0].find_all("tr")][1:] == ["Attempt 2", "Attempt 1"]
 
 
-def test_only_of_a_body_that_is_cut_it_is_said_that_more_follows() -> None:
+def test_only_a_truncated_body_says_that_more_follows() -> None:
     whole = "x" * MOST_SHOWN
     assert pretty(whole.encode()) == whole
     assert pretty(f"{whole}y".encode()) == f"{whole}\n\u2026 (download for the rest)"
 
 
-def test_a_body_that_is_nested_too_deep_to_be_read_is_shown_as_it_is() -> None:
+def test_a_body_nested_too_deeply_to_parse_is_shown_unchanged() -> None:
     too_deep = "[" * 60_000
     assert pretty(too_deep.encode()) == too_deep
 
 
-def test_blanks_before_what_is_nested_deeply_fill_no_memory() -> None:
-    # With a line for each value it would have 54,000,000 characters.
+def test_indenting_a_deeply_nested_body_uses_little_memory() -> None:
+    # One line per value would take 54,000,000 characters.
     nested = b"[" * 900 + b"1," * 30_000 + b"1" + b"]" * 900
     tracemalloc.start()
     try:

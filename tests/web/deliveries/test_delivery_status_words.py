@@ -1,4 +1,4 @@
-"""How a delivery stands: its verdict, what comes next, and whether its page follows by itself."""
+"""A delivery's verdict, its next attempt, and whether its page updates live."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -60,8 +60,8 @@ def while_stopped(**columns: Any) -> UUID:
 OFF = "On hold because “Sync” is off"
 STOPPED = "We’ll send this delivery when sending resumes."
 NOT_RESTORED = "We won’t send it unless someone restores or retries it."
-# By state: how it is made; its verdict's heading and text (beginnings of each are enough), when the
-# next attempt is, and whether its page follows by itself.
+# By state: a maker, the start of the verdict's title and of its text, the next attempt, and whether
+# the page updates live.
 Case = tuple[Callable[[], UUID], str, str, str, bool]
 CASES: dict[str, Case] = {
     "queued": (make_delivery, "Queued to be sent", "", "Now", True),
@@ -155,7 +155,7 @@ CASES: dict[str, Case] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_its_verdict_what_comes_next_and_whether_its_page_follows_agree(case: str) -> None:
+def test_verdict_next_attempt_and_live_updates_agree(case: str) -> None:
     make, title, text, when, is_followed = CASES[case]
     page = page_of(find_delivery(make()))
     assert page.verdict.title.startswith(title)
@@ -165,7 +165,7 @@ def test_its_verdict_what_comes_next_and_whether_its_page_follows_agree(case: st
 
 
 def paused(minutes: int, *, is_probe: bool, **columns: Any) -> DeliveryDetail:
-    """One whose webhook is paused for so long; the first there is the probe."""
+    """Return a delivery whose webhook is paused for this long. The oldest one is the probe."""
     until = utcnow() + minutes * MINUTES
     hook = make_webhook(name="Sync", throttled=True, backoff_until=until, backoff_seconds=60)
     if not is_probe:
@@ -175,7 +175,7 @@ def paused(minutes: int, *, is_probe: bool, **columns: Any) -> DeliveryDetail:
 
 @pytest.mark.parametrize("has_asked", [False, True])
 @pytest.mark.parametrize("is_probe", [False, True])
-def test_of_a_pause_it_is_told_who_asked_for_it_and_who_goes_first(
+def test_a_pause_names_its_cause_and_the_delivery_that_goes_first(
     is_probe: bool, has_asked: bool
 ) -> None:
     minutes = LONGEST_PAUSE // 60 + 5 if has_asked else 4
@@ -191,7 +191,7 @@ def test_of_a_pause_it_is_told_who_asked_for_it_and_who_goes_first(
     assert outlook_of(replace(found, tries=1)).then == then.replace("send", "retry")
 
 
-def test_how_many_attempts_were_made_counts_those_of_people_apart() -> None:
+def test_manual_attempts_are_counted_separately() -> None:
     made = make_delivery(status="retrying", tries=3, reason="dns")
     assert made_of(find_delivery(made)) == "3 of 10 attempts made."
     make_attempt(made, kind="manual", reason="dns")
@@ -204,7 +204,7 @@ def test_how_many_attempts_were_made_counts_those_of_people_apart() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "is_now"), [(-60, True), (0.9, True), (1, False)])
-def test_what_is_due_within_a_second_is_due_now(seconds: float, is_now: bool) -> None:
+def test_a_delivery_due_within_a_second_is_due_now(seconds: float, is_now: bool) -> None:
     found = find_delivery(due_in(5))
     found = replace(found, now=found.next_try_at - timedelta(seconds=seconds))
     assert (outlook_of(found).when == "Now") is is_now
@@ -222,7 +222,7 @@ def test_what_is_due_within_a_second_is_due_now(seconds: float, is_now: bool) ->
         ),
     ],
 )
-def test_a_retry_says_what_it_waits_for(make: Callable[[], UUID], end: str) -> None:
+def test_a_pending_retry_says_why_it_waits(make: Callable[[], UUID], end: str) -> None:
     outcome = under_way(find_delivery(make()))
     assert outcome is not None
     assert (outcome.lead, outcome.tone) == ("Queued since", "info")

@@ -1,4 +1,4 @@
-"""Dismiss and restore on the pages: one question, a reason, and what was done and what not."""
+"""Dismissing and restoring deliveries through the pages."""
 
 from uuid import UUID, uuid4
 
@@ -35,7 +35,7 @@ def statuses(made: list[UUID]) -> list[str]:
 
 
 def ask(pages: Pages, made: list[UUID], at: str = "/deliveries") -> Page:
-    """Select them in the list, and go to the question."""
+    """Select these deliveries in the log and open the question."""
     bar = pages.get(at).form("/deliveries/retry")
     return pages.submit(bar, SELECTED, delivery=list(map(str, made)))
 
@@ -44,9 +44,7 @@ def question(page: Page) -> Form:
     return page.form(page.path)
 
 
-def test_selected_ones_are_dismissed_after_a_question_and_undone_from_the_message(
-    sam: Pages,
-) -> None:
+def test_selected_deliveries_are_dismissed_after_a_question_and_undone(sam: Pages) -> None:
     made = broken(12)
     page = ask(sam, made[2:5], "/deliveries?status=attention&sort=when")
     assert page.h1 == "Dismiss 3 deliveries to Finance?"
@@ -71,8 +69,7 @@ def test_selected_ones_are_dismissed_after_a_question_and_undone_from_the_messag
     assert set(statuses(made)) == {"failed"}
 
 
-def test_what_a_problem_says_is_what_its_dismissal_takes(sam: Pages) -> None:
-    """Four that failed and one that is still retried are five."""
+def test_dismissing_a_problem_takes_all_its_counted_deliveries(sam: Pages) -> None:
     made = broken(4)
     hook = {"webhook_id": stored(made[0])["webhook_id"]}
     made += [make_delivery(status="retrying", reason="server", code=500, tries=4)]
@@ -86,7 +83,7 @@ def test_what_a_problem_says_is_what_its_dismissal_takes(sam: Pages) -> None:
     assert troubled(page) == []
 
 
-def test_one_is_dismissed_on_its_page_and_restored_there(sam: Pages) -> None:
+def test_a_delivery_is_dismissed_and_restored_on_its_page(sam: Pages) -> None:
     made = broken(3)
     page = sam.get(f"/deliveries/{made[1]}")
     page = sam.follow("Dismiss")
@@ -99,7 +96,7 @@ def test_one_is_dismissed_on_its_page_and_restored_there(sam: Pages) -> None:
     assert statuses(made) == ["failed"] * 3
 
 
-def test_all_that_went_with_one_are_restored_from_its_page(sam: Pages) -> None:
+def test_deliveries_dismissed_together_are_restored_from_one_page(sam: Pages) -> None:
     made = broken(3)
     sam.submit(ask(sam, made).form())
     sam.get(f"/deliveries/{made[0]}")
@@ -109,7 +106,7 @@ def test_all_that_went_with_one_are_restored_from_its_page(sam: Pages) -> None:
     assert (page.path, set(statuses(made))) == (f"/deliveries/{made[0]}", {"failed"})
 
 
-def test_what_was_left_is_told_by_name(sam: Pages) -> None:
+def test_deliveries_that_were_not_dismissed_are_named(sam: Pages) -> None:
     made = broken(3, asset_tag="AST-7")
     page = ask(sam, made)
     change(made[0], status="delivered")
@@ -125,7 +122,7 @@ def test_what_was_left_is_told_by_name(sam: Pages) -> None:
     assert sam.get(f"{DISMISS}?delivery={made[0]}").h1 == "Nothing to dismiss"
 
 
-def test_restoring_a_deleted_webhooks_is_refused_and_the_rest_is_restored(sam: Pages) -> None:
+def test_a_deleted_webhooks_delivery_is_not_restored_but_others_are(sam: Pages) -> None:
     made = broken(2)
     gone = make_delivery(make_webhook(name="Old ERP", deleted_at=utcnow()), status="failed")
     page = ask(sam, [*made, gone])
@@ -146,7 +143,9 @@ def test_restoring_a_deleted_webhooks_is_refused_and_the_rest_is_restored(sam: P
     ]
 
 
-def test_many_are_long_work_with_progress(sam: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dismissing_many_runs_as_a_background_task(
+    sam: Pages, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(dismissals, "MOST_TICKED", 2)
     hook = make_webhook(name="Finance")
     made = [make_delivery(hook, status="failed") for _ in range(5)]
@@ -166,7 +165,7 @@ def test_many_are_long_work_with_progress(sam: Pages, monkeypatch: pytest.Monkey
     assert set(statuses(made)) == {"failed"}
 
 
-def test_an_address_that_was_typed_over_does_nothing(sam: Pages) -> None:
+def test_a_malformed_url_dismisses_and_restores_nothing(sam: Pages) -> None:
     made = broken(1)
     assert sam.get(DISMISS).flashes == [("info", "Select at least 1 delivery.")]
     assert sam.get(f"{DISMISS}?delivery=x").flashes == [("info", "Select at least 1 delivery.")]

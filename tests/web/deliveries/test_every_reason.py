@@ -1,4 +1,4 @@
-"""Every reason, provoked for real by a receiver that misbehaves, is explained on its page."""
+"""Every failure reason, caused by a real misbehaving receiver, is explained on its page."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,7 +18,7 @@ from tests.web.signed_in import visit
 
 @pytest.fixture
 def made(app: Flask, tmp_path: Path) -> Iterator[failing_receivers.Made]:
-    """A delivery for every reason; the receivers have gone by the time one looks."""
+    """Make a delivery for every reason. The receivers are closed before the test starts."""
     before, trusted = app.extensions["settings"], trustme.CA()
     bundle = failing_receivers.trust(trusted, tmp_path)
     app.extensions["settings"] = replace(before, webhook_ca_bundle=bundle, webhook_timeout=3)
@@ -36,7 +36,7 @@ def made(app: Flask, tmp_path: Path) -> Iterator[failing_receivers.Made]:
         app.extensions["settings"] = before
 
 
-def test_each_is_explained_in_plain_words(app: Flask, made: failing_receivers.Made) -> None:
+def test_each_reason_is_explained_in_plain_words(app: Flask, made: failing_receivers.Made) -> None:
     assert set(made) == set(Reason)
     ended = {reason: stored(public_id)["reason"] for reason, public_id in made.items()}
     assert ended == {reason: str(reason) for reason in Reason} | {Reason.INTERRUPTED: None}

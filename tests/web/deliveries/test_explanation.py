@@ -1,4 +1,4 @@
-"""Why a delivery has not arrived, with what its last attempt met."""
+"""The explanation of a failed delivery, with the details of its last attempt."""
 
 from datetime import timedelta
 from typing import Any
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("in_a_request")
 
 
 def explained(attempt: dict[str, Any], **columns: Any) -> tuple[str, str, str]:
-    """Title, what happened and what to do, of a delivery whose last attempt was that."""
+    """Return the title, the cause, and the next step for a delivery with this last attempt."""
     made = make_delivery(**{"status": "failed", **columns})
     make_attempt(made, **attempt)
     found = page_of(find_delivery(made)).explanation
@@ -24,7 +24,7 @@ def explained(attempt: dict[str, Any], **columns: Any) -> tuple[str, str, str]:
     return found.title, found.what_happened, found.next_step
 
 
-def test_it_says_what_was_met() -> None:
+def test_the_explanation_has_the_attempts_details() -> None:
     hook = make_webhook(name="Sync")
     for attempt, title, happened in (
         (
@@ -46,7 +46,7 @@ def test_it_says_what_was_met() -> None:
         assert explained(attempt, webhook=hook)[:2] == (title, happened), attempt
 
 
-def test_the_owner_of_the_receiver_learns_when_and_an_administrator_of_which() -> None:
+def test_the_next_step_names_a_time_or_a_delivery_reference() -> None:
     at = utcnow() - timedelta(minutes=3)
     told = explained({"reason": "server", "code": 500, "started_at": at})[2]
     assert told.endswith(f"to check their logs at {to_the_second(at)}.")

@@ -1,4 +1,4 @@
-"""“Everything that failed last night”: asked for by a name, and led to by the charts."""
+"""The filter by time of failure, such as “Failed last night”, and the chart links to it."""
 
 import csv
 import io
@@ -20,7 +20,7 @@ ONE = datetime(2026, 5, 3, 23, 0, tzinfo=UTC)  # 01:00 in Berlin
 
 
 def failed_in_the_night() -> Hook:
-    """Stored in the afternoon, failed once at one o'clock, arrived at two."""
+    """Make a delivery stored in the afternoon that failed once at 01:00 and then arrived."""
     hook = make_webhook(name="Helpdesk")
     made = make_delivery(
         hook, status="delivered", code=200, took_ms=22, created_at=ONE - timedelta(hours=9)
@@ -37,14 +37,12 @@ def failed_in_the_night() -> Hook:
 
 
 def listed(page: Page) -> list[str]:
-    """The statuses of the lines."""
+    """Return the status of each row."""
     return [row[-4] for row in page.rows()]
 
 
 @time_machine.travel(MORNING, tick=False)
-def test_what_failed_last_night_can_be_asked_for_and_leads_from_what_was_stored(
-    app: Flask,
-) -> None:
+def test_the_event_time_filter_links_to_last_nights_failures(app: Flask) -> None:
     failed_in_the_night()
     pages = visit(app, "support", time_zone="Europe/Berlin")
     page = pages.get("/deliveries?status=failed&time=night")
@@ -55,9 +53,9 @@ def test_what_failed_last_night_can_be_asked_for_and_leads_from_what_was_stored(
     assert page.links("CSV") == []
     page = pages.get(page.links("View attempts that failed in that time")[0])
     assert listed(page) == ["Delivered"]
-    # Like every list of deliveries it is in the order of its times, and says when it failed.
+    # Ordered by event time like every list, and it also shows the time of failure.
     assert page.rows()[0][1] == "May 3, 16:00"
-    # What failed then is not its result: it was delivered since.
+    # The failure isn't its result, because it was delivered since.
     failed = "Server error (500): asset.serial_number is missing"
     assert page.rows()[0][5] == f"200 in 22 msFailed 01:00 · {failed} · Sent 2 times"
     (address,) = page.links("CSV for Excel")
@@ -82,7 +80,7 @@ def test_what_failed_last_night_can_be_asked_for_and_leads_from_what_was_stored(
 
 
 @time_machine.travel(MORNING, tick=False)
-def test_the_filter_says_which_night_and_which_day(app: Flask) -> None:
+def test_the_time_filter_names_the_dates_it_covers(app: Flask) -> None:
     failed_in_the_night()
     pages = visit(app, "support", time_zone="Europe/Berlin")
     for time, words in (
@@ -99,7 +97,7 @@ def test_the_filter_says_which_night_and_which_day(app: Flask) -> None:
 
 
 @time_machine.travel(MORNING, tick=False)
-def test_a_bar_of_a_chart_leads_to_what_failed_in_its_hour(app: Flask) -> None:
+def test_a_chart_bar_links_to_the_failures_of_its_hour(app: Flask) -> None:
     hook = failed_in_the_night()
     pages = visit(app, "support", time_zone="Europe/Berlin")
     for path in ("/", f"/settings/webhooks/{hook.public_id}"):
@@ -111,7 +109,7 @@ def test_a_bar_of_a_chart_leads_to_what_failed_in_its_hour(app: Flask) -> None:
 
 
 @time_machine.travel(MORNING, tick=False)
-def test_beside_it_stands_an_answer_of_that_time_and_none_that_came_later(app: Flask) -> None:
+def test_a_row_shows_the_response_of_the_filtered_time_not_a_later_one(app: Flask) -> None:
     made = make_delivery(status="failed", created_at=ONE, attempts=2, reason="server", code=500)
     for at, said in ((ONE, "one is missing"), (MORNING, "two is missing")):
         times = {"started_at": at, "finished_at": at}

@@ -1,4 +1,4 @@
-"""Until when a held delivery is kept stands wherever it is shown, and is when it really ends."""
+"""An on-hold delivery is dismissed at the expiry that its pages show."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -32,7 +32,7 @@ def status_of_one() -> str:
         pytest.param(NOW - 2 * DAY, None, id="kept when it was turned on"),
     ],
 )
-def test_it_is_stopped_when_it_says_and_not_before(
+def test_an_on_hold_delivery_is_dismissed_at_its_expiry_not_before(
     app: Flask, created: datetime, off_since: datetime | None
 ) -> None:
     state = {"state": "off", "off_at": off_since} if off_since else {}
@@ -48,7 +48,7 @@ def test_it_is_stopped_when_it_says_and_not_before(
 
 
 @pytest.mark.parametrize("reason", ["person", "failing", "gone"])
-def test_every_page_that_shows_it_says_until_when(app: Flask, reason: str) -> None:
+def test_every_page_shows_when_an_on_hold_delivery_expires(app: Flask, reason: str) -> None:
     with time_machine.travel(NOW, tick=False):
         off = {"state": "off", "off_reason": reason, "off_at": NOW - 2 * DAY}
         hook = make_webhook(name="Payroll", **off)
@@ -64,7 +64,7 @@ def test_every_page_that_shows_it_says_until_when(app: Flask, reason: str) -> No
         assert "It expires on Dec 24." in pages.get(f"{page_of}/on").main
 
 
-def test_of_several_the_oldest_is_named(app: Flask) -> None:
+def test_the_oldest_expiry_of_several_is_named(app: Flask) -> None:
     with time_machine.travel(NOW, tick=False):
         hook = make_webhook(state="off", off_at=NOW - 40 * DAY)
         for days in (3, 2, 1):
@@ -74,7 +74,7 @@ def test_of_several_the_oldest_is_named(app: Flask) -> None:
         assert words in page.main
 
 
-def test_what_was_kept_when_it_was_turned_on_does_not_say_that_it_is_off(app: Flask) -> None:
+def test_a_held_delivery_of_an_active_webhook_does_not_say_it_is_off(app: Flask) -> None:
     with time_machine.travel(NOW, tick=False):
         hook = make_webhook(name="Payroll")
         delivery = make_delivery(hook, status="on_hold", created_at=NOW - 2 * DAY)

@@ -1,4 +1,4 @@
-"""The diagnostics of a delivery, line by line."""
+"""The lines of a delivery's diagnostics."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -21,11 +21,11 @@ def shown(made: UUID, draft: UUID | None = None) -> DeliveryPage:
 
 
 def bundle(made: UUID) -> list[str]:
-    """Its lines."""
+    """Return the lines of the delivery's diagnostics."""
     return bundle_of(shown(made)).splitlines()
 
 
-def test_what_lets_somebody_in_at_the_receiver_is_hidden_in_its_answer() -> None:
+def test_credentials_in_response_headers_are_masked() -> None:
     made = make_delivery(status="failed")
     headers = [[name, "let me in"] for name in ("Set-Cookie", "set-cookie2", "Authorization")]
     make_attempt(made, reason="auth", code=401, response_headers=[*headers, ["Server", "nginx"]])
@@ -40,7 +40,7 @@ def test_what_lets_somebody_in_at_the_receiver_is_hidden_in_its_answer() -> None
     assert "The response had no text." in lines
 
 
-def test_it_says_of_an_answer_what_is_missing_and_to_which_attempt_it_belongs() -> None:
+def test_the_response_names_its_attempt_and_any_truncation() -> None:
     made = make_delivery(status="failed")
     assert "None yet." in bundle(made)
     assert "No response." in bundle(made)
@@ -60,7 +60,7 @@ def test_it_says_of_an_answer_what_is_missing_and_to_which_attempt_it_belongs() 
     assert kinds == ["Attempt 1: Server error (500)", "Retry by Ana: Server not found"]
 
 
-def test_each_end_of_an_attempt_has_its_words() -> None:
+def test_each_attempt_line_shows_its_result() -> None:
     made = make_delivery()
     make_attempt(made, outcome="delivered", code=204, phases={"total": 20})
     make_attempt(made, outcome="interrupted")
@@ -70,7 +70,7 @@ def test_each_end_of_an_attempt_has_its_words() -> None:
     assert told == ["1: Delivered (204) in 20 ms", "2: Interrupted", "3: Sending now"]
 
 
-def test_a_changed_address_is_told_beside_the_one_that_was_used() -> None:
+def test_a_changed_url_is_noted_beside_the_one_that_was_used() -> None:
     made = make_delivery(make_webhook("https://new.example.com/hook"), status="failed")
     make_attempt(made, reason="dns", url="https://old.example.com/hook")
     lines = bundle(made)
@@ -78,7 +78,7 @@ def test_a_changed_address_is_told_beside_the_one_that_was_used() -> None:
     assert "(The webhook’s URL is now https://new.example.com/hook)" in lines
 
 
-def test_the_next_attempt_is_a_time_that_can_be_read_tomorrow() -> None:
+def test_the_next_attempt_is_an_absolute_time() -> None:
     later = utcnow() + timedelta(hours=1)
     retried = make_delivery(status="retrying", tries=1, reason="dns", due_at=later)
     in_order = make_webhook(in_order=True)
@@ -97,7 +97,7 @@ def test_the_next_attempt_is_a_time_that_can_be_read_tomorrow() -> None:
     assert following(failed) == "None left"
 
 
-def test_it_tells_why_it_failed_before_and_whether_it_may_have_arrived_twice() -> None:
+def test_earlier_causes_and_possible_repeats_are_listed() -> None:
     made = make_delivery(status="failed", tries=2, reason="read_timeout")
     for _ in range(2):
         make_attempt(made, reason="bad_request", code=422)
@@ -109,12 +109,12 @@ def test_it_tells_why_it_failed_before_and_whether_it_may_have_arrived_twice() -
     assert [line for line in lines if line.startswith("It might have arrived more than once")]
 
 
-def test_the_same_answer_is_looked_for_where_something_is_wrong_with_it() -> None:
+def test_only_an_error_response_links_to_a_search_for_similar_ones() -> None:
     made = make_delivery(status="failed")
     make_attempt(made, reason="server", code=500, response_text=" \nout of order\nand more")
     found = shown(made)
     assert "answer=out+of+order" in found.same_answer_url
-    # A form that is tried out has no log.
+    # A test of an unsaved form has no log.
     assert shown(made, UUID(int=1)).same_answer_url == ""
     well = make_delivery(status="delivered")
     make_attempt(well, outcome="delivered", code=200, response_text="stored")
@@ -125,7 +125,7 @@ def test_the_same_answer_is_looked_for_where_something_is_wrong_with_it() -> Non
     assert shown(make_delivery()).same_answer_url == ""
 
 
-def test_the_help_is_opened_at_the_reason_of_the_last_attempt() -> None:
+def test_the_help_link_points_to_the_last_attempts_reason() -> None:
     made = make_delivery(status="failed", reason="dns")
     assert shown(made).help_url.endswith("#dns")
     make_attempt(made, reason="server", code=500)
@@ -134,7 +134,7 @@ def test_the_help_is_opened_at_the_reason_of_the_last_attempt() -> None:
     assert shown(made).help_url.endswith("#interrupted")
 
 
-def test_what_is_announced_is_the_word_while_it_goes_on_and_all_of_it_at_the_end() -> None:
+def test_the_announcement_is_a_word_until_the_end_and_then_complete() -> None:
     made = make_delivery()
     assert shown(made).announcement == "Queued"
     change(made, status="failed", tries=1)
@@ -144,7 +144,7 @@ def test_what_is_announced_is_the_word_while_it_goes_on_and_all_of_it_at_the_end
     assert ": server not found. We couldn’t find the server receiver.example.com. Not del" in told
 
 
-def test_a_test_has_a_heading_of_its_own_and_no_others_that_got_it() -> None:
+def test_a_test_has_its_own_heading_and_no_siblings() -> None:
     test = shown(make_delivery(priority=Priority.TEST))
     assert (test.heading, test.siblings.rows) == ("Test: Asset created", ())
     assert shown(make_delivery()).heading == "Asset created"

@@ -1,4 +1,4 @@
-"""My place is kept: from a list to a delivery, on to the next one, and back to its line."""
+"""A delivery's page keeps the user's place in the list for Previous, Next, and Back."""
 
 from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
@@ -18,7 +18,7 @@ FAILED = "?status=failed"
 
 @pytest.fixture
 def desk(app: Flask) -> Hook:
-    """A webhook to which every second of six deliveries failed."""
+    """Make a webhook with six deliveries, of which every second one failed."""
     hook = make_webhook(name="Helpdesk")
     for number in range(6):
         status = "failed" if number % 2 else "delivered"
@@ -28,23 +28,23 @@ def desk(app: Flask) -> Hook:
 
 
 def ids(**columns: object) -> list[UUID]:
-    """Of the deliveries with these values, the newest first."""
+    """Return the ids of deliveries with these values, newest first."""
     rows = [row for row in every(Delivery) if all(getattr(row, k) == v for k, v in columns.items())]
     return [row.public_id for row in rows[::-1]]
 
 
 def beside(page: Page, rel: str) -> str:
-    """Where Previous (prev) or Next (next) leads; empty where there is none."""
+    """Return the URL of the Previous (prev) or Next (next) link, or an empty string."""
     return next((a.get("href") for a in page.root.find_all("a") if a.get("rel") == rel), "")
 
 
 def back(page: Page) -> tuple[str, str]:
-    """The words and the address of the way back."""
+    """Return the text and the URL of the back link."""
     links = [a for a in page.root.find_all("a") if a.get("class") == "back-link"]
     return links[0].text, links[0].get("href")
 
 
-def test_next_and_previous_follow_the_filters_one_came_with(support: Pages, desk: Hook) -> None:
+def test_next_and_previous_follow_the_lists_filters(support: Pages, desk: Hook) -> None:
     failed = ids(status="failed", webhook_id=desk.id)
     page = support.get(f"/deliveries{FAILED}&webhook={desk.public_id}")
     page = support.get(next(each for each in page.links() if str(failed[0]) in each))
@@ -68,7 +68,7 @@ def test_next_and_previous_follow_the_filters_one_came_with(support: Pages, desk
     assert len(support.get(address).rows()) == 3
 
 
-def test_the_oldest_first_is_kept_as_well(support: Pages, desk: Hook) -> None:
+def test_oldest_first_order_is_kept(support: Pages, desk: Hook) -> None:
     rising = ids(status="failed")[::-1]
     page = support.get(f"/deliveries{FAILED}&sort=when")
     shown = [each.get("id") for each in page.root.find_all("tr") if each.get("id")]
@@ -79,7 +79,7 @@ def test_the_oldest_first_is_kept_as_well(support: Pages, desk: Hook) -> None:
     assert "sort=when" in back(page)[1]
 
 
-def test_retry_on_the_page_keeps_the_place(support: Pages, desk: Hook) -> None:
+def test_retry_dismiss_and_resend_keep_the_place(support: Pages, desk: Hook) -> None:
     first, second, third = ids(status="failed", webhook_id=desk.id)
     page = support.get(f"/deliveries/{second}{FAILED}&webhook={desk.public_id}")
     page = support.submit(page.form(f"/deliveries/{second}/retry"))
@@ -96,7 +96,7 @@ def test_retry_on_the_page_keeps_the_place(support: Pages, desk: Hook) -> None:
     assert page.path == f"/deliveries/{second}{FAILED}&webhook={desk.public_id}"
 
 
-def test_the_way_back_leads_to_the_page_of_the_list(support: Pages) -> None:
+def test_the_back_link_leads_to_the_right_page_of_the_list(support: Pages) -> None:
     for number in range(PAGE_SIZE + 3):
         make_delivery(status="failed", asset_tag=f"LAP-{number}")
     page = support.get("/deliveries")
@@ -105,7 +105,7 @@ def test_the_way_back_leads_to_the_page_of_the_list(support: Pages) -> None:
     shown = support.get(next(each for each in second.links() if str(last) in each))
     again = support.get(back(shown)[1].split("#")[0])
     assert again.path.split("#")[0] == second.path
-    # The one before the first of a page stands on another one.
+    # The delivery before the first of a page is on another page.
     first, before = ids()[-3], ids()[-4]
     stepped = support.get(next(each for each in second.links() if str(first) in each))
     stepped = support.get(beside(stepped, "prev"))
@@ -115,7 +115,7 @@ def test_the_way_back_leads_to_the_page_of_the_list(support: Pages) -> None:
     assert back(newest) == ("Deliveries", f"/deliveries#delivery-{ids()[3]}")
 
 
-def test_from_an_asset_or_a_webhook_one_goes_on_there(support: Pages, app: Flask) -> None:
+def test_next_and_back_stay_within_an_assets_or_webhooks_list(support: Pages, app: Flask) -> None:
     asset = make_asset(asset_tag="CAM-1")
     hook = make_webhook(name="Helpdesk")
     older, other, newer = (
@@ -135,7 +135,7 @@ def test_from_an_asset_or_a_webhook_one_goes_on_there(support: Pages, app: Flask
 
 
 @pytest.mark.parametrize(("name", "words"), [("H" * 60, "H" * 60), ("H" * 61, f"{'H' * 60}…")])
-def test_the_filters_of_its_list_are_told_in_a_few_words(
+def test_the_back_links_label_is_cut_at_60_characters(
     support: Pages, name: str, words: str
 ) -> None:
     hook = make_webhook(name=name)
@@ -143,7 +143,7 @@ def test_the_filters_of_its_list_are_told_in_a_few_words(
     assert back(page)[0] == words
 
 
-def test_below_a_prefix_its_list_is_known_as_well(support: Pages) -> None:
+def test_the_list_is_recognized_below_a_url_prefix(support: Pages) -> None:
     asset = make_asset(asset_tag="CAM-1")
     made = make_delivery(asset_id=asset, asset_tag="CAM-1")
     where = f"/portal/assets/{asset}/deliveries"
@@ -151,7 +151,7 @@ def test_below_a_prefix_its_list_is_known_as_well(support: Pages) -> None:
     assert back(page) == ("Deliveries for CAM-1", f"{where}#delivery-{made}")
 
 
-def test_an_address_that_was_typed_over_shows_the_delivery_alone(support: Pages) -> None:
+def test_a_malformed_query_shows_the_delivery_without_neighbors(support: Pages) -> None:
     older, made = make_delivery(), make_delivery()
     for query in ("?status=nonsense", "?code=9", "?list=//evil.example.com", "?list=/nowhere"):
         page = support.get(f"/deliveries/{made}{query}")
@@ -162,7 +162,9 @@ def test_an_address_that_was_typed_over_shows_the_delivery_alone(support: Pages)
     assert f"/deliveries/{older}" in beside(page, "next")
 
 
-def test_the_events_other_receivers_are_named_with_their_status(support: Pages, app: Flask) -> None:
+def test_other_webhooks_of_the_event_are_listed_with_their_status(
+    support: Pages, app: Flask
+) -> None:
     made = make_delivery(make_webhook(name="ERP"), status="failed")
     event = next(row.event_id for row in every(Delivery))
     others = [
@@ -186,7 +188,7 @@ def test_the_events_other_receivers_are_named_with_their_status(support: Pages, 
     assert "Other webhooks for this event" not in alone.main
 
 
-def test_a_script_is_told_where_the_retry_is_followed(support: Pages) -> None:
+def test_a_json_retry_returns_the_urls_to_follow(support: Pages) -> None:
     made = make_delivery(status="failed")
     page = support.get(f"/deliveries{FAILED}")
     form = page.form(f"/deliveries/{made}/retry")
@@ -197,7 +199,7 @@ def test_a_script_is_told_where_the_retry_is_followed(support: Pages) -> None:
     assert "Queued since" in row["html"]
     assert f'href="/deliveries/{made}?status=failed"' in row["html"]
     assert f'value="{made}"' in row["html"]
-    # Pressed twice: it is not sent again, and a page says why.
+    # A second press sends nothing and leads to a page that says why.
     answer = support.client.post(form.action, **asked).get_json()
     assert answer == {"go": f"/deliveries?status=failed&retried={made}#delivery-{made}"}
     change(made, status="delivered", prior_status=None)

@@ -1,4 +1,4 @@
-"""The log as a file: for programs, and for people."""
+"""The log as CSV files for programs and for people."""
 
 import csv
 import io
@@ -26,7 +26,7 @@ def lines_of(support: Pages, query: str) -> int:
     return answer.text.count("\n") - 1
 
 
-def test_a_file_ends_at_its_limit_and_goes_on_through_a_long_search(
+def test_an_export_stops_at_its_limit_and_continues_a_long_search(
     support: Pages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     webhook = make_webhook()
@@ -39,7 +39,7 @@ def test_a_file_ends_at_its_limit_and_goes_on_through_a_long_search(
     assert lines_of(support, search) == 20
 
 
-def test_a_file_says_all_that_the_log_knows_of_a_delivery(support: Pages) -> None:
+def test_an_export_has_every_column_of_a_delivery(support: Pages) -> None:
     at, hook = datetime(2026, 5, 3, 16, 0, 12, tzinfo=UTC), make_webhook(name="ERP")
     ended = {"status": "failed", "reason": "server", "code": 503}
     sent = make_delivery(hook, created_at=at, **ended, took_ms=1230, tries=1)
@@ -77,9 +77,7 @@ def test_a_file_says_all_that_the_log_knows_of_a_delivery(support: Pages) -> Non
 
 
 @pytest.mark.parametrize("status", DeliveryStatus)
-def test_line_page_files_bundle_and_filter_call_a_status_the_same(
-    support: Pages, status: DeliveryStatus
-) -> None:
+def test_a_status_has_the_same_name_everywhere(support: Pages, status: DeliveryStatus) -> None:
     word = DELIVERY[status].word
     made = make_delivery(status=status)
     assert support.get(f"/deliveries?status={status}").rows()[0][4] == word

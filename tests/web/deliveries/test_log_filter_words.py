@@ -1,4 +1,4 @@
-"""The filter above the log: what is asked for, in words and in addresses."""
+"""The log's filter form, its words, and its URLs."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +25,7 @@ VIENNA = ZoneInfo("Europe/Vienna")
 
 @contextmanager
 def asked(app: Flask, query: str) -> Iterator[LogFilterForm]:
-    """The form of the log at this address."""
+    """Yield the log's filter form for this query string."""
     with app.test_request_context(f"/deliveries?{query}"):
         yield LogFilterForm(request.args)
 
@@ -36,7 +36,7 @@ def chosen(app: Flask, query: str) -> LogFilter:
         return form.chosen()
 
 
-def test_a_code_may_end_in_signs_that_stand_for_any_digit() -> None:
+def test_a_code_can_end_in_x_as_a_wildcard() -> None:
     for typed, codes in (
         ("404", (404, 404)),
         ("50x", (500, 509)),
@@ -46,13 +46,13 @@ def test_a_code_may_end_in_signs_that_stand_for_any_digit() -> None:
         assert read_codes(typed) == codes, typed
 
 
-def test_anything_else_is_no_code() -> None:
+def test_a_malformed_code_is_refused() -> None:
     for typed in ("600", "5x0", "x00", "50", "5000", "5\u0660\u0660", ""):
         with pytest.raises(ValueError, match="3 digits"):
             read_codes(typed)
 
 
-def test_of_two_times_the_narrower_one_counts(app: Flask) -> None:
+def test_the_narrower_of_two_times_applies(app: Flask) -> None:
     for hours in (1, -1):
         with app.test_request_context():
             begin, end = PERIODS["yesterday"][1]()
@@ -65,13 +65,13 @@ def test_of_two_times_the_narrower_one_counts(app: Flask) -> None:
         assert (alone.since, alone.until) == (since, None), hours
 
 
-def test_the_second_time_comes_after_the_first(app: Flask) -> None:
+def test_until_must_be_later_than_since(app: Flask) -> None:
     for until, is_good in (("2026-03-01 09:00", True), ("2026-03-01 08:00", False)):
         with asked(app, f"since=2026-03-01 08:00&until={until}") as form:
             assert form.validate() is is_good
 
 
-def test_each_field_asks_for_its_part(app: Flask) -> None:
+def test_each_field_sets_its_part_of_the_filter(app: Flask) -> None:
     for query, expected in (
         ("q=019a0000-0000-7000-8000-000000000001", {"search": "", "delivery": True}),
         ("q=AST-1", {"search": "AST-1", "delivery": False}),
@@ -91,7 +91,7 @@ def test_each_field_asks_for_its_part(app: Flask) -> None:
                 assert found == value
 
 
-def test_of_when_it_failed_nothing_is_asked_about_when_it_was_stored(app: Flask) -> None:
+def test_a_failure_time_filter_ignores_the_event_time(app: Flask) -> None:
     wanted = chosen(app, "time=failed&since=2026-03-01 08:00&until=2026-03-01 09:00")
     assert (wanted.since, wanted.until) == (None, None)
     begin, end = (datetime(2026, 3, 1, hour, tzinfo=UTC) for hour in (7, 8))
@@ -100,7 +100,7 @@ def test_of_when_it_failed_nothing_is_asked_about_when_it_was_stored(app: Flask)
     assert chosen(app, "time=hour").failed is None
 
 
-def test_a_time_that_has_an_end_says_which_it_is(app: Flask) -> None:
+def test_a_bounded_time_names_its_dates(app: Flask) -> None:
     with app.test_request_context():
         for span in ("hour", "day", "week", ""):
             assert time_words(span) == ""
@@ -115,7 +115,7 @@ def test_a_time_that_has_an_end_says_which_it_is(app: Flask) -> None:
     assert set(FAILED_IN) == set(PERIODS)
 
 
-def test_from_what_was_stored_in_a_time_one_comes_to_what_failed_in_it(app: Flask) -> None:
+def test_an_event_time_filter_links_to_failures_in_that_time(app: Flask) -> None:
     for query, leads in (
         ("time=night&status=on_hold", {"time": ["failed-night"]}),
         ("since=2026-03-01&webhook=x", {"time": ["failed"], "since": ["2026-03-01"]}),
@@ -131,7 +131,7 @@ def test_from_what_was_stored_in_a_time_one_comes_to_what_failed_in_it(app: Flas
             assert found == (leads or {})
 
 
-def test_a_search_leads_to_what_receivers_answered_unless_that_is_asked_already(app: Flask) -> None:
+def test_a_search_links_to_the_response_search_unless_it_is_active(app: Flask) -> None:
     for query, answer in (
         ("q=stock", "stock"),
         ("q=stock&answer=x", None),
@@ -142,7 +142,7 @@ def test_a_search_leads_to_what_receivers_answered_unless_that_is_asked_already(
             assert found == ({"answer": [answer]} if answer else {})
 
 
-def test_an_address_asks_for_all_for_a_problem_or_for_something_else(app: Flask) -> None:
+def test_queries_are_classified_as_unfiltered_problem_or_other(app: Flask) -> None:
     for query, is_searched, is_a_problem in (
         ("", False, False),
         ("sort=when&cursor=x&all=1&retried=x&q=", False, False),
@@ -160,7 +160,7 @@ def test_an_address_asks_for_all_for_a_problem_or_for_something_else(app: Flask)
             assert urlsplit(log_presenter.retry_all_url()).query.endswith("all=1")
 
 
-def test_a_tab_has_the_number_of_all_webhooks_or_of_one(app: Flask) -> None:
+def test_tab_counts_cover_all_webhooks_or_one(app: Flask) -> None:
     hook = make_webhook()
     for status in ("on_hold", "queued", "failed", "delivered"):
         make_delivery(hook, status=status)
@@ -180,9 +180,7 @@ def test_a_tab_has_the_number_of_all_webhooks_or_of_one(app: Flask) -> None:
         assert [each.label for each in tabs if each.is_here] == ["On hold"]
 
 
-def test_a_tab_leads_from_a_later_page_to_the_top_of_its_own_and_keeps_the_other_filters(
-    app: Flask,
-) -> None:
+def test_a_tab_links_to_its_first_page_and_keeps_other_filters(app: Flask) -> None:
     statuses = (
         *("", "attention", "queued", "retrying", "on_hold", "delivered", "failed", "dismissed"),
     )
@@ -199,7 +197,7 @@ def test_a_tab_leads_from_a_later_page_to_the_top_of_its_own_and_keeps_the_other
         assert bulk_retries.geturl() == "/batches"
 
 
-def test_an_assets_deliveries_are_counted_by_status_and_none_is_left_out(app: Flask) -> None:
+def test_an_assets_deliveries_are_counted_by_status(app: Flask) -> None:
     for status in ("delivered", "on_hold", "failed", "queued", "failed"):
         make_delivery(status=status, asset_id=7)
     make_delivery(status="dismissed", asset_id=8)
@@ -209,7 +207,7 @@ def test_an_assets_deliveries_are_counted_by_status_and_none_is_left_out(app: Fl
     assert found[-1][1] == "/deliveries?asset=7&status=failed"
 
 
-def test_a_long_label_is_cut_and_a_list_that_is_none_of_ours_is_called_back(app: Flask) -> None:
+def test_the_back_label_names_the_list_or_says_back(app: Flask) -> None:
     made = make_delivery(make_webhook(name="W" * 90))
     detail = find_delivery(made)
     hook = detail.webhook_id
@@ -228,7 +226,7 @@ def test_a_long_label_is_cut_and_a_list_that_is_none_of_ours_is_called_back(app:
             assert place_of(detail).label == label
 
 
-def test_beside_a_filter_that_cannot_be_read_no_list_is_gone_through(app: Flask) -> None:
+def test_an_unreadable_filter_gives_no_next_or_previous(app: Flask) -> None:
     make_delivery()
     made = make_delivery()
     make_delivery()
@@ -239,7 +237,7 @@ def test_beside_a_filter_that_cannot_be_read_no_list_is_gone_through(app: Flask)
             assert (place.url == "/deliveries") is not leads_on
 
 
-def test_a_delivery_keeps_where_it_was_found_unless_that_is_too_long(app: Flask) -> None:
+def test_a_delivery_url_keeps_its_list_unless_that_is_too_long(app: Flask) -> None:
     made = UUID(int=1)
     with app.test_request_context("/"):
         log = delivery_url(made, "/deliveries?status=failed&sort=when&cursor=c&retried=x&junk=1")
@@ -254,7 +252,7 @@ def test_a_delivery_keeps_where_it_was_found_unless_that_is_too_long(app: Flask)
         assert urlsplit(long).query == ""
 
 
-def test_webhooks_are_chosen_by_name_whatever_its_letters(app: Flask) -> None:
+def test_webhook_choices_are_sorted_by_name_ignoring_case(app: Flask) -> None:
     make_webhook(name="Desk")
     make_webhook(name="cargo", deleted_at=utcnow())
     make_webhook(name="Auction", state="draft")

@@ -1,4 +1,4 @@
-"""The filters above the log: what they read, and that what they cannot read shows no rows."""
+"""The filters above the log, and the errors for values that they can't read."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -46,17 +46,17 @@ UNREADABLE = [
 ]
 
 
-def test_as_much_is_looked_for_as_the_sentence_allows(support: Pages) -> None:
+def test_a_search_text_of_the_maximum_length_is_accepted(support: Pages) -> None:
     page = support.get("/deliveries?q=" + "x" * 120)
     assert (page.status, page.errors) == (200, [])
 
 
 def codes(page: Page) -> list[str]:
-    """The codes of the lines, as the results name them."""
+    """Return the codes in the rows' results, sorted."""
     return sorted(row[-3].rpartition("(")[2].rstrip(")") for row in page.rows())
 
 
-def test_a_filter_that_cannot_be_read_is_refused_at_its_field(support: Pages) -> None:
+def test_an_unreadable_filter_is_refused_at_its_field(support: Pages) -> None:
     for query, sentence in UNREADABLE:
         make_delivery(status="failed")
         page = support.get(f"/deliveries?{query}")
@@ -69,7 +69,7 @@ def test_a_filter_that_cannot_be_read_is_refused_at_its_field(support: Pages) ->
         assert "/deliveries" in page.links("Clear filters"), query
 
 
-def test_while_lines_for_people_are_sent_no_transaction_is_open(app: Flask) -> None:
+def test_no_transaction_is_open_while_csv_lines_are_streamed(app: Flask) -> None:
     make_delivery(status="failed", reason="refused")
     with app.test_request_context():
         heading, *lines = [
@@ -81,9 +81,7 @@ def test_while_lines_for_people_are_sent_no_transaction_is_open(app: Flask) -> N
 
 
 @pytest.mark.both_databases
-def test_a_filtered_list_counts_what_matches_and_what_its_buttons_will_act_on(
-    support: Pages,
-) -> None:
+def test_a_filtered_list_counts_matches_and_actionable_deliveries(support: Pages) -> None:
     hook, failed = make_webhook(), {"status": "failed", "reason": "server", "code": 500}
     taken = [make_delivery(hook, **failed) for _ in range(2)]
     bulk_retry.start(make_user("support").actor, Selection(ticked=tuple(taken)))
@@ -121,7 +119,7 @@ def test_a_filtered_list_counts_what_matches_and_what_its_buttons_will_act_on(
 
 
 @pytest.mark.both_databases
-def test_of_a_part_of_a_long_search_no_number_is_promised(
+def test_a_partial_search_promises_no_exact_count(
     support: Pages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log_query, "MOST_READ", 5)
@@ -134,7 +132,7 @@ def test_of_a_part_of_a_long_search_no_number_is_promised(
 
 
 @pytest.mark.both_databases
-def test_of_more_than_are_counted_each_button_is_there_that_has_something_to_do(
+def test_above_the_count_limit_only_useful_buttons_are_shown(
     support: Pages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (log_pages, queries):
@@ -150,7 +148,7 @@ def test_of_more_than_are_counted_each_button_is_there_that_has_something_to_do(
     assert support.get(address).links("Retry all")
 
 
-def test_selected_deliveries_are_exported_alone(support: Pages) -> None:
+def test_only_selected_deliveries_are_exported(support: Pages) -> None:
     first, second, _ = (make_delivery(status="failed") for _ in range(3))
     chosen = f"delivery={first}&delivery={second}&delivery=x"
     answer = support.client.get(f"/deliveries/export-for-excel.csv?{chosen}", buffered=True)
@@ -159,8 +157,8 @@ def test_selected_deliveries_are_exported_alone(support: Pages) -> None:
     assert [str(second) in lines[1], str(first) in lines[2]] == [True, True]
 
 
-def test_what_addresses_call_a_status_never_changes() -> None:
-    """They are kept as bookmarks, and in bulk retries that are under way."""
+def test_status_values_in_urls_never_change() -> None:
+    """Bookmarks and bulk retries in progress contain them."""
     known = "attention queued retrying on_hold delivered failed dismissed open undelivered"
     assert [each.value for each in StatusFilter] == known.split()
 
@@ -178,7 +176,7 @@ def test_what_addresses_call_a_status_never_changes() -> None:
         ("dismissed", ["dismissed"], "Dismissed"),
     ],
 )
-def test_a_status_is_found_by_what_it_was_called_before(
+def test_a_status_is_found_by_its_former_name(
     support: Pages, word: str, found: list[str], shown: str
 ) -> None:
     made = {status: make_delivery(status=status) for status in DeliveryStatus}
@@ -191,7 +189,7 @@ def test_a_status_is_found_by_what_it_was_called_before(
     assert f"Status: {shown}" in page.main
 
 
-def test_the_statuses_to_choose_are_six_and_what_needs_attention(support: Pages) -> None:
+def test_the_status_field_offers_six_statuses_and_needs_attention(support: Pages) -> None:
     fields = support.get("/deliveries").root.find_all("select")
     (chosen,) = (each for each in fields if each.get("name") == "status")
     assert [each.text for each in chosen.find_all("option")] == [
@@ -201,12 +199,12 @@ def test_the_statuses_to_choose_are_six_and_what_needs_attention(support: Pages)
     ]
 
 
-def test_all_that_cannot_be_read_is_named_at_once(support: Pages) -> None:
+def test_all_unreadable_filters_are_reported_together(support: Pages) -> None:
     page = support.get("/deliveries?code=banana&since=soon&status=lost")
     assert len(page.errors) == 3
 
 
-def test_a_cursor_that_cannot_be_read_is_no_first_page(support: Pages) -> None:
+def test_an_unreadable_cursor_is_refused(support: Pages) -> None:
     for cursor in ("x", "%00", "WzAsMV0%00", "WzEsOTIyMzM3MjAzNjg1NDc3NTgwN10", "WzAsIngiXQ"):
         make_delivery()
         for path in ("/deliveries", "/assets", "/staff", "/alerts", "/categories"):
@@ -225,7 +223,7 @@ def test_a_cursor_that_cannot_be_read_is_no_first_page(support: Pages) -> None:
         ("2xx", []),
     ],
 )
-def test_a_code_may_stand_for_many(support: Pages, typed: str, expected: list[str]) -> None:
+def test_a_code_pattern_matches_many_codes(support: Pages, typed: str, expected: list[str]) -> None:
     webhook = make_webhook()
     for code, reason in ((404, "not_found"), (500, "server"), (503, "unavailable")):
         make_delivery(webhook, status="failed", reason=reason, code=code)
@@ -247,16 +245,16 @@ def test_a_code_may_stand_for_many(support: Pages, typed: str, expected: list[st
         "May 3, 18:00",
     ],
 )
-def test_a_day_may_have_a_time_however_it_is_written(support: Pages, typed: str) -> None:
+def test_a_time_is_accepted_in_many_formats(support: Pages, typed: str) -> None:
     typed, year = typed.format(utcnow().year), utcnow().year
-    evening = datetime(year, 5, 3, 16, tzinfo=UTC)  # 18:00 in Vienna, as the portal's people are
+    evening = datetime(year, 5, 3, 16, tzinfo=UTC)  # 18:00 in Vienna, the users' time zone
     for minutes in (-1, 0, 1):
         make_delivery(created_at=evening + timedelta(minutes=minutes))
     assert len(support.get(f"/deliveries?since={typed}").rows()) == 2
     assert len(support.get(f"/deliveries?until={typed}").rows()) == 1
 
 
-def test_a_day_counts_from_its_beginning_to_its_end(support: Pages) -> None:
+def test_a_day_filter_covers_the_whole_day(support: Pages) -> None:
     begin = datetime(2026, 5, 2, 22, tzinfo=UTC)
     for hours in (-1, 0, 23, 24):
         make_delivery(created_at=begin + timedelta(hours=hours))
@@ -266,7 +264,7 @@ def test_a_day_counts_from_its_beginning_to_its_end(support: Pages) -> None:
         assert len(support.get(f"/deliveries?since=30+{month}+2026").rows()) == 1, month
 
 
-def test_last_night_is_the_one_that_ends_today(app: Flask) -> None:
+def test_last_night_is_the_night_that_ends_today(app: Flask) -> None:
     for now, begin, end in (
         ("2026-05-04T07:30+02:00", "2026-05-03T18:00+02:00", "2026-05-04T08:00+02:00"),
         ("2026-05-04T12:00+02:00", "2026-05-03T18:00+02:00", "2026-05-04T08:00+02:00"),
@@ -280,7 +278,7 @@ def test_last_night_is_the_one_that_ends_today(app: Flask) -> None:
         assert found == (datetime.fromisoformat(begin), datetime.fromisoformat(end)), now
 
 
-def test_yesterday_is_the_persons_own(support: Pages) -> None:
+def test_yesterday_lists_only_yesterdays_deliveries(support: Pages) -> None:
     make_delivery(created_at=utcnow() - timedelta(days=1))
     make_delivery()
     page = support.get("/deliveries?time=yesterday")

@@ -1,4 +1,4 @@
-"""What a line of the log says of its result and of the next attempt, and what it offers."""
+"""A log row's result, note, next attempt, and buttons."""
 
 from datetime import timedelta
 from typing import Any
@@ -46,12 +46,12 @@ def row_of(made: UUID) -> LogRow:
         ({"status": "failed", "reason": "server", "code": 502}, "Server error (502)"),
     ],
 )
-def test_a_result_is_how_the_last_attempt_ended(columns: dict[str, Any], said: str) -> None:
+def test_a_result_describes_the_last_attempt(columns: dict[str, Any], said: str) -> None:
     row = row_of(make_delivery(**columns))
     assert log_presenter.result(row) == said
 
 
-def test_the_next_attempt_is_a_time_or_a_word_and_nothing_where_there_is_none() -> None:
+def test_the_next_attempt_is_a_time_a_phrase_or_empty() -> None:
     hook, in_order = make_webhook(), make_webhook(in_order=True)
     later = utcnow() + timedelta(minutes=3)
     sending = make_delivery(hook)
@@ -67,7 +67,7 @@ def test_the_next_attempt_is_a_time_or_a_word_and_nothing_where_there_is_none() 
     assert [log_presenter.next_attempt(row_of(each)) for each in (off, test)] == ["", "Next"]
 
 
-def test_while_all_sending_is_stopped_nothing_goes_and_nothing_is_offered() -> None:
+def test_no_retry_is_offered_while_all_sending_is_stopped() -> None:
     operation_sending.stop(make_user("admin").actor)
     in_order = make_webhook(in_order=True)
     make_delivery(in_order)
@@ -85,11 +85,11 @@ def test_while_all_sending_is_stopped_nothing_goes_and_nothing_is_offered() -> N
     assert not any(log_presenter.may_retry(row_of(each)) for each in every)
 
 
-def test_a_retry_is_offered_where_it_would_be_taken_as_on_the_page_of_the_delivery() -> None:
+def test_log_and_delivery_page_agree_on_offering_a_retry() -> None:
     away = make_webhook(throttled=True, backoff_until=utcnow() + timedelta(minutes=4))
     in_order = make_webhook(in_order=True)
     head = make_delivery(in_order)
-    # A retry waits for no pause, and for no older delivery.
+    # A retry ignores a pause and older deliveries.
     taken = [make_delivery(away), make_delivery(in_order), make_delivery(status="failed")]
     others = [
         head,
@@ -104,7 +104,7 @@ def test_a_retry_is_offered_where_it_would_be_taken_as_on_the_page_of_the_delive
         assert (log_presenter.may_retry(row_of(made)), on_page) == (made in taken,) * 2
 
 
-def test_it_is_asked_about_first_only_where_it_could_overtake_another_one() -> None:
+def test_retry_asks_first_only_if_it_could_overtake_a_delivery() -> None:
     in_order, free = make_webhook(in_order=True), make_webhook()
     head = make_delivery(in_order, status="retrying", tries=1)
     behind = make_delivery(in_order, status="retrying", tries=1)
@@ -114,7 +114,7 @@ def test_it_is_asked_about_first_only_where_it_could_overtake_another_one() -> N
     assert found == [False, True, True, False]
 
 
-def test_an_open_one_says_what_it_waits_for() -> None:
+def test_an_open_delivery_says_why_it_waits() -> None:
     hook, full = make_webhook(), make_webhook()
     away, asked = (
         make_webhook(throttled=True, backoff_until=utcnow() + timedelta(minutes=minutes))
@@ -149,7 +149,7 @@ def test_an_open_one_says_what_it_waits_for() -> None:
     assert log_presenter.status_note(row_of(told["Next"])) == "When this server can connect"
 
 
-def test_one_that_was_delivered_says_how_it_was_and_that_a_resend_failed() -> None:
+def test_a_delivered_row_shows_its_result_and_a_failed_resend() -> None:
     made = make_delivery(status="delivered", reason="server", code=500, took_ms=9)
     make_attempt(made, reason="dns")
     make_attempt(made, outcome="delivered", code=200, phases={"total": 22.0})
@@ -159,7 +159,7 @@ def test_one_that_was_delivered_says_how_it_was_and_that_a_resend_failed() -> No
     assert log_presenter.status_note(row) == "Resend failed: Server error (500)"
 
 
-def test_it_counts_what_was_tried_and_what_may_have_been_received() -> None:
+def test_a_row_counts_attempts_and_possible_arrivals() -> None:
     made = make_delivery(status="retrying", tries=3)
     for reason, outcome in (
         ("dns", "failed"),
@@ -183,11 +183,11 @@ def test_it_counts_what_was_tried_and_what_may_have_been_received() -> None:
         ("delivered", None, "delivered", 1),
         ("retrying", "server", "failed", 1),
         ("retrying", None, "interrupted", 1),
-        # Nothing of the message has left.
+        # No part of the request was sent.
         ("retrying", "dns", "failed", 0),
     ],
 )
-def test_what_never_left_is_no_time_that_it_was_sent_not_even_the_only_one(
+def test_an_attempt_that_never_left_does_not_count_as_sent(
     status: str, reason: str | None, outcome: str, sent: int
 ) -> None:
     made = make_delivery(status=status)
@@ -198,7 +198,7 @@ def test_what_never_left_is_no_time_that_it_was_sent_not_even_the_only_one(
     assert row_of(made).sent == sent + 1
 
 
-def test_beside_what_failed_in_a_time_stands_the_answer_of_then_and_nothing_without_one() -> None:
+def test_a_failure_time_filter_shows_the_response_of_that_time() -> None:
     then = utcnow() - timedelta(hours=1)
     of_then = {"started_at": then, "finished_at": then}
     failed = {"reason": "server", "code": 500}
@@ -213,7 +213,7 @@ def test_beside_what_failed_in_a_time_stands_the_answer_of_then_and_nothing_with
     assert remarks(rows, with_content=False) == {}
 
 
-def test_the_file_for_people_tells_seconds_and_what_one_waits_for(app: Flask) -> None:
+def test_the_csv_for_people_has_seconds_and_the_reason_for_waiting(app: Flask) -> None:
     until = utcnow() + timedelta(minutes=4)
     make_delivery(status="delivered", code=200, took_ms=1500)
     make_delivery(make_webhook(throttled=True, backoff_until=until))

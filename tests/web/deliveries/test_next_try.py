@@ -1,4 +1,4 @@
-"""When it is tried again: the log and the delivery's page say what will really happen."""
+"""The next attempt that the log and the delivery's page announce."""
 
 from datetime import timedelta
 from typing import Any
@@ -16,9 +16,7 @@ from tests.support.factories import make_webhook
 from tests.support.pages import Pages
 
 
-def test_a_line_says_when_it_is_tried_also_while_its_receiver_is_left_alone(
-    support: Pages,
-) -> None:
+def test_a_row_shows_its_next_attempt_even_during_a_pause(support: Pages) -> None:
     later, soon = (utcnow() + timedelta(minutes=each, seconds=30) for each in (4, 9))
     down = make_webhook(throttled=True, backoff_seconds=300, backoff_until=later)
     make_delivery(down, status="retrying", tries=1, due_at=soon)
@@ -34,7 +32,7 @@ def test_a_line_says_when_it_is_tried_also_while_its_receiver_is_left_alone(
     assert found == [nine, back, back, "Next", nine, "After an older delivery", "Next"]
 
 
-def test_a_line_says_why_its_webhook_is_paused(support: Pages) -> None:
+def test_a_row_says_why_its_webhook_is_paused(support: Pages) -> None:
     pause = {"throttled": True, "backoff_until": utcnow() + timedelta(minutes=4)}
     hook = make_webhook(**pause)
     failed = {"tries": 2, "reason": "server", "code": 500, "failing_since": utcnow()}
@@ -58,9 +56,7 @@ def test_a_line_says_why_its_webhook_is_paused(support: Pages) -> None:
     assert f"after failed attempts ({causes})" in support.get(f"/deliveries/{queued}").main
 
 
-def test_a_try_that_is_due_before_its_receiver_is_asked_again_waits_as_well(
-    support: Pages,
-) -> None:
+def test_a_retry_due_during_a_pause_waits_for_its_end(support: Pages) -> None:
     later = utcnow() + timedelta(minutes=4, seconds=30)
     hook = make_webhook(throttled=True, backoff_seconds=300, backoff_until=later)
     failed = {"status": "retrying", "tries": 1, "reason": "refused", "failing_since": utcnow()}
@@ -73,7 +69,7 @@ def test_a_try_that_is_due_before_its_receiver_is_asked_again_waits_as_well(
     assert "data-live-url" not in page.html
 
 
-def test_only_one_is_promised_for_the_end_of_a_pause(support: Pages) -> None:
+def test_only_one_delivery_is_promised_for_the_end_of_a_pause(support: Pages) -> None:
     later = utcnow() + timedelta(minutes=4, seconds=30)
     hook = make_webhook(throttled=True, backoff_seconds=300, backoff_until=later)
     due = [later - timedelta(minutes=each) for each in (9, 8, 7)]
@@ -101,7 +97,7 @@ def test_only_one_is_promised_for_the_end_of_a_pause(support: Pages) -> None:
     assert f"” asked us to wait until {until} {rest}" in page
 
 
-def test_one_of_many_retries_waits_for_a_receiver_in_trouble(support: Pages) -> None:
+def test_a_bulk_retry_waits_for_a_pause_but_a_single_retry_does_not(support: Pages) -> None:
     later = utcnow() + timedelta(minutes=4, seconds=30)
     hook = make_webhook(throttled=True, backoff_seconds=300, backoff_until=later)
     asked = {"prior_status": "failed", "requested_by": "Ana"}
@@ -111,7 +107,7 @@ def test_one_of_many_retries_waits_for_a_receiver_in_trouble(support: Pages) -> 
     assert "after failed attempts Ana requested" in support.get(f"/deliveries/{many}").main
 
 
-def test_what_waits_for_a_chats_pace_is_queued_and_told_how_many_go_first(support: Pages) -> None:
+def test_a_delivery_waiting_for_a_chats_pace_says_how_many_go_first(support: Pages) -> None:
     now, hour = utcnow(), timedelta(hours=1)
     soon = {"next_at": now + timedelta(minutes=5)}
     slack, discord = make_webhook(format="slack", **soon), make_webhook(format="discord", **soon)
@@ -163,7 +159,7 @@ def test_in_order_only_retries_go_before_the_oldest_at_a_chat() -> None:
 
 
 @pytest.mark.usefixtures("app")
-def test_a_chat_to_which_nobody_has_sent_for_a_while_keeps_nothing_by_its_pace() -> None:
+def test_an_idle_chats_pace_delays_nothing() -> None:
     hook = make_webhook(format="slack", next_at=utcnow() - timedelta(seconds=20))
     assert find_delivery(make_delivery(hook)).waits_for is None
     no_chat = make_webhook(next_at=utcnow() + timedelta(minutes=1))
@@ -171,7 +167,7 @@ def test_a_chat_to_which_nobody_has_sent_for_a_while_keeps_nothing_by_its_pace()
 
 
 @pytest.mark.parametrize("kept", ["pause", "order"])
-def test_what_waits_for_others_can_be_sent_now_and_is_retrying_once_that_failed(
+def test_a_waiting_delivery_can_be_sent_now_and_retries_if_that_fails(
     support: Pages, kept: str
 ) -> None:
     later = utcnow() + timedelta(minutes=4)

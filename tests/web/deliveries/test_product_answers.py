@@ -1,4 +1,4 @@
-"""What people read of the answers of chats: who has to act there, and what proves nothing."""
+"""Explanations of chat products' responses, and who has to act."""
 
 import pytest
 from flask import Flask
@@ -14,14 +14,14 @@ from tests.web.signed_in import visit
 
 
 def sent(receiver: ChatReceiver) -> tuple[Hook, str]:
-    """A webhook of this chat, and the page of its one delivery."""
+    """Send one event to a webhook for this chat. Return the webhook and its delivery's path."""
     hook = make_webhook(receiver.url, format=receiver.chat, url_is_secret=True, name="IT channel")
     publish()
     deliver_due()
     return hook, f"/deliveries/{only_delivery().public_id}"
 
 
-def test_what_teams_accepted_is_said_to_be_no_proof_of_a_post(app: Flask) -> None:
+def test_acceptance_by_teams_is_not_called_proof_of_a_post(app: Flask) -> None:
     with ChatReceiver("teams") as receiver:
         _, path = sent(receiver)
     said = "Microsoft Teams accepted the delivery, but that doesn’t prove that it was posted."
@@ -46,7 +46,7 @@ def proof(main: str, title: str = "Proof of delivery") -> str:
         ("https://mattermost.example.com/hooks/x", "Your server", True),
     ],
 )
-def test_a_proof_names_the_product_only_where_that_runs_the_host(
+def test_a_proof_names_the_product_only_if_it_runs_the_host(
     app: Flask, url: str, by: str, has_logs: bool
 ) -> None:
     hook = make_webhook(url, format="slack", url_is_secret=True)
@@ -57,7 +57,7 @@ def test_a_proof_names_the_product_only_where_that_runs_the_host(
     assert ("search your logs" in told.lower()) is has_logs
 
 
-def test_of_an_archived_channel_it_is_said_who_has_to_act_in_slack(app: Flask) -> None:
+def test_an_archived_channel_says_who_has_to_act_in_slack(app: Flask) -> None:
     make_user("admin", name="Ada Admin")
     with ChatReceiver("slack") as receiver:
         receiver.answer(410, b"channel_is_archived")
@@ -84,7 +84,7 @@ def test_of_an_archived_channel_it_is_said_who_has_to_act_in_slack(app: Flask) -
     assert f"{happened}.\nCause: Receiver" in bundle
 
 
-def test_of_a_webhook_that_was_removed_in_slack_it_is_said_who_makes_a_new_one(app: Flask) -> None:
+def test_a_webhook_removed_in_slack_says_who_can_make_a_new_one(app: Flask) -> None:
     with ChatReceiver("slack") as receiver:
         receiver.answer(404, b"no_service")
         url = f"{receiver.url}services/T0AB/B0CD/s3cr3t"
@@ -96,7 +96,7 @@ def test_of_a_webhook_that_was_removed_in_slack_it_is_said_who_makes_a_new_one(a
     assert "Ask the person who manages the app in Slack to add a webhook to the app" in main
 
 
-def test_an_answer_means_what_it_did_when_it_came_whatever_the_format_is_now(app: Flask) -> None:
+def test_a_response_is_explained_by_the_format_of_its_time(app: Flask) -> None:
     with ChatReceiver("slack") as receiver:
         receiver.answer(400, b"invalid_payload")
         hook = make_webhook(receiver.url)
@@ -113,7 +113,7 @@ def test_an_answer_means_what_it_did_when_it_came_whatever_the_format_is_now(app
         assert "developers" not in main
 
 
-def test_of_what_a_chat_takes_in_a_second_nothing_is_asked_of_anyone(app: Flask) -> None:
+def test_a_chats_rate_limit_asks_no_one_to_act(app: Flask) -> None:
     hook = make_webhook("https://chat.googleapis.com/v1/spaces/A", format="google_chat")
     made = make_delivery(hook, status="retrying", reason="rate", code=429, tries=2)
     make_attempt(made, reason="rate", code=429, url=hook.url, response_text="RESOURCE_EXHAUSTED")
@@ -127,7 +127,7 @@ def test_of_what_a_chat_takes_in_a_second_nothing_is_asked_of_anyone(app: Flask)
     assert "Update to share" not in overview
 
 
-def test_an_administrator_enters_the_new_url_of_a_webhook_that_discord_lost(app: Flask) -> None:
+def test_a_webhook_unknown_to_discord_asks_for_its_new_url(app: Flask) -> None:
     with ChatReceiver("discord") as receiver:
         receiver.answer(404, b'{"message": "Unknown Webhook", "code": 10015}')
         hook, path = sent(receiver)

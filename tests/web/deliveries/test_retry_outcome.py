@@ -1,4 +1,4 @@
-"""What came of a Retry stands where it was pressed: the time and the result, from the attempt."""
+"""The outcome of a retry is shown where it was requested."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -19,7 +19,7 @@ FAILED = "Retried by Ana at Mar 10, 18:40:11: connection refused."
 
 
 def end(made: UUID, outcome: str = "failed", **columns: object) -> None:
-    """The extra attempt ends like this, at `AT`, and the delivery is as the recorder leaves it."""
+    """End the manual attempt at `AT`, and leave the delivery as the recorder does."""
     before = stored(made)
     moments = {"started_at": AT, "finished_at": AT + timedelta(seconds=1)}
     make_attempt(made, kind="manual", actor="Ana", outcome=outcome, **{**moments, **columns})
@@ -29,7 +29,7 @@ def end(made: UUID, outcome: str = "failed", **columns: object) -> None:
 
 
 def notices(page: Page) -> list[str]:
-    """The lines of news above and on the page, with their tones."""
+    """Return the page's notices, each with its tone."""
     found = [each for each in page.root.walk() if "notice" in each.get("class").split()]
     return [
         f"{each.get('class').split()[-1].removeprefix('notice-')}: {each.text}" for each in found
@@ -37,18 +37,18 @@ def notices(page: Page) -> list[str]:
 
 
 def last_retry(page: Page) -> list[str]:
-    """What the diagnosis says of the last retry."""
+    """Return the diagnosis's facts about the last retry."""
     facts = [each.text for each in page.root.find_all("dl")[0].find_all("div")]
     return [each.removeprefix("Last retry ") for each in facts if each.startswith("Last retry ")]
 
 
 def press(support: Pages, made: UUID) -> Page:
-    """Retry on the delivery's page."""
+    """Press Retry on the delivery's page."""
     page = support.get(f"/deliveries/{made}")
     return support.submit(page.form(f"/deliveries/{made}/retry"))
 
 
-def test_a_retry_that_fails_again_says_when_and_why_and_is_not_green(support: Pages) -> None:
+def test_a_failed_retry_says_when_and_why(support: Pages) -> None:
     made = make_delivery(status="failed", tries=10, reason="refused")
     page = press(support, made)
     assert " requested a retry." in page.main
@@ -61,7 +61,7 @@ def test_a_retry_that_fails_again_says_when_and_why_and_is_not_green(support: Pa
     ]
 
 
-def test_a_retry_that_arrives_says_when(support: Pages) -> None:
+def test_a_delivered_retry_says_when(support: Pages) -> None:
     made = make_delivery(status="failed", tries=10, reason="refused")
     press(support, made)
     end(made, "delivered", code=200)
@@ -70,7 +70,7 @@ def test_a_retry_that_arrives_says_when(support: Pages) -> None:
     assert arrived in support.client.get(f"/deliveries/{made}/live").get_json()["announce"]
 
 
-def test_a_time_of_today_needs_no_date(support: Pages) -> None:
+def test_a_retry_of_today_is_shown_without_a_date(support: Pages) -> None:
     made = make_delivery(status="failed")
     press(support, made)
     finish(made, "failed")
@@ -78,7 +78,7 @@ def test_a_time_of_today_needs_no_date(support: Pages) -> None:
     assert f"{utcnow().year}" not in line
 
 
-def test_it_goes_once_the_schedule_has_tried_again(support: Pages) -> None:
+def test_the_outcome_disappears_after_the_next_scheduled_attempt(support: Pages) -> None:
     made = make_delivery(status="retrying", due_at=utcnow() + timedelta(hours=1))
     press(support, made)
     end(made, reason="refused")
@@ -87,7 +87,7 @@ def test_it_goes_once_the_schedule_has_tried_again(support: Pages) -> None:
     assert last_retry(support.get(f"/deliveries/{made}")) == []
 
 
-def test_a_retry_that_waits_too_long_says_what_holds_it_up(support: Pages) -> None:
+def test_a_delayed_retry_names_the_cause_of_the_delay(support: Pages) -> None:
     hook = make_webhook()
     made = make_delivery(hook, status="failed")
     page = press(support, made)
@@ -108,12 +108,12 @@ def test_a_retry_that_waits_too_long_says_what_holds_it_up(support: Pages) -> No
 
 
 def in_row(support: Pages, made: UUID, query: str = "") -> Page:
-    """Retry in a line of the log."""
+    """Press Retry in a row of the log."""
     page = support.get(f"/deliveries{query}")
     return support.submit(page.form(f"/deliveries/{made}/retry"))
 
 
-def test_retry_in_a_row_stays_in_the_list_and_shows_its_end_there(support: Pages) -> None:
+def test_retry_in_a_row_shows_its_outcome_in_the_list(support: Pages) -> None:
     desk = make_webhook(name="Helpdesk")
     older, made, newer = (make_delivery(desk, status="failed") for _ in range(3))
     page = in_row(support, made, f"?status=failed&webhook={desk.public_id}")
@@ -130,7 +130,7 @@ def test_retry_in_a_row_stays_in_the_list_and_shows_its_end_there(support: Pages
     assert end_of_rest == []
 
 
-def test_a_row_that_fits_the_filter_no_more_stays_until_one_goes_on(support: Pages) -> None:
+def test_a_retried_row_stays_listed_though_it_no_longer_matches(support: Pages) -> None:
     make_delivery(status="failed")
     made = make_delivery(status="failed")
     page = in_row(support, made, "?status=failed")
@@ -147,7 +147,7 @@ def test_a_row_that_fits_the_filter_no_more_stays_until_one_goes_on(support: Pag
     assert support.get(f"/deliveries?code=9&retried={made}").rows() == []
 
 
-def test_a_row_is_followed_while_its_retry_is_under_way(support: Pages) -> None:
+def test_a_row_updates_live_while_its_retry_is_in_progress(support: Pages) -> None:
     made, other = make_delivery(status="failed"), make_delivery()
     page = in_row(support, made)
     (followed,) = [each for each in page.root.walk() if each.has("data-live-url")]
@@ -168,7 +168,7 @@ def test_a_row_is_followed_while_its_retry_is_under_way(support: Pages) -> None:
     assert str(other) not in live["html"]
 
 
-def test_a_row_says_what_its_retry_waits_for(support: Pages) -> None:
+def test_a_row_says_why_its_retry_waits(support: Pages) -> None:
     hook = make_webhook()
     made = make_delivery(hook, status="failed")
     page = in_row(support, made)
@@ -182,7 +182,7 @@ def test_a_row_says_what_its_retry_waits_for(support: Pages) -> None:
     assert support.get(page.path).rows()[0][5].endswith(" is off.")
 
 
-def test_a_retry_that_is_refused_comes_back_to_the_list_and_says_why(support: Pages) -> None:
+def test_a_refused_retry_returns_to_the_list_and_says_why(support: Pages) -> None:
     hook = make_webhook(name="Sync")
     made = make_delivery(hook, status="failed")
     form = support.get("/deliveries?status=failed").form(f"/deliveries/{made}/retry")
@@ -192,7 +192,7 @@ def test_a_retry_that_is_refused_comes_back_to_the_list_and_says_why(support: Pa
     assert notices(page) == ["warning: “Sync” is off. To send this delivery, turn the webhook on."]
 
 
-def test_retry_on_the_page_of_an_asset_comes_back_there(support: Pages) -> None:
+def test_retry_on_an_assets_page_returns_there(support: Pages) -> None:
     made = make_delivery(status="failed", asset_id=7)
     support.get(f"/deliveries/{made}")
     elsewhere = {"back": "//evil.example.com/deliveries"}
@@ -205,7 +205,7 @@ def test_retry_on_the_page_of_an_asset_comes_back_there(support: Pages) -> None:
     assert where == f"/assets/7/deliveries?cursor=x&retried={made}#delivery-{made}"
 
 
-def test_the_question_in_between_keeps_the_place(support: Pages) -> None:
+def test_the_resend_question_keeps_the_place(support: Pages) -> None:
     made = make_delivery(status="failed")
     form = support.get("/deliveries?status=failed").form(f"/deliveries/{made}/retry")
     change(made, status="delivered")

@@ -1,4 +1,4 @@
-"""The body of each attempt, as it went; and of what has not gone, as it would go now."""
+"""The body of each attempt as sent, and of an unsent delivery as it would be sent now."""
 
 import html
 import re
@@ -42,7 +42,7 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def hook(receiver: Receiver, support: Pages) -> Hook:
-    """A webhook for Slack, at which a delivery waits."""
+    """Make a Slack webhook with one queued delivery."""
     del support
     made = make_webhook(receiver.url, format="slack", url_is_secret=True, secret=SECRET)
     publish()
@@ -55,7 +55,7 @@ def the_delivery() -> UUID:
 
 
 def event_body() -> bytes:
-    """Of the newest event."""
+    """Return the body of the newest event."""
     newest = select(Event.body).order_by(Event.id.desc()).limit(1)
     return db.session.scalars(newest).one()
 
@@ -73,7 +73,7 @@ def send(receiver: Receiver, *answers: int) -> None:
 
 
 def code(page: Page, name: str) -> str:
-    """The text of a block as it would be copied."""
+    """Return the text of a block as it would be copied."""
     found = re.search(rf'<pre id="{name}"[^>]*><code>(.*?)</code>', page.html, re.DOTALL)
     return html.unescape(found[1]) if found else ""
 
@@ -83,7 +83,7 @@ def went(receiver: Receiver) -> list[bytes]:
 
 
 def shown(support: Pages) -> list[bytes]:
-    """The body of each attempt as the delivery's page and its file show it, the oldest first."""
+    """Return the body of each attempt as its page and download show it, oldest first."""
     path = f"/deliveries/{the_delivery()}"
     newest = support.client.get(f"{path}/body").data
     page = support.get(f"{path}?show=request")
@@ -93,7 +93,7 @@ def shown(support: Pages) -> list[bytes]:
 
 
 @pytest.mark.usefixtures("hook")
-def test_a_post_is_shown_as_people_read_it_too(receiver: Receiver, support: Pages) -> None:
+def test_a_chat_post_is_also_shown_in_readable_form(receiver: Receiver, support: Pages) -> None:
     def told() -> bool:
         page = support.get(f"/deliveries/{the_delivery()}?show=request")
         return "When" in [node.text for node in page.root.find_all("dt")]
@@ -102,14 +102,14 @@ def test_a_post_is_shown_as_people_read_it_too(receiver: Receiver, support: Page
     send(receiver, 500)
     assert told()
     set_format("discord")
-    assert not told()  # what Slack was sent is not made again
+    assert not told()  # the post sent to Slack isn't rebuilt
     set_format(None)
     send(receiver, 500)
     assert not told()
 
 
 @pytest.mark.usefixtures("hook")
-def test_each_attempt_shows_the_bytes_that_went(receiver: Receiver, support: Pages) -> None:
+def test_each_attempt_shows_the_bytes_it_sent(receiver: Receiver, support: Pages) -> None:
     for key in ("slack", "discord", None, "teams", "teams"):
         set_format(key)
         send(receiver, 500)
@@ -129,7 +129,7 @@ def test_each_attempt_shows_the_bytes_that_went(receiver: Receiver, support: Pag
 
 
 @pytest.mark.usefixtures("hook")
-def test_what_has_not_gone_is_shown_as_it_would_go_now(support: Pages) -> None:
+def test_an_unsent_body_is_shown_as_it_would_be_sent_now(support: Pages) -> None:
     seen = []
     for key in ("slack", "discord", None):
         set_format(key)
@@ -143,7 +143,7 @@ def test_what_has_not_gone_is_shown_as_it_would_go_now(support: Pages) -> None:
 
 
 def waiting(_hook: Hook, _ana: Person, _receiver: Receiver) -> None:
-    """Nothing has happened to it."""
+    """Leave the delivery queued."""
 
 
 def retrying(_hook: Hook, _ana: Person, receiver: Receiver) -> None:
@@ -168,7 +168,7 @@ def crashed(_hook: Hook, _ana: Person, _receiver: Receiver) -> None:
 
 
 @pytest.mark.parametrize("state", [waiting, retrying, on_hold, in_a_bulk_retry, crashed])
-def test_a_format_that_is_changed_meanwhile_is_for_what_goes_from_then_on(
+def test_a_changed_format_applies_to_later_attempts_only(
     hook: Hook, receiver: Receiver, support: Pages, state: Callable[[Hook, Person, Receiver], None]
 ) -> None:
     ana = make_user()
@@ -192,14 +192,14 @@ def test_a_format_that_is_changed_meanwhile_is_for_what_goes_from_then_on(
 
 
 @pytest.mark.usefixtures("hook")
-def test_of_an_interrupted_attempt_the_request_is_as_it_would_go_now(
+def test_after_an_interruption_the_request_is_shown_as_of_now(
     receiver: Receiver, support: Pages
 ) -> None:
     send(receiver, 500)
     make_due()
     crash_after_claim()
     path = f"/deliveries/{the_delivery()}?show=request"
-    assert NOW in support.get(path).main  # while nobody knows whether it goes
+    assert NOW in support.get(path).main  # the crashed attempt's result is unknown
     make_due()
     set_format("discord")
     page = support.get(path)
@@ -207,7 +207,7 @@ def test_of_an_interrupted_attempt_the_request_is_as_it_would_go_now(
     assert shown(support) == [went(receiver)[0], *2 * [body_to_send("discord", event_body())]][:2]
 
 
-def test_a_signature_is_checked_over_the_bytes_of_its_attempt(
+def test_a_signature_is_checked_against_its_attempts_body(
     hook: Hook, receiver: Receiver, support: Pages
 ) -> None:
     del hook
@@ -227,7 +227,7 @@ def test_a_signature_is_checked_over_the_bytes_of_its_attempt(
     assert "We couldn’t identify this signature" in page.main
 
 
-def test_a_draft_is_tested_with_its_format_and_shows_what_went(
+def test_a_draft_is_tested_with_its_format_and_shows_the_sent_body(
     receiver: Receiver, app: Flask
 ) -> None:
     del app

@@ -1,4 +1,4 @@
-"""The signature check through its form: what differs, what to change, and nothing secret."""
+"""The signature check's page names the difference and reveals no secret."""
 
 import base64
 import hmac
@@ -22,7 +22,7 @@ OTHER_BODY = BODY.replace(b":7,", b":8,")
 
 
 def refused(webhook: Hook, body: bytes = BODY, attempts: int = 1, **columns: Any) -> UUID:
-    """A delivery whose every attempt was signed, and refused for it."""
+    """Make a delivery whose attempts were all signed and then rejected for authentication."""
     made = make_delivery(webhook, body=body, status="failed", reason="auth", code=401, **columns)
     for number in range(attempts):
         at = AT + 60 * number
@@ -37,7 +37,7 @@ def refused(webhook: Hook, body: bytes = BODY, attempts: int = 1, **columns: Any
 
 
 def check(pages: Pages, delivery: UUID, signature: str, body: bytes = b"") -> Page:
-    """Paste it and press Check."""
+    """Submit the signature and assert that the page shows no secret."""
     path = f"/deliveries/{delivery}/signature"
     page = pages.submit(pages.get(path).form(path), signature=signature, body=body.decode())
     assert SECRET not in page.html
@@ -47,7 +47,7 @@ def check(pages: Pages, delivery: UUID, signature: str, body: bytes = b"") -> Pa
     return page
 
 
-def test_a_key_that_was_used_undecoded_is_told_and_how_to_decode_it(support: Pages) -> None:
+def test_an_undecoded_key_is_detected_with_advice_to_decode_it(support: Pages) -> None:
     made = refused(make_webhook(secret=SECRET), attempts=2)
     signed = f"{made}.{AT + 60}.".encode() + BODY
     theirs = "v1," + base64.b64encode(hmac.digest(SECRET.encode(), signed, "sha256")).decode()
@@ -59,19 +59,19 @@ def test_a_key_that_was_used_undecoded_is_told_and_how_to_decode_it(support: Pag
     assert "base64-decode the rest" in page.main
 
 
-def test_without_a_secret_key_none_is_said_to_differ(support: Pages) -> None:
+def test_a_webhook_without_a_key_says_deliveries_are_not_signed(support: Pages) -> None:
     page = check(support, make_delivery(make_webhook()), RIGHT)
     assert "This webhook has no secret key Deliveries to this webhook aren’t signed." in page.main
 
 
-def test_another_body_is_told_though_the_signature_is_right(support: Pages) -> None:
+def test_a_different_body_is_reported_though_the_signature_is_right(support: Pages) -> None:
     page = check(support, refused(make_webhook(secret=SECRET)), RIGHT, OTHER_BODY)
     assert "Our signature is correct" not in page.main
     assert "The signature fits, but the body differs" in page.main
     assert "the body you pasted isn’t ours. The first difference is at byte 37" in page.main
 
 
-def test_the_signature_of_another_delivery_leads_to_it(support: Pages) -> None:
+def test_another_deliverys_signature_links_to_that_delivery(support: Pages) -> None:
     for is_older in (True, False):
         webhook = make_webhook(secret=SECRET)
         if is_older:
@@ -85,7 +85,7 @@ def test_the_signature_of_another_delivery_leads_to_it(support: Pages) -> None:
         assert f"another delivery ({there})" in check(support, here, standard).main, is_older
 
 
-def test_a_delivery_of_another_webhook_stays_unknown(support: Pages) -> None:
+def test_a_signature_from_another_webhook_stays_unknown(support: Pages) -> None:
     here = refused(make_webhook(secret=SECRET))
     make_attempt(
         make_delivery(make_webhook(secret="one of its own")),
@@ -95,14 +95,14 @@ def test_a_delivery_of_another_webhook_stays_unknown(support: Pages) -> None:
     assert "We couldn’t identify this signature" in page.main
 
 
-def test_what_another_header_of_another_delivery_says_is_no_signature(support: Pages) -> None:
+def test_a_signature_in_an_unrelated_header_stays_unknown(support: Pages) -> None:
     webhook, theirs = make_webhook(secret=SECRET), legacy_signature(BODY, "a key of theirs")
     here = refused(webhook)
     make_attempt(make_delivery(webhook), request_headers=[["X-Gateway-Signature", theirs]])
     assert "We couldn’t identify this signature" in check(support, here, theirs).main
 
 
-def test_utter_nonsense_gets_an_honest_answer_and_what_to_look_at(support: Pages) -> None:
+def test_an_unknown_signature_gets_advice_on_where_to_look(support: Pages) -> None:
     made = refused(make_webhook(secret=SECRET))
     page = check(support, made, "an utter <b>nonsense</b>")
     assert page.status == 200
@@ -114,13 +114,13 @@ def test_utter_nonsense_gets_an_honest_answer_and_what_to_look_at(support: Pages
     assert "Also paste the body the receiver verified" in page.main
 
 
-def test_a_secret_key_that_was_pasted_does_not_come_back(support: Pages) -> None:
+def test_a_pasted_secret_key_is_refused(support: Pages) -> None:
     page = check(support, refused(make_webhook(secret=SECRET)), SECRET)
     assert page.status == 400
     assert page.errors == ["Paste the signature. This is a secret key. Don’t share it"]
 
 
-def test_who_asks_again_and_again_waits_and_what_was_pasted_stays(
+def test_the_check_is_rate_limited_and_keeps_the_input(
     support: Pages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(signature_checks, "CHECKS", 1)

@@ -1,4 +1,4 @@
-"""Which step of a test each reason ends, and what is said of the others."""
+"""The steps of a test, and the step at which each reason ends it."""
 
 from datetime import timedelta
 from typing import Any
@@ -30,14 +30,14 @@ FAILED = {
 
 
 def steps(status: str = "failed", **attempt: Any) -> list[TestStep]:
-    """The steps of a test with this attempt; of one without any if nothing is said."""
+    """Return the steps of a test with this attempt, or without an attempt if none is given."""
     made = make_delivery(status=status, priority=Priority.TEST)
     if attempt:
         make_attempt(made, kind="test", **attempt)
     return steps_of_test(find_delivery(made))
 
 
-def test_the_step_that_a_reason_ends_has_failed_and_no_later_one_was_reached() -> None:
+def test_each_reason_fails_its_step_and_no_later_one_is_reached() -> None:
     for end, reason in [(end, reason) for end, reasons in ENDED_BY.items() for reason in reasons]:
         found = steps(reason=str(reason), phases={"total": 2000})
         place = STEPS.index(end)
@@ -47,13 +47,13 @@ def test_the_step_that_a_reason_ends_has_failed_and_no_later_one_was_reached() -
         assert {each.text for each in found[place + 1 :]} <= {"Not reached."}, end
 
 
-def test_an_answer_that_is_no_success_is_told_with_its_code_and_how_long_it_took() -> None:
+def test_an_error_response_is_shown_with_code_and_duration() -> None:
     *_, last = steps(reason="server", code=500, phases={"total": 250})
     assert (last.title, last.state) == ("Responded with 500 in 250 ms", State.FAILED)
     assert last.text == "Server error."
 
 
-def test_each_step_of_one_that_arrived_says_where_and_after_how_long() -> None:
+def test_each_step_of_a_delivered_test_says_where_and_how_long() -> None:
     ends_at = utcnow() + timedelta(days=90)
     found = steps(
         "delivered",
@@ -72,7 +72,7 @@ def test_each_step_of_one_that_arrived_says_where_and_after_how_long() -> None:
     assert {each.state for each in found} == {State.DONE}
 
 
-def test_an_address_in_the_clear_has_no_certificate_and_one_that_is_a_number_no_name() -> None:
+def test_plain_http_has_no_certificate_and_an_ip_address_no_lookup() -> None:
     found = steps("delivered", outcome="delivered", code=200, url="http://203.0.113.9/x")
     assert [each.title for each in found[1:4]] == [
         "No DNS lookup needed",
@@ -88,7 +88,7 @@ def test_an_address_in_the_clear_has_no_certificate_and_one_that_is_a_number_no_
     assert [each.title for each in found[3:]] == ["Wait for the response"]
 
 
-def test_before_it_has_ended_one_step_is_under_way_and_the_others_are_to_come() -> None:
+def test_an_unfinished_test_has_one_step_in_progress() -> None:
     ahead = ["Find the server", "Connect to the server", "Secure the connection"]
     found = steps("queued")
     assert [each.title for each in found][:4] == ["Waiting for a delivery worker", *ahead]
@@ -101,7 +101,7 @@ def test_before_it_has_ended_one_step_is_under_way_and_the_others_are_to_come() 
     assert found[0].title == "Picked up"
 
 
-def test_what_is_no_test_has_no_steps() -> None:
+def test_a_normal_delivery_has_no_steps() -> None:
     made = make_delivery(status="failed")
     make_attempt(made, reason="dns")
     assert steps_of_test(find_delivery(made)) == []

@@ -1,4 +1,4 @@
-"""What is handed to others: the file for people, the help bundle, notes, and bulk retries."""
+"""Texts for other people in CSV files, diagnostics, notes, and bulk retries."""
 
 import csv
 import io
@@ -20,7 +20,7 @@ AT = datetime(2026, 5, 4, 12, 0, 7, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(("language", "between"), [("de-AT", ";"), ("en-GB", ",")])
-def test_the_file_for_people_has_their_words_and_times(
+def test_the_csv_for_people_uses_their_separator_and_time_zone(
     app: Flask, language: str, between: str
 ) -> None:
     hook = make_webhook(name="Helpdesk")
@@ -41,7 +41,7 @@ def test_the_file_for_people_has_their_words_and_times(
     assert pages.client.get("/deliveries/export-for-excel.csv?code=banana").status_code == 400
 
 
-def test_the_help_bundle_can_be_read_tomorrow(app: Flask) -> None:
+def test_the_help_bundle_uses_absolute_times(app: Flask) -> None:
     due = utcnow() + timedelta(hours=1)
     hook = make_webhook(name="Helpdesk")
     made = make_delivery(hook, status="retrying", reason="server", code=500, tries=1, due_at=due)
@@ -57,7 +57,7 @@ def test_the_help_bundle_can_be_read_tomorrow(app: Flask) -> None:
         assert relative not in bundle.split("Request")[0]
 
 
-def test_the_note_about_a_closed_address_asks_for_all_that_is_needed(app: Flask) -> None:
+def test_the_note_about_a_closed_url_lists_all_that_is_needed(app: Flask) -> None:
     make_user("admin", name="Ada Admin")
     now = utcnow()
     hook = make_webhook(name="Old CRM", state="off", off_reason="gone", off_at=now)
@@ -70,7 +70,7 @@ def test_the_note_about_a_closed_address_asks_for_all_that_is_needed(app: Flask)
 
 
 @pytest.mark.both_databases
-def test_what_is_in_a_bulk_retry_is_offered_no_second_one(app: Flask) -> None:
+def test_a_delivery_in_a_bulk_retry_is_offered_no_second_one(app: Flask) -> None:
     hook = make_webhook(name="Sync", backoff_until=utcnow() + timedelta(minutes=5), throttled=True)
     made = [
         make_delivery(hook, status="failed", reason="server", code=500, tries=10) for _ in range(5)
@@ -88,7 +88,9 @@ def test_what_is_in_a_bulk_retry_is_offered_no_second_one(app: Flask) -> None:
     assert "About" not in pages.get(f"/batches/{batch}").main  # how long it takes
 
 
-def test_the_page_of_one_says_so_too(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_deliverys_page_names_its_bulk_retry_and_offers_no_retry(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("portal.services.deliveries.bulk_retry.MOST_UNDER_WAY", 1)
     hook = make_webhook(name="Sync")
     made = [make_delivery(hook, status="failed", reason="server", code=500) for _ in range(2)]
@@ -104,7 +106,7 @@ def test_the_page_of_one_says_so_too(app: Flask, monkeypatch: pytest.MonkeyPatch
         assert "Retry" not in [button for form in page.forms for button in form.buttons]
 
 
-def test_an_assets_deliveries_are_counted_by_what_one_looks_for(app: Flask) -> None:
+def test_an_assets_page_counts_its_deliveries_by_status(app: Flask) -> None:
     from tests.support.factories import make_asset
 
     asset = make_asset()
