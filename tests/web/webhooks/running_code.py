@@ -1,4 +1,4 @@
-"""Receivers' code as their developers start it: each language's own way, on a port of its own."""
+"""Run the receiver code samples as developers would, each receiver on its own port."""
 
 import os
 import shutil
@@ -20,14 +20,14 @@ from tests.support.required import needs
 Command = list[str | Path]
 BODY: Final = '{"event":"asset.updated","asset":{"asset_tag":"AST-00001","name":"Größe"}}'.encode()
 PATH: Final = "/in/here?key=1"
-# Go compiles its own library once on each machine, for half a minute of two cores.
+# Go compiles its standard library once per machine, which takes two cores half a minute.
 COMPILES: Final = 200.0  # seconds
 STARTS: Final = 60.0  # seconds, on a machine that may be busy
 
 
 @cache
 def built(source: Path) -> Path:
-    """Go's program, compiled with nothing but what came with Go."""
+    """Compile a Go program using only the standard library."""
     program = source.with_suffix("")
     environment = {**os.environ, "GOTOOLCHAIN": "local", "GOPROXY": "off", "GO111MODULE": "off"}
     command = ["go", "build", "-o", program, source]
@@ -37,7 +37,7 @@ def built(source: Path) -> Path:
 
 @cache
 def compiled(source: Path) -> Command:
-    """Java's class, compiled once: `java FILE` would do so at each start."""
+    """Compile a Java class once, because `java FILE` would compile it at each start."""
     subprocess.run(["javac", "-d", source.parent, source], timeout=COMPILES, check=True)
     return ["java", "-cp", source.parent, source.stem]
 
@@ -51,7 +51,7 @@ COMMANDS: Final[Mapping[str, Callable[[Path, int], Command]]] = {
 }
 
 
-# By what one can tell that the language is installed.
+# The command whose presence shows that a language is installed.
 NEEDED: Final = {language: language for language in COMMANDS} | {
     "python": sys.executable,
     "java": "javac",
@@ -59,7 +59,7 @@ NEEDED: Final = {language: language for language in COMMANDS} | {
 
 
 class RunningCode:
-    """One receiver; `port` is its own. It writes what it handles to `folder`."""
+    """A running receiver with its own `port`, which writes its output to `folder`."""
 
     def __init__(self, language: str, source: Path, secret: str | None, folder: Path) -> None:
         needs(shutil.which(NEEDED[language]), language)
@@ -76,7 +76,7 @@ class RunningCode:
             )
 
     def listens(self) -> bool:
-        """Whether it has come up; False once it has ended instead."""
+        """Wait until the receiver accepts connections. Return False if it exits instead."""
         give_up = time.monotonic() + STARTS
         while self.process.poll() is None and time.monotonic() < give_up:
             try:
@@ -89,7 +89,7 @@ class RunningCode:
         return False
 
     def handled(self, count: int) -> int:
-        """How many messages it has worked on, once there are `count` or some seconds are over."""
+        """Return how many messages it handled, waiting a few seconds for `count` of them."""
         seen = 0
         for _ in range(100):
             said = "".join(self._file(name).read_text() for name in ("printed", "logged"))
@@ -100,7 +100,6 @@ class RunningCode:
         return seen
 
     def close(self) -> None:
-        """End it."""
         self.process.kill()
         self.process.wait(10)
 
@@ -109,7 +108,7 @@ class RunningCode:
 
 
 def signed(secret: str, next_secret: str | None = None) -> dict[str, str]:
-    """The headers of a new message, as the portal sends them now."""
+    """Return the headers of a new message, as the portal sends them now."""
     return request_headers(
         event="asset.updated",
         timestamp="2025-02-04T12:00:00+00:00",
@@ -123,7 +122,7 @@ def signed(secret: str, next_secret: str | None = None) -> dict[str, str]:
 
 
 def send(port: int, headers: Mapping[str, str], body: bytes = BODY, path: str = PATH) -> int:
-    """Deliver the body; the code of the answer."""
+    """Post the body and return the response's status code."""
     connection = HTTPConnection("127.0.0.1", port, timeout=20)
     connection.request("POST", path, body, dict(headers))
     status = connection.getresponse().status

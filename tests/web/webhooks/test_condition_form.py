@@ -1,4 +1,4 @@
-"""Conditions on the webhook's form: added and removed in rows, refused at their fields, kept."""
+"""Conditions on the webhook form."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ def add_row(pages: Pages, page: Page, about: str) -> Page:
 
 
 def send(pages: Pages, *rows: tuple[str, str, list[str]], button: str = "Save webhook") -> Page:
-    """Send a form with these conditions, as a script would."""
+    """Submit a form with these conditions, as a script would."""
     entered: dict[str, Any] = {**ENTERED, "secret_mode": "none"}
     for number, (field, operator, values) in enumerate(rows):
         entered[f"conditions-{number}-field"] = field
@@ -38,9 +38,7 @@ def send(pages: Pages, *rows: tuple[str, str, list[str]], button: str = "Save we
     return pages.submit(pages.get(NEW).form(NEW), button, **entered)
 
 
-def test_conditions_are_added_and_removed_without_scripts_and_shown_as_sentences(
-    pages: Pages,
-) -> None:
+def test_conditions_are_edited_without_scripts_and_shown_as_sentences(pages: Pages) -> None:
     laptops, phones = make_category("Laptops"), make_category("Phones")
     page = add_row(pages, pages.get(NEW), "cost")
     page = pages.submit(page.form(NEW), "Add condition", condition_on="category")
@@ -91,7 +89,7 @@ def test_conditions_are_added_and_removed_without_scripts_and_shown_as_sentences
         (("category", "is", ["Laptops"]), "value"),
     ],
 )
-def test_what_cannot_be_one_is_refused_at_its_field_and_stays(
+def test_an_invalid_condition_is_refused_at_its_field_and_kept(
     pages: Pages, row: tuple[str, str, list[str]], field: str
 ) -> None:
     page = send(pages, row)
@@ -112,12 +110,12 @@ def test_an_eleventh_condition_is_refused_and_none_is_lost(pages: Pages) -> None
     assert len(kept()) == 10
 
 
-def test_several_values_are_typed_one_a_line(pages: Pages) -> None:
+def test_several_values_are_entered_one_per_line(pages: Pages) -> None:
     send(pages, ("tag", "begins", ["LAP\r\n  PC \r\n\r\nLAP"]))
     assert kept() == (Condition("tag", "begins", ("LAP", "PC")),)
 
 
-def test_a_test_keeps_conditions_and_asks_none(pages: Pages) -> None:
+def test_a_test_keeps_conditions_but_ignores_them(pages: Pages) -> None:
     store = make_location("Store")
     page = send(pages, ("location", "is_not", [str(store)]), button="Send test")
     assert page.path.startswith("/settings/webhooks/test/")
@@ -142,9 +140,7 @@ def test_a_stale_edit_shows_both_conditions(app: Flask, pages: Pages) -> None:
     assert kept() == (Condition("category", "is_not", (str(laptops),)),)
 
 
-def test_a_form_of_very_many_rows_comes_back_with_a_few_of_them_and_takes_no_more(
-    pages: Pages,
-) -> None:
+def test_a_form_with_too_many_rows_comes_back_with_twenty(pages: Pages) -> None:
     many = [("location", "is", ["7"])] * 300
     for button in ("Save webhook", "Add condition"):
         page = send(pages, *many, button=button)
@@ -153,7 +149,7 @@ def test_a_form_of_very_many_rows_comes_back_with_a_few_of_them_and_takes_no_mor
         assert (page.status, "Enter at most 10 conditions" in page.main) == (400, True), button
 
 
-def test_past_events_are_counted_by_a_button_that_saves_nothing(
+def test_past_events_are_counted_without_saving(
     pages: Pages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for asset_id in range(1, 13):
@@ -162,7 +158,7 @@ def test_past_events_are_counted_by_a_button_that_saves_nothing(
     assert "3 of 12 subscribed events since " in page.main
     assert "With them" not in page.main  # some of each kind
     assert "AST-00012" in page.main
-    assert not page.links("AST-00012")  # who follows one would lose what is entered
+    assert not page.links("AST-00012")  # following a link would lose the input
     assert page.form(NEW).fields["conditions-0-value"][0].strip() == "AST-0001"
     assert session().query(Webhook).count() == 0
     publish(EventName.LOST)
@@ -177,7 +173,7 @@ def test_past_events_are_counted_by_a_button_that_saves_nothing(
     assert "Condition 1: enter a value" in page.errors
 
 
-def test_a_stored_amount_comes_back_as_people_type_it(pages: Pages) -> None:
+def test_a_stored_amount_is_shown_as_people_type_it(pages: Pages) -> None:
     text = as_text([Condition("cost", "at_least", ("1250.00",))])
     path = f"/settings/webhooks/{make_webhook(conditions=text).public_id}/edit"
     page = pages.get(path)
@@ -188,14 +184,14 @@ def test_a_stored_amount_comes_back_as_people_type_it(pages: Pages) -> None:
 
 
 @pytest.mark.parametrize("many", [0, 1, 2])
-def test_the_fold_says_how_many_there_are(pages: Pages, many: int) -> None:
+def test_the_folded_section_says_how_many_conditions_there_are(pages: Pages, many: int) -> None:
     page = send(pages, *[("tag", "is", ["A"])] * many, button="Count past events")
     said = {0: "Every selected event. Add conditions", 1: "1 condition", 2: "2 conditions"}
     fold = next(node for node in page.root.walk() if node.get("id") == "conditions-fold")
     assert fold.text == said[many]
 
 
-def test_a_webhook_is_copied_without_its_key_and_the_values_of_its_headers(pages: Pages) -> None:
+def test_a_webhook_is_copied_without_its_key_and_header_values(pages: Pages) -> None:
     hook = make_webhook(
         name="ERP",
         secret="my own long pass phrase 4f2a",
@@ -221,7 +217,7 @@ def test_a_webhook_is_copied_without_its_key_and_the_values_of_its_headers(pages
     assert pages.get(f"{NEW}?copy=nothing").status == 200
 
 
-def test_the_question_about_a_new_key_carries_conditions_on(pages: Pages) -> None:
+def test_the_key_question_keeps_the_conditions(pages: Pages) -> None:
     text = as_text([Condition("tag", "begins", ("LAP", "PC"))])
     hook = make_webhook(secret="the old secret", conditions=text)
     path = f"/settings/webhooks/{hook.public_id}/edit"

@@ -1,4 +1,4 @@
-"""Where should it go? The gallery, and the form that each of its cards leads to."""
+"""The “Where should it go?” gallery, and the form behind each of its cards."""
 
 from typing import Any, Final
 
@@ -36,7 +36,7 @@ def begun(pages: Pages, to: str) -> dict[str, list[str]]:
 
 
 def add(pages: Pages, to: str | None = None, button: str = "Save webhook", **values: Any) -> Page:
-    """Fill in the form for a product and send it."""
+    """Fill in the form for a product and submit it."""
     form = pages.get(f"{NEW}?to={to}" if to else NEW).form(NEW)
     return pages.submit(form, button, **{**FILLED, "secret_mode": "none", **values})
 
@@ -47,14 +47,14 @@ def stored() -> Webhook:
     return current.scalars(select(Webhook)).one()
 
 
-def test_every_way_to_a_new_webhook_leads_to_the_gallery(pages: Pages) -> None:
+def test_every_add_webhook_link_leads_to_the_gallery(pages: Pages) -> None:
     for path in ("/", LIST):
         assert set(pages.get(path).links("Add webhook")) == {WHERE}, path
     pages.get("/find?q=slack")
     assert pages.follow("Slack").links("Add webhook for Slack") == [f"{NEW}?to=slack"]
 
 
-def test_each_card_leads_to_a_form_that_leads_back(pages: Pages) -> None:
+def test_each_card_links_to_a_form_that_links_back(pages: Pages) -> None:
     wanted = [*(f"{NEW}?to={key}" for key in (*CHATS, *AUTOMATIONS, "program")), "/inbox"]
     page = pages.get(WHERE)
     assert [path for path in page.links() if path in wanted] == [*wanted, f"{NEW}?to=program"]
@@ -62,7 +62,7 @@ def test_each_card_leads_to_a_form_that_leads_back(pages: Pages) -> None:
         assert WHERE in pages.get(path).links("Where should it go?"), path
 
 
-def test_a_form_begins_with_what_fits_its_product(pages: Pages) -> None:
+def test_a_form_starts_with_its_products_defaults(pages: Pages) -> None:
     own = pages.get(NEW).form(NEW).fields
     for key in CHATS:
         fields = begun(pages, key)
@@ -80,7 +80,7 @@ def test_a_form_begins_with_what_fits_its_product(pages: Pages) -> None:
     }
 
 
-def test_an_unknown_product_gives_ones_own_programs_form_and_a_link(pages: Pages) -> None:
+def test_an_unknown_product_gives_the_default_form_and_a_link(pages: Pages) -> None:
     for to in ("fax", "custom", "\x00", "x" * 5000):
         page = pages.get(NEW, query_string={"to": to})
         assert (page.status, page.h1, page.links("Choose another one")) == (
@@ -128,13 +128,13 @@ ENDED: Final = "https://acme.webhook.office.com/webhookb2/s3cr3t"
 
 
 @pytest.mark.parametrize("to", [None, "teams", "slack"])
-def test_an_ended_address_is_refused_with_the_way_out(pages: Pages, to: str | None) -> None:
+def test_a_retired_url_is_refused_with_an_alternative(pages: Pages, to: str | None) -> None:
     page = add(pages, to, url=ENDED)
     assert page.wrong == ["url"]
     assert "Send webhook alerts to a channel" in page.main
 
 
-def test_an_incomplete_address_of_a_flow_is_refused(pages: Pages) -> None:
+def test_an_incomplete_flow_url_is_refused(pages: Pages) -> None:
     page = add(pages, "teams", url=FLOW.partition("?")[0])
     assert (page.wrong, page.errors) == (["url"], ["This URL is incomplete. Copy it again"])
     assert add(pages, "teams", url=FLOW).status == 200
@@ -149,7 +149,7 @@ ASKED: Final = [
 
 @pytest.mark.parametrize(("to", "url", "asked"), ASKED)
 @pytest.mark.parametrize("button", ["Save webhook", "Send test"])
-def test_an_address_of_another_product_is_asked_about_once(
+def test_another_products_url_is_questioned_once(
     pages: Pages, to: str | None, url: str, asked: str, button: str
 ) -> None:
     page = add(pages, to, button, url=url)
@@ -160,9 +160,7 @@ def test_an_address_of_another_product_is_asked_about_once(
 
 
 @pytest.mark.parametrize("button", ["Save webhook", "Send test"])
-def test_its_format_is_taken_with_one_button_or_left_with_the_other(
-    pages: Pages, button: str
-) -> None:
+def test_the_products_format_is_accepted_or_declined_by_a_button(pages: Pages, button: str) -> None:
     question = add(pages, None, button, url=SLACK, secret_mode="generate")
     page = pages.submit(question.form(NEW), "Use the Slack format")
     saved = stored()
@@ -177,13 +175,13 @@ def test_its_format_is_taken_with_one_button_or_left_with_the_other(
     assert page.h1 in {"Copy the secret key", "Test before saving"}
 
 
-def test_an_address_that_fits_is_not_asked_about(pages: Pages) -> None:
+def test_a_matching_url_is_not_questioned(pages: Pages) -> None:
     for to, url in (("slack", SLACK), ("teams", FLOW), ("power_automate", FLOW)):
         assert add(pages, to, url=url, name=to).status == 200, to
     assert add(pages, url="https://hooks.zapier.com/hooks/catch/1").status == 200
 
 
-def test_a_form_from_before_there_were_formats_is_as_it_was(pages: Pages) -> None:
+def test_a_form_without_a_format_field_leaves_the_format_unchanged(pages: Pages) -> None:
     add(pages, url=SLACK, format=None, to=None)
     assert stored().format is None
     hook = stored()
@@ -194,7 +192,7 @@ def test_a_form_from_before_there_were_formats_is_as_it_was(pages: Pages) -> Non
     assert (stored().name, stored().format) == ("Renamed", "slack")
 
 
-def test_what_to_look_after_is_said_on_page_and_form(app: Flask, pages: Pages) -> None:
+def test_configuration_warnings_are_shown_on_page_and_form(app: Flask, pages: Pages) -> None:
     said = {
         "Since Nov 30, 2025, flows no longer have URLs at this host.": make_webhook(
             LEFT, format="teams"
@@ -217,17 +215,17 @@ def test_what_to_look_after_is_said_on_page_and_form(app: Flask, pages: Pages) -
         assert not [each for each in said if each != sentence and each in pages.get(path).main]
 
 
-def test_a_secret_key_is_saved_for_a_chat_all_the_same(pages: Pages) -> None:
+def test_a_chat_webhook_can_still_have_a_secret_key(pages: Pages) -> None:
     add(pages, "slack", url=SLACK, secret_mode="generate")
     assert stored().secret_enc
 
 
-def test_discord_is_asked_to_wait(pages: Pages) -> None:
+def test_discord_urls_get_the_wait_parameter(pages: Pages) -> None:
     add(pages, "discord", url="https://discord.com/api/webhooks/1/s3cr3t")
     assert stored().url == "https://discord.com/api/webhooks/1/s3cr3t?wait=true"
 
 
-def test_a_chats_address_is_hidden_whatever_was_sent(app: Flask, pages: Pages) -> None:
+def test_a_chats_url_is_always_hidden(app: Flask, pages: Pages) -> None:
     url = "https://chat.example.com/in/s3cr3t"
     page = add(pages, "slack", url=url, url_is_secret=None)
     assert stored().url_is_secret
@@ -237,17 +235,17 @@ def test_a_chats_address_is_hidden_whatever_was_sent(app: Flask, pages: Pages) -
     assert pages.get(path).form(path).fields["url_is_secret"] == ["y"]
 
 
-def test_the_receiver_setup_of_a_chat_shows_its_steps_in_place_of_code(pages: Pages) -> None:
+def test_a_chats_receiver_setup_shows_steps_instead_of_code(pages: Pages) -> None:
     hook = make_webhook(SLACK, format="slack")
     page = pages.get(f"{LIST}/{hook.public_id}/receiver")
     assert "Turn on Incoming Webhooks" in page.main
     removed = "The webhook was removed in Slack. Ask the person who manages the app in Slack to"
     assert f"404 no_service {removed}" in page.main
-    assert "invalid_payload" not in page.main  # no one there has to act
+    assert "invalid_payload" not in page.main  # no one in Slack has to act
     assert page.root.find_all("pre") == []
 
 
-def test_the_form_says_how_many_go_in_the_new_format(
+def test_the_form_says_how_many_unsent_deliveries_change_format(
     pages: Pages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hook = make_webhook(SLACK, format="slack")
@@ -263,14 +261,12 @@ def test_the_form_says_how_many_go_in_the_new_format(
 CHAT_NOTE: Final = "A chat’s URL is always hidden, and chats don’t use a secret key."
 
 
-def test_the_form_says_what_a_chats_format_settles_until_it_has_one(pages: Pages) -> None:
+def test_the_chat_note_is_shown_only_before_a_chat_is_chosen(pages: Pages) -> None:
     assert CHAT_NOTE in pages.get(NEW).main
     assert CHAT_NOTE not in pages.get(f"{NEW}?to=slack").main
 
 
-def test_the_form_says_how_many_posts_a_chats_format_makes_and_when(
-    pages: Pages,
-) -> None:
+def test_the_form_says_how_many_posts_a_chat_format_makes(pages: Pages) -> None:
     hook, chat = make_webhook(SLACK), make_webhook(SLACK, format="slack", name="Chat")
     path = f"{LIST}/{hook.public_id}/edit"
     assert "will be posted" not in pages.get(path).main
@@ -286,7 +282,7 @@ def test_the_form_says_how_many_posts_a_chats_format_makes_and_when(
     assert "will be posted" not in pages.get(f"{LIST}/{chat.public_id}/edit").main
 
 
-def test_a_chats_settings_tell_its_pace(pages: Pages) -> None:
+def test_a_webhooks_settings_show_its_sending_pace(pages: Pages) -> None:
     for format_, order, said in (
         (None, False, "Any order, in parallel"),
         (None, True, "One at a time, in order"),
@@ -298,7 +294,7 @@ def test_a_chats_settings_tell_its_pace(pages: Pages) -> None:
         assert said in [node.text for node in page.root.find_all("dd")], said
 
 
-def test_a_copy_of_a_chats_webhook_has_its_format_and_no_key(pages: Pages) -> None:
+def test_a_copied_chat_webhook_has_its_format_and_no_key(pages: Pages) -> None:
     hook = make_webhook(SLACK, format="slack", secret="a key of no use at all")
     fields = pages.get(f"{NEW}?copy={hook.public_id}").form(NEW).fields
     assert (fields["format"], fields["secret_mode"]) == (["slack"], ["none"])

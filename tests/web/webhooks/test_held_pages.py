@@ -1,4 +1,4 @@
-"""Turning on with Choose: nothing is sent that nobody ticked, nothing is lost meanwhile."""
+"""Turning a webhook on with a choice of the on-hold deliveries to send."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ def statuses() -> list[str]:
 
 
 def ids() -> list[str]:
-    """Public ids, the oldest first."""
+    """Return public ids, oldest first."""
     return [
         str(each) for each in db.session.scalars(select(Delivery.public_id).order_by(Delivery.id))
     ]
@@ -46,7 +46,7 @@ def decide(pages: Pages, page: Page, button: str = "Turn on", **chosen: Any) -> 
     return pages.submit(page.form(page.path.partition("?")[0]), button, **chosen)
 
 
-def test_to_choose_leads_to_a_list_and_changes_nothing(pages: Pages) -> None:
+def test_choosing_one_by_one_opens_a_list_and_changes_nothing(pages: Pages) -> None:
     hook = off_with(2)
     page = pages.get(f"/settings/webhooks/{hook.public_id}/on")
     for choice in ("Send them", "Choose one by one", "Dismiss them"):
@@ -58,14 +58,14 @@ def test_to_choose_leads_to_a_list_and_changes_nothing(pages: Pages) -> None:
     assert (statuses(), state(hook)) == (["on_hold"] * 2, "off")
 
 
-def test_what_is_ticked_is_sent_and_the_rest_is_kept(pages: Pages) -> None:
+def test_selected_deliveries_are_sent_and_the_rest_is_kept(pages: Pages) -> None:
     hook = off_with(3)
     page = decide(pages, pages.get(held_for(hook)), send=[ids()[1]])
     assert page.flashes == [("success", f"{hook.name} turned on. We’re sending 1 delivery.")]
     assert (statuses(), state(hook)) == (["on_hold", "queued", "on_hold"], "active")
 
 
-def test_what_is_queued_by_turning_on_is_never_said_to_have_been_sent(pages: Pages) -> None:
+def test_deliveries_queued_by_turning_on_are_not_called_sent(pages: Pages) -> None:
     hook = off_with(3)
     path = f"/settings/webhooks/{hook.public_id}"
     page = pages.submit(pages.get(f"{path}/on").form(f"{path}/on"), held="send")
@@ -75,14 +75,14 @@ def test_what_is_queued_by_turning_on_is_never_said_to_have_been_sent(pages: Pag
     assert "Deliveries on hold queued: 3" in pages.get(f"{path}/history").main
 
 
-def test_the_rest_is_dismissed_when_that_is_chosen(pages: Pages) -> None:
+def test_the_rest_is_dismissed_on_request(pages: Pages) -> None:
     hook = off_with(3)
     page = decide(pages, pages.get(held_for(hook)), send=[ids()[0]], rest="dismiss")
     assert "Dismissed 2 deliveries." in page.text
     assert statuses() == ["queued", "dismissed", "dismissed"]
 
 
-def test_where_nothing_is_ticked_nothing_is_said_to_be_on_the_way(pages: Pages) -> None:
+def test_without_a_selection_no_delivery_is_announced(pages: Pages) -> None:
     hook = off_with(2)
     page = decide(pages, pages.get(held_for(hook)))
     assert "turned on. Its deliveries stay on hold." in page.text
@@ -91,7 +91,7 @@ def test_where_nothing_is_ticked_nothing_is_said_to_be_on_the_way(pages: Pages) 
     assert "Dismissed 2 deliveries." in page.text
 
 
-def test_ticks_are_carried_from_page_to_page(pages: Pages) -> None:
+def test_selections_are_kept_across_pages(pages: Pages) -> None:
     hook = off_with(52)
     every = ids()
     page = decide(pages, pages.get(held_for(hook)), "Older", send=[every[-1]])
@@ -105,7 +105,7 @@ def test_ticks_are_carried_from_page_to_page(pages: Pages) -> None:
     assert (statuses()[0], statuses()[-1]) == ("queued", "queued")
 
 
-def test_what_happened_meanwhile_has_to_be_looked_at_first(pages: Pages) -> None:
+def test_new_events_must_be_reviewed_before_deciding(pages: Pages) -> None:
     hook = off_with(1)
     page = pages.get(held_for(hook))
     publish(asset_id=9)
@@ -117,7 +117,7 @@ def test_what_happened_meanwhile_has_to_be_looked_at_first(pages: Pages) -> None
     assert statuses() == ["queued", "dismissed"]
 
 
-def test_whoever_has_seen_no_number_of_ours_has_seen_nothing(pages: Pages) -> None:
+def test_a_malformed_marker_of_seen_deliveries_is_refused(pages: Pages) -> None:
     hook = off_with(1)
     page = pages.get(held_for(hook))
     for typed in ("x", "\u00b2", "9" * 5000):
@@ -125,8 +125,8 @@ def test_whoever_has_seen_no_number_of_ours_has_seen_nothing(pages: Pages) -> No
         assert (told.status, statuses()) == (400, ["on_hold"]), typed[:9]
 
 
-def test_what_was_being_sent_when_it_was_turned_off_has_to_be_looked_at_too(pages: Pages) -> None:
-    """It is older than what is on the list: it became held when it did not arrive."""
+def test_a_delivery_in_progress_at_turn_off_must_be_reviewed_too(pages: Pages) -> None:
+    """Older than the listed delivery, it goes on hold only when its attempt fails."""
     hook = make_webhook()
     publish(asset_id=1)
     (sending,) = claim()
@@ -154,5 +154,5 @@ def test_another_webhooks_deliveries_cannot_be_sent_from_here(pages: Pages) -> N
     assert set(statuses()) == {"on_hold"}
 
 
-def test_with_nothing_held_there_is_nothing_to_decide(pages: Pages) -> None:
+def test_without_held_deliveries_there_is_nothing_to_decide(pages: Pages) -> None:
     assert "No deliveries on hold" in pages.get(held_for(make_webhook())).main

@@ -1,4 +1,4 @@
-"""The built-in inbox as people and strangers meet it."""
+"""The built-in inbox for users and for outside senders."""
 
 import io
 import json
@@ -37,26 +37,26 @@ def opened(app: Flask) -> UUID:
 
 
 def post(app: Flask, token: str, body: bytes, **options: object) -> tuple[int, str]:
-    """What a stranger is answered."""
+    """Post without a session. Return the response's status code and text."""
     answer = app.test_client().post(f"/inbox/{token}", data=body, **options)
     assert answer.mimetype == "text/plain"
     return answer.status_code, answer.text
 
 
-def test_one_click_makes_it(pages: Pages) -> None:
+def test_one_click_creates_the_inbox(pages: Pages) -> None:
     page = pages.get(LIST)
     page = pages.submit(page.form("/inbox"))
     assert page.path == "/inbox"
     assert page.here == ["Webhooks"]
     assert page.links("Add webhook") == ["/settings/webhooks/where"]
-    assert pages.client.post("/inbox").status_code == 400  # without a token of ours
+    assert pages.client.post("/inbox").status_code == 400  # without a CSRF token
     again = pages.post("/inbox")
     assert again.path == "/inbox"
     assert db.session.query(Webhook).count() == 1
 
 
 @pytest.mark.parametrize("role", [Role.MANAGER, Role.SUPPORT])
-def test_others_read_it_and_make_none(app: Flask, role: Role) -> None:
+def test_other_roles_can_read_the_inbox_but_not_create_it(app: Flask, role: Role) -> None:
     pages = visit(app, role)
     page = pages.get("/inbox")
     assert not [form for form in page.forms if form.action == "/inbox"]
@@ -66,7 +66,7 @@ def test_others_read_it_and_make_none(app: Flask, role: Role) -> None:
     assert ("/inbox/test" in [form.action for form in page.forms]) == (role is Role.SUPPORT)
 
 
-def test_it_takes_what_is_sent_to_its_address_without_a_session(app: Flask, opened: UUID) -> None:
+def test_the_inbox_accepts_deliveries_without_a_session(app: Flask, opened: UUID) -> None:
     headers = list(signed(secret_of(opened)))
     assert post(app, token_of(opened), BODY, headers=headers) == (
         200,
@@ -76,7 +76,7 @@ def test_it_takes_what_is_sent_to_its_address_without_a_session(app: Flask, open
     assert (kept.body, kept.legacy, kept.standard) == (BODY, "good", "good")
 
 
-def test_a_stranger_is_turned_away_in_plain_text(app: Flask, opened: UUID) -> None:
+def test_invalid_requests_are_refused_in_plain_text(app: Flask, opened: UUID) -> None:
     token = token_of(opened)
     for wrong in ("nothing", token[:-1], "0" * len(token), "%00", "x" * 3000):
         assert post(app, wrong, BODY)[0] == 404
@@ -87,10 +87,10 @@ def test_a_stranger_is_turned_away_in_plain_text(app: Flask, opened: UUID) -> No
 
 
 @pytest.mark.parametrize("more", [0, 1, 100_000])
-def test_what_comes_in_chunks_is_taken_whole_or_not_at_all(
+def test_a_chunked_body_is_accepted_whole_or_not_at_all(
     app: Flask, opened: UUID, more: int
 ) -> None:
-    """Nobody has said how long it is: a part of it must not pass for the whole."""
+    """Without an announced length, a part must not pass for the whole."""
     body = b"x" * (webhook_inbox.LARGEST + more)
     sent = io.BytesIO(body)
     answer = app.test_client().post(
@@ -100,7 +100,7 @@ def test_what_comes_in_chunks_is_taken_whole_or_not_at_all(
         environ_overrides={"wsgi.input_terminated": True},
     )
     assert answer.status_code == (413 if more else 200)
-    assert sent.tell() <= webhook_inbox.LARGEST + 1  # of the rest nothing is read
+    assert sent.tell() <= webhook_inbox.LARGEST + 1  # the rest isn't read
     assert [len(each.body) for each in webhook_inbox.messages(opened)] == (
         [] if more else [len(body)]
     )
@@ -140,7 +140,7 @@ HOSTILE = {
 }
 
 
-def test_nothing_in_a_message_breaks_the_page(pages: Pages, opened: UUID) -> None:
+def test_hostile_messages_do_not_break_the_page(pages: Pages, opened: UUID) -> None:
     for body in HOSTILE.values():
         headers = [
             ("X-Asset-Webhook-Event", "<b>"),
@@ -154,9 +154,7 @@ def test_nothing_in_a_message_breaks_the_page(pages: Pages, opened: UUID) -> Non
         assert "<script>alert" not in page.html, body
 
 
-def test_of_a_long_body_the_page_shows_the_beginning_and_how_long_it_is(
-    pages: Pages, opened: UUID
-) -> None:
+def test_a_long_body_is_cut_and_its_length_shown(pages: Pages, opened: UUID) -> None:
     webhook_inbox.receive(token_of(opened), [], b"x" * 15_999 + b"yz")
     page = pages.get("/inbox")
     shown = "x" * 15_999 + "y"
@@ -165,7 +163,7 @@ def test_of_a_long_body_the_page_shows_the_beginning_and_how_long_it_is(
     assert "16,001 bytes" in page.main
 
 
-def test_it_is_tested_once_at_a_time_and_not_while_nothing_is_sent(
+def test_only_one_inbox_test_runs_and_none_while_sending_is_stopped(
     pages: Pages, opened: UUID
 ) -> None:
     form, admin = pages.get("/inbox").form("/inbox/test"), make_user().actor
@@ -173,7 +171,7 @@ def test_it_is_tested_once_at_a_time_and_not_while_nothing_is_sent(
     page = pages.submit(form)
     assert (page.path, REFUSED in page.text) == ("/inbox", True)
     sending.start(admin)
-    for _ in range(2):  # the second press of the same button
+    for _ in range(2):  # the same form submitted twice
         page = pages.submit(form)
         assert (page.path, "A test is in progress" in page.text) == ("/inbox", False)
     page = pages.submit(page.form("/inbox/test"))
@@ -182,7 +180,7 @@ def test_it_is_tested_once_at_a_time_and_not_while_nothing_is_sent(
     assert [each.webhook_id for each in db.session.query(Delivery)] == [row_of(opened).id]
 
 
-def test_its_webhook_says_what_it_is(pages: Pages, opened: UUID) -> None:
+def test_the_inbox_webhooks_pages_identify_it(pages: Pages, opened: UUID) -> None:
     assert pages.get(LIST).rows()[0][0] == "Built-in inboxthis portal"
     page = pages.get(f"{LIST}/{opened}")
     assert page.links("Open inbox") == ["/inbox"]
@@ -204,7 +202,7 @@ def test_its_webhook_says_what_it_is(pages: Pages, opened: UUID) -> None:
         assert words in history
 
 
-def test_it_is_edited_like_any_other_and_keeps_its_address(pages: Pages, opened: UUID) -> None:
+def test_the_inbox_webhook_can_be_edited_and_keeps_its_url(pages: Pages, opened: UUID) -> None:
     path = f"{LIST}/{opened}/edit"
     page = pages.get(path)
     own = {"secret_mode": "own", "secret": "a key that we give to both", "confirmed": "yes"}
@@ -223,7 +221,9 @@ def test_it_is_edited_like_any_other_and_keeps_its_address(pages: Pages, opened:
     assert "Signature verified" in pages.get("/inbox").main
 
 
-def test_its_form_is_tested_with_the_new_key_before_it_is_saved(pages: Pages, opened: UUID) -> None:
+def test_the_inbox_form_is_tested_with_the_new_key_before_saving(
+    pages: Pages, opened: UUID
+) -> None:
     page = pages.get(f"{LIST}/{opened}/edit")
     sent = {"secret_mode": "own", "secret": "a key that is not saved yet"}
     fields = page.form(f"{LIST}/{opened}/edit").fields
@@ -236,9 +236,7 @@ def test_its_form_is_tested_with_the_new_key_before_it_is_saved(pages: Pages, op
     assert secret_of(opened) != secret_of(draft)
 
 
-def test_it_can_be_moved_to_an_address_with_a_key_for_it_and_not_back(
-    pages: Pages, opened: UUID
-) -> None:
+def test_the_inbox_webhook_can_move_to_a_url_but_not_back(pages: Pages, opened: UUID) -> None:
     path, url = f"{LIST}/{opened}/edit", "https://erp.example.com/hook"
     refused = pages.submit(pages.get(path).form(path), url=url)
     assert refused.status == 400
@@ -256,7 +254,7 @@ def test_it_can_be_moved_to_an_address_with_a_key_for_it_and_not_back(
     assert back.wrong == ["url"]
 
 
-def test_its_address_is_on_no_page(app: Flask, pages: Pages, opened: UUID) -> None:
+def test_the_inbox_url_is_on_no_page(app: Flask, pages: Pages, opened: UUID) -> None:
     publish()
     token = token_of(opened)
     (delivery,) = set(pages.get("/deliveries").links("Asset created"))
@@ -264,7 +262,7 @@ def test_its_address_is_on_no_page(app: Flask, pages: Pages, opened: UUID) -> No
         assert token not in pages.get(path).html
 
 
-def test_the_portal_itself_stays_closed_to_every_other_webhook(app: Flask) -> None:
+def test_other_webhooks_cannot_reach_the_portal_itself(app: Flask) -> None:
     ours = replace(app.extensions["settings"], port=8000, webhook_allowed_networks=())
     closed = guard(ours)
     assert closed.refusal("127.0.0.1", 8000) is not None
@@ -272,7 +270,7 @@ def test_the_portal_itself_stays_closed_to_every_other_webhook(app: Flask) -> No
 
 
 def arrived(number: int, **changes: Any) -> InboxItem:
-    """A message of ours, the youngest with the highest number."""
+    """Return an inbox message from this portal. A higher number means a newer message."""
     headers = [("X-Asset-Webhook-Id", f"{UUID(int=7)}"), ("X-Asset-Webhook-Event", "asset.lost")]
     values: dict[str, Any] = {
         "id": number,
@@ -285,14 +283,14 @@ def arrived(number: int, **changes: Any) -> InboxItem:
     return InboxItem(**{**values, **changes})
 
 
-def test_what_came_before_under_the_same_id_makes_a_repeat_of_the_later_ones(app: Flask) -> None:
+def test_a_later_message_with_the_same_id_is_marked_as_repeat(app: Flask) -> None:
     found = [arrived(3), arrived(2, headers=[]), arrived(1, headers=[]), arrived(0)]
     shown = inbox_presenter.page_of(INBOX, found).messages
     assert [each.is_repeat for each in shown] == [True, False, False, False]
     assert [each.title for each in shown[:2]] == ["Asset lost", "Unknown event"]
 
 
-def test_only_what_is_surely_ours_leads_to_its_delivery(app: Flask) -> None:
+def test_only_a_verified_message_links_to_its_delivery(app: Flask) -> None:
     items = [
         arrived(0),
         arrived(0, legacy=Verdict.WRONG),
@@ -305,7 +303,7 @@ def test_only_what_is_surely_ours_leads_to_its_delivery(app: Flask) -> None:
     assert judged == ["Verified", "Doesn’t match", "Not signed"]
 
 
-def test_what_a_message_is_about_is_short_and_a_test_says_so(app: Flask) -> None:
+def test_a_messages_subject_is_cut_and_a_test_is_marked(app: Flask) -> None:
     about = {"asset_tag": "AST-1", "name": "x" * 300}
     bodies = ({"asset": about}, {"data": {"test": True}}, {"data": {"test": "yes"}}, {"asset": 1})
     items = [arrived(0, body=json.dumps(each).encode()) for each in bodies]
@@ -315,7 +313,7 @@ def test_what_a_message_is_about_is_short_and_a_test_says_so(app: Flask) -> None
     assert [each.is_test for each in shown] == [False, True, False, False]
 
 
-def test_it_says_how_much_has_arrived(app: Flask) -> None:
+def test_the_inbox_says_how_many_deliveries_arrived(app: Flask) -> None:
     for is_active, count, told in (
         (True, 0, "No deliveries yet."),
         (False, 0, "The inbox is off. Only tests arrive."),

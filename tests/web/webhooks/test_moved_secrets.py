@@ -1,4 +1,4 @@
-"""The form of a webhook asks again for what was stored for another address."""
+"""The webhook form asks again for secrets that were stored for another URL."""
 
 from typing import Any
 
@@ -42,7 +42,7 @@ def count() -> int:
 
 @pytest.mark.parametrize("name", ["X-Key", "X-Renamed"])
 @pytest.mark.parametrize("by_test", [False, True])
-def test_another_host_asks_for_key_and_value_at_their_fields(
+def test_a_new_host_asks_for_key_and_header_value_again(
     pages: Pages, hook: Hook, by_test: bool, name: str
 ) -> None:
     path = f"/settings/webhooks/{hook.public_id}/edit"
@@ -66,9 +66,7 @@ def test_another_host_asks_for_key_and_value_at_their_fields(
     assert (count() == 2) if by_test else (page.h1 == "Remove the secret key?")
 
 
-def test_what_was_typed_anew_survives_a_mistake_and_the_question_about_the_key(
-    pages: Pages, hook: Hook
-) -> None:
+def test_a_reentered_value_survives_an_error_and_the_key_question(pages: Pages, hook: Hook) -> None:
     path = f"/settings/webhooks/{hook.public_id}/edit"
     moved = {"url": ELSEWHERE, "secret_mode": "generate", "headers-0-value": "typed anew"}
     page = pages.submit(pages.get(path).form(path), **moved, name="")
@@ -79,7 +77,7 @@ def test_what_was_typed_anew_survives_a_mistake_and_the_question_about_the_key(
     assert headers(hook) == (("X-Key", "typed anew"),)
 
 
-def test_a_tested_form_does_not_take_its_values_to_a_third_place(pages: Pages, hook: Hook) -> None:
+def test_a_tested_form_does_not_carry_its_values_to_another_host(pages: Pages, hook: Hook) -> None:
     path = f"/settings/webhooks/{hook.public_id}/edit"
     page = pages.post(f"{TEST}?webhook={hook.public_id}", pages.get(path).form(path).fields)
     assert page.h1 != "Edit"
@@ -102,11 +100,10 @@ def test_a_tested_form_does_not_take_its_values_to_a_third_place(pages: Pages, h
     ],
     ids=["path", "query", "untick"],
 )
-def test_another_path_and_a_taken_tick_ask_for_the_password(
+def test_a_new_path_or_an_unhidden_url_asks_for_the_password(
     pages: Pages, hook: Hook, change: dict[str, Any], by_test: bool
 ) -> None:
-    """Whoever finds an unlocked browser sends no stored value to a path of his own, nor lets others
-    read the address."""
+    """Someone at an unlocked browser must not redirect stored values or reveal the URL."""
     with writing() as current:
         current.execute(update(Webhook).values(url_is_secret=True))
     path = f"/settings/webhooks/{hook.public_id}/edit"
@@ -120,16 +117,14 @@ def test_another_path_and_a_taken_tick_ask_for_the_password(
     assert headers(hook) == (("X-Key", VALUE),)
 
 
-def test_a_test_at_the_stored_address_asks_for_nothing(pages: Pages, hook: Hook) -> None:
+def test_a_test_at_the_stored_url_asks_for_nothing(pages: Pages, hook: Hook) -> None:
     path = f"/settings/webhooks/{hook.public_id}/edit"
     wait(minutes=16)
     page = pages.post(f"{TEST}?webhook={hook.public_id}", pages.get(path).form(path).fields)
     assert page.h1 == "Test before saving"
 
 
-def test_a_stored_value_goes_along_to_no_other_webhook_without_the_password(
-    pages: Pages, hook: Hook
-) -> None:
+def test_reusing_a_value_in_another_webhook_asks_for_the_password(pages: Pages, hook: Hook) -> None:
     path = f"/settings/webhooks/{hook.public_id}/edit"
     (kept,) = pages.get(path).form(path).fields["headers-0-kept"]
     taken = {"url": "https://erp.example.com/other", "headers-0-name": "X-Key"}

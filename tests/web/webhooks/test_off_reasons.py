@@ -1,4 +1,4 @@
-"""Why a webhook is off, told truly everywhere, and that it soon will be."""
+"""The reason why a webhook is off, and the warning before we turn it off."""
 
 from datetime import timedelta
 from zoneinfo import ZoneInfo
@@ -54,9 +54,7 @@ def test_list_and_page_say_who_turned_it_off_and_why(
 
 
 @pytest.mark.parametrize("reason", ["gone", "failing", "person"])
-def test_who_turns_it_on_is_warned_while_its_address_is_the_one_that_was_closed(
-    pages: Pages, reason: str
-) -> None:
+def test_turning_on_warns_while_the_url_is_still_the_closed_one(pages: Pages, reason: str) -> None:
     at = utcnow() - timedelta(hours=2)
     url = "https://erp.example.com/hook"
     hook = make_webhook(url, name="Sync", state="off", off_reason=reason, off_at=at)
@@ -83,7 +81,7 @@ SOON = "We’ll turn it off on {} unless a delivery succeeds."
         (timedelta(hours=-1), "We’ll turn it off if the next attempt fails."),
     ],
 )
-def test_that_we_will_turn_it_off_is_said_two_days_before(
+def test_automatic_turn_off_is_announced_two_days_before(
     app: Flask, left: timedelta, words: str
 ) -> None:
     end = utcnow() + left
@@ -95,7 +93,7 @@ def test_that_we_will_turn_it_off_is_said_two_days_before(
     assert ("Turns off " in " ".join(pages.get(LIST).rows()[0])) is bool(words)
 
 
-def test_one_that_is_off_or_well_is_not_announced(app: Flask) -> None:
+def test_no_turn_off_is_announced_for_an_off_or_healthy_webhook(app: Flask) -> None:
     failing = {"failures_in_row": 9, "failing_since": utcnow() - PATIENCE}
     gone, well = make_webhook(state="off", **failing), make_webhook()
     pages = visit(app)

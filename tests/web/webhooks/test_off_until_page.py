@@ -1,4 +1,4 @@
-"""Turn a webhook off until a time: a morning from a few, or any other, in the person's zone."""
+"""Turning a webhook off until a time in the user's time zone."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -42,7 +42,7 @@ Clock = Callable[[datetime], None]
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Set the time for the one page and its verb; a session of today would be over by then."""
+    """Return a function that sets the time for this page alone, so that the session stays valid."""
 
     def set_to(now: datetime) -> None:
         monkeypatch.setattr(switch_views, "utcnow", lambda: now)
@@ -52,7 +52,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def pills(page: Page) -> dict[str, tuple[str, bool]]:
-    """Each choice's words, with its value and whether it is chosen."""
+    """Return each choice's value and whether it is selected, by its label."""
     labels = [node for node in page.root.find_all("label") if "pill" in node.get("class").split()]
     boxes = [(node.text, node.find_all("input")[0]) for node in labels]
     return {words: (box.get("value"), box.has("checked")) for words, box in boxes}
@@ -68,7 +68,7 @@ def pills(page: Page) -> dict[str, tuple[str, bool]]:
         ("2030-04-01T05:00", ["Tomorrow Tue, Apr 2", "Monday Mon, Apr 8"]),
     ],
 )
-def test_tomorrow_monday_and_a_week_are_mornings_of_the_persons_own_days(
+def test_offered_mornings_are_in_the_users_time_zone(
     app: Flask, clock: Clock, now: str, offered: list[str]
 ) -> None:
     clock(at(now))
@@ -87,7 +87,7 @@ def test_a_morning_after_on_hold_deliveries_expire_is_not_offered(app: Flask, cl
     assert len(pills(page)) == 3
 
 
-def test_a_new_user_stops_it_until_monday(app: Flask) -> None:
+def test_a_webhook_is_turned_off_until_monday(app: Flask) -> None:
     pages, hook = visit(app, time_zone=VIENNA), make_webhook(name="ERP")
     publish()
     pages.get(path_of(hook))
@@ -111,11 +111,11 @@ def test_a_new_user_stops_it_until_monday(app: Flask) -> None:
         ("2030-03-31T01:59", "2030-03-31T00:59"),
         ("2030-03-31T03:00", "2030-03-31T01:00"),
         ("01.04.2030 08:00", "2030-04-01T06:00"),
-        ("2030-10-27T02:30", "2030-10-27T00:30"),  # twice: the first
+        ("2030-10-27T02:30", "2030-10-27T00:30"),  # occurs twice, the first counts
         ("2030-10-27T03:00", "2030-10-27T02:00"),
     ],
 )
-def test_a_time_is_meant_in_the_persons_zone_at_both_ends_of_summer_time(
+def test_a_time_is_read_in_the_users_zone_around_dst_changes(
     app: Flask, clock: Clock, typed: str, stored: str
 ) -> None:
     hook, pages = make_webhook(), visit(app, time_zone=VIENNA)
@@ -139,7 +139,7 @@ def test_a_time_is_meant_in_the_persons_zone_at_both_ends_of_summer_time(
         ({"until": "other", "off_until": "2099-03-31T08:00"}, "before on-hold deliveries expire"),
     ],
 )
-def test_what_is_no_such_time_is_refused_beside_the_field(
+def test_an_invalid_time_is_refused_at_its_field(
     app: Flask, given: dict[str, str], error: str
 ) -> None:
     hook = make_webhook()
@@ -151,7 +151,7 @@ def test_what_is_no_such_time_is_refused_beside_the_field(
     assert until(hook) is None
 
 
-def test_a_script_needs_no_choice(app: Flask) -> None:
+def test_a_script_can_omit_the_choice(app: Flask) -> None:
     pages, timed, for_good = visit(app, time_zone=VIENNA), make_webhook(), make_webhook()
     tomorrow = utcnow().astimezone(ZoneInfo(VIENNA)) + timedelta(days=1)
     for hook, typed in ((timed, f"{tomorrow:%Y-%m-%dT%H:%M}"), (for_good, None)):
@@ -165,12 +165,12 @@ def test_a_script_needs_no_choice(app: Flask) -> None:
 
 
 def off_since_yesterday(name: str, **columns: Any) -> Hook:
-    """One whose time is over."""
+    """Make a webhook whose off time ended an hour ago."""
     past = {"off_at": utcnow() - timedelta(days=1), "off_until": utcnow() - timedelta(hours=1)}
     return make_webhook(name=name, state="off", off_reason="person", **past, **columns)
 
 
-def test_what_is_still_off_after_its_time_says_why(
+def test_a_webhook_still_off_after_its_time_says_why(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bare, signed = off_since_yesterday("Bare"), off_since_yesterday("Signed", secret="a secret")
@@ -185,14 +185,14 @@ def test_what_is_still_off_after_its_time_says_why(
         assert details.startswith("Should have turned on ")
 
 
-def test_its_time_is_changed_while_it_is_off(app: Flask) -> None:
+def test_the_time_can_be_changed_while_the_webhook_is_off(app: Flask) -> None:
     hook, pages = make_webhook(name="ERP"), visit(app, time_zone=VIENNA)
     turn_on_off.turn_off(make_user().actor, hook.public_id, utcnow() + timedelta(days=2))
     pages.get(path_of(hook))
     page = pages.follow("Stay off until…")
     assert page.h1 == "How long should ERP stay off?"
     assert pills(page)["On a date…"] == ("other", True)
-    # Without scripts, the date that is hidden beside a choice is sent too.
+    # Without scripts, the form also sends the date that is hidden beside a choice.
     page = pages.submit(page.form(page.path), "Save", until="")
     assert until(hook) is None
     assert "New events are on hold for 30 days" in page.main
@@ -200,7 +200,7 @@ def test_its_time_is_changed_while_it_is_off(app: Flask) -> None:
     assert "changed when this webhook is turned on" in trail
 
 
-def test_one_that_we_turned_off_has_no_time(app: Flask) -> None:
+def test_an_automatically_turned_off_webhook_gets_no_time(app: Flask) -> None:
     hook, pages = make_webhook(state="off", off_reason="gone", off_at=utcnow()), visit(app)
     assert pages.get(path_of(hook)).links("Stay off until…") == []
     page = pages.post(f"{path_of(hook)}/off", {"off_until": "2099-03-31T08:00"})
@@ -208,7 +208,7 @@ def test_one_that_we_turned_off_has_no_time(app: Flask) -> None:
 
 
 @pytest.mark.parametrize("role", ["admin", "support"])
-def test_what_is_on_hold_is_sent_then_and_nobody_has_to_act(app: Flask, role: str) -> None:
+def test_on_hold_deliveries_are_announced_for_that_time(app: Flask, role: str) -> None:
     hook = make_webhook(name="ERP")
     turn_on_off.turn_off(make_user().actor, hook.public_id, utcnow() + timedelta(days=2))
     publish()

@@ -1,6 +1,5 @@
-"""Whatever happens to a webhook's deliveries, every page, file and mail says the same of it: its
-status, how many are undelivered, since when, and why. Seeded walks through what the engine and
-people do."""
+"""Seeded random walks through attempts and people's actions. After each part of a walk, every page,
+file, and email agrees on a webhook's status, undelivered count, start of failure, and cause."""
 
 import csv
 import io
@@ -41,7 +40,7 @@ REASONS = (Reason.SERVER, Reason.AUTH, Reason.REFUSED, Reason.BLOCKED)
 
 
 class Said:
-    """What is so, by the rows themselves."""
+    """The facts about a webhook, read from the tables."""
 
     def __init__(self, hook: Hook) -> None:
         current = session()
@@ -64,7 +63,7 @@ class Said:
 
 
 def _assert_since(delivery: Delivery) -> None:
-    """Two attempts that failed always count, and from the first."""
+    """Assert that a delivery with two failed attempts is failing since the first."""
     mine = select(Attempt).where(Attempt.delivery_id == delivery.id).order_by(Attempt.number)
     failed: list[datetime | None] = []
     for attempt in session().scalars(mine):
@@ -79,7 +78,7 @@ def _assert_since(delivery: Delivery) -> None:
 
 
 def let_time_pass() -> None:
-    """Let what has happened lie six minutes further back."""
+    """Move all recorded times six minutes back."""
     back = timedelta(minutes=6)
     with writing() as current:
         for delivery in current.scalars(select(Delivery)):
@@ -92,7 +91,7 @@ def let_time_pass() -> None:
 
 
 def acts(hook: Hook, chance: Random) -> dict[str, Callable[[], object]]:
-    """What may happen next."""
+    """Return the possible next actions by name."""
     sam = make_user("admin", name="Sam").actor
     ids = session().scalars(select(Delivery.public_id).where(Delivery.webhook_id == hook.id)).all()
     one = chance.choice(ids) if ids else None
@@ -121,7 +120,7 @@ def acts(hook: Hook, chance: Random) -> dict[str, Callable[[], object]]:
 
 
 def look(pages: Pages, hook: Hook) -> None:
-    """Every place says what is so."""
+    """Assert that every place agrees with the tables."""
     so, where = Said(hook), f"webhook={hook.public_id}"
     since = f"{so.since.astimezone(HERE):%H:%M}" if so.since else ""
     words = re.compile(
@@ -177,7 +176,7 @@ def look(pages: Pages, hook: Hook) -> None:
 
 
 @pytest.mark.parametrize("seed", [0, 4, 5])
-def test_whatever_happens_every_place_says_the_same(app: Flask, seed: int) -> None:
+def test_every_page_file_and_email_agrees(app: Flask, seed: int) -> None:
     chance = Random(seed)  # noqa: S311 - picks examples
     hook, pages = make_webhook(name="Sync"), signed_in(app, make_user("admin"))
     listed = 0

@@ -1,4 +1,4 @@
-"""The code that we hand to a receiver's developer does what the page says of it."""
+"""The receiver code samples behave as the page says."""
 
 import hmac
 import subprocess
@@ -31,13 +31,13 @@ Start = Callable[[str, str | None], RunningCode]
 
 @pytest.fixture
 def code(app: Flask) -> dict[str, Snippet]:
-    """The snippets for `URL` by language."""
+    """Return the snippets for `URL` by language."""
     return {each.language: each for each in snippets(URL)}
 
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[dict[tuple[str, str | None], RunningCode]]:
-    """The receivers by language and key: started once, ended after the last test."""
+    """Hold the receivers by language and key, and close them after the last test."""
     receivers: dict[tuple[str, str | None], RunningCode] = {}
     yield receivers
     for each in receivers.values():
@@ -46,7 +46,7 @@ def running() -> Iterator[dict[tuple[str, str | None], RunningCode]]:
 
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where each language's code lies, compiled once for all its receivers."""
+    """Make a folder for each language's code, which is compiled once for all its receivers."""
     return tmp_path_factory.mktemp("sources")
 
 
@@ -57,7 +57,7 @@ def start(
     sources: Path,
     tmp_path: Path,
 ) -> Start:
-    """Starts a language's receiver with a secret key, if it does not run yet."""
+    """Return a function that starts a language's receiver with a secret key, at most once."""
 
     def run(language: str, secret: str | None) -> RunningCode:
         if (language, secret) not in running:
@@ -80,7 +80,9 @@ def without(name: str, headers: dict[str, str]) -> dict[str, str]:
 
 @EVERY_LANGUAGE
 @pytest.mark.parametrize("secret", [MADE, OWN], ids=["made", "own"])
-def test_it_takes_our_messages_once_and_no_others(start: Start, language: str, secret: str) -> None:
+def test_sample_code_accepts_our_messages_once_and_no_others(
+    start: Start, language: str, secret: str
+) -> None:
     receiver = start(language, secret)
     assert receiver.listens()
     good, port, before = signed(secret), receiver.port, receiver.handled(0)
@@ -98,23 +100,25 @@ def test_it_takes_our_messages_once_and_no_others(start: Start, language: str, s
 
 @EVERY_LANGUAGE
 @pytest.mark.parametrize("has", ["old", "new"])
-def test_while_a_replaced_key_overlaps_it_takes_messages_with_either(
+def test_during_key_overlap_sample_code_accepts_either_key(
     start: Start, language: str, has: str
 ) -> None:
     receiver = start(language, {"old": OWN, "new": MADE}[has])
     assert receiver.listens()
     assert send(receiver.port, signed(OWN, MADE)) == 204
     assert send(receiver.port, signed("another secret", "and another")) == 401
-    # After Switch now there is the new one alone.
+    # After Switch now, only the new key signs.
     switched = send(receiver.port, signed(MADE))
     assert switched == {"old": 401, "new": 204}[has]
 
 
 @EVERY_LANGUAGE
 @pytest.mark.parametrize("secret", [None, ""], ids=["unset", "empty"])
-def test_without_a_key_it_takes_nothing(start: Start, language: str, secret: str | None) -> None:
+def test_sample_code_without_a_key_accepts_nothing(
+    start: Start, language: str, secret: str | None
+) -> None:
     receiver = start(language, secret)
-    if receiver.listens():  # the web server before PHP does
+    if receiver.listens():  # PHP's web server starts even without a key
         forged = {"X-Asset-Webhook-Signature": "0" * 64, "X-Asset-Webhook-Id": "forged"}
         assert send(receiver.port, forged) == 401
         assert send(receiver.port, signed_with_nothing()) == 401
@@ -140,18 +144,18 @@ def test_the_start_command_has_the_url_s_port_unless_a_proxy_has_it(
 
 
 def signed_with_nothing() -> dict[str, str]:
-    """What anybody can make who guesses that the key is empty."""
+    """Return the signature that anyone can compute for an empty key."""
     return {"X-Asset-Webhook-Signature": hmac.digest(b"", BODY, "sha256").hex()}
 
 
 @pytest.mark.parametrize("language", ["python", "node"])
-def test_it_says_that_nothing_is_at_other_addresses(start: Start, language: str) -> None:
+def test_sample_code_answers_404_at_other_paths(start: Start, language: str) -> None:
     receiver = start(language, MADE)
     assert receiver.listens()
     assert send(receiver.port, signed(MADE), path="/elsewhere") == 404
 
 
-def test_the_curl_script_sends_what_a_receiver_accepts(
+def test_the_curl_script_sends_a_delivery_that_is_accepted(
     start: Start, code: dict[str, Snippet], tmp_path: Path
 ) -> None:
     needs(which("curl") and which("openssl"), "curl with openssl")
@@ -183,7 +187,7 @@ def test_every_language_names_the_url_and_compares_in_constant_time(
     assert all("webhook-timestamp" in text for text in receivers)
 
 
-def test_an_address_cannot_break_out_of_the_code(app: Flask) -> None:
+def test_a_url_cannot_break_out_of_the_code(app: Flask) -> None:
     hostile = "https://erp.example.com/a?>'\"`$(id)#<b>\\{{x}}"
     text = "".join(each.code for each in snippets(hostile))
     assert not [word for word in ("?>", "$(id", "`$", "{{x", "<b>") if word in text]

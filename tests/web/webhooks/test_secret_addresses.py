@@ -1,4 +1,4 @@
-"""What is secret in an address: administrators see it where they edit, everybody else nowhere."""
+"""The secret part of a webhook's URL, which only administrators see, and only where they edit."""
 
 import logging
 import shlex
@@ -42,7 +42,7 @@ OTHERS = pytest.mark.parametrize("role", ["manager", "support"])
 
 
 def everything_about(hook: Hook, delivery: UUID) -> Iterator[str]:
-    """Every page and file that says something of a webhook and of a delivery to it."""
+    """Yield every page and file about a webhook and a delivery to it."""
     webhook, log = f"/settings/webhooks/{hook.public_id}", f"/deliveries/{delivery}"
     yield from ("/", "/settings/webhooks", webhook, f"{webhook}/history", f"{webhook}/receiver")
     yield from (log, f"{log}/live", f"{log}/help-bundle", f"{log}/signature")
@@ -50,7 +50,7 @@ def everything_about(hook: Hook, delivery: UUID) -> Iterator[str]:
 
 
 def told_before(hook: Hook) -> None:
-    """An entry and an attempt from before addresses were masked."""
+    """Add audit entries from before URLs were masked."""
     old, new = {"from": None, "to": hook.url}, {"from": hook.url, "to": f"{hook.url}2"}
     with writing() as current:
         for action, change in (("webhook.created", old), ("webhook.changed", new)):
@@ -70,7 +70,7 @@ def made(columns: dict[str, Any]) -> tuple[Hook, UUID]:
 
 @OTHERS
 @KINDS
-def test_nobody_else_finds_it_anywhere(
+def test_other_roles_see_the_secret_part_nowhere(
     app: Flask, role: str, columns: dict[str, Any], shown: str
 ) -> None:
     hook, delivery = made(columns)
@@ -86,7 +86,7 @@ def test_nobody_else_finds_it_anywhere(
 
 @pytest.fixture
 def told() -> Iterator[list[str]]:
-    """Every line of the log, with what machines are told beside it."""
+    """Collect every log record with its structured fields."""
     lines: list[str] = []
 
     class Handler(logging.Handler):
@@ -101,10 +101,10 @@ def told() -> Iterator[list[str]]:
 
 @OTHERS
 @pytest.mark.parametrize("key", CHATS)
-def test_a_chat_s_address_is_nowhere_whatever_its_host_and_whatever_is_answered(
+def test_a_chats_url_appears_nowhere_even_if_its_response_echoes_it(
     app: Flask, role: str, key: str, told: list[str]
 ) -> None:
-    """Mattermost runs at a host of one's own, and nothing in its address looks like a key."""
+    """A self-hosted Mattermost URL has no part that looks like a key."""
     pages, admin = visit(app, role), make_user()
     path = f"/hooks/{WORDS}"
     with Receiver() as receiver:
@@ -138,7 +138,7 @@ def test_a_chat_s_address_is_nowhere_whatever_its_host_and_whatever_is_answered(
 
 
 @KINDS
-def test_an_administrator_sees_it_where_it_is_edited_and_set_up(
+def test_an_administrator_sees_the_full_url_only_on_setup_pages(
     app: Flask, columns: dict[str, Any], shown: str
 ) -> None:
     hook, delivery = made(columns)
@@ -149,7 +149,7 @@ def test_an_administrator_sees_it_where_it_is_edited_and_set_up(
     assert "Only administrators see the whole URL" in main
     assert hook.url in pages.get(f"{path}/receiver").main
     assert pages.get(f"{path}/edit").form().fields["url"] == [hook.url]
-    # What is kept or handed on has no use for it.
+    # Records and files don't need it.
     for other in (f"{path}/history", f"/deliveries/{delivery}", "/settings/audit"):
         assert TOKEN not in pages.get(other).html
         assert pages.page
@@ -159,7 +159,7 @@ def test_an_administrator_sees_it_where_it_is_edited_and_set_up(
 
 
 @KINDS
-def test_the_curl_command_leaves_its_place_free(
+def test_the_curl_command_has_a_placeholder_for_the_secret_part(
     app: Flask, columns: dict[str, Any], shown: str
 ) -> None:
     _, delivery = made(columns)
@@ -169,7 +169,7 @@ def test_the_curl_command_leaves_its_place_free(
     assert words[:4] == ["curl", "--request", "POST", shown.replace("••••", "FILL-THIS-IN")]
 
 
-def test_a_changed_key_in_the_address_reads_as_a_change(app: Flask) -> None:
+def test_a_changed_secret_in_the_url_is_recorded_as_a_change(app: Flask) -> None:
     pages = visit(app)
     hook = make_webhook(**QUERY)
     path = f"/settings/webhooks/{hook.public_id}"
@@ -180,7 +180,7 @@ def test_a_changed_key_in_the_address_reads_as_a_change(app: Flask) -> None:
     assert words in pages.get("/settings/audit").main
 
 
-def test_the_tick_is_saved_tested_and_taken_away(app: Flask) -> None:
+def test_the_hide_url_checkbox_can_be_set_and_cleared(app: Flask) -> None:
     pages = visit(app)
     wanted = {"name": "ERP", "url": TICKED["url"], "events": ["asset.lost"], "secret_mode": "none"}
     form = pages.get("/settings/webhooks/new").form()
@@ -206,9 +206,7 @@ def is_ticked(hook: str) -> bool:
 
 
 @pytest.mark.parametrize("way", ["new", "moved", "after a mistake"])
-def test_an_address_that_looks_like_a_key_is_ticked_and_may_be_unticked(
-    app: Flask, way: str
-) -> None:
+def test_a_url_that_looks_secret_is_hidden_but_can_be_unhidden(app: Flask, way: str) -> None:
     pages, path = visit(app), NEW
     if way == "moved":
         path = f"/settings/webhooks/{make_webhook().public_id}/edit"
@@ -229,7 +227,7 @@ def test_an_address_that_looks_like_a_key_is_ticked_and_may_be_unticked(
 
 
 @pytest.mark.parametrize("tested", [False, True])
-def test_who_takes_the_tick_away_before_saving_means_it(app: Flask, tested: bool) -> None:
+def test_a_checkbox_cleared_before_saving_stays_cleared(app: Flask, tested: bool) -> None:
     pages = visit(app)
     form = pages.get(NEW).form()
     if tested:
@@ -246,7 +244,7 @@ def test_who_takes_the_tick_away_before_saving_means_it(app: Flask, tested: bool
     assert not is_ticked(page.path)
 
 
-def test_the_question_about_the_key_leaves_the_tick_as_it_was_decided(app: Flask) -> None:
+def test_the_key_question_keeps_the_checkbox_as_chosen(app: Flask) -> None:
     hook = make_webhook(KEYED, secret="the old secret", url_is_secret=True)
     pages, path = visit(app), f"/settings/webhooks/{hook.public_id}"
     edit = pages.submit(pages.get(f"{path}/edit").form(), url=f"{KEYED}0", name="").form()
@@ -256,7 +254,7 @@ def test_the_question_about_the_key_leaves_the_tick_as_it_was_decided(app: Flask
     assert not is_ticked(path)
 
 
-def test_what_was_sent_before_it_was_a_secret_is_hidden_and_no_other_address(app: Flask) -> None:
+def test_the_url_of_earlier_attempts_is_hidden_too(app: Flask) -> None:
     hook = make_webhook("https://erp.example.com/hooks/plain", url_is_secret=True)
     delivery = make_delivery(hook, status="failed", reason="auth")
     make_attempt(delivery, url=hook.url, reason="auth", code=401)

@@ -1,5 +1,4 @@
-"""Take: who is looking into a webhook's failures stands wherever it is in trouble, and in its
-history."""
+"""Taking a failing webhook, which shows everyone the person who is looking into it."""
 
 import pytest
 from flask import Flask
@@ -32,7 +31,7 @@ def take(pages: Pages, hook: Hook, note: str = "") -> None:
 
 
 @pytest.mark.parametrize("role", [Role.SUPPORT, Role.ADMIN])
-def test_what_one_takes_everyone_sees_with_the_note_until_it_is_released(
+def test_a_take_and_its_note_are_visible_to_all_until_released(
     app: Flask, hook: Hook, role: Role
 ) -> None:
     sam, other = visit(app, role, name="Sam"), visit(app, Role.MANAGER)
@@ -55,7 +54,7 @@ def test_what_one_takes_everyone_sees_with_the_note_until_it_is_released(
     assert "<b>now</b>" in history
 
 
-def test_whoever_takes_what_somebody_has_reads_so_first(app: Flask, hook: Hook) -> None:
+def test_taking_over_from_another_person_asks_first(app: Flask, hook: Hook) -> None:
     sam, eve = visit(app, "support", name="Sam"), visit(app, "support", name="Eve")
     late = eve.get(f"/settings/webhooks/{hook.public_id}/take?back=/")
     take(sam, hook, "Asked their IT")
@@ -77,9 +76,7 @@ def test_whoever_takes_what_somebody_has_reads_so_first(app: Flask, hook: Hook) 
     assert "Note removed: I know this one" in history
 
 
-def test_a_note_is_changed_and_refused_at_its_field_where_it_is_too_long(
-    app: Flask, hook: Hook
-) -> None:
+def test_a_note_can_be_changed_and_is_refused_if_too_long(app: Flask, hook: Hook) -> None:
     sam = visit(app, "support", name="Sam")
     take(sam, hook, "First")
     page = sam.get(f"/settings/webhooks/{hook.public_id}/take")
@@ -90,9 +87,7 @@ def test_a_note_is_changed_and_refused_at_its_field_where_it_is_too_long(
     assert "x" * 500 in taken(sam)
 
 
-def test_it_ends_by_itself_once_nothing_fails_and_nothing_can_be_taken_then(
-    app: Flask,
-) -> None:
+def test_a_take_ends_once_nothing_fails_and_none_can_start_then(app: Flask) -> None:
     hook = make_webhook(name="Finance")
     failed = make_delivery(hook, status="failed", reason="server", code=500)
     person = make_user("support", name="Sam")

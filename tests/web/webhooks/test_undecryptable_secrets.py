@@ -1,4 +1,4 @@
-"""A webhook whose keys are lost: its pages open, say what to enter anew, and lead on."""
+"""The pages of a webhook whose secrets can't be decrypted."""
 
 import pytest
 from flask import Flask
@@ -16,7 +16,7 @@ CLOSED = "We can’t decrypt the stored secret key and custom headers."
 
 @pytest.fixture
 def hook(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Hook:
-    """One whose keys were lost."""
+    """Make a webhook whose encryption keys are lost."""
     vault.check_keys()
     made = make_webhook(name="Sync", secret="the secret of it", headers=[("X-Key", "theirs")])
     Keys(app, monkeypatch).become(NEW_KEY)
@@ -24,9 +24,7 @@ def hook(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Hook:
     return made
 
 
-def test_its_pages_say_what_is_closed_and_the_form_lets_it_be_replaced(
-    app: Flask, hook: Hook
-) -> None:
+def test_the_pages_name_lost_secrets_and_the_form_replaces_them(app: Flask, hook: Hook) -> None:
     ada, path = visit(app), f"/settings/webhooks/{hook.public_id}"
     page = ada.get(path)
     assert CLOSED in page.main
@@ -56,7 +54,7 @@ def test_its_pages_say_what_is_closed_and_the_form_lets_it_be_replaced(
     assert "X-Key" in saved.main
 
 
-def test_what_is_closed_can_be_erased_after_a_question(app: Flask, hook: Hook) -> None:
+def test_lost_secrets_can_be_erased_after_a_question(app: Flask, hook: Hook) -> None:
     ada, path = visit(app), f"/settings/webhooks/{hook.public_id}"
     other = f"/settings/webhooks/{make_webhook().public_id}"
     assert "We’ll erase this webhook’s stored values." in ada.get(f"{other}/secret/erase").main
@@ -72,7 +70,7 @@ def test_what_is_closed_can_be_erased_after_a_question(app: Flask, hook: Hook) -
     assert visit(app, "support").get(f"{path}/secret/erase").status == 403
 
 
-def test_where_all_can_be_opened_there_is_nothing_to_erase(app: Flask) -> None:
+def test_readable_secrets_are_not_erased(app: Flask) -> None:
     pages, hook = visit(app), make_webhook(secret="the secret of it")
     pages.get(f"{LIST}/{hook.public_id}")
     page = pages.post(f"{LIST}/{hook.public_id}/secret/erase")

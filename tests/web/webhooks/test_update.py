@@ -1,4 +1,4 @@
-"""The update to share about a webhook in trouble: what its team needs, and nothing secret."""
+"""The update to share about a failing webhook with its receiver's team."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -20,12 +20,12 @@ URL = "https://erp.example.com/hooks/Zz9Yy8Xx7Ww6Vv5Uu4Tt3Ss2?token=hush"
 
 
 def update_on(page: Page) -> str:
-    """The text; blank where there is none."""
+    """Return the update's text, or an empty string if the page has none."""
     found = [node.text for node in page.root.walk() if node.get("id") == "share-text"]
     return "".join(found)
 
 
-def test_it_says_since_when_how_many_why_and_what_we_ask_without_a_secret(app: Flask) -> None:
+def test_the_update_has_times_count_cause_and_request_but_no_secret(app: Flask) -> None:
     hook = make_webhook(name="Nordwind", url=URL)
     made = []
     for hour in range(4):
@@ -44,7 +44,7 @@ def test_it_says_since_when_how_many_why_and_what_we_ask_without_a_secret(app: F
     assert "Zz9Yy8Xx7" not in text
 
 
-def test_what_failed_at_an_earlier_url_is_nothing_for_the_team_of_this_one(app: Flask) -> None:
+def test_failures_at_an_earlier_url_are_left_out(app: Flask) -> None:
     hook = make_webhook("https://old.example.com/hook", secret="", name="Nordwind")
     made = make_delivery(hook, status="failed", reason="auth", code=401, failing_since=FIRST)
     make_attempt(made, reason="auth", code=401, started_at=FIRST, finished_at=FIRST)
@@ -62,7 +62,7 @@ def test_what_failed_at_an_earlier_url_is_nothing_for_the_team_of_this_one(app: 
     assert "First failed attempt" not in text
 
 
-def test_it_tells_every_cause_and_the_last_failure_of_all(app: Flask) -> None:
+def test_the_update_lists_every_cause_and_the_last_failure(app: Flask) -> None:
     hook = make_webhook()
     for minutes, reason in enumerate(("server", "server", "refused")):
         at = FIRST + timedelta(minutes=minutes)
@@ -97,7 +97,7 @@ def test_it_tells_every_cause_and_the_last_failure_of_all(app: Flask) -> None:
         ),
     ],
 )
-def test_it_promises_no_retry_of_what_has_ended_or_expires(
+def test_the_update_promises_no_retry_of_ended_or_expiring_deliveries(
     app: Flask, statuses: tuple[str, ...], promise: str
 ) -> None:
     is_off = "on_hold" in statuses
@@ -114,7 +114,7 @@ def test_it_promises_no_retry_of_what_has_ended_or_expires(
 
 
 @pytest.mark.parametrize("reason", ["dns", "refused", "connect_timeout", "tls_expired", "reset"])
-def test_only_what_was_sent_is_to_be_found_in_logs(app: Flask, reason: str) -> None:
+def test_only_a_sent_request_points_to_the_receivers_logs(app: Flask, reason: str) -> None:
     hook = make_webhook()
     one = make_delivery(hook, status="failed", reason=reason)
     make_attempt(one, reason=reason)
@@ -126,7 +126,7 @@ def test_only_what_was_sent_is_to_be_found_in_logs(app: Flask, reason: str) -> N
 
 
 @pytest.mark.parametrize("reason", ["blocked", "internal", "bad_headers"])
-def test_there_is_none_for_what_the_receivers_team_cannot_mend(app: Flask, reason: str) -> None:
+def test_no_update_is_offered_for_failures_on_our_side(app: Flask, reason: str) -> None:
     hook = make_webhook()
     one = make_delivery(hook, status="failed", reason=reason)
     make_attempt(one, reason=reason)

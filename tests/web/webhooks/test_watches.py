@@ -1,4 +1,4 @@
-"""Emails about a webhook: who asks for them and ends them, by page or by link, and its owner."""
+"""Failure emails about a webhook, how people start and stop them, and the webhook's owner."""
 
 from dataclasses import replace
 from typing import Any
@@ -36,7 +36,7 @@ def path_of(hook: Hook) -> str:
 
 
 def told() -> set[tuple[int, int]]:
-    """Which webhook is told to whom, by their row ids."""
+    """Return the row ids of each webhook and user with emails turned on."""
     session().rollback()
     rows = session().execute(select(Watch.webhook_id, Watch.user_id).where(Watch.is_on))
     return {(row.webhook_id, row.user_id) for row in rows}
@@ -53,7 +53,7 @@ def card(page: Page) -> str:
 
 
 def press(pages: Pages, page: Page, words: str) -> Page:
-    """Press the one button, in the card where the menu has it too, that says no more than this."""
+    """Press the button with exactly this text, in the card if the menu has it too."""
     *_, form = [each for each in page.forms if each.buttons == [words]]
     return pages.submit(form)
 
@@ -70,7 +70,7 @@ def entries() -> list[tuple[str, str, str, Any]]:
     return [(row.actor_name, row.action, row.target_name, row.changes) for row in rows]
 
 
-def test_support_asks_for_them_and_ends_them_and_sees_nobody_elses(ana: Person, app: Flask) -> None:
+def test_support_can_start_and_stop_emails_without_seeing_others(ana: Person, app: Flask) -> None:
     hook = make_webhook(name="ERP", owner_id=ana.id)
     sam = make_user("support", name="Sam")
     pages, path = signed_in(app, sam), path_of(hook)
@@ -93,7 +93,7 @@ def test_support_asks_for_them_and_ends_them_and_sees_nobody_elses(ana: Person, 
     ]
 
 
-def test_administrators_see_who_gets_them(ana: Person, app: Flask) -> None:
+def test_administrators_see_who_gets_emails(ana: Person, app: Flask) -> None:
     hook = make_webhook(owner_id=ana.id)
     pages, path = signed_in(app, ana), path_of(hook)
     assert "No one else gets one." in card(pages.get(path))
@@ -109,19 +109,19 @@ def test_administrators_see_who_gets_them(ana: Person, app: Flask) -> None:
         assert words[name] in card(pages.get(path))
 
 
-def test_the_page_says_that_no_one_gets_them(ana: Person, app: Flask) -> None:
+def test_the_page_says_that_no_one_gets_emails(ana: Person, app: Flask) -> None:
     pages, hook = signed_in(app, ana), make_webhook(owner_id=ana.id)
     page = press(pages, pages.get(path_of(hook)), "Stop emails")
     assert "No one gets an email when it fails. Get an email when it fails," in card(page)
 
 
-def test_who_stands_in_for_an_owner_gets_them_until_there_is_one(ana: Person, app: Flask) -> None:
+def test_administrators_get_emails_until_a_webhook_has_an_owner(ana: Person, app: Flask) -> None:
     hook = make_webhook(name="ERP", owner_id=make_user(is_active=False).id)
     sam, ben = make_user("support", name="Sam"), make_user(name="Ben")
     watches.choose(ben.actor, hook.public_id, is_on=True)
     pages, path = signed_in(app, ana), path_of(hook)
     stands_in = "No one owns this webhook, so administrators get its emails."
-    for _ in range(2):  # whether or not a row says so yet
+    for _ in range(2):  # first without and then with a stored row
         assert stands_in in card(pages.get(path))
         assert "Ben also gets one." in card(pages.get(path))
         assert pages.get("/account").links("ERP") == [path]
@@ -131,14 +131,14 @@ def test_who_stands_in_for_an_owner_gets_them_until_there_is_one(ana: Person, ap
     assert "Get an email when it fails" in card(page)
     assert "Ben and Sam get one." in card(page)
     assert pages.get("/account").links("ERP") == []
-    page = press(pages, page, "Email me")  # now it is hers, whoever owns it
+    page = press(pages, page, "Email me")  # now she asked for the emails herself
     assert stands_in not in card(page)
     assert "Ben and Sam also get one." in card(page)
     accounts.disable(ben.actor, sam.public_id)
     assert stands_in not in card(pages.get(path))
 
 
-def test_the_account_lists_them_and_ends_each(ana: Person, app: Flask) -> None:
+def test_the_account_page_lists_and_stops_each_webhooks_emails(ana: Person, app: Flask) -> None:
     first, second = (make_webhook(name=name, owner_id=ana.id) for name in ("ERP", "Door"))
     make_webhook(name="Other's", owner_id=make_user().id)
     crud.delete(ana.actor, make_webhook(name="Gone", owner_id=ana.id).public_id)
@@ -155,7 +155,7 @@ def test_the_account_lists_them_and_ends_each(ana: Person, app: Flask) -> None:
     assert "You get no emails about webhooks." in page.main
 
 
-def test_the_account_ends_all_of_them_at_once(ana: Person, app: Flask) -> None:
+def test_the_account_page_stops_all_emails_at_once(ana: Person, app: Flask) -> None:
     for name in ("ERP", "Door"):
         make_webhook(name=name, owner_id=ana.id)
     make_webhook(name="Desk", owner_id=make_user(is_active=False).id)
@@ -172,7 +172,7 @@ def test_the_account_ends_all_of_them_at_once(ana: Person, app: Flask) -> None:
     assert "You get no emails about webhooks." in pages.get("/account").main
 
 
-def test_a_link_asks_and_only_a_post_ends_exactly_these_emails(ana: Person, app: Flask) -> None:
+def test_an_unsubscribe_link_asks_and_only_a_post_stops_emails(ana: Person, app: Flask) -> None:
     hook, other = (make_webhook(name=name, owner_id=ana.id) for name in ("ERP", "Door"))
     ben = make_user()
     watches.choose(ben.actor, hook.public_id, is_on=True)
@@ -184,7 +184,7 @@ def test_a_link_asks_and_only_a_post_ends_exactly_these_emails(ana: Person, app:
     assert told() == before
     assert ana.email not in page.html
     assert ana.name not in page.html
-    # A mail program's server, without a cookie, and twice.
+    # A mail provider's server posts without a cookie, and twice.
     for _ in range(2):
         answer = app.test_client().post(link, data=ONE_CLICK)
         assert answer.status_code == 200
@@ -202,9 +202,7 @@ def test_a_link_asks_and_only_a_post_ends_exactly_these_emails(ana: Person, app:
     assert stranger.get("/account").h1 == "Sign in"
 
 
-def test_the_link_of_several_names_those_that_are_left_and_ends_all_of_them(
-    ana: Person, app: Flask
-) -> None:
+def test_a_link_for_several_webhooks_names_and_stops_the_remaining(ana: Person, app: Flask) -> None:
     hooks = [make_webhook(name=name, owner_id=ana.id) for name in ("ERP", "Door", "Gone", "Desk")]
     *linked, other = hooks
     link = f"{watches.PAGE}?token={watches._token([hook.id for hook in linked], ana.id)}"
@@ -221,9 +219,7 @@ def test_the_link_of_several_names_those_that_are_left_and_ends_all_of_them(
     assert [page.links(name) for name in ("ERP", "Door")] == [[path_of(each)] for each in hooks[:2]]
 
 
-def test_whoever_is_signed_in_ends_the_emails_of_the_person_to_whom_they_went(
-    ana: Person, app: Flask
-) -> None:
+def test_a_link_stops_its_recipients_emails_not_the_visitors(ana: Person, app: Flask) -> None:
     hook = make_webhook(owner_id=ana.id)
     ben = make_user()
     watches.choose(ben.actor, hook.public_id, is_on=True)
@@ -232,7 +228,7 @@ def test_whoever_is_signed_in_ends_the_emails_of_the_person_to_whom_they_went(
     assert told() == {(hook.id, ben.id)}
 
 
-def test_every_link_that_ends_nothing_gets_the_same_answer(ana: Person, app: Flask) -> None:
+def test_every_invalid_link_gets_the_same_response(ana: Person, app: Flask) -> None:
     hook, gone = make_webhook(owner_id=ana.id), make_webhook(owner_id=ana.id)
     eve, sam = make_user("support"), make_user("support")
     for person in (eve, sam):
@@ -265,7 +261,7 @@ def test_every_link_that_ends_nothing_gets_the_same_answer(ana: Person, app: Fla
     assert told() == before
 
 
-def test_another_secret_key_makes_other_links(
+def test_a_new_secret_key_invalidates_links(
     ana: Person, app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     link = link_of(make_webhook(owner_id=ana.id), ana)
@@ -280,7 +276,7 @@ def test_another_secret_key_makes_other_links(
         ("support", "Email isn’t set up, so we don’t send any. Ask an administrator (Ana)"),
     ],
 )
-def test_without_a_mail_server_the_choice_is_kept_and_it_says_who_can_set_it_up(
+def test_without_a_mail_server_the_choice_is_kept_and_setup_explained(
     app: Flask, role: str, words: str
 ) -> None:
     person = make_user(role, name="Ana" if role == "admin" else "Sam")
@@ -294,7 +290,7 @@ def test_without_a_mail_server_the_choice_is_kept_and_it_says_who_can_set_it_up(
     assert (hook.id, person.id) in told()
 
 
-def test_the_search_above_each_page_knows_how_to_be_told(pages: Pages) -> None:
+def test_the_search_finds_the_help_about_failure_emails(pages: Pages) -> None:
     for words in ("tell me when the ERP stops getting data", "email me when a webhook fails"):
         found = pages.get("/find", query_string={"q": words})
         assert found.links("Get an email when a webhook fails") == ["/help/emails#fails"], words
@@ -306,9 +302,7 @@ def edit(pages: Pages, hook: Hook, **values: Any) -> Page:
     return pages.submit(pages.get(path).form(path), "Save webhook", **values)
 
 
-def test_the_owner_is_whoever_made_it_or_was_chosen_and_gets_its_emails(
-    ana: Person, app: Flask
-) -> None:
+def test_the_owner_is_the_maker_or_chosen_person_and_gets_emails(ana: Person, app: Flask) -> None:
     sam = make_user("support", name="Sam")
     pages = signed_in(app, ana)
     form = pages.get("/settings/webhooks/new").form("/settings/webhooks/new")
@@ -339,7 +333,7 @@ def test_a_chosen_owner_is_kept_through_a_test_before_saving(ana: Person, app: F
     assert told() == {(hook.id, sam.id)}
 
 
-def test_whoever_was_disabled_meanwhile_can_not_be_chosen(ana: Person, app: Flask) -> None:
+def test_a_disabled_user_cannot_be_chosen_as_owner(ana: Person, app: Flask) -> None:
     sam = make_user("support", name="Sam")
     hook = make_webhook(owner_id=ana.id)
     pages, path = signed_in(app, ana), f"{path_of(hook)}/edit"
@@ -351,7 +345,7 @@ def test_whoever_was_disabled_meanwhile_can_not_be_chosen(ana: Person, app: Flas
     assert told() == {(hook.id, ana.id)}
 
 
-def test_whoever_is_disabled_while_it_is_saved_does_not_own_it(ana: Person) -> None:
+def test_a_user_disabled_during_saving_does_not_become_owner(ana: Person) -> None:
     sam = make_user("support")
     hook = make_webhook(owner_id=ana.id)
     accounts.disable(ana.actor, sam.public_id)
@@ -362,9 +356,7 @@ def test_whoever_is_disabled_while_it_is_saved_does_not_own_it(ana: Person) -> N
     assert told() == {(hook.id, ana.id)}
 
 
-def test_a_webhook_whose_owner_is_gone_can_be_changed_without_another_one(
-    ana: Person, app: Flask
-) -> None:
+def test_a_webhook_with_a_disabled_owner_can_be_edited(ana: Person, app: Flask) -> None:
     hook = make_webhook(name="ERP", owner_id=make_user(name="Gone", is_active=False).id)
     pages = signed_in(app, ana)
     assert "No one who can sign in" in pages.get(path_of(hook)).main
@@ -374,7 +366,7 @@ def test_a_webhook_whose_owner_is_gone_can_be_changed_without_another_one(
     assert set(entry.changes) == {"name"}
 
 
-def test_a_visitor_of_every_role_may_ask(app: Flask) -> None:
+def test_every_role_can_ask_for_emails(app: Flask) -> None:
     hook = make_webhook()
     for role in ("admin", "manager", "support"):
         assert TITLE in card(visit(app, role).get(path_of(hook)))

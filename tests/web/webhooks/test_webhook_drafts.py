@@ -1,4 +1,4 @@
-"""Test before saving, through the pages: nothing typed is lost, and nothing secret is printed."""
+"""Testing a webhook form before saving, without losing input or showing secrets."""
 
 from collections.abc import Iterator
 from uuid import UUID, uuid4
@@ -58,7 +58,7 @@ def fill(pages: Pages, url: str, **values: object) -> Page:
     return try_out(pages, page, **filled)
 
 
-def test_a_test_is_followed_step_by_step_and_then_saved(pages: Pages, receiver: Receiver) -> None:
+def test_a_form_is_tested_step_by_step_and_then_saved(pages: Pages, receiver: Receiver) -> None:
     page = fill(pages, receiver.url, **OWN)
     assert page.links("Refresh this page")
     deliver_due()
@@ -83,11 +83,11 @@ def test_a_test_is_followed_step_by_step_and_then_saved(pages: Pages, receiver: 
 
 
 def filled(root: Node) -> list[str]:
-    """The words of the buttons that stand out."""
+    """Return the texts of the primary buttons."""
     return [node.text for node in root.walk() if "btn-primary" in node.get("class").split()]
 
 
-def test_after_a_test_that_failed_the_form_comes_first_also_where_the_page_was_followed(
+def test_after_a_failed_test_editing_is_the_primary_action(
     pages: Pages, receiver: Receiver
 ) -> None:
     receiver.answer(500)
@@ -103,7 +103,7 @@ def test_after_a_test_that_failed_the_form_comes_first_also_where_the_page_was_f
     assert the_webhook().state == "off"
 
 
-def test_one_goes_on_editing_what_was_tested(pages: Pages, receiver: Receiver) -> None:
+def test_a_tested_form_can_be_edited_further(pages: Pages, receiver: Receiver) -> None:
     fill(pages, receiver.url, **OWN)
     page = pages.follow("Continue editing")
     assert not [secret for secret in (SECRET, VALUE) if secret in page.html]
@@ -125,7 +125,7 @@ def test_one_goes_on_editing_what_was_tested(pages: Pages, receiver: Receiver) -
     assert vault.open_secret(webhook.id, webhook.secret_enc or b"") == SECRET
 
 
-def test_a_secret_that_we_made_for_the_test_is_kept_and_shown_after_saving(
+def test_a_secret_generated_for_the_test_is_shown_after_saving(
     pages: Pages, receiver: Receiver
 ) -> None:
     page = fill(pages, receiver.url)
@@ -141,7 +141,7 @@ def test_a_secret_that_we_made_for_the_test_is_kept_and_shown_after_saving(
     assert secret in page.main
 
 
-def test_an_edit_is_tested_and_saved_with_what_was_not_touched(
+def test_an_edit_is_tested_and_saved_with_untouched_values(
     pages: Pages, receiver: Receiver
 ) -> None:
     earlier = f"{receiver.url.rstrip('/')}/earlier"
@@ -169,7 +169,7 @@ def test_replacing_the_secret_of_a_tested_edit_still_asks(pages: Pages) -> None:
     assert vault.open_secret(webhook.id, webhook.secret_enc or b"") == SECRET
 
 
-def test_what_could_not_be_saved_is_refused_and_kept(pages: Pages) -> None:
+def test_an_invalid_form_is_refused_and_its_input_kept(pages: Pages) -> None:
     page = fill(pages, "ftp://erp.example.com/", **{**OWN, "events": []})
     assert page.status == 400
     assert len(page.errors) == 2
@@ -179,7 +179,7 @@ def test_what_could_not_be_saved_is_refused_and_kept(pages: Pages) -> None:
     assert session().scalars(select(Webhook)).all() == []
 
 
-def test_what_only_the_register_can_refuse_is_told_in_the_form(pages: Pages) -> None:
+def test_duplicate_names_and_stopped_sending_are_reported_in_the_form(pages: Pages) -> None:
     make_webhook(name="Sync to ERP")
     make_webhook(name="Sync to DMS")
     page = fill(pages, "https://erp.example.com/")
@@ -194,7 +194,7 @@ def test_what_only_the_register_can_refuse_is_told_in_the_form(pages: Pages) -> 
     assert session().scalars(select(Delivery)).all() == []
 
 
-def test_it_goes_on_by_itself_until_the_test_has_ended(pages: Pages, receiver: Receiver) -> None:
+def test_the_test_page_updates_live_until_the_test_ends(pages: Pages, receiver: Receiver) -> None:
     page = fill(pages, receiver.url)
     assert f'data-live-url="{page.path}/live"' in page.html
     assert not pages.get(f"{page.path}/live").response.get_json()["stop"]
@@ -222,7 +222,7 @@ def test_the_signature_of_a_test_can_be_checked(pages: Pages, receiver: Receiver
     assert "Back" in pages.submit(form, signature="no signature").main
 
 
-def test_it_is_nobody_elses(app: Flask, pages: Pages) -> None:
+def test_a_draft_is_private_to_its_maker(app: Flask, pages: Pages) -> None:
     path = fill(pages, "https://erp.example.com/").path
     other, support = visit(app), visit(app, "support")
     for action in ("", "/live", "/secret", "/help-bundle", "/signature"):
@@ -240,12 +240,12 @@ def test_it_is_nobody_elses(app: Flask, pages: Pages) -> None:
     ("is_ticked", "picked", "tested"),
     [
         (False, "asset.lost", "asset.lost"),
-        (True, "asset.broken", "asset.broken"),  # that it does not ask for
+        (True, "asset.broken", "asset.broken"),  # not subscribed to it
         (False, "", "asset.created"),
         (False, "asset.nonsense", "asset.created"),
     ],
 )
-def test_what_was_ticked_and_chosen_is_still_so_when_one_goes_on_editing(
+def test_checkboxes_and_choices_survive_a_test(
     pages: Pages, is_ticked: bool, picked: str, tested: str
 ) -> None:
     ticks = {each: "y" for each in ("url_is_secret", "in_order") if is_ticked}
@@ -257,7 +257,7 @@ def test_what_was_ticked_and_chosen_is_still_so_when_one_goes_on_editing(
     assert (fields["active"], fields["test_event"]) == (["yes"], [tested])
 
 
-def test_a_form_that_was_tested_fills_no_other_webhooks_form(pages: Pages) -> None:
+def test_a_draft_does_not_fill_another_webhooks_form(pages: Pages) -> None:
     hook = make_webhook(name="Another")
     page = fill(pages, "https://erp.example.com/hook")
     draft = page.path.rpartition("/")[2]

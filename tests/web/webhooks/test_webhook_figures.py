@@ -1,4 +1,4 @@
-"""What stands first on a webhook's page: what is under way, since when, and who must act."""
+"""The top of a webhook's page with its status, its next step, and the person who must act."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -24,11 +24,11 @@ def page_of(pages: Pages, hook: Hook) -> Page:
 
 
 def who_acts(page: Page) -> list[str]:
-    """Who is named beside the next step."""
+    """Return the people named beside the next step."""
     return [node.text for node in page.root.walk() if node.get("class") == "who"]
 
 
-def test_the_deliveries_that_were_made_last_are_listed(pages: Pages) -> None:
+def test_the_newest_deliveries_are_listed(pages: Pages) -> None:
     hook = make_webhook()
     for number in range(11):
         make_delivery(hook, asset_tag=f"AST-{number}")
@@ -37,7 +37,7 @@ def test_the_deliveries_that_were_made_last_are_listed(pages: Pages) -> None:
     assert tags == [f"AST-{number}" for number in range(10, 4, -1)]
 
 
-def test_the_list_says_what_failed_before_everything_had_arrived(pages: Pages) -> None:
+def test_the_list_shows_failed_attempts_even_if_all_was_delivered(pages: Pages) -> None:
     hook = make_webhook(events=[])
     make_delivery(hook, status="delivered")
     hour = (utcnow() - timedelta(hours=5)).replace(minute=0, second=0, microsecond=0)
@@ -51,7 +51,7 @@ def test_the_list_says_what_failed_before_everything_had_arrived(pages: Pages) -
     assert row[2].startswith("Server error1 undelivered, failing since ")
 
 
-def test_the_list_says_that_the_last_test_failed_where_nothing_else_was_sent(pages: Pages) -> None:
+def test_the_list_shows_a_failed_test_if_nothing_else_was_sent(pages: Pages) -> None:
     hook = make_webhook(events=[])
     for status in ("delivered", "failed"):
         make_delivery(hook, status=status, priority=Priority.TEST)
@@ -59,7 +59,7 @@ def test_the_list_says_that_the_last_test_failed_where_nothing_else_was_sent(pag
     assert row[2].startswith("Last test failedNo deliveries yet")
 
 
-def test_then_who_must_act(app: Flask) -> None:
+def test_a_failing_webhook_names_who_must_act(app: Flask) -> None:
     for role, reason, who in (
         ("admin", "auth", "You"),
         ("support", "auth", "An administrator"),
@@ -72,12 +72,12 @@ def test_then_who_must_act(app: Flask) -> None:
         assert who_acts(page) == [who], role
 
 
-def test_nobody_must_act_while_it_is_well(pages: Pages) -> None:
+def test_a_healthy_webhook_names_no_one_to_act(pages: Pages) -> None:
     page = page_of(pages, make_webhook())
     assert who_acts(page) == []
 
 
-def test_of_one_that_is_off_or_fails_it_says_who_must_act(app: Flask) -> None:
+def test_an_off_or_failing_webhook_names_who_must_act(app: Flask) -> None:
     for role, columns, who in (
         ("admin", {"state": "off", "off_reason": "person"}, "You"),
         ("support", {"state": "off", "off_reason": "person"}, "An administrator"),
@@ -94,15 +94,13 @@ def test_of_one_that_is_off_or_fails_it_says_who_must_act(app: Flask) -> None:
         assert who_acts(page) == [who], (role, columns)
 
 
-def test_what_failed_before_a_change_is_not_blamed_on_the_receiver_while_posts_arrive(
-    pages: Pages,
-) -> None:
+def test_failures_before_a_change_are_not_blamed_on_the_receiver(pages: Pages) -> None:
     hook = make_webhook(changed_at=utcnow(), last_delivered_at=utcnow(), format="slack")
     failed = fail(hook, "bad_request", 400, failing_since=LONG_AGO)
     make_attempt(failed, reason="bad_request", code=400, response_text="invalid_payload")
     page = page_of(pages, hook).main
     assert "Its settings changed at" in page
-    assert "“invalid_payload”" in page  # it was Standard JSON that it was said of
+    assert "“invalid_payload”" in page  # said about the Standard JSON of that time
     assert "didn’t accept the post" not in page
     overview = pages.get("/").main
     assert "Settings changed at" in overview
@@ -111,7 +109,7 @@ def test_what_failed_before_a_change_is_not_blamed_on_the_receiver_while_posts_a
         assert "invalid_payload" not in main.partition("Undelivered")[0]
 
 
-def test_a_change_is_to_be_tested_until_anything_is_delivered_with_it(pages: Pages) -> None:
+def test_a_change_asks_for_a_test_until_a_delivery_succeeds(pages: Pages) -> None:
     changed = utcnow()
     for minutes, asks in ((-1, True), (1, False)):
         delivered = changed + timedelta(minutes=minutes)
@@ -122,7 +120,7 @@ def test_a_change_is_to_be_tested_until_anything_is_delivered_with_it(pages: Pag
         assert ("Send a test" in main) is asks
 
 
-def test_what_was_resumed_is_about_to_go_and_is_not_offered_again(pages: Pages) -> None:
+def test_resumed_deliveries_are_not_offered_again(pages: Pages) -> None:
     later = utcnow() + timedelta(minutes=25)
     hook = make_webhook(changed_at=utcnow(), last_delivered_at=utcnow(), name="Chat")
     fail(hook, status="retrying", tries=1, due_at=later, failing_since=LONG_AGO)
@@ -132,9 +130,7 @@ def test_what_was_resumed_is_about_to_go_and_is_not_offered_again(pages: Pages) 
     assert "Retry the undelivered" not in main
 
 
-def test_of_what_is_too_fast_for_a_receiver_only_a_last_failure_asks_for_anything(
-    pages: Pages,
-) -> None:
+def test_a_rate_limit_asks_for_action_only_after_the_last_failure(pages: Pages) -> None:
     for status, passes in (("retrying", True), ("failed", False)):
         hook = make_webhook(failures_in_row=1)
         failed = fail(hook, "rate", 429, status=status, failing_since=LONG_AGO)
@@ -145,7 +141,7 @@ def test_of_what_is_too_fast_for_a_receiver_only_a_last_failure_asks_for_anythin
         assert passes or who_acts(page) == ["You"]
 
 
-def test_the_first_step_says_how_the_last_test_went(pages: Pages) -> None:
+def test_the_next_step_says_how_the_last_test_went(pages: Pages) -> None:
     hook = make_webhook()
     fail(hook)
     for status, said in (("failed", "wasn’t delivered"), ("delivered", "was delivered")):
@@ -153,7 +149,7 @@ def test_the_first_step_says_how_the_last_test_went(pages: Pages) -> None:
         assert f"Send a test. The last test, just now, {said}." in page_of(pages, hook).main
 
 
-def test_who_turned_it_off_is_named_only_where_a_person_did(app: Flask) -> None:
+def test_only_a_person_who_turned_a_webhook_off_is_named(app: Flask) -> None:
     pages = visit(app)
     hook = make_webhook(name="Sync")
     turn_on_off.turn_off(make_user("admin", name="Ada Admin").actor, hook.public_id)
@@ -176,7 +172,7 @@ def test_who_turned_it_off_is_named_only_where_a_person_did(app: Flask) -> None:
     assert "Someone turned it off" in page_of(pages, nobody).main
 
 
-def test_what_waits_for_a_retry_is_sent_and_counted(pages: Pages) -> None:
+def test_resuming_counts_the_waiting_deliveries(pages: Pages) -> None:
     for count, told in (
         (0, "No deliveries are waiting."),
         (1, "Resumed sending 1 delivery."),

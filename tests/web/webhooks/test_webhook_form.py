@@ -1,4 +1,4 @@
-"""Making and changing webhooks through the pages."""
+"""Creating and editing webhooks through the pages."""
 
 from dataclasses import replace
 from ipaddress import ip_network
@@ -19,7 +19,7 @@ from tests.web.signed_in import visit
 
 NEW = "/settings/webhooks/new"
 URL = "https://erp.example.com/hook"
-MODES = ["generate", "own", "keep"]  # of a webhook that has no key, which stays so
+MODES = ["generate", "own", "keep"]  # for a webhook without a key, which “keep” leaves unsigned
 
 
 def the_webhook() -> Webhook:
@@ -29,12 +29,12 @@ def the_webhook() -> Webhook:
 
 
 def add(pages: Pages, button: str = "Save webhook", **values: object) -> Page:
-    """Fill in the form and send it."""
+    """Fill in the form and submit it."""
     filled = {"name": "Sync to ERP", "url": URL, "events": ["asset.created"], **values}
     return pages.submit(pages.get(NEW).form(NEW), button, **filled)
 
 
-def test_it_saves_a_webhook_and_shows_its_new_secret_once(pages: Pages) -> None:
+def test_saving_a_webhook_shows_its_new_secret_once(pages: Pages) -> None:
     page = add(pages, events=["asset.created", "alert.low_stock"])
     webhook = the_webhook()
     secret = vault.open_secret(webhook.id, webhook.secret_enc or b"")
@@ -48,7 +48,7 @@ def test_it_saves_a_webhook_and_shows_its_new_secret_once(pages: Pages) -> None:
     assert secret not in pages.get(f"{page.path}/secret").html
 
 
-def test_while_a_secret_is_shown_every_page_leads_back_to_it(pages: Pages) -> None:
+def test_pages_link_to_a_new_secret_until_done_is_pressed(pages: Pages) -> None:
     secret = add(pages)
     webhook = f"/settings/webhooks/{the_webhook().public_id}"
     assert webhook in secret.links("View webhook")
@@ -61,11 +61,11 @@ def test_while_a_secret_is_shown_every_page_leads_back_to_it(pages: Pages) -> No
 
 
 def secret_shown(page: Page) -> list[str]:
-    """The key that stands there to be copied."""
+    """Return the keys that the page shows for copying."""
     return [node.text for node in page.root.find_all("pre")]
 
 
-def test_all_events_are_a_choice_of_their_own_and_chosen_ones_never_grow(pages: Pages) -> None:
+def test_all_events_is_a_separate_choice_from_selected_events(pages: Pages) -> None:
     page = add(pages, which_events="all", events=[], secret_mode="none")
     assert [each.event for each in the_webhook().subscriptions] == ["*"]
     assert "Events All events" in page.main
@@ -73,7 +73,9 @@ def test_all_events_are_a_choice_of_their_own_and_chosen_ones_never_grow(pages: 
     path = f"{page.path}/edit"
     form = pages.get(path).form(path)
     assert form.fields["which_events"] == ["all"]
-    assert len(form.fields["events"]) == len(CATALOGUE)  # to take away from
+    assert len(form.fields["events"]) == len(
+        CATALOGUE
+    )  # all checked, so that a user can remove some
     page = pages.submit(form, which_events="chosen", events=["asset.lost", "asset.broken"])
     assert sorted(each.event for each in the_webhook().subscriptions) == [
         "asset.broken",
@@ -90,7 +92,7 @@ def test_only_its_maker_sees_a_new_secret(app: Flask, pages: Pages) -> None:
     assert secret_shown(other.get(path)) == []
 
 
-def test_saving_without_anything_says_what_to_enter(pages: Pages) -> None:
+def test_saving_an_empty_form_marks_the_required_fields(pages: Pages) -> None:
     page = pages.submit(pages.get(NEW).form(NEW), secret_mode="own")
     assert page.status == 400
     assert page.wrong == ["name", "url", "events", "secret"]
@@ -111,17 +113,17 @@ MISTAKES: Final[tuple[tuple[dict[str, object], str], ...]] = (
 )
 
 
-def test_each_mistake_is_told_at_its_field(pages: Pages) -> None:
+def test_each_error_is_shown_at_its_field(pages: Pages) -> None:
     for values, field in MISTAKES:
         page = add(pages, **values)
         assert (page.status, page.wrong) == (400, [field]), values
 
 
-def test_it_allows_a_private_address_that_is_listed(pages: Pages) -> None:
+def test_an_allowed_private_address_is_accepted(pages: Pages) -> None:
     assert add(pages, url="http://127.0.0.1:8099/hook").status == 200
 
 
-def test_it_says_at_once_which_ports_and_networks_are_closed(
+def test_closed_ports_and_networks_are_refused_in_the_form(
     app: Flask, pages: Pages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     denied = (ip_network("8.8.8.0/24"),)
@@ -134,14 +136,14 @@ def test_it_says_at_once_which_ports_and_networks_are_closed(
     assert add(pages, url="https://erp.example.com:8443/hook").status == 200
 
 
-def test_what_nobody_can_see_is_not_saved(pages: Pages) -> None:
+def test_invisible_characters_are_not_saved(pages: Pages) -> None:
     add(pages, name="\ufeffSync to ERP\u202c", url=f"{URL}\u200b")
     webhook = the_webhook()
     assert (webhook.name, webhook.url) == ("Sync to ERP", URL)
     assert add(pages, name="\u200b \u2060").wrong == ["name"]
 
 
-def test_a_key_that_was_refused_is_not_offered_again(pages: Pages) -> None:
+def test_a_refused_key_is_not_offered_again(pages: Pages) -> None:
     page = add(pages, secret_mode="own", secret="short")
     assert "Leave empty to keep it" not in page.main
     assert (
@@ -150,7 +152,7 @@ def test_a_key_that_was_refused_is_not_offered_again(pages: Pages) -> None:
     )
 
 
-def test_what_was_typed_stays_and_no_secret_is_printed(pages: Pages) -> None:
+def test_input_is_kept_after_an_error_without_showing_secrets(pages: Pages) -> None:
     secrets = {"secret": "my own and very long secret", "headers-0-value": "Bearer abcdefghijkl"}
     page = add(
         pages,
@@ -174,7 +176,7 @@ def test_what_was_typed_stays_and_no_secret_is_printed(pages: Pages) -> None:
     assert webhook.state == "off"
 
 
-def test_what_a_form_keeps_for_one_person_opens_for_nobody_else(app: Flask, pages: Pages) -> None:
+def test_values_kept_in_a_form_open_only_for_their_owner(app: Flask, pages: Pages) -> None:
     wrong = {"name": "", "url": URL, "events": ["asset.created"]}
     typed = {"headers-0-name": "X-Key", "headers-0-value": "Bearer abcdefghijkl"}
     (kept,) = add(pages, **wrong, **typed).form(NEW).fields["headers-0-kept"]
@@ -185,7 +187,7 @@ def test_what_a_form_keeps_for_one_person_opens_for_nobody_else(app: Flask, page
     assert "ijkl" in add(pages, **wrong, **taken).main
 
 
-def test_rows_of_headers_are_added_and_removed_without_scripts(pages: Pages) -> None:
+def test_header_rows_are_added_and_removed_without_scripts(pages: Pages) -> None:
     page = pages.submit(pages.get(NEW).form(NEW), "Add header", name="Sync")
     page = pages.submit(
         page.form(NEW), "Add header", **{"headers-0-name": "X-Gone", "headers-0-value": "secret"}
@@ -203,14 +205,14 @@ def test_rows_of_headers_are_added_and_removed_without_scripts(pages: Pages) -> 
 
 
 @pytest.mark.parametrize(("row", "removed"), [("\u00b2", "0"), ("9" * 5000, "9" * 5000)])
-def test_rows_that_no_page_has_are_not_there(pages: Pages, row: str, removed: str) -> None:
+def test_malformed_row_numbers_are_ignored(pages: Pages, row: str, removed: str) -> None:
     form = pages.get(NEW).form(NEW)
     page = pages.submit(form, **{f"headers-{row}-name": "X-Gone", "remove_headers": removed})
     assert page.status == 200
     assert "X-Gone" not in page.html
 
 
-def test_keeping_the_key_is_offered_only_where_there_is_one(pages: Pages) -> None:
+def test_keeping_the_key_is_offered_only_if_there_is_one(pages: Pages) -> None:
     keyed, unsigned = (make_webhook(secret=secret) for secret in ("a key of ours", None))
     for hook, offered in ((keyed, ["keep", "generate", "own", "none"]), (unsigned, MODES)):
         path = f"/settings/webhooks/{hook.public_id}/edit"
@@ -224,7 +226,7 @@ def test_keeping_the_key_is_offered_only_where_there_is_one(pages: Pages) -> Non
     assert "Keep it" not in pages.get(path).main
 
 
-def test_editing_keeps_secret_and_header_values_that_nobody_touched(pages: Pages) -> None:
+def test_editing_keeps_an_untouched_secret_and_header_values(pages: Pages) -> None:
     hook = make_webhook(secret="the old secret", headers=[("X-Key", "value of the key")])
     path = f"/settings/webhooks/{hook.public_id}/edit"
     page = pages.get(path)
@@ -245,7 +247,7 @@ def test_a_script_keeps_a_header_by_its_name_alone(pages: Pages) -> None:
     assert webhook_queries.stored_values(hook.public_id).headers == (("x-key", "value of the key"),)
 
 
-def test_a_header_whose_name_was_emptied_is_not_dropped_unseen(pages: Pages) -> None:
+def test_a_header_with_an_emptied_name_is_refused_not_dropped(pages: Pages) -> None:
     hook = make_webhook(headers=[("X-Key", "value of the key")])
     path = f"/settings/webhooks/{hook.public_id}/edit"
     page = pages.submit(pages.get(path).form(path), **{"headers-0-name": ""})
@@ -270,9 +272,7 @@ def test_replacing_the_secret_asks_first(pages: Pages) -> None:
 
 
 @pytest.mark.parametrize("ticked", [("url_is_secret",), ("in_order",), ()])
-def test_the_question_about_the_key_carries_all_that_was_entered(
-    pages: Pages, ticked: tuple[str, ...]
-) -> None:
+def test_the_key_question_keeps_all_input(pages: Pages, ticked: tuple[str, ...]) -> None:
     hook = make_webhook(URL, secret="the old secret", url_is_secret=not ticked)
     path = f"/settings/webhooks/{hook.public_id}/edit"
     ticks = {each: "y" if each in ticked else None for each in ("url_is_secret", "in_order")}
@@ -325,7 +325,7 @@ def test_saving_without_a_change_says_so(pages: Pages) -> None:
     assert (page.status, the_webhook().version) == (409, 1)
 
 
-def test_the_history_says_what_changed_and_no_secret(pages: Pages) -> None:
+def test_the_history_shows_changes_but_no_secret(pages: Pages) -> None:
     hook = make_webhook(secret="the old secret", headers=[("X-Key", "value of the key")])
     path = f"/settings/webhooks/{hook.public_id}/edit"
     changed = {"headers-0-value": "another value", "events": ["asset.lost"]}
@@ -335,7 +335,7 @@ def test_the_history_says_what_changed_and_no_secret(pages: Pages) -> None:
     assert "another value" not in page.html
 
 
-def test_a_new_key_for_a_new_address_is_said_to_count_at_once(pages: Pages) -> None:
+def test_a_new_key_with_a_new_url_takes_effect_at_once(pages: Pages) -> None:
     hook = make_webhook(secret="the old secret")
     path = f"/settings/webhooks/{hook.public_id}/edit"
     typed = {"url": "https://elsewhere.example.com/hook", "secret": "the new secret of theirs"}

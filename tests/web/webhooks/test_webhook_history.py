@@ -1,4 +1,4 @@
-"""What was done to a webhook, in sentences, and which change its failures are blamed on."""
+"""A webhook's history in sentences, and the change that its failures are blamed on."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,7 +22,7 @@ def entry(action: str, before: timedelta = MINUTE, by: str = "Ana", **changes: A
     return HistoryEntry(AT - before, by, f"webhook.{action}", told)
 
 
-def test_failures_are_blamed_on_what_a_receiver_notices_and_was_changed_shortly_before() -> None:
+def test_failures_are_blamed_on_a_recent_change_visible_to_the_receiver() -> None:
     for change, blamed in (
         (entry("changed", url=("a", "b")), "the URL was edited"),
         (entry("changed", secret_key=("a", "b")), "the secret key was changed"),
@@ -47,13 +47,13 @@ def test_failures_are_blamed_on_what_a_receiver_notices_and_was_changed_shortly_
             assert not blamed, change
         else:
             assert told.sentence.endswith(f"after {blamed}."), change
-            # Where nothing was changed there are no changes to look at.
+            # Creating or turning on leaves no changes to view.
             is_change = change.action not in ("webhook.created", "webhook.turned_on")
             assert told.is_change is is_change, change
         assert wording.failures_began(None, [change]) is None, change
 
 
-def test_of_several_changes_the_last_one_before_is_blamed() -> None:
+def test_the_last_change_before_the_failures_is_blamed() -> None:
     later = entry("changed", before=-MINUTE, url=("a", "b"))
     last = entry("secret_switched", before=MINUTE)
     earlier = entry("created", before=HOUR)
@@ -68,7 +68,7 @@ def test_of_several_changes_the_last_one_before_is_blamed() -> None:
     assert (made.sentence, made.at) == ("No changes since this webhook was created", AT - HOUR)
 
 
-def test_only_a_new_address_after_that_moment_is_a_move() -> None:
+def test_only_a_later_url_change_counts_as_a_move() -> None:
     moved, named = entry("changed", url=("a", "b")), entry("changed", name=("a", "b"))
     tested = entry("tested_before_saving", url=(None, "b"))
     assert wording.has_moved(AT - HOUR, [named, moved])
@@ -90,7 +90,7 @@ DETAILS: Final[tuple[dict[str, Any], ...]] = (
 ACTIONS: Final = ("turned_on", "created", "decided_about_held", "waiting_sent", "something_new")
 
 
-def test_what_the_history_says_of_each_change_is_written_down(golden: Golden) -> None:
+def test_history_lines_match_the_golden_file(golden: Golden) -> None:
     said = {}
     for change in DETAILS:
         (line,) = wording.history_lines([entry("changed", **change)])

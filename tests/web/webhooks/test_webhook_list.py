@@ -1,4 +1,4 @@
-"""The list of webhooks: a page at a time, and narrowed by name or host."""
+"""The list of webhooks and its search."""
 
 from flask import Flask
 
@@ -11,7 +11,7 @@ def names(page: Page) -> list[str]:
     return [row[0].split("erp")[0] for row in page.rows()]
 
 
-def test_it_is_narrowed_by_name_or_host_and_says_so(app: Flask) -> None:
+def test_the_list_is_filtered_by_name_or_host(app: Flask) -> None:
     make_webhook("https://erp.example.com/in?key=payroll", name="Stock sync")
     make_webhook("https://erp2.example.com/in", name="Payroll")
     pages = visit(app)
@@ -28,7 +28,7 @@ def test_it_is_narrowed_by_name_or_host_and_says_so(app: Flask) -> None:
     assert pages.get("/settings/webhooks?cursor=nonsense").status in (400, 404)
 
 
-def test_a_chats_webhook_is_found_by_its_product_and_shows_it(app: Flask) -> None:
+def test_a_webhook_is_found_by_its_product_and_shows_it(app: Flask) -> None:
     make_webhook("https://chat.example.com/in", name="Stock", format="slack")
     make_webhook("https://hooks.zapier.com/hooks/catch/1", name="Laptops")
     make_webhook("https://erp.example.com/in", name="ERP")

@@ -1,4 +1,4 @@
-"""What people see of webhooks, and the buttons beside it."""
+"""The webhook pages and their buttons."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -41,18 +41,16 @@ def delivery_of(hook: Hook) -> Delivery:
 
 
 @pytest.mark.parametrize("secret", [None, "a key of ours"])
-def test_a_test_is_promised_a_signature_where_there_is_a_key(
-    pages: Pages, secret: str | None
-) -> None:
+def test_a_test_is_described_as_signed_only_with_a_key(pages: Pages, secret: str | None) -> None:
     hint = pages.get(path_of(make_webhook(secret=secret))).main
     start = "A signed delivery" if secret else "A delivery"
     assert f"{start} with sample data, marked as a test" in hint
 
 
-def test_the_list_says_how_each_webhook_fares(pages: Pages) -> None:
+def test_the_list_shows_each_webhooks_status(pages: Pages) -> None:
     make_webhook("https://erp.example.com/hook", name="Beta", events=["asset.created"])
     make_webhook(name="alpha", state="off", events=[])
-    # Left alone for a while, and it answers all the same.
+    # Throttled, although the receiver responds.
     fail(make_webhook(name="Gamma", events=[], throttled=True), "auth", 401, failing_since=SINCE)
     make_webhook(name="Delta", events=[], state="off", off_reason="gone")
     publish()
@@ -75,9 +73,7 @@ def test_the_list_says_how_each_webhook_fares(pages: Pages) -> None:
     assert last[3] == "None yet"
 
 
-def test_of_one_that_a_person_turned_off_the_list_and_its_tab_count_what_is_on_hold(
-    pages: Pages,
-) -> None:
+def test_a_manually_turned_off_webhook_shows_its_on_hold_count(pages: Pages) -> None:
     hook = make_webhook(state="off")
     for _ in range(2):
         make_delivery(hook, status="on_hold")
@@ -86,7 +82,7 @@ def test_of_one_that_a_person_turned_off_the_list_and_its_tab_count_what_is_on_h
     assert "Deliveries 2" in pages.get(path_of(hook)).main
 
 
-def test_it_fails_with_what_is_left_whatever_else_arrived_or_was_saved(pages: Pages) -> None:
+def test_a_webhook_stays_failing_until_old_failures_are_delivered(pages: Pages) -> None:
     hook = make_webhook(last_delivered_at=utcnow(), failures_in_row=0)
     for minutes in range(48):
         since = utcnow() - timedelta(minutes=minutes)
@@ -102,7 +98,7 @@ def test_it_fails_with_what_is_left_whatever_else_arrived_or_was_saved(pages: Pa
     assert "The result shows whether the new settings work." in main
 
 
-def test_a_failure_leads_to_the_part_of_the_form_that_fixes_it(pages: Pages) -> None:
+def test_a_failure_links_to_the_form_section_that_fixes_it(pages: Pages) -> None:
     for reason, code, part in (
         ("auth", 401, "security"),
         ("bad_headers", None, "security"),
@@ -132,7 +128,7 @@ def test_a_failure_leads_to_the_part_of_the_form_that_fixes_it(pages: Pages) -> 
         (None, "invalid_token", "the token in the custom headers"),
     ],
 )
-def test_only_what_can_be_wrong_is_compared(
+def test_only_relevant_credentials_are_to_be_compared(
     app: Flask, secret: str | None, said: str, compared: str
 ) -> None:
     hook = make_webhook(secret=secret, failures_in_row=9)
@@ -145,7 +141,7 @@ def test_only_what_can_be_wrong_is_compared(
 
 
 @pytest.mark.parametrize("role", ["admin", "manager", "support"])
-def test_the_receivers_own_words_are_told_with_each_cause(app: Flask, role: str) -> None:
+def test_each_cause_quotes_the_receivers_response(app: Flask, role: str) -> None:
     hook = make_webhook(name="HR directory", failures_in_row=9)
     for reason, code, said in (
         ("auth", 401, ""),
@@ -164,12 +160,12 @@ def test_the_receivers_own_words_are_told_with_each_cause(app: Flask, role: str)
     ]
 
 
-def test_a_test_of_the_form_is_promised_a_signature_only_with_a_key(pages: Pages) -> None:
+def test_the_forms_test_hint_says_it_signs_only_with_a_key(pages: Pages) -> None:
     hint = "A sample with this form’s values, signed if it has a secret key."
     assert hint in pages.get(f"{path_of(make_webhook())}/edit").main
 
 
-def test_of_an_active_webhook_it_says_how_many_wait_and_why(pages: Pages) -> None:
+def test_an_active_webhook_says_how_many_deliveries_wait_and_why(pages: Pages) -> None:
     soon = utcnow() + timedelta(minutes=4)
     paused = {"throttled": True, "backoff_until": soon}
     hooks = {
@@ -215,7 +211,7 @@ def test_of_an_active_webhook_it_says_how_many_wait_and_why(pages: Pages) -> Non
     )
 
 
-def test_after_a_change_the_next_attempt_tells(pages: Pages) -> None:
+def test_after_a_change_the_next_attempt_is_announced_as_the_check(pages: Pages) -> None:
     hook = make_webhook(failures_in_row=9)
     later = utcnow() + timedelta(hours=1.5)
     fail(hook, "auth", 401, status="retrying", failing_since=SINCE, due_at=later)
@@ -229,13 +225,13 @@ def test_after_a_change_the_next_attempt_tells(pages: Pages) -> None:
     assert "Compare the custom headers" not in main
 
 
-def test_it_says_after_which_change_the_failures_began(pages: Pages) -> None:
+def test_the_page_names_the_change_before_the_failures(pages: Pages) -> None:
     hook = make_webhook("https://erp.example.com/old", secret="a secret of ours")
     form = pages.get(f"{path_of(hook)}/edit").form(f"{path_of(hook)}/edit")
     pages.submit(form, url="https://erp.example.com/new")
     since = utcnow() + timedelta(minutes=4, seconds=5)
     first = fail(hook, failing_since=since)
-    # One that fails later, or arrives, moves nothing.
+    # A later failure or a success doesn't move the start.
     fail(hook, failing_since=since + timedelta(days=1))
     make_delivery(hook, status="delivered")
     words = "Failures started 4 minutes after the URL was edited"
@@ -246,7 +242,7 @@ def test_it_says_after_which_change_the_failures_began(pages: Pages) -> None:
     assert "Failures started" in pages.get(f"{path_of(hook)}/history").main
 
 
-def test_where_nothing_was_changed_no_changes_are_offered(pages: Pages) -> None:
+def test_failures_after_turning_on_offer_no_changes_to_view(pages: Pages) -> None:
     ana, hook = make_user("admin").actor, make_webhook(state="off", off_reason="person")
     turn_on_off.turn_on(ana, hook.public_id, None)
     fail(hook, failing_since=utcnow() + timedelta(minutes=4, seconds=5))
@@ -272,7 +268,7 @@ def test_an_http_url_is_warned_about_except_on_this_machine(
 
 
 @pytest.mark.parametrize("role", ["manager", "support"])
-def test_others_read_it_without_secrets_and_without_switches(app: Flask, role: str) -> None:
+def test_other_roles_see_no_secrets_and_no_switches(app: Flask, role: str) -> None:
     hook = make_webhook(
         secret="the old secret", secret_hint="cret", headers=[("X-Key", "value of the key")]
     )
@@ -288,7 +284,7 @@ def test_others_read_it_without_secrets_and_without_switches(app: Flask, role: s
     assert pages.get(f"{path_of(hook)}/secret").status == 403
 
 
-def test_a_person_turns_it_off_and_on_again(pages: Pages) -> None:
+def test_a_webhook_is_turned_off_and_on_again(pages: Pages) -> None:
     hook = make_webhook()
     publish()
     page = pages.submit(pages.get(f"{path_of(hook)}/off").form(f"{path_of(hook)}/off"))
@@ -307,7 +303,7 @@ def test_a_person_turns_it_off_and_on_again(pages: Pages) -> None:
     assert delivery_of(hook).status == "queued"
 
 
-def test_what_is_on_hold_is_dismissed_with_a_reason_when_it_is_turned_on(pages: Pages) -> None:
+def test_turning_on_can_dismiss_on_hold_deliveries_with_a_reason(pages: Pages) -> None:
     hook = make_webhook(state="off")
     publish()
     page = pages.get(f"{path_of(hook)}/on")
@@ -320,13 +316,13 @@ def test_what_is_on_hold_is_dismissed_with_a_reason_when_it_is_turned_on(pages: 
     assert (made.status, made.dismissed_reason) == ("dismissed", "Out of date")
 
 
-def test_one_that_was_off_with_nothing_held_is_turned_on_at_once(pages: Pages) -> None:
+def test_a_webhook_without_held_deliveries_turns_on_at_once(pages: Pages) -> None:
     hook = make_webhook(state="off")
     page = pages.submit(pages.get(path_of(hook)).form(f"{path_of(hook)}/on"))
     assert f"{hook.name} turned on." in page.main
 
 
-def test_turning_on_in_the_form_asks_about_what_is_held(pages: Pages) -> None:
+def test_turning_on_in_the_form_asks_about_held_deliveries(pages: Pages) -> None:
     hook = make_webhook(state="off")
     publish()
     form = pages.get(f"{path_of(hook)}/edit").form(f"{path_of(hook)}/edit")
@@ -336,7 +332,7 @@ def test_turning_on_in_the_form_asks_about_what_is_held(pages: Pages) -> None:
     assert delivery_of(hook).status == "on_hold"
 
 
-def test_more_held_than_we_count_are_shown_so(
+def test_a_capped_count_of_held_deliveries_has_a_plus(
     pages: Pages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("portal.services.core.queries.COUNT_LIMIT", 1)
@@ -346,7 +342,7 @@ def test_more_held_than_we_count_are_shown_so(
     assert "1+ deliveries" in pages.get(path_of(hook)).main
 
 
-def test_a_test_goes_to_the_page_of_its_delivery(app: Flask) -> None:
+def test_a_test_opens_the_page_of_its_delivery(app: Flask) -> None:
     pages, hook = visit(app, "support"), make_webhook()
     form = pages.get(LIST).form(f"{path_of(hook)}/test")
     page = pages.submit(form)
@@ -357,7 +353,7 @@ def test_a_test_goes_to_the_page_of_its_delivery(app: Flask) -> None:
     assert "A test is in progress" in again.main
 
 
-def test_deleting_asks_with_numbers_and_frees_the_name(pages: Pages) -> None:
+def test_deleting_asks_with_the_number_of_deliveries(pages: Pages) -> None:
     hook = make_webhook(name="Sync")
     publish()
     page = pages.get(f"{path_of(hook)}/delete")
@@ -378,17 +374,17 @@ def test_the_receiver_page_has_code_with_the_url_and_without_the_secret(pages: P
     }
 
 
-def test_the_catalogue_shows_every_event_with_an_example(pages: Pages) -> None:
+def test_the_catalog_shows_every_event_with_an_example(pages: Pages) -> None:
     page = pages.get(f"{LIST}/events")
     assert not [each.value for each in CATALOGUE if each.name not in page.main]
     assert page.html.count("perfex_assets_module") == len(CATALOGUE)
 
 
-def test_after_a_fix_what_waits_is_offered_and_goes_within_a_minute(app: Flask) -> None:
+def test_after_a_fix_waiting_deliveries_can_be_resumed(app: Flask) -> None:
     hook, later = make_webhook(), utcnow() + timedelta(hours=5)
     for _ in range(3):
         make_delivery(hook, status="retrying", reason="auth", code=401, due_at=later)
-    make_delivery(hook, status="retrying", reason="auth", due_at=utcnow())  # goes by itself
+    make_delivery(hook, status="retrying", reason="auth", due_at=utcnow())  # due anyway
     path = f"/settings/webhooks/{hook.public_id}"
     assert "Resume now" not in visit(app, "manager").get(path).text
     support = visit(app, "support")
@@ -403,7 +399,7 @@ def test_after_a_fix_what_waits_is_offered_and_goes_within_a_minute(app: Flask) 
     assert support.submit(form).flashes == [("info", "No deliveries are waiting.")]
 
 
-def test_while_it_fails_nothing_that_waits_is_offered(app: Flask) -> None:
+def test_a_failing_webhook_offers_no_resume(app: Flask) -> None:
     hook = make_webhook(failures_in_row=2, failing_since=utcnow())
     later = utcnow() + timedelta(hours=5)
     make_delivery(hook, status="retrying", reason="auth", code=401, due_at=later)
@@ -411,7 +407,7 @@ def test_while_it_fails_nothing_that_waits_is_offered(app: Flask) -> None:
     assert "Resume now" not in page.main
 
 
-def test_what_waits_for_a_receiver_is_resumed_by_a_person(app: Flask) -> None:
+def test_a_paused_webhook_can_be_resumed(app: Flask) -> None:
     hook = make_webhook(
         failures_in_row=2, throttled=True, backoff_until=utcnow() + timedelta(hours=2)
     )
@@ -447,7 +443,7 @@ def test_deleting_says_how_many_deliveries_were_dismissed(
     assert page.flashes == [("success", f"{hook.name} deleted.{told}")]
 
 
-def test_the_list_tells_of_the_last_delivery_only_what_an_attempt_brought(pages: Pages) -> None:
+def test_the_lists_last_delivery_shows_only_attempt_results(pages: Pages) -> None:
     told = {"queued": "", "on_hold": "", "dismissed": "", "delivered": "Delivered"}
     told |= {"retrying": "Retrying", "failed": "Failed"}
     for status in told:
@@ -456,7 +452,7 @@ def test_the_list_tells_of_the_last_delivery_only_what_an_attempt_brought(pages:
     assert {name: cell.partition(":")[2][2:] for name, cell in last.items()} == told
 
 
-def test_who_dismissed_a_delivery_is_its_result_and_no_next_attempt(pages: Pages) -> None:
+def test_a_dismissed_row_shows_who_dismissed_it_and_no_next_attempt(pages: Pages) -> None:
     hook = make_webhook()
     at = {"dismissed_by": "Ada Novak", "dismissed_at": utcnow(), "dismissed_reason": "Test data"}
     make_delivery(hook, status="dismissed", reason="server", code=500, **at)
@@ -466,7 +462,7 @@ def test_who_dismissed_a_delivery_is_its_result_and_no_next_attempt(pages: Pages
     assert (result.endswith(": Test data"), next_attempt) == (True, "")
 
 
-def test_the_log_of_one_webhook_is_a_page_of_this_webhook(support: Pages) -> None:
+def test_the_log_of_one_webhook_is_one_of_its_pages(support: Pages) -> None:
     hook = make_webhook(name="Helpdesk")
     log = f"/deliveries?webhook={hook.public_id}"
     assert "No deliveries yet" in support.get(log).main

@@ -1,4 +1,4 @@
-"""How a webhook fares, in sentences: why it fails, when it is tried again, what is held."""
+"""The sentences about a webhook's status."""
 
 from collections import Counter
 from dataclasses import replace
@@ -36,7 +36,7 @@ HOUR = timedelta(hours=1)
 
 @pytest.fixture
 def well(app: Flask) -> WebhookDetail:
-    """One of which nothing is known but its name."""
+    """Make a webhook that has no deliveries."""
     return queries.show(make_webhook("https://sync.example.com/x", name="Sync").public_id)
 
 
@@ -61,14 +61,14 @@ def said(webhook: WebhookDetail, *more: Any, **changes: Any) -> str:
         ),
     ],
 )
-def test_of_one_that_is_well_the_day_tells_what_went_wrong(
+def test_a_healthy_webhook_mentions_the_days_problems(
     well: WebhookDetail, day: Trend | None, end: str
 ) -> None:
     told = said(well, day, last_delivered_at=NOW - 5 * MINUTE)
     assert told == f"The last delivery arrived 5 minutes ago.{end}"
 
 
-def test_before_any_event_it_tells_how_the_last_test_went(well: WebhookDetail) -> None:
+def test_without_events_the_last_test_is_described(well: WebhookDetail) -> None:
     def told() -> str:
         latest = log_pages.latest(LogFilter(webhook=well.public_id))
         return wording.state_sentence(well, latest, utcnow())
@@ -103,7 +103,7 @@ def test_before_any_event_it_tells_how_the_last_test_went(well: WebhookDetail) -
         (None, "Ana turned it off 5 minutes ago."),
     ],
 )
-def test_one_that_is_off_says_why_since_when_and_what_becomes_of_events(
+def test_an_off_webhook_says_why_since_when_and_that_events_are_held(
     well: WebhookDetail, reason: OffReason | None, start: str
 ) -> None:
     off = {"status": WebhookStatus.OFF, "off_reason": reason, "off_at": NOW - 5 * MINUTE}
@@ -138,7 +138,7 @@ OLDEST = "4 undelivered, the oldest failing since that time"
 
 
 def failing(webhook: WebhookDetail, *more: Any, **changes: Any) -> str:
-    """The sentences about one that fails. Given are changes of its backlog."""
+    """Return the sentences about a failing webhook whose backlog has these changes."""
     backlog = replace(BACKLOG, **changes)
     told = said(webhook, *more, status=WebhookStatus.FAILING, backlog=backlog)
     return told.replace(near_time(BACKLOG.since or NOW), "that time")
@@ -158,7 +158,7 @@ def failing(webhook: WebhookDetail, *more: Any, **changes: Any) -> str:
             "again.",
         ),
         ({"causes": (), "next_attempt_at": None}, f"{OLDEST}. {{last}}."),
-        # Whatever was done since, it fails until that is delivered.
+        # It stays failing after a change, until the deliveries arrive.
         (
             {"changed_at": NOW},
             f"{OLDEST}. {{last}}. Its settings changed at {{now}}, after the first failure. The "
@@ -174,7 +174,7 @@ def failing(webhook: WebhookDetail, *more: Any, **changes: Any) -> str:
         ),
     ],
 )
-def test_one_that_fails_says_how_much_since_when_why_and_what_comes_next(
+def test_a_failing_webhook_says_how_many_since_when_why_and_next_step(
     well: WebhookDetail, changes: dict[str, Any], told: str
 ) -> None:
     with frozen(NOW):
@@ -183,7 +183,7 @@ def test_one_that_fails_says_how_much_since_when_why_and_what_comes_next(
         assert failing(well, **changes) == told.format(until=until, soon=soon, last=last, now=now)
 
 
-def test_in_order_it_says_how_many_wait_behind_the_oldest(well: WebhookDetail) -> None:
+def test_an_in_order_webhook_counts_deliveries_behind_the_oldest(well: WebhookDetail) -> None:
     oldest = Latest(well.public_id, DeliveryStatus.RETRYING, NOW - HOUR)
     fails = {"status": WebhookStatus.FAILING, "backlog": BACKLOG, "oldest_open": oldest}
     for many, waits in ((1, "1 delivery waits"), (2, "2 deliveries wait")):
@@ -234,7 +234,7 @@ OFF = replace(BACKLOG, status=WebhookStatus.OFF, off_reason=OffReason.GONE, sinc
             trend(9, failed=1),
             ["All delivered after 1 failed attempt"],
         ),
-        # Of one that answers it is never said that it does not.
+        # A webhook with recent successes never gets “Nothing delivered since”.
         ({"backlog": BACKLOG}, None, ["Server error (500)", OLDEST, "Last delivered that time"]),
         (
             {"backlog": replace(BACKLOG, is_untouched=True)},
@@ -249,7 +249,7 @@ OFF = replace(BACKLOG, status=WebhookStatus.OFF, off_reason=OffReason.GONE, sinc
         ({"status": WebhookStatus.OFF}, None, ["Turned off manually"]),
     ],
 )
-def test_the_list_says_in_a_few_words_how_it_goes(
+def test_the_list_describes_each_status_briefly(
     changes: dict[str, Any], week: Trend | None, told: list[str]
 ) -> None:
     found = wording.going_on(replace(LISTED, **changes), week)
@@ -258,7 +258,7 @@ def test_the_list_says_in_a_few_words_how_it_goes(
     assert found == told
 
 
-def test_that_one_is_about_to_be_turned_off_comes_before_that() -> None:
+def test_the_list_announces_an_automatic_turn_off() -> None:
     told = [
         wording.off_note(replace(LISTED, turns_off_at=at), NOW) for at in (None, NOW, NOW + HOUR)
     ]
@@ -269,7 +269,7 @@ def test_that_one_is_about_to_be_turned_off_comes_before_that() -> None:
     ]
 
 
-def test_that_we_will_turn_it_off_is_said_with_its_day() -> None:
+def test_an_automatic_turn_off_is_announced_with_its_day() -> None:
     assert wording.turning_off(None, NOW) == ""
     assert wording.turning_off(NOW, NOW) == "We’ll turn it off if the next attempt fails."
     later = wording.turning_off(NOW + HOUR, NOW)
@@ -277,7 +277,7 @@ def test_that_we_will_turn_it_off_is_said_with_its_day() -> None:
     assert later == f"We’ll turn it off on {day} unless a delivery succeeds."
 
 
-def test_until_when_what_is_held_is_kept_is_said_of_the_oldest(well: WebhookDetail) -> None:
+def test_the_expiry_of_held_deliveries_names_the_oldest(well: WebhookDetail) -> None:
     assert wording.held_until_words(well) == ""
     one = replace(well, held=1, oldest_held_at=NOW)
     assert wording.held_until_words(one).startswith("It expires on ")
@@ -297,11 +297,11 @@ def test_until_when_what_is_held_is_kept_is_said_of_the_oldest(well: WebhookDeta
         (0, 2, "2 off"),
     ],
 )
-def test_how_many_are_on_and_off_is_said(on: int, off: int, told: str) -> None:
+def test_webhooks_are_counted_by_on_and_off(on: int, off: int, told: str) -> None:
     assert wording.on_and_off(on, off) == told
 
 
-def test_what_can_be_tested_begins_with_what_was_asked_for() -> None:
+def test_test_events_list_subscribed_ones_first() -> None:
     (first, asked), (second, others) = wording.event_choices(["asset.lost"])
     assert (first, asked) == ("Subscribed to", [("asset.lost", event_type("asset.lost").name)])
     assert second == "Other events"
@@ -313,7 +313,7 @@ def test_what_can_be_tested_begins_with_what_was_asked_for() -> None:
     ]
 
 
-def test_the_events_that_it_asked_for_stand_in_their_groups() -> None:
+def test_subscribed_events_are_grouped() -> None:
     chosen = ["alert.low_stock", "asset.lost", "asset.created", "asset.broken"]
     assert [(group, [each.name for each in of]) for group, of in wording.events_of(chosen)] == [
         ("Asset lifecycle", ["Asset created"]),
