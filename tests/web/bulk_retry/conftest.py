@@ -1,4 +1,4 @@
-"""As of the tests about the service."""
+"""Reuse the fixture of the bulk retry service's tests."""
 
 from tests.services.bulk_retry.conftest import really_first
 

@@ -1,4 +1,4 @@
-"""Bulk retries as things: their list, the line above the log, what remains, and whose they are."""
+"""The list of bulk retries, the line above the log, and the retry of the remaining deliveries."""
 
 import re
 from uuid import UUID
@@ -24,7 +24,7 @@ def sam(app: Flask) -> Person:
 
 
 def paused(sam: Person) -> tuple[UUID, list[UUID]]:
-    """Sam's, of which ten failed in a row and two remain."""
+    """Start Sam's bulk retry, in which ten deliveries fail in a row and two remain."""
     made = some(12, make_webhook(name="Sync to ERP"), reason="server", code=500)
     batch = bulk_retry.start(sam.actor, all_that(FAILED))
     work()
@@ -35,12 +35,12 @@ def paused(sam: Person) -> tuple[UUID, list[UUID]]:
 
 
 def lines(page: Page) -> list[str]:
-    """The lines of bulk retries under way."""
+    """Return the lines about bulk retries in progress."""
     found = [node for node in page.root.find_all("li") if node.get("class") == "batch"]
     return [node.find_all("p")[0].text for node in found]
 
 
-def test_all_of_them_stand_in_a_tab_with_who_what_and_how_far(support: Pages, sam: Person) -> None:
+def test_the_bulk_retries_tab_lists_owner_webhook_and_progress(support: Pages, sam: Person) -> None:
     paused(sam)
     page = support.get("/deliveries").links("Bulk retries")
     assert page == ["/batches"]
@@ -51,9 +51,7 @@ def test_all_of_them_stand_in_a_tab_with_who_what_and_how_far(support: Pages, sa
     assert page_of_all.here == ["Deliveries 12 undelivered", "Bulk retries 1"]
 
 
-def test_one_that_another_person_resumed_is_theirs_and_says_who_started_it(
-    app: Flask, sam: Person
-) -> None:
+def test_a_resumed_bulk_retry_belongs_to_the_person_who_resumed_it(app: Flask, sam: Person) -> None:
     batch, _ = paused(sam)
     ana = signed_in(app, make_user("support", name="Ana Gruber"))
     ana.submit(ask(ana, batch).form(f"/batches/{batch}/go-on"))
@@ -67,13 +65,13 @@ def test_one_that_another_person_resumed_is_theirs_and_says_who_started_it(
 
 
 def ask(pages: Pages, batch: UUID) -> Page:
-    """The question before another person's bulk retry is resumed."""
+    """Open the question before another person's bulk retry is resumed."""
     page = pages.get(f"/batches/{batch}")
     assert page.links("Resume") == [f"/batches/{batch}/go-on"]
     return pages.get(f"/batches/{batch}/go-on")
 
 
-def test_another_persons_is_resumed_after_a_question_and_ones_own_at_once(
+def test_resuming_anothers_bulk_retry_asks_and_ones_own_does_not(
     app: Flask, support: Pages, sam: Person
 ) -> None:
     batch, _ = paused(sam)
@@ -91,15 +89,13 @@ def test_another_persons_is_resumed_after_a_question_and_ones_own_at_once(
     assert support.get(go_on).flashes == [("info", "There’s nothing to resume.")]
 
 
-def test_without_any_the_list_says_how_one_begins(support: Pages) -> None:
+def test_the_empty_list_of_bulk_retries_says_so(support: Pages) -> None:
     page = support.get("/batches")
     assert "No bulk retries yet" in page.main
     assert support.client.get("/batches?cursor=x").status_code == 400
 
 
-def test_a_line_above_the_log_and_on_the_start_page_as_long_as_one_is_under_way(
-    support: Pages, sam: Person
-) -> None:
+def test_log_and_start_page_show_a_line_during_a_bulk_retry(support: Pages, sam: Person) -> None:
     assert lines(support.get("/deliveries")) == []
     batch, made = paused(sam)
     for path in ("/deliveries", "/"):
@@ -120,9 +116,7 @@ def test_a_line_above_the_log_and_on_the_start_page_as_long_as_one_is_under_way(
     assert lines(support.get("/deliveries")) == []
 
 
-def test_what_a_stopped_one_left_is_retried_through_the_question_once(
-    support: Pages, sam: Person
-) -> None:
+def test_the_rest_of_a_stopped_bulk_retry_can_be_retried_once(support: Pages, sam: Person) -> None:
     batch, made = paused(sam)
     bulk_retry.stop(sam.actor, batch)
     work()
@@ -142,7 +136,7 @@ def test_what_a_stopped_one_left_is_retried_through_the_question_once(
     assert support.get(f"/batches/{batch}").links("Retry the remaining 2") == []
 
 
-def test_what_a_stopped_one_left_keeps_its_pace(support: Pages, sam: Person) -> None:
+def test_the_rest_of_a_stopped_bulk_retry_keeps_its_pace(support: Pages, sam: Person) -> None:
     some(2, make_webhook())
     batch = bulk_retry.start(sam.actor, all_that(FAILED), Pace.SECOND)
     bulk_retry.stop(sam.actor, batch)
@@ -150,7 +144,7 @@ def test_what_a_stopped_one_left_keeps_its_pace(support: Pages, sam: Person) -> 
     assert "1 per second." in support.submit(page.form()).main
 
 
-def test_what_was_delivered_since_it_was_stopped_is_told_and_not_retried(
+def test_deliveries_that_arrived_since_the_stop_are_not_retried(
     support: Pages, sam: Person
 ) -> None:
     made = some(13, make_webhook(name="Sync to ERP"))
@@ -175,7 +169,7 @@ def test_what_was_delivered_since_it_was_stopped_is_told_and_not_retried(
     assert told in page.main
 
 
-def test_a_second_one_hears_who_retries_these_now(support: Pages, sam: Person) -> None:
+def test_a_second_bulk_retry_names_the_one_in_progress(support: Pages, sam: Person) -> None:
     made = some(3, make_webhook(name="Sync to ERP"), reason="server", code=500)
     bulk_retry.start(sam.actor, Selection(ticked=tuple(made)))
     page = support.get(f"/deliveries/retry?delivery={made[0]}&delivery={made[1]}")
@@ -185,7 +179,7 @@ def test_a_second_one_hears_who_retries_these_now(support: Pages, sam: Person) -
     assert "2 in another bulk retry" in page.main
 
 
-def test_a_second_one_hears_of_one_that_is_paused_and_takes_the_others(
+def test_a_second_bulk_retry_leaves_out_a_paused_ones_deliveries(
     support: Pages, sam: Person
 ) -> None:
     paused(sam)

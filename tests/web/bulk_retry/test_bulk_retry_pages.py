@@ -1,4 +1,4 @@
-"""Bulk retry through its pages: tick or all that match, look, say yes once, follow, stop."""
+"""Bulk retry through its pages, from the selection to the report."""
 
 import csv
 import io
@@ -22,7 +22,7 @@ from tests.web.signed_in import signed_in, visit
 
 
 def confirm(pages: Pages, query: str, **values: Any) -> Page:
-    """Ask and say yes."""
+    """Open the question and confirm it."""
     page = pages.get(f"/deliveries/retry?{query}")
     return pages.submit(page.form(), **values)
 
@@ -32,7 +32,7 @@ def report(pages: Pages, path: str) -> list[list[str]]:
     return list(csv.reader(io.StringIO(text.removeprefix("\ufeff"))))
 
 
-def test_the_log_offers_ticks_and_all_that_match(support: Pages) -> None:
+def test_the_log_offers_selection_and_retry_of_all_matches(support: Pages) -> None:
     made = make_delivery(status="failed")
     page = support.get("/deliveries?status=failed")
     buttons = page.form("/deliveries/retry").buttons
@@ -44,13 +44,13 @@ def test_the_log_offers_ticks_and_all_that_match(support: Pages) -> None:
     asked = f"/deliveries/retry?status=failed&webhook={hook.public_id}&all=1"
     (back,) = support.get(asked).links("Helpdesk")
     assert support.get(back).h1 == "Helpdesk"
-    # What is only queued no bulk retry sends.
+    # A bulk retry doesn't send queued deliveries.
     make_delivery()
     buttons = support.get("/deliveries?status=queued").form("/deliveries/retry").buttons
     assert buttons == ["Dismiss", "Export", "Clear selection"]
 
 
-def test_who_may_not_retry_is_offered_none(app: Flask) -> None:
+def test_a_role_without_permission_to_retry_is_offered_none(app: Flask) -> None:
     make_delivery(status="failed")
     pages = visit(app, "manager")
     page = pages.get("/deliveries?status=failed")
@@ -59,12 +59,12 @@ def test_who_may_not_retry_is_offered_none(app: Flask) -> None:
     assert pages.client.get("/deliveries/retry?all=1").status_code == 403
 
 
-def test_nothing_ticked_leads_back_and_says_so(support: Pages) -> None:
+def test_an_empty_selection_leads_back_and_says_so(support: Pages) -> None:
     page = support.get("/deliveries/retry")
     assert (page.path, [tone for tone, _ in page.flashes]) == ("/deliveries", ["info"])
 
 
-def test_the_question_counts_and_names_what_is_left_out(support: Pages) -> None:
+def test_the_question_counts_deliveries_and_names_excluded_ones(support: Pages) -> None:
     erp, off = make_webhook(name="Sync to ERP"), make_webhook(state="off")
     some(2, erp, reason="server", code=500)
     make_delivery(erp, status="delivered")
@@ -80,7 +80,7 @@ def test_the_question_counts_and_names_what_is_left_out(support: Pages) -> None:
     assert page.rows()[:2] == [["Sync to ERP", "2"], ["Door", "1"]]
 
 
-def test_the_page_says_what_was_left_out_when_it_began(support: Pages) -> None:
+def test_the_page_names_deliveries_excluded_at_the_start(support: Pages) -> None:
     made = some(3, make_webhook(name="Sync to ERP"), status="retrying")
     page = support.get("/deliveries/retry?all=1")
     lease(made[0])
@@ -89,7 +89,7 @@ def test_the_page_says_what_was_left_out_when_it_began(support: Pages) -> None:
     assert "Not included: 1 being sent now." in page.main
 
 
-def test_the_question_warns_where_messages_are_wanted_in_order(support: Pages) -> None:
+def test_the_question_warns_about_in_order_webhooks(support: Pages) -> None:
     some(1, make_webhook(name="Sync to ERP", in_order=True))
     some(1, make_webhook(name="Helpdesk"))
     words = "retried deliveries can arrive out of order: Sync to ERP"
@@ -98,7 +98,7 @@ def test_the_question_warns_where_messages_are_wanted_in_order(support: Pages) -
     assert "out of order" not in support.get(f"/deliveries/retry?delivery={one}").main
 
 
-def test_it_runs_once_however_often_it_is_sent(support: Pages) -> None:
+def test_a_form_submitted_twice_starts_one_bulk_retry(support: Pages) -> None:
     made = make_delivery(status="failed")
     form = support.get(f"/deliveries/retry?delivery={made}").form()
     first, second = support.submit(form), support.submit(form)
@@ -107,7 +107,7 @@ def test_it_runs_once_however_often_it_is_sent(support: Pages) -> None:
     assert session().execute(select(func.count(Task.id))).scalar_one() == 1
 
 
-def test_what_arrived_goes_out_again_beside_others_only_when_ticked(support: Pages) -> None:
+def test_delivered_ones_are_resent_among_others_only_on_request(support: Pages) -> None:
     made = make_delivery(status="delivered")
     make_attempt(made, outcome="delivered")
     (failed,) = some(1, make_webhook())
@@ -120,7 +120,7 @@ def test_what_arrived_goes_out_again_beside_others_only_when_ticked(support: Pag
     assert stored(made)["prior_status"] == "delivered"
 
 
-def test_progress_what_did_not_arrive_and_the_report(support: Pages) -> None:
+def test_the_page_shows_progress_undelivered_ones_and_the_report(support: Pages) -> None:
     made = some(3, make_webhook(name="=ERP"), reason="server", code=500)
     page = confirm(support, "all=1")
     assert page.h1 == "Bulk retry of 3 deliveries to =ERP"
@@ -152,7 +152,7 @@ def test_progress_what_did_not_arrive_and_the_report(support: Pages) -> None:
     assert (tone, "already ended" in words) == ("info", True)
 
 
-def test_a_bulk_retry_of_which_some_failed_is_not_green(support: Pages) -> None:
+def test_a_bulk_retry_with_failures_has_a_warning_tag(support: Pages) -> None:
     made = some(2, make_webhook(), reason="server", code=500)
     page = confirm(support, "all=1")
     work()
@@ -164,7 +164,7 @@ def test_a_bulk_retry_of_which_some_failed_is_not_green(support: Pages) -> None:
     assert ("tag-warning" in page.html, "tag-success" in page.html) == (True, False)
 
 
-def test_a_webhook_that_failed_ten_times_waits_until_somebody_resumes_it(
+def test_ten_failures_in_a_row_pause_a_webhook_until_someone_resumes(
     app: Flask, support: Pages
 ) -> None:
     made = some(12, make_webhook(name="Sync to ERP"))
@@ -182,7 +182,7 @@ def test_a_webhook_that_failed_ten_times_waits_until_somebody_resumes_it(
     assert page.flashes == [("success", "Bulk retry resumed.")]
     work()
     assert stored(made[11])["prior_status"] == "failed"
-    # Who continues it is who does it now.
+    # The person who resumes it becomes its owner.
     assert stored(made[11])["requested_by"] == "Ana Gruber"
     assert "Resumed by Ana Gruber" in page.main
     assert "In Ana Gruber’s bulk retry" in support.get(f"/deliveries/{made[11]}").main
@@ -192,7 +192,7 @@ def test_a_webhook_that_failed_ten_times_waits_until_somebody_resumes_it(
 @pytest.mark.parametrize(
     ("pace", "left"), [("ten_seconds", "About 20 seconds left."), ("fast", "")]
 )
-def test_what_is_left_takes_its_pace_whatever_time_a_pause_took(
+def test_the_time_left_follows_the_pace_and_ignores_pauses(
     support: Pages, pace: str, left: str
 ) -> None:
     some(3, make_webhook())
@@ -207,9 +207,7 @@ def test_what_is_left_takes_its_pace_whatever_time_a_pause_took(
     assert (" left." in page) is bool(left)
 
 
-def test_it_says_when_a_receiver_that_wants_to_be_left_alone_is_sent_to_again(
-    support: Pages,
-) -> None:
+def test_the_page_explains_the_pause_of_a_receiver(support: Pages) -> None:
     for minutes, said in (
         (90, "asked us to wait until"),
         (4, " failed 3 times in a row. We’ll try one delivery at a time"),
@@ -221,11 +219,11 @@ def test_it_says_when_a_receiver_that_wants_to_be_left_alone_is_sent_to_again(
         work()
         page = support.get(f"/batches/{batch}")
         assert said in page.main
-        assert "responding" not in page.main  # it answered
+        assert "responding" not in page.main  # the receiver did respond
         assert page.links(hook.name) == [f"/settings/webhooks/{hook.public_id}"]
 
 
-def test_while_a_request_is_in_progress_it_is_stopping_and_not_stopped(support: Pages) -> None:
+def test_stop_shows_stopping_while_requests_are_in_progress(support: Pages) -> None:
     made = some(2, make_webhook(), reason="server", code=500)
     page = confirm(support, "all=1")
     work()

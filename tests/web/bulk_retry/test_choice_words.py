@@ -1,4 +1,4 @@
-"""A filter in words, and how far each bulk retry got."""
+"""The words of filters, and of the progress of bulk retries."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,7 +48,7 @@ ASKED: Final[tuple[dict[str, Any], ...]] = (
 )
 
 
-def test_the_words_of_each_part_of_a_filter_are_written_down(golden: Golden) -> None:
+def test_filter_words_match_the_golden_file(golden: Golden) -> None:
     said = {}
     for number, asked in enumerate(ASKED, 1):
         case = f"{number} {' '.join(asked)}"
@@ -57,7 +57,7 @@ def test_the_words_of_each_part_of_a_filter_are_written_down(golden: Golden) -> 
 
 
 def task(state: TaskState, done: int, total: int, **more: Any) -> Task:
-    """A bulk retry that got so far."""
+    """Return a bulk retry with this state and progress."""
     values: dict[str, Any] = {
         "id": 1,
         "public_id": uuid4(),
@@ -101,7 +101,7 @@ BATCHES: Final[dict[str, Task]] = {
 }
 
 
-def test_how_far_each_got_and_why_it_does_not_go_on_is_written_down(golden: Golden) -> None:
+def test_bulk_retry_lines_match_the_golden_file(golden: Golden) -> None:
     said = {}
     for name, batch in BATCHES.items():
         line = line_of(batch, Names())

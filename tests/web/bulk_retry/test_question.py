@@ -1,5 +1,4 @@
-"""What the question before a bulk retry says of those it means, and the report of what became of
-each."""
+"""The question before a bulk retry, and the report of its outcomes."""
 
 import csv
 import io
@@ -28,7 +27,7 @@ def ask(pages: Pages, query: str) -> Page:
     return pages.get(f"/deliveries/retry?{query}")
 
 
-def test_while_all_sending_is_stopped_the_question_comes_again_and_says_so(support: Pages) -> None:
+def test_confirming_while_sending_is_stopped_repeats_the_question(support: Pages) -> None:
     hook = make_webhook()
     (made,), (arrived,) = some(1, hook), some(1, hook, status="delivered")
     page = ask(support, f"delivery={made}&delivery={arrived}")
@@ -41,7 +40,7 @@ def test_while_all_sending_is_stopped_the_question_comes_again_and_says_so(suppo
     assert "1 already arrived" in page.main
 
 
-def test_a_pace_that_is_none_is_refused_at_its_field(support: Pages) -> None:
+def test_an_unknown_pace_is_refused_at_its_field(support: Pages) -> None:
     (made,) = some(1, make_webhook())
     form = ask(support, f"delivery={made}").form()
     for typed_over in ("", "hourly"):
@@ -51,7 +50,7 @@ def test_a_pace_that_is_none_is_refused_at_its_field(support: Pages) -> None:
     assert "1 every 10 seconds." in page.main
 
 
-def test_a_question_that_has_nothing_left_to_send_comes_again_and_says_so(support: Pages) -> None:
+def test_confirming_with_nothing_left_to_send_repeats_the_question(support: Pages) -> None:
     (made,) = some(1, make_webhook(name="Sync"))
     form = ask(support, f"delivery={made}").form()
     change(made, status="delivered")
@@ -61,9 +60,7 @@ def test_a_question_that_has_nothing_left_to_send_comes_again_and_says_so(suppor
     assert support.get("/batches").rows() == []
 
 
-def test_where_all_were_delivered_they_are_resent_without_another_question(
-    support: Pages,
-) -> None:
+def test_all_delivered_ones_are_resent_after_one_question(support: Pages) -> None:
     made = some(11, make_webhook(name="Sync"), status="delivered")
     for query in ("&".join(f"delivery={each}" for each in made), "all=1&status=delivered"):
         page = ask(support, query)
@@ -77,7 +74,7 @@ def test_where_all_were_delivered_they_are_resent_without_another_question(
     assert handed(made)
 
 
-def test_each_reason_for_leaving_some_out_is_named_the_most_frequent_first(support: Pages) -> None:
+def test_exclusion_reasons_are_listed_by_frequency(support: Pages) -> None:
     sync, off = make_webhook(), make_webhook(state="off")
     ids = [
         make_delivery(sync),
@@ -110,9 +107,7 @@ def test_each_reason_for_leaving_some_out_is_named_the_most_frequent_first(suppo
     assert page.main.index("2 already delivered") < page.main.index("1 sent as a test")
 
 
-def test_reasons_that_read_the_same_are_one_line_and_the_most_frequent_come_first(
-    support: Pages,
-) -> None:
+def test_reasons_with_the_same_words_share_a_line_ordered_by_count(support: Pages) -> None:
     hook = make_webhook(name="Sync")
     some(2, hook, reason="dns")
     some(2, hook, reason="reset")
@@ -138,7 +133,7 @@ def test_a_count_that_ended_early_says_at_least(
     assert ask(support, "all=1").h1 == "Retry at least 3 deliveries to Sync?"
 
 
-def test_what_comes_after_the_question_was_asked_is_not_meant(support: Pages) -> None:
+def test_deliveries_newer_than_the_question_are_excluded(support: Pages) -> None:
     for typed_over in ("", "x", "\u00b2", "9" * 19):
         hook = make_webhook()
         (made,) = some(1, hook)
@@ -150,7 +145,7 @@ def test_what_comes_after_the_question_was_asked_is_not_meant(support: Pages) ->
         assert handed([made, later]) == ([made, later] if typed_over else [made]), typed_over
 
 
-def test_it_leads_back_to_the_log_under_its_filter(support: Pages) -> None:
+def test_the_question_links_back_to_the_filtered_log(support: Pages) -> None:
     for query, label, back in (
         ("all=1&status=failed", "Deliveries", "/deliveries?status=failed"),
         ("delivery={made}&status=failed", "Deliveries", "/deliveries"),
@@ -161,7 +156,7 @@ def test_it_leads_back_to_the_log_under_its_filter(support: Pages) -> None:
         assert back in page.links("Cancel"), query
 
 
-def test_the_report_names_what_became_of_each(app: Flask, support: Pages) -> None:
+def test_the_report_names_each_deliverys_outcome(app: Flask, support: Pages) -> None:
     hook = make_webhook(name="Sync")
     made = some(6, hook, reason="server", code=500, asset_tag="AST-1", asset_name="Saw")
     batch = bulk_retry.start(make_user("support").actor, Selection(ticked=tuple(made)))

@@ -1,4 +1,4 @@
-"""One delivery is taken out of the bulk retry in which it waits, and the others go on."""
+"""Removing one waiting delivery from a bulk retry."""
 
 from datetime import timedelta
 
@@ -23,7 +23,7 @@ BUTTON = "Remove from bulk retry"
 
 
 @pytest.mark.both_databases
-def test_what_waits_is_taken_out_on_its_page_and_is_not_sent(
+def test_a_waiting_delivery_is_removed_on_its_page_and_not_sent(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("portal.services.deliveries.bulk_retry.MOST_UNDER_WAY", 1)
@@ -37,7 +37,7 @@ def test_what_waits_is_taken_out_on_its_page_and_is_not_sent(
     gone, other = (each for each in made if each != sent)
     pages = visit(app, "support", name="Ana")
     path = f"/deliveries/{gone}/take-out"
-    # What is handed over is on its way: Stop takes that back.
+    # A delivery that was handed over is on its way, and only Stop takes it back.
     assert BUTTON not in pages.get(f"/deliveries/{sent}").main
     form = pages.get(f"/deliveries/{gone}").form(path)
     page = pages.submit(form)
@@ -60,10 +60,10 @@ def test_what_waits_is_taken_out_on_its_page_and_is_not_sent(
     assert "delivery removed" in visit(app, "admin").get("/settings/audit").main
 
 
-def test_an_paused_one_of_which_the_last_are_taken_out_ends(app: Flask) -> None:
+def test_a_paused_bulk_retry_ends_when_its_last_ones_are_removed(app: Flask) -> None:
     sam = make_user("support", name="Sam Okoro")
     batch, made = paused(sam)
-    with writing() as current:  # whenever it would have gone on
+    with writing() as current:  # any later time
         current.execute(update(Task).values(due_at=utcnow() + timedelta(hours=1)))
     for each in made[10:]:
         assert fresh(batch).due_at > utcnow()
@@ -75,7 +75,7 @@ def test_an_paused_one_of_which_the_last_are_taken_out_ends(app: Flask) -> None:
     assert "/go-on" not in page.html
 
 
-def test_who_may_not_stop_takes_nothing_out(app: Flask) -> None:
+def test_a_role_without_permission_to_stop_cannot_remove_deliveries(app: Flask) -> None:
     sam, manager = make_user("support"), make_user("manager")
     _, made = paused(sam)
     with pytest.raises(NotAllowed):

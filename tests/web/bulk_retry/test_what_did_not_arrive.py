@@ -1,4 +1,4 @@
-"""What did not arrive of a bulk retry is what has not arrived by now: page, count and report."""
+"""A bulk retry's page, count, and report of undelivered deliveries leave out later arrivals."""
 
 import csv
 import io
@@ -19,13 +19,13 @@ def caption(page: Page) -> str:
 
 
 def report(pages: Pages, path: str) -> list[tuple[str, str]]:
-    """Each line's outcome and reason."""
+    """Return each line's outcome and reason."""
     text = pages.client.get(f"{path}/report.csv", buffered=True).text
     lines = csv.DictReader(io.StringIO(text.removeprefix("\ufeff")))
     return [(line["outcome"], line["reason"]) for line in lines]
 
 
-def test_what_arrived_meanwhile_is_listed_no_more(support: Pages) -> None:
+def test_deliveries_that_arrived_since_are_no_longer_listed(support: Pages) -> None:
     made = some(4, make_webhook(), reason="server", code=500)
     path = confirm(support, "all=1").path
     work()
@@ -48,7 +48,7 @@ def test_what_arrived_meanwhile_is_listed_no_more(support: Pages) -> None:
     assert report(support, path) == [("Delivered", ""), ("Delivered since", ""), failed, failed]
 
 
-def test_what_was_skipped_because_it_had_arrived_is_not_missing(support: Pages) -> None:
+def test_a_delivery_skipped_as_delivered_is_not_listed(support: Pages) -> None:
     *first, last = some(11, make_webhook())
     path = confirm(support, "all=1").path
     work()  # hands over ten
@@ -65,7 +65,7 @@ def test_what_was_skipped_because_it_had_arrived_is_not_missing(support: Pages) 
     ]
 
 
-def test_sending_again_that_failed_is_still_told(support: Pages) -> None:
+def test_a_failed_resend_is_still_listed(support: Pages) -> None:
     made = make_delivery(status="delivered")
     make_attempt(made, outcome="delivered", code=200)
     path = confirm(support, f"delivery={made}", again="y").path
@@ -76,9 +76,7 @@ def test_sending_again_that_failed_is_still_told(support: Pages) -> None:
     assert caption(support.get(path)) == "Not delivered (1)"
 
 
-def test_a_long_list_says_how_many_there_are(
-    support: Pages, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_capped_list_shows_the_total(support: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bulk_retry_report, "MOST_SHOWN", 2)
     made = some(3, make_webhook())
     path = confirm(support, "all=1").path
@@ -90,7 +88,7 @@ def test_a_long_list_says_how_many_there_are(
     assert (caption(page), len(page.rows())) == ("Not delivered (3)", 2)
 
 
-def test_it_tells_why_it_failed_here_and_not_what_came_of_it_later(support: Pages) -> None:
+def test_the_reason_shown_is_that_of_this_bulk_retry(support: Pages) -> None:
     made = some(2, make_webhook(), reason="server", code=500)
     make_attempt(made[0], kind="manual", reason="server", code=500)
     path = confirm(support, "all=1").path
@@ -107,7 +105,7 @@ def test_it_tells_why_it_failed_here_and_not_what_came_of_it_later(support: Page
     assert report(support, path) == [("Failed", here)] * 2
 
 
-def test_each_of_two_that_sent_the_same_tells_what_came_of_its_own(support: Pages) -> None:
+def test_two_bulk_retries_of_the_same_deliveries_show_own_outcomes(support: Pages) -> None:
     made = some(2, make_webhook(), reason="server", code=500)
     paths = []
     for first_ends in ("failed", "delivered"):

@@ -1,4 +1,4 @@
-"""In whose bulk retry a delivery is: in the log, on its page, beside its webhook, for callers."""
+"""The owner of a delivery's bulk retry, in the log, on its page, and beside its webhook."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -18,13 +18,13 @@ from tests.web.signed_in import signed_in, visit
 
 
 def told(pages: Pages, made: UUID) -> tuple[str, str]:
-    """The result of a delivery in the log, and what its page says."""
+    """Return a delivery's result in the log and the text of its page."""
     (row,) = pages.get(f"/deliveries?q={made}").rows()
     result = next(cell for cell in row if "Server error" in cell)
     return result, pages.get(f"/deliveries/{made}").main
 
 
-def test_it_is_said_whose_it_is_and_whether_it_is_paused_there(app: Flask) -> None:
+def test_a_delivery_names_its_bulk_retrys_owner_and_pause(app: Flask) -> None:
     sync, door = make_webhook(name="Sync"), make_webhook(name="Door")
     made = [
         *some(12, sync, reason="server", code=500),
@@ -47,7 +47,7 @@ def test_it_is_said_whose_it_is_and_whether_it_is_paused_there(app: Flask) -> No
     for each in made[:10]:
         finish(each, "failed")
     work()
-    # Only there: to the other webhook it is sent.
+    # Paused for this webhook only. The other webhook still gets its delivery.
     result, on_page = told(pages, last)
     assert result.endswith("In Sam Okoro’s paused bulk retry")
     assert (
@@ -60,7 +60,7 @@ def test_it_is_said_whose_it_is_and_whether_it_is_paused_there(app: Flask) -> No
     assert "We’ll send this delivery when sending resumes." in told(pages, other)[1]
 
 
-def test_a_webhook_in_trouble_says_how_many_are_in_which(app: Flask) -> None:
+def test_a_failing_webhook_counts_deliveries_per_bulk_retry(app: Flask) -> None:
     away = {"throttled": True, "backoff_until": utcnow() + timedelta(minutes=5)}
     made = some(12, make_webhook(name="Sync", **away), reason="server", code=500)
     sam, ana = (make_user("support", name=name) for name in ("Sam Okoro", "Ana Gruber"))

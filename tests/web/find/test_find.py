@@ -1,4 +1,4 @@
-"""The search above every page: what it finds, for whom, and where it leads."""
+"""The search in the header of every page."""
 
 import itertools
 import json
@@ -27,13 +27,13 @@ def pages(app: Flask) -> Pages:
 
 
 def search(pages: Pages, text: str) -> Page:
-    """As it is typed into the header of whatever page is open."""
+    """Submit the search form in the header of the open page."""
     form = (pages.page or pages.get("/help")).form("/find")
     return pages.submit(form, q=text)
 
 
 def groups(page: Page) -> dict[str, list[str]]:
-    """The first cell of each row, by the group that it stands in."""
+    """Return the first cell of each row, by the title of its group."""
     found = {}
     for section in page.root.find_all("section"):
         title = section.find_all("h2")[0].text
@@ -46,7 +46,7 @@ def of_delivery(public_id: UUID) -> str:
     return f"/deliveries/{public_id}"
 
 
-def test_a_whole_tag_or_serial_number_leads_to_its_asset_at_once(pages: Pages) -> None:
+def test_a_whole_tag_or_serial_number_opens_its_asset(pages: Pages) -> None:
     wanted = make_asset("ThinkPad T14", asset_tag="LAP-0042", serial_number="5CG0391XYZ")
     make_asset("LAP-0042 in its name", asset_tag="LAP-00421", serial_number="X5CG0391XYZ")
     for text in ("LAP-0042", "lap-0042", "  LAP-0042\t", "5CG0391XYZ", "5cg0391xyz"):
@@ -62,7 +62,7 @@ LINES = [
 ]
 
 
-def test_any_line_in_which_its_id_stands_leads_to_a_delivery(pages: Pages) -> None:
+def test_a_line_that_contains_a_delivery_id_opens_the_delivery(pages: Pages) -> None:
     wanted, _other = make_delivery(), make_delivery()
     spelt = (str(wanted), str(wanted).upper(), wanted.hex)
     for line, public_id in zip(LINES, itertools.cycle(spelt), strict=False):
@@ -70,7 +70,7 @@ def test_any_line_in_which_its_id_stands_leads_to_a_delivery(pages: Pages) -> No
 
 
 def old_id(number: int) -> UUID:
-    """Of another minute than all others."""
+    """Return an id from a minute that no other id has."""
     return UUID(f"0190{number:04x}-aaaa-7000-8000-{number:012x}")
 
 
@@ -92,7 +92,7 @@ def test_eight_characters_of_an_id_are_enough(pages: Pages) -> None:
     assert pages.get("/deliveries?q=0190beef").rows() == []
 
 
-def test_several_deliveries_of_one_minute_are_a_choice(pages: Pages) -> None:
+def test_several_deliveries_of_one_minute_are_listed(pages: Pages) -> None:
     made = [renamed(make_delivery(), UUID(int=old_id(9).int + n)) for n in range(7)]
     page = search(pages, str(made[0])[:8])
     assert len(groups(page)["Deliveries"]) == 5
@@ -107,13 +107,13 @@ def page_of(pages: Pages, page: Page, words: str) -> Page:
     return pages.get(link)
 
 
-def test_the_id_of_an_event_shows_its_deliveries(pages: Pages) -> None:
+def test_an_event_id_opens_its_delivery(pages: Pages) -> None:
     wanted = make_delivery()
     event = session().query(Event).one()
     assert search(pages, f'"id": "{event.public_id}"').path == of_delivery(wanted)
 
 
-def test_ids_and_addresses_of_other_things_lead_there_too(pages: Pages) -> None:
+def test_ids_and_urls_of_other_things_open_their_pages(pages: Pages) -> None:
     hook, asset_id = make_webhook(), make_asset("Lamp")
     make_staff("Maria Lopez")
     public_id = find.find("Maria", lambda _: True).people.rows[0].public_id
@@ -134,7 +134,7 @@ def fill() -> None:
     make_webhook("https://depot.example.com/in?key=lopez-secret", name="ThinkPad sync")
 
 
-def test_words_find_a_few_of_each_kind_and_lead_to_all(pages: Pages) -> None:
+def test_words_find_a_few_of_each_kind_with_links_to_all(pages: Pages) -> None:
     fill()
     page = search(pages, "thinkpad")
     assert (page.h1, page.title) == (
@@ -149,7 +149,7 @@ def test_words_find_a_few_of_each_kind_and_lead_to_all(pages: Pages) -> None:
     assert page.form("/find").fields["q"] == ["thinkpad"]
 
 
-def test_a_person_is_found_with_what_they_have(pages: Pages) -> None:
+def test_a_person_is_found_with_assigned_assets(pages: Pages) -> None:
     fill()
     shown = groups(search(pages, "lopez"))
     assert shown == {
@@ -163,7 +163,7 @@ def test_a_person_is_found_with_what_they_have(pages: Pages) -> None:
     }
 
 
-def test_assets_that_are_found_bring_their_newest_deliveries(pages: Pages) -> None:
+def test_found_assets_bring_their_newest_deliveries(pages: Pages) -> None:
     hook = make_webhook()
     make_asset("Telescope", asset_tag="TEL-1")
     make_asset("Telescope, large", asset_tag="TEL-2")
@@ -180,7 +180,7 @@ def test_assets_that_are_found_bring_their_newest_deliveries(pages: Pages) -> No
     assert len(page_of(pages, page, "View all deliveries").rows()) == 6
 
 
-def test_the_secret_part_of_an_address_cannot_be_searched_for(pages: Pages) -> None:
+def test_the_secret_part_of_a_url_cannot_be_searched(pages: Pages) -> None:
     fill()
     for part in ("lopez-secret", "key=", "/in"):
         assert "Webhooks" not in groups(search(pages, part))
@@ -196,7 +196,7 @@ def test_a_pasted_line_finds_an_asset_by_its_tag(pages: Pages) -> None:
     assert sorted(groups(page)["Assets"]) == ["Lamp LMP-7", "ThinkPad LAP-0042"]
 
 
-def test_what_was_deleted_is_shown_as_deleted_and_opens_no_page_by_itself(pages: Pages) -> None:
+def test_a_deleted_asset_is_listed_as_deleted_and_not_opened(pages: Pages) -> None:
     gone = make_asset("Lamp", asset_tag="LMP-7")
     lifecycle.delete_asset(SYSTEM, gone, "")
     page = search(pages, "LMP-7")
@@ -205,7 +205,7 @@ def test_what_was_deleted_is_shown_as_deleted_and_opens_no_page_by_itself(pages:
     assert search(pages, "LMP-7").path == f"/assets/{again}"
 
 
-def test_drafts_and_deleted_webhooks_are_not_found(pages: Pages) -> None:
+def test_draft_webhooks_and_their_tests_are_not_found(pages: Pages) -> None:
     draft = make_webhook(name="Telescope draft", state="draft")
     tested = make_delivery(draft)
     assert search(pages, "telescope").h1 == "No results for “telescope”"
@@ -214,14 +214,14 @@ def test_drafts_and_deleted_webhooks_are_not_found(pages: Pages) -> None:
 
 
 def failed(hook: Hook, said: str, **columns: Any) -> UUID:
-    """A delivery that failed with this response."""
+    """Make a delivery that failed with this response."""
     made = fail(hook, **columns)
     make_attempt(made, reason="server", code=500, response_text=said)
     return made
 
 
 @pytest.mark.both_databases
-def test_the_end_of_an_id_leads_to_its_delivery(pages: Pages) -> None:
+def test_the_end_of_an_id_opens_its_delivery(pages: Pages) -> None:
     wanted, _other = make_delivery(), make_delivery()
     for end in (
         str(wanted)[-6:],
@@ -238,7 +238,7 @@ def test_the_end_of_an_id_leads_to_its_delivery(pages: Pages) -> None:
 
 
 @pytest.mark.both_databases
-def test_a_pasted_error_leads_to_the_deliveries_that_failed_with_it(pages: Pages) -> None:
+def test_a_pasted_error_finds_the_deliveries_that_failed_with_it(pages: Pages) -> None:
     hook = make_webhook(name="Finance")
     made = failed(hook, "<h1>Error</h1>NullPointerException at ErpSink.java:118")
     failed(hook, "busy", reason="unavailable", code=503)
@@ -270,9 +270,7 @@ def test_a_pasted_error_leads_to_the_deliveries_that_failed_with_it(pages: Pages
         assert "Deliveries" not in groups(search(pages, nothing)), nothing
 
 
-def test_a_pasted_error_of_the_connection_leads_to_those_that_failed_so_with_its_webhook(
-    pages: Pages,
-) -> None:
+def test_a_pasted_connection_error_finds_its_webhooks_failures(pages: Pages) -> None:
     hook = make_webhook(name="Finance")
     for _ in range(6):
         made = fail(hook, reason="refused")
@@ -283,7 +281,7 @@ def test_a_pasted_error_of_the_connection_leads_to_those_that_failed_so_with_its
     assert len(page_of(pages, page, "View all with this result").rows()) == 6
 
 
-def test_a_url_leads_to_the_webhooks_of_its_host(pages: Pages) -> None:
+def test_a_url_finds_the_webhooks_of_its_host(pages: Pages) -> None:
     make_webhook("https://depot.example.com/in?key=lopez-secret", name="Depot")
     make_webhook("https://other.example.com/in", name="Other")
     for url in ("https://depot.example.com/in?key=x", "POST http://DEPOT.example.com:8443/ 500"):
@@ -321,7 +319,7 @@ STRANGE = [
 
 
 @pytest.mark.both_databases
-def test_whatever_is_pasted_is_only_text(pages: Pages) -> None:
+def test_strange_input_is_treated_as_text(pages: Pages) -> None:
     make_asset("Lamp")
     for text in STRANGE:
         page = pages.get("/find", query_string={"q": text})
@@ -334,7 +332,7 @@ ALL = {"assets.read", "webhooks.read", "deliveries.read"}
 
 
 @pytest.mark.parametrize("permission", sorted(ALL))
-def test_what_may_not_be_seen_is_not_found(app: Flask, permission: str) -> None:
+def test_results_need_permission(app: Flask, permission: str) -> None:
     hook = make_webhook(name="Telescope sync")
     make_asset("Telescope", asset_tag="TEL-1", serial_number="TELESCOPE-9")
     make_staff("Telescope Tester")
@@ -364,14 +362,12 @@ def test_what_may_not_be_seen_is_not_found(app: Flask, permission: str) -> None:
 
 
 def in_help(page: Page) -> list[str]:
-    """Where the answers of the help lead."""
+    """Return the links to help topics."""
     lists = [node for node in page.root.find_all("ul") if node.get("class") == "help-found"]
     return [link.get("href") for node in lists for link in node.find_all("a")]
 
 
-def test_a_question_finds_the_three_best_answers_of_the_help_and_what_was_pasted_none(
-    pages: Pages,
-) -> None:
+def test_a_question_finds_three_help_topics_and_a_pasted_line_none(pages: Pages) -> None:
     for question, least in (("signature", 4), ("signatures" + " x" * 25, 1)):
         every = in_help(pages.get("/help", query_string={"q": question}))
         assert len(every) >= least, question
@@ -380,7 +376,7 @@ def test_a_question_finds_the_three_best_answers_of_the_help_and_what_was_pasted
         assert in_help(search(pages, pasted)) == [], pasted
 
 
-def test_it_costs_a_few_queries_however_much_is_pasted(app: Flask) -> None:
+def test_a_huge_pasted_text_finds_only_a_few_rows(app: Flask) -> None:
     with writing() as current:
         current.add_all(Asset(asset_tag=f"T-{n}", name="Lamp") for n in range(50))
     line = " ".join(f"T-{n} {uuid4()} {uuid4().hex[:8]}" for n in range(200))

@@ -1,4 +1,4 @@
-"""What stands around the results of a search: its text cut short, and where there is more."""
+"""The labels and links around search results."""
 
 from collections.abc import Iterator
 
@@ -22,7 +22,7 @@ def test_a_long_text_is_cut_off_on_one_line() -> None:
     assert short("x" * 59 + " y" * 3) == "x" * 59 + "…"
 
 
-def test_answers_can_be_searched_for_what_the_log_takes() -> None:
+def test_the_response_search_link_respects_the_logs_length_limit() -> None:
     assert answers_url("busy now") == "/deliveries?answer=busy+now"
     assert answers_url("x" * 120).endswith("x" * 120)
     assert answers_url("x" * 121) == answers_url("") == ""
@@ -37,7 +37,7 @@ def few(rows: int, total: int | None, *, is_more: bool = False) -> Hits[None]:
     return Hits([None] * rows, total, is_more)
 
 
-def test_each_list_is_counted_and_linked_where_it_has_more_than_is_shown() -> None:
+def test_each_list_is_counted_and_linked_if_more_exist() -> None:
     shown = told(assets=few(5, 5), people=few(2, 1), webhooks=few(5, None), deliveries=few(0, 0))
     counts = {"assets": "5", "people": "2", "webhooks": "5"}
     assert shown == {name: (count, "", "") for name, count in counts.items()}

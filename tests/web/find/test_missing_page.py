@@ -1,4 +1,4 @@
-"""Why didn't it arrive? The page that answers for one webhook and one asset."""
+"""The “Why didn't it arrive?” page for one webhook and one asset."""
 
 from dataclasses import replace
 
@@ -20,7 +20,7 @@ HERE = "/help/no-message"
 
 
 def why(page: Page) -> list[str]:
-    """The last cell of each line of the answer."""
+    """Return the last cell of each row of the answer."""
     return [row[-1] for row in page.rows()]
 
 
@@ -28,7 +28,7 @@ def ask(pages: Pages, **given: object) -> Page:
     return pages.get(f"{HERE}?{'&'.join(f'{name}={value}' for name, value in given.items())}")
 
 
-def test_it_says_what_a_condition_kept_and_who_can_change_it(app: Flask) -> None:
+def test_an_unmet_condition_is_named_with_the_person_to_change_it(app: Flask) -> None:
     make_user(name="Ada Novak")
     hook = make_webhook(name="Helpdesk", conditions='[["status","is",["lost"]]]')
     make_asset()
@@ -49,14 +49,14 @@ def test_it_says_what_a_condition_kept_and_who_can_change_it(app: Flask) -> None
         ('["location","is",["7"]]', "The asset has no location."),
     ],
 )
-def test_it_says_what_was_so_instead(app: Flask, condition: str, was: str) -> None:
+def test_an_unmet_condition_shows_the_actual_value(app: Flask, condition: str, was: str) -> None:
     hook = make_webhook(conditions=f"[{condition}]")
     make_asset()
     (line,) = why(ask(visit(app), webhook=hook.public_id, asset="AST-00001"))
     assert was in line
 
 
-def test_the_last_delivery_about_a_deleted_asset_leads_to_it(app: Flask) -> None:
+def test_a_deleted_assets_delivery_is_found_by_its_id(app: Flask) -> None:
     hook = make_webhook(events=[EventName.DELETED])
     lifecycle.delete_asset(make_user().actor, make_asset())
     (delivery,) = session().scalars(select(Delivery.public_id))
@@ -65,7 +65,7 @@ def test_the_last_delivery_about_a_deleted_asset_leads_to_it(app: Flask) -> None
     assert f"and {hook.name}" in page.main
 
 
-def test_conditions_changed_after_the_event_are_named_as_today_s(app: Flask) -> None:
+def test_conditions_changed_after_the_event_are_marked_as_todays(app: Flask) -> None:
     ada = make_user(name="Ada Novak")
     hook = make_webhook(name="ERP", conditions='[["status","is",["lost"]]]')
     make_asset()
@@ -88,14 +88,14 @@ def test_conditions_changed_after_the_event_are_named_as_today_s(app: Flask) -> 
         assert page.links("View history") == [f"/settings/webhooks/{hook.public_id}/history"]
 
 
-def test_the_checks_by_hand_are_announced_only_where_nothing_is_answered(app: Flask) -> None:
+def test_manual_checks_are_offered_only_without_an_answer(app: Flask) -> None:
     hook = make_webhook()
     make_asset()
     page = ask(visit(app), webhook=hook.public_id, asset="AST-00001")
     assert "Work through these five checks in order." not in page.main
 
 
-def test_it_leads_to_the_delivery_and_to_the_missing_event(app: Flask) -> None:
+def test_the_answer_links_to_the_delivery_or_the_missing_event(app: Flask) -> None:
     pages = visit(app)
     hook = make_webhook()
     other = make_webhook(events=[EventName.LOST])
@@ -108,7 +108,7 @@ def test_it_leads_to_the_delivery_and_to_the_missing_event(app: Flask) -> None:
     ]
 
 
-def test_what_cannot_be_found_is_said_and_stays(app: Flask) -> None:
+def test_unknown_input_is_reported_and_kept(app: Flask) -> None:
     pages = visit(app)
     hook = make_webhook()
     page = ask(pages, webhook=hook.public_id, asset="LAPTOP-9999")
@@ -122,7 +122,7 @@ def test_what_cannot_be_found_is_said_and_stays(app: Flask) -> None:
     assert "1. Is it in the log?" in pages.get(HERE).main
 
 
-def test_of_a_deleted_webhook_it_says_who_deleted_it(app: Flask) -> None:
+def test_a_deleted_webhook_says_who_deleted_it(app: Flask) -> None:
     hook = make_webhook(name="Old CRM")
     make_asset()
     crud.delete(make_user(name="Ben Fox").actor, hook.public_id)
@@ -132,7 +132,7 @@ def test_of_a_deleted_webhook_it_says_who_deleted_it(app: Flask) -> None:
 
 
 @pytest.mark.parametrize("text", ["Projector", ""])
-def test_several_assets_are_offered(app: Flask, text: str) -> None:
+def test_several_matching_assets_are_offered(app: Flask, text: str) -> None:
     hook = make_webhook()
     make_asset("Projector")
     make_asset("Projector")
@@ -140,7 +140,7 @@ def test_several_assets_are_offered(app: Flask, text: str) -> None:
     assert len(page.links("AST-00001")) == bool(text)
 
 
-def test_pages_lead_there_with_what_they_are_about(app: Flask) -> None:
+def test_pages_link_there_with_their_subject_filled_in(app: Flask) -> None:
     pages = visit(app)
     hook = make_webhook()
     asset_id = make_asset()

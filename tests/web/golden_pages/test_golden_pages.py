@@ -1,4 +1,4 @@
-"""What the pages say, word for word, against files: every change of them is seen in a review."""
+"""The text of the pages compared with golden files, so that a review sees every change."""
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -24,18 +24,18 @@ Open = Callable[[Pages, FrozenRegister], Page]
 
 
 def at(address: Callable[[FrozenRegister], str]) -> Open:
-    """The page at this address."""
+    """Return an opener for the page at this URL."""
     return lambda pages, register: pages.get(address(register))
 
 
 def mistaken_form(pages: Pages, _register: FrozenRegister) -> Page:
-    """A new webhook of which everything is wrong."""
+    """Submit a new webhook whose every value is wrong."""
     wrong = {"url": "ftp://erp", "secret_mode": "own", "secret": "short"}
     return pages.submit(pages.get("/settings/webhooks/new").form(), "Save webhook", **wrong)
 
 
 def waiting_form(pages: Pages, register: FrozenRegister) -> Page:
-    """An invitation, sent by somebody who has not entered the password for a while."""
+    """Send an invitation as a person who last entered the password a while ago."""
     form = pages.get("/settings/people/invite").form()
     proved = update(UserSession).where(UserSession.user_id == register.person.id)
     with writing() as current:
@@ -83,7 +83,7 @@ PAGES: Final[dict[str, Open]] = {
     "webhook_form_with_mistakes": mistaken_form,
     "confirmation": waiting_form,
 }
-# One of each kind of page beside these, by its endpoint: a list, a form, a question, a history.
+# One more page of each kind (list, form, question, history), by its endpoint.
 OTHERS: Final = frozenset(
     [
         "account.index",
@@ -105,7 +105,7 @@ OTHERS: Final = frozenset(
         "webhook_forms.where",
     ]
 )
-# All but these are compared from their heading on: what stands around them is the same everywhere.
+# Only these are compared in full, because the frame around a page is the same everywhere.
 WHOLE: Final = frozenset({"start"})
 
 
@@ -123,7 +123,7 @@ def pages(register: FrozenRegister) -> Pages:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_it_says_what_is_written_down(
+def test_each_page_matches_its_golden_file(
     name: str, pages: Pages, register: FrozenRegister, golden: Golden
 ) -> None:
     page = PAGES[name](pages, register)
@@ -131,7 +131,7 @@ def test_it_says_what_is_written_down(
     golden.text(FOLDER / f"{name}.txt", register.settled(page_text(*parts)))
 
 
-def test_the_other_pages_say_what_is_written_down(
+def test_the_other_pages_match_their_golden_files(
     pages: Pages, register: FrozenRegister, golden: Golden
 ) -> None:
     rules = {rule.endpoint: rule for rule in readable(register.app, Role.ADMIN)}
@@ -142,5 +142,5 @@ def test_the_other_pages_say_what_is_written_down(
     golden.only(OTHERS_FOLDER, {f"{name}.txt" for name in OTHERS})
 
 
-def test_every_file_belongs_to_a_page(golden: Golden) -> None:
+def test_every_golden_file_belongs_to_a_page(golden: Golden) -> None:
     golden.only(FOLDER, {f"{name}.txt" for name in PAGES})
