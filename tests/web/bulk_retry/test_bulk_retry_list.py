@@ -28,16 +28,16 @@ def paused(sam: Person) -> tuple[UUID, list[UUID]]:
     made = some(12, make_webhook(name="Sync to ERP"), reason="server", code=500)
     batch = bulk_retry.start(sam.actor, all_that(FAILED))
     work()
-    for each in made[:10]:
-        finish(each, "failed")
+    for delivery in made[:10]:
+        finish(delivery, "failed")
     work()
     return batch, made
 
 
 def lines(page: Page) -> list[str]:
     """Return the lines about bulk retries in progress."""
-    found = [node for node in page.root.find_all("li") if node.get("class") == "batch"]
-    return [node.find_all("p")[0].text for node in found]
+    nodes = [node for node in page.root.find_all("li") if node.get("class") == "batch"]
+    return [node.find_all("p")[0].text for node in nodes]
 
 
 def test_the_bulk_retries_tab_lists_owner_webhook_and_progress(support: Pages, sam: Person) -> None:
@@ -110,8 +110,8 @@ def test_log_and_start_page_show_a_line_during_a_bulk_retry(support: Pages, sam:
     work()
     assert stored(made[11])["prior_status"] == "failed"
     assert "/go-on" not in support.get("/deliveries").html
-    for each in made[10:]:
-        finish(each, "delivered")
+    for delivery in made[10:]:
+        finish(delivery, "delivered")
     work()
     assert lines(support.get("/deliveries")) == []
 
@@ -131,7 +131,7 @@ def test_the_rest_of_a_stopped_bulk_retry_can_be_retried_once(support: Pages, sa
     assert page.h1 == "Bulk retry of 2 deliveries to Sync to ERP"
     assert "The rest of a stopped bulk retry." in page.main
     work()
-    assert [stored(each)["prior_status"] for each in made[10:]] == ["failed", "failed"]
+    assert [stored(delivery)["prior_status"] for delivery in made[10:]] == ["failed", "failed"]
     assert support.get("/batches").links("Retry the remaining 2") == []
     assert support.get(f"/batches/{batch}").links("Retry the remaining 2") == []
 
@@ -150,23 +150,23 @@ def test_deliveries_that_arrived_since_the_stop_are_not_retried(
     made = some(13, make_webhook(name="Sync to ERP"))
     batch = bulk_retry.start(sam.actor, Selection(ticked=tuple(made)))
     work()
-    for each in made[:10]:
-        finish(each, "failed")
+    for delivery in made[:10]:
+        finish(delivery, "failed")
     work()
     change(made[10], status="delivered")
-    told = "1 of the 3 has been delivered since. 2 are left."
+    sentence = "1 of the 3 has been delivered since. 2 are left."
     for path in ("/deliveries", "/batches"):
         page = support.get(path)
-        assert told in page.main, path
+        assert sentence in page.main, path
         assert page.links("Resume"), path
     bulk_retry.stop(sam.actor, batch)
     work()
     for path in ("/batches", f"/batches/{batch}"):
         page = support.get(path)
-        assert told in page.main, path
+        assert sentence in page.main, path
     page = support.follow("Retry the remaining 2")
     assert page.h1 == "Retry 2 deliveries to Sync to ERP?"
-    assert told in page.main
+    assert sentence in page.main
 
 
 def test_a_second_bulk_retry_names_the_one_in_progress(support: Pages, sam: Person) -> None:

@@ -94,8 +94,8 @@ def test_the_question_warns_about_in_order_webhooks(support: Pages) -> None:
     some(1, make_webhook(name="Helpdesk"))
     words = "retried deliveries can arrive out of order: Sync to ERP"
     assert words in support.get("/deliveries/retry?all=1").main
-    one = make_delivery(make_webhook(), status="failed")
-    assert "out of order" not in support.get(f"/deliveries/retry?delivery={one}").main
+    unordered = make_delivery(make_webhook(), status="failed")
+    assert "out of order" not in support.get(f"/deliveries/retry?delivery={unordered}").main
 
 
 def test_a_form_submitted_twice_starts_one_bulk_retry(support: Pages) -> None:
@@ -170,8 +170,8 @@ def test_ten_failures_in_a_row_pause_a_webhook_until_someone_resumes(
     made = some(12, make_webhook(name="Sync to ERP"))
     path = confirm(support, "status=failed&all=1").path
     work()
-    for each in made[:10]:
-        finish(each, "failed")
+    for delivery in made[:10]:
+        finish(delivery, "failed")
     work()
     page = support.get(path)
     assert "10 deliveries to Sync to ERP failed in a row." in page.main
@@ -208,7 +208,7 @@ def test_the_time_left_follows_the_pace_and_ignores_pauses(
 
 
 def test_the_page_explains_the_pause_of_a_receiver(support: Pages) -> None:
-    for minutes, said in (
+    for minutes, explanation in (
         (90, "asked us to wait until"),
         (4, " failed 3 times in a row. We’ll try one delivery at a time"),
     ):
@@ -218,7 +218,7 @@ def test_the_page_explains_the_pause_of_a_receiver(support: Pages) -> None:
         batch = bulk_retry.start(make_user("support").actor, Selection(ticked=(made,)))
         work()
         page = support.get(f"/batches/{batch}")
-        assert said in page.main
+        assert explanation in page.main
         assert "responding" not in page.main  # the receiver did respond
         assert page.links(hook.name) == [f"/settings/webhooks/{hook.public_id}"]
 
@@ -227,8 +227,8 @@ def test_stop_shows_stopping_while_requests_are_in_progress(support: Pages) -> N
     made = some(2, make_webhook(), reason="server", code=500)
     page = confirm(support, "all=1")
     work()
-    for each in made:
-        lease(each, kind="manual")
+    for delivery in made:
+        lease(delivery, kind="manual")
     page = support.submit(support.get(page.path).form(f"{page.path}/stop"))
     assert page.flashes == [("success", "Stopping. Requests in progress will finish.")]
     assert ("Stopping" in page.main, "Stopped" in page.main) == (True, False)

@@ -49,11 +49,11 @@ ASKED: Final[tuple[dict[str, Any], ...]] = (
 
 
 def test_filter_words_match_the_golden_file(golden: Golden) -> None:
-    said = {}
+    words = {}
     for number, asked in enumerate(ASKED, 1):
         case = f"{number} {' '.join(asked)}"
-        said[case] = filter_words(LogFilter(**asked), Names())
-    golden.said(GOLDEN / "filters.txt", said)
+        words[case] = filter_words(LogFilter(**asked), Names())
+    golden.said(GOLDEN / "filters.txt", words)
 
 
 def task(state: TaskState, done: int, total: int, **more: Any) -> Task:
@@ -102,9 +102,9 @@ BATCHES: Final[dict[str, Task]] = {
 
 
 def test_bulk_retry_lines_match_the_golden_file(golden: Golden) -> None:
-    said = {}
+    words = {}
     for name, batch in BATCHES.items():
         line = line_of(batch, Names())
-        told = f"{line.title} | {line.progress} | {bulk_retry_wording._sentence(batch)}"
-        said[name] = f"{line.tag.word} ({line.tag.tone}) | {told}"
-    golden.said(GOLDEN / "bulk_retries.txt", said)
+        progress = f"{line.title} | {line.progress} | {bulk_retry_wording._sentence(batch)}"
+        words[name] = f"{line.tag.word} ({line.tag.tone}) | {progress}"
+    golden.said(GOLDEN / "bulk_retries.txt", words)

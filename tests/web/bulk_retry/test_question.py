@@ -32,11 +32,11 @@ def test_confirming_while_sending_is_stopped_repeats_the_question(support: Pages
     (made,), (arrived,) = some(1, hook), some(1, hook, status="delivered")
     page = ask(support, f"delivery={made}&delivery={arrived}")
     operation_sending.stop(make_user().actor)
-    told, page = page, support.submit(page.form(), again="y")
-    assert (page.status, page.path) == (400, told.path)
+    question, page = page, support.submit(page.form(), again="y")
+    assert (page.status, page.path) == (400, question.path)
     assert page.errors == [REFUSED.removesuffix(".")]
-    assert (page.h1, page.form().fields["again"]) == (told.h1, ["y"])
-    assert told.h1.startswith("Retry 1 delivery to ")
+    assert (page.h1, page.form().fields["again"]) == (question.h1, ["y"])
+    assert question.h1.startswith("Retry 1 delivery to ")
     assert "1 already arrived" in page.main
 
 
@@ -62,7 +62,7 @@ def test_confirming_with_nothing_left_to_send_repeats_the_question(support: Page
 
 def test_all_delivered_ones_are_resent_after_one_question(support: Pages) -> None:
     made = some(11, make_webhook(name="Sync"), status="delivered")
-    for query in ("&".join(f"delivery={each}" for each in made), "all=1&status=delivered"):
+    for query in ("&".join(f"delivery={delivery}" for delivery in made), "all=1&status=delivered"):
         page = ask(support, query)
         assert page.h1 == "Resend 11 deliveries to Sync?"
         assert "Not included" not in page.main
@@ -92,7 +92,7 @@ def test_exclusion_reasons_are_listed_by_frequency(support: Pages) -> None:
     work()
     change(in_another[0], status="failed")
     ticked = [*ids, sending, *in_another]
-    page = ask(support, "&".join(f"delivery={each}" for each in [*ticked, ids[0], "junk"]))
+    page = ask(support, "&".join(f"delivery={delivery}" for delivery in [*ticked, ids[0], "junk"]))
     assert "2 already delivered" in page.main
     for words in (
         "already queued",
@@ -163,12 +163,12 @@ def test_the_report_names_each_deliverys_outcome(app: Flask, support: Pages) -> 
     work()
     finish(made[3], "failed")
     change(made[0], created_at=utcnow() - timedelta(days=1))
-    for each, outcome in zip(made, RowOutcome, strict=True):
-        row_id = select(Delivery.id).where(Delivery.public_id == each).scalar_subquery()
+    for delivery, outcome in zip(made, RowOutcome, strict=True):
+        row_id = select(Delivery.id).where(Delivery.public_id == delivery).scalar_subquery()
         message = "No longer kept" if outcome is RowOutcome.SKIPPED else ""
         with writing() as current:
-            one = update(BatchRow).where(BatchRow.delivery_id == row_id)
-            current.execute(one.values(outcome=outcome, message=message))
+            query = update(BatchRow).where(BatchRow.delivery_id == row_id)
+            current.execute(query.values(outcome=outcome, message=message))
     text = support.client.get(f"/batches/{batch}/report.csv", buffered=True).text
     lines = list(csv.reader(io.StringIO(text.removeprefix("\ufeff"))))
     assert lines[0] == [
@@ -183,7 +183,7 @@ def test_the_report_names_each_deliverys_outcome(app: Flask, support: Pages) -> 
         "webhook",
         "stored_at",
     ]
-    assert [line[0] for line in lines[1:]] == [str(each) for each in made]
+    assert [line[0] for line in lines[1:]] == [str(delivery) for delivery in made]
     assert [line[1:3] for line in lines[1:]] == [
         ["Not sent yet", ""],
         ["Being sent", ""],

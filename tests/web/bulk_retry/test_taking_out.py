@@ -28,13 +28,13 @@ def test_a_waiting_delivery_is_removed_on_its_page_and_not_sent(
 ) -> None:
     monkeypatch.setattr("portal.services.deliveries.bulk_retry.MOST_UNDER_WAY", 1)
     made = some(3, make_webhook(name="Sync"), reason="server", code=500)
-    for each in made:
-        make_attempt(each, reason="server", code=500)
+    for delivery in made:
+        make_attempt(delivery, reason="server", code=500)
     sam = make_user("support", name="Sam Okoro")
     batch = bulk_retry.start(sam.actor, Selection(ticked=tuple(made)))
     work()
-    sent = next(each for each in made if stored(each)["status"] == "retrying")
-    gone, other = (each for each in made if each != sent)
+    sent = next(delivery for delivery in made if stored(delivery)["status"] == "retrying")
+    gone, other = (delivery for delivery in made if delivery != sent)
     pages = visit(app, "support", name="Ana")
     path = f"/deliveries/{gone}/take-out"
     # A delivery that was handed over is on its way, and only Stop takes it back.
@@ -50,8 +50,8 @@ def test_a_waiting_delivery_is_removed_on_its_page_and_not_sent(
     with pytest.raises(Refusal, match="no longer in a bulk retry"):
         take_out(sam.actor, sent)
 
-    for each in (sent, other):
-        finish(each, "delivered")
+    for delivery in (sent, other):
+        finish(delivery, "delivered")
         work()
     page = pages.get(f"/batches/{batch}")
     assert "2 delivered, 1 skipped" in page.main
@@ -65,9 +65,9 @@ def test_a_paused_bulk_retry_ends_when_its_last_ones_are_removed(app: Flask) -> 
     batch, made = paused(sam)
     with writing() as current:  # any later time
         current.execute(update(Task).values(due_at=utcnow() + timedelta(hours=1)))
-    for each in made[10:]:
+    for delivery in made[10:]:
         assert fresh(batch).due_at > utcnow()
-        take_out(sam.actor, each)
+        take_out(sam.actor, delivery)
     assert fresh(batch).due_at <= utcnow()
     work()
     page = signed_in(app, sam).get(f"/batches/{batch}")

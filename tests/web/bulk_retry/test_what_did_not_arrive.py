@@ -30,8 +30,8 @@ def test_deliveries_that_arrived_since_are_no_longer_listed(support: Pages) -> N
     path = confirm(support, "all=1").path
     work()
     finish(made[0], "delivered")
-    for each in made[1:]:
-        finish(each, "failed")
+    for delivery in made[1:]:
+        finish(delivery, "failed")
     work()
     page = support.get(path)
     assert caption(page) == "Not delivered (3)"
@@ -53,8 +53,8 @@ def test_a_delivery_skipped_as_delivered_is_not_listed(support: Pages) -> None:
     path = confirm(support, "all=1").path
     work()  # hands over ten
     change(last, status="delivered")
-    for each in first:
-        finish(each, "delivered")
+    for delivery in first:
+        finish(delivery, "delivered")
     work()
     page = support.get(path)
     assert "10 delivered, 1 skipped" in page.main
@@ -81,8 +81,8 @@ def test_a_capped_list_shows_the_total(support: Pages, monkeypatch: pytest.Monke
     made = some(3, make_webhook())
     path = confirm(support, "all=1").path
     work()
-    for each in made:
-        finish(each, "failed")
+    for delivery in made:
+        finish(delivery, "failed")
     work()
     page = support.get(path)
     assert (caption(page), len(page.rows())) == ("Not delivered (3)", 2)
@@ -94,15 +94,15 @@ def test_the_reason_shown_is_that_of_this_bulk_retry(support: Pages) -> None:
     path = confirm(support, "all=1").path
     work()
     make_attempt(made[0], reason="server", code=500)  # an automatic one, whose result comes late
-    for each in made:
-        make_attempt(each, kind="manual", outcome="failed", reason="read_timeout")
-        change(each, status="failed", priority=Priority.NORMAL, prior_status=None)
+    for delivery in made:
+        make_attempt(delivery, kind="manual", outcome="failed", reason="read_timeout")
+        change(delivery, status="failed", priority=Priority.NORMAL, prior_status=None)
     work()
     make_attempt(made[0], kind="manual", outcome="failed", reason="bad_request", code=422)
     change(made[0], reason="bad_request", code=422)
-    here = "Timeout: no response"
-    assert [row[3] for row in support.get(path).rows()] == [here, here]
-    assert report(support, path) == [("Failed", here)] * 2
+    words = "Timeout: no response"
+    assert [row[3] for row in support.get(path).rows()] == [words, words]
+    assert report(support, path) == [("Failed", words)] * 2
 
 
 def test_two_bulk_retries_of_the_same_deliveries_show_own_outcomes(support: Pages) -> None:
@@ -111,8 +111,8 @@ def test_two_bulk_retries_of_the_same_deliveries_show_own_outcomes(support: Page
     for first_ends in ("failed", "delivered"):
         paths.append(confirm(support, "all=1").path)
         work()
-        for each, end in zip(made, (first_ends, "failed"), strict=True):
-            finish(each, end)
+        for delivery, end in zip(made, (first_ends, "failed"), strict=True):
+            finish(delivery, end)
         work()
     assert paths[0] != paths[1]
     assert [caption(support.get(path)) for path in paths] == ["Not delivered (1)"] * 2

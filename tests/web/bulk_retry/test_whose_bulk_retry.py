@@ -31,8 +31,8 @@ def test_a_delivery_names_its_bulk_retrys_owner_and_pause(app: Flask) -> None:
         *some(1, door, reason="server", code=500),
     ]
     last, other = made[-2:]
-    for each in (last, other):
-        make_attempt(each, reason="server", code=500)
+    for delivery in (last, other):
+        make_attempt(delivery, reason="server", code=500)
     sam = make_user("support", name="Sam Okoro")
     batch = bulk_retry.start(sam.actor, Selection(ticked=tuple(made)))
     work()
@@ -44,8 +44,8 @@ def test_a_delivery_names_its_bulk_retrys_owner_and_pause(app: Flask) -> None:
     assert "Retry after it’s fixed" not in shown.main
     assert pages.get(shown.links("Sam Okoro’s bulk retry")[0]).path == f"/batches/{batch}"
     assert told(own, last)[0].endswith("In your bulk retry")
-    for each in made[:10]:
-        finish(each, "failed")
+    for delivery in made[:10]:
+        finish(delivery, "failed")
     work()
     # Paused for this webhook only. The other webhook still gets its delivery.
     result, on_page = told(pages, last)

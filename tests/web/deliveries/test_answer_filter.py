@@ -68,7 +68,7 @@ def test_only_a_searchable_error_response_links_to_similar_ones(app: Flask) -> N
     def links(made: UUID) -> int:
         return len(pages.get(f"/deliveries/{made}").links("Find similar responses"))
 
-    assert [links(each) for each in (well, doubtful, silent, folded)] == [0, 1, 0, 0]
+    assert [links(delivery) for delivery in (well, doubtful, silent, folded)] == [0, 1, 0, 0]
 
 
 def test_bulk_retry_and_export_honor_the_response_filter(app: Flask) -> None:
@@ -102,11 +102,11 @@ def test_an_empty_search_links_to_the_response_search(app: Flask) -> None:
     pages = visit(app, "support")
     words = "serial_number is missing"
     label = f"Search responses for “{words}”"
-    (way,) = pages.get(f"/deliveries?q={words}&status=failed").links(label)
-    assert len(pages.get(way).rows()) == 1
-    assert "status=failed" in way
-    (way,) = pages.get("/find?q=nothing like it").links("Search responses for “nothing like it”")
-    assert pages.get(way).rows() == []
+    (link,) = pages.get(f"/deliveries?q={words}&status=failed").links(label)
+    assert len(pages.get(link).rows()) == 1
+    assert "status=failed" in link
+    (link,) = pages.get("/find?q=nothing like it").links("Search responses for “nothing like it”")
+    assert pages.get(link).rows() == []
     assert pages.get("/find").links("Search responses") == []
     assert visit(app, "manager").get("/find?q=nothing like it").links("Search responses")
     assert pages.get("/find?q=" + "x" * 200).links("Search responses") == []

@@ -38,7 +38,7 @@ def test_omitted_early_attempts_keep_the_numbering_and_first_failure(
     for minutes in (1, 2, 3):
         attempt(made, minutes, reason="server", code=500)
     page = page_of(find_delivery(made))
-    assert [each.who for each in page.attempts] == ["Attempt 3", "Attempt 2"]
+    assert [row.who for row in page.attempts] == ["Attempt 3", "Attempt 2"]
     assert f"First failed attempt: {first:%b} {first.day}, {first.year}, " in page.update
 
 
@@ -54,13 +54,13 @@ ATTEMPTS: Final[dict[str, list[dict[str, Any]]]] = {
 
 
 def test_repeat_warnings_match_the_golden_file(golden: Golden) -> None:
-    said = {}
+    warnings = {}
     for name, attempts in ATTEMPTS.items():
         made = make_delivery(status="failed")
-        for each in attempts:
-            make_attempt(made, **each)
-        said[name] = repeat_warning(find_delivery(made))
-    golden.said(Path(__file__).parent / "golden" / "repeats.txt", said)
+        for columns in attempts:
+            make_attempt(made, **columns)
+        warnings[name] = repeat_warning(find_delivery(made))
+    golden.said(Path(__file__).parent / "golden" / "repeats.txt", warnings)
 
 
 def test_an_attempt_in_progress_gives_no_repeat_warning() -> None:
@@ -81,7 +81,7 @@ def test_each_attempt_names_its_initiator_and_result() -> None:
         attempt(made, 2, **columns)
     lease(made)
     rows = page_of(find_delivery(made)).attempts
-    assert [(each.who, each.tone, each.result, each.side, each.took) for each in rows] == [
+    assert [(row.who, row.tone, row.result, row.side, row.took) for row in rows] == [
         ("Attempt 5", "info", "Sending now", "", ""),
         ("Attempt 4", "success", "Delivered (204)", "", "2 seconds"),
         ("Retry", "warning", "Interrupted", "This portal", ""),

@@ -23,14 +23,14 @@ def test_only_the_log_file_has_a_blocked_deliverys_address(
     pages = visit(app, role)
     page = pages.get(f"/deliveries/{made}")
     assert "on a private network or blocked by a setting" in page.main
-    told = [
+    texts = [
         page.html,
         pages.client.get(f"/deliveries/{made}/help-bundle").text,
         pages.client.get("/deliveries/export.csv?status=retrying", buffered=True).text,
         pages.get("/deliveries").html,
     ]
-    assert all("localhost" in each or str(made) in each for each in told)
+    assert all("localhost" in text or str(made) in text for text in texts)
     for words in ("127.0.0.1", "::1", "loopback"):
-        assert not any(words in each.replace(settings().base_url, "") for each in told), words
+        assert not any(words in text.replace(settings().base_url, "") for text in texts), words
     assert "Sent nothing to localhost: " in caplog.text
     assert "loopback" in caplog.text

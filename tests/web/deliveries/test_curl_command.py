@@ -76,7 +76,7 @@ def test_a_body_over_64_000_characters_is_read_from_a_file() -> None:
 
 
 def test_the_command_adds_no_signature_that_was_not_sent(tmp_path: Path) -> None:
-    only_house = [each for each in headers(OWN) if not each[0].startswith("webhook-")]
+    only_house = [header for header in headers(OWN) if not header[0].startswith("webhook-")]
     assert "webhook-signature" not in curl_of("https://a.example/", only_house, BODY)
     with Receiver() as receiver:
         unsigned = curl_of(receiver.url, headers(None), BODY)

@@ -139,7 +139,7 @@ def test_a_paused_webhook_can_be_resumed_from_its_delivery_list(support: Pages) 
 
 def tabs(page: Page) -> dict[str, str]:
     """Return the URLs of the tabs that show a count, by their text."""
-    (nav,) = [each for each in page.root.find_all("nav") if "by status" in each.get("aria-label")]
+    (nav,) = [node for node in page.root.find_all("nav") if "by status" in node.get("aria-label")]
     return {a.text: a.get("href") for a in nav.find_all("a") if a.find_all("span")}
 
 
@@ -156,11 +156,11 @@ def test_tab_counts_respect_the_other_filters(
         make_delivery(erp, status="failed", event=event, priority=Priority.TEST)
     for query in ("", "&status=failed", "&status=on_hold&code=599", "&reason=server"):
         page = support.get(f"/deliveries?event=asset.created{query}")
-        told = tabs(page)
-        assert bool(told) is ("code" not in query), query
-        for words, address in told.items():
+        links = tabs(page)
+        assert bool(links) is ("code" not in query), query
+        for words, address in links.items():
             assert words.endswith(f" {rows(support.get(address))}"), (query, words)
-    assert list(told) == ["Needs attention 4", "Queued 2", "Retrying 1", "On hold 1"]
+    assert list(links) == ["Needs attention 4", "Queued 2", "Retrying 1", "On hold 1"]
     monkeypatch.setattr(log_query, "MOST_READ", 3)
     assert tabs(support.get("/deliveries?event=asset.created&reason=server")) == {}
 
@@ -177,9 +177,9 @@ def test_a_delivery_that_may_have_arrived_twice_says_so(support: Pages) -> None:
 
 
 def test_a_delivery_is_found_by_its_id(support: Pages) -> None:
-    wanted = make_delivery()
+    made = make_delivery()
     make_delivery()
-    page = support.get("/deliveries", query_string={"q": f" {wanted} "})
+    page = support.get("/deliveries", query_string={"q": f" {made} "})
     assert page.rows()[0][2].startswith("Asset created")
     assert rows(page) == 1
     assert "No matching deliveries" in support.get("/deliveries?q=AST-00007").main
@@ -195,11 +195,11 @@ def test_the_log_filters_by_reason_reason_group_and_code(support: Pages) -> None
     make_delivery(status="failed", reason="dns")
     make_delivery(status="delivered", code=200)
     page = support.get("/deliveries")
-    found = {
+    counts = {
         reason: rows(support.submit(page.form("/deliveries"), reason=reason))
         for reason in ("server", "reset", "receiver_problem", "connect", "certificate")
     }
-    assert found == {
+    assert counts == {
         "server": 2,
         "reset": 2,  # the filter takes `no_reply` too, which has the same words
         "receiver_problem": 5,
@@ -232,7 +232,7 @@ def test_the_filtered_log_can_be_exported_as_csv(
     assert answer.mimetype == "text/csv"
     assert "attachment" in answer.headers["Content-Disposition"]
     lines = list(csv.DictReader(io.StringIO(answer.text.removeprefix("\ufeff"))))
-    assert [line["delivery_id"] for line in lines] == [str(each) for each in reversed(made)]
+    assert [line["delivery_id"] for line in lines] == [str(delivery) for delivery in reversed(made)]
     assert lines[0] | {"stored_at": ""} == {
         "stored_at": "",
         "delivery_id": str(made[-1]),

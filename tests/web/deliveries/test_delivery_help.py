@@ -44,9 +44,9 @@ def refused(url: str = "https://receiver.example.com/hook?key=open-sesame") -> U
 
 def code(page: Page, name: str) -> str:
     """Return the text of a block as it would be copied, line breaks included."""
-    found = re.search(rf'<pre id="{name}"[^>]*><code>(.*?)</code>', page.html, re.DOTALL)
-    assert found
-    return html.unescape(found[1])
+    match = re.search(rf'<pre id="{name}"[^>]*><code>(.*?)</code>', page.html, re.DOTALL)
+    assert match
+    return html.unescape(match[1])
 
 
 def test_no_signature_is_shown_anywhere(support: Pages) -> None:

@@ -233,7 +233,7 @@ def test_an_off_or_deleted_webhooks_leftovers_are_not_promised(
     page = support.get(f"/deliveries/{made}")
     assert words in page.main
     assert again in page.main
-    assert not any(each in page.main for each in ("Queued to be sent", "delivery worker"))
+    assert not any(promise in page.main for promise in ("Queued to be sent", "delivery worker"))
     assert support.get("/deliveries").rows()[0][6] == ""
 
 
@@ -309,8 +309,8 @@ def test_a_test_is_shown_step_by_step_and_can_be_repeated(support: Pages) -> Non
         "Wait for the responseNot reached.",
     ):
         assert words in page.main
-    (again,) = [form for form in page.forms if "Test again" in form.buttons]
-    page = support.submit(again)
+    (repeat,) = [form for form in page.forms if "Test again" in form.buttons]
+    page = support.submit(repeat)
     assert page.h1 == "Test: Asset created"
     assert page.path != f"/deliveries/{made}"
     assert "Sample data, to Receiver " in page.main

@@ -26,8 +26,8 @@ def headings(page: Page) -> list[str]:
 
 
 def update_in(page: Page) -> str:
-    found = [node for node in page.root.find_all("p") if node.get("id") == "share-text"]
-    return " ".join(node.text for node in found)
+    nodes = [node for node in page.root.find_all("p") if node.get("id") == "share-text"]
+    return " ".join(node.text for node in nodes)
 
 
 def test_the_page_starts_with_the_problem_and_the_next_step(support: Pages) -> None:
@@ -43,7 +43,7 @@ def test_the_page_starts_with_the_problem_and_the_next_step(support: Pages) -> N
         )
     page = support.get(f"/deliveries/{made}")
     assert headings(page) == ["Payroll returned a server error (500)", *PARTS]
-    told = update_in(page)
+    update = update_in(page)
     for words in (
         "“Asset created” for AST-00007 hasn’t arrived at https://receiver.example.com/hook.",
         "Cause: Server error (500): “disk full”.",
@@ -52,7 +52,7 @@ def test_the_page_starts_with_the_problem_and_the_next_step(support: Pages) -> N
         str(made),
         "Let us know when to retry it.",
     ):
-        assert words in told, words
+        assert words in update, words
 
 
 def test_an_html_response_is_shown_as_text_with_its_source_folded(support: Pages) -> None:
@@ -77,10 +77,10 @@ def test_the_receivers_team_is_asked_nothing_when_it_cannot_help(
         make_attempt(made, outcome="delivered", code=204, started_at=AT, finished_at=AT)
     elif state != "never tried":
         make_attempt(made, reason=reason)
-    told = update_in(support.get(f"/deliveries/{made}"))
+    update = update_in(support.get(f"/deliveries/{made}"))
     proof = "was delivered to https://receiver.example.com/hook at Nov 25, 2026, 13:11:07"
-    assert (proof in told) is (state == "delivered")
-    assert bool(told) is (state == "delivered")
+    assert (proof in update) is (state == "delivered")
+    assert bool(update) is (state == "delivered")
 
 
 @pytest.mark.parametrize("resend", ["delivered", "failed"])
@@ -97,12 +97,12 @@ def test_the_first_arrival_is_the_proof_and_a_resend_is_added(support: Pages, re
         if resent not in (1, 39):
             continue
         page = support.get(f"/deliveries/{made}")
-        told = update_in(page)
-        assert "at Nov 25, 2026, 13:11:07" in told
-        assert "Your server responded 204." in told
+        update = update_in(page)
+        assert "at Nov 25, 2026, 13:11:07" in update
+        assert "Your server responded 204." in update
         assert first in page.main
         assert (f" and again {moment(later).text}." in page.main) is is_again
-        assert (f"It was delivered again at {in_both_zones(later)}." in told) is is_again
+        assert (f"It was delivered again at {in_both_zones(later)}." in update) is is_again
 
 
 def test_the_person_to_act_follows_from_reason_and_role(app: Flask) -> None:
@@ -117,8 +117,8 @@ def test_the_person_to_act_follows_from_reason_and_role(app: Flask) -> None:
     for reason, who in acts.items():
         made = make_delivery(hook, status="failed", reason=reason)
         make_attempt(made, reason=reason)
-        other = "An administrator" if who == "You" and reason != "rate" else who
-        for pages, expected in ((admin, who), (support, other)):
+        for_support = "An administrator" if who == "You" and reason != "rate" else who
+        for pages, expected in ((admin, who), (support, for_support)):
             (chip,) = [
                 node
                 for node in pages.get(f"/deliveries/{made}").root.find_all("span")
@@ -128,14 +128,14 @@ def test_the_person_to_act_follows_from_reason_and_role(app: Flask) -> None:
 
 
 def test_a_rate_limit_asks_for_a_retry_only_after_the_last_failure(support: Pages) -> None:
-    said = {}
+    needs_no_action = {}
     for status in ("retrying", "failed"):
         made = make_delivery(make_webhook(), status=status, tries=2, reason="rate", code=429)
         make_attempt(made, reason="rate", code=429)
         main = support.get(f"/deliveries/{made}").main
-        said[status] = ("o action needed" in main, "o action is needed" in main)
+        needs_no_action[status] = ("o action needed" in main, "o action is needed" in main)
         assert "Retry after it’s fixed." in main
-    assert said == {"retrying": (True, True), "failed": (False, False)}
+    assert needs_no_action == {"retrying": (True, True), "failed": (False, False)}
 
 
 def test_a_rate_limited_or_interrupted_test_is_repeated_by_a_person(app: Flask) -> None:
@@ -194,13 +194,13 @@ def test_a_failed_resend_does_not_flag_the_earlier_success(support: Pages) -> No
 
 
 def test_a_failed_row_shows_the_start_of_its_last_response(support: Pages) -> None:
-    for said in (["no", "the disk is full\nand more"], ["unknown asset"]):
+    for responses in (["no", "the disk is full\nand more"], ["unknown asset"]):
         made = make_delivery(status="failed", reason="server", code=500)
-        for text in said:
+        for text in responses:
             make_attempt(made, reason="server", code=500, response_text=text)
     rows = [" ".join(row) for row in support.get("/deliveries").rows()]
-    told = ("the disk is full", "unknown asset", "and more", "no ")
-    assert [[text in row for text in told] for row in rows] == [
+    texts = ("the disk is full", "unknown asset", "and more", "no ")
+    assert [[text in row for text in texts] for row in rows] == [
         [False, True, False, False],
         [True, False, False, False],
     ]
@@ -213,12 +213,12 @@ def test_only_a_few_sibling_deliveries_are_listed_and_the_rest_counted(
     for name in ("Doors", "Finance", "Helpdesk", "Payroll"):
         make_webhook(name=name)
     publish()
-    one = session().scalar(select(Delivery.public_id).order_by(Delivery.id))
-    page = support.get(f"/deliveries/{one}")
+    delivery = session().scalar(select(Delivery.public_id).order_by(Delivery.id))
+    page = support.get(f"/deliveries/{delivery}")
     assert "And 1 more" in page.main
     assert "Payroll" not in page.main
     monkeypatch.setattr(detail, "MOST_SHOWN", 3)
-    assert "And 1 more" not in support.get(f"/deliveries/{one}").main
+    assert "And 1 more" not in support.get(f"/deliveries/{delivery}").main
 
 
 def test_the_attempt_table_shows_three_and_folds_earlier_ones(support: Pages) -> None:
@@ -250,9 +250,9 @@ def test_indenting_a_deeply_nested_body_uses_little_memory() -> None:
     tracemalloc.start()
     try:
         text = pretty(nested)
-        _, most = tracemalloc.get_traced_memory()
+        _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert text.startswith("[\n  [\n    [")
     assert text.endswith("\n\u2026 (download for the rest)")
-    assert most < 4 << 20
+    assert peak < 4 << 20

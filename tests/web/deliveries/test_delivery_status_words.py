@@ -179,16 +179,16 @@ def test_a_pause_names_its_cause_and_the_delivery_that_goes_first(
     is_probe: bool, has_asked: bool
 ) -> None:
     minutes = LONGEST_PAUSE // 60 + 5 if has_asked else 4
-    found = paused(minutes, is_probe=is_probe)
-    until = near_time(found.next_try_at)
+    delivery = paused(minutes, is_probe=is_probe)
+    until = near_time(delivery.next_try_at)
     paused_words = f"Sending to “Sync” is paused until {until} after failed attempts."
-    why, then, when = outlook_of(found)
+    why, then, when = outlook_of(delivery)
     assert why == (f"“Sync” asked us to wait until {until}." if has_asked else paused_words)
     rest = "We’ll try one delivery first. If it’s delivered, the rest follow."
     assert then == ("We’ll send this delivery then." if is_probe else rest)
     assert when == (until if is_probe else f"{until} or later")
-    assert not is_live(found)
-    assert outlook_of(replace(found, tries=1)).then == then.replace("send", "retry")
+    assert not is_live(delivery)
+    assert outlook_of(replace(delivery, tries=1)).then == then.replace("send", "retry")
 
 
 def test_manual_attempts_are_counted_separately() -> None:
@@ -205,9 +205,9 @@ def test_manual_attempts_are_counted_separately() -> None:
 
 @pytest.mark.parametrize(("seconds", "is_now"), [(-60, True), (0.9, True), (1, False)])
 def test_a_delivery_due_within_a_second_is_due_now(seconds: float, is_now: bool) -> None:
-    found = find_delivery(due_in(5))
-    found = replace(found, now=found.next_try_at - timedelta(seconds=seconds))
-    assert (outlook_of(found).when == "Now") is is_now
+    delivery = find_delivery(due_in(5))
+    delivery = replace(delivery, now=delivery.next_try_at - timedelta(seconds=seconds))
+    assert (outlook_of(delivery).when == "Now") is is_now
 
 
 @pytest.mark.parametrize(

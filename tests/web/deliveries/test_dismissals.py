@@ -31,7 +31,7 @@ def broken(count: int = 4, **columns: object) -> list[UUID]:
 
 
 def statuses(made: list[UUID]) -> list[str]:
-    return [stored(each)["status"] for each in made]
+    return [stored(delivery)["status"] for delivery in made]
 
 
 def ask(pages: Pages, made: list[UUID], at: str = "/deliveries") -> Page:
@@ -132,7 +132,7 @@ def test_a_deleted_webhooks_delivery_is_not_restored_but_others_are(sam: Pages) 
     assert "to Old ERP (deleted)" in listed.main
     assert sum(RESTORE in form.action for form in listed.forms) == 2
     bar = listed.form("/deliveries/retry")
-    page = sam.submit(bar, "Restore", delivery=[str(each) for each in (*made, gone)])
+    page = sam.submit(bar, "Restore", delivery=[str(delivery) for delivery in (*made, gone)])
     assert page.flashes == [
         (
             "success",

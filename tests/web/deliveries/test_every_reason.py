@@ -23,15 +23,15 @@ def made(app: Flask, tmp_path: Path) -> Iterator[failing_receivers.Made]:
     bundle = failing_receivers.trust(trusted, tmp_path)
     app.extensions["settings"] = replace(before, webhook_ca_bundle=bundle, webhook_timeout=3)
     try:
-        found = failing_receivers.outside()
+        deliveries = failing_receivers.outside()
         with failing_receivers.misbehaving(trusted) as urls:
-            found |= failing_receivers.deliveries_to(urls) | failing_receivers.unsendable()
+            deliveries |= failing_receivers.deliveries_to(urls) | failing_receivers.unsendable()
             deliver_due()
         put_equipment_away(app)
-        failing_receivers.rest(found)
+        failing_receivers.rest(deliveries)
         stopped = failing_receivers.interrupted()
-        failing_receivers.rest(found)
-        yield found | stopped | failing_receivers.held_too_long()
+        failing_receivers.rest(deliveries)
+        yield deliveries | stopped | failing_receivers.held_too_long()
     finally:
         app.extensions["settings"] = before
 

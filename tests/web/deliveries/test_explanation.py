@@ -19,9 +19,9 @@ def explained(attempt: dict[str, Any], **columns: Any) -> tuple[str, str, str]:
     """Return the title, the cause, and the next step for a delivery with this last attempt."""
     made = make_delivery(**{"status": "failed", **columns})
     make_attempt(made, **attempt)
-    found = page_of(find_delivery(made)).explanation
-    assert found is not None
-    return found.title, found.what_happened, found.next_step
+    explanation = page_of(find_delivery(made)).explanation
+    assert explanation is not None
+    return explanation.title, explanation.what_happened, explanation.next_step
 
 
 def test_the_explanation_has_the_attempts_details() -> None:
@@ -48,10 +48,10 @@ def test_the_explanation_has_the_attempts_details() -> None:
 
 def test_the_next_step_names_a_time_or_a_delivery_reference() -> None:
     at = utcnow() - timedelta(minutes=3)
-    told = explained({"reason": "server", "code": 500, "started_at": at})[2]
-    assert told.endswith(f"to check their logs at {to_the_second(at)}.")
+    next_step = explained({"reason": "server", "code": 500, "started_at": at})[2]
+    assert next_step.endswith(f"to check their logs at {to_the_second(at)}.")
     made = make_delivery(status="failed")
     make_attempt(made, reason="internal")
-    found = page_of(find_delivery(made)).explanation
-    assert found is not None
-    assert found.next_step == f"Contact your administrator (reference {made})."
+    explanation = page_of(find_delivery(made)).explanation
+    assert explanation is not None
+    assert explanation.next_step == f"Contact your administrator (reference {made})."

@@ -111,9 +111,9 @@ def test_a_chart_bar_links_to_the_failures_of_its_hour(app: Flask) -> None:
 @time_machine.travel(MORNING, tick=False)
 def test_a_row_shows_the_response_of_the_filtered_time_not_a_later_one(app: Flask) -> None:
     made = make_delivery(status="failed", created_at=ONE, attempts=2, reason="server", code=500)
-    for at, said in ((ONE, "one is missing"), (MORNING, "two is missing")):
+    for at, response in ((ONE, "one is missing"), (MORNING, "two is missing")):
         times = {"started_at": at, "finished_at": at}
-        make_attempt(made, **times, reason="server", code=500, response_text=said)
+        make_attempt(made, **times, reason="server", code=500, response_text=response)
     pages = visit(app, "support", time_zone="Europe/Berlin")
     (line,) = pages.get("/deliveries?time=failed-night&answer=is+missing").rows()
     assert line[5].endswith("Earlier: one is missing")

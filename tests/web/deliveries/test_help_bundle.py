@@ -66,8 +66,8 @@ def test_each_attempt_line_shows_its_result() -> None:
     make_attempt(made, outcome="interrupted")
     lease(made)
     ends = [line.rpartition("Z")[2] or line for line in bundle(made) if line[:3].strip().isdigit()]
-    told = [each.partition("  Attempt ")[2] for each in ends]
-    assert told == ["1: Delivered (204) in 20 ms", "2: Interrupted", "3: Sending now"]
+    results = [entry.partition("  Attempt ")[2] for entry in ends]
+    assert results == ["1: Delivered (204) in 20 ms", "2: Interrupted", "3: Sending now"]
 
 
 def test_a_changed_url_is_noted_beside_the_one_that_was_used() -> None:
@@ -89,7 +89,7 @@ def test_the_next_attempt_is_an_absolute_time() -> None:
         make_attempt(made, reason="dns")
 
     def following(made: UUID) -> str:
-        (line,) = [each for each in bundle(made) if each.startswith("Next attempt: ")]
+        (line,) = [entry for entry in bundle(made) if entry.startswith("Next attempt: ")]
         return line.removeprefix("Next attempt: ")
 
     assert following(retried).startswith(f"{later:%Y-%m-%d}")
@@ -112,8 +112,8 @@ def test_earlier_causes_and_possible_repeats_are_listed() -> None:
 def test_only_an_error_response_links_to_a_search_for_similar_ones() -> None:
     made = make_delivery(status="failed")
     make_attempt(made, reason="server", code=500, response_text=" \nout of order\nand more")
-    found = shown(made)
-    assert "answer=out+of+order" in found.same_answer_url
+    page = shown(made)
+    assert "answer=out+of+order" in page.same_answer_url
     # A test of an unsaved form has no log.
     assert shown(made, UUID(int=1)).same_answer_url == ""
     well = make_delivery(status="delivered")
@@ -139,9 +139,12 @@ def test_the_announcement_is_a_word_until_the_end_and_then_complete() -> None:
     assert shown(made).announcement == "Queued"
     change(made, status="failed", tries=1)
     make_attempt(made, kind="manual", actor="Ana", reason="dns")
-    told = shown(made).announcement
-    assert told.startswith("Failed. Retried by Ana at ")
-    assert ": server not found. We couldn’t find the server receiver.example.com. Not del" in told
+    announcement = shown(made).announcement
+    assert announcement.startswith("Failed. Retried by Ana at ")
+    assert (
+        ": server not found. We couldn’t find the server receiver.example.com. Not del"
+        in announcement
+    )
 
 
 def test_a_test_has_its_own_heading_and_no_siblings() -> None:

@@ -47,17 +47,17 @@ def back(page: Page) -> tuple[str, str]:
 def test_next_and_previous_follow_the_lists_filters(support: Pages, desk: Hook) -> None:
     failed = ids(status="failed", webhook_id=desk.id)
     page = support.get(f"/deliveries{FAILED}&webhook={desk.public_id}")
-    page = support.get(next(each for each in page.links() if str(failed[0]) in each))
+    page = support.get(next(link for link in page.links() if str(failed[0]) in link))
     assert beside(page, "prev") == ""
-    for here in failed[1:]:
+    for delivery in failed[1:]:
         page = support.get(beside(page, "next"))
-        assert urlsplit(page.path).path == f"/deliveries/{here}"
+        assert urlsplit(page.path).path == f"/deliveries/{delivery}"
         asked = parse_qs(urlsplit(page.path).query)
         assert asked == {"status": ["failed"], "webhook": [str(desk.public_id)]}
     assert beside(page, "next") == ""
-    for here in failed[-2::-1]:
+    for delivery in failed[-2::-1]:
         page = support.get(beside(page, "prev"))
-        assert urlsplit(page.path).path == f"/deliveries/{here}"
+        assert urlsplit(page.path).path == f"/deliveries/{delivery}"
     words, address = back(page)
     assert words == "Helpdesk, Failed"
     where = f"/deliveries?webhook={desk.public_id}&status=failed#delivery-{failed[0]}"
@@ -90,7 +90,7 @@ def test_retry_dismiss_and_resend_keep_the_place(support: Pages, desk: Hook) -> 
     assert f"/deliveries/{third}?" in beside(page, "next")
     change(second, status="delivered")
     page = support.get(page.path)
-    page = support.get(next(each for each in page.links("Resend")))
+    page = support.get(next(link for link in page.links("Resend")))
     assert page.links("Cancel") == [f"/deliveries/{second}{FAILED}&webhook={desk.public_id}"]
     page = support.submit(page.form(f"/deliveries/{second}/retry"), "Resend")
     assert page.path == f"/deliveries/{second}{FAILED}&webhook={desk.public_id}"
@@ -102,12 +102,12 @@ def test_the_back_link_leads_to_the_right_page_of_the_list(support: Pages) -> No
     page = support.get("/deliveries")
     second = support.get(next(iter(page.links("Older"))))
     last = ids()[-1]
-    shown = support.get(next(each for each in second.links() if str(last) in each))
-    again = support.get(back(shown)[1].split("#")[0])
-    assert again.path.split("#")[0] == second.path
+    shown = support.get(next(link for link in second.links() if str(last) in link))
+    listed = support.get(back(shown)[1].split("#")[0])
+    assert listed.path.split("#")[0] == second.path
     # The delivery before the first of a page is on another page.
     first, before = ids()[-3], ids()[-4]
-    stepped = support.get(next(each for each in second.links() if str(first) in each))
+    stepped = support.get(next(link for link in second.links() if str(first) in link))
     stepped = support.get(beside(stepped, "prev"))
     assert stepped.path.startswith(f"/deliveries/{before}")
     assert f"delivery-{before}" in support.get(back(stepped)[1].split("#")[0]).html
@@ -183,7 +183,7 @@ def test_other_webhooks_of_the_event_are_listed_with_their_status(
     assert shown[:2] == ["Zoo On hold", "Audit Delivered in 22 ms"]
     assert shown[2:] == [f"T{number} Delivered in 22 ms" for number in range(4)]
     links = [a.get("href") for a in part.find_all("a")]
-    assert all(each.endswith("?status=failed") for each in links)
+    assert all(link.endswith("?status=failed") for link in links)
     alone = support.get(f"/deliveries/{ids()[0]}")
     assert "Other webhooks for this event" not in alone.main
 

@@ -59,8 +59,8 @@ def test_the_narrower_of_two_times_applies(app: Flask) -> None:
         assert end is not None, hours
         since, until = (at + timedelta(hours=hours) for at in (begin, end))
         typed = [f"{at.astimezone(VIENNA):%Y-%m-%d %H:%M}" for at in (since, until)]
-        wanted = chosen(app, f"time=yesterday&since={typed[0]}&until={typed[1]}")
-        assert (wanted.since, wanted.until) == (max(begin, since), min(end, until)), hours
+        log_filter = chosen(app, f"time=yesterday&since={typed[0]}&until={typed[1]}")
+        assert (log_filter.since, log_filter.until) == (max(begin, since), min(end, until)), hours
         alone = chosen(app, f"since={typed[0]}")
         assert (alone.since, alone.until) == (since, None), hours
 
@@ -80,22 +80,22 @@ def test_each_field_sets_its_part_of_the_filter(app: Flask) -> None:
         ("reason=reset", {"reasons": ("reset", "no_reply"), "untried": False}),
         ("asset=7", {"asset_id": 7}),
     ):
-        wanted = chosen(app, query)
+        log_filter = chosen(app, query)
         for name, value in expected.items():
-            found = getattr(wanted, name)
+            actual = getattr(log_filter, name)
             if name == "delivery":
-                assert (found is not None) is value
+                assert (actual is not None) is value
             elif name == "reasons":
-                assert sorted(map(str, found)) == sorted(value)  # type: ignore[call-overload]
+                assert sorted(map(str, actual)) == sorted(value)  # type: ignore[call-overload]
             else:
-                assert found == value
+                assert actual == value
 
 
 def test_a_failure_time_filter_ignores_the_event_time(app: Flask) -> None:
-    wanted = chosen(app, "time=failed&since=2026-03-01 08:00&until=2026-03-01 09:00")
-    assert (wanted.since, wanted.until) == (None, None)
+    log_filter = chosen(app, "time=failed&since=2026-03-01 08:00&until=2026-03-01 09:00")
+    assert (log_filter.since, log_filter.until) == (None, None)
     begin, end = (datetime(2026, 3, 1, hour, tzinfo=UTC) for hour in (7, 8))
-    assert wanted.failed == (begin, end)
+    assert log_filter.failed == (begin, end)
     assert chosen(app, "time=failed-hour").failed is not None
     assert chosen(app, "time=hour").failed is None
 
@@ -125,10 +125,10 @@ def test_an_event_time_filter_links_to_failures_in_that_time(app: Flask) -> None
         ("status=failed", None),
     ):
         with asked(app, query) as form:
-            found = parse_qs(urlsplit(log_presenter.failed_url(form)).query)
-            assert "status" not in found
-            found.pop("webhook", None)
-            assert found == (leads or {})
+            params = parse_qs(urlsplit(log_presenter.failed_url(form)).query)
+            assert "status" not in params
+            params.pop("webhook", None)
+            assert params == (leads or {})
 
 
 def test_a_search_links_to_the_response_search_unless_it_is_active(app: Flask) -> None:
@@ -138,8 +138,8 @@ def test_a_search_links_to_the_response_search_unless_it_is_active(app: Flask) -
         ("status=on_hold", None),
     ):
         with asked(app, query) as form:
-            found = parse_qs(urlsplit(log_presenter.answers_url(form)).query)
-            assert found == ({"answer": [answer]} if answer else {})
+            params = parse_qs(urlsplit(log_presenter.answers_url(form)).query)
+            assert params == ({"answer": [answer]} if answer else {})
 
 
 def test_queries_are_classified_as_unfiltered_problem_or_other(app: Flask) -> None:
@@ -171,13 +171,13 @@ def test_tab_counts_cover_all_webhooks_or_one(app: Flask) -> None:
         with asked(app, query) as form:
             assert form.validate()
             tabs = log_presenter.tabs(form.chosen())
-            assert [each.count for each in tabs] == counts
-            assert [each.is_bad for each in tabs] == [place == 1 for place in range(9)]
-            assert [each.is_here for each in tabs] == [place == 0 for place in range(9)]
+            assert [tab.count for tab in tabs] == counts
+            assert [tab.is_bad for tab in tabs] == [place == 1 for place in range(9)]
+            assert [tab.is_here for tab in tabs] == [place == 0 for place in range(9)]
     with asked(app, "status=on_hold") as form:
         assert form.validate()
         tabs = log_presenter.tabs(form.chosen())
-        assert [each.label for each in tabs if each.is_here] == ["On hold"]
+        assert [tab.label for tab in tabs if tab.is_here] == ["On hold"]
 
 
 def test_a_tab_links_to_its_first_page_and_keeps_other_filters(app: Flask) -> None:
@@ -185,10 +185,10 @@ def test_a_tab_links_to_its_first_page_and_keeps_other_filters(app: Flask) -> No
         *("", "attention", "queued", "retrying", "on_hold", "delivered", "failed", "dismissed"),
     )
     with asked(app, "event=asset.created&status=on_hold&cursor=x&retried=x&sort=when") as form:
-        found = [each.url for each in log_presenter.tabs(form.chosen())]
+        filtered = [each.url for each in log_presenter.tabs(form.chosen())]
         plain = [each.url for each in log_presenter.tabs()]
     kept = {"event": ["asset.created"], "sort": ["when"]}
-    for urls, beside in ((found, kept), (plain, {})):
+    for urls, beside in ((filtered, kept), (plain, {})):
         *tabs, bulk_retries = map(urlsplit, urls)
         assert {each.path for each in tabs} == {"/deliveries"}
         assert [parse_qs(each.query) for each in tabs] == [
@@ -202,9 +202,9 @@ def test_an_assets_deliveries_are_counted_by_status(app: Flask) -> None:
         make_delivery(status=status, asset_id=7)
     make_delivery(status="dismissed", asset_id=8)
     with app.test_request_context():
-        found = log_presenter.counts_of_asset(7)
-    assert [words for words, _ in found] == ["1 queued", "1 on hold", "1 delivered", "2 failed"]
-    assert found[-1][1] == "/deliveries?asset=7&status=failed"
+        counts = log_presenter.counts_of_asset(7)
+    assert [words for words, _ in counts] == ["1 queued", "1 on hold", "1 delivered", "2 failed"]
+    assert counts[-1][1] == "/deliveries?asset=7&status=failed"
 
 
 def test_the_back_label_names_the_list_or_says_back(app: Flask) -> None:
@@ -257,6 +257,6 @@ def test_webhook_choices_are_sorted_by_name_ignoring_case(app: Flask) -> None:
     make_webhook(name="cargo", deleted_at=utcnow())
     make_webhook(name="Auction", state="draft")
     with asked(app, "") as form:
-        labels = [each[1] for each in form.webhook.choices or ()]
+        labels = [choice[1] for choice in form.webhook.choices or ()]
     assert labels == ["All webhooks", "cargo (deleted)", "Desk"]
     assert [name for _, name, _ in log_pages.webhook_names()] == ["cargo", "Desk"]

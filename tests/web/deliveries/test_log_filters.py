@@ -160,7 +160,7 @@ def test_only_selected_deliveries_are_exported(support: Pages) -> None:
 def test_status_values_in_urls_never_change() -> None:
     """Bookmarks and bulk retries in progress contain them."""
     known = "attention queued retrying on_hold delivered failed dismissed open undelivered"
-    assert [each.value for each in StatusFilter] == known.split()
+    assert [status.value for status in StatusFilter] == known.split()
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_a_status_is_found_by_its_former_name(
 ) -> None:
     made = {status: make_delivery(status=status) for status in DeliveryStatus}
     page = support.get(f"/deliveries?status={word}")
-    assert {made[DeliveryStatus(each)] for each in found} == {
+    assert {made[DeliveryStatus(name)] for name in found} == {
         UUID(link.split("/")[-1].partition("?")[0])
         for link in page.links()
         if link.startswith("/deliveries/0")
@@ -191,8 +191,8 @@ def test_a_status_is_found_by_its_former_name(
 
 def test_the_status_field_offers_six_statuses_and_needs_attention(support: Pages) -> None:
     fields = support.get("/deliveries").root.find_all("select")
-    (chosen,) = (each for each in fields if each.get("name") == "status")
-    assert [each.text for each in chosen.find_all("option")] == [
+    (chosen,) = (node for node in fields if node.get("name") == "status")
+    assert [node.text for node in chosen.find_all("option")] == [
         "All statuses",
         "Needs attention",
         *(DELIVERY[status].word for status in DeliveryStatus),
@@ -274,8 +274,8 @@ def test_last_night_is_the_night_that_ends_today(app: Flask) -> None:
             app.test_request_context(),
             time_machine.travel(datetime.fromisoformat(now), tick=False),
         ):
-            found = PERIODS["night"][1]()
-        assert found == (datetime.fromisoformat(begin), datetime.fromisoformat(end)), now
+            night = PERIODS["night"][1]()
+        assert night == (datetime.fromisoformat(begin), datetime.fromisoformat(end)), now
 
 
 def test_yesterday_lists_only_yesterdays_deliveries(support: Pages) -> None:

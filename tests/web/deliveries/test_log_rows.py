@@ -60,11 +60,16 @@ def test_the_next_attempt_is_a_time_a_phrase_or_empty() -> None:
     behind = make_delivery(in_order)
     due = make_delivery(hook, status="retrying", due_at=later)
     now = make_delivery(hook)
-    told = [log_presenter.next_attempt(row_of(each)) for each in (sending, behind, due, now)]
-    assert told == ["Sending now", "After an older delivery", later, "Next"]
+    attempts = [
+        log_presenter.next_attempt(row_of(delivery)) for delivery in (sending, behind, due, now)
+    ]
+    assert attempts == ["Sending now", "After an older delivery", later, "Next"]
     off = make_delivery(make_webhook(state="off"))
     test = make_delivery(make_webhook(state="off"), priority=Priority.TEST)
-    assert [log_presenter.next_attempt(row_of(each)) for each in (off, test)] == ["", "Next"]
+    assert [log_presenter.next_attempt(row_of(delivery)) for delivery in (off, test)] == [
+        "",
+        "Next",
+    ]
 
 
 def test_no_retry_is_offered_while_all_sending_is_stopped() -> None:
@@ -80,9 +85,9 @@ def test_no_retry_is_offered_while_all_sending_is_stopped() -> None:
         make_delivery(make_webhook(state="off")),
         make_delivery(status="failed"),
     ]
-    told = [log_presenter.next_attempt(row_of(each)) for each in every]
-    assert told == ["Sending now", "After an older delivery", "When sending resumes", "", ""]
-    assert not any(log_presenter.may_retry(row_of(each)) for each in every)
+    attempts = [log_presenter.next_attempt(row_of(delivery)) for delivery in every]
+    assert attempts == ["Sending now", "After an older delivery", "When sending resumes", "", ""]
+    assert not any(log_presenter.may_retry(row_of(delivery)) for delivery in every)
 
 
 def test_log_and_delivery_page_agree_on_offering_a_retry() -> None:
@@ -110,8 +115,10 @@ def test_retry_asks_first_only_if_it_could_overtake_a_delivery() -> None:
     behind = make_delivery(in_order, status="retrying", tries=1)
     failed = make_delivery(in_order, status="failed")
     alone = make_delivery(free, status="failed")
-    found = [log_presenter.may_overtake(row_of(each)) for each in (head, behind, failed, alone)]
-    assert found == [False, True, True, False]
+    may_overtake = [
+        log_presenter.may_overtake(row_of(delivery)) for delivery in (head, behind, failed, alone)
+    ]
+    assert may_overtake == [False, True, True, False]
 
 
 def test_an_open_delivery_says_why_it_waits() -> None:
@@ -123,9 +130,9 @@ def test_an_open_delivery_says_why_it_waits() -> None:
     in_order = make_webhook(in_order=True)
     make_delivery(in_order)
     sending = [make_delivery(full, status="retrying", tries=1) for _ in range(8)]
-    for each in sending:
-        lease(each)
-    told = {
+    for delivery in sending:
+        lease(delivery)
+    by_note = {
         "Next": make_delivery(hook),
         "Attempt 3 of 10": make_delivery(hook, status="retrying", tries=3),
         "Sending now": sending[0],
@@ -135,7 +142,7 @@ def test_an_open_delivery_says_why_it_waits() -> None:
         "The receiver asked us to wait": make_delivery(asked),
         "": make_delivery(make_webhook(state="off")),
     }
-    for words, made in told.items():
+    for words, made in by_note.items():
         assert log_presenter.status_note(row_of(made)).startswith(words)
         assert bool(words) is bool(log_presenter.status_note(row_of(made)))
     by_a_person = make_delivery(hook, status="retrying", tries=10, prior_status="failed")
@@ -146,7 +153,7 @@ def test_an_open_delivery_says_why_it_waits() -> None:
     with writing() as current:
         cut_off = {"offline_since": utcnow(), "offline_hosts": "erp.example.com"}
         current.execute(update(Process).where(Process.kind == SENDER).values(cut_off))
-    assert log_presenter.status_note(row_of(told["Next"])) == "When this server can connect"
+    assert log_presenter.status_note(row_of(by_note["Next"])) == "When this server can connect"
 
 
 def test_a_delivered_row_shows_its_result_and_a_failed_resend() -> None:
@@ -203,8 +210,8 @@ def test_a_failure_time_filter_shows_the_response_of_that_time() -> None:
     of_then = {"started_at": then, "finished_at": then}
     failed = {"reason": "server", "code": 500}
     answered, silent = (make_delivery(status="failed", created_at=then, **failed) for _ in range(2))
-    for made, said in ((answered, "disk\x1b is  full\nand more"), (silent, None)):
-        make_attempt(made, **of_then, **failed, response_text=said)
+    for made, response in ((answered, "disk\x1b is  full\nand more"), (silent, None)):
+        make_attempt(made, **of_then, **failed, response_text=response)
         make_attempt(made, **failed, response_text="later")
     failed_then = FailedBetween(then - timedelta(minutes=1), then + timedelta(minutes=1))
     rows = list(log_pages.every(LogFilter(failed=failed_then)))

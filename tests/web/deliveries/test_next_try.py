@@ -17,7 +17,7 @@ from tests.support.pages import Pages
 
 
 def test_a_row_shows_its_next_attempt_even_during_a_pause(support: Pages) -> None:
-    later, soon = (utcnow() + timedelta(minutes=each, seconds=30) for each in (4, 9))
+    later, soon = (utcnow() + timedelta(minutes=minutes, seconds=30) for minutes in (4, 9))
     down = make_webhook(throttled=True, backoff_seconds=300, backoff_until=later)
     make_delivery(down, status="retrying", tries=1, due_at=soon)
     make_delivery(down, status="retrying", tries=1)
@@ -27,9 +27,9 @@ def test_a_row_shows_its_next_attempt_even_during_a_pause(support: Pages) -> Non
     make_delivery(in_turn, status="retrying", tries=1, due_at=soon)
     make_delivery(in_turn)
     make_delivery()
-    found = [row[6] for row in reversed(support.get("/deliveries").rows())]
+    attempts = [row[6] for row in reversed(support.get("/deliveries").rows())]
     nine, back = near_time(soon), f"{near_time(later)} or later"
-    assert found == [nine, back, back, "Next", nine, "After an older delivery", "Next"]
+    assert attempts == [nine, back, back, "Next", nine, "After an older delivery", "Next"]
 
 
 def test_a_row_says_why_its_webhook_is_paused(support: Pages) -> None:
@@ -40,9 +40,9 @@ def test_a_row_says_why_its_webhook_is_paused(support: Pages) -> None:
     queued = make_delivery(hook)
     make_delivery(hook, priority=Priority.INTERACTIVE, prior_status="queued")
     make_delivery(make_webhook(**pause))
-    found = [row[5] for row in reversed(support.get("/deliveries").rows())]
+    results = [row[5] for row in reversed(support.get("/deliveries").rows())]
     paused = "Paused after failed attempts"
-    assert found == [
+    assert results == [
         f"Server error (500)Attempt 2 of 10 · {paused}",
         f"{paused}Server error (500)",
         "",
@@ -72,7 +72,7 @@ def test_a_retry_due_during_a_pause_waits_for_its_end(support: Pages) -> None:
 def test_only_one_delivery_is_promised_for_the_end_of_a_pause(support: Pages) -> None:
     later = utcnow() + timedelta(minutes=4, seconds=30)
     hook = make_webhook(throttled=True, backoff_seconds=300, backoff_until=later)
-    due = [later - timedelta(minutes=each) for each in (9, 8, 7)]
+    due = [later - timedelta(minutes=minutes) for minutes in (9, 8, 7)]
     failed = {"status": "retrying", "tries": 1, "reason": "refused", "failing_since": utcnow()}
     probe, untried, many = (
         make_delivery(hook, due_at=due[0], **failed),
@@ -121,13 +121,13 @@ def test_a_delivery_waiting_for_a_chats_pace_says_how_many_go_first(support: Pag
         {"priority": Priority.TEST},
         {"status": "retrying", "tries": 1, "due_at": now + hour},
     ]
-    first, second, third, bulk, asked, *_ = [make_delivery(slack, **each) for each in columns]
+    first, second, third, bulk, asked, *_ = [make_delivery(slack, **values) for values in columns]
     lease(make_delivery(slack, due_at=now - hour))
     other = make_delivery(discord)
     rows = [row[6] for row in reversed(support.get("/deliveries").rows())]
     pace, slow = "Slack takes one a second", "Discord takes one every 2 seconds"
     assert rows == [*[pace] * 5, "Next", near_time(now + hour), "Sending now", slow]
-    for delivery, told in (
+    for delivery, words in (
         (first, f"{pace} 1 delivery goes first."),
         (second, f"{pace} 2 deliveries go first."),
         (third, f"{pace} 3 deliveries go first."),
@@ -136,7 +136,7 @@ def test_a_delivery_waiting_for_a_chats_pace_says_how_many_go_first(support: Pag
         (other, f"{slow} We’ll send this delivery next."),
     ):
         main = support.get(f"/deliveries/{delivery}").main
-        assert told in main
+        assert words in main
         assert "Queued" in main
     assert f"Sends this delivery next. {pace}." in support.get(f"/deliveries/{third}").main
     at = near_time(find_delivery(bulk).next_try_at)

@@ -24,15 +24,17 @@ def sent(receiver: ChatReceiver) -> tuple[Hook, str]:
 def test_acceptance_by_teams_is_not_called_proof_of_a_post(app: Flask) -> None:
     with ChatReceiver("teams") as receiver:
         _, path = sent(receiver)
-    said = "Microsoft Teams accepted the delivery, but that doesn’t prove that it was posted."
+    notice = "Microsoft Teams accepted the delivery, but that doesn’t prove that it was posted."
     pages = visit(app, "support")
     main = pages.get(path).main
     ask = "ask the workflow’s owner or a co-owner to check the run history in the Workflows app."
-    assert f"{said} If it wasn’t, {ask}" in main
+    assert f"{notice} If it wasn’t, {ask}" in main
     assert "Proof of delivery" not in main
-    assert f"responded 202. {said} Please check the run history" in proof(main, "Proof of sending")
-    assert main.count(said) == 2  # in the verdict, and in the text to share
-    assert said in pages.client.get(f"{path}/help-bundle").text
+    assert f"responded 202. {notice} Please check the run history" in proof(
+        main, "Proof of sending"
+    )
+    assert main.count(notice) == 2  # in the verdict, and in the text to share
+    assert notice in pages.client.get(f"{path}/help-bundle").text
 
 
 def proof(main: str, title: str = "Proof of delivery") -> str:
@@ -52,9 +54,9 @@ def test_a_proof_names_the_product_only_if_it_runs_the_host(
     hook = make_webhook(url, format="slack", url_is_secret=True)
     made = make_delivery(hook, status="delivered", attempts=0)
     make_attempt(made, outcome="delivered", reason=None, code=200, url=url, response_text="ok")
-    told = proof(visit(app).get(f"/deliveries/{made}").main)
-    assert f". {by} responded 200." in told
-    assert ("search your logs" in told.lower()) is has_logs
+    text = proof(visit(app).get(f"/deliveries/{made}").main)
+    assert f". {by} responded 200." in text
+    assert ("search your logs" in text.lower()) is has_logs
 
 
 def test_an_archived_channel_says_who_has_to_act_in_slack(app: Flask) -> None:

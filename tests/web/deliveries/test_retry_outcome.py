@@ -30,16 +30,16 @@ def end(made: UUID, outcome: str = "failed", **columns: object) -> None:
 
 def notices(page: Page) -> list[str]:
     """Return the page's notices, each with its tone."""
-    found = [each for each in page.root.walk() if "notice" in each.get("class").split()]
+    nodes = [node for node in page.root.walk() if "notice" in node.get("class").split()]
     return [
-        f"{each.get('class').split()[-1].removeprefix('notice-')}: {each.text}" for each in found
+        f"{node.get('class').split()[-1].removeprefix('notice-')}: {node.text}" for node in nodes
     ]
 
 
 def last_retry(page: Page) -> list[str]:
     """Return the diagnosis's facts about the last retry."""
-    facts = [each.text for each in page.root.find_all("dl")[0].find_all("div")]
-    return [each.removeprefix("Last retry ") for each in facts if each.startswith("Last retry ")]
+    facts = [fact.text for fact in page.root.find_all("dl")[0].find_all("div")]
+    return [fact.removeprefix("Last retry ") for fact in facts if fact.startswith("Last retry ")]
 
 
 def press(support: Pages, made: UUID) -> Page:
@@ -126,7 +126,7 @@ def test_retry_in_a_row_shows_its_outcome_in_the_list(support: Pages) -> None:
     end(made, reason="refused")
     page = support.get(page.path)
     assert page.rows()[1][3:5] == ["Failed", FAILED]
-    end_of_rest = [each for each in (older, newer) if stored(each)["attempts"]]
+    end_of_rest = [delivery for delivery in (older, newer) if stored(delivery)["attempts"]]
     assert end_of_rest == []
 
 
@@ -141,7 +141,7 @@ def test_a_retried_row_stays_listed_though_it_no_longer_matches(support: Pages) 
         "Delivered on a retry by Ana at Mar 10, 18:40:12.",
     ]
     assert len(page.rows()) == 2
-    onward = [each for each in page.links() if "retried=" in each]
+    onward = [link for link in page.links() if "retried=" in link]
     assert onward == []
     assert len(support.get("/deliveries?status=failed").rows()) == 1
     assert support.get(f"/deliveries?code=9&retried={made}").rows() == []
@@ -150,7 +150,7 @@ def test_a_retried_row_stays_listed_though_it_no_longer_matches(support: Pages) 
 def test_a_row_updates_live_while_its_retry_is_in_progress(support: Pages) -> None:
     made, other = make_delivery(status="failed"), make_delivery()
     page = in_row(support, made)
-    (followed,) = [each for each in page.root.walk() if each.has("data-live-url")]
+    (followed,) = [node for node in page.root.walk() if node.has("data-live-url")]
     assert followed.get("id") == f"delivery-{made}"
     live = support.client.get(followed.get("data-live-url")).get_json()
     assert (live["stop"], live["announce"]) == (False, "")

@@ -74,8 +74,8 @@ def send(receiver: Receiver, *answers: int) -> None:
 
 def code(page: Page, name: str) -> str:
     """Return the text of a block as it would be copied."""
-    found = re.search(rf'<pre id="{name}"[^>]*><code>(.*?)</code>', page.html, re.DOTALL)
-    return html.unescape(found[1]) if found else ""
+    match = re.search(rf'<pre id="{name}"[^>]*><code>(.*?)</code>', page.html, re.DOTALL)
+    return html.unescape(match[1]) if match else ""
 
 
 def went(receiver: Receiver) -> list[bytes]:
@@ -130,7 +130,7 @@ def test_each_attempt_shows_the_bytes_it_sent(receiver: Receiver, support: Pages
 
 @pytest.mark.usefixtures("hook")
 def test_an_unsent_body_is_shown_as_it_would_be_sent_now(support: Pages) -> None:
-    seen = []
+    bundles = []
     for key in ("slack", "discord", None):
         set_format(key)
         delivery = find_delivery(the_delivery())
@@ -138,8 +138,8 @@ def test_an_unsent_body_is_shown_as_it_would_be_sent_now(support: Pages) -> None
         assert delivery.body == delivery.body_now
         page = support.get(f"/deliveries/{delivery.public_id}")
         assert (NOW in page.main) is (key is not None)
-        seen.append(support.client.get(f"/deliveries/{delivery.public_id}/help-bundle").text)
-    assert ["as we’d send it now:" in file for file in seen] == [True, True, False]
+        bundles.append(support.client.get(f"/deliveries/{delivery.public_id}/help-bundle").text)
+    assert ["as we’d send it now:" in file for file in bundles] == [True, True, False]
 
 
 def waiting(_hook: Hook, _ana: Person, _receiver: Receiver) -> None:
@@ -186,7 +186,7 @@ def test_a_changed_format_applies_to_later_attempts_only(
     ids = {message.header("X-Asset-Webhook-Id") for message in receiver.received}
     assert ids == {str(the_delivery())}
     attempts = find_delivery(the_delivery()).attempts
-    assert [each.body for each in attempts if not each.is_interrupted] == went(receiver)
+    assert [attempt.body for attempt in attempts if not attempt.is_interrupted] == went(receiver)
     assert shown(support)[-1] == receiver.received[-1].body
     assert find_delivery(the_delivery()).status == "delivered"
 

@@ -39,12 +39,12 @@ def steps(status: str = "failed", **attempt: Any) -> list[TestStep]:
 
 def test_each_reason_fails_its_step_and_no_later_one_is_reached() -> None:
     for end, reason in [(end, reason) for end, reasons in ENDED_BY.items() for reason in reasons]:
-        found = steps(reason=str(reason), phases={"total": 2000})
+        shown = steps(reason=str(reason), phases={"total": 2000})
         place = STEPS.index(end)
-        states = [each.state for each in found]
+        states = [step.state for step in shown]
         assert states == [State.DONE] * place + [State.FAILED] + [State.LATER] * (4 - place), end
-        assert (found[place].title, found[place].after) == (FAILED[end], "2 seconds"), end
-        assert {each.text for each in found[place + 1 :]} <= {"Not reached."}, end
+        assert (shown[place].title, shown[place].after) == (FAILED[end], "2 seconds"), end
+        assert {step.text for step in shown[place + 1 :]} <= {"Not reached."}, end
 
 
 def test_an_error_response_is_shown_with_code_and_duration() -> None:
@@ -55,7 +55,7 @@ def test_an_error_response_is_shown_with_code_and_duration() -> None:
 
 def test_each_step_of_a_delivered_test_says_where_and_how_long() -> None:
     ends_at = utcnow() + timedelta(days=90)
-    found = steps(
+    shown = steps(
         "delivered",
         outcome="delivered",
         code=204,
@@ -63,42 +63,42 @@ def test_each_step_of_a_delivered_test_says_where_and_how_long() -> None:
         certificate_ends_at=ends_at,
         phases={"name": 10, "connect": 20, "tls": 30, "total": 40},
     )
-    assert [(each.title, each.text, each.after) for each in found[1:3]] == [
+    assert [(step.title, step.text, step.after) for step in shown[1:3]] == [
         ("Server found", "receiver.example.com", "10 ms"),
         ("Connected", "To 203.0.113.9", "20 ms"),
     ]
-    assert (found[3].title[:23], found[3].after) == ("Certificate valid until", "30 ms")
-    assert found[4].title == "Responded with 204 in 40 ms"
-    assert {each.state for each in found} == {State.DONE}
+    assert (shown[3].title[:23], shown[3].after) == ("Certificate valid until", "30 ms")
+    assert shown[4].title == "Responded with 204 in 40 ms"
+    assert {step.state for step in shown} == {State.DONE}
 
 
 def test_plain_http_has_no_certificate_and_an_ip_address_no_lookup() -> None:
-    found = steps("delivered", outcome="delivered", code=200, url="http://203.0.113.9/x")
-    assert [each.title for each in found[1:4]] == [
+    shown = steps("delivered", outcome="delivered", code=200, url="http://203.0.113.9/x")
+    assert [step.title for step in shown[1:4]] == [
         "No DNS lookup needed",
         "Connected",
         "No certificate",
     ]
-    assert [each.state for each in found[1:4]] == [State.DONE, State.DONE, State.NOTED]
-    assert found[1].text == "The URL has an IP address: 203.0.113.9"
-    assert "others on the network" in found[3].text
+    assert [step.state for step in shown[1:4]] == [State.DONE, State.DONE, State.NOTED]
+    assert shown[1].text == "The URL has an IP address: 203.0.113.9"
+    assert "others on the network" in shown[3].text
     here = steps("delivered", outcome="delivered", code=200, url="http://127.0.0.1:9101/x")
     assert here[3].text == "Not encrypted. The URL starts with http://."
-    found = steps(reason="refused", url="http://receiver.example.com/")
-    assert [each.title for each in found[3:]] == ["Wait for the response"]
+    shown = steps(reason="refused", url="http://receiver.example.com/")
+    assert [step.title for step in shown[3:]] == ["Wait for the response"]
 
 
 def test_an_unfinished_test_has_one_step_in_progress() -> None:
     ahead = ["Find the server", "Connect to the server", "Secure the connection"]
-    found = steps("queued")
-    assert [each.title for each in found][:4] == ["Waiting for a delivery worker", *ahead]
-    assert [each.state for each in found] == [State.NOW] + [State.LATER] * 4
-    assert {each.state for each in steps("dismissed")} == {State.LATER}
+    shown = steps("queued")
+    assert [step.title for step in shown][:4] == ["Waiting for a delivery worker", *ahead]
+    assert [step.state for step in shown] == [State.NOW] + [State.LATER] * 4
+    assert {step.state for step in steps("dismissed")} == {State.LATER}
     made = make_delivery(priority=Priority.TEST)
     lease(made, kind="test")
-    found = steps_of_test(find_delivery(made))
-    assert [each.state for each in found] == [State.DONE, State.NOW] + [State.LATER] * 3
-    assert found[0].title == "Picked up"
+    shown = steps_of_test(find_delivery(made))
+    assert [step.state for step in shown] == [State.DONE, State.NOW] + [State.LATER] * 3
+    assert shown[0].title == "Picked up"
 
 
 def test_a_normal_delivery_has_no_steps() -> None:

@@ -94,14 +94,14 @@ def test_a_deliverys_page_names_its_bulk_retry_and_offers_no_retry(
     monkeypatch.setattr("portal.services.deliveries.bulk_retry.MOST_UNDER_WAY", 1)
     hook = make_webhook(name="Sync")
     made = [make_delivery(hook, status="failed", reason="server", code=500) for _ in range(2)]
-    for each in made:
-        make_attempt(each, reason="server", code=500)
+    for delivery in made:
+        make_attempt(delivery, reason="server", code=500)
     sam = make_user("support", name="Sam Okoro")
     bulk_retry.start(sam.actor, Selection(ticked=tuple(made)))
     work()
     pages = visit(app, "support")
-    shown = [pages.get(f"/deliveries/{each}") for each in made]
-    for page in shown:
+    delivery_pages = [pages.get(f"/deliveries/{delivery}") for delivery in made]
+    for page in delivery_pages:
         assert "In Sam Okoro’s bulk retry." in page.main
         assert "Retry" not in [button for form in page.forms for button in form.buttons]
 

@@ -34,12 +34,12 @@ def search(pages: Pages, text: str) -> Page:
 
 def groups(page: Page) -> dict[str, list[str]]:
     """Return the first cell of each row, by the title of its group."""
-    found = {}
+    cells = {}
     for section in page.root.find_all("section"):
         title = section.find_all("h2")[0].text
         rows = [row for body in section.find_all("tbody") for row in body.find_all("tr")]
-        found[title] = [row.find_all("th")[0].text for row in rows]
-    return found
+        cells[title] = [row.find_all("th")[0].text for row in rows]
+    return cells
 
 
 def of_delivery(public_id: UUID) -> str:
@@ -47,10 +47,10 @@ def of_delivery(public_id: UUID) -> str:
 
 
 def test_a_whole_tag_or_serial_number_opens_its_asset(pages: Pages) -> None:
-    wanted = make_asset("ThinkPad T14", asset_tag="LAP-0042", serial_number="5CG0391XYZ")
+    asset = make_asset("ThinkPad T14", asset_tag="LAP-0042", serial_number="5CG0391XYZ")
     make_asset("LAP-0042 in its name", asset_tag="LAP-00421", serial_number="X5CG0391XYZ")
     for text in ("LAP-0042", "lap-0042", "  LAP-0042\t", "5CG0391XYZ", "5cg0391xyz"):
-        assert search(pages, text).path == f"/assets/{wanted}", text
+        assert search(pages, text).path == f"/assets/{asset}", text
 
 
 LINES = [
@@ -63,10 +63,10 @@ LINES = [
 
 
 def test_a_line_that_contains_a_delivery_id_opens_the_delivery(pages: Pages) -> None:
-    wanted, _other = make_delivery(), make_delivery()
-    spelt = (str(wanted), str(wanted).upper(), wanted.hex)
+    delivery, _other = make_delivery(), make_delivery()
+    spelt = (str(delivery), str(delivery).upper(), delivery.hex)
     for line, public_id in zip(LINES, itertools.cycle(spelt), strict=False):
-        assert search(pages, line.format(public_id)).path == of_delivery(wanted), line
+        assert search(pages, line.format(public_id)).path == of_delivery(delivery), line
 
 
 def old_id(number: int) -> UUID:
@@ -82,13 +82,13 @@ def renamed(public_id: UUID, new: UUID) -> UUID:
 
 
 def test_eight_characters_of_an_id_are_enough(pages: Pages) -> None:
-    wanted = renamed(make_delivery(), old_id(7))
+    delivery = renamed(make_delivery(), old_id(7))
     make_delivery()
     for length in (8, 9, 12, 18, 23, 35):
-        assert search(pages, str(wanted)[:length]).path == of_delivery(wanted)
-    assert search(pages, f"id={str(wanted)[:8]} failed").path == of_delivery(wanted)
-    assert search(pages, str(wanted)[:7]).h1 == "No results for “0190000”"
-    assert len(pages.get(f"/deliveries?q={str(wanted)[:8]}").rows()) == 1
+        assert search(pages, str(delivery)[:length]).path == of_delivery(delivery)
+    assert search(pages, f"id={str(delivery)[:8]} failed").path == of_delivery(delivery)
+    assert search(pages, str(delivery)[:7]).h1 == "No results for “0190000”"
+    assert len(pages.get(f"/deliveries?q={str(delivery)[:8]}").rows()) == 1
     assert pages.get("/deliveries?q=0190beef").rows() == []
 
 
@@ -108,9 +108,9 @@ def page_of(pages: Pages, page: Page, words: str) -> Page:
 
 
 def test_an_event_id_opens_its_delivery(pages: Pages) -> None:
-    wanted = make_delivery()
+    delivery = make_delivery()
     event = session().query(Event).one()
-    assert search(pages, f'"id": "{event.public_id}"').path == of_delivery(wanted)
+    assert search(pages, f'"id": "{event.public_id}"').path == of_delivery(delivery)
 
 
 def test_ids_and_urls_of_other_things_open_their_pages(pages: Pages) -> None:
@@ -167,8 +167,8 @@ def test_found_assets_bring_their_newest_deliveries(pages: Pages) -> None:
     hook = make_webhook()
     make_asset("Telescope", asset_tag="TEL-1")
     make_asset("Telescope, large", asset_tag="TEL-2")
-    found = groups(search(pages, "telescope"))
-    assert found["Deliveries"] == [
+    shown = groups(search(pages, "telescope"))
+    assert shown["Deliveries"] == [
         "Asset created TEL-2 Telescope, large",
         "Asset created TEL-1 Telescope",
     ]
@@ -188,10 +188,10 @@ def test_the_secret_part_of_a_url_cannot_be_searched(pages: Pages) -> None:
 
 def test_a_pasted_line_finds_an_asset_by_its_tag(pages: Pages) -> None:
     make_asset("Lamp", asset_tag="LMP-7")
-    wanted = make_asset("ThinkPad", asset_tag="LAP-0042")
+    asset = make_asset("ThinkPad", asset_tag="LAP-0042")
     line = json.dumps({"asset": {"asset_tag": "LAP-0042", "holder": None}, "attempt": 3})
-    assert search(pages, line).path == f"/assets/{wanted}"
-    assert search(pages, "LAP-0042: the screen of it is broken").path == f"/assets/{wanted}"
+    assert search(pages, line).path == f"/assets/{asset}"
+    assert search(pages, "LAP-0042: the screen of it is broken").path == f"/assets/{asset}"
     page = search(pages, "LMP-7 and LAP-0042 are swapped")
     assert sorted(groups(page)["Assets"]) == ["Lamp LMP-7", "ThinkPad LAP-0042"]
 
@@ -222,18 +222,18 @@ def failed(hook: Hook, said: str, **columns: Any) -> UUID:
 
 @pytest.mark.both_databases
 def test_the_end_of_an_id_opens_its_delivery(pages: Pages) -> None:
-    wanted, _other = make_delivery(), make_delivery()
+    delivery, _other = make_delivery(), make_delivery()
     for end in (
-        str(wanted)[-6:],
-        f"…{str(wanted)[-8:]}",
-        f"...{wanted.hex[-20:].upper()}",
-        f"delivery …{str(wanted)[-8:]}",
-        f"ERROR got (id=..{str(wanted)[-17:]}), again",
-        f"X-Asset-Webhook-Id: {wanted.hex[-8:]}",
+        str(delivery)[-6:],
+        f"…{str(delivery)[-8:]}",
+        f"...{delivery.hex[-20:].upper()}",
+        f"delivery …{str(delivery)[-8:]}",
+        f"ERROR got (id=..{str(delivery)[-17:]}), again",
+        f"X-Asset-Webhook-Id: {delivery.hex[-8:]}",
     ):
-        assert search(pages, end).path == of_delivery(wanted), end
+        assert search(pages, end).path == of_delivery(delivery), end
     hidden = make_delivery(make_webhook(state="draft"))
-    for end in (str(hidden)[-8:], str(wanted)[-3:], f"{str(wanted)[-8:]}x"):
+    for end in (str(hidden)[-8:], str(delivery)[-3:], f"{str(delivery)[-8:]}x"):
         assert search(pages, end).path == "/find", end
 
 
@@ -353,10 +353,10 @@ def test_results_need_permission(app: Flask, permission: str) -> None:
     shown = set()
     for text in texts:
         everything = find.find(text, ALL.__contains__)
-        found = find.find(text, (ALL - {permission}).__contains__)
+        permitted = find.find(text, (ALL - {permission}).__contains__)
         for name in groups_of[permission]:
             shown |= {name} if getattr(everything, name).rows else set()
-            assert getattr(found, name).rows == (), (text, name)
+            assert getattr(permitted, name).rows == (), (text, name)
         assert find.find(text, lambda _: False).is_empty
     assert shown >= set(groups_of[permission]) - {"people"}
 

@@ -30,7 +30,7 @@ def test_the_response_search_link_respects_the_logs_length_limit() -> None:
 
 def told(**groups: Hits[None]) -> dict[str, tuple[str, str, str]]:
     shown = lists("x", EverythingFound(**groups))
-    return {name: (each.count, each.words, each.url) for name, each in shown.items()}
+    return {name: (listed.count, listed.words, listed.url) for name, listed in shown.items()}
 
 
 def few(rows: int, total: int | None, *, is_more: bool = False) -> Hits[None]:

@@ -69,7 +69,7 @@ def test_conditions_changed_after_the_event_are_marked_as_todays(app: Flask) -> 
     ada = make_user(name="Ada Novak")
     hook = make_webhook(name="ERP", conditions='[["status","is",["lost"]]]')
     make_asset()
-    for status, said in (
+    for status, explanation in (
         (
             "broken",
             "It doesn’t meet today’s condition “Status is Broken”. The status was Available. "
@@ -83,7 +83,7 @@ def test_conditions_changed_after_the_event_are_marked_as_todays(app: Flask) -> 
         crud.edit(ada.actor, hook.public_id, version, changed)
         page = ask(visit(app), webhook=hook.public_id, asset="AST-00001")
         (line,) = why(page)
-        assert said in line
+        assert explanation in line
         assert ", after this event." in line
         assert page.links("View history") == [f"/settings/webhooks/{hook.public_id}/history"]
 

@@ -137,8 +137,8 @@ def test_the_other_pages_match_their_golden_files(
     rules = {rule.endpoint: rule for rule in readable(register.app, Role.ADMIN)}
     for name in sorted(OTHERS):
         page = pages.get(address(rules[name], filled_for(name, register.filled)))
-        said = register.settled(page_text(*page.root.find_all("main")))
-        golden.text(OTHERS_FOLDER / f"{name}.txt", said)
+        text = register.settled(page_text(*page.root.find_all("main")))
+        golden.text(OTHERS_FOLDER / f"{name}.txt", text)
     golden.only(OTHERS_FOLDER, {f"{name}.txt" for name in OTHERS})
 
 

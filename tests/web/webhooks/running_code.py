@@ -92,8 +92,8 @@ class RunningCode:
         """Return how many messages it handled, waiting a few seconds for `count` of them."""
         seen = 0
         for _ in range(100):
-            said = "".join(self._file(name).read_text() for name in ("printed", "logged"))
-            seen = said.count("asset.updated")
+            output = "".join(self._file(name).read_text() for name in ("printed", "logged"))
+            seen = output.count("asset.updated")
             if seen >= count:
                 break
             time.sleep(0.05)

@@ -128,10 +128,10 @@ def test_a_stale_edit_shows_both_conditions(app: Flask, pages: Pages) -> None:
     text = as_text([Condition("category", "is", (str(laptops),))])
     path = f"/settings/webhooks/{make_webhook(conditions=text).public_id}/edit"
     mine = pages.get(path).form(path)
-    other = visit(app)
-    other.submit(other.get(path).form(path), "Remove condition 1")
-    theirs = other.submit(other.get(path).form(path), "Remove condition 1")
-    other.submit(theirs.form(path), "Save webhook", secret_mode="none")
+    other_pages = visit(app)
+    other_pages.submit(other_pages.get(path).form(path), "Remove condition 1")
+    theirs = other_pages.submit(other_pages.get(path).form(path), "Remove condition 1")
+    other_pages.submit(theirs.form(path), "Save webhook", secret_mode="none")
     assert kept() == ()
     page = pages.submit(mine, "Save webhook", name="Other", **{"conditions-0-operator": "is_not"})
     assert page.status == 409
@@ -186,9 +186,9 @@ def test_a_stored_amount_is_shown_as_people_type_it(pages: Pages) -> None:
 @pytest.mark.parametrize("many", [0, 1, 2])
 def test_the_folded_section_says_how_many_conditions_there_are(pages: Pages, many: int) -> None:
     page = send(pages, *[("tag", "is", ["A"])] * many, button="Count past events")
-    said = {0: "Every selected event. Add conditions", 1: "1 condition", 2: "2 conditions"}
+    words = {0: "Every selected event. Add conditions", 1: "1 condition", 2: "2 conditions"}
     fold = next(node for node in page.root.walk() if node.get("id") == "conditions-fold")
-    assert fold.text == said[many]
+    assert fold.text == words[many]
 
 
 def test_a_webhook_is_copied_without_its_key_and_header_values(pages: Pages) -> None:

@@ -55,10 +55,10 @@ def test_every_add_webhook_link_leads_to_the_gallery(pages: Pages) -> None:
 
 
 def test_each_card_links_to_a_form_that_links_back(pages: Pages) -> None:
-    wanted = [*(f"{NEW}?to={key}" for key in (*CHATS, *AUTOMATIONS, "program")), "/inbox"]
+    paths = [*(f"{NEW}?to={key}" for key in (*CHATS, *AUTOMATIONS, "program")), "/inbox"]
     page = pages.get(WHERE)
-    assert [path for path in page.links() if path in wanted] == [*wanted, f"{NEW}?to=program"]
-    for path in wanted[:-1]:
+    assert [path for path in page.links() if path in paths] == [*paths, f"{NEW}?to=program"]
+    for path in paths[:-1]:
         assert WHERE in pages.get(path).links("Where should it go?"), path
 
 
@@ -110,8 +110,8 @@ def test_a_stale_edit_keeps_the_format(app: Flask, pages: Pages) -> None:
     hook = make_webhook(SLACK, name="IT channel")
     path = f"{LIST}/{hook.public_id}/edit"
     form = pages.get(path).form(path)
-    others = visit(app, name="Bo")
-    others.submit(others.get(path).form(path), name="IT team")
+    other_pages = visit(app, name="Bo")
+    other_pages.submit(other_pages.get(path).form(path), name="IT team")
     page = pages.submit(form, format="slack")
     assert ["Format", "Standard JSON", "Slack"] in page.rows()
     pages.submit(page.form(path), "Save my version")
@@ -193,7 +193,7 @@ def test_a_form_without_a_format_field_leaves_the_format_unchanged(pages: Pages)
 
 
 def test_configuration_warnings_are_shown_on_page_and_form(app: Flask, pages: Pages) -> None:
-    said = {
+    warnings = {
         "Since Nov 30, 2025, flows no longer have URLs at this host.": make_webhook(
             LEFT, format="teams"
         ),
@@ -206,13 +206,17 @@ def test_configuration_warnings_are_shown_on_page_and_form(app: Flask, pages: Pa
         ),
     }
     support = visit(app, "support")
-    for sentence, hook in said.items():
+    for sentence, hook in warnings.items():
         path = f"{LIST}/{hook.public_id}"
         assert sentence in pages.get(f"{path}/edit").main
         assert sentence in pages.get(path).main
         assert sentence in support.get(path).main
         assert "s3cr3t" not in support.get(path).html
-        assert not [each for each in said if each != sentence and each in pages.get(path).main]
+        assert not [
+            warning
+            for warning in warnings
+            if warning != sentence and warning in pages.get(path).main
+        ]
 
 
 def test_a_chat_webhook_can_still_have_a_secret_key(pages: Pages) -> None:
@@ -273,25 +277,25 @@ def test_the_form_says_how_many_posts_a_chat_format_makes(pages: Pages) -> None:
     make_delivery(hook, status="queued")
     make_delivery(chat, status="queued")
     page = pages.get(path)
-    told = "1 unsent delivery will be posted to the chat one by one. Retries wait for their next "
-    assert f"{told}attempt. View" in page.main
+    notice = "1 unsent delivery will be posted to the chat one by one. Retries wait for their next "
+    assert f"{notice}attempt. View" in page.main
     log = f"/deliveries?webhook={hook.public_id}&status=undelivered"
     assert page.links("View or dismiss them first") == [log]
     page = pages.submit(page.form(path), format="slack", name="")
-    assert told in page.main
+    assert notice in page.main
     assert "will be posted" not in pages.get(f"{LIST}/{chat.public_id}/edit").main
 
 
 def test_a_webhooks_settings_show_its_sending_pace(pages: Pages) -> None:
-    for format_, order, said in (
+    for format_, order, pace in (
         (None, False, "Any order, in parallel"),
         (None, True, "One at a time, in order"),
         ("slack", False, "One at a time, about one a second"),
         ("discord", True, "One at a time, in order, about one every 2 seconds"),
     ):
-        hook = make_webhook(name=said, format=format_, in_order=order)
+        hook = make_webhook(name=pace, format=format_, in_order=order)
         page = pages.get(f"{LIST}/{hook.public_id}")
-        assert said in [node.text for node in page.root.find_all("dd")], said
+        assert pace in [node.text for node in page.root.find_all("dd")], pace
 
 
 def test_a_copied_chat_webhook_has_its_format_and_no_key(pages: Pages) -> None:

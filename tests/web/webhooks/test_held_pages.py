@@ -33,7 +33,8 @@ def statuses() -> list[str]:
 def ids() -> list[str]:
     """Return public ids, oldest first."""
     return [
-        str(each) for each in db.session.scalars(select(Delivery.public_id).order_by(Delivery.id))
+        str(delivery)
+        for delivery in db.session.scalars(select(Delivery.public_id).order_by(Delivery.id))
     ]
 
 
@@ -70,8 +71,8 @@ def test_deliveries_queued_by_turning_on_are_not_called_sent(pages: Pages) -> No
     path = f"/settings/webhooks/{hook.public_id}"
     page = pages.submit(pages.get(f"{path}/on").form(f"{path}/on"), held="send")
     assert page.flashes == [("success", f"{hook.name} turned on. We’re sending 3 deliveries.")]
-    for each in claim(3):
-        write_down(ended(each, Reason.AUTH))
+    for delivery in claim(3):
+        write_down(ended(delivery, Reason.AUTH))
     assert "Deliveries on hold queued: 3" in pages.get(f"{path}/history").main
 
 
@@ -121,8 +122,8 @@ def test_a_malformed_marker_of_seen_deliveries_is_refused(pages: Pages) -> None:
     hook = off_with(1)
     page = pages.get(held_for(hook))
     for typed in ("x", "\u00b2", "9" * 5000):
-        told = decide(pages, page, newest=typed, count=typed, rest="dismiss")
-        assert (told.status, statuses()) == (400, ["on_hold"]), typed[:9]
+        refused = decide(pages, page, newest=typed, count=typed, rest="dismiss")
+        assert (refused.status, statuses()) == (400, ["on_hold"]), typed[:9]
 
 
 def test_a_delivery_in_progress_at_turn_off_must_be_reviewed_too(pages: Pages) -> None:

@@ -101,7 +101,7 @@ def test_a_chunked_body_is_accepted_whole_or_not_at_all(
     )
     assert answer.status_code == (413 if more else 200)
     assert sent.tell() <= webhook_inbox.LARGEST + 1  # the rest isn't read
-    assert [len(each.body) for each in webhook_inbox.messages(opened)] == (
+    assert [len(message.body) for message in webhook_inbox.messages(opened)] == (
         [] if more else [len(body)]
     )
 
@@ -177,7 +177,7 @@ def test_only_one_inbox_test_runs_and_none_while_sending_is_stopped(
     page = pages.submit(page.form("/inbox/test"))
     assert page.path == "/inbox"
     assert "A test is in progress. Wait until it finishes, then send another." in page.text
-    assert [each.webhook_id for each in db.session.query(Delivery)] == [row_of(opened).id]
+    assert [delivery.webhook_id for delivery in db.session.query(Delivery)] == [row_of(opened).id]
 
 
 def test_the_inbox_webhooks_pages_identify_it(pages: Pages, opened: UUID) -> None:
@@ -232,7 +232,7 @@ def test_the_inbox_form_is_tested_with_the_new_key_before_saving(
     draft = UUID(page.path.rpartition("/")[2])
     assert (row_of(draft).kind, row_of(draft).draft_of) == ("inbox", opened)
     assert webhook_inbox.receive(token_of(draft), list(signed(secret_of(draft))), BODY)
-    assert [each.legacy for each in webhook_inbox.messages(opened)] == ["good"]
+    assert [message.legacy for message in webhook_inbox.messages(opened)] == ["good"]
     assert secret_of(opened) != secret_of(draft)
 
 
@@ -263,8 +263,8 @@ def test_the_inbox_url_is_on_no_page(app: Flask, pages: Pages, opened: UUID) -> 
 
 
 def test_other_webhooks_cannot_reach_the_portal_itself(app: Flask) -> None:
-    ours = replace(app.extensions["settings"], port=8000, webhook_allowed_networks=())
-    closed = guard(ours)
+    settings = replace(app.extensions["settings"], port=8000, webhook_allowed_networks=())
+    closed = guard(settings)
     assert closed.refusal("127.0.0.1", 8000) is not None
     assert closed.refusal("127.0.0.1", 8000, opens=("127.0.0.1", 8000)) is None
 
@@ -284,10 +284,10 @@ def arrived(number: int, **changes: Any) -> InboxItem:
 
 
 def test_a_later_message_with_the_same_id_is_marked_as_repeat(app: Flask) -> None:
-    found = [arrived(3), arrived(2, headers=[]), arrived(1, headers=[]), arrived(0)]
-    shown = inbox_presenter.page_of(INBOX, found).messages
-    assert [each.is_repeat for each in shown] == [True, False, False, False]
-    assert [each.title for each in shown[:2]] == ["Asset lost", "Unknown event"]
+    items = [arrived(3), arrived(2, headers=[]), arrived(1, headers=[]), arrived(0)]
+    shown = inbox_presenter.page_of(INBOX, items).messages
+    assert [message.is_repeat for message in shown] == [True, False, False, False]
+    assert [message.title for message in shown[:2]] == ["Asset lost", "Unknown event"]
 
 
 def test_only_a_verified_message_links_to_its_delivery(app: Flask) -> None:
@@ -298,8 +298,8 @@ def test_only_a_verified_message_links_to_its_delivery(app: Flask) -> None:
         arrived(0, headers=[("X-Asset-Webhook-Id", "none of ours")]),
     ]
     shown = inbox_presenter.page_of(INBOX, items).messages
-    assert [each.delivery for each in shown] == [UUID(int=7), None, None, None]
-    judged = [each.signatures[0][1].partition(".")[0] for each in shown[:3]]
+    assert [message.delivery for message in shown] == [UUID(int=7), None, None, None]
+    judged = [message.signatures[0][1].partition(".")[0] for message in shown[:3]]
     assert judged == ["Verified", "Doesn’t match", "Not signed"]
 
 
@@ -314,7 +314,7 @@ def test_a_messages_subject_is_cut_and_a_test_is_marked(app: Flask) -> None:
 
 
 def test_the_inbox_says_how_many_deliveries_arrived(app: Flask) -> None:
-    for is_active, count, told in (
+    for is_active, count, sentence in (
         (True, 0, "No deliveries yet."),
         (False, 0, "The inbox is off. Only tests arrive."),
         (False, 1, "1 delivery in the last 24 hours."),
@@ -322,4 +322,4 @@ def test_the_inbox_says_how_many_deliveries_arrived(app: Flask) -> None:
         (True, KEPT, "The newest 50 deliveries. We don’t keep older ones."),
     ):
         inbox = replace(INBOX, is_active=is_active, count=count)
-        assert inbox_presenter.page_of(inbox, []).sentence == told, is_active
+        assert inbox_presenter.page_of(inbox, []).sentence == sentence, is_active

@@ -53,12 +53,14 @@ def test_a_new_host_asks_for_key_and_header_value_again(
     assert sorted(page.errors) == [AGAIN, KEY]
     assert VALUE[-4:] not in page.main
     (box,) = (each for each in page.root.find_all("input") if each.get("name") == "headers-0-value")
-    said = [each.text for each in page.root.walk() if each.get("id") == box.get("aria-describedby")]
+    described = [
+        each.text for each in page.root.walk() if each.get("id") == box.get("aria-describedby")
+    ]
     attributes = [box.get(each) for each in ("class", "value", "autocomplete", "aria-invalid")]
-    assert (said, attributes) == ([f"Error: {AGAIN}"], ["form-control", "", "off", "true"])
-    again = page.form(path).fields
-    assert again["headers-0-kept"] == [""]
-    page = pages.post(to, {**again, "secret_mode": "none"})
+    assert (described, attributes) == ([f"Error: {AGAIN}"], ["form-control", "", "off", "true"])
+    fields = page.form(path).fields
+    assert fields["headers-0-kept"] == [""]
+    page = pages.post(to, {**fields, "secret_mode": "none"})
     assert page.errors == [AGAIN] if name == "X-Key" else page.status == 400
     assert count() == 1
     page = pages.post(to, {**page.form(path).fields, "headers-0-value": "typed anew"})

@@ -47,19 +47,25 @@ class Said:
         current.rollback()
         row = current.get_one(Webhook, hook.id)
         rows = current.scalars(select(Delivery).where(Delivery.webhook_id == hook.id)).all()
-        failing = [each for each in rows if each.failing_since and each.status in UNDELIVERED[:3]]
-        causes = Counter(title(Reason(each.reason), each.code) for each in failing if each.reason)
+        failing = [
+            delivery
+            for delivery in rows
+            if delivery.failing_since and delivery.status in UNDELIVERED[:3]
+        ]
+        causes = Counter(
+            title(Reason(delivery.reason), delivery.code) for delivery in failing if delivery.reason
+        )
         is_on = row.state == "active"
         self.status = ("Failing" if failing else "Active") if is_on else "Off"
         self.is_listed = bool(failing)
-        self.number = sum(each.status in UNDELIVERED for each in rows)
-        self.open = sum(each.status in UNDELIVERED[:2] for each in rows)
+        self.number = sum(delivery.status in UNDELIVERED for delivery in rows)
+        self.open = sum(delivery.status in UNDELIVERED[:2] for delivery in rows)
         self.since = min(
-            (each.failing_since for each in failing if each.failing_since), default=None
+            (delivery.failing_since for delivery in failing if delivery.failing_since), default=None
         )
         self.cause = min(causes, key=lambda words: (-causes[words], words), default="")
-        for each in rows:
-            _assert_since(each)
+        for delivery in rows:
+            _assert_since(delivery)
 
 
 def _assert_since(delivery: Delivery) -> None:
@@ -99,10 +105,10 @@ def acts(hook: Hook, chance: Random) -> dict[str, Callable[[], object]]:
     def attempt(reason: Reason | None) -> None:
         make_due()
         end_pause()
-        for each in claim(1):
-            write_down(ended(each, reason))
+        for claimed in claim(1):
+            write_down(ended(claimed, reason))
 
-    found: dict[str, Callable[[], object]] = {
+    actions: dict[str, Callable[[], object]] = {
         "publish": publish,
         "fail": lambda: attempt(chance.choice(REASONS)),
         "fail again": lambda: attempt(chance.choice(REASONS)),
@@ -111,20 +117,20 @@ def acts(hook: Hook, chance: Random) -> dict[str, Callable[[], object]]:
         "turn on": lambda: turn_on_off.turn_on(sam, hook.public_id, HeldChoice.SEND),
     }
     if one is not None:
-        found |= {
+        actions |= {
             "retry": lambda: retry.retry(sam, one, again=True),
             "dismiss": lambda: dismissals.dismiss(sam, Selection(ticked=(one,))),
             "restore": lambda: dismissals.restore(sam, [one]),
         }
-    return found
+    return actions
 
 
 def look(pages: Pages, hook: Hook) -> None:
     """Assert that every place agrees with the tables."""
-    so, where = Said(hook), f"webhook={hook.public_id}"
-    since = f"{so.since.astimezone(HERE):%H:%M}" if so.since else ""
+    facts, query = Said(hook), f"webhook={hook.public_id}"
+    since = f"{facts.since.astimezone(HERE):%H:%M}" if facts.since else ""
     words = re.compile(
-        rf"(?<!\d){so.number} undelivered, (the oldest )?failing since (\w+( \d+)?,? )?{since}"
+        rf"(?<!\d){facts.number} undelivered, (the oldest )?failing since (\w+( \d+)?,? )?{since}"
     )
     (row,) = pages.get("/settings/webhooks").rows()
     page = pages.get(f"/settings/webhooks/{hook.public_id}")
@@ -134,45 +140,47 @@ def look(pages: Pages, hook: Hook) -> None:
         csv.DictReader(
             io.StringIO(
                 pages.client.get(
-                    f"/deliveries/export.csv?status=undelivered&{where}", buffered=True
+                    f"/deliveries/export.csv?status=undelivered&{query}", buffered=True
                 ).text
             )
         )
     )
-    assert row[1] == so.status
+    assert row[1] == facts.status
     (tag,) = (node for node in page.root.walk() if node.get("class").split()[:1] == ["status"])
-    assert tag.text == so.status
-    assert len(lines) == so.number
-    told = [bool(words.search(text)) for text in (row[2], state)]
-    assert told == [so.is_listed] * 2 or so.status == "Off"
-    assert (f"{so.number} undelivered in 1 webhook" in start.main) is so.is_listed
-    share = f"{so.open} in webhooks with problems" if so.is_listed else ""
-    if so.open:
-        assert f"{so.open} Queued or retrying {share}".strip() in figures(start)
-    log = pages.get(f"/deliveries?status=attention&{where}")
-    assert len(log.rows()) == (so.number if so.is_listed else 0)
-    found = backlog.of_one(session(), hook.id)
-    assert (found is not None) is so.is_listed
-    if found is None:
+    assert tag.text == facts.status
+    assert len(lines) == facts.number
+    is_told = [bool(words.search(text)) for text in (row[2], state)]
+    assert is_told == [facts.is_listed] * 2 or facts.status == "Off"
+    assert (f"{facts.number} undelivered in 1 webhook" in start.main) is facts.is_listed
+    share = f"{facts.open} in webhooks with problems" if facts.is_listed else ""
+    if facts.open:
+        assert f"{facts.open} Queued or retrying {share}".strip() in figures(start)
+    log = pages.get(f"/deliveries?status=attention&{query}")
+    assert len(log.rows()) == (facts.number if facts.is_listed else 0)
+    found_backlog = backlog.of_one(session(), hook.id)
+    assert (found_backlog is not None) is facts.is_listed
+    if found_backlog is None:
         return
     failing = [line for line in lines if line["failing_since"] and line["status"] != "Held"]
     causes = Counter(line["result"] for line in failing)
-    assert min(causes, key=lambda each: (-causes[each], each)) == so.cause
-    assert min(line["failing_since"] for line in failing) == f"{so.since:%Y-%m-%dT%H:%M:%S}+00:00"
+    assert min(causes, key=lambda each: (-causes[each], each)) == facts.cause
+    assert (
+        min(line["failing_since"] for line in failing) == f"{facts.since:%Y-%m-%dT%H:%M:%S}+00:00"
+    )
     ((name, number, began, *_),) = troubled(start)
     assert (
         name.removeprefix("Failing ")
         .removeprefix("Sync ")
         .removeprefix("Off ")
-        .startswith(so.cause)
+        .startswith(facts.cause)
     )
-    assert number.partition(" ")[0] == str(so.number)
+    assert number.partition(" ")[0] == str(facts.number)
     assert since in began
-    assert row[2].startswith(so.cause)
+    assert row[2].startswith(facts.cause)
     zone = settings().timezone
-    mail = notices._backlog_words(found, "", zone)
-    assert mail.startswith(f"{so.number} deliver")
-    assert f" Cause: {so.cause}." in mail
+    mail = notices._backlog_words(found_backlog, "", zone)
+    assert mail.startswith(f"{facts.number} deliver")
+    assert f" Cause: {facts.cause}." in mail
 
 
 @pytest.mark.parametrize("seed", [0, 4, 5])

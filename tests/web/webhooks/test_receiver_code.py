@@ -32,7 +32,7 @@ Start = Callable[[str, str | None], RunningCode]
 @pytest.fixture
 def code(app: Flask) -> dict[str, Snippet]:
     """Return the snippets for `URL` by language."""
-    return {each.language: each for each in snippets(URL)}
+    return {snippet.language: snippet for snippet in snippets(URL)}
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +40,8 @@ def running() -> Iterator[dict[tuple[str, str | None], RunningCode]]:
     """Hold the receivers by language and key, and close them after the last test."""
     receivers: dict[tuple[str, str | None], RunningCode] = {}
     yield receivers
-    for each in receivers.values():
-        each.close()
+    for receiver in receivers.values():
+        receiver.close()
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def write(snippet: Snippet, folder: Path) -> Path:
 
 
 def without(name: str, headers: dict[str, str]) -> dict[str, str]:
-    return {each: value for each, value in headers.items() if each != name}
+    return {header: value for header, value in headers.items() if header != name}
 
 
 @EVERY_LANGUAGE
@@ -175,10 +175,10 @@ def test_every_language_names_the_url_and_compares_in_constant_time(
     code: dict[str, Snippet],
 ) -> None:
     assert set(code) == {language for language, _, _ in LANGUAGES}
-    assert all(URL in each.code for each in code.values())
+    assert all(URL in snippet.code for snippet in code.values())
     compares = ("compare_digest", "timingSafeEqual", "hash_equals", "FixedTimeEquals")
     compares += ("hmac.Equal", "MessageDigest.isEqual")
-    receivers = [each.code for each in code.values() if each.language != "curl"]
+    receivers = [snippet.code for snippet in code.values() if snippet.language != "curl"]
     assert all(any(word in text for word in compares) for text in receivers)
     assert all(
         "X-Asset-Webhook-Signature-Next" in text or "_NEXT" in text or "-next" in text
@@ -189,5 +189,5 @@ def test_every_language_names_the_url_and_compares_in_constant_time(
 
 def test_a_url_cannot_break_out_of_the_code(app: Flask) -> None:
     hostile = "https://erp.example.com/a?>'\"`$(id)#<b>\\{{x}}"
-    text = "".join(each.code for each in snippets(hostile))
+    text = "".join(snippet.code for snippet in snippets(hostile))
     assert not [word for word in ("?>", "$(id", "`$", "{{x", "<b>") if word in text]

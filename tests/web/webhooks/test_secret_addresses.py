@@ -182,15 +182,15 @@ def test_a_changed_secret_in_the_url_is_recorded_as_a_change(app: Flask) -> None
 
 def test_the_hide_url_checkbox_can_be_set_and_cleared(app: Flask) -> None:
     pages = visit(app)
-    wanted = {"name": "ERP", "url": TICKED["url"], "events": ["asset.lost"], "secret_mode": "none"}
+    entered = {"name": "ERP", "url": TICKED["url"], "events": ["asset.lost"], "secret_mode": "none"}
     form = pages.get("/settings/webhooks/new").form()
-    page = pages.submit(form, **wanted, url_is_secret="y")
+    page = pages.submit(form, **entered, url_is_secret="y")
     path = page.path
     edit = pages.get(f"{path}/edit").form()
     assert edit.fields["url_is_secret"] == ["y"]
-    seen = visit(app, "support").get(path).main
-    assert "https://erp.example.com/••••" in seen
-    assert TOKEN not in seen
+    for_support = visit(app, "support").get(path).main
+    assert "https://erp.example.com/••••" in for_support
+    assert TOKEN not in for_support
     pages.submit(edit, url_is_secret=None)
     assert TICKED["url"] in visit(app, "support").get(path).main
     assert "Hide this URL: yes → no" in pages.get(f"{path}/history").main
@@ -258,7 +258,7 @@ def test_the_url_of_earlier_attempts_is_hidden_too(app: Flask) -> None:
     hook = make_webhook("https://erp.example.com/hooks/plain", url_is_secret=True)
     delivery = make_delivery(hook, status="failed", reason="auth")
     make_attempt(delivery, url=hook.url, reason="auth", code=401)
-    seen = visit(app, "support").get(f"/deliveries/{delivery}").main
-    assert "https://erp.example.com/••••" in seen
-    assert "/hooks/plain" not in seen
-    assert "Address now" not in seen
+    main = visit(app, "support").get(f"/deliveries/{delivery}").main
+    assert "https://erp.example.com/••••" in main
+    assert "/hooks/plain" not in main
+    assert "Address now" not in main

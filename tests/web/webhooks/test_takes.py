@@ -34,21 +34,21 @@ def take(pages: Pages, hook: Hook, note: str = "") -> None:
 def test_a_take_and_its_note_are_visible_to_all_until_released(
     app: Flask, hook: Hook, role: Role
 ) -> None:
-    sam, other = visit(app, role, name="Sam"), visit(app, Role.MANAGER)
+    sam, manager = visit(app, role, name="Sam"), visit(app, Role.MANAGER)
     assert taken(sam) == "Take “Finance”"
     page = sam.follow("Take “Finance”")
     page = sam.submit(page.form(), note=NOTE)
     assert page.path == "/"
     assert page.tone == "success"
     for path in ("/", "/deliveries", f"/settings/webhooks/{hook.public_id}"):
-        shown = other.get(path)
+        shown = manager.get(path)
         assert "Sam, " in shown.main
         assert NOTE in shown.main
         assert shown.links("https://help.example.com/t/7") == ["https://help.example.com/t/7"]
         assert not shown.links("Take over")
     page = sam.submit(sam.get("/").form(f"/settings/webhooks/{hook.public_id}/release"))
     assert page.tone == "success"
-    assert taken(other) == ""
+    assert taken(manager) == ""
     history = sam.get(f"/settings/webhooks/{hook.public_id}/history").main
     assert history.index("Sam released this webhook") < history.index("Sam took this webhook")
     assert "<b>now</b>" in history

@@ -21,8 +21,8 @@ URL = "https://erp.example.com/hooks/Zz9Yy8Xx7Ww6Vv5Uu4Tt3Ss2?token=hush"
 
 def update_on(page: Page) -> str:
     """Return the update's text, or an empty string if the page has none."""
-    found = [node.text for node in page.root.walk() if node.get("id") == "share-text"]
-    return "".join(found)
+    texts = [node.text for node in page.root.walk() if node.get("id") == "share-text"]
+    return "".join(texts)
 
 
 def test_the_update_has_times_count_cause_and_request_but_no_secret(app: Flask) -> None:
@@ -39,7 +39,7 @@ def test_the_update_has_times_count_cause_and_request_but_no_secret(app: Flask) 
     assert "Jul 10, 2026, 00:30:05 (Europe/Vienna), Jul 9, 22:30:05 UTC" in text
     assert "Jul 10, 2026, 03:30:05 (Europe/Vienna), 01:30:05 UTC" in text
     assert ASKED["server"] in text
-    assert [str(each) in text for each in made] == [False, True, True, True]
+    assert [str(delivery) in text for delivery in made] == [False, True, True, True]
     assert "hush" not in text
     assert "Zz9Yy8Xx7" not in text
 
@@ -116,18 +116,18 @@ def test_the_update_promises_no_retry_of_ended_or_expiring_deliveries(
 @pytest.mark.parametrize("reason", ["dns", "refused", "connect_timeout", "tls_expired", "reset"])
 def test_only_a_sent_request_points_to_the_receivers_logs(app: Flask, reason: str) -> None:
     hook = make_webhook()
-    one = make_delivery(hook, status="failed", reason=reason)
-    make_attempt(one, reason=reason)
-    for path in (f"/settings/webhooks/{hook.public_id}", f"/deliveries/{one}"):
+    delivery = make_delivery(hook, status="failed", reason=reason)
+    make_attempt(delivery, reason=reason)
+    for path in (f"/settings/webhooks/{hook.public_id}", f"/deliveries/{delivery}"):
         text = update_on(visit(app).get(path))
         assert ASKED[Reason(reason)] in text
         assert ("your logs" in text) is (reason == "reset")
-        assert (str(one) in text) is (reason == "reset")
+        assert (str(delivery) in text) is (reason == "reset")
 
 
 @pytest.mark.parametrize("reason", ["blocked", "internal", "bad_headers"])
 def test_no_update_is_offered_for_failures_on_our_side(app: Flask, reason: str) -> None:
     hook = make_webhook()
-    one = make_delivery(hook, status="failed", reason=reason)
-    make_attempt(one, reason=reason)
+    delivery = make_delivery(hook, status="failed", reason=reason)
+    make_attempt(delivery, reason=reason)
     assert not update_on(visit(app).get(f"/settings/webhooks/{hook.public_id}"))

@@ -48,13 +48,13 @@ def link_of(hook: Hook, person: Person) -> str:
 
 
 def card(page: Page) -> str:
-    (found,) = [each for each in page.root.find_all("section") if each.get("id") == "email"]
-    return found.text
+    (section,) = [node for node in page.root.find_all("section") if node.get("id") == "email"]
+    return section.text
 
 
 def press(pages: Pages, page: Page, words: str) -> Page:
     """Press the button with exactly this text, in the card if the menu has it too."""
-    *_, form = [each for each in page.forms if each.buttons == [words]]
+    *_, form = [candidate for candidate in page.forms if candidate.buttons == [words]]
     return pages.submit(form)
 
 
@@ -194,11 +194,11 @@ def test_an_unsubscribe_link_asks_and_only_a_post_stops_emails(ana: Person, app:
     assert entries()[1:] == [
         ("Someone not signed in", "person.webhook_emails_ended", "Ana", change)
     ]
-    for over in (stranger.submit(page.form()), stranger.get(link)):
-        assert over.h1 == "Emails stopped"
-        assert over.links("ERP") == [path_of(hook)]
-        assert "a…@example.com no longer gets" in over.main
-        assert "Stop emails" not in over.main
+    for stopped in (stranger.submit(page.form()), stranger.get(link)):
+        assert stopped.h1 == "Emails stopped"
+        assert stopped.links("ERP") == [path_of(hook)]
+        assert "a…@example.com no longer gets" in stopped.main
+        assert "Stop emails" not in stopped.main
     assert stranger.get("/account").h1 == "Sign in"
 
 
@@ -292,8 +292,8 @@ def test_without_a_mail_server_the_choice_is_kept_and_setup_explained(
 
 def test_the_search_finds_the_help_about_failure_emails(pages: Pages) -> None:
     for words in ("tell me when the ERP stops getting data", "email me when a webhook fails"):
-        found = pages.get("/find", query_string={"q": words})
-        assert found.links("Get an email when a webhook fails") == ["/help/emails#fails"], words
+        page = pages.get("/find", query_string={"q": words})
+        assert page.links("Get an email when a webhook fails") == ["/help/emails#fails"], words
     assert pages.get("/help/emails").links("View webhooks") == ["/settings/webhooks"]
 
 

@@ -248,12 +248,12 @@ def test_a_draft_is_private_to_its_maker(app: Flask, pages: Pages) -> None:
 def test_checkboxes_and_choices_survive_a_test(
     pages: Pages, is_ticked: bool, picked: str, tested: str
 ) -> None:
-    ticks = {each: "y" for each in ("url_is_secret", "in_order") if is_ticked}
+    ticks = {name: "y" for name in ("url_is_secret", "in_order") if is_ticked}
     chosen = {"events": ["asset.lost", "asset.created"], "test_event": picked}
     fill(pages, "https://erp.example.com/hook", active="yes", **chosen, **ticks)
     assert session().scalars(select(Delivery.event)).all() == [tested]
     fields = pages.follow("Continue editing").form(NEW).fields
-    assert {each for each in ("url_is_secret", "in_order") if each in fields} == set(ticks)
+    assert {name for name in ("url_is_secret", "in_order") if name in fields} == set(ticks)
     assert (fields["active"], fields["test_event"]) == (["yes"], [tested])
 
 

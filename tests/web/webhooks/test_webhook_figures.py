@@ -144,9 +144,9 @@ def test_a_rate_limit_asks_for_action_only_after_the_last_failure(pages: Pages) 
 def test_the_next_step_says_how_the_last_test_went(pages: Pages) -> None:
     hook = make_webhook()
     fail(hook)
-    for status, said in (("failed", "wasn’t delivered"), ("delivered", "was delivered")):
+    for status, outcome in (("failed", "wasn’t delivered"), ("delivered", "was delivered")):
         make_delivery(hook, status=status, priority=Priority.TEST)
-        assert f"Send a test. The last test, just now, {said}." in page_of(pages, hook).main
+        assert f"Send a test. The last test, just now, {outcome}." in page_of(pages, hook).main
 
 
 def test_only_a_person_who_turned_a_webhook_off_is_named(app: Flask) -> None:
@@ -173,7 +173,7 @@ def test_only_a_person_who_turned_a_webhook_off_is_named(app: Flask) -> None:
 
 
 def test_resuming_counts_the_waiting_deliveries(pages: Pages) -> None:
-    for count, told in (
+    for count, message in (
         (0, "No deliveries are waiting."),
         (1, "Resumed sending 1 delivery."),
         (2, "Resumed sending 2 deliveries."),
@@ -184,4 +184,4 @@ def test_resuming_counts_the_waiting_deliveries(pages: Pages) -> None:
             make_delivery(hook, status="retrying", tries=1, due_at=later)
         page_of(pages, hook)
         page = pages.post(f"/settings/webhooks/{hook.public_id}/resume")
-        assert told in page.text, count
+        assert message in page.text, count

@@ -67,7 +67,7 @@ def secret_shown(page: Page) -> list[str]:
 
 def test_all_events_is_a_separate_choice_from_selected_events(pages: Pages) -> None:
     page = add(pages, which_events="all", events=[], secret_mode="none")
-    assert [each.event for each in the_webhook().subscriptions] == ["*"]
+    assert [subscription.event for subscription in the_webhook().subscriptions] == ["*"]
     assert "Events All events" in page.main
     assert "Gets all events" in pages.get("/settings/webhooks").rows()[0][2]
     path = f"{page.path}/edit"
@@ -77,7 +77,7 @@ def test_all_events_is_a_separate_choice_from_selected_events(pages: Pages) -> N
         CATALOGUE
     )  # all checked, so that a user can remove some
     page = pages.submit(form, which_events="chosen", events=["asset.lost", "asset.broken"])
-    assert sorted(each.event for each in the_webhook().subscriptions) == [
+    assert sorted(subscription.event for subscription in the_webhook().subscriptions) == [
         "asset.broken",
         "asset.lost",
     ]
@@ -127,8 +127,10 @@ def test_closed_ports_and_networks_are_refused_in_the_form(
     app: Flask, pages: Pages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     denied = (ip_network("8.8.8.0/24"),)
-    ours = replace(settings(), webhook_denied_networks=denied, webhook_allowed_ports=(443, 8443))
-    monkeypatch.setitem(app.extensions, "settings", ours)
+    restricted = replace(
+        settings(), webhook_denied_networks=denied, webhook_allowed_ports=(443, 8443)
+    )
+    monkeypatch.setitem(app.extensions, "settings", restricted)
     (closed_port,) = add(pages, url="https://erp.example.com:22/hook").errors
     assert "443 or 8443" in closed_port
     (denied_one,) = add(pages, url="https://8.8.8.8/hook").errors
@@ -217,8 +219,8 @@ def test_keeping_the_key_is_offered_only_if_there_is_one(pages: Pages) -> None:
     for hook, offered in ((keyed, ["keep", "generate", "own", "none"]), (unsigned, MODES)):
         path = f"/settings/webhooks/{hook.public_id}/edit"
         form = pages.get(path).form(path)
-        radios = [each for each in form.node.find_all("input") if each.get("name") == "secret_mode"]
-        assert [each.get("value") for each in radios] == offered
+        radios = [node for node in form.node.find_all("input") if node.get("name") == "secret_mode"]
+        assert [node.get("value") for node in radios] == offered
         pages.submit(form, name=f"New name of {hook.id}")
         current = session()
         current.rollback()
@@ -298,8 +300,8 @@ def test_a_stale_edit_shows_both_versions_and_loses_nothing(app: Flask, pages: P
     hook = make_webhook(name="Sync", headers=[("X-Key", "value of the key")])
     path = f"/settings/webhooks/{hook.public_id}/edit"
     mine = pages.get(path).form(path)
-    others = visit(app, name="Ana")
-    others.submit(others.get(path).form(path), name="Sync to ERP", active="no")
+    other_pages = visit(app, name="Ana")
+    other_pages.submit(other_pages.get(path).form(path), name="Sync to ERP", active="no")
     mine_now = {"name": "Sync with the ERP", "events": ["asset.created", "asset.lost"]}
     page = pages.submit(mine, **mine_now)
     assert (page.status, page.form(path).fields["version"]) == (409, ["2"])

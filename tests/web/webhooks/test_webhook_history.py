@@ -18,8 +18,8 @@ AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def entry(action: str, before: timedelta = MINUTE, by: str = "Ana", **changes: Any) -> HistoryEntry:
-    told = {name: {"from": was, "to": now} for name, (was, now) in changes.items()}
-    return HistoryEntry(AT - before, by, f"webhook.{action}", told)
+    values = {name: {"from": was, "to": now} for name, (was, now) in changes.items()}
+    return HistoryEntry(AT - before, by, f"webhook.{action}", values)
 
 
 def test_failures_are_blamed_on_a_recent_change_visible_to_the_receiver() -> None:
@@ -42,14 +42,14 @@ def test_failures_are_blamed_on_a_recent_change_visible_to_the_receiver() -> Non
         (entry("changed", before=timedelta(hours=24), url=("a", "b")), ""),
         (entry("changed", before=timedelta(0), url=("a", "b")), "the URL was edited"),
     ):
-        told = wording.failures_began(AT, [change])
-        if told is None:
+        began = wording.failures_began(AT, [change])
+        if began is None:
             assert not blamed, change
         else:
-            assert told.sentence.endswith(f"after {blamed}."), change
+            assert began.sentence.endswith(f"after {blamed}."), change
             # Creating or turning on leaves no changes to view.
             is_change = change.action not in ("webhook.created", "webhook.turned_on")
-            assert told.is_change is is_change, change
+            assert began.is_change is is_change, change
         assert wording.failures_began(None, [change]) is None, change
 
 
@@ -57,12 +57,12 @@ def test_the_last_change_before_the_failures_is_blamed() -> None:
     later = entry("changed", before=-MINUTE, url=("a", "b"))
     last = entry("secret_switched", before=MINUTE)
     earlier = entry("created", before=HOUR)
-    told = wording.failures_began(AT, [later, last, earlier])
-    assert told
-    assert told.sentence == "Failures started 1 minute after it switched to the new secret key."
+    start = wording.failures_began(AT, [later, last, earlier])
+    assert start
+    assert start.sentence == "Failures started 1 minute after it switched to the new secret key."
     lines = wording.history_lines([later, last, earlier], AT)
     assert [line.at for line in lines] == [AT + MINUTE, AT, AT - MINUTE, AT - HOUR]
-    assert (lines[1].sentence, lines[1].tone) == (told.sentence.rstrip("."), "danger")
+    assert (lines[1].sentence, lines[1].tone) == (start.sentence.rstrip("."), "danger")
     began, made = wording.history_lines([], AT, AT - HOUR)
     assert began.sentence == "Failures started"
     assert (made.sentence, made.at) == ("No changes since this webhook was created", AT - HOUR)
@@ -91,11 +91,11 @@ ACTIONS: Final = ("turned_on", "created", "decided_about_held", "waiting_sent", 
 
 
 def test_history_lines_match_the_golden_file(golden: Golden) -> None:
-    said = {}
+    lines = {}
     for change in DETAILS:
         (line,) = wording.history_lines([entry("changed", **change)])
-        said[f"{change}"] = " | ".join(line.details[0])
+        lines[f"{change}"] = " | ".join(line.details[0])
     for made in (entry("turned_off", by=SYSTEM.name), *map(entry, ACTIONS)):
         (line,) = wording.history_lines([made])
-        said[made.action] = f"{line.sentence} ({line.tone})"
-    golden.said(Path(__file__).parent / "golden" / "history.txt", said)
+        lines[made.action] = f"{line.sentence} ({line.tone})"
+    golden.said(Path(__file__).parent / "golden" / "history.txt", lines)

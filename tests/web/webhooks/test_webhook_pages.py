@@ -111,7 +111,7 @@ def test_a_failure_links_to_the_form_section_that_fixes_it(pages: Pages) -> None
         for path in (path_of(hook), "/", f"/deliveries/{delivery}"):
             page = pages.get(path)
             words = ("Edit webhook", "Edit security", "Edit headers", "Edit URL")
-            links = {link for each in words for link in page.links(each)}
+            links = {link for label in words for link in page.links(label)}
             (target,) = (link for link in links if str(hook.public_id) in link)
             assert target == f"{path_of(hook)}/edit#{part}", path
         form = pages.get(target.partition("#")[0]).root
@@ -143,18 +143,18 @@ def test_only_relevant_credentials_are_to_be_compared(
 @pytest.mark.parametrize("role", ["admin", "manager", "support"])
 def test_each_cause_quotes_the_receivers_response(app: Flask, role: str) -> None:
     hook = make_webhook(name="HR directory", failures_in_row=9)
-    for reason, code, said in (
+    for reason, code, response in (
         ("auth", 401, ""),
         ("auth", 401, '{"error": "401", "message": "token <b>expired</b>\\u001b[0m"}'),
         ("server", 500, "<title>Pool exhausted</title>"),
     ):
         delivery = fail(hook, reason, code, failing_since=utcnow())
-        make_attempt(delivery, reason=reason, code=code, response_text=said)
+        make_attempt(delivery, reason=reason, code=code, response_text=response)
     page = visit(app, role).get(path_of(hook))
     assert "HR directory responded “token <b>expired</b>[0m”." in page.main
     assert "Cause of 2: Authentication rejected (401): “token <b>expired</b>[0m”." in page.main
-    told = [cell.text for cell in page.root.find_all("th") if "(" in cell.text]
-    assert told == [
+    headings = [cell.text for cell in page.root.find_all("th") if "(" in cell.text]
+    assert headings == [
         "Authentication rejected (401) “token <b>expired</b>[0m”",
         "Server error (500) “Pool exhausted”",
     ]
@@ -180,8 +180,8 @@ def test_an_active_webhook_says_how_many_deliveries_wait_and_why(pages: Pages) -
     for name, hook in hooks.items():
         made = [make_delivery(hook) for _ in range(10)]
         busy = {"full": 8, "after a failure": 1, "in order": 1, "slow chat": 1}.get(name, 0)
-        for each in made[:busy]:
-            lease(each)
+        for delivery in made[:busy]:
+            lease(delivery)
 
     def told(name: str) -> str:
         main = pages.get(path_of(hooks[name])).main
@@ -376,7 +376,7 @@ def test_the_receiver_page_has_code_with_the_url_and_without_the_secret(pages: P
 
 def test_the_catalog_shows_every_event_with_an_example(pages: Pages) -> None:
     page = pages.get(f"{LIST}/events")
-    assert not [each.value for each in CATALOGUE if each.name not in page.main]
+    assert not [event.value for event in CATALOGUE if event.name not in page.main]
     assert page.html.count("perfex_assets_module") == len(CATALOGUE)
 
 
@@ -416,10 +416,10 @@ def test_a_paused_webhook_can_be_resumed(app: Flask) -> None:
     support = visit(app, "support")
     page = support.get(path_of(hook))
     assert "Send 3 deliveries now instead of later." in page.main
-    assert {"Send test", "Resume now"} <= {each for form in page.forms for each in form.buttons}
+    assert {"Send test", "Resume now"} <= {button for form in page.forms for button in form.buttons}
     page = support.submit(page.form(f"{path_of(hook)}/resume"))
-    told = "We’re sending 1 of 3 deliveries first. If it’s delivered, the others follow."
-    assert page.flashes == [("success", f"Sending resumed. {told}")]
+    sentence = "We’re sending 1 of 3 deliveries first. If it’s delivered, the others follow."
+    assert page.flashes == [("success", f"Sending resumed. {sentence}")]
     assert "Resume now" not in page.main
 
 
@@ -444,12 +444,12 @@ def test_deleting_says_how_many_deliveries_were_dismissed(
 
 
 def test_the_lists_last_delivery_shows_only_attempt_results(pages: Pages) -> None:
-    told = {"queued": "", "on_hold": "", "dismissed": "", "delivered": "Delivered"}
-    told |= {"retrying": "Retrying", "failed": "Failed"}
-    for status in told:
+    words = {"queued": "", "on_hold": "", "dismissed": "", "delivered": "Delivered"}
+    words |= {"retrying": "Retrying", "failed": "Failed"}
+    for status in words:
         make_delivery(make_webhook(name=status), status=status)
     last = {row[0].partition("receiver")[0]: row[4] for row in pages.get(LIST).rows()}
-    assert {name: cell.partition(":")[2][2:] for name, cell in last.items()} == told
+    assert {name: cell.partition(":")[2][2:] for name, cell in last.items()} == words
 
 
 def test_a_dismissed_row_shows_who_dismissed_it_and_no_next_attempt(pages: Pages) -> None:

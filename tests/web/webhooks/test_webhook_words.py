@@ -64,8 +64,8 @@ def said(webhook: WebhookDetail, *more: Any, **changes: Any) -> str:
 def test_a_healthy_webhook_mentions_the_days_problems(
     well: WebhookDetail, day: Trend | None, end: str
 ) -> None:
-    told = said(well, day, last_delivered_at=NOW - 5 * MINUTE)
-    assert told == f"The last delivery arrived 5 minutes ago.{end}"
+    sentence = said(well, day, last_delivered_at=NOW - 5 * MINUTE)
+    assert sentence == f"The last delivery arrived 5 minutes ago.{end}"
 
 
 def test_without_events_the_last_test_is_described(well: WebhookDetail) -> None:
@@ -107,9 +107,9 @@ def test_an_off_webhook_says_why_since_when_and_that_events_are_held(
     well: WebhookDetail, reason: OffReason | None, start: str
 ) -> None:
     off = {"status": WebhookStatus.OFF, "off_reason": reason, "off_at": NOW - 5 * MINUTE}
-    told = said(well, None, "Ana", **off)
-    assert told.startswith(start)
-    assert told.endswith(wording.held_for())
+    sentence = said(well, None, "Ana", **off)
+    assert sentence.startswith(start)
+    assert sentence.endswith(wording.held_for())
     if reason is None:
         assert said(well, **off).startswith("Someone turned it off")
         assert said(well, **{**off, "off_at": None}).startswith("Someone turned it off.")
@@ -140,8 +140,8 @@ OLDEST = "4 undelivered, the oldest failing since that time"
 def failing(webhook: WebhookDetail, *more: Any, **changes: Any) -> str:
     """Return the sentences about a failing webhook whose backlog has these changes."""
     backlog = replace(BACKLOG, **changes)
-    told = said(webhook, *more, status=WebhookStatus.FAILING, backlog=backlog)
-    return told.replace(near_time(BACKLOG.since or NOW), "that time")
+    sentence = said(webhook, *more, status=WebhookStatus.FAILING, backlog=backlog)
+    return sentence.replace(near_time(BACKLOG.since or NOW), "that time")
 
 
 @pytest.mark.parametrize(
@@ -187,9 +187,9 @@ def test_an_in_order_webhook_counts_deliveries_behind_the_oldest(well: WebhookDe
     oldest = Latest(well.public_id, DeliveryStatus.RETRYING, NOW - HOUR)
     fails = {"status": WebhookStatus.FAILING, "backlog": BACKLOG, "oldest_open": oldest}
     for many, waits in ((1, "1 delivery waits"), (2, "2 deliveries wait")):
-        told = said(well, waits_behind=many, **fails)
+        sentence = said(well, waits_behind=many, **fails)
         oldest_at = near_time(NOW - HOUR)
-        assert f"in order. {waits} behind the one from {oldest_at} until it’s delivered" in told
+        assert f"in order. {waits} behind the one from {oldest_at} until it’s delivered" in sentence
     assert "in order" not in said(well, waits_behind=0, **fails)
 
 
@@ -252,17 +252,17 @@ OFF = replace(BACKLOG, status=WebhookStatus.OFF, off_reason=OffReason.GONE, sinc
 def test_the_list_describes_each_status_briefly(
     changes: dict[str, Any], week: Trend | None, told: list[str]
 ) -> None:
-    found = wording.going_on(replace(LISTED, **changes), week)
+    lines = wording.going_on(replace(LISTED, **changes), week)
     for at in (NOW - HOUR, NOW - MINUTE):
-        found = [words.replace(near_time(at), "that time") for words in found]
-    assert found == told
+        lines = [words.replace(near_time(at), "that time") for words in lines]
+    assert lines == told
 
 
 def test_the_list_announces_an_automatic_turn_off() -> None:
-    told = [
+    notes = [
         wording.off_note(replace(LISTED, turns_off_at=at), NOW) for at in (None, NOW, NOW + HOUR)
     ]
-    assert told == [
+    assert notes == [
         "",
         "Turns off at the next failure",
         f"Turns off on {exact_day(NOW + HOUR)} unless a delivery succeeds",
@@ -315,7 +315,9 @@ def test_test_events_list_subscribed_ones_first() -> None:
 
 def test_subscribed_events_are_grouped() -> None:
     chosen = ["alert.low_stock", "asset.lost", "asset.created", "asset.broken"]
-    assert [(group, [each.name for each in of]) for group, of in wording.events_of(chosen)] == [
+    assert [
+        (group, [event.name for event in events]) for group, events in wording.events_of(chosen)
+    ] == [
         ("Asset lifecycle", ["Asset created"]),
         ("Loss, damage, and disposal", ["Asset lost", "Asset broken"]),
         ("Alerts", ["Low stock"]),
