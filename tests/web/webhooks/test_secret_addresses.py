@@ -1,4 +1,4 @@
-"""The secret part of a webhook's URL, which only administrators see, and only where they edit."""
+"""The secret part of a webhook's URL, which only administrators see, on its setup pages."""
 
 import logging
 import shlex

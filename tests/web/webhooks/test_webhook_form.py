@@ -73,9 +73,8 @@ def test_all_events_is_a_separate_choice_from_selected_events(pages: Pages) -> N
     path = f"{page.path}/edit"
     form = pages.get(path).form(path)
     assert form.fields["which_events"] == ["all"]
-    assert len(form.fields["events"]) == len(
-        CATALOGUE
-    )  # all checked, so that a user can remove some
+    # All are checked, so that a user can remove some.
+    assert len(form.fields["events"]) == len(CATALOGUE)
     page = pages.submit(form, which_events="chosen", events=["asset.lost", "asset.broken"])
     assert sorted(subscription.event for subscription in the_webhook().subscriptions) == [
         "asset.broken",
