@@ -11,7 +11,7 @@ from portal.lib.clock import utcnow
 from portal.services.deliveries import bulk_retry
 from portal.services.deliveries.bulk_retry_selection import Selection
 from tests.support.deliveries import make_attempt, make_delivery
-from tests.support.factories import make_user, make_webhook
+from tests.support.factories import make_asset, make_user, make_webhook
 from tests.web.bulk_retry.test_bulk_retry_pages import work
 from tests.web.home.test_home import troubled
 from tests.web.signed_in import visit
@@ -107,8 +107,6 @@ def test_a_deliverys_page_names_its_bulk_retry_and_offers_no_retry(
 
 
 def test_an_assets_page_counts_its_deliveries_by_status(app: Flask) -> None:
-    from tests.support.factories import make_asset
-
     asset = make_asset()
     for status in ("on_hold", "on_hold", "delivered"):
         make_delivery(status=status, asset_id=asset)

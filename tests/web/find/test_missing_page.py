@@ -89,10 +89,11 @@ def test_conditions_changed_after_the_event_are_marked_as_todays(app: Flask) -> 
 
 
 def test_manual_checks_are_offered_only_without_an_answer(app: Flask) -> None:
-    hook = make_webhook()
+    pages, hook = visit(app), make_webhook()
     make_asset()
-    page = ask(visit(app), webhook=hook.public_id, asset="AST-00001")
-    assert "Work through these five checks in order." not in page.main
+    page = ask(pages, webhook=hook.public_id, asset="AST-00001")
+    assert "Work through these 5 checks in order." not in page.main
+    assert "Work through these 5 checks in order." in pages.get(HERE).main
 
 
 def test_the_answer_links_to_the_delivery_or_the_missing_event(app: Flask) -> None:

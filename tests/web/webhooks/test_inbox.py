@@ -192,7 +192,7 @@ def test_the_inbox_webhooks_pages_identify_it(pages: Pages, opened: UUID) -> Non
     edit = f"{LIST}/{opened}/edit"
     for asked, mode in chosen.items():
         assert pages.get(edit + asked).form(edit).fields["secret_mode"] == [mode]
-    assert "http:// address" not in page.main
+    assert "Others on the network can read" not in page.main
     assert "/inbox/••••" in page.main
     receiver = pages.get(f"{LIST}/{opened}/receiver")
     assert receiver.links("Edit the webhook") == [f"{LIST}/{opened}/edit"]

@@ -290,7 +290,7 @@ def test_a_webhook_is_turned_off_and_on_again(pages: Pages) -> None:
     page = pages.submit(pages.get(f"{path_of(hook)}/off").form(f"{path_of(hook)}/off"))
     assert page.flashes == [("success", f"{hook.name} turned off.")]
     assert re.search(r" turned it off (just now|\d+ seconds? ago)\.", page.main)
-    assert "A person turned it off" not in page.main
+    assert "Someone turned it off" not in page.main
     assert "1 delivery is on hold. It expires on " in page.main
     assert len(page.links("Turn on")) == 2  # as the next step, and where Turn off was
     page = pages.get(f"{path_of(hook)}/on")
