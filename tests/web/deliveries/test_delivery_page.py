@@ -385,10 +385,3 @@ def test_a_page_without_a_retry_button_gives_no_advice_to_retry(
     page = support.get(f"/deliveries/{failed}")
     assert f"/deliveries/{failed}/retry" not in page.html
     assert "Retry after" not in page.main
-
-
-@pytest.mark.parametrize("reason", ["server", "refused", "auth"])
-def test_the_page_makes_no_unchecked_claim_about_our_side(support: Pages, reason: str) -> None:
-    made = make_delivery(status="failed", reason=reason, tries=10)
-    make_attempt(made, reason=reason)
-    assert "ur side is working" not in support.get(f"/deliveries/{made}").text

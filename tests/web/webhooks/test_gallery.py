@@ -262,14 +262,6 @@ def test_the_form_says_how_many_unsent_deliveries_change_format(
     assert "2+ unsent deliveries will use this format, too" in pages.get(path).main
 
 
-CHAT_NOTE: Final = "A chat’s URL is always hidden, and chats don’t use a secret key."
-
-
-def test_the_chat_note_is_shown_only_before_a_chat_is_chosen(pages: Pages) -> None:
-    assert CHAT_NOTE in pages.get(NEW).main
-    assert CHAT_NOTE not in pages.get(f"{NEW}?to=slack").main
-
-
 def test_the_form_says_how_many_posts_a_chat_format_makes(pages: Pages) -> None:
     hook, chat = make_webhook(SLACK), make_webhook(SLACK, format="slack", name="Chat")
     path = f"{LIST}/{hook.public_id}/edit"

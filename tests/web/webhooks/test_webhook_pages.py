@@ -160,11 +160,6 @@ def test_each_cause_quotes_the_receivers_response(app: Flask, role: str) -> None
     ]
 
 
-def test_the_forms_test_hint_says_it_signs_only_with_a_key(pages: Pages) -> None:
-    hint = "A sample with this form’s values, signed if it has a secret key."
-    assert hint in pages.get(f"{path_of(make_webhook())}/edit").main
-
-
 def test_an_active_webhook_says_how_many_deliveries_wait_and_why(pages: Pages) -> None:
     soon = utcnow() + timedelta(minutes=4)
     paused = {"throttled": True, "backoff_until": soon}
