@@ -168,12 +168,7 @@ def look(pages: Pages, hook: Hook) -> None:
         min(line["failing_since"] for line in failing) == f"{facts.since:%Y-%m-%dT%H:%M:%S}+00:00"
     )
     ((name, number, began, *_),) = troubled(start)
-    assert (
-        name.removeprefix("Failing ")
-        .removeprefix("Sync ")
-        .removeprefix("Off ")
-        .startswith(facts.cause)
-    )
+    assert name.startswith(f"Sync {facts.status} {facts.cause}")
     assert number.partition(" ")[0] == str(facts.number)
     assert since in began
     assert row[2].startswith(facts.cause)
