@@ -37,7 +37,7 @@ OPERATIONS: tuple[Operation, ...] = (
 
 
 def init_app(app: Flask) -> None:
-    """Register every operation. Tokens take the place of cookies and of what forms prove."""
+    """Register every operation. Tokens replace cookies and CSRF tokens."""
     blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
     for each in OPERATIONS:
         view = views.view_of(each)
