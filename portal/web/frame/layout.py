@@ -357,26 +357,27 @@ def stand_under(path: str) -> None:
 
 def navigation() -> list[Section]:
     """Return the sections, with the tabs that the signed-in person can read."""
-    can = cast(Callable[[str], bool], current_app.jinja_env.globals["can"])
-    sections = (
-        Section(
-            section.label,
-            tuple(
-                place
-                for place in section.places
-                if can(place.permission) and (place.label != MAILBOX or is_mailbox())
-            ),
-        )
-        for section in SECTIONS
-    )
-    return [section for section in sections if section.places]
+    return [section for section in map(_readable, SECTIONS) if section.places]
 
 
 def section_here() -> Section | None:
     """Return the section of the current page."""
-    return next((section for section in navigation() if section.is_here), None)
+    here = (_readable(section) for section in SECTIONS if section.is_here)
+    return next((section for section in here if section.is_here), None)
 
 
+def _readable(section: Section) -> Section:
+    """Return the section without the tabs that the signed-in person can't read."""
+    can = cast(Callable[[str], bool], current_app.jinja_env.globals["can"])
+    places = (
+        place
+        for place in section.places
+        if can(place.permission) and (place.label != MAILBOX or is_mailbox())
+    )
+    return Section(section.label, tuple(places))
+
+
+@lru_cache(maxsize=512)  # every link of the navigation asks
 def _nearest(path: str) -> str:
     places = (place for section in SECTIONS for place in section.places)
     paths = (path for place in places for path in (place.path, *place.also))
