@@ -138,6 +138,7 @@ def _figures() -> dict[str, object]:
     ours, rules = settings(), alert_settings.read().rules
     return {
         "presets": PRESETS,
+        "command": ours.command,
         "act_later": ACT_LATER,
         "has_links": ours.linked_url is not None,
         "attempts": len(ours.webhook_retry_schedule),
