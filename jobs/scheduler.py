@@ -65,7 +65,7 @@ class RepairingScheduler(Scheduler):  # type: ignore[misc]  # rq-scheduler has n
         return queued
 
     def enqueue_job(self, job: PortalJob) -> None:
-        """Queue one job, and finish that even if a stop is requested meanwhile.
+        """Queue one job, and finish that even if a stop is requested.
 
         Its next time is written last. Without it the job would be missing until the next scheduler
         repairs the schedule.

@@ -165,7 +165,7 @@ LOG = "valkey.log"
 def valkey(instance_dir: Path) -> list[str]:
     """Return the command line of this installation's Valkey, once its socket's folder is safe.
 
-    Raise `SettingsError` if the folder belongs to somebody else or is open to others.
+    Raise `SettingsError` if the folder belongs to another user or is open to others.
     """
     socket = valkey_socket(instance_dir)
     if socket.parent != instance_dir:

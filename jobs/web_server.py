@@ -136,7 +136,7 @@ class IncomingRequest(HTTPRequestParser):  # type: ignore[misc]  # waitress publ
 
 
 class Dropped:
-    """An always empty buffer for a body that nobody reads, in place of waitress's."""
+    """An empty buffer for an ignored body, in place of waitress's."""
 
     def append(self, data: bytes) -> None:
         """Discard the data."""
@@ -261,7 +261,7 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]  # waitress publishes no ty
     channel_class = Connection
 
     def connections(self) -> list[Connection]:
-        """Return a snapshot, because threads close connections meanwhile."""
+        """Return a snapshot, because other threads can close connections."""
         return list(self.active_channels.values())
 
     def handle_accept(self) -> None:

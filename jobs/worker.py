@@ -249,7 +249,7 @@ def warm_up(queue_name: str) -> None:
 
 
 PATIENCE: Final = 14.0  # seconds; the supervisor kills after 15
-FAREWELL: Final = 1.0  # … for RQ's last writes to Redis, which nobody reads
+LAST_WRITES: Final = 1.0  # … for RQ's last writes to Redis, which are never read
 ASKED_BY: Final = frozenset({signal.SIGINT, signal.SIGTERM})
 
 
@@ -296,7 +296,7 @@ class Shutdown:
         self._other.join(PATIENCE)
         while self._waits_for_job and progress.last is not None and monotonic() < until:
             sleep(0.02)
-        self._has_ended.wait(max(0.0, min(FAREWELL, until - monotonic())))
+        self._has_ended.wait(max(0.0, min(LAST_WRITES, until - monotonic())))
         if monotonic() < until:
             self._heartbeat.end(DEREGISTER_SECONDS)
         leave(0)

@@ -57,7 +57,7 @@ class DatabaseExecutor:
 
     @property
     def is_busy(self) -> bool:
-        """Return whether background work is running. Nothing else can be submitted meanwhile."""
+        """Return whether background work is running, which blocks further submissions."""
         return self._submitted is not None
 
     @property

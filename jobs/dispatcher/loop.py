@@ -120,7 +120,7 @@ class Dispatcher:
         finally:
             self._notifications.stop()
             self._transport.unwatch(self._wake.fileno)
-            # The transport outlives the dispatcher, and nobody handles requests left over by an
+            # The transport outlives the dispatcher, and nothing handles requests left over by an
             # error.
             self._transport.abandon()
             self._connectivity.take_pending()

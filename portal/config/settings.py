@@ -45,9 +45,9 @@ from portal.config.values import (
     web_address,
 )
 from portal.database.engine import CHOICES, FULL
+from portal.engine.http.address_guard import is_this_machine
 from portal.engine.retry_policy import SCHEDULE
 from portal.engine.signing.weak_keys import weakness
-from portal.lib.hosts import is_this_machine
 
 __all__ = ["ROOT", "Settings", "SettingsError", "load_settings", "valkey_socket"]
 

@@ -15,8 +15,6 @@ from urllib.parse import SplitResult, quote, urlsplit
 
 import idna
 
-from portal.lib.hosts import is_this_machine
-
 IPAddress = IPv4Address | IPv6Address
 IPNetwork = IPv4Network | IPv6Network
 
@@ -311,6 +309,14 @@ def host_of(url: str) -> str:
         return urlsplit(url.strip()).hostname or ""
     except ValueError:
         return ""
+
+
+def is_this_machine(host: str) -> bool:
+    """Return whether the host is localhost or a loopback address. Looks nothing up."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def is_exposed(url: str) -> bool:

@@ -1,6 +1,6 @@
 """Find the current recipients of each alert kind: webhooks, addresses, and holders.
 
-The built-in inbox does not count as a recipient, because it notifies nobody.
+The built-in inbox does not count as a recipient, because it notifies no one.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -55,7 +55,7 @@ class Recipients:
 
     @property
     def is_no_one(self) -> bool:
-        """Return whether these alerts currently reach nobody."""
+        """Return whether these alerts currently reach no one."""
         is_off = all(webhook.is_off for webhook in self.webhooks)
         return is_off and not self.addresses and not self.has_holder
 

@@ -34,7 +34,7 @@ def erased_among(current: Session, kind: ErasedKind, ids: Sequence[int]) -> Coll
 
 
 def stuck_erasures(current: Session) -> Sequence[Erasure]:
-    """Return unfinished erasures that nobody works on any more."""
+    """Return unfinished erasures that no task works on."""
     statement = (
         select(Erasure)
         .outerjoin(Task, Task.public_id == Erasure.task_public_id)

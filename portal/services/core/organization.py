@@ -25,7 +25,7 @@ FIRST: Final = 1  # the version before anybody has saved
 TIME_ZONE, MONEY = "timezone", "currency"
 
 
-# The stored version, as a part of another query. NULL until somebody has saved.
+# The stored version, as a part of another query. NULL until the page is saved once.
 STORED_VERSION: Final = (
     select(Organization.version).where(Organization.id == ONE_ROW).scalar_subquery()
 )

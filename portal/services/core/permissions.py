@@ -92,7 +92,7 @@ def token_allows(role: str, permission: str, *, read_only: bool) -> bool:
 def require(current: Session, actor: Actor, permission: str) -> User | None:
     """Load the actor under a shared lock and check the permission again.
 
-    Raise `NotAllowed` if the person was disabled, the role changed, or the token ended meanwhile.
+    Raise `NotAllowed` if the person was disabled, the role changed, or the token has ended.
     The system can do everything and has no row.
     """
     if actor.kind is ActorKind.SYSTEM:

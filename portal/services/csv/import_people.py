@@ -41,7 +41,7 @@ def key_of(text: str) -> str:
 
 
 def find(current: Session, text: str) -> Staff | None:
-    """Return the person, or None if nobody matches. Raises `Refusal` for an ambiguous name."""
+    """Return the person, or None if no one matches. Raises `Refusal` for an ambiguous name."""
     values = said(text)
     if values.email:
         return current.scalar(

@@ -451,7 +451,7 @@ def _make_due(current: Session, task: Task, ids: Sequence[int], now: datetime) -
 
 
 def take_back_all(current: Session, task: Task) -> None:
-    """Give deliveries that nobody is sending their earlier status back, and mark all as unsent."""
+    """Restore the earlier status of deliveries that aren't being sent, and mark all as unsent."""
     settle(current, task)
     left = left_by_webhook(current, task.id)
     _lock_webhooks(current, [part.webhook_id for part in left])

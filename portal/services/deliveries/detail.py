@@ -287,7 +287,7 @@ class DeliveryDetail:
 
     @property
     def is_waiting(self) -> bool:
-        """Return whether it is still to be sent and nobody is sending it."""
+        """Return whether it is still to be sent and no process is sending it."""
         return self.status in OPEN and not self.is_being_sent
 
     @property

@@ -59,7 +59,7 @@ def _start_over() -> str:
 
 
 def _step(current: Session, task: Task) -> Step:
-    """Load everything in one step, so that nobody sees or sends half of it."""
+    """Load everything in one step, so that no one sees or sends half of it."""
 
     def load() -> None:
         task.counts = asdict(seed.fill(current, DEMO))

@@ -252,7 +252,7 @@ NOT_READ: Final = object()  # equals nothing, so that such a column is always wr
 
 class Decided(NamedTuple):
     """The decision on an attempt that counts. `before`: its delivery's earlier state, which nobody
-    else changes meanwhile."""
+    else changes."""
 
     result: Result
     before: LeasedDelivery
@@ -519,7 +519,7 @@ def record(
     _turn_off(connection, decided, webhooks)
     for webhook_id, webhook in webhooks.items():
         if webhook.deleted_at is not None or webhook.state != WebhookState.ACTIVE:
-            # It was turned off or deleted meanwhile, so retries are put on hold or dismissed.
+            # It was turned off or deleted in the meantime, so retries are put on hold or dismissed.
             turn_on_off.hold_open(connection, webhook_id)
     return later
 
@@ -753,7 +753,7 @@ def _own_attempt(connection: Connection, result: Result) -> AnyRow | None:
 
 
 def _is_free(connection: Connection, result: Result, delivery: AnyRow) -> bool:
-    """Return whether the delivery waits for an attempt of this kind that nobody is making."""
+    """Return whether the delivery waits for an attempt of this kind that no process is making."""
     is_persons = result.claim.kind is AttemptKind.MANUAL
     if delivery.status not in leases.MAY_BE_SENT:
         return False

@@ -86,7 +86,7 @@ def lease_of(current: Session, delivery_id: int) -> Lease | None:
 
 
 def free_among(current: Session | Connection, ids: Collection[int], now: datetime) -> Sequence[int]:
-    """Return the deliveries that nobody is sending. All of them are locked already."""
+    """Return the deliveries that no process is sending. All of them are locked already."""
     known = ends(current, ids)
     return [id_ for id_ in ids if known.get(id_, now) <= now]
 
@@ -355,7 +355,7 @@ def columns(decision: Decision, delivery: OpenDelivery, now: datetime) -> dict[s
                 "finished_at": None if delivery.prior_status in OPEN else now,
             }
         case Restore(reason) if delivery.status in (*OPEN, DeliveryStatus.ON_HOLD):
-            # It was dismissed and restored meanwhile, without the person's attempt.
+            # It was dismissed and restored in the meantime, without the person's attempt.
             values |= {"status": _reopened(delivery, reason), "finished_at": None}
     if delivery.status == DeliveryStatus.DISMISSED:
         return _dismissed(values, now)

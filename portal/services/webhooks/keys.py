@@ -185,7 +185,7 @@ def rotate(say: Callable[[int], None]) -> int:
 def rebuild_file() -> str | None:
     """Rebuild SQLite's file, which still contains data sealed with older keys. Return any error.
 
-    Blocks others meanwhile. Does nothing on PostgreSQL.
+    Blocks other transactions. Does nothing on PostgreSQL.
     """
     if db.engine.dialect.name != "sqlite":
         return None

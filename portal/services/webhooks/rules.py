@@ -36,7 +36,7 @@ FORMATS: Final[Mapping[str | None, str]] = {
 }
 INSIDE: Final = "inbox"
 
-# Values stored for one place are sent to another only after somebody enters them again.
+# Values stored for one place are sent to another only after a person enters them again.
 HEADER_STAYS: Final = "Enter this value again. We send the saved value only to the previous URL"
 KEY_STAYS: Final = (
     "Select “Create one” or “Use my own”. "

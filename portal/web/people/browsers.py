@@ -1,4 +1,4 @@
-"""Name the browser that somebody signs in with: "Firefox on Windows"."""
+"""Name the browser used to sign in: "Firefox on Windows"."""
 
 from typing import Final
 
