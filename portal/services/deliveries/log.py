@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -649,6 +649,23 @@ def count_of_asset(asset_id: int) -> dict[DeliveryStatus, int]:
     )
     rows = current.execute(select(newest.c.status, func.count()).group_by(newest.c.status))
     return {DeliveryStatus(status): many for status, many in rows}
+
+
+def complete_since() -> datetime | None:
+    """Return the time since which no delivery has been removed, or None before the first one.
+
+    A delivery on hold can be older.
+    """
+    current = session()
+    oldest = current.scalar(
+        select(Delivery.created_at)
+        .where(*without_drafts(current))
+        .order_by(Delivery.created_at)
+        .limit(1)
+    )
+    if oldest is None:
+        return None
+    return max(oldest, database_time(current) - timedelta(days=settings().retention_days))
 
 
 def webhook_names() -> Sequence[tuple[UUID, str, bool]]:

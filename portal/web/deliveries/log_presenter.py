@@ -58,7 +58,7 @@ from portal.web.forms.versions import shown
 from portal.web.frame.layout import RETRIED, page_url
 from portal.web.frame.site_state import in_trouble, may_send, sending_stop, trouble_totals
 from portal.web.frame.status_tags import Tab
-from portal.web.frame.wording import counted, near_time, number, zone
+from portal.web.frame.wording import counted, exact_day, near_time, number, zone
 
 TABS: Final = (
     None,
@@ -260,6 +260,12 @@ def order_words(order: ListOrder) -> str:
     if order.by == NEXT:
         return "Next attempt first."
     return "Oldest first." if order.is_reversed else "Newest first."
+
+
+def reach_words() -> str:
+    """Return the sentence about the oldest part of the log, or "" before the first delivery."""
+    since = log_pages.complete_since()
+    return f"The log reaches back to {exact_day(since)}." if since else ""
 
 
 def retry_all_url() -> str:

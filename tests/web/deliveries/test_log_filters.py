@@ -8,6 +8,7 @@ import time_machine
 from flask import Flask
 
 from portal.lib.clock import utcnow
+from portal.lib.paging import Cursor
 from portal.models.deliveries import DeliveryStatus, Priority
 from portal.services.core import queries
 from portal.services.core.unit_of_work import session
@@ -18,6 +19,7 @@ from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.web.deliveries import log_csv
 from portal.web.deliveries.forms import PERIODS
 from portal.web.frame.status_tags import DELIVERY
+from portal.web.frame.wording import exact_day
 from tests.support.deliveries import lease, make_delivery
 from tests.support.factories import make_user, make_webhook
 from tests.support.pages import Page, Pages
@@ -284,3 +286,17 @@ def test_yesterday_lists_only_yesterdays_deliveries(support: Pages) -> None:
     page = support.get("/deliveries?time=yesterday")
     assert len(page.rows()) == 1
     assert "Time: Yesterday" in page.main
+
+
+def test_a_log_without_rows_says_how_far_it_reaches_back(support: Pages) -> None:
+    webhook = make_webhook()
+    empty = ("/deliveries?q=nothing", f"/deliveries?webhook={webhook.public_id}")
+    for path in ("/deliveries", *empty):
+        assert "reaches back" not in support.get(path).main, f"{path}: there is no log yet"
+    with time_machine.travel(utcnow(), tick=False):
+        # On hold, so retention removes neither.
+        for age, reach in ((2, 2), (90, 30)):
+            make_delivery(status="on_hold", created_at=utcnow() - timedelta(days=age))
+            sentence = f"The log reaches back to {exact_day(utcnow() - timedelta(days=reach))}."
+            for path in (*empty, f"/deliveries?cursor={Cursor((1,)).encode()}"):
+                assert sentence in support.get(path).main, path
