@@ -63,7 +63,7 @@ def sentence_in(text: str) -> str:
         if ranked:
             return _one_line(_plain(min(ranked, key=lambda each: each[0])[1]))
     if begin.startswith("<") and (titled := _TITLE.search(begin)):
-        message = _one_line(html.unescape(titled[2]))
+        message = _one_line(_unescaped(titled[2]))
         return next(_sentences(begin), message) if _repeats_code(message) else message
     return next(iter(begin.splitlines()), "").strip()
 
@@ -94,7 +94,7 @@ def _lines_of_page(text: str) -> Iterator[str]:
     at = hidden = 0
     for markup in _MARKUP.finditer(page):
         if not hidden:
-            parts.append(html.unescape(page[at : markup.start()]))
+            parts.append(_unescaped(page[at : markup.start()]))
         at = markup.end()
         tag = (markup["tag"] or markup["raw"] or "").lower()
         if tag in _HIDDEN and not markup[0].endswith("/>"):
@@ -104,7 +104,7 @@ def _lines_of_page(text: str) -> Iterator[str]:
                 yield line
             parts.clear()
     if not hidden:
-        parts.append(html.unescape(page[at:]))
+        parts.append(_unescaped(page[at:]))
     if line := _one_line("".join(parts)):
         yield line
 
@@ -151,6 +151,14 @@ def line_with(words: str, text: str) -> str:
     line = next((line.strip() for line in lines if words.lower() in line.lower()), "")
     at = line.lower().find(words.lower())
     return f"…{line[at - BEFORE :].strip()}" if at > BEFORE else line
+
+
+def _unescaped(text: str) -> str:
+    """Decode a page's entities, or return the text unchanged if one has too many digits."""
+    try:
+        return html.unescape(text)
+    except ValueError:  # Python reads at most 4,300 digits, with leading zeros
+        return text
 
 
 def _plain(said: str) -> str:
