@@ -12,13 +12,17 @@ from portal.web.frame.access import actor
 
 # Other languages use the comma in numbers. Programs send no language and read our format.
 COMMA_LANGUAGES: Final = frozenset({"", "en", "he", "ja", "ko", "th", "zh"})
+# The last line of a file whose export failed.
+INCOMPLETE: Final = "This file is incomplete because the export failed. Export it again."
 
 
 def csv_download(name: str, rows: Iterable[Sequence[object]], between: str = ",") -> Response:
     """Send `rows` as the file `name`, with `between` between cells. Raises `TooManyExports`."""
     # No one closes a HEAD response. Take the slot first, so that a refusal leaves nothing open.
     slot = take_slot(actor().user_id or 0) if request.method == "GET" else None
-    text = cast("Generator[str, None, None]", stream_with_context(write_csv(rows, between)))
+    text = cast(
+        "Generator[str, None, None]", stream_with_context(_marked_if_cut(write_csv(rows, between)))
+    )
     answer = Response(_Held(text, slot) if slot else text, content_type="text/csv; charset=utf-8")
     answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return answer
@@ -31,6 +35,22 @@ def excel_separator() -> str:
     """
     language = (request.accept_languages.best or "").partition("-")[0].lower()
     return "," if language in COMMA_LANGUAGES else ";"
+
+
+def _marked_if_cut(lines: Iterator[str]) -> Iterator[str]:
+    """Yield the lines and, after an error, one that says so to the person who keeps the file.
+
+    The error then breaks the connection, but a proxy can pass on the file as complete.
+    """
+    has_begun = False
+    try:
+        for line in lines:
+            has_begun = True
+            yield line
+    except Exception:
+        if has_begun:  # otherwise the server responds 500
+            yield f"{INCOMPLETE}\r\n"
+        raise
 
 
 class _Held(Iterator[str]):

@@ -6,10 +6,14 @@ from typing import Any, TypeVar
 
 import pytest
 from flask import Flask, Response, request_finished
+from sqlalchemy import text
 from werkzeug.test import TestResponse
 
 from portal.lib.file_lock import FileLock
+from portal.services.core.unit_of_work import writing
+from portal.services.csv import export
 from portal.services.csv.export import TooManyExports, take_slot
+from portal.web.forms.csv_download import INCOMPLETE
 from tests.support.factories import Person, make_asset, make_user
 from tests.support.pages import Page, Pages
 from tests.web.signed_in import visit
@@ -113,6 +117,28 @@ def test_reading_ends_once_the_browser_has_disconnected(ana: Person, app: Flask)
 def test_a_head_request_takes_no_slot(ana: Person, enter: Callable[[Person], Pages]) -> None:
     answer = enter(ana).client.head(EXPORTS[0])
     assert answer.status_code == 200
+    assert free_places(ana) == 2
+
+
+def test_an_export_that_fails_says_so_in_its_last_line(
+    ana: Person, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server then breaks the connection, which some proxies hide from the browser."""
+    for number in range(3):
+        make_asset(asset_tag=f"L-{number}")
+    with writing() as current:
+        current.execute(text("UPDATE assets SET updated_at = 'not a time' WHERE asset_tag = 'L-2'"))
+    monkeypatch.setattr(export, "CHUNK", 1)
+
+    def read(answer: TestResponse) -> list[str]:
+        lines: list[str] = []
+        with pytest.raises(ValueError, match="not a time"):
+            lines.extend(line.decode() for line in answer.iter_encoded())
+        return lines
+
+    lines = asked_for(app, ana, EXPORTS[0], read)
+    assert [line[:3] for line in lines[1:3]] == ["L-0", "L-1"]
+    assert lines[3:] == [f"{INCOMPLETE}\r\n"]
     assert free_places(ana) == 2
 
 
