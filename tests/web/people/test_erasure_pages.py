@@ -3,15 +3,19 @@
 from flask import Flask
 from sqlalchemy import delete, select, update
 
+from portal.lib.clock import utcnow
 from portal.models.assets import Activity
 from portal.models.assignments import Staff
 from portal.models.audit import AuditEntry
+from portal.models.mails import Mail
 from portal.models.tasks import Task, TaskState
+from portal.models.webhooks import Webhook
 from portal.services.actions import assignments
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import session, writing
+from portal.services.mail import mails
 from tests.services.alerts.due_things import work
-from tests.support.factories import make_asset, make_staff, make_user
+from tests.support.factories import make_asset, make_staff, make_user, make_webhook
 from tests.web.signed_in import signed_in
 
 
@@ -88,6 +92,19 @@ def test_each_name_to_search_in_texts_can_be_left_out(app: Flask) -> None:
     assert "Maria Lopez, Maria Gruber: the Erased person 1 burns" in session().scalars(query).all()
     assert session().get_one(Staff, row_id).name == "Erased person 1"
     assert "Battery" not in str(session().scalars(select(AuditEntry.changes)).all())
+
+
+def test_names_in_notes_and_kept_emails_are_listed(app: Flask) -> None:
+    pages, (_, path) = signed_in(app, make_user()), maria()
+    hook = make_webhook(name="ERP")
+    with writing() as current:
+        note = {"taken_at": utcnow(), "taken_by": "Ana", "taken_note": "Maria Lopez calls them"}
+        current.execute(update(Webhook).where(Webhook.id == hook.id).values(**note))
+        kept = "To: maria@example.com"
+        current.add(Mail(kind=mails.TEST, due_at=utcnow(), sent_at=utcnow(), kept=kept))
+    page = pages.get(f"{path}/erase")
+    assert "“Maria Lopez calls them” (webhook)" in page.main
+    assert "“To: maria@example.com” (email)" in page.main
 
 
 def _task_path() -> str:

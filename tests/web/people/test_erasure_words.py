@@ -2,27 +2,18 @@
 
 from pathlib import Path
 
+from portal.services.erasure.places import PLACES
 from portal.web.people import erasure_views
 from tests.support.golden.expected_file import Golden
 
 GOLDEN = Path(__file__).parent / "golden" / "erasure.txt"
 
-# In no particular order, to test the sorting.
-TABLES = [
-    "tasks",
-    "activities",
-    "stock_moves",
-    "attempts",
-    "audit_entries",
-    "assignments",
-    "task_rows",
-    "reservations",
-    "maintenances",
-    "incidents",
-    "alert_runs",
-    "deliveries",
-    "alerts",
-]
+# Sorted by name, to test the order.
+TABLES = sorted(place.table for place in PLACES)
+
+
+def test_every_table_that_can_name_a_person_has_words() -> None:
+    assert sorted(erasure_views.ROWS) == TABLES
 
 
 def test_counts_are_sorted_and_zeros_are_left_out(golden: Golden) -> None:
