@@ -25,12 +25,7 @@ from tests.web.webhooks.running_code import RunningCode, send
 
 README = ROOT / "README.md"
 RECEIVERS = ROOT / "docs" / "receivers.md"
-DOCUMENTS = [
-    README,
-    ROOT / "CHANGELOG.md",
-    ROOT / "SECURITY.md",
-    *sorted((ROOT / "docs").rglob("*.md")),
-]
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 
 BODY = b'{"event":"asset.created","asset":{"name":"Gr\\u00f6\\u00dfe 4"}}'
 MADE, OWN = generate_secret(), "correct hörse battery staple"
