@@ -384,7 +384,8 @@ LONGEST: Final = 254  # RFC 5321, 4.5.3.1.3, as corrected by erratum 1690
 # part can't start or end with a dot or contain two dots in a row.
 ATOM: Final = r"[^@.\s\x00-\x1f\x7f,;:<>()\[\]\"\\]+"
 PART: Final = rf"{ATOM}(?:\.{ATOM})*"
-SHAPE: Final = re.compile(f"{PART}@{PART}")
+# An encoded word ("=?utf-8?q?…?=") would be decoded into another address (RFC 2047).
+SHAPE: Final = re.compile(rf"(?!.*=\?){PART}@{PART}")
 
 
 def tidy_email(text: str) -> str:

@@ -260,5 +260,8 @@ def test_invalid_email_addresses_are_refused() -> None:
         "office@example..com",
         "office@example.com.",
         ".a@b.c",
+        # Mail would be sent to another address, because these contain encoded words (RFC 2047).
+        "x@=?utf-8?q?evil=2eexample=2ecom?=",
+        "=?utf-8?b?yq==?=@b.c",
     ):
         assert not is_email(text), text

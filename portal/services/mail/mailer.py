@@ -10,7 +10,6 @@ import ssl
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
-from email.errors import HeaderParseError
 from email.headerregistry import Address, BaseHeader, HeaderRegistry, UnstructuredHeader
 from email.message import EmailMessage
 from email.policy import default
@@ -32,8 +31,9 @@ LONGEST_WORDS: Final = 300
 
 
 class Step(StrEnum):
-    """Steps of an SMTP session, in their order."""
+    """Our text, then the steps of an SMTP session in their order."""
 
+    TEXT = "text"
     CONNECT = "connect"
     TLS = "tls"
     SIGN_IN = "sign_in"
@@ -48,6 +48,7 @@ OF_SERVER: Final = frozenset({Step.CONNECT, Step.TLS, Step.SIGN_IN, Step.SENDER}
 
 # step → sentence before the server's own words
 FAILED_AT: Final = {
+    Step.TEXT: "We couldn’t write the email",
     Step.CONNECT: "We couldn’t connect to the mail server",
     Step.TLS: "We couldn’t encrypt the connection to the mail server (TLS)",
     Step.SIGN_IN: "We couldn’t sign in to the mail server",
@@ -58,6 +59,7 @@ FAILED_AT: Final = {
 
 
 REMEDIES: Final = {
+    Step.TEXT: "Check this server’s log.",
     Step.CONNECT: "Check the host and port in SMTP_URL and whether this server can reach them.",
     Step.TLS: "Check the port in SMTP_URL. For a private certificate authority, set SSL_CERT_FILE.",
     Step.SIGN_IN: "Check the user and password in SMTP_URL.",
@@ -170,11 +172,6 @@ class InTimeTLS(InTime, smtplib.SMTP_SSL):
     """An SMTP session with TLS from the beginning. Takes `context`."""
 
 
-# smtplib's and the system's errors are of the first kind. An impossible host name or address raises
-# one of the others.
-MailError = (OSError, ValueError, HeaderParseError)
-
-
 # Long parts of a link, of which the last is secret.
 _SECRET_PART: Final = re.compile(r"(?<=[/=])[\w-]{16,}")
 
@@ -188,12 +185,13 @@ def send(settings: Settings, to: str, letter: Letter, number: UUID) -> None:
     """
     url = urlsplit(settings.smtp_url)
     with _hiding(to, unquote(url.password or ""), *_SECRET_PART.findall(letter.text)):
+        # For an odd address, `email` raises errors of many kinds, also when the message is sent.
         with _at(Step.RECIPIENT):
             message = _mail(settings, url, to, letter, number)
         with closing(_signed_in(url)) as server:
             try:
                 server.send_message(message)
-            except MailError as error:
+            except Exception as error:
                 raise _failure(server.step, error) from error
             # The message is accepted even if QUIT fails.
             with suppress(OSError):
@@ -216,11 +214,11 @@ def _hiding(*texts: str) -> Iterator[None]:
 def _at(step: Step) -> Iterator[None]:
     try:
         yield
-    except MailError as error:
+    except Exception as error:
         raise _failure(step, error) from error
 
 
-def _failure(step: Step, error: OSError | ValueError | HeaderParseError) -> MailFailed:
+def _failure(step: Step, error: Exception) -> MailFailed:
     if isinstance(error, ssl.SSLError):
         step = Step.TLS
     elif isinstance(error, smtplib.SMTPNotSupportedError) and step is Step.SENDER:
@@ -230,7 +228,7 @@ def _failure(step: Step, error: OSError | ValueError | HeaderParseError) -> Mail
     return MailFailed(step, words, may_have_arrived=isinstance(error, MayHaveArrived))
 
 
-def _said(error: OSError | ValueError | HeaderParseError) -> str:
+def _said(error: Exception) -> str:
     match error:
         case smtplib.SMTPRecipientsRefused():
             return _answer(*next(iter(error.recipients.values())))
@@ -260,6 +258,8 @@ def _mail(
     is_named = bool(name) or not address.isascii()
     message["From"] = sender if is_named else formataddr((settings.organization, address))
     message["To"] = Address(addr_spec=to)  # exactly one address
+    if message["To"].addresses[0].addr_spec != to:  # an encoded word in it was decoded
+        raise ValueError("The address has an encoded word.")
     # Without these two, many servers treat a message as spam (RFC 5322, section 3.6).
     message["Date"] = format_datetime(utcnow())
     message["Message-ID"] = f"<{number}@{address.rpartition('@')[2]}>"

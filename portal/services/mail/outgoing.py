@@ -26,7 +26,7 @@ from portal.services.core.permissions import Actor
 from portal.services.core.time_zones import zone_of
 from portal.services.core.unit_of_work import database_time, session, writing
 from portal.services.mail import mailbox, mailer, mails
-from portal.services.mail.mailer import Letter, MailFailed
+from portal.services.mail.mailer import Letter, MailFailed, Step
 from portal.services.mail.mails import CLAIMED, TEST, TRIES, WAITS, Writer, is_waiting
 
 log = logging.getLogger(__name__)
@@ -44,6 +44,10 @@ class _Ready:
     number: UUID
 
 
+class _UnknownKind(Exception):
+    """The email is of a kind that only another version can write."""
+
+
 def send_due(kinds: Mapping[str, Writer]) -> int:
     """Send all due emails and return their number. Safe to run concurrently.
 
@@ -57,9 +61,13 @@ def send_due(kinds: Mapping[str, Writer]) -> int:
             break
         try:
             ready = _write(mail_id, kinds)
-        except Exception:  # one email's error must not block the others
-            log.exception("An email couldn’t be written. We’ll try again.")
+        except _UnknownKind:
+            log.warning("An email waits for a version that can write it.")
             _postpone(mail_id)
+            continue
+        except Exception as error:  # one email's error must not block the others
+            log.exception("An email couldn’t be written. We’ll try again.")
+            _note(mail_id, MailFailed(Step.TEXT, type(error).__name__))
             continue
         if ready is None:
             _delete(mail_id)
@@ -91,12 +99,17 @@ def _claim() -> int | None:
 
 
 def _write(mail_id: int, kinds: Mapping[str, Writer]) -> _Ready | None:
-    """Return None if the email was deleted, has no recipient, or has become obsolete."""
+    """Return None if the email was deleted, has no recipient, or has become obsolete.
+
+    Raises `_UnknownKind`.
+    """
     current = session()
     try:
         mail = current.get(Mail, mail_id)
         if mail is None:
             return None
+        if mail.kind not in kinds:
+            raise _UnknownKind
         to, zone = _reader(current, mail)
         letter = kinds[mail.kind](current, mail, zone) if to else None
         return _Ready(to, letter, mail.public_id) if letter else None

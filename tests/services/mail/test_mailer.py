@@ -36,7 +36,16 @@ def test_a_password_is_not_sent_without_tls(app: Flask) -> None:
     assert (server.messages, server.signed_in) == ([], [])
 
 
-@pytest.mark.parametrize("to", ["office@example..com", "office@example.com.", "a..b@example.com"])
+@pytest.mark.parametrize(
+    "to",
+    [
+        "office@example..com",
+        "office@example.com.",
+        "a..b@example.com",
+        "x@=?utf-8?q?evil=2Eexample=2Ecom?=",
+        f"{'x' * 70}@=?utf-8?q?b=c3=bc?=",
+    ],
+)
 def test_an_address_that_no_message_can_have_fails_as_recipient(app: Flask, to: str) -> None:
     with MailServer() as server:
         changed = replace(app.extensions["settings"], smtp_url=server.url)

@@ -36,7 +36,11 @@ def note(_current: DatabaseSession, _mail: Mail, zone: ZoneInfo) -> Letter:
     return Letter("Note", f"In {zone.key}")
 
 
-NOTE = {"note": note, "silence": lambda *_: None, mails.TEST: own_test.write}
+def broken(*_: object) -> Letter:
+    raise LookupError
+
+
+NOTE = {"note": note, "silence": lambda *_: None, "broken": broken, mails.TEST: own_test.write}
 
 
 @pytest.fixture
@@ -133,6 +137,24 @@ def test_an_unknown_kind_blocks_no_other_and_waits_for_a_version_with_it(
     assert waits()[0] > timedelta(minutes=29)
     let_time_pass()
     assert outgoing.send_due({"of_another_version": note}) == 1
+
+
+def test_an_email_that_cannot_be_written_blocks_no_other_and_is_shown_as_failed(
+    server: MailServer,
+) -> None:
+    store(make_user(email="ana@example.com"), kind="broken")
+    store(make_user(email=f"{'x' * 70}@=?utf-8?q?b=c3=bc?="))
+    let_time_pass()
+    store(make_user(email="ben@example.com"))
+    assert send() == 1
+    for _ in range(TRIES - 1):
+        let_time_pass()
+        assert send() == 0
+    trouble = mails.find_trouble()
+    assert trouble is not None
+    assert (trouble.count, trouble.has_given_up) == (2, True)
+    assert [mail.failed_step for mail in rows()] == [Step.TEXT, Step.RECIPIENT]
+    assert {mail.tries for mail in rows()} == {TRIES}
 
 
 def test_retries_come_after_1_5_30_minutes_and_2_hours_until_given_up(
