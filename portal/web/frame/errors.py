@@ -8,7 +8,7 @@ import logging
 from flask import Flask, Response, current_app, render_template, request
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import DBAPIError, OperationalError
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.exceptions import BadHost, HTTPException, MethodNotAllowed
 
 from portal.database.trouble import of_error, words_of
 from portal.extensions import db, settings
@@ -31,6 +31,7 @@ FROM_ELSEWHERE = (
     "with its port."
 )
 CUT_OFF = "This link is incomplete."
+BAD_HOST = "The Host header isn’t a host name."
 BAD_CURSOR = "“after” can’t be read. Send “next” of an answer as it is, or start without it."
 # SQLite's code for a statement that it doesn't understand (https://sqlite.org/rescode.html).
 OUR_MISTAKE = 1
@@ -73,6 +74,10 @@ def _http(error: HTTPException) -> Response | HTTPException:
     code = error.code or 500
     if code < 400:
         return error
+    if isinstance(error, BadHost):
+        # No page can be shown, because no URL can be built.
+        plain = Response(f"{BAD_HOST}\n", code, content_type="text/plain; charset=utf-8")
+        return problem(code, BAD_HOST) if is_for_program(request) else plain
     if code >= 500:
         log.error("A request failed: %s", error, exc_info=error)
     answer = current_app.make_response(_page(code))
