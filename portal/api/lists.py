@@ -1,7 +1,6 @@
 """Find rows, and answer with one of them or with a page."""
 
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Annotated, Any, Final, TypeVar
@@ -10,6 +9,7 @@ from pydantic import AwareDatetime, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from portal.api.operations import LARGEST_ID, Answer
+from portal.lib.dates import IN_CALENDAR, is_in_calendar
 from portal.lib.paging import CURSOR_LIMIT, PAGE_SIZE, Page
 from portal.services.core.refusals import NotFound
 from portal.services.core.unit_of_work import session
@@ -27,11 +27,15 @@ RowId = Annotated[int, Field(ge=1, le=LARGEST_ID)]
 
 def _as_written(value: Any) -> datetime:
     """Parse a time. Pydantic alone would also accept a number of seconds since 1970."""
-    with suppress(TypeError, ValueError):
+    try:
         at = datetime.fromisoformat(value)
-        if at.tzinfo:
-            return at
-    raise PydanticCustomError("time", "Write a time as 2026-11-30T09:15:00Z")
+    except (TypeError, ValueError):
+        at = None
+    if at is None or not at.tzinfo:
+        raise PydanticCustomError("time", "Write a time as 2026-11-30T09:15:00Z")
+    if not is_in_calendar(at):
+        raise PydanticCustomError("time", f"Write a time {IN_CALENDAR}")
+    return at
 
 
 Moment = Annotated[AwareDatetime, BeforeValidator(_as_written)]

@@ -5,7 +5,8 @@ import logging
 import re
 import ssl
 from collections.abc import Hashable, Iterable
-from datetime import UTC, datetime, timedelta
+from contextlib import suppress
+from datetime import UTC, datetime, time, timedelta
 from io import BytesIO
 from typing import Final, NamedTuple
 
@@ -16,6 +17,7 @@ from requests.structures import CaseInsensitiveDict
 from portal.engine.http.address_guard import host_of, is_named
 from portal.engine.http.curl_handle import CurlHandle, Order
 from portal.engine.reasons import NEVER_LEFT, Reason, reason_for_code
+from portal.lib.dates import LAST_DAY
 from portal.lib.typed_text import storable
 
 MAX_TEXT = 16 * 1024
@@ -175,12 +177,18 @@ class CertificateDates:
         return end
 
 
+# A certificate without an end has 9999-12-31, which not every time zone can show.
+LAST_END: Final = datetime.combine(LAST_DAY, time.max, UTC)
+
+
 def _end_shown(curl: pycurl.Curl) -> datetime | None:
     """Return the `Expire date` of the chain's first certificate, which is the receiver's."""
     chain = curl.getinfo(pycurl.INFO_CERTINFO)
     for field, value in chain[0] if chain else ():
         if field == "Expire date":
-            return datetime.fromtimestamp(ssl.cert_time_to_seconds(value), UTC)
+            with suppress(ValueError):  # "Bad time value"
+                end = datetime.fromtimestamp(ssl.cert_time_to_seconds(value), UTC)
+                return min(end, LAST_END)
     return None
 
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any, Final
 
 from portal.engine.events.catalogue import EventName
 from portal.engine.events.details import UpdateReason
+from portal.lib.dates import IN_CALENDAR, is_in_calendar
 from portal.models.assets import Action, AssetKind, AssetStatus
-from portal.services.assets.fields import YEARS
 from portal.services.core.refusals import Refusal
 
 ANY: Final = frozenset(AssetStatus)
@@ -170,13 +170,11 @@ def refuse_long(**texts: str | None) -> None:
 
 
 def refuse_odd_year(**days: date | None) -> None:
-    """Raise a `Refusal` for the first date or time with an implausible year.
-
-    A year at the end of the calendar can't be shown in every time zone.
-    """
+    """Raise a `Refusal` for the first date or time with an implausible year."""
     for name, day in days.items():
-        if day is not None and day.year not in YEARS:
-            raise Refusal("Check the year", field=name)
+        if day is not None and not is_in_calendar(day):
+            kind = "time" if isinstance(day, datetime) else "day"
+            raise Refusal(f"Enter a {kind} {IN_CALENDAR}", field=name)
 
 
 # For readers who can't undo a disposal. Callers that know the reader pass other words.

@@ -8,11 +8,11 @@ from decimal import Decimal
 from enum import Enum, auto
 from typing import Final
 
+from portal.lib.dates import IN_CALENDAR, is_in_calendar
 from portal.models.assets import AssetKind, Condition
 from portal.services.core.refusals import Fault
 
 DEAREST: Final = Decimal("9999999999.99")  # the maximum of decimal(12,2)
-YEARS: Final = range(1900, 2201)
 MOST_IN_STOCK: Final = 1_000_000_000
 TAG: Final = re.compile(r"[A-Za-z0-9._/-]+")
 
@@ -316,8 +316,8 @@ def _of_money(values: AssetValues) -> Iterator[Fault]:
 def _of_days(values: AssetValues) -> Iterator[Fault]:
     for field in fields_of_type(FieldType.DAY):
         day: date | None = getattr(values, field.name)
-        if day and day.year not in YEARS:
-            yield Fault(field.name, f"Check the {field.in_sentence}’s year")
+        if day and not is_in_calendar(day):
+            yield Fault(field.name, f"Enter the {field.in_sentence} as a day {IN_CALENDAR}")
     bought, ends = values.purchase_date, values.warranty_expires
     if bought and ends and ends < bought:
         yield Fault("warranty_expires", "Enter a date on or after the purchase date")

@@ -12,6 +12,7 @@ from wtforms import Field
 from wtforms.widgets import DateTimeLocalInput, TextInput
 
 from portal.lib.clock import utcnow
+from portal.lib.dates import IN_CALENDAR, is_in_calendar
 from portal.lib.typed_values import DOTTED, TypedValueError, impossible_day, read_day
 from portal.services.core.refusals import Refusal
 from portal.web.forms.base import tidy
@@ -98,6 +99,8 @@ def read_moment(text: str) -> datetime:
     """
     try:
         typed = _as_typed(text)
+        if not is_in_calendar(typed):
+            raise TypedValueError(f"as a time {IN_CALENDAR}")
         local = typed.replace(tzinfo=typed.tzinfo or zone())
         moment = local.astimezone(UTC)
         round_trip = moment.astimezone(local.tzinfo)
@@ -123,8 +126,6 @@ def _as_typed(text: str) -> datetime:
 Choice = TypeVar("Choice", bound=StrEnum)
 Default = TypeVar("Default")
 
-# The range that both databases and every time zone can hold.
-FIRST_DAY, LAST_DAY = date(1970, 1, 2), date(9998, 12, 31)
 LONGEST_NUMBER: Final = 9  # digits
 A_DAY: Final = timedelta(days=1)
 MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -206,8 +207,8 @@ def _read(text: str) -> tuple[datetime, datetime]:
         day = date(year, month, int(groups["day"]))
     except ValueError:
         raise ValueError(f"with a day that exists. There is no {text[:40]}") from None
-    if not FIRST_DAY <= day <= LAST_DAY:
-        raise ValueError(f"with a year from {FIRST_DAY.year} to {LAST_DAY.year}")
+    if not is_in_calendar(day):
+        raise ValueError(f"as a day {IN_CALENDAR}")
     if groups["hour"] is None:
         return day_begins(day), day_begins(day + A_DAY)
     try:

@@ -1,12 +1,12 @@
 """The maximum of each value is accepted, and one more is refused with a sentence."""
 
 from collections.abc import Sequence
-from datetime import date
 from decimal import Decimal
 from typing import Any, Final
 
 import pytest
 
+from portal.lib.dates import FIRST_DAY, LAST_DAY
 from portal.services.assets.fields import AssetValues, Fault, faults
 from portal.web.actions.planning_pages import read_days
 from portal.web.forms.parsing import number_or_none, read_begin, read_months, row_id
@@ -42,7 +42,7 @@ def test_numbers_in_forms_and_addresses_are_limited_by_columns() -> None:
 
 
 def test_days_can_be_searched_that_every_time_zone_can_show(app: object) -> None:
-    for inside, outside in ((date(1970, 1, 2), "1970-01-01"), (date(9998, 12, 31), "9999-01-01")):
+    for inside, outside in ((FIRST_DAY, "1899-12-31"), (LAST_DAY, "2201-01-01")):
         assert read_begin(f"{inside}"), inside
-        with pytest.raises(ValueError, match="with a year from 1970 to 9998"):
+        with pytest.raises(ValueError, match="as a day from 1900-01-01 to 2200-12-31"):
             read_begin(outside)

@@ -34,7 +34,7 @@ UNREADABLE = [
     ("since=31.02.", "Enter the time with a day that exists. There is no February 31"),
     ("since=31.02.2026", "Enter the time with a day that exists. There is no 31.02.2026"),
     ("until=2026-05-03 25:00", "Enter the time with a time of day from 00:00 to 23:59"),
-    ("until=9999-12-31", "Enter the time with a year from 1970 to 9998"),
+    ("until=9999-12-31", "Enter the time as a day from 1900-01-01 to 2200-12-31"),
     ("since=2026-05-03&until=2026-05-02", "Enter a time later than From"),
     ("since=2026-05-03 18:00&until=2026-05-03 18:00", "Enter a time later than From"),
     ("webhook=x", "Choose “Webhook” from the list"),

@@ -7,9 +7,10 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
+from portal.lib.dates import IN_CALENDAR, is_in_calendar
 from portal.models.assets import Condition
 from portal.models.planning import MaintenanceOutcome, MaintenanceType
-from portal.services.assets.fields import DEAREST, YEARS
+from portal.services.assets.fields import DEAREST
 from portal.services.core.refusals import Fault, Refusal
 
 LONGEST_LINE: Final = 120
@@ -118,8 +119,8 @@ def _of_times(values: ReservationValues, now: datetime) -> Iterator[Fault]:
     if ends is None:
         yield Fault("ends_at", "Enter the reservation’s end, such as 2026-05-03 18:00")
     for field, at in (("starts_at", starts), ("ends_at", ends)):
-        if at and at.year not in YEARS:
-            yield Fault(field, "Check the year")
+        if at and not is_in_calendar(at):
+            yield Fault(field, f"Enter a time {IN_CALENDAR}")
             return
     if starts and ends and ends <= starts:
         yield Fault("ends_at", "Enter an end after the start")
@@ -136,8 +137,8 @@ def _of_title(values: PlanValues) -> Iterator[Fault]:
 def _of_day(field: str, day: date | None, called: str) -> Iterator[Fault]:
     if day is None:
         yield Fault(field, f"Enter the {called}")
-    elif day.year not in YEARS:
-        yield Fault(field, f"Check the {called}’s year")
+    elif not is_in_calendar(day):
+        yield Fault(field, f"Enter the {called} as a day {IN_CALENDAR}")
 
 
 def _of_cycle(days: int | None) -> Iterator[Fault]:

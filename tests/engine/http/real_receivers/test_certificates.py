@@ -2,8 +2,9 @@
 
 import ssl
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import certifi
 import pytest
@@ -51,6 +52,20 @@ def test_a_trusted_certificate_succeeds_and_its_expiry_is_known(transport: Trans
     assert first.phases.connect is not None
     assert first.phases.tls is not None
     assert first.phases.tls > first.phases.connect
+    transport.close()
+
+
+def test_a_certificate_without_an_end_has_a_date_that_every_zone_can_show(
+    transport: Transport,
+) -> None:
+    """RFC 5280, 4.1.2.5, says 9999-12-31 for such a certificate."""
+    never = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    with serving(TRUSTED.issue_cert("127.0.0.1", not_after=never)) as receiver:
+        exchange = send(transport, receiver.url)
+    assert exchange.reason is None, exchange.detail
+    assert exchange.certificate_ends_at is not None
+    for zone in ("Pacific/Kiritimati", "Etc/GMT+12"):
+        assert exchange.certificate_ends_at.astimezone(ZoneInfo(zone)).year > 2199
     transport.close()
 
 
