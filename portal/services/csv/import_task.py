@@ -12,7 +12,7 @@ from itertools import islice
 from typing import IO, Final
 from uuid import UUID
 
-from sqlalchemy import Select, func, insert, select
+from sqlalchemy import Select, delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from portal.engine.events.body import ActorKind, Origin
@@ -52,6 +52,10 @@ DONE_AS: Final = {Verdict.CREATE: Verdict.CREATED, Verdict.UPDATE: Verdict.UPDAT
 MOST_READ: Final = 2  # files at a time per machine
 READING_FOLDER: Final = "imports"
 FILE_FIELD: Final = "file"
+NO_CHECK: Final = (
+    "There’s no import at this URL. A newer upload replaces the same person’s files that weren’t "
+    "imported."
+)
 
 
 def read_upload(file: IO[bytes]) -> Sheet:
@@ -81,7 +85,7 @@ def upload(
 
     With `change_existing`, rows of existing assets change them. Otherwise they are skipped. With
     `asks`, the check is paused until `import_answers.answer` if the file has unknown words or
-    headings, or ambiguous dates or amounts.
+    headings, or ambiguous dates or amounts. Replaces this person's files that weren't imported.
     """
     is_asked = asks and import_sheet.needs_matching(sheet)
     columns = [] if is_asked else import_sheet.known_columns(sheet)
@@ -93,6 +97,7 @@ def upload(
         is_asked = asks and (is_open or _has_new_words(sheet))
     with writing() as current:
         require(current, actor, PERMISSION)
+        _forget_earlier(current, actor)
         params = {
             "columns": columns,
             "matches": matches,
@@ -114,6 +119,17 @@ def upload(
             current.execute(insert(TaskRow), chunk)
             task.total += len(chunk)
         return task.public_id
+
+
+def _forget_earlier(current: Session, actor: Actor) -> None:
+    """Delete this person's checks whose import wasn't started. Each can have 20,000 rows."""
+    if actor.user_id is None:
+        return
+    mine = select(Task).where(Task.kind == CHECK_NAME, Task.actor_id == actor.user_id)
+    # Waits for a step in progress, and keeps others from confirming the check.
+    for task in current.scalars(mine.order_by(Task.id).with_for_update()).all():
+        if not task.params.get("import"):
+            current.execute(delete(Task).where(Task.id == task.id))
 
 
 def _has_new_words(sheet: Sheet) -> bool:
@@ -148,7 +164,11 @@ def confirm(actor: Actor, public_id: UUID) -> UUID:
 
 
 def find_check(public_id: UUID) -> Task:
-    task = tasks.find(public_id)
+    """Return the check of a file. Raises `NotFound`."""
+    try:
+        task = tasks.find(public_id)
+    except NotFound:
+        raise NotFound(NO_CHECK) from None
     refuse_other(task)
     return task
 
@@ -211,7 +231,7 @@ def failed_rows(check: Task) -> Iterator[Sequence[object]]:
 def refuse_other(task: Task) -> None:
     """Raise `NotFound` unless the task is a check of a file."""
     if task.kind != CHECK_NAME:
-        raise NotFound("There’s no import at this URL.")
+        raise NotFound(NO_CHECK)
 
 
 def rows_of(task_id: int) -> Select[TaskRow]:

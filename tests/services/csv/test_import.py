@@ -18,12 +18,12 @@ from portal.lib.csv_cells import write_csv
 from portal.lib.file_lock import FileLock
 from portal.lib.spreadsheets.sheets import Sheet, read_csv
 from portal.models.assets import Asset, Category
-from portal.models.tasks import Task, TaskState
+from portal.models.tasks import Task, TaskRow, TaskState
 from portal.services import tasks
 from portal.services import tasks as task_leases
 from portal.services.actions import assignments
 from portal.services.assets.queries import AssetFilter
-from portal.services.core.refusals import Refusal
+from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.unit_of_work import session, writing
 from portal.services.csv import export as csv_export
 from portal.services.csv import import_task
@@ -210,6 +210,24 @@ def test_a_killed_import_resumes_and_does_each_row_once(
     assert session().scalar(select(func.count(Asset.id))) == 120
     assert session().scalar(select(func.count(Category.id))) == 1
     assert len(bodies()) == 120
+
+
+def test_a_new_upload_replaces_the_persons_earlier_ones_that_were_not_imported(
+    app: Flask,
+) -> None:
+    ana, ben = make_user(), make_user()
+    begun, others = check(ana, "name\nA\n"), check(ben, "name\nB\n")
+    import_task.confirm(ana.actor, begun)
+    checked = check(ana, "name\nC\n")
+    waiting = import_task.upload(ana.actor, read_csv(b"name\nD\n"))
+    asked = import_task.upload(ana.actor, read_csv(b"title\nE\n"), asks=True)
+    newest = check(ana, "name\nF\n")
+    kept = session().scalars(select(Task.public_id).where(Task.kind == "import_check"))
+    assert set(kept) == {begun, others, newest}
+    assert session().scalar(select(func.count()).select_from(TaskRow)) == 3
+    for gone in (checked, waiting, asked):
+        with pytest.raises(NotFound, match="A newer upload replaces"):
+            import_task.find_check(gone)
 
 
 def test_an_import_needs_a_finished_check_of_a_file_with_known_columns(app: Flask) -> None:

@@ -159,15 +159,16 @@ def test_the_next_file_with_the_same_headings_is_read_like_the_last(ana: Person)
 
 
 def test_a_files_own_answer_takes_precedence_over_a_later_one(ana: Person) -> None:
-    first, second = asked(ana), asked(ana)
+    ben = make_user()
+    first, second = asked(ana), asked(ben)
     say(ana, first)
     say(
-        ana,
+        ben,
         second,
         matches={**MATCHES, "preis": "order_number"},
         words={"condition": {"gut": "fair", "???": ""}},
     )
-    now = (second, "order_number", "fair"), (asked(ana), "order_number", "fair")
+    now = (second, "order_number", "fair"), (asked(make_user()), "order_number", "fair")
     for public_id, ours, becomes in ((first, "purchase_cost", "good"), *now):
         asked_about = question(public_id)
         assert [match.ours for match in asked_about.columns if match.heading == "Preis"] == [ours]
@@ -232,8 +233,9 @@ def test_an_answer_cannot_change_while_the_rows_are_checked(ana: Person) -> None
 
 
 def test_an_unanswered_question_is_removed_with_its_rows(ana: Person) -> None:
-    old, answered = asked(ana), asked(ana)
-    say(ana, answered)
+    ben = make_user()
+    old, answered = asked(ana), asked(ben)
+    say(ben, answered)
     retention.clear(utcnow() - timedelta(hours=1), utcnow())
     assert tasks.find(old).state == TaskState.PAUSED
     with writing() as current:

@@ -121,7 +121,7 @@ def test_matches_are_kept_for_the_next_file_and_can_be_changed(app: Flask) -> No
     assert "same as last time" not in page.main
     page = pages.submit(page.form(), "Continue", column_5="notes")
     again = preview(pages, page).links("Change columns")
-    page = send(pages, LINES.encode())
+    page = send(visit(app), LINES.encode())
     assert page.main.count("same as last time") == 6
     assert chosen(page)[5] == "Notes"
     page = pages.get(again[0])
