@@ -3,28 +3,33 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
-from typing import Final
+from typing import Annotated, Final
 from uuid import UUID
 
+from pydantic import Field
 from sqlalchemy import select
 
 from portal.api import assets
-from portal.api.assets import ASSET
-from portal.api.lists import Moment, RowId
+from portal.api.assets import ASSET, Count
+from portal.api.lists import Amount, Moment, RowId
 from portal.api.operations import Call, Made, Operation
-from portal.api.planning import SHOW_MAINTENANCE, SHOW_RESERVATION, Noted, entered
+from portal.api.planning import SHOW_MAINTENANCE, SHOW_RESERVATION, NoteBody, entered
+from portal.api.schemas import limited
 from portal.models.assets import Action, Condition
 from portal.models.planning import Maintenance, MaintenanceType, Reservation
 from portal.services.actions import transition
 from portal.services.actions.incidents import ClaimValues, DisposalValues, Method
-from portal.services.actions.planning.rules import PlanValues, ReservationValues
+from portal.services.actions.planning.rules import LONGEST_CYCLE, PlanValues, ReservationValues
+from portal.services.actions.rules import longest
 from portal.services.actions.verbs import VERBS
+from portal.services.assets.fields import MOST_IN_STOCK
 from portal.services.core.unit_of_work import session, writing
+
+Days = Annotated[int, Field(json_schema_extra={"minimum": 1, "maximum": LONGEST_CYCLE})]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AllocateBody(Noted):
+class AllocateBody(NoteBody):
     """`staff_id`: the person who gets the asset."""
 
     staff_id: RowId
@@ -46,14 +51,14 @@ class CheckOutBody(AllocateBody):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DueDateBody(Noted):
+class DueDateBody(NoteBody):
     """The new due date."""
 
     due_at: Moment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CheckInBody(Noted):
+class CheckInBody(NoteBody):
     """Omitted `condition_in` and `location_id` stay unchanged. With `needs_repair`, the asset is
     also reported as broken, with the `description`."""
 
@@ -71,7 +76,7 @@ class RevokeBody(CheckInBody):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MoveBody(Noted):
+class MoveBody(NoteBody):
     """The asset’s new location."""
 
     location_id: RowId
@@ -79,7 +84,7 @@ class MoveBody(Noted):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BrokenBody(Noted):
+class BrokenBody(NoteBody):
     """A description of the damage. Without `broken_at`, it happened now."""
 
     description: str
@@ -87,22 +92,30 @@ class BrokenBody(Noted):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LostBody(Noted):
+class LostBody(NoteBody):
     """A description of the loss. Without `lost_at`, it happened now."""
 
     description: str
     lost_at: Moment | None = None
 
 
+@limited(longest)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarrantyBody(ClaimValues):
+    """A warranty claim. Without a `supplier`, it’s the asset’s own."""
+
+
+@limited(longest)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DisposalBody(DisposalValues):
     """A disposal. `proceeds` are in the portal’s currency."""
 
     method: Method
+    proceeds: Amount | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FoundBody(Noted):
+class FoundBody(NoteBody):
     """Omitted `condition` and `location_id` stay unchanged."""
 
     condition: Condition | None = None
@@ -115,9 +128,10 @@ class RepairedBody(FoundBody):
 
     condition: Condition | None = Condition.GOOD  # the form’s default, too
     supplier: str = ""
-    cost: Decimal | None = None
+    cost: Amount | None = None
 
 
+@limited(longest)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReserveBody(ReservationValues):
     """A reservation for a person. It ends just before `ends_at`."""
@@ -127,26 +141,30 @@ class ReserveBody(ReservationValues):
     ends_at: Moment
 
 
+@limited(longest)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleBody(PlanValues):
     """Planned maintenance by a member of staff, which can repeat after each completion."""
 
     type: MaintenanceType = MaintenanceType.PREVENTIVE
     due_on: date
+    repeat_every_days: Days | None = None
     assignee_id: RowId | None = None
+    estimated_cost: Amount | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QuantityBody(Noted):
+class QuantityBody(NoteBody):
     """The quantity issued or received."""
 
-    quantity: int
+    quantity: Annotated[int, Field(json_schema_extra={"minimum": 1, "maximum": MOST_IN_STOCK})]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CountBody(QuantityBody):
+class CountBody(NoteBody):
     """The counted quantity. `is_loss`: the difference was lost or damaged."""
 
+    quantity: Count
     is_loss: bool = False
 
 
@@ -176,7 +194,7 @@ def _operation(
     action: Action,
     name: str,
     summary: str,
-    body: type = Noted,
+    body: type = NoteBody,
     shows: Operation = assets.SHOW,
 ) -> Operation:
     verb = VERBS[action]
@@ -234,7 +252,7 @@ OPERATIONS: Final = (
         Action.SEND_TO_WARRANTY,
         "sendToWarranty",
         "Send an asset for warranty repair. This ends its check-out or allocation",
-        ClaimValues,
+        WarrantyBody,
     ),
     _operation(
         Action.RECEIVE_BACK,

@@ -9,10 +9,12 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
-from portal.api.lists import Paging, from_row, page_answer, page_example, page_schema
+from portal.api.events import Message
+from portal.api.lists import Paging, from_row, page_answer, page_example
 from portal.api.operations import Answer, Call, Made, Operation
-from portal.api.reading import schema_of
+from portal.api.schemas import Listed, Paged
 from portal.engine.events.catalogue import CATALOGUE, EventName
+from portal.engine.events.likely import unknown_event
 from portal.engine.events.samples import sample_body
 from portal.models.alerts import Alert as Row
 from portal.services.alerts import ledger
@@ -80,9 +82,10 @@ def _event_types(_call: Call) -> Answer:
 
 
 def _sample(_call: Call, event: str) -> Answer:
-    if event not in set(EventName):
-        raise NotFound("There’s no event with this name.")
-    return Answer(json.loads(sample_body(EventName(event))))
+    try:
+        return Answer(json.loads(sample_body(EventName(event))))
+    except ValueError:
+        raise NotFound(unknown_event(event)) from None
 
 
 EXAMPLE: Final = {
@@ -116,7 +119,7 @@ OPERATIONS: Final = (
         permission=READ,
         run=_list,
         query=Paging,
-        answers=page_schema(schema_of(Alert)),
+        answers=Paged[Alert],
         example=page_example(EXAMPLE),
         problems=(400,),
     ),
@@ -138,11 +141,7 @@ OPERATIONS: Final = (
         summary="List the kinds of events",
         permission="webhooks.read",
         run=_event_types,
-        answers={
-            "type": "object",
-            "required": ["items"],
-            "properties": {"items": {"type": "array", "items": schema_of(EventType)}},
-        },
+        answers=Listed[EventType],
         example={
             "items": [
                 {
@@ -160,10 +159,7 @@ OPERATIONS: Final = (
         summary="Show a sample of an event, as receivers get it",
         permission="webhooks.read",
         run=_sample,
-        answers={
-            "type": "object",
-            "required": ["event", "timestamp", "source", "asset_id", "asset", "data"],
-        },
+        answers=Message,
         example=json.loads(sample_body(EventName.CHECKED_OUT)),
         problems=(404,),
     ),

@@ -1,17 +1,19 @@
 """List, show, and edit assets, and list their history."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, cast
+from typing import Annotated, Any, Final
 from uuid import UUID
 
+from pydantic import ConfigDict, Field, with_config
 from sqlalchemy import select
 
-from portal.api.lists import Paging, RowId, Text, from_row, page_answer, page_example, page_schema
+from portal.api.lists import Amount, Paging, RowId, Text, from_row, page_answer, page_example
 from portal.api.operations import ID, Answer, Call, Made, Operation
-from portal.api.reading import given, partial, schema_of
-from portal.engine.events.body import AssetSnapshot, as_json_object, wire_value
+from portal.api.reading import given, partial
+from portal.api.schemas import Paged, limited
+from portal.engine.events.body import AssetSnapshot, as_json_object
 from portal.engine.events.samples import LAPTOP
 from portal.models.assets import (
     Activity,
@@ -24,7 +26,7 @@ from portal.models.assets import (
 )
 from portal.services.actions import lifecycle
 from portal.services.assets import timeline as timelines
-from portal.services.assets.fields import AssetValues
+from portal.services.assets.fields import LENGTHS, MOST_IN_STOCK, TAG, AssetValues
 from portal.services.assets.queries import AssetFilter, Shown, holders, list_assets
 from portal.services.assets.snapshots import snapshot, snapshots
 from portal.services.core.refusals import Refusal
@@ -33,13 +35,20 @@ from portal.services.core.unit_of_work import session
 ASSET: Final = f"/assets/<{ID}:asset_id>"
 READ: Final = "assets.read"
 EDIT: Final = "assets.edit"
+Count = Annotated[int, Field(json_schema_extra={"minimum": 0, "maximum": MOST_IN_STOCK})]
+Tag = Annotated[str, Field(json_schema_extra={"pattern": f"^({TAG.pattern})?$"})]
 # Only consumables have these.
 OF_STOCK: Final = frozenset({"quantity", "min_quantity", "unit"})
 
 
-@dataclass(frozen=True, slots=True)
-class Further:
-    """Fields of an asset that are in no event."""
+def _requires(schema: dict[str, Any]) -> None:
+    schema["required"] = [name for name in schema["properties"] if name not in OF_STOCK]
+
+
+@with_config(ConfigDict(json_schema_extra=_requires))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssetAnswer(AssetSnapshot):
+    """An asset as in events, and its fields that are in no event."""
 
     notes: str | None
     reservable: bool
@@ -61,7 +70,7 @@ class AssetQuery(Paging):
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class TimelineEntry:
     """An entry in an asset’s history. `changes`: {field: {from, to}}."""
 
     id: int
@@ -75,22 +84,34 @@ class Line:
     note: str
 
 
+@limited(LENGTHS.get)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssetBody(AssetValues):
     """The fields of a new asset. With an empty `asset_tag`, it gets the next number."""
 
+    asset_tag: Tag = ""
     kind: AssetKind = AssetKind.ITEM
     condition: Condition = Condition.GOOD
     category_id: RowId | None = None
     location_id: RowId | None = None
+    purchase_cost: Amount | None = None
+    quantity: Count | None = None
+    min_quantity: Count | None = None
 
 
 AssetPatch: Final = partial(AssetBody, "kind", "quantity")
 
 
 def _answer(asset: Asset, seen: AssetSnapshot) -> dict[str, Any]:
-    further = from_row(Further, asset)
-    return as_json_object(seen) | cast(dict[str, Any], wire_value(further))
+    return as_json_object(
+        from_row(
+            AssetAnswer,
+            seen,
+            notes=asset.notes,
+            reservable=asset.reservable,
+            deleted_at=asset.deleted_at,
+        )
+    )
 
 
 def _list(call: Call) -> Answer:
@@ -144,21 +165,10 @@ def _timeline(call: Call, asset_id: int) -> Answer:
     return page_answer(page, map(_line, page.rows))
 
 
-def _line(row: Activity) -> Line:
-    return from_row(Line, row, actor=row.actor_name)
+def _line(row: Activity) -> TimelineEntry:
+    return from_row(TimelineEntry, row, actor=row.actor_name)
 
 
-def _schema() -> dict[str, Any]:
-    seen, further = schema_of(AssetSnapshot), schema_of(Further)
-    required: Sequence[str] = [*seen["properties"], *further["properties"]]
-    return {
-        "type": "object",
-        "required": [name for name in required if name not in OF_STOCK],
-        "properties": seen["properties"] | further["properties"],
-    }
-
-
-SCHEMA: Final = _schema()
 EXAMPLE: Final = as_json_object(LAPTOP) | {
     "notes": "Docking station in room 204",
     "reservable": True,
@@ -171,7 +181,7 @@ SHOW: Final = Operation(
     summary="Show an asset",
     permission=READ,
     run=_show,
-    answers=SCHEMA,
+    answers=AssetAnswer,
     example=EXAMPLE,
     problems=(404,),
 )
@@ -184,7 +194,7 @@ OPERATIONS: Final = (
         permission=READ,
         run=_list,
         query=AssetQuery,
-        answers=page_schema(SCHEMA),
+        answers=Paged[AssetAnswer],
         example=page_example(EXAMPLE),
         problems=(400,),
     ),
@@ -229,7 +239,7 @@ OPERATIONS: Final = (
         permission=READ,
         run=_timeline,
         query=Paging,
-        answers=page_schema(schema_of(Line)),
+        answers=Paged[TimelineEntry],
         example=page_example(
             {
                 "id": 9001,

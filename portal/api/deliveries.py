@@ -8,10 +8,9 @@ from uuid import UUID
 
 from pydantic import Field
 
-from portal.api.lists import Moment, Paging, RowId, Text, from_row, page_example, page_schema
+from portal.api.lists import Event, Moment, Paging, RowId, Text, from_row, page_example
 from portal.api.operations import Answer, Call, Made, Operation
-from portal.api.reading import schema_of
-from portal.engine.events.catalogue import EventName
+from portal.api.schemas import Paged, limited
 from portal.engine.reasons import Reason, title
 from portal.models.deliveries import DeliveryStatus
 from portal.services.core.permissions import CONTENT
@@ -46,7 +45,7 @@ class DeliveryFilter:
         ),
     ] = None
     webhook_id: UUID | None = None
-    event: EventName | None = None
+    event: Event | None = None
     asset_id: RowId | None = None
     q: Annotated[Text, Field(description="Asset tag, name, serial number, or a delivery’s ID")] = ""
     reason: Annotated[Reason | None, Field(description="Of the last attempt")] = None
@@ -56,9 +55,7 @@ class DeliveryFilter:
     until: Moment | None = None
     failed_since: Annotated[
         Moment | None,
-        Field(
-            description="When an attempt failed, whatever came of the delivery later, without tests"
-        ),
+        Field(description="When an attempt failed, in any status now, without tests"),
     ] = None
     failed_until: Moment | None = None
     answer: Annotated[Text, Field(description="Part of what the receiver said")] = ""
@@ -127,6 +124,7 @@ class RetryBody:
     again: bool = False
 
 
+@limited(lambda _name: dismissals.LONGEST_REASON)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DismissBody:
     """A reason, shown in the delivery log."""
@@ -306,7 +304,7 @@ OPERATIONS: Final = (
         permission=READ,
         run=_list,
         query=DeliveryQuery,
-        answers=page_schema(schema_of(Delivery)),
+        answers=Paged[Delivery],
         example=page_example(EXAMPLE),
         problems=(400,),
     ),

@@ -1,7 +1,13 @@
 """List events in order, for programs that webhooks can’t reach."""
 
 import json
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from pydantic import Field
 
 from portal.api.lists import Paging
 from portal.api.operations import Answer, Call, Operation
@@ -11,26 +17,39 @@ from portal.services.core.permissions import CONTENT
 from portal.services.outbox import feed
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """An event as receivers get it."""
+
+    event: str
+    timestamp: datetime
+    source: str
+    asset_id: int | None
+    asset: Mapping[str, Any]
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event(Message):
+    """An event with its ID."""
+
+    id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """Events in order, and the cursor behind them."""
+
+    items: Sequence[Event]
+    next: Annotated[str, Field(description="The “after” of the next call")]
+
+
 def _list(call: Call) -> Answer:
     page = feed.read(call.query.after, call.query.limit)
     items = [{"id": each.id, **json.loads(each.body)} for each in page.events]
     return Answer({"items": items, "next": page.next})
 
 
-KEYS: Final = ("id", "event", "timestamp", "source", "asset_id", "asset", "data")
-ITEM: Final[dict[str, Any]] = {
-    "type": "object",
-    "required": list(KEYS),
-    "properties": {
-        "id": {"type": "string", "format": "uuid"},
-        "event": {"type": "string"},
-        "timestamp": {"type": "string"},
-        "source": {"type": "string"},
-        "asset_id": {"type": ["integer", "null"]},
-        "asset": {"type": "object"},
-        "data": {"type": "object"},
-    },
-}
 OPERATIONS: Final = (
     Operation(
         name="listEvents",
@@ -40,14 +59,7 @@ OPERATIONS: Final = (
         permission=CONTENT,
         run=_list,
         query=Paging,
-        answers={
-            "type": "object",
-            "required": ["items", "next"],
-            "properties": {
-                "items": {"type": "array", "items": ITEM},
-                "next": {"type": "string", "description": "The “after” of the next call"},
-            },
-        },
+        answers=EventPage,
         example={
             "items": [
                 {

@@ -1,16 +1,29 @@
 """Find rows, and answer with one of them or with a page."""
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from datetime import datetime
+from decimal import Decimal
 from typing import Annotated, Any, Final, TypeVar
 
-from pydantic import AwareDatetime, BeforeValidator, Field
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    Field,
+    PlainValidator,
+    WithJsonSchema,
+)
 from pydantic_core import PydanticCustomError
 
 from portal.api.operations import LARGEST_ID, Answer
+from portal.api.schemas import NOT_BLANK
+from portal.engine.events.catalogue import EventName
+from portal.engine.events.likely import unknown_event
 from portal.lib.dates import IN_CALENDAR, is_in_calendar
 from portal.lib.paging import CURSOR_LIMIT, PAGE_SIZE, Page
+from portal.lib.typed_text import tidy
 from portal.services.core.refusals import NotFound
 from portal.services.core.unit_of_work import session
 
@@ -20,7 +33,12 @@ MOST: Final = 200
 Size = Annotated[int, Field(ge=1, le=MOST, description="The most items in the answer")]
 After = Annotated[
     str | None,
-    Field(max_length=CURSOR_LIMIT, description="“next” of the answer before"),
+    Field(
+        min_length=1,
+        max_length=CURSOR_LIMIT,
+        pattern="^[A-Za-z0-9_-]+$",
+        description="“next” of the answer before",
+    ),
 ]
 RowId = Annotated[int, Field(ge=1, le=LARGEST_ID)]
 
@@ -38,8 +56,43 @@ def _as_written(value: Any) -> datetime:
     return at
 
 
+def event_named(value: Any) -> EventName:
+    """Return the event with this name. Raises `PydanticCustomError` with likely ones."""
+    try:
+        return EventName(value)
+    except ValueError:
+        raise PydanticCustomError(
+            "event", "{words}", {"words": unknown_event(str(value))}
+        ) from None
+
+
+def _as_filter(text: str) -> str:
+    """Refuse an empty filter. It would match everything, which a program rarely means."""
+    if tidy(text):
+        return text
+    raise PydanticCustomError("text", "Give a value or leave it out")
+
+
+def _as_amount(value: Any) -> Decimal:
+    """Refuse a number, which other programs round, and the rarer spellings of `Decimal`."""
+    if isinstance(value, str) and _AMOUNT.fullmatch(value):
+        return Decimal(value)
+    raise PydanticCustomError("amount", 'Write an amount as a string, such as "1249.00"')
+
+
+_AMOUNT: Final = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?", re.ASCII)
 Moment = Annotated[AwareDatetime, BeforeValidator(_as_written)]
-Text = Annotated[str, Field(max_length=400)]
+Text = Annotated[
+    str,
+    Field(max_length=400, json_schema_extra={"minLength": 1, "pattern": NOT_BLANK}),
+    AfterValidator(_as_filter),
+]
+Amount = Annotated[
+    Decimal,
+    BeforeValidator(_as_amount),
+    WithJsonSchema({"type": "string", "pattern": r"^[0-9]{1,10}(\.[0-9]{1,2})?$"}),
+]
+Event = Annotated[EventName, PlainValidator(event_named, json_schema_input_type=EventName)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,21 +120,6 @@ def from_row(kind: type[T], row: object, **others: Any) -> T:
 def page_answer(page: Page[Any], items: Iterable[Any]) -> Answer:
     """Return one page as an answer."""
     return Answer({"items": list(items), "next": page.older})
-
-
-def page_schema(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the JSON Schema of a page of these items."""
-    return {
-        "type": "object",
-        "required": ["items", "next"],
-        "properties": {
-            "items": {"type": "array", "items": item},
-            "next": {
-                "type": ["string", "null"],
-                "description": "The “after” of the next page. Null on the last one",
-            },
-        },
-    }
 
 
 def page_example(item: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from portal.api.operations import ANY_TOKEN, Answer, Call, Operation
 
 
 @dataclass(frozen=True, slots=True)
-class Me:
+class Token:
     """The token that the request was made with."""
 
     name: str
@@ -18,7 +18,7 @@ class Me:
 
 def _show(call: Call) -> Answer:
     program = call.program
-    return Answer(Me(program.actor.name, program.role, program.read_only, program.ends_at))
+    return Answer(Token(program.actor.name, program.role, program.read_only, program.ends_at))
 
 
 OPERATIONS = (
@@ -29,7 +29,7 @@ OPERATIONS = (
         summary="Show the name, role, and end of this token",
         permission=ANY_TOKEN,
         run=_show,
-        answers=Me,
+        answers=Token,
         example={
             "name": "MDM",
             "role": "manager",

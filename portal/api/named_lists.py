@@ -11,13 +11,12 @@ from portal.api.lists import (
     from_row,
     page_answer,
     page_example,
-    page_schema,
 )
 from portal.api.operations import ID, Answer, Call, Made, Operation
-from portal.api.reading import schema_of
+from portal.api.schemas import Paged, limited
 from portal.models.assets import Category, Location
 from portal.services.assets import named_lists as services
-from portal.services.assets.named_lists import CATEGORIES, LOCATIONS, NamedList
+from portal.services.assets.named_lists import CATEGORIES, LOCATIONS, LONGEST_NAME, NamedList
 from portal.services.core.refusals import Stale
 from portal.services.core.unit_of_work import writing
 
@@ -34,6 +33,20 @@ class Named:
     version: int
 
 
+class CategoryAnswer(Named):
+    """A category."""
+
+
+class LocationAnswer(Named):
+    """A location."""
+
+
+ANSWERS: Final[dict[NamedList, tuple[type[Named], Any]]] = {
+    CATEGORIES: (CategoryAnswer, Paged[CategoryAnswer]),
+    LOCATIONS: (LocationAnswer, Paged[LocationAnswer]),
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NameQuery(Paging):
     """Filter by the whole name, in upper or lower case."""
@@ -41,8 +54,9 @@ class NameQuery(Paging):
     name: Text = ""
 
 
+@limited(lambda _name: LONGEST_NAME)
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NameValues:
+class NameBody:
     """The name of a category or a location."""
 
     name: str
@@ -52,13 +66,14 @@ def _operations(kind: NamedList, example: str) -> Iterator[Operation]:
     """Yield the operations on categories or on locations."""
     model: type[Category] | type[Location] = kind.model
     path = f"/{kind.many}/<{ID}:row_id>"
+    kept, page = ANSWERS[kind]
     title, many = kind.one.capitalize(), kind.many.capitalize()
 
     def find(row_id: int) -> Any:
         return find_row(model, row_id, f"There’s no {kind.one} with this ID.")
 
     def answer(row: Any) -> Named:
-        return from_row(Named, row)
+        return from_row(kept, row)
 
     def list_(call: Call) -> Answer:
         page = services.find_page(kind, call.query.name, call.query.after, call.query.limit)
@@ -94,7 +109,7 @@ def _operations(kind: NamedList, example: str) -> Iterator[Operation]:
         summary=f"Show a {kind.one}",
         permission=READ,
         run=show,
-        answers=Named,
+        answers=kept,
         example=item,
         problems=(404,),
     )
@@ -107,7 +122,7 @@ def _operations(kind: NamedList, example: str) -> Iterator[Operation]:
         permission=READ,
         run=list_,
         query=NameQuery,
-        answers=page_schema(schema_of(Named)),
+        answers=page,
         example=page_example(item),
         problems=(400,),
     )
@@ -119,7 +134,7 @@ def _operations(kind: NamedList, example: str) -> Iterator[Operation]:
         permission=EDIT,
         run=create,
         shows=shown,
-        body=NameValues,
+        body=NameBody,
         status=201,
     )
     yield Operation(
@@ -130,7 +145,7 @@ def _operations(kind: NamedList, example: str) -> Iterator[Operation]:
         permission=EDIT,
         run=rename,
         shows=shown,
-        body=NameValues,
+        body=NameBody,
         problems=(404, 409, 412),
     )
     yield Operation(

@@ -56,8 +56,8 @@ class Operation:
 
     `name`: its operationId. `path`: a Flask rule below /api/v1. `permission`: the token
     needs it, or `ANY_TOKEN`. `query` and `body`: dataclasses that validate the request. `run`
-    returns an `Answer`, or a `Made` if the operation in `shows` renders the result. `answers`: a
-    dataclass or JSON Schema of the answer, with an `example`; not needed with `shows`. `problems`:
+    returns an `Answer`, or a `Made` if the operation in `shows` renders the result. `answers`: the
+    type of the answer, with an `example`; not needed with `shows`. `problems`:
     status codes beside those of every operation. `shows_secret`: the answer can have a `secret`.
     """
 
@@ -68,7 +68,7 @@ class Operation:
     permission: str
     run: Callable[..., Any]
     shows: "Operation | None" = None
-    answers: type | Mapping[str, Any] = field(default_factory=dict)
+    answers: Any = None
     example: Any = None
     query: type | None = None
     body: type | None = None

@@ -7,16 +7,16 @@ from decimal import Decimal
 from typing import Any, Final
 
 from portal.api.lists import (
+    Amount,
     Paging,
     RowId,
     find_row,
     from_row,
     page_answer,
     page_example,
-    page_schema,
 )
 from portal.api.operations import ID, Answer, Call, Made, Operation
-from portal.api.reading import schema_of
+from portal.api.schemas import Paged, limited
 from portal.engine.events.body import Ref
 from portal.engine.events.details import StaffRef
 from portal.models.assets import Action, Condition
@@ -30,6 +30,7 @@ from portal.models.planning import (
 from portal.services.actions.planning import queries
 from portal.services.actions.planning.queries import PlanFilter
 from portal.services.actions.planning.rules import WorkValues
+from portal.services.actions.rules import longest
 from portal.services.actions.verbs import VERBS
 from portal.services.assets.snapshots import ref, staff_ref
 
@@ -101,13 +102,15 @@ class MaintenanceQuery(Paging):
     state: MaintenanceState | None = None
 
 
+@limited(longest)
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Noted:
+class NoteBody:
     """A note, which goes to the history and to receivers."""
 
     note: str = ""
 
 
+@limited(longest)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RejectBody:
     """A reason, shown to the person who asked for the reservation."""
@@ -115,6 +118,7 @@ class RejectBody:
     rejection_reason: str
 
 
+@limited(longest)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartBody:
     """A note that replaces the plan’s. Without one, the plan’s note stays."""
@@ -122,6 +126,7 @@ class StartBody:
     note: str | None = None
 
 
+@limited(longest)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompleteBody(WorkValues):
     """The outcome of the work. Omitted `condition`, `supplier`, and `note` stay unchanged."""
@@ -129,6 +134,7 @@ class CompleteBody(WorkValues):
     outcome: MaintenanceOutcome
     completed_on: date
     condition: Condition | None = None
+    cost: Amount | None = None
     performed_by_id: RowId | None = None
 
 
@@ -281,14 +287,14 @@ OPERATIONS: Final = (
         permission=READ,
         run=_list_reservations,
         query=ReservationQuery,
-        answers=page_schema(schema_of(ReservationAnswer)),
+        answers=Paged[ReservationAnswer],
         example=page_example(SHOW_RESERVATION.example),
         problems=(400,),
     ),
     SHOW_RESERVATION,
     _decision(Action.APPROVE_RESERVATION, "Approve a reservation"),
     _decision(Action.REJECT_RESERVATION, "Reject a reservation", RejectBody),
-    _decision(Action.CANCEL_RESERVATION, "Cancel a reservation", Noted),
+    _decision(Action.CANCEL_RESERVATION, "Cancel a reservation", NoteBody),
     Operation(
         name="listMaintenance",
         method="GET",
@@ -297,7 +303,7 @@ OPERATIONS: Final = (
         permission=READ,
         run=_list_maintenance,
         query=MaintenanceQuery,
-        answers=page_schema(schema_of(MaintenanceAnswer)),
+        answers=Paged[MaintenanceAnswer],
         example=page_example(SHOW_MAINTENANCE.example),
         problems=(400,),
     ),
@@ -312,5 +318,5 @@ OPERATIONS: Final = (
         "Complete maintenance. If it repeats, this plans the next one",
         CompleteBody,
     ),
-    _decision(Action.CANCEL_MAINTENANCE, "Cancel maintenance", Noted),
+    _decision(Action.CANCEL_MAINTENANCE, "Cancel maintenance", NoteBody),
 )

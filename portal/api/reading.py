@@ -40,7 +40,13 @@ class InvalidRequest(Exception):
 @lru_cache(maxsize=128)
 def reader(kind: type) -> TypeAdapter[Any]:
     """Return a strict parser for a dataclass or model."""
-    return TypeAdapter(with_config(STRICT)(kind) if is_dataclass(kind) else kind)
+    if not is_dataclass(kind):
+        return TypeAdapter(kind)
+    return TypeAdapter(with_config({**_config(kind), **STRICT})(kind))
+
+
+def _config(kind: type) -> ConfigDict:
+    return getattr(kind, "__pydantic_config__", ConfigDict())
 
 
 def partial(kind: type, *without: str) -> type[BaseModel]:
@@ -48,45 +54,23 @@ def partial(kind: type, *without: str) -> type[BaseModel]:
 
     A default of None marks a field that can be cleared (`_tidied`).
     """
+    required = [each.name for each in fields(kind) if each.default is MISSING]
+    describe: Any = _config(kind).get("json_schema_extra", lambda _schema: None)
+
+    def describe_patch(schema: dict[str, Any]) -> None:
+        describe({**schema, "required": required})  # a required text can’t be cleared
+        for each in schema["properties"].values():
+            each.pop("default", None)  # an omitted field stays unchanged
+
+    config = ConfigDict(**STRICT, json_schema_extra=describe_patch)
     types = get_type_hints(kind, include_extras=True)
     wanted: dict[str, Any] = {
         each.name: (types[each.name], each.default if each.default is not MISSING else "")
         for each in fields(kind)
         if each.name not in without
     }
-    return create_model(f"{kind.__name__}Patch", __config__=STRICT, **wanted)
-
-
-def schema_of(kind: type) -> dict[str, Any]:
-    """Return the JSON Schema of a dataclass in answers."""
-    return inlined(TypeAdapter(kind).json_schema(mode="serialization"))
-
-
-def inlined(schema: dict[str, Any]) -> dict[str, Any]:
-    """Replace references by their definitions, so that a schema is complete by itself."""
-    definitions = schema.pop("$defs", {})
-
-    def inline(part: Any) -> Any:
-        if isinstance(part, dict):
-            name = str(part.get("$ref", "")).removeprefix("#/$defs/")
-            if name in definitions:
-                return inline(_without_words(definitions[name])) | _beside(part)
-            return {key: inline(value) for key, value in part.items()}
-        if isinstance(part, list):
-            return [inline(each) for each in part]
-        return part
-
-    whole: dict[str, Any] = inline(_without_words(schema))
-    return whole
-
-
-def _without_words(schema: dict[str, Any]) -> dict[str, Any]:
-    """Leave out docstrings and class names, which are for readers of the code."""
-    return {key: value for key, value in schema.items() if key not in ("description", "title")}
-
-
-def _beside(part: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in part.items() if key in ("description", "default")}
+    name = f"{kind.__name__.removesuffix('Body').removesuffix('Change')}Patch"
+    return create_model(name, __config__=config, **wanted)
 
 
 def given(body: BaseModel) -> dict[str, Any]:
@@ -98,12 +82,6 @@ def query_of(kind: type | None) -> Any:
     """Parse the query string. Raises `InvalidRequest`."""
     given = request.args
     wrong = [FieldError(name, "Give it once") for name in given if len(given.getlist(name)) > 1]
-    # An empty filter would match everything, which a program rarely means.
-    wrong += [
-        FieldError(name, "Give a value or leave it out")
-        for name in given
-        if not given[name].strip()
-    ]
     if wrong:
         raise InvalidRequest(wrong)
     return _read(kind, given.to_dict(), lambda: reader(kind).validate_strings(given.to_dict()))

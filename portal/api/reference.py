@@ -9,6 +9,7 @@ from flask import render_template
 
 from portal.api import spec
 from portal.api.operations import ANY_TOKEN, LARGEST_ID, Operation
+from portal.api.schemas import Schema, resolved
 from portal.extensions import settings
 from portal.services.core.permissions import PERMISSIONS
 from portal.services.people.accounts import ROLE_NAMES
@@ -77,7 +78,7 @@ def _parts(operations: Sequence[Operation], document: Mapping[str, Any]) -> Iter
 
 
 def _entry(operation: Operation, document: Mapping[str, Any]) -> Entry:
-    path = spec.path_of(operation)
+    path, schemas = spec.path_of(operation), document["components"]["schemas"]
     described = document["paths"][path][operation.method.lower()]
     body = described.get("requestBody", {}).get("content", {}).get("application/json", {})
     answer = described["responses"][str(operation.status)].get("content", {})
@@ -89,10 +90,10 @@ def _entry(operation: Operation, document: Mapping[str, Any]) -> Entry:
         summary=operation.summary,
         roles=_roles(operation.permission),
         reads=[
-            Parameter(each["name"], type_words(each["schema"]), each["required"])
+            Parameter(each["name"], type_words(_filter(each), schemas), each["required"])
             for each in described["parameters"]
         ],
-        sends=list(_fields(body.get("schema", {}))),
+        sends=list(_fields(resolved(body.get("schema", {}), schemas), schemas)),
         curl=_curl(operation.method, path, body.get("example")),
         answer="" if example is None else json.dumps(example, indent=2, ensure_ascii=False),
         problems=[
@@ -109,21 +110,27 @@ def _roles(permission: str) -> str:
     return ", ".join(name for role, name in ROLE_NAMES.items() if role in PERMISSIONS[permission])
 
 
-def _fields(schema: Mapping[str, Any]) -> Iterator[Parameter]:
+def _filter(parameter: Mapping[str, Any]) -> Schema:
+    words = {key: value for key, value in parameter.items() if key == "description"}
+    return {**parameter["schema"], **words} if parameter["in"] == "query" else parameter["schema"]
+
+
+def _fields(schema: Schema, schemas: dict[str, Schema]) -> Iterator[Parameter]:
     required = schema.get("required", ())
     for name, each in schema.get("properties", {}).items():
-        yield Parameter(name, type_words(each), name in required)
+        yield Parameter(name, type_words(each, schemas), name in required)
 
 
-def type_words(schema: Mapping[str, Any]) -> str:
+def type_words(schema: Schema, schemas: dict[str, Schema]) -> str:
     """Return a schema’s type for people to read, such as “list of string”."""
+    schema = resolved(schema, schemas)
     if "anyOf" in schema:
-        return " or ".join(dict.fromkeys(type_words(each) for each in schema["anyOf"]))
+        return " or ".join(dict.fromkeys(type_words(each, schemas) for each in schema["anyOf"]))
     if "enum" in schema:
         return ", ".join(map(str, schema["enum"]))
     kind = schema.get("type", "any")
     if kind == "array":
-        return f"list of {type_words(schema.get('items', {}))}"
+        return f"list of {type_words(schema.get('items', {}), schemas)}"
     format_: str = schema.get("format", "")
     words = {"date-time": "time", "date": "date", "uuid": "UUID"}.get(format_, str(kind))
     if "maximum" in schema and "minimum" in schema and schema["maximum"] < LARGEST_ID:

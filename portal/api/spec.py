@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from flask import Response
-from pydantic import BaseModel
 
 from portal.api.operations import ANY_TOKEN, Operation
-from portal.api.reading import JSON, inlined, reader, schema_of
+from portal.api.reading import JSON, reader
+from portal.api.schemas import Schema, Schemas, name_of
 from portal.engine.events.catalogue import CATALOGUE, EventType
 from portal.engine.events.samples import sample_body
 from portal.web.frame.access import PUBLIC, requires
@@ -57,22 +57,10 @@ SECRET: Final = {
     "type": "string",
     "description": "A generated secret key. Only this response has it, and a repeat doesn’t",
 }
-PROBLEM: Final = {
+FIELD_PROBLEM: Final = {
     "type": "object",
-    "required": ["title", "status"],
-    "properties": {
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string", "description": "A sentence for people"},
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["field", "detail"],
-                "properties": {"field": {"type": "string"}, "detail": {"type": "string"}},
-            },
-        },
-    },
+    "required": ["field", "detail"],
+    "properties": {"field": {"type": "string"}, "detail": {"type": "string"}},
 }
 
 
@@ -84,9 +72,12 @@ def view_of(operations: Sequence[Operation]) -> Callable[[], Response]:
 
 def document(operations: Sequence[Operation]) -> dict[str, Any]:
     """Return the OpenAPI document of these operations."""
+    schemas = Schemas()
+    problem = schemas.refer("Problem", _problem(schemas))
     paths: dict[str, dict[str, Any]] = {}
     for each in operations:
-        paths.setdefault(path_of(each), {})[each.method.lower()] = _described(each)
+        described = _described(each, schemas, problem)
+        paths.setdefault(path_of(each), {})[each.method.lower()] = described
     return {
         "openapi": "3.1.0",
         "info": {"title": "Asset register", "version": "1"},
@@ -96,7 +87,20 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
         "webhooks": {str(each.value): _webhook(each) for each in CATALOGUE},
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
-            "schemas": {"Problem": PROBLEM},
+            "schemas": schemas.named,
+        },
+    }
+
+
+def _problem(schemas: Schemas) -> Schema:
+    return {
+        "type": "object",
+        "required": ["title", "status"],
+        "properties": {
+            "title": {"type": "string"},
+            "status": {"type": "integer"},
+            "detail": {"type": "string", "description": "A sentence for people"},
+            "errors": {"type": "array", "items": schemas.refer("FieldProblem", FIELD_PROBLEM)},
         },
     }
 
@@ -126,7 +130,7 @@ def _webhook(kind: EventType) -> dict[str, Any]:
     return {"post": posted}
 
 
-def _described(operation: Operation) -> dict[str, Any]:
+def _described(operation: Operation, schemas: Schemas, problem: Schema) -> dict[str, Any]:
     described: dict[str, Any] = {
         "operationId": operation.name,
         "summary": operation.summary,
@@ -134,38 +138,36 @@ def _described(operation: Operation) -> dict[str, Any]:
         "x-permission": operation.permission,
         "parameters": [
             *_path_parameters(operation),
-            *_query_parameters(operation),
+            *_query_parameters(operation, schemas),
             *_header_parameters(operation),
         ],
-        "responses": {str(operation.status): _answer(operation), **_problems(operation)},
+        "responses": {
+            str(operation.status): _answer(operation, schemas),
+            **_problems(operation, problem),
+        },
     }
     if operation.body is not None:
-        schema = _body_schema(operation.body)
-        content = {JSON: {"schema": schema, "example": example_of(schema, tag_of(operation))}}
+        kind = operation.body
+        schema = schemas.reference(kind, "validation", reader(kind))
+        example = example_of(schemas.resolved(schema), tag_of(operation))
+        content = {JSON: {"schema": schema, "example": example}}
         described["requestBody"] = {"required": True, "content": content}
     return described
 
 
-def _answer(operation: Operation) -> dict[str, Any]:
+def _answer(operation: Operation, schemas: Schemas) -> dict[str, Any]:
     shown = operation.shows or operation
     described: dict[str, Any] = {"description": operation.summary}
     if operation.status != NO_CONTENT:
-        answers = shown.answers
-        schema = schema_of(answers) if isinstance(answers, type) else answers
+        schema = schemas.reference(shown.answers, "serialization")
         example = shown.example
         if operation.shows_secret:
-            schema = {**schema, "properties": {**schema["properties"], "secret": SECRET}}
+            whole = schemas.resolved(schema)
+            with_secret = {**whole, "properties": {**whole["properties"], "secret": SECRET}}
+            schema = schemas.refer(f"{name_of(shown.answers)}WithSecret", with_secret)
             example = {**example, "secret": "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"}
         described["content"] = {JSON: {"schema": schema, "example": example}}
     return described
-
-
-def _body_schema(kind: type) -> dict[str, Any]:
-    schema = inlined(reader(kind).json_schema())
-    if issubclass(kind, BaseModel):  # in a PATCH, an omitted field stays unchanged
-        for each in schema["properties"].values():
-            each.pop("default", None)
-    return schema
 
 
 def example_of(schema: dict[str, Any], tag: str) -> dict[str, Any]:
@@ -175,13 +177,13 @@ def example_of(schema: dict[str, Any], tag: str) -> dict[str, Any]:
     return {name: examples[name] for name in (names if schema.get("required") else names[:1])}
 
 
-def _problems(operation: Operation) -> dict[str, Any]:
+def _problems(operation: Operation, problem: Schema) -> dict[str, Any]:
     codes = {*EVERYWHERE, *operation.problems}
     if operation.permission != ANY_TOKEN:
         codes.add(403)
     if operation.body is not None:
         codes |= {400, 409, 413, 415}
-    content = {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    content = {CONTENT_TYPE: {"schema": problem}}
     return {
         str(code): {"description": SENTENCES[code], "content": content} for code in sorted(codes)
     }
@@ -224,12 +226,18 @@ def _header_parameters(operation: Operation) -> list[dict[str, Any]]:
     ]
 
 
-def _query_parameters(operation: Operation) -> list[dict[str, Any]]:
+def _query_parameters(operation: Operation, schemas: Schemas) -> list[dict[str, Any]]:
     if operation.query is None:
         return []
-    schema = inlined(reader(operation.query).json_schema())
-    required = schema.get("required", [])
-    return [
-        {"name": name, "in": "query", "required": name in required, "schema": each}
-        for name, each in schema["properties"].items()
-    ]
+    schema = schemas.of(operation.query, "validation", reader(operation.query))
+    return [_query_parameter(name, each) for name, each in schema["properties"].items()]
+
+
+def _query_parameter(name: str, schema: Schema) -> dict[str, Any]:
+    """Describe a filter. Each is optional, and a query can’t send null."""
+    kinds = [each for each in schema.get("anyOf", [schema]) if each != {"type": "null"}]
+    others = {key: value for key, value in schema.items() if key in ("default", "description")}
+    described = {**kinds[0], **others}
+    words = described.pop("description", None)
+    parameter = {"name": name, "in": "query", "required": False, "schema": described}
+    return parameter | ({"description": words} if words else {})

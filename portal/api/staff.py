@@ -1,7 +1,9 @@
 """Staff: the people who can hold assets."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Annotated, Final
+
+from pydantic import Field
 
 from portal.api.lists import (
     Paging,
@@ -10,10 +12,10 @@ from portal.api.lists import (
     from_row,
     page_answer,
     page_example,
-    page_schema,
 )
 from portal.api.operations import ID, Answer, Call, Made, Operation
-from portal.api.reading import given, partial, schema_of
+from portal.api.reading import given, partial
+from portal.api.schemas import Listed, Paged, limited
 from portal.models.assignments import Staff
 from portal.services.assets import staff as services
 from portal.services.assets.staff import StaffFilter, StaffValues
@@ -22,6 +24,7 @@ from portal.services.core.unit_of_work import writing
 PERSON: Final = f"/staff/<{ID}:staff_id>"
 READ: Final = "assets.read"
 EDIT: Final = "assets.edit"
+Email = Annotated[str, Field(json_schema_extra={"format": "email"})]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +50,16 @@ class StaffQuery(Paging):
     is_active: bool | None = None
 
 
+@limited(services.LENGTHS.get)
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StaffChange(StaffValues):
+class PersonBody(StaffValues):
+    """A new person on the staff list."""
+
+    email: Email
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonChange(PersonBody):
     """The fields of a person that can be changed."""
 
     is_active: bool = True
@@ -64,7 +75,7 @@ class Holding:
     status: str
 
 
-StaffPatch: Final = partial(StaffChange)
+PersonPatch: Final = partial(PersonChange)
 
 
 def find(staff_id: int) -> Staff:
@@ -142,7 +153,7 @@ OPERATIONS: Final = (
         permission=READ,
         run=_list,
         query=StaffQuery,
-        answers=page_schema(schema_of(Person)),
+        answers=Paged[Person],
         example=page_example(EXAMPLE),
         problems=(400,),
     ),
@@ -154,7 +165,7 @@ OPERATIONS: Final = (
         permission=EDIT,
         run=_create,
         shows=SHOW,
-        body=StaffValues,
+        body=PersonBody,
         status=201,
     ),
     SHOW,
@@ -166,7 +177,7 @@ OPERATIONS: Final = (
         permission=EDIT,
         run=_edit,
         shows=SHOW,
-        body=StaffPatch,
+        body=PersonPatch,
         problems=(404, 409, 412),
     ),
     Operation(
@@ -176,11 +187,7 @@ OPERATIONS: Final = (
         summary="List the assets that a person has now",
         permission=READ,
         run=_assets,
-        answers={
-            "type": "object",
-            "required": ["items"],
-            "properties": {"items": {"type": "array", "items": schema_of(Holding)}},
-        },
+        answers=Listed[Holding],
         example={
             "items": [
                 {

@@ -3,25 +3,30 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from difflib import get_close_matches
 from enum import StrEnum
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, WrapValidator, with_config
+from pydantic_core import PydanticCustomError
 from sqlalchemy import select
 
 from portal.api.deliveries import SHOW as SHOW_DELIVERY
-from portal.api.lists import Paging, Text, from_row, page_answer, page_example, page_schema
+from portal.api.lists import Event, Paging, Text, event_named, from_row, page_answer, page_example
 from portal.api.operations import Answer, Call, Made, Operation
-from portal.api.reading import given, partial, schema_of
+from portal.api.reading import STRICT, given, partial
+from portal.api.schemas import Paged, limited
 from portal.engine.conditions.predicate import (
+    MOST_VALUES,
+    OPERATORS,
     ConditionError,
+    Operator,
     as_text,
     conditions_in,
     entered,
 )
-from portal.engine.signing.signatures import generate_secret
+from portal.engine.events.catalogue import EventName
+from portal.engine.signing.signatures import LONGEST_SECRET, generate_secret
 from portal.models.people import Role, Token
 from portal.models.webhooks import ALL_EVENTS, Webhook, WebhookState
 from portal.services.core.refusals import Refusal, Stale
@@ -37,7 +42,7 @@ from portal.services.webhooks.rows import (
     shown_url,
     stored_headers,
 )
-from portal.services.webhooks.rules import EVENT_VALUES, SecretMode, WebhookValues
+from portal.services.webhooks.rules import LONGEST_NAME, SecretMode, WebhookValues
 from portal.services.webhooks.turn_on_off import HeldChoice
 
 WEBHOOK: Final = "/webhooks/<uuid:webhook_id>"
@@ -48,8 +53,24 @@ GENERATE, NONE = "generate", "none"
 Secret = Annotated[
     str, Field(description="“generate”, “none”, or a secret key of your own", repr=False)
 ]
+ALL: Final = "all"
+
+
+def _events_named(value: Any, _handler: Any) -> Any:
+    """Return “all” or a list of events. Raises `PydanticCustomError` with likely ones."""
+    if value == ALL:
+        return value
+    if not isinstance(value, list) or {ALL, ALL_EVENTS} & set(map(str, value)):
+        raise PydanticCustomError("events", "Send a list of names, or “all” without a list")
+    if not value:
+        raise PydanticCustomError("events", "Send at least one name, or “all” without a list")
+    return [event_named(each) for each in value]
+
+
 Events = Annotated[
-    list[str], Field(description=f"Names of events, or “{ALL_EVENTS}” for all, future ones too")
+    Annotated[list[EventName], Field(min_length=1)] | Literal["all"],
+    WrapValidator(_events_named),
+    Field(description="Names of events, or “all”, also for future ones"),
 ]
 
 
@@ -60,15 +81,20 @@ class OnHold(StrEnum):
     DISMISS = "dismiss"
 
 
+@with_config(STRICT)
 @dataclass(frozen=True, slots=True)
 class ConditionValue:
     """A condition, met by any one of its values. Categories and locations are given by ID."""
 
-    field: str
-    operator: str
-    values: list[str]
+    field: Annotated[str, Field(json_schema_extra={"enum": list(OPERATORS)})]
+    operator: Annotated[str, Field(json_schema_extra={"enum": list(Operator)})]
+    values: Annotated[
+        list[str],
+        Field(json_schema_extra={"minItems": 1, "maxItems": MOST_VALUES}),
+    ]
 
 
+@limited({"name": LONGEST_NAME, "secret": LONGEST_SECRET}.get)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookBody:
     """A new webhook. Without a name, it gets the token’s name and a number."""
@@ -85,7 +111,14 @@ class WebhookBody:
     active: bool = True
 
 
-WebhookPatch: Final = partial(WebhookBody, "active")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookChange(WebhookBody):
+    """The fields of a webhook that can be changed. `on_hold`: only with `active` true."""
+
+    on_hold: OnHold | None = None
+
+
+WebhookPatch: Final = partial(WebhookChange)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +136,7 @@ class WebhookAnswer:
     id: UUID
     name: str
     url: str
-    events: Sequence[str]
+    events: Sequence[EventName] | Literal["all"]
     format: str | None
     conditions: Sequence[ConditionValue]
     in_order: bool
@@ -124,7 +157,7 @@ class TestBody:
 
     __test__ = False  # not a test case, whatever its name says
 
-    event: str | None = None
+    event: Event | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +167,7 @@ class OnBody:
     on_hold: OnHold | None = None
 
 
+@limited({"secret": LONGEST_SECRET}.get)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretBody:
     """A new secret key. The old one also signs for 24 hours."""
@@ -147,7 +181,7 @@ def _answer(call: Call, row: Webhook, status: WebhookStatus, made_by: str | None
         row,
         id=row.public_id,
         url=row.url if call.program.role == Role.ADMIN else shown_url(row),
-        events=events_of(row),
+        events=_shown_events(row),
         conditions=[ConditionValue(*map(_plain, each)) for each in conditions_in(row.conditions)],
         active=row.state == WebhookState.ACTIVE,
         status=status,
@@ -155,6 +189,11 @@ def _answer(call: Call, row: Webhook, status: WebhookStatus, made_by: str | None
         header_names=[name for name, _ in stored_headers(row)],
         made_by=made_by,
     )
+
+
+def _shown_events(row: Webhook) -> Any:
+    events = events_of(row)
+    return ALL if events == (ALL_EVENTS,) else events
 
 
 def _plain(part: Any) -> Any:
@@ -230,13 +269,8 @@ def _secret(given_: str) -> tuple[SecretMode, str, Mapping[str, str]]:
     return SecretMode.OWN, given_, {}
 
 
-def _events(names: Sequence[str]) -> tuple[str, ...]:
-    unknown = [name for name in names if name not in (ALL_EVENTS, *EVENT_VALUES)]
-    if unknown:
-        near = get_close_matches(unknown[0], EVENT_VALUES, 1)
-        hint = f" Did you mean “{near[0]}”?" if near else " See /event-types"
-        raise Refusal(f"There’s no event “{unknown[0][:60]}”.{hint}", field="events")
-    return tuple(names)
+def _events(asked: Sequence[str]) -> tuple[str, ...]:
+    return (ALL_EVENTS,) if asked == ALL else tuple(map(str, asked))
 
 
 def _conditions(values: Sequence[ConditionValue]) -> str | None:
@@ -253,8 +287,12 @@ def _stored(webhook_id: UUID) -> WebhookValues:
 
 
 def _edit(call: Call, webhook_id: UUID) -> Made:
+    """Change settings, and turn it on or off, or do neither."""
     fields = given(call.body)
     once: Mapping[str, str] = {}
+    active, choice = fields.pop("active", None), fields.pop("on_hold", None)
+    if choice and not active:
+        raise Refusal("Send it only with “active” as true", field="on_hold")
     with writing() as current:
         lock_webhook(current, webhook_id)
         stored = _stored(webhook_id)
@@ -273,7 +311,24 @@ def _edit(call: Call, webhook_id: UUID) -> Made:
         if "headers" in fields:
             changed["headers"] = tuple(fields["headers"].items())
         crud.edit(call.actor, webhook_id, call.version, replace(stored, **changed))
+        if active is not None:
+            _switch(call, webhook_id, choice, active=active)
     return Made({"webhook_id": webhook_id}, once)
+
+
+def _switch(call: Call, webhook_id: UUID, choice: OnHold | None, *, active: bool) -> None:
+    if not active:
+        turn_on_off.turn_off(call.actor, webhook_id)
+        return
+    with writing() as current:
+        held = count_held(current, lock_webhook(current, webhook_id).id)
+        if held and choice is None:
+            many = "1 delivery is" if held == 1 else f"{held} deliveries are"
+            raise Refusal(f"{many} on hold. Give on_hold as send or dismiss.")
+        if held and choice is OnHold.DISMISS:
+            dismissals.turn_on(call.actor, webhook_id)
+        else:
+            turn_on_off.turn_on(call.actor, webhook_id, HeldChoice.SEND if held else None)
 
 
 def _delete(call: Call, webhook_id: UUID) -> Answer:
@@ -290,21 +345,12 @@ def _test(call: Call, webhook_id: UUID) -> Made:
 
 
 def _on(call: Call, webhook_id: UUID) -> Made:
-    choice: OnHold | None = call.body.on_hold
-    with writing() as current:
-        held = count_held(current, lock_webhook(current, webhook_id).id)
-        if held and choice is None:
-            many = "1 delivery is" if held == 1 else f"{held} deliveries are"
-            raise Refusal(f"{many} on hold. Give on_hold as send or dismiss.")
-        if held and choice is OnHold.DISMISS:
-            dismissals.turn_on(call.actor, webhook_id)
-        else:
-            turn_on_off.turn_on(call.actor, webhook_id, HeldChoice.SEND if held else None)
+    _switch(call, webhook_id, call.body.on_hold, active=True)
     return Made({"webhook_id": webhook_id})
 
 
 def _off(call: Call, webhook_id: UUID) -> Made:
-    turn_on_off.turn_off(call.actor, webhook_id)
+    _switch(call, webhook_id, None, active=False)
     return Made({"webhook_id": webhook_id})
 
 
@@ -355,7 +401,7 @@ OPERATIONS: Final = (
         permission=READ,
         run=_list,
         query=WebhookQuery,
-        answers=page_schema(schema_of(WebhookAnswer)),
+        answers=Paged[WebhookAnswer],
         example=page_example(EXAMPLE),
         problems=(400,),
     ),

@@ -52,7 +52,7 @@ class RetriesBody(RetriesQuery):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Counted:
+class RetriesCount:
     """The number of deliveries that a bulk retry would send. `is_more`: counting stopped there."""
 
     total: int
@@ -69,7 +69,7 @@ def _count(call: Call) -> Answer:
     found = count(_selection(call.query, call))
     by_webhook = dict(found.by_webhook.most_common())
     skipped = {str(reason): number for reason, number in found.skipped.items()}
-    return Answer(from_row(Counted, found, by_webhook=by_webhook, skipped=skipped))
+    return Answer(from_row(RetriesCount, found, by_webhook=by_webhook, skipped=skipped))
 
 
 def _start(call: Call) -> Made:
@@ -132,7 +132,7 @@ OPERATIONS: Final = (
         permission="deliveries.read",
         run=_count,
         query=RetriesQuery,
-        answers=Counted,
+        answers=RetriesCount,
         example={
             "total": 120,
             "is_more": False,

@@ -143,6 +143,8 @@ def test_a_wrong_filter_is_refused_and_named(at: Program) -> None:
         ("serial=S-1", "serial"),
         ("serial_number=", "serial_number"),
         ("asset_tag=%20", "asset_tag"),
+        ("q=%E2%80%8B", "q"),  # a zero-width space
+        ("after=", "after"),
         ("limit=0", "limit"),
         ("limit=201", "limit"),
         ("status=lent", "status"),

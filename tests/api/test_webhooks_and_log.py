@@ -53,7 +53,7 @@ def test_a_program_subscribes_with_two_fields_and_unsubscribes(at: Program) -> N
 
 def test_a_generated_secret_is_stored_and_returned_only_once(at: Program) -> None:
     key = {"Idempotency-Key": "once"}
-    body = {"url": URL, "events": ["*"], "headers": {"X-Tenant": "hidden"}}
+    body = {"url": URL, "events": "all", "headers": {"X-Tenant": "hidden"}}
     first = at.ask("POST", "/webhooks", json=body, headers=key).json
     again = at.ask("POST", "/webhooks", json=body, headers=key).json
     assert first is not None
@@ -114,7 +114,7 @@ def test_an_invalid_webhook_is_refused_at_its_field(at: Program) -> None:
         ({"colour": "red"}, "colour"),
     )
     for values, field in invalid:
-        response = at.ask("POST", "/webhooks", json={"url": URL, "events": ["*"]} | values)
+        response = at.ask("POST", "/webhooks", json={"url": URL, "events": "all"} | values)
         assert response.status_code == 422, values
         assert [error["field"] for error in response.get_json()["errors"]] == [field], values
         assert "short" not in response.get_data(as_text=True), values
@@ -126,7 +126,7 @@ def test_the_number_of_webhooks_per_token_is_limited(
 ) -> None:
     monkeypatch.setattr(crud, "MOST_OF_A_TOKEN", 1)
     made(at)
-    response = at.ask("POST", "/webhooks", json={"url": URL, "events": ["*"]})
+    response = at.ask("POST", "/webhooks", json={"url": URL, "events": "all"})
     assert response.status_code == 409
 
 
@@ -144,6 +144,50 @@ def test_turning_a_webhook_on_sends_or_dismisses_held_deliveries(at: Program) ->
         (delivery,) = at.items(f"/deliveries?webhook_id={webhook['id']}")
         assert delivery["status"] == status
         at.ask("DELETE", path)
+
+
+def test_a_patch_turns_a_webhook_off_and_on_and_changes_all_or_nothing(at: Program) -> None:
+    path = f"/webhooks/{made(at)['id']}"
+    assert at.done("PATCH", path, json={"active": False})["status"] == "off"
+    publish()
+    refused = at.ask("PATCH", path, json={"active": True, "name": "ERP"})
+    assert refused.status_code == 409
+    assert "on_hold" in refused.get_json()["detail"]
+    shown = at.done("GET", path)
+    assert (shown["active"], shown["name"] == "ERP") == (False, False), "nothing changed"
+    for body in ({"on_hold": "send"}, {"active": False, "on_hold": "send"}):
+        refused = at.ask("PATCH", path, json=body)
+        assert [error["field"] for error in refused.get_json()["errors"]] == ["on_hold"], body
+    stale = {"If-Match": '"9"'}
+    assert at.ask("PATCH", path, json={"active": True}, headers=stale).status_code == 412
+    on = at.done("PATCH", path, json={"active": True, "name": "ERP", "on_hold": "send"})
+    assert (on["active"], on["name"]) == (True, "ERP")
+    assert [delivery["status"] for delivery in at.items("/deliveries")] == ["queued"]
+
+
+def test_a_webhook_of_all_events_stays_one_when_it_is_written_back(at: Program) -> None:
+    webhook = made(at, events="all")
+    assert webhook["events"] == "all"
+    path = f"/webhooks/{webhook['id']}"
+    assert at.done("PATCH", path, json={"events": webhook["events"]})["events"] == "all"
+    few = at.done("PATCH", path, json={"events": ["asset.lost", "asset.created"]})
+    assert few["events"] == ["asset.created", "asset.lost"]
+    for mixed in (["all"], ["*"], "*", ["asset.lost", "all"], []):
+        refused = at.ask("PATCH", path, json={"events": mixed})
+        assert "“all” without a list" in refused.get_json()["errors"][0]["detail"], mixed
+
+
+def test_an_unknown_event_is_refused_with_likely_ones_wherever_it_is_given(at: Program) -> None:
+    name, likely = "asset.assigned", "“asset.allocated” or “asset.checked_out”"
+    path = f"/webhooks/{made(at)['id']}"
+    for response in (
+        at.ask("PATCH", path, json={"events": ["asset.lost", name]}),
+        at.ask("POST", f"{path}/test", json={"event": name}),
+        at.get(f"/deliveries?event={name}"),
+        at.ask("POST", "/retries", json={"event": name}),
+        at.get(f"/event-types/{name}/sample"),
+    ):
+        assert likely in response.get_data(as_text=True), response.request.path
 
 
 def test_a_failed_delivery_is_read_retried_dismissed_and_restored(app: Flask, at: Program) -> None:
@@ -199,6 +243,8 @@ def test_a_bulk_retry_is_counted_and_runs_as_one_task(app: Flask, at: Program) -
     assert stopped.get_json()["state"] == "stopped"
     assert program(app, Role.MANAGER).get(f"/tasks/{task['id']}").status_code == 403
     assert at.ask("POST", "/retries", json={"status": "delivered"}).status_code == 409
+    for blank in ("", " ", "\u200b"):
+        assert at.ask("POST", "/retries", json={"q": blank}).status_code == 422, repr(blank)
 
 
 def test_a_webhook_has_one_test_delivery_at_a_time(at: Program) -> None:
