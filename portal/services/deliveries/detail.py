@@ -14,7 +14,6 @@ from portal.database.engine import AnyRow
 from portal.engine.circuit_breaker import has_asked
 from portal.engine.formats.chats import CHATS, format_of
 from portal.engine.formats.post import Post
-from portal.engine.http.address_guard import host_of
 from portal.engine.http.address_mask import masked_address
 from portal.engine.reasons import NEVER_LEFT, Reason, title
 from portal.engine.retry_policy import AttemptKind
@@ -51,7 +50,7 @@ from portal.services.outbox.claimable import (
     paused_until,
     probe_of,
 )
-from portal.services.outbox.connectivity import OfflineSender, find_offline
+from portal.services.outbox.connectivity import OfflineSender, offline_to
 from portal.services.webhooks.backlog import Cause, of_one
 from portal.services.webhooks.rows import body_to_send, post_to_send, shown_url
 
@@ -445,16 +444,9 @@ def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDeta
         # Only the oldest open delivery holds up others.
         behind=count_behind(current, webhook.id) if head == delivery.id else 0,
         stop=find_stop(),
-        offline=_offline(webhook),
+        offline=offline_to(webhook),
         now=now,
     )
-
-
-def _offline(webhook: Webhook) -> OfflineSender | None:
-    if webhook.kind == WebhookKind.INBOX:
-        return None
-    host = host_of(webhook.url)
-    return next((sender for sender in find_offline() if host in sender.hosts), None)
 
 
 def _ahead(current: Session, delivery: Delivery, head: int | None) -> UUID | None:

@@ -26,7 +26,7 @@ from sqlalchemy import (
     tuple_,
     union_all,
 )
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from portal.engine import answer_words
 from portal.lib.ids import ids_beginning
@@ -57,6 +57,7 @@ from portal.services.deliveries.statuses import (
     stored_as,
 )
 from portal.services.outbox.at_rest import UNDELIVERED
+from portal.services.outbox.claimable import head_of
 from portal.services.webhooks.backlog import ids_in_trouble, is_in_trouble
 from portal.services.webhooks.rows import draft_ids
 
@@ -154,12 +155,9 @@ def next_statement(
 
     Reads and sorts all open deliveries, by the partial indexes that hold no others.
     """
-    head = (
-        select(Delivery.webhook_id, func.min(Delivery.id).label("id"))
-        .where(is_open())
-        .group_by(Delivery.webhook_id)
-        .subquery()
-    )
+    in_order = aliased(Webhook)
+    first = head_of(in_order.id.expression).correlate(in_order).label("id")
+    head = select(in_order.id.label("webhook_id"), first).where(in_order.in_order).subquery()
     kind, due = Delivery.due_at.type, Delivery.due_at
     is_usual = and_(Delivery.priority != Priority.TEST, Delivery.prior_status.is_(None))
     is_sent_to = and_(Webhook.state == WebhookState.ACTIVE, Webhook.deleted_at.is_(None))

@@ -37,6 +37,7 @@ from portal.services.outbox.claimable import (
     paced_until,
     paused_until,
 )
+from portal.services.outbox.connectivity import offline_to
 
 GONE: Final = "This delivery doesn’t exist or is no longer kept."
 STALE: Final = "There was another attempt after you opened this page. Here’s the current status."
@@ -157,7 +158,7 @@ def _lock(current: Session, public_id: UUID) -> tuple[Delivery, RetryEligibility
     pause = paused_until(delivery.priority, webhook.backoff_until, now, in_order=in_order)
     head = heads(current, [webhook.id])[webhook.id] if in_order else None
     is_behind = head is not None and head < delivery.id
-    is_paced = paced_until(delivery, webhook, now) is not None
+    is_paced = paced_until(delivery, webhook, now) is not None and offline_to(webhook) is None
     kept = kept_by(delivery.due_at, pause, is_behind=is_behind, is_paced=is_paced)
     return delivery, RetryEligibility(
         status=DeliveryStatus(delivery.status),

@@ -85,6 +85,14 @@ def write_offline(connection: Connection, since: Mapping[str, float], now: float
     connection.execute(own.values(offline_since=began, offline_hosts=hosts))
 
 
+def offline_to(webhook: Webhook) -> OfflineSender | None:
+    """Return a machine that cannot connect to the webhook's host, if no live sender can."""
+    if webhook.kind == WebhookKind.INBOX:
+        return None
+    host = host_of(webhook.url)
+    return next((sender for sender in find_offline() if host in sender.hosts), None)
+
+
 def find_offline() -> Sequence[OfflineSender]:
     """Return the machines of live senders and the hosts that none of them can connect to. Empty if
     there is no such host. Reads only."""

@@ -50,6 +50,16 @@ def test_the_next_attempt_comes_first_and_deliveries_without_one_last() -> None:
     assert [row.public_id for row in only] == [expected[3]]
 
 
+def test_neither_a_test_nor_a_retry_of_an_ended_delivery_goes_before_the_others() -> None:
+    hook, now = make_webhook(in_order=True), utcnow()
+    late = now + timedelta(minutes=9)
+    retried = {"status": "retrying", "prior_status": "failed", "priority": Priority.INTERACTIVE}
+    again = make_delivery(hook, due_at=late, **retried)
+    test = make_delivery(hook, due_at=late, priority=Priority.TEST)
+    head, behind = make_delivery(hook, due_at=now), make_delivery(hook, due_at=now)
+    assert [row.public_id for row in find_next(OPEN).rows] == [head, again, test, behind]
+
+
 def test_pages_show_each_delivery_once_and_lead_back() -> None:
     expected = made()
     first = find_next(OPEN, None, 4)

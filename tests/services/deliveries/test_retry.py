@@ -4,17 +4,23 @@ from datetime import timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import delete, select, update
 
 from portal.lib.clock import utcnow
 from portal.models.audit import AuditEntry
 from portal.models.deliveries import Priority
+from portal.models.operations import Process
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal
-from portal.services.core.unit_of_work import session
+from portal.services.core.unit_of_work import session, writing
 from portal.services.deliveries import retry as delivery_retry
+from portal.services.deliveries.detail import find_delivery
+from portal.services.deliveries.log import named
+from portal.services.deliveries.retry import ASKED_FOR, why_not_retry
+from portal.services.outbox.connectivity import SENDER
 from tests.support.deliveries import change, find_lease, lease, make_attempt, make_delivery, stored
 from tests.support.factories import make_user, make_webhook
+from tests.support.heartbeats import record_own
 from tests.support.notifications import notifications
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -47,6 +53,27 @@ def test_a_delivered_delivery_is_resent_only_on_request(ana: Actor) -> None:
         delivery_retry.retry(ana, made)
     delivery_retry.retry(ana, made, again=True)
     assert (stored(made)["status"], stored(made)["prior_status"]) == ("queued", "delivered")
+
+
+def test_page_log_and_verb_agree_about_a_delivery_to_a_host_that_cannot_be_reached(
+    ana: Actor,
+) -> None:
+    """A chat’s delivery waits for its host then, not for the chat’s pace, like any other."""
+    url, ahead = "https://chat.example.com/x", utcnow() + timedelta(seconds=3)
+    for columns in ({"format": "slack", "next_at": ahead}, {}):
+        made = make_delivery(make_webhook(url, **columns), due_at=utcnow() - timedelta(minutes=1))
+        assert bool(columns) is (why_not_retry(find_delivery(made).eligibility) is None)
+        record_own(SENDER)
+        with writing() as current:
+            cut_off = {"offline_since": utcnow(), "offline_hosts": "chat.example.com"}
+            current.execute(update(Process).values(cut_off))
+        (row,) = named([made])
+        assert why_not_retry(row.eligibility) == ASKED_FOR
+        assert why_not_retry(find_delivery(made).eligibility) == ASKED_FOR
+        with pytest.raises(Refusal, match="already queued"):
+            delivery_retry.retry(ana, made)
+        with writing() as current:
+            current.execute(delete(Process))
 
 
 def test_each_refused_retry_names_its_reason(ana: Actor) -> None:
