@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from typing import Final
 
 from portal.services.alerts import emails as alert_emails
-from portal.services.mail import own_test
+from portal.services.mail import sample_mail
 from portal.services.mail.mails import TEST, Writer
 from portal.services.people import account_mails, forgotten_passwords, link_mails
 from portal.services.webhooks import notices
 
 KINDS: Final[Mapping[str, Writer]] = {
-    TEST: own_test.write,
+    TEST: sample_mail.write,
     **notices.WRITERS,
     **link_mails.WRITERS,
     **forgotten_passwords.WRITERS,

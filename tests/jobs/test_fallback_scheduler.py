@@ -18,7 +18,7 @@ from portal.queue import notifier
 from portal.services.core import heartbeats
 from portal.services.deliveries import bulk_retry
 from portal.services.deliveries.bulk_retry_selection import Selection
-from portal.services.mail import own_test
+from portal.services.mail import sample_mail
 from tests.support.deliveries import make_delivery
 from tests.support.factories import make_user
 from tests.support.mail_server import MailServer, set_up
@@ -110,7 +110,7 @@ def test_without_redis_an_email_is_sent_within_seconds(
     monkeypatch.setattr(periodic, "LOOK_EVERY", 0.1)
     with MailServer() as server:
         set_up(app, monkeypatch, smtp_url=server.url)
-        own_test.start(make_user().actor)
+        sample_mail.start(make_user().actor)
         with running(app):
             assert until(lambda: len(server.messages) == 1, 10)
 

@@ -17,7 +17,8 @@ MANAGERS: Final = frozenset({Role.ADMIN, Role.MANAGER})
 EVERYONE: Final = frozenset(Role)
 CONTENT: Final = "deliveries.content"
 
-# permission → the roles that have it. Nobody has a permission that is missing here.
+# permission → the roles that have it. No role has one that is missing here. The system actor has
+# every permission (`require`).
 PERMISSIONS: Final[dict[str, frozenset[Role]]] = {
     "home.read": EVERYONE,
     "account.edit": EVERYONE,

@@ -17,7 +17,7 @@ from portal.queue.notifier import notify_after_commit, notify_mails
 from portal.services.core.unit_of_work import database_time, session
 from portal.services.mail.mailer import Letter, Step
 
-# A test email to oneself, attempted once (`own_test.py`).
+# A test email to oneself, attempted once (`sample_mail.py`).
 TEST: Final = "test"
 # Between attempts. After the last one, System shows the failure.
 WAITS: Final = (

@@ -5,7 +5,7 @@ from typing import Any
 from flask import Blueprint, abort, jsonify, redirect, render_template, url_for
 from werkzeug.wrappers import Response
 
-from portal.services.mail import mailbox, mails, own_test
+from portal.services.mail import mailbox, mails, sample_mail
 from portal.services.mail.mailer import FAILED_AT, REMEDIES
 from portal.web.forms.base import refusals_flashed
 from portal.web.frame.access import actor, requires
@@ -14,16 +14,16 @@ blueprint = Blueprint("emails", __name__, url_prefix="/settings")
 
 
 @blueprint.post("/system/test-email")
-@requires(own_test.PERMISSION)
+@requires(sample_mail.PERMISSION)
 def test() -> Response:
     """Queue a test email to this person. The request doesn't wait, so System shows the outcome."""
     with refusals_flashed():
-        own_test.start(actor())
+        sample_mail.start(actor())
     return redirect(url_for("system.index", _anchor="email"))
 
 
 @blueprint.get("/system/test-email")
-@requires(own_test.PERMISSION)
+@requires(sample_mail.PERMISSION)
 def live() -> Response:
     """Return the part of System that changes while a test is sent."""
     values = test_values()
@@ -47,7 +47,7 @@ def test_values() -> dict[str, Any]:
     return {
         "is_on": mails.is_on(),
         "is_mailbox": mails.is_mailbox(),
-        "last": own_test.last(actor()),
+        "last": sample_mail.last(actor()),
         "failed_at": FAILED_AT,
         "remedies": REMEDIES,
     }

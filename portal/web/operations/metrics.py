@@ -54,7 +54,7 @@ def _up(facts: Facts) -> Metric:
 
 def _findings(facts: Facts) -> Iterator[Metric]:
     found = findings.find(facts, facts.at)
-    gauge = _gauge("findings", "What Settings, System warns of", ("level",))
+    gauge = _gauge("findings", "Findings shown on Settings, System", ("level",))
     for level in Level:
         gauge.add_metric([level], sum(finding.level is level for finding in found))
     yield gauge

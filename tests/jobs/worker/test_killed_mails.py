@@ -13,7 +13,7 @@ from portal.models.mails import Mail
 from portal.queue import notifier
 from portal.queue.names import BACKGROUND
 from portal.services.core.unit_of_work import writing
-from portal.services.mail import own_test
+from portal.services.mail import sample_mail
 from tests.jobs.worker.conftest import Start
 from tests.support.factories import make_user
 from tests.support.mail_server import MailServer, Session
@@ -34,7 +34,7 @@ def test_the_next_worker_sends_the_email_once_more(start: Start, environ: dict[s
         notifier.init_app(app)
         with app.app_context():
             server.odd_answers["DATA"] = take_and_say_nothing
-            own_test.start(make_user().actor)
+            sample_mail.start(make_user().actor)
             killed = start("-m", "jobs", "worker", BACKGROUND)
             assert until(lambda: len(server.messages) == 1), killed.output.read_text()
             killed.stop(signal.SIGKILL)

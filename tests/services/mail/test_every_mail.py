@@ -19,7 +19,7 @@ from portal.lib.clock import utcnow
 from portal.models.people import LinkKind, Role
 from portal.services.alerts import emails as alert_emails
 from portal.services.core.unit_of_work import writing
-from portal.services.mail import mailer, mails, outgoing, own_test
+from portal.services.mail import mailer, mails, outgoing, sample_mail
 from portal.services.mail.mailer import Letter
 from portal.services.mail_kinds import KINDS
 from portal.services.people import (
@@ -124,7 +124,7 @@ LONG_OFF = {"state": "off", "off_reason": "person", "off_at": utcnow() - timedel
 DOWN = {"failing_since": utcnow() - timedelta(hours=2), "failures_in_row": 3}
 ENDING = {"failing_since": utcnow() - timedelta(days=4), "failures_in_row": 3}
 SAMPLES: dict[str, Callable[[Person], object]] = {
-    mails.TEST: lambda ana: own_test.start(ana.actor),
+    mails.TEST: lambda ana: sample_mail.start(ana.actor),
     f"webhook_{News.FAILING}": partial(about_webhook, f"webhook_{News.FAILING}"),
     f"webhook_{News.DOWN}": partial(about_webhook, f"webhook_{News.DOWN}", **DOWN),
     f"webhook_{News.ENDING}": partial(about_webhook, f"webhook_{News.ENDING}", **ENDING),

@@ -21,7 +21,7 @@ from portal.models.people import User
 from portal.queue import notifier
 from portal.services.core.unit_of_work import database_time, session, writing
 from portal.services.erasure import erase
-from portal.services.mail import mails, outgoing, own_test
+from portal.services.mail import mails, outgoing, sample_mail
 from portal.services.mail.mailer import Letter, Step
 from portal.services.mail.mails import TRIES, WAITS
 from portal.services.operations import retention, sending
@@ -40,7 +40,7 @@ def broken(*_: object) -> Letter:
     raise LookupError
 
 
-NOTE = {"note": note, "silence": lambda *_: None, "broken": broken, mails.TEST: own_test.write}
+NOTE = {"note": note, "silence": lambda *_: None, "broken": broken, mails.TEST: sample_mail.write}
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_only_a_committed_email_is_stored_and_calls_a_worker(
         mails.write(current, "note", user_id=make_user().id)
         current.info[0 / 0] = "an error of ours"
     assert (rows(), is_called()) == ([], False)
-    own_test.start(make_user().actor)
+    sample_mail.start(make_user().actor)
     assert is_called()
     send_mails()
     assert not is_called()
@@ -313,18 +313,20 @@ def test_a_test_is_tried_once_and_its_arrival_resends_given_up_emails(
     with writing() as current:
         current.execute(update(Mail).values(tries=TRIES, failed_step="connect", failed_with="x"))
     server.odd_answers["MAIL"] = lambda talk: talk._say("550 we do not know you")
-    own_test.start(ana.actor)
-    assert own_test.last(ana.actor) == own_test.Outcome(None, None, "")
+    sample_mail.start(ana.actor)
+    assert sample_mail.last(ana.actor) == sample_mail.Outcome(None, None, "")
     assert send() == 0
-    assert own_test.last(ana.actor) == own_test.Outcome(None, Step.SENDER, "550 we do not know you")
+    assert sample_mail.last(ana.actor) == sample_mail.Outcome(
+        None, Step.SENDER, "550 we do not know you"
+    )
     let_time_pass()
     assert send() == 0
     server.odd_answers.clear()
-    own_test.start(ana.actor)
+    sample_mail.start(ana.actor)
     assert send() == 2
-    outcome = own_test.last(ana.actor)
+    outcome = sample_mail.last(ana.actor)
     assert outcome is not None
     assert outcome.sent_at is not None
     assert recipients(server) == [ana.email, ben.email]
     assert mails.find_trouble() is None
-    assert own_test.last(ben.actor) is None
+    assert sample_mail.last(ben.actor) is None

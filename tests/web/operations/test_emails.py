@@ -9,7 +9,7 @@ from portal.extensions import settings
 from portal.models.mails import Mail
 from portal.models.people import Role
 from portal.services.core.unit_of_work import session, writing
-from portal.services.mail import mailbox, own_test
+from portal.services.mail import mailbox, sample_mail
 from tests.support.factories import make_user
 from tests.support.mail_server import MailServer, set_up
 from tests.support.pages import Page, Pages
@@ -69,7 +69,7 @@ def test_a_local_trial_shows_its_newest_50_emails(
     pages = signed_in(app, person)
     assert "No emails yet" in pages.get(EMAILS).main
     for _ in range(mailbox.MOST + 1):
-        own_test.start(person.actor)
+        sample_mail.start(person.actor)
         send_mails()
         with writing() as current:  # a new test email would replace this one
             current.execute(update(Mail).values(kind="earlier"))
@@ -87,7 +87,7 @@ def test_kept_emails_are_deleted_once_there_is_a_mail_server(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_up(app, monkeypatch, local_trial=True)
-    own_test.start(make_user().actor)
+    sample_mail.start(make_user().actor)
     send_mails()
     assert len(mailbox.newest()) == 1
     set_up(app, monkeypatch, smtp_url="smtp://127.0.0.1:9")
