@@ -34,6 +34,7 @@ from portal.services.core.unit_of_work import session, writing
 from portal.services.deliveries import dismissals
 from portal.services.webhooks import backlog, crud, queries, sample_deliveries, turn_on_off
 from portal.services.webhooks.backlog import WebhookStatus
+from portal.services.webhooks.notes import note_of
 from portal.services.webhooks.rows import (
     count_held,
     events_of,
@@ -128,6 +129,15 @@ class WebhookQuery(Paging):
     url: Annotated[Text, Field(description="The whole URL. Needs the role admin")] = ""
 
 
+@dataclass(frozen=True, slots=True)
+class NoteAnswer:
+    """A note for colleagues, with its last author and time."""
+
+    text: str
+    by: str
+    at: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookAnswer:
     """A webhook. Only tokens with the role admin see secret parts of its URL. Its secret key and
@@ -147,6 +157,7 @@ class WebhookAnswer:
     has_secret: bool
     header_names: Sequence[str]
     made_by: str | None
+    note: NoteAnswer | None
     version: int
     created_at: datetime
 
@@ -188,6 +199,7 @@ def _answer(call: Call, row: Webhook, status: WebhookStatus, made_by: str | None
         has_secret=row.secret_enc is not None,
         header_names=[name for name, _ in stored_headers(row)],
         made_by=made_by,
+        note=NoteAnswer(*note) if (note := note_of(row)) else None,
     )
 
 
@@ -378,6 +390,7 @@ EXAMPLE: Final = {
     "has_secret": True,
     "header_names": ["X-Tenant"],
     "made_by": "MDM",
+    "note": {"text": "Migrates on Friday", "by": "Ana Gruber", "at": "2026-11-30T10:02:00+00:00"},
     "version": 1,
     "created_at": "2026-11-30T09:15:00+00:00",
 }

@@ -54,7 +54,8 @@ class Webhook(Base):
     which all sending was paused. `reopened_at`: the time since which its retries are being made
     due. `changed_at`: the last change of its URL, format, key, or headers, which can have fixed it.
     `off_until`: the time at which it turns on again after a person turned it off. `taken_by`: the
-    person who investigates its failures (`services/webhooks/takes.py`).
+    person who investigates its failures (`services/webhooks/takes.py`). `note`: for colleagues
+    (`services/webhooks/notes.py`).
 
     A draft keeps the form's values without a column in `draft_form`. `draft_of`: the public ID of
     the webhook that the form edits.
@@ -98,7 +99,10 @@ class Webhook(Base):
     taken_by: Mapped[str | None] = mapped_column(String(120))
     taken_by_id: Mapped[int | None]
     taken_at: Mapped[datetime | None]
-    taken_note: Mapped[str | None] = mapped_column(String(500))
+    note: Mapped[str | None] = mapped_column(Text)
+    note_by: Mapped[str | None] = mapped_column(String(120))
+    note_by_id: Mapped[int | None]
+    note_at: Mapped[datetime | None]
     version: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[datetime] = mapped_column(default=common_now)
     updated_at: Mapped[datetime] = mapped_column(default=common_now)

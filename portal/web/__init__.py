@@ -41,7 +41,14 @@ from portal.web.people import erasure_views as people_erasure_views
 from portal.web.people import views as people_views
 from portal.web.planning import views as planning_views
 from portal.web.tasks import views as task_views
-from portal.web.webhooks import draft_views, edit_views, switch_views, take_views, watch_views
+from portal.web.webhooks import (
+    draft_views,
+    edit_views,
+    note_views,
+    switch_views,
+    take_views,
+    watch_views,
+)
 from portal.web.webhooks import inbox_views as webhook_inbox_views
 from portal.web.webhooks import views as webhook_views
 
@@ -100,6 +107,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     switch_views.held_blueprint,
     switch_views.blueprint,
     take_views.blueprint,
+    note_views.blueprint,
     watch_views.blueprint,
     watch_views.account_blueprint,
     watch_views.links_blueprint,

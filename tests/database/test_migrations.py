@@ -289,3 +289,29 @@ def test_notices_become_watches_of_owners_or_administrators_and_back(blank: Flas
     assert back.all() == ["attention", "attention", "off", "well", "attention"]
     kinds = db.session.execute(text("SELECT kind FROM mails")).scalars().all()
     assert kinds == ["webhook_attention"]  # the kind of the earlier release
+
+
+def test_the_note_of_a_take_becomes_the_webhooks_note_and_back(blank: Flask) -> None:
+    upgrade()
+    noted, taken, _free = (make_webhook().id for _ in range(3))
+    db.session.remove()
+    downgrade(revision="0119")
+    take = (
+        "UPDATE webhooks SET taken_by = 'Sam', taken_by_id = 7, taken_at = :at, taken_note = :note"
+        " WHERE id = :id"
+    )
+    execute(take, id=noted, at=NOW, note="Asked")
+    execute(take, id=taken, at=NOW, note=None)
+    upgrade()
+    query = text("SELECT note, note_by, note_by_id, note_at IS NULL FROM webhooks ORDER BY id")
+    none = (None, None, None, True)
+    assert [tuple(row) for row in db.session.execute(query)] == [
+        ("Asked", "Sam", 7, False),
+        none,
+        none,
+    ]
+    execute("UPDATE webhooks SET note = :long, note_at = :at", long="x" * 501, at=NOW)
+    db.session.remove()
+    downgrade(revision="0119")
+    kept = db.session.execute(text("SELECT taken_note FROM webhooks ORDER BY id")).scalars().all()
+    assert kept == ["x" * 500, "x" * 500, None], "earlier releases only have notes of takes"

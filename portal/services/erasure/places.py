@@ -189,7 +189,12 @@ PLACES: Final[tuple[NameTable, ...]] = (
     # After the deliveries that leases are for, and before the attempts that they become.
     NameTable(model=Lease, key=Lease.delivery_id, fields=(_named(Lease.actor),)),
     _place(Attempt, _named(Attempt.actor)),
-    _place(Webhook, _by(Webhook.taken_by, Webhook.taken_by_id), _mentioned(Webhook.taken_note)),
+    _place(
+        Webhook,
+        _by(Webhook.taken_by, Webhook.taken_by_id),
+        _by(Webhook.note_by, Webhook.note_by_id),
+        _mentioned(Webhook.note),
+    ),
     _place(Mail, _mentioned(Mail.failed_with), _mentioned(Mail.kept)),
     _place(SendingSwitch, _by(SendingSwitch.stopped_by, SendingSwitch.stopped_by_id)),
     _place(

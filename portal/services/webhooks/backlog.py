@@ -43,6 +43,8 @@ from portal.models.deliveries import (
 from portal.models.webhooks import OURS, OffReason, Webhook, WebhookState
 from portal.services.core.unit_of_work import database_time, session
 from portal.services.outbox.claimable import head_of, paused_until
+from portal.services.webhooks import notes
+from portal.services.webhooks.notes import Note
 
 
 class WebhookStatus(StrEnum):
@@ -81,7 +83,6 @@ class Taken(NamedTuple):
     by: str
     by_id: int | None
     at: datetime
-    note: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +95,7 @@ class Backlog:
     attempt is made sooner. `is_untouched`: nothing was delivered since. `changed_at`: the time its
     settings changed after the first failure, if nothing has failed since. `host`, `format`: the
     destination and format of deliveries. `taken`: the person who took it.
+    `note`: for colleagues.
     """
 
     webhook_id: int
@@ -112,6 +114,7 @@ class Backlog:
     waits_until: datetime | None
     is_untouched: bool
     taken: Taken | None = None
+    note: Note | None = None
     last_delivered_at: datetime | None = None
     changed_at: datetime | None = None
     host: str = ""
@@ -344,7 +347,7 @@ def _of_webhooks() -> Select[*tuple[Any, ...]]:
         Webhook.taken_by,
         Webhook.taken_by_id,
         Webhook.taken_at,
-        Webhook.taken_note,
+        *notes.COLUMNS,
         case((Webhook.in_order, head.correlate(Webhook).scalar_subquery())).label("head_due_at"),
     )
     return statement.where(Webhook.id.in_(bindparam("ids", expanding=True)))
@@ -383,6 +386,7 @@ def _backlog(hook: AnyRow, rows: Sequence[AnyRow], now: datetime) -> Backlog:
         waits_until=pause if is_on and pause and pause > now else None,
         is_untouched=since is not None and (arrived_at is None or arrived_at <= since),
         taken=taken_of(hook),
+        note=notes.note_of(hook),
         last_delivered_at=arrived_at,
         changed_at=hook.changed_at if is_changed else None,
         host=host_of(hook.url),
@@ -395,7 +399,7 @@ def taken_of(webhook: Webhook | AnyRow) -> Taken | None:
     at = webhook.taken_at
     if at is None:
         return None
-    return Taken(webhook.taken_by or "", webhook.taken_by_id, at, webhook.taken_note or "")
+    return Taken(webhook.taken_by or "", webhook.taken_by_id, at)
 
 
 def _sorted(

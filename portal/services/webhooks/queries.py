@@ -50,9 +50,10 @@ from portal.services.core.keyset import FIRST_ID, LAST_ID, by_name, newest_first
 from portal.services.core.unit_of_work import session
 from portal.services.outbox.claimable import count_behind
 from portal.services.webhooks import backlog as backlogs
-from portal.services.webhooks import watches
+from portal.services.webhooks import notes, watches
 from portal.services.webhooks.backlog import Backlog, Cause, WebhookStatus
 from portal.services.webhooks.held_deliveries import count_waiting
+from portal.services.webhooks.notes import Note
 from portal.services.webhooks.rows import (
     TARGET,
     called,
@@ -115,6 +116,7 @@ class ListedWebhook:
     event_count: int | None
     has_conditions: bool
     last: Latest | None
+    note: Note | None
     last_test: Latest | None = None
     held: int = 0
 
@@ -202,6 +204,7 @@ def listed(current: Session, ids: Sequence[int]) -> list[ListedWebhook]:
             event_count=row.event_count,
             has_conditions=row.has_conditions,
             last=latest.get(row.last_id),
+            note=notes.note_of(row),
             last_test=tests.get(row.id),
             held=held.get(row.id, 0),
         )
@@ -233,6 +236,7 @@ def _listed() -> Select[*tuple[Any, ...]]:
         events.label("event_count"),
         Webhook.conditions.is_not(None).label("has_conditions"),
         youngest().label("last_id"),
+        *notes.COLUMNS,
     ).where(Webhook.id.in_(bindparam("ids", expanding=True)))
 
 
@@ -284,6 +288,7 @@ class WebhookDetail(WebhookOptions):
     oldest_open: Latest | None
     waits_behind: int
     owner: str | None
+    note: Note | None
     version: int
     created_at: datetime
 
@@ -402,6 +407,7 @@ def show(public_id: UUID) -> WebhookDetail:
         oldest_open=oldest_open(current, webhook.id),
         waits_behind=count_behind(current, webhook.id) if webhook.in_order else 0,
         owner=owner.name if owner else None,
+        note=notes.note_of(webhook),
         version=webhook.version,
         created_at=webhook.created_at,
     )

@@ -21,8 +21,6 @@ from portal.services.webhooks.backlog import Taken, taken_of
 from portal.services.webhooks.rows import is_shown, lock_webhook, target_of
 
 PERMISSION: Final = "deliveries.retry"
-LONGEST_NOTE: Final = 500
-TOO_LONG: Final = f"Enter at most {LONGEST_NOTE} characters"
 IS_WELL: Final = "This webhook isn’t failing now."
 
 
@@ -33,33 +31,24 @@ class TakenByOther(Refusal):
         super().__init__(f"{taken.by} has taken this webhook. You can take it over.")
 
 
-def take(actor: Actor, public_id: UUID, note: str = "", seen: datetime | None = None) -> str:
+def take(actor: Actor, public_id: UUID, seen: datetime | None = None) -> str:
     """Record who is looking into a webhook's failures, and return its name. Raises `Refusal`.
 
-    A second call by the same person changes the note. `seen`: the time of another person's take
-    that is taken over.
+    `seen`: the time of another person's take that is taken over.
     """
-    if len(note) > LONGEST_NOTE:
-        raise Refusal(TOO_LONG, field="note")
     with writing() as current:
         require(current, actor, PERMISSION)
         webhook = lock_webhook(current, public_id)
         if backlogs.of_one(current, webhook.id) is None:
             raise Refusal(IS_WELL)
         taken = taken_of(webhook)
-        is_mine = taken is not None and taken.by_id == actor.user_id
-        if taken and not is_mine and taken.at != seen:
-            raise TakenByOther(taken)
-        if taken and is_mine and taken.note == note:
+        if taken and taken.by_id == actor.user_id:
             return webhook.name
-        if not is_mine:
-            webhook.taken_by, webhook.taken_by_id = actor.name, actor.user_id
-            webhook.taken_at = database_time(current)
-        webhook.taken_note = note or None
-        before = taken.note if taken else ""
-        changes = {"note": {"from": before, "to": note}} if note or before else {}
-        action = "webhook.noted" if is_mine else "webhook.taken"
-        audit.record(current, actor, action, target=target_of(webhook), changes=changes)
+        if taken and taken.at != seen:
+            raise TakenByOther(taken)
+        webhook.taken_by, webhook.taken_by_id = actor.name, actor.user_id
+        webhook.taken_at = database_time(current)
+        audit.record(current, actor, "webhook.taken", target=target_of(webhook))
         return webhook.name
 
 
@@ -91,6 +80,5 @@ def end() -> None:
 
 
 def _forget(current: Session, actor: Actor, verb: str, webhook: Webhook) -> None:
-    changes = {"note": {"from": webhook.taken_note, "to": None}} if webhook.taken_note else {}
-    webhook.taken_by = webhook.taken_by_id = webhook.taken_at = webhook.taken_note = None
-    audit.record(current, actor, f"webhook.{verb}", target=target_of(webhook), changes=changes)
+    webhook.taken_by = webhook.taken_by_id = webhook.taken_at = None
+    audit.record(current, actor, f"webhook.{verb}", target=target_of(webhook))

@@ -21,6 +21,7 @@ from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.webhooks import backlog as backlogs
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.backlog import Backlog, Cause, Taken, WebhookStatus
+from portal.services.webhooks.notes import Note
 from portal.web.deliveries.contents import answers_of
 from portal.web.deliveries.log_presenter import said_in
 from portal.web.deliveries.retried_by import QueuedDeliveries, queued
@@ -65,18 +66,18 @@ class Act(NamedTuple):
 class BacklogRow:
     """One webhook's row.
 
-    `note` is the webhook's status beside its name. `is_bad` makes the dot red. `said` is the usual
-    response or its meaning. `others` are the other causes with their counts. `parts` counts
-    deliveries by status. `delivered`, `pause`, and `sent` appear below `since`, the next attempt,
-    and `number`. The next attempt is a time in `next_at` or words in `next`. `main` is the primary
-    action, and `acts` are the others.
+    `state` is the webhook's status beside its name, and `note` is for colleagues. `is_bad` makes
+    the dot red. `said` is the usual response or its meaning. `others` are the other causes with
+    their counts. `parts` counts deliveries by status. `delivered`, `pause`, and `sent` appear below
+    `since`, the next attempt, and `number`. The next attempt is a time in `next_at` or words in
+    `next`. `main` is the primary action, and `acts` are the others.
     """
 
     public_id: UUID
     name: str
     name_url: str
     is_bad: bool
-    note: str
+    state: str
     cause: str
     said: str
     others: Sequence[tuple[str, str]]
@@ -89,6 +90,7 @@ class BacklogRow:
     next: str
     pause: str
     taken: Taken | None
+    note: Note | None
     main: Act
     acts: Sequence[Act]
     may_dismiss: bool
@@ -253,7 +255,7 @@ def _row(backlog: Backlog, in_bulk_retries: QueuedDeliveries, said: str) -> Back
         name=backlog.name,
         name_url="" if backlog.is_deleted else page,
         is_bad=not backlog.is_deleted and backlog.status is not WebhookStatus.ACTIVE,
-        note=_note(backlog),
+        state=_state(backlog),
         cause=cause_of(backlog),
         said="" if backlog.is_off_by_us and not meant else words,
         others=[(each.words, counted(each.count)) for each in backlog.causes[1:] if backlog.cause],
@@ -266,6 +268,7 @@ def _row(backlog: Backlog, in_bulk_retries: QueuedDeliveries, said: str) -> Back
         next=next(_next(backlog), ""),
         pause="Receiver asked us to wait" if asks_to_wait(backlog) else "",
         taken=backlog.taken,
+        note=backlog.note,
         main=main,
         may_dismiss=backlog.undelivered > 0 and can("deliveries.dismiss"),
         acts=[*others[::-1], *share],
@@ -321,7 +324,7 @@ def _ways_out(
         yield Act(f"Retry {counted(to_retry)}", where, "arrow-clockwise")
 
 
-def _note(backlog: Backlog) -> str:
+def _state(backlog: Backlog) -> str:
     if backlog.is_deleted:
         return "Deleted"
     return "" if backlog.status is WebhookStatus.ACTIVE else WEBHOOK[backlog.status].word

@@ -160,6 +160,11 @@ def linked(text: str) -> Markup:
     )
 
 
+def lines_of(text: str, columns: int) -> int:
+    """Return the number of lines of a typed text, with `columns` characters to a line."""
+    return sum(max(1, -(-len(line) // columns)) for line in text.split("\n"))
+
+
 def number(value: int) -> str:
     """Write a number with its digits in groups of three: 12,345."""
     return f"{value:,}".replace("-", MINUS)
@@ -206,6 +211,7 @@ WORDS: Final[dict[str, Callable[..., object]]] = {
     "plural": plural,
     "size_in_words": size_in_words,
     "linked": linked,
+    "lines_of": lines_of,
     "day_of": day_of,
     "near_day": near_day,
     "to_the_second": to_the_second,

@@ -47,7 +47,8 @@ class Entry:
 
 TOPICS: Final[Mapping[str, Topic]] = {
     "webhooks": Topic(
-        "What is a webhook?", ("example", "connect", "inbox", "events", "promise", "words")
+        "What is a webhook?",
+        ("example", "connect", "inbox", "events", "colleagues", "promise", "words"),
     ),
     "connect": Topic("Connect a system", (*PRESETS, "chats", "old-urls", "checked")),
     "no-message": Topic(

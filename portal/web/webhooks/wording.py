@@ -516,7 +516,9 @@ ACTIONS: Final = {
     "webhook.deliveries_dismissed": "dismissed this webhook’s deliveries",
     "webhook.deliveries_restored": "restored this webhook’s deliveries",
     "webhook.taken": "took this webhook",
-    "webhook.noted": "changed the note on this webhook",
+    "webhook.note_added": "added a note to this webhook",
+    "webhook.noted": "changed this webhook’s note",
+    "webhook.note_removed": "removed this webhook’s note",
     "webhook.released": "released this webhook",
     "webhook.take_ended": "released this webhook because nothing is failing",
     # Former names of actions.

@@ -40,6 +40,7 @@ SAME: Final = {
     "webhook_secrets": "webhooks",
     "webhook_held": "webhooks",
     "webhook_switches": "webhooks",
+    "webhook_notes": "webhooks",
     "webhook_takes": "webhooks",
 }
 

@@ -142,6 +142,7 @@ QUESTIONS = {
     "bulk retry": {"/help/retry#many"},
     "How do I replace a leaked key?": {"/help/running#keys"},
     "who changed what": {"/help/running#audit"},
+    "note for colleagues": {"/help/webhooks#colleagues"},
     "zapier": {"/help/connect#zapier"},
     "tell our teams channel": {"/help/connect#teams"},
     "mattermost": {"/help/connect#slack"},

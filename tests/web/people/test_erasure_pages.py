@@ -98,7 +98,7 @@ def test_names_in_notes_and_kept_emails_are_listed(app: Flask) -> None:
     pages, (_, path) = signed_in(app, make_user()), maria()
     hook = make_webhook(name="ERP")
     with writing() as current:
-        note = {"taken_at": utcnow(), "taken_by": "Ana", "taken_note": "Maria Lopez calls them"}
+        note = {"note_at": utcnow(), "note_by": "Ana", "note": "Maria Lopez calls them"}
         current.execute(update(Webhook).where(Webhook.id == hook.id).values(**note))
         kept = "To: maria@example.com"
         current.add(Mail(kind=mails.TEST, due_at=utcnow(), sent_at=utcnow(), kept=kept))

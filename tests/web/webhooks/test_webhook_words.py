@@ -199,6 +199,7 @@ def test_while_all_sending_is_stopped_no_attempt_is_announced(well: WebhookDetai
 
 
 LISTED = ListedWebhook(
+    note=None,
     public_id=UUID(int=1),
     name="Sync",
     host="sync.example.com",
