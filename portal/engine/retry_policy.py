@@ -21,7 +21,6 @@ __all__ = [
     "RetryAt",
     "TurnOff",
     "decide",
-    "is_failing",
     "parse_retry_after",
     "wait",
 ]
@@ -147,21 +146,6 @@ def wait(scheduled: float, jitter: float, retry_after: float | None = None) -> f
     """Return seconds until the next attempt: the schedule's ±10 %, or more if the receiver asks."""
     planned = scheduled * (1 + JITTER * max(-1.0, min(1.0, jitter)))
     return max(planned, min(retry_after or 0.0, LONGEST))
-
-
-# One failed attempt doesn't count as failing if the next one follows within this time.
-SOON: Final = timedelta(minutes=1)
-
-
-def is_failing(
-    failures: int, next_at: datetime | None, now: datetime, *, was_probe: bool = False
-) -> bool:
-    """Return whether a delivery counts as failing. `next_at`: its next automatic attempt, if any.
-
-    `was_probe`: the receiver had failed before, so even a delivery's first failure counts.
-    """
-    is_alone = failures == 1 and next_at is not None and next_at - now <= SOON
-    return failures > 0 and (was_probe or not is_alone)
 
 
 LONGEST: Final = 24 * 3600.0  # seconds, also for a receiver that asks for more

@@ -124,9 +124,8 @@ class Delivery(Base):
     `due_at`: by the database's clock. `tries` counts ended scheduled attempts, `attempts` all ended
     attempts. `prior_*` are set during a person's extra attempt. For a dismissed delivery,
     `prior_status` is the status to restore. `dismissal_id`: shared by all deliveries that one
-    action dismissed, None without an undo. `failing_since`: the first failed attempt, once it
-    counts (`engine/retry_policy.is_failing`). A Retry doesn't change it, and a delivered one has
-    none.
+    action dismissed, None without an undo. `failing_since`: the end of the first failed
+    attempt. A Retry doesn't change it, and a delivered one has none.
     """
 
     __tablename__ = "deliveries"

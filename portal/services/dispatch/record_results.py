@@ -38,7 +38,6 @@ from portal.engine.retry_policy import (
     Delivered,
     TurnOff,
     decide,
-    is_failing,
 )
 from portal.extensions import settings
 from portal.lib.typed_text import on_one_line
@@ -314,7 +313,9 @@ def write_deliveries(
     )
     if others:
         known = _others(connection, [attempt.before.id for attempt in others])
-        after = _after(connection, others, known, now)
+        after = {
+            attempt.before.id: _after(attempt, known[attempt.before.id], now) for attempt in others
+        }
         rows = [
             _delivery_values(attempt) | _changed(after[attempt.before.id], known[attempt.before.id])
             for attempt in others
@@ -367,41 +368,14 @@ def _whole(dialect: str) -> Select[*tuple[Any, ...]]:
     return select(*columns).where(Delivery.id.in_(given_ids(dialect)))
 
 
-def _after(
-    connection: Connection, decided: Sequence[Decided], known: Mapping[int, AnyRow], now: datetime
-) -> dict[int, dict[str, Any]]:
-    """Return the new values of each delivery, with `failing_since` for newly failing ones."""
-    after = {
-        attempt.before.id: {
-            **columns(attempt.decision, open_delivery_of(known[attempt.before.id]), now),
-            "reason": attempt.result.outcome.reason,
-        }
-        for attempt in decided
-    }
-    # Nearly every first failure is soon followed by a retry, so these need no query.
-    ended = {
-        attempt.before.id: after[attempt.before.id]
-        for attempt in decided
-        if _may_fail(attempt, after, now)
-    }
-    probes = {attempt.before.id for attempt in decided if attempt.result.claim.webhook.throttled}
-    for id_, since in failing_since(connection, ended, now, probes).items() if ended else ():
-        after[id_]["failing_since"] = since
-    return after
-
-
-def _may_fail(decided: Decided, after: Mapping[int, dict[str, Any]], now: datetime) -> bool:
-    """Return whether the delivery may count as failing from now on."""
-    values = after[decided.before.id]
-    is_new = values["reason"] is not None and values["failing_since"] is None
-    next_at = values["due_at"] if values["status"] in OPEN else None
-    return (
-        is_new
-        and decided.before.priority != Priority.TEST
-        and is_failing(
-            decided.number, next_at, now, was_probe=decided.result.claim.webhook.throttled
-        )
-    )
+def _after(decided: Decided, before: AnyRow, now: datetime) -> dict[str, Any]:
+    """Return the new values of a delivery, with `failing_since` after its first failure."""
+    result = decided.result
+    values = columns(decided.decision, open_delivery_of(before), now)
+    values["reason"] = result.outcome.reason
+    if result.outcome.reason is not None:
+        values["failing_since"] = failing_since(values, result.finished_at)
+    return values
 
 
 def _changed(values: Mapping[str, Any], before: AnyRow) -> dict[str, Any]:
@@ -723,7 +697,7 @@ def write_late_attempt(connection: Connection, result: Result, now: datetime) ->
 
 
 def _note_failure(connection: Connection, result: Result, now: datetime) -> None:
-    """Set a queued delivery to Retrying after a late failure, and mark it as failing if it is.
+    """Set a queued delivery to Retrying after a late failure, and store when it failed.
 
     A resent delivery that had arrived before keeps its status.
     """
@@ -734,12 +708,11 @@ def _note_failure(connection: Connection, result: Result, now: datetime) -> None
     of_it = update(Delivery).where(Delivery.id == result.claim.delivery_id, is_queued, is_new)
     connection.execute(of_it.values(status=DeliveryStatus.RETRYING))
     row = _others(connection, [result.claim.delivery_id]).get(result.claim.delivery_id)
-    if row is None or row.failing_since is not None or row.priority == Priority.TEST:
+    if row is None:
         return
-    values = {name: getattr(row, name) for name in ("status", "prior_status", "due_at")}
-    probes = [row.id] if result.claim.webhook.throttled else []
-    for id_, since in failing_since(connection, {row.id: values}, now, probes).items():
-        mine = update(Delivery).where(Delivery.id == id_)
+    since = failing_since(row._asdict(), result.finished_at)
+    if since != row.failing_since:
+        mine = update(Delivery).where(Delivery.id == row.id)
         connection.execute(mine.values(failing_since=since))
 
 

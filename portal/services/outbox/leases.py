@@ -27,7 +27,7 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import Insert, ReturningDelete, Update
 
 from portal.database.engine import NOW, AnyRow, UtcDateTime
@@ -41,7 +41,6 @@ from portal.engine.retry_policy import (
     Restore,
     RetryAt,
     decide,
-    is_failing,
 )
 from portal.extensions import settings
 from portal.models.deliveries import (
@@ -187,8 +186,8 @@ def _draw_consequences(connection: Connection, kinds: dict[int, str], now: datet
         if isinstance(decision, RetryAt | Repeat):
             continue  # due at once, because it has waited for its lease to end
         values = columns(decision, open_delivery_of(row), now) | {"reason": Reason.INTERRUPTED}
-        if values["failing_since"] is None and values["priority"] != Priority.TEST:
-            values["failing_since"] = failing_since(connection, {row.id: values}, now).get(row.id)
+        if DeliveryStatus.FAILED in (values["status"], values["prior_status"]):
+            values["failing_since"] = failing_since(values, now)
         connection.execute(update(Delivery).where(Delivery.id == row.id).values(**values))
         status, prior = values["status"], row.prior_status
         entries.append(
@@ -377,55 +376,13 @@ def _dismissed(values: dict[str, Any], now: datetime) -> dict[str, Any]:
     return values | is_so | {"prior_status": values["status"]}
 
 
-def failing_since(
-    connection: Connection,
-    ended: Mapping[int, Mapping[str, Any]],
-    now: datetime,
-    probes: Collection[int] = (),
-) -> dict[int, datetime]:
-    """Return the first failed attempt of deliveries that count as failing from now on.
+def failing_since(values: Mapping[str, Any], failed_at: datetime) -> datetime | None:
+    """Return a delivery's first failed attempt, now that one has failed at `failed_at`.
 
-    `ended`: new columns by id, of deliveries whose attempt failed and is stored already. A delivery
-    that was cut off each time and has no attempt left counts from now. `probes`: deliveries whose
-    attempts began while their webhooks were failing.
+    `values`: its columns after that attempt. A test has none, nor does a failed resend of a
+    delivered one.
     """
-    parameters = {"ids": as_json(ended)}
-    rows = connection.execute(_failures(connection.dialect.name), parameters).all()
-    failures = {row.delivery_id: row for row in rows}
-    since = {}
-    for id_, values in ended.items():
-        many, first = failures[id_][1:] if id_ in failures else (0, None)
-        is_taken = values["status"] == DeliveryStatus.DISMISSED
-        status = values["prior_status"] if is_taken else values["status"]
-        if status == DeliveryStatus.FAILED:
-            since[id_] = first or now
-        elif (
-            status in OPEN
-            and first
-            and is_failing(many, values["due_at"], now, was_probe=id_ in probes)
-        ):
-            since[id_] = first
-    return since
-
-
-@cache
-def _failures(dialect: str) -> Select[*tuple[Any, ...]]:
-    """Select the number of failed attempts since the last arrival, and the time of the first
-    one."""
-    before = aliased(Attempt)
-    arrived = (
-        select(func.max(before.number))
-        .where(
-            before.delivery_id == Attempt.delivery_id, before.outcome == AttemptOutcome.DELIVERED
-        )
-        .scalar_subquery()
-    )
-    return (
-        select(Attempt.delivery_id, func.count(), func.min(Attempt.finished_at))
-        .where(
-            Attempt.delivery_id.in_(given_ids(dialect)),
-            Attempt.outcome == AttemptOutcome.FAILED,
-            Attempt.number > func.coalesce(arrived, 0),
-        )
-        .group_by(Attempt.delivery_id)
-    )
+    is_resend = DeliveryStatus.DELIVERED in (values["status"], values["prior_status"])
+    if values["priority"] == Priority.TEST or is_resend:
+        return None
+    return min(values["failing_since"] or failed_at, failed_at)

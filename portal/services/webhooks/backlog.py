@@ -6,7 +6,7 @@ Every page and email takes a webhook's state from here.
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cache
 from typing import Any, Final, NamedTuple
@@ -22,6 +22,7 @@ from sqlalchemy import (
     bindparam,
     case,
     column,
+    literal_column,
     or_,
     select,
     text,
@@ -32,6 +33,7 @@ from sqlalchemy.sql.selectable import TextualSelect
 from portal.database.engine import AnyRow, UtcDateTime
 from portal.engine.http.address_guard import host_of
 from portal.engine.reasons import Reason, alike, title
+from portal.lib.clock import common_now
 from portal.models.deliveries import (
     IS_FAILING,
     IS_OPEN,
@@ -50,7 +52,7 @@ from portal.services.webhooks.notes import Note
 class WebhookStatus(StrEnum):
     """A webhook's status as people see it, worst first.
 
-    Failing: a queued, retrying, or failed delivery counts as failing.
+    Failing: a queued, retrying, or failed delivery has failed twice, for a minute, or for good.
     """
 
     FAILING = "failing"
@@ -216,10 +218,24 @@ def is_in_trouble() -> ColumnElement[bool]:
     return or_(fails(), _is_off_by_us())
 
 
+# A delivery that failed once is retried within seconds. For this long, it makes no webhook Failing.
+GRACE: Final = timedelta(minutes=1)
+
+
+def _grace_began() -> datetime:
+    return common_now() - GRACE
+
+
 def fails() -> ColumnElement[bool]:
-    """Return the condition of a webhook with a delivery that counts as failing."""
+    """Return the condition of a webhook with a failing delivery whose grace is over."""
+    began = bindparam(None, callable_=_grace_began, type_=UtcDateTime())
+    is_over = or_(
+        Delivery.status == literal_column("'failed'"),
+        Delivery.failing_since <= began,
+        Delivery.attempts != literal_column("1"),
+    )
     one: Select[Any] = select(Delivery.webhook_id).where(
-        Delivery.webhook_id == Webhook.id, is_failing()
+        Delivery.webhook_id == Webhook.id, is_failing(), is_over
     )
     return one.limit(1).correlate(Webhook).scalar_subquery().is_not(None)
 
@@ -230,9 +246,9 @@ def _is_off_by_us() -> ColumnElement[bool]:
 
 
 FAILING, OTHERS = 0, 1
-# Part 0 counts failing deliveries by cause. Part 1 counts open and on-hold deliveries of the same
-# webhooks and of those that we turned off. Part 2 lists these webhooks. SQLite's planner has to be
-# told the indexes.
+# Part 0 counts failing deliveries by cause, of webhooks that `fails` finds. Part 1 counts open and
+# on-hold deliveries of the same webhooks and of those that we turned off. Part 2 lists these
+# webhooks. SQLite's planner has to be told the indexes. Only the newest failures need their rows.
 _COUNTED: Final = """
 WITH failing AS (
   SELECT webhook_id, status, reason, code, count(*) AS many, min(failing_since) AS since
@@ -240,10 +256,13 @@ WITH failing AS (
   GROUP BY webhook_id, reason, code, status),
 troubled AS (
   SELECT webhook_id AS id FROM failing
+  WHERE status = 'failed' OR since <= :grace_began OR EXISTS (
+    SELECT 1 FROM deliveries AS one {by_failing}
+    WHERE one.webhook_id = failing.webhook_id AND {is_failing} AND attempts <> 1)
   UNION SELECT id FROM webhooks WHERE state = 'off' AND off_reason IN ({ours})
   AND deleted_at IS NULL {of_ids})
 SELECT 0 AS part, webhook_id, status, reason, code, NULL AS priority, many, since, NULL AS due_at
-FROM failing
+FROM failing WHERE webhook_id IN (SELECT id FROM troubled)
 UNION ALL
 SELECT 1, webhook_id, status, NULL, NULL, priority, count(*), NULL, min(due_at)
 FROM troubled CROSS JOIN deliveries {by_due}
@@ -267,15 +286,20 @@ FROM ({counted}) AS counted
 """
 
 
+_BEGAN: Final = bindparam("grace_began", callable_=_grace_began, type_=UtcDateTime())
+
+
 @cache
 def _totals(dialect: str) -> TextualSelect:
     statement = text(_TOTALS.format(counted=_words(dialect, of_some=False)))
-    return statement.columns(column("undelivered", Integer), column("webhooks", Integer))
+    return statement.bindparams(_BEGAN).columns(
+        column("undelivered", Integer), column("webhooks", Integer)
+    )
 
 
 @cache
 def _counted(dialect: str, *, of_some: bool) -> TextualSelect:
-    statement: TextClause = text(_words(dialect, of_some=of_some))
+    statement: TextClause = text(_words(dialect, of_some=of_some)).bindparams(_BEGAN)
     if of_some:
         statement = statement.bindparams(bindparam("ids", expanding=True))
     return statement.columns(

@@ -1,7 +1,7 @@
 """The next attempt that the log and the delivery's page announce."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -14,6 +14,8 @@ from portal.web.frame.wording import near_time
 from tests.support.deliveries import lease, make_attempt, make_delivery, stored
 from tests.support.factories import make_webhook
 from tests.support.pages import Pages
+
+LONG_AGO: Final = utcnow() - timedelta(hours=1)
 
 
 def test_a_row_shows_its_next_attempt_even_during_a_pause(support: Pages) -> None:
@@ -59,7 +61,7 @@ def test_a_row_says_why_its_webhook_is_paused(support: Pages) -> None:
 def test_a_retry_due_during_a_pause_waits_for_its_end(support: Pages) -> None:
     later = utcnow() + timedelta(minutes=4, seconds=30)
     hook = make_webhook(throttled=True, backoff_seconds=300, backoff_until=later)
-    failed = {"status": "retrying", "tries": 1, "reason": "refused", "failing_since": utcnow()}
+    failed = {"status": "retrying", "tries": 1, "reason": "refused", "failing_since": LONG_AGO}
     made = make_delivery(hook, **failed)
     make_attempt(made, reason="refused")
     page = support.get(f"/deliveries/{made}")
@@ -73,7 +75,7 @@ def test_only_one_delivery_is_promised_for_the_end_of_a_pause(support: Pages) ->
     later = utcnow() + timedelta(minutes=4, seconds=30)
     hook = make_webhook(throttled=True, backoff_seconds=300, backoff_until=later)
     due = [later - timedelta(minutes=minutes) for minutes in (9, 8, 7)]
-    failed = {"status": "retrying", "tries": 1, "reason": "refused", "failing_since": utcnow()}
+    failed = {"status": "retrying", "tries": 1, "reason": "refused", "failing_since": LONG_AGO}
     probe, untried, many = (
         make_delivery(hook, due_at=due[0], **failed),
         make_delivery(hook, due_at=due[1]),

@@ -118,7 +118,9 @@ def test_a_response_is_explained_by_the_format_of_its_time(app: Flask) -> None:
 def test_a_chats_rate_limit_asks_no_one_to_act(app: Flask) -> None:
     hook = make_webhook("https://chat.googleapis.com/v1/spaces/A", format="google_chat")
     made = make_delivery(hook, status="retrying", reason="rate", code=429, tries=2)
-    make_attempt(made, reason="rate", code=429, url=hook.url, response_text="RESOURCE_EXHAUSTED")
+    for _ in range(2):
+        words = "RESOURCE_EXHAUSTED"
+        make_attempt(made, reason="rate", code=429, url=hook.url, response_text=words)
     pages = visit(app)
     main = pages.get(f"/deliveries/{made}").main
     assert "Google Chat takes one post a second per space, from all senders together" in main
