@@ -6,10 +6,13 @@ Bars are stacked attempts, which delivered, delivered late, or failed.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
-from typing import Final
+from typing import Any, Final
+
+from flask import url_for
 
 from portal.lib.clock import utcnow
 from portal.services.deliveries.trends import Span, Trend
+from portal.web.frame.status_tags import Tab
 from portal.web.frame.wording import number, zone
 
 Label = Callable[[datetime], str]
@@ -18,6 +21,9 @@ Place = Callable[[Span], str]
 
 HOURS: Final = 24
 DAYS: Final = 7
+WEEKS: Final = 5
+WEEK: Final = "week"  # the URL's value for the 7-day chart
+DAY: Final = "day"
 LEAST: Final = 2.0  # keeps one failure among ten thousand visible
 STEPS: Final = (1, 2, 4, 6, 10)  # the ends of the axis, each times a power of ten
 LETTER, GAP = 7, 6  # width of a digit, and space between a number and its line
@@ -121,6 +127,19 @@ def last_days() -> list[datetime]:
     return [datetime.combine(day, time(), zone()).astimezone(UTC) for day in days]
 
 
+def last_weeks(days: int) -> list[datetime]:
+    """Return the edges of the weeks since Monday in the reader's time zone, at most `WEEKS`.
+
+    The last one is the current week. All begin within the last `days`.
+    """
+    now = utcnow()
+    today = now.astimezone(zone()).date()
+    monday = today - timedelta(days=today.weekday())
+    mondays = [monday + timedelta(days=7 * (week - WEEKS + 1)) for week in range(WEEKS + 1)]
+    edges = [datetime.combine(day, time(), zone()).astimezone(UTC) for day in mondays]
+    return [edge for edge in edges if edge >= now - timedelta(days=days)]
+
+
 def hours_chart(trend: Trend, place: Place | None = None) -> Chart:
     """Draw the last 24 hours. `place` returns the URLs of bars."""
     words = _hour, _hour
@@ -133,6 +152,14 @@ def days_chart(
     """Draw the last 7 days. `trend` is None if nothing happened in them."""
     frames, words = frames or _large(1, 1), (_day, _weekday)
     return _chart("last 7 days", trend or Trend(()), frames, words, place)
+
+
+def period_tabs(endpoint: str, *, is_week: bool, **values: Any) -> list[Tab]:
+    """Return the tabs of a chart's periods, on the page at `endpoint`."""
+    return [
+        Tab(words, url_for(endpoint, period=period, _anchor=DAY, **values), here)
+        for words, period, here in (("24 hours", DAY, not is_week), ("7 days", WEEK, is_week))
+    ]
 
 
 def _chart(

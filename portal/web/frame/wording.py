@@ -176,6 +176,12 @@ def counted(count: int, limit: int | None = None) -> str:
     return f"{number(maximum)}+" if count > maximum else number(count)
 
 
+def percent(part: int, whole: int) -> str:
+    """Write a share, rounded down: "99.9%". It's 0% only for none of `whole` and 100% for all."""
+    tenths = max(part * 1000 // whole, 1) if part else 0
+    return f"{tenths / 10:g}%"
+
+
 def money(amount: Decimal | None) -> str:
     """Write an amount in the installation’s currency: EUR 1,250.00, or "" for None."""
     return "" if amount is None else f"{settings().currency} {amount:,.2f}"
@@ -206,6 +212,7 @@ def days_kept() -> int:
 WORDS: Final[dict[str, Callable[..., object]]] = {
     "moment": moment,
     "number": number,
+    "percent": percent,
     "counted": counted,
     "money": money,
     "plural": plural,

@@ -31,15 +31,13 @@ from portal.web.frame import charts
 from portal.web.frame.access import actor, can, requires
 from portal.web.frame.charts import Chart
 from portal.web.frame.site_state import in_trouble, offline_senders, sending_stop
-from portal.web.frame.status_tags import Tab
-from portal.web.frame.wording import counted, number
+from portal.web.frame.wording import counted, number, percent
 from portal.web.help.advice import Advice, Context, advise
 from portal.web.home.first_run import first_steps, sample_data
 from portal.web.home.us_or_them import us_or_them
 
 # Rows for webhooks with problems. If there are more, a link leads to all.
 IN_SIGHT: Final = 5
-WEEK: Final = "week"  # the URL's value for the 7-day chart
 
 blueprint = Blueprint("home", __name__)
 
@@ -85,28 +83,20 @@ def index() -> str:
         side=us_or_them(in_trouble()) if is_sending else "",
         figures=delivery_figures(now, day) if day else [],
         attempts=_chart(day) if day else None,
-        periods=_periods(),
+        periods=charts.period_tabs("home.index", is_week=_is_week()),
         assets=asset_figures(now),
         todo=list(todo()),
     )
 
 
 def _is_week() -> bool:
-    return request.args.get("period") == WEEK
+    return request.args.get("period") == charts.WEEK
 
 
 def _chart(day: Trend) -> Chart:
     if _is_week():
         return charts.days_chart(trends.trend(charts.last_days()), place=span_url)
     return charts.hours_chart(day, span_url)
-
-
-def _periods() -> list[Tab]:
-    """Return the tabs of the chart's periods."""
-    return [
-        Tab("24 hours", url_for("home.index", _anchor="day"), not _is_week()),
-        Tab("7 days", url_for("home.index", period=WEEK, _anchor="day"), _is_week()),
-    ]
 
 
 @blueprint.post("/sample-data")
@@ -142,7 +132,7 @@ def delivery_figures(now: Overview, day: Trend) -> list[Figure]:
             number(day.failed_attempts),
             "Failed attempts, last 24 hours",
             failures_url(day.spans[0].begins, day.spans[-1].ends),
-            f"{day.failed_attempts / attempts:.0%} of {number(attempts)}" if attempts else "",
+            f"{percent(day.failed_attempts, attempts)} of {number(attempts)}" if attempts else "",
         ),
         Figure(
             counted(now.queued + now.retrying),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -12,7 +13,9 @@ from portal.engine.next_steps import ASK, SWITCH
 from portal.engine.reasons import NEVER_LEFT, Side, explain, title
 from portal.models.deliveries import OPEN, DeliveryStatus
 from portal.models.webhooks import OffReason
+from portal.services.deliveries import trends
 from portal.services.deliveries.statuses import StatusFilter
+from portal.services.deliveries.trends import Share, Span
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.backlog import Backlog, Cause, WebhookStatus
 from portal.services.webhooks.queries import EXAMPLES, HistoryEntry, LastFailure, WebhookDetail
@@ -21,10 +24,11 @@ from portal.web.deliveries.contents import answers_of
 from portal.web.deliveries.log_presenter import said_in
 from portal.web.deliveries.retried_by import queued
 from portal.web.deliveries.share import ToldCause, Trouble, update_to_share
+from portal.web.frame import charts
 from portal.web.frame.access import can
 from portal.web.frame.site_state import may_send
 from portal.web.frame.status_tags import DELIVERY, Tag
-from portal.web.frame.wording import counted, plural
+from portal.web.frame.wording import counted, day_of, days_kept, number, percent, plural, zone
 from portal.web.help.advice import Advice, Link, asking
 from portal.web.webhooks.wording import (
     advice_about_held,
@@ -80,6 +84,68 @@ class CauseRow:
     state: str
     retry_url: str
     retry_label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Week:
+    """The share of a week's deliveries that were delivered, in words, and its two numbers."""
+
+    words: str
+    share: str
+    numbers: str
+
+
+def weeks_of(webhook: WebhookDetail) -> list[Week]:
+    """Return the webhook's weeks, newest first, without those before its first delivery."""
+    edges = charts.last_weeks(days_kept())
+    while len(edges) > 1 and edges[1] <= webhook.created_at:
+        edges = edges[1:]
+    if len(edges) == 1:  # even this week is longer than deliveries are kept
+        return []
+    counts = trends.undelivered(edges, [webhook.public_id]).get(webhook.public_id)
+    if counts is None:
+        return []
+    spans = trends.trend(edges, webhook.public_id).spans
+    shares = [Share(span.delivered, many) for span, many in zip(spans, counts, strict=True)]
+    weeks = [
+        Week(_week(span, is_now=span is spans[-1]), share_words(share), of_all(share))
+        for span, share in zip(spans, shares, strict=True)
+    ]
+    first = next((place for place, share in enumerate(shares) if share.total), len(shares))
+    return weeks[first:][::-1]
+
+
+def _week(span: Span, *, is_now: bool) -> str:
+    last = span.ends.astimezone(zone()).date() - timedelta(days=1)
+    return "This week" if is_now else f"{day_of(span.begins)} to {day_of(last)}"
+
+
+def share_words(share: Share) -> str:
+    """Return "99.7%", "at most 62.5%" above the limit of counts, or "" without deliveries."""
+    if not share.total:
+        return ""
+    words = percent(share.delivered, share.total)
+    return f"at most {words}" if share.is_more and share.delivered else words
+
+
+def share_line(share: Share | None) -> str:
+    """Return "99.7% of 1,206" for the list, "None", or "" if it isn't known."""
+    if share is None:
+        return ""
+    if not share.total:
+        return "None"
+    if share.is_more:
+        return of_all(share)
+    return f"{share_words(share)} of {number(share.total)}"
+
+
+def of_all(share: Share) -> str:
+    """Return "1,203 of 1,206 delivered", "10,000+ undelivered" above the limit of counts."""
+    if not share.total:
+        return "No deliveries"
+    if share.is_more:
+        return f"{number(share.delivered)} delivered, {counted(share.undelivered)} not"
+    return f"{number(share.delivered)} of {number(share.total)} delivered"
 
 
 Responses = Mapping[Cause, str]

@@ -1,8 +1,9 @@
 """Show the list of webhooks, one webhook with its tabs, and the catalog of events."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
@@ -23,6 +24,7 @@ from portal.services.core.refusals import NotFound
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries import trends
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
+from portal.services.deliveries.trends import Share, Trend
 from portal.services.outbox.conditions import sentences_of
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks import watches
@@ -109,7 +111,9 @@ def index() -> Answer:
             reverse=order.is_reversed,
             in_trouble=form.show.data == PROBLEMS,
         )
-    week = trends.trends(charts.last_days())
+    days = charts.last_days()
+    week = trends.trends(days)
+    shares = _shares(week, days, [webhook.public_id for webhook in page.rows])
     on, off = webhook_queries.count_on_and_off()
     html = render_template(
         "webhooks/index.html",
@@ -119,14 +123,29 @@ def index() -> Answer:
         list_here=list_here(),
         has_any=bool(on or off),
         on_and_off=on_and_off(on, off),
-        going_on=lambda webhook: going_on(webhook, week.get(webhook.public_id)),
+        going_on=lambda webhook: going_on(
+            webhook, week.get(webhook.public_id), shares.get(webhook.public_id)
+        ),
         off_note=lambda webhook: off_note(webhook, utcnow()),
         week_of=lambda webhook: charts.days_chart(week.get(webhook), charts.SMALL),
+        share_of=lambda webhook: presenter.share_line(shares.get(webhook)),
         delivery_path=delivery_path,
         event_total=len(CATALOGUE),
         new_once=new_once,
     )
     return html, status_of(form)
+
+
+def _shares(
+    week: Mapping[UUID, Trend], days: Sequence[datetime], ids: Sequence[UUID]
+) -> Mapping[UUID, Share]:
+    """Return each webhook's share of deliveries that were delivered in these days."""
+    undelivered = trends.undelivered([days[0], days[-1]], ids)
+    delivered = {public_id: trend.delivered for public_id, trend in week.items()}
+    return {
+        public_id: Share(delivered.get(public_id, 0), counts[0])
+        for public_id, counts in undelivered.items()
+    }
 
 
 @blueprint.get(WEBHOOK)
@@ -138,7 +157,9 @@ def show(public_id: UUID) -> Answer:
     day = trends.trend(charts.last_hours(), public_id)
     place = partial(span_url, webhook=public_id)
     chart = charts.hours_chart(day, place)
-    if chart.is_empty:
+    period = request.args.get("period")
+    is_week = period == charts.WEEK or (period != charts.DAY and chart.is_empty)
+    if is_week:
         chart = charts.days_chart(trends.trend(charts.last_days(), public_id), place=place)
     backlog = webhook.backlog
     cause = backlog.cause if backlog else None
@@ -168,7 +189,11 @@ def show(public_id: UUID) -> Answer:
         conditions=sentences_of(webhook.conditions),
         choices=event_choices(webhook.events),
         latest=latest,
-        chart=None if chart.is_empty else chart,
+        chart=None if chart.is_empty and not period else chart,
+        periods=charts.period_tabs(
+            "webhooks.show", is_week=is_week, public_id=public_id, list=request.args.get("list")
+        ),
+        weeks=presenter.weeks_of(webhook),
         view=log_presenter,
         delivery_url=delivery_url,
         here=here,

@@ -19,7 +19,7 @@ from portal.models.webhooks import ALL_EVENTS, OffReason
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.queries import COUNT_LIMIT
 from portal.services.deliveries.log import LogRow
-from portal.services.deliveries.trends import Trend
+from portal.services.deliveries.trends import Share, Trend
 from portal.services.mail import mails
 from portal.services.outbox.at_rest import held_until
 from portal.services.outbox.claimable import WaitsFor
@@ -158,8 +158,13 @@ def off_note(webhook: ListedWebhook, now: datetime) -> str:
     return f"Turns off on {exact_day(at)} unless a delivery succeeds"
 
 
-def going_on(webhook: ListedWebhook, week: Trend | None) -> Sequence[str]:
-    """Return the sentences beside its status in the list. `week` is the trend beside them."""
+def going_on(
+    webhook: ListedWebhook, week: Trend | None, share: Share | None = None
+) -> Sequence[str]:
+    """Return the sentences beside its status in the list.
+
+    `week` and `share` are the trend and the share beside them.
+    """
     if webhook.backlog:
         return list(filter(None, (cause_of(webhook.backlog), *backlog_words(webhook.backlog))))
     if webhook.status is WebhookStatus.OFF:
@@ -170,9 +175,11 @@ def going_on(webhook: ListedWebhook, week: Trend | None) -> Sequence[str]:
         return [*([test] if test else []), "No deliveries yet"]
     if not_yet := NOT_YET.get(webhook.last.status):
         return [not_yet]
+    # Others can be queued or dismissed.
+    arrived = "Latest delivered" if share and share.undelivered else "All delivered"
     if not (week and week.failed_attempts):
-        return ["All delivered"]
-    return [f"All delivered after {plural(week.failed_attempts, 'failed attempt')}"]
+        return [arrived]
+    return [f"{arrived} after {plural(week.failed_attempts, 'failed attempt')}"]
 
 
 def turning_off(at: datetime | None, now: datetime) -> str:

@@ -20,6 +20,7 @@ from portal.services.deliveries import log as log_pages
 from portal.services.deliveries import log_query
 from portal.services.deliveries.log_query import page_statement, scan_for
 from portal.services.deliveries.statuses import FailedBetween, LogFilter, StatusFilter
+from portal.services.deliveries.trends import undelivered_statement
 from portal.services.webhooks import backlog
 from portal.services.webhooks.queries import youngest
 from tests.support.database.kept_filling import told_once
@@ -195,3 +196,16 @@ def test_the_backlog_is_counted_along_the_index_of_failing_deliveries(hook: Hook
     assert name != "sqlite" or "COVERING INDEX ix_deliveries_failing" in lines, whole
     assert "Seq Scan on deliveries" not in whole, whole
     assert "SCAN deliveries\n" not in f"{lines}\n", whole
+
+
+def test_the_undelivered_of_each_webhook_are_counted_along_their_index(hook: Hook) -> None:
+    current, now = session(), utcnow()
+    spans = [LogFilter(since=now - timedelta(seconds=ROWS), until=now)]
+    whole, lines = explained(current, undelivered_statement(current, spans))
+    # Both parts of the bounded count go by webhook, status, and id.
+    assert lines.count("ix_deliveries_webhook_id_status_id") >= 2, whole
+    ranged = "status=? AND rowid>?" if current.get_bind().dialect.name == "sqlite" else "id >="
+    assert ranged in whole or "status=? AND id>?" in whole, whole
+    assert "ix_deliveries_created_at" not in whole, whole
+    for scan in ("Seq Scan on deliveries", "SCAN deliveries"):
+        assert scan not in whole, whole

@@ -6,9 +6,12 @@ import pytest
 from flask import Flask
 from sqlalchemy import insert
 
-from portal.models.deliveries import Rollup
+from portal.lib.clock import utcnow
+from portal.models.deliveries import Priority, Rollup
+from portal.services.core import queries
 from portal.services.core.unit_of_work import writing
-from portal.services.deliveries.trends import trend, trends
+from portal.services.deliveries.trends import trend, trends, undelivered
+from tests.support.deliveries import make_delivery
 from tests.support.factories import make_webhook
 
 pytestmark = pytest.mark.both_databases
@@ -74,3 +77,36 @@ def test_trends_by_day_include_only_webhooks_with_deliveries(app: Flask) -> None
         for webhook, of_one in by_webhook.items()
     }
     assert counts == {one.public_id: [(6, 2), (3, 0)], two.public_id: [(2, 0), (0, 0)]}
+
+
+def test_undelivered_deliveries_count_once_in_the_span_of_their_event(app: Flask) -> None:
+    one, two = make_webhook(), make_webhook()
+    now = utcnow()
+    edges_now = [now - timedelta(days=14), now - timedelta(days=7), now + HOUR]
+    for days, status in ((20, "failed"), (8, "failed"), (8, "dismissed"), (1, "queued")):
+        make_delivery(one, status=status, created_at=now - timedelta(days=days))
+    for status in ("retrying", "on_hold", "failed"):
+        make_delivery(two, status=status)
+    # Neither tests nor resends in progress count, and the roll-ups have the delivered ones.
+    make_delivery(one, status="failed", priority=Priority.TEST)
+    make_delivery(one, status="queued", prior_status="delivered")
+    make_delivery(one, status="delivered")
+    counts = undelivered(edges_now, [one.public_id, two.public_id])
+    assert {hook: list(many) for hook, many in counts.items()} == {
+        one.public_id: [2, 1],
+        two.public_id: [0, 3],
+    }
+    assert undelivered(edges_now, []) == {}
+    before_retention = [now - timedelta(days=31), now]
+    assert undelivered(before_retention, [one.public_id]) == {}, "some can have been removed"
+
+
+def test_undelivered_deliveries_are_counted_up_to_a_limit(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queries, "COUNT_LIMIT", 2)
+    webhook, now = make_webhook(), utcnow()
+    for _ in range(5):
+        make_delivery(webhook, status="failed")
+    counts = undelivered([now - HOUR, now + HOUR], [webhook.public_id])
+    assert list(counts[webhook.public_id]) == [3]

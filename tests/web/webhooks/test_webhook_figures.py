@@ -33,7 +33,7 @@ def test_the_newest_deliveries_are_listed(pages: Pages) -> None:
     for number in range(11):
         make_delivery(hook, asset_tag=f"AST-{number}")
         make_delivery()
-    tags = [row[1].split()[-1] for row in page_of(pages, hook).rows()]
+    tags = [row[1].split()[-1] for row in table(page_of(pages, hook), "Recent")]
     assert tags == [f"AST-{number}" for number in range(10, 4, -1)]
 
 
@@ -185,3 +185,57 @@ def test_resuming_counts_the_waiting_deliveries(pages: Pages) -> None:
         page_of(pages, hook)
         page = pages.post(f"/settings/webhooks/{hook.public_id}/resume")
         assert message in page.text, count
+
+
+def test_the_share_of_deliveries_is_shown_by_week_and_in_the_list(pages: Pages) -> None:
+    hook = make_webhook(created_at=utcnow() - timedelta(days=60))
+    hour = utcnow().replace(minute=0, second=0, microsecond=0)
+    with writing() as current:
+        counts = {"delivered": 1999, "failed": 7, "failed_attempts": 90}
+        current.add(Rollup(webhook_id=hook.id, hour=hour, **counts))
+    assert table(page_of(pages, hook), "Share")[0] == [
+        "This week",
+        "1,999 of 1,999 delivered",
+        "100%",
+    ]
+    make_delivery(hook, status="dismissed")
+    make_delivery(hook, status="delivered")
+    rows = table(page_of(pages, hook), "Share")
+    assert rows == [["This week", "1,999 of 2,000 delivered", "99.9%"]]
+    (row,) = pages.get("/settings/webhooks").rows()
+    assert (row[2].partition(" after")[0], row[3]) == ("Latest delivered", "99.9% of 2,000")
+    make_delivery(hook, status="failed", created_at=utcnow() - timedelta(days=15))
+    rows = table(page_of(pages, hook), "Share")
+    assert [row[1:] for row in rows if row[1] != "No deliveries"] == [
+        ["1,999 of 2,000 delivered", "99.9%"],
+        ["0 of 1 delivered", "0%"],
+    ]
+
+
+def test_a_webhooks_chart_has_two_periods(pages: Pages) -> None:
+    hook = make_webhook()
+    assert "Delivery attempts" not in page_of(pages, hook).main
+    hour = utcnow().replace(minute=0, second=0, microsecond=0)
+    with writing() as current:
+        current.add(Rollup(webhook_id=hook.id, hour=hour - timedelta(days=3), delivered=9))
+    path = f"/settings/webhooks/{hook.public_id}"
+    for query, title in (
+        ("", "last 7 days"),
+        ("?period=day", "last 24 hours"),
+        ("?period=week", "last 7 days"),
+    ):
+        page = pages.get(path + query)
+        assert f"Delivery attempts, {title}" in page.main, query
+        assert page.links("24 hours") == [f"{path}?period=day#day"]
+        assert page.links("7 days") == [f"{path}?period=week#day"]
+
+
+def table(page: Page, caption: str) -> list[list[str]]:
+    """Return the body's cells of the table whose caption begins so."""
+    (found,) = [
+        node
+        for node in page.root.find_all("table")
+        if any(each.text.startswith(caption) for each in node.find_all("caption"))
+    ]
+    rows = [row for body in found.find_all("tbody") for row in body.find_all("tr")]
+    return [[c.text for c in row.walk() if c.tag in ("th", "td")] for row in rows]
