@@ -12,6 +12,7 @@ from portal.engine.formats.chats import CHATS
 from portal.engine.http.address_guard import is_exposed
 from portal.engine.next_steps import ASK, EDIT, SWITCH
 from portal.engine.reasons import Explanation, Reason, explain, secrets_in_question
+from portal.extensions import settings
 from portal.lib.clock import utcnow
 from portal.lib.durations import in_words, is_now, relative
 from portal.models.deliveries import OPEN, DeliveryStatus
@@ -265,6 +266,20 @@ def order_words(webhook: WebhookDetail) -> str:
         return "One at a time, in order" if webhook.in_order else "Any order, in parallel"
     in_order = ", in order" if webhook.in_order else ""
     return f"One at a time{in_order}, about one {spacing_words(webhook.format)}"
+
+
+def limits(webhook: WebhookDetail) -> list[tuple[str, str]]:
+    """Return how long we wait for a response, how often we try, and when we turn it off."""
+    ours = settings()
+    schedule = ours.webhook_retry_schedule
+    lasting = f" over {in_words(sum(schedule))}" if len(schedule) > 1 else ""
+    behind = ". Later deliveries wait for it" if webhook.in_order else ""
+    closed = "a 404 or 410 response" if webhook.format == "discord" else "a 410 response"
+    return [
+        ("Response", f"We wait up to {plural(ours.webhook_timeout, 'second')}"),
+        ("Attempts", f"Up to {len(schedule)}{lasting}{behind}"),
+        ("Turned off", f"After {PATIENCE_IN_WORDS} without a success, or right away at {closed}"),
+    ]
 
 
 def events_count(chosen: Sequence[str]) -> str:

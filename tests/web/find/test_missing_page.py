@@ -12,6 +12,7 @@ from portal.services.actions import lifecycle
 from portal.services.core.unit_of_work import session
 from portal.services.webhooks import crud
 from portal.services.webhooks import queries as webhook_queries
+from tests.support.deliveries import make_delivery
 from tests.support.factories import make_asset, make_user, make_webhook
 from tests.support.pages import Page, Pages
 from tests.web.signed_in import visit
@@ -156,3 +157,22 @@ def test_pages_link_there_with_their_subject_filled_in(app: Flask) -> None:
     page = pages.get("/deliveries")
     page = pages.get(next(link for link in page.links() if link.startswith("/deliveries/0")))
     assert f"{HERE}?webhook={hook.public_id}&asset=AST-00001" in page.links(words)
+
+
+def test_the_page_is_linked_with_its_webhook_and_asset_where_nothing_is_wrong(
+    app: Flask,
+) -> None:
+    admin = visit(app, "admin")
+    hook = make_webhook()
+    log = f"/deliveries?webhook={hook.public_id}"
+    assert f"/help/no-message?webhook={hook.public_id}" in admin.get(log).links()
+    made = make_delivery(hook, status="delivered", asset_tag="LAP-7")
+    query = f"/help/no-message?webhook={hook.public_id}"
+    for path, target in (
+        (f"/deliveries/{made}", f"{query}&asset=LAP-7"),
+        (f"{log}&status=delivered", query),
+        (f"/deliveries?q=LAP-7&webhook={hook.public_id}", f"{query}&asset=LAP-7"),
+    ):
+        assert target in admin.get(path).links(), path
+    # Beside the one in *More*
+    assert admin.get(f"/settings/webhooks/{hook.public_id}").links().count(query) == 2

@@ -166,6 +166,9 @@ QUESTIONS = {
     "who hears of low stock?": {"/help/alerts#who"},
     "mail the office when something is late": {"/help/alerts#email"},
     "email alerts": {"/help/alerts#email"},
+    "signature secret": {"/help/receiver#signature"},
+    "reliability": {"/help/webhooks#promise"},
+    "not in the log": {"/help/no-message#log"},
 }
 
 

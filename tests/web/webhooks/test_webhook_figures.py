@@ -6,11 +6,13 @@ from flask import Flask
 from sqlalchemy import update
 
 from portal.lib.clock import utcnow
+from portal.lib.durations import in_words
 from portal.models.deliveries import Priority, Rollup
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import writing
 from portal.services.webhooks import crud, turn_on_off
 from portal.services.webhooks.rules import SecretMode, WebhookValues
+from portal.web.frame.wording import plural
 from tests.support.deliveries import fail, make_attempt, make_delivery
 from tests.support.factories import Hook, make_user, make_webhook
 from tests.support.pages import Page, Pages
@@ -203,7 +205,10 @@ def test_the_share_of_deliveries_is_shown_by_week_and_in_the_list(pages: Pages) 
     rows = table(page_of(pages, hook), "Share")
     assert rows == [["This week", "1,999 of 2,000 delivered", "99.9%"]]
     (row,) = pages.get("/settings/webhooks").rows()
-    assert (row[2].partition(" after")[0], row[3]) == ("Latest delivered", "99.9% of 2,000")
+    assert (row[2].partition(" after")[0], row[3]) == (
+        "Latest delivered",
+        "99.9% of 2,000",
+    )
     make_delivery(hook, status="failed", created_at=utcnow() - timedelta(days=15))
     rows = table(page_of(pages, hook), "Share")
     assert [row[1:] for row in rows if row[1] != "No deliveries"] == [
@@ -239,3 +244,27 @@ def table(page: Page, caption: str) -> list[list[str]]:
     ]
     rows = [row for body in found.find_all("tbody") for row in body.find_all("tr")]
     return [[c.text for c in row.walk() if c.tag in ("th", "td")] for row in rows]
+
+
+def test_the_list_says_first_what_a_healthy_webhook_gets_unless_it_gets_all(pages: Pages) -> None:
+    for events, first in (
+        (["asset.created", "asset.deleted"], "Gets 2 of 21 events"),
+        (["*"], "All delivered"),
+    ):
+        hook = make_webhook(events=events)
+        make_delivery(hook, status="delivered")
+        (row,) = [row for row in pages.get("/settings/webhooks").rows() if hook.name in row[0]]
+        assert row[2].startswith(first), events
+
+
+def test_a_page_says_how_long_we_wait_how_often_we_try_and_when_we_turn_it_off(
+    app: Flask, pages: Pages
+) -> None:
+    ours = app.extensions["settings"]
+    main = " ".join(page_of(pages, make_webhook()).main.split())
+    assert f"We wait up to {plural(ours.webhook_timeout, 'second')}" in main
+    lasting = in_words(sum(ours.webhook_retry_schedule))
+    assert f"Up to {len(ours.webhook_retry_schedule)} over {lasting}" in main
+    assert "After 5 days without a success, or right away at a 410 response" in main
+    assert "Later deliveries wait for it" in page_of(pages, make_webhook(in_order=True)).main
+    assert "at a 404 or 410 response" in page_of(pages, make_webhook(format="discord")).main
