@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from flask import Flask
 from sqlalchemy import update
 
+from portal.engine.events.catalogue import EventName
 from portal.lib.clock import utcnow
 from portal.lib.durations import in_words
 from portal.models.deliveries import Priority, Rollup
@@ -250,6 +251,7 @@ def test_the_list_says_first_what_a_healthy_webhook_gets_unless_it_gets_all(page
     for events, first in (
         (["asset.created", "asset.deleted"], "Gets 2 of 21 events"),
         (["*"], "All delivered"),
+        (list(EventName), "All delivered"),
     ):
         hook = make_webhook(events=events)
         make_delivery(hook, status="delivered")
