@@ -6,6 +6,7 @@
 from typing import Final, NamedTuple
 
 from portal.engine.reasons import KEY_OR_HEADERS, Reason
+from portal.engine.redirects import Redirect
 
 ASK: Final = "{ask}"
 EDIT, SWITCH = "webhooks.edit", "webhooks.switch"
@@ -62,15 +63,37 @@ _STEPS: Final[dict[Reason, ReasonStep]] = {
 
 
 def step_after(
-    reason: Reason, *, reference: str = "", secrets: str = KEY_OR_HEADERS
+    reason: Reason,
+    *,
+    reference: str = "",
+    secrets: str = KEY_OR_HEADERS,
+    redirect: Redirect | None = None,
 ) -> ReasonStep | None:
-    """Return the next step's requirement, or None if anyone can do it. Values as in `explain`."""
+    """Return the next step's requirement, or None if anyone can do it. Values as in `explain`.
+
+    `redirect`: the target, if the response named one.
+    """
     step = _STEPS.get(reason)
     if step is None:
         return None
+    if redirect and redirect.is_usable:
+        return _to_new_url(redirect)
     words = f" for {reference}" if reference else ""
     own, others = (
         sentence.replace("{reference}", words).replace("{secrets}", secrets)
         for sentence in (step.own, step.others)
     )
     return step._replace(own=own, others=others)
+
+
+def _to_new_url(redirect: Redirect) -> ReasonStep:
+    url = redirect.shown
+    if redirect.is_permanent:
+        return ReasonStep(EDIT, f"{ASK} to change the URL to {url}.", f"Change the URL to {url}.")
+    asked = f"Ask the receiver’s team whether {url} is the final URL."
+    return ReasonStep(
+        EDIT,
+        f"{asked} If so, {ASK} to enter it.",
+        f"{asked} If so, enter it.",
+        needed=f"Change the URL to {url}, if the receiver’s team confirms that it’s final.",
+    )

@@ -94,6 +94,8 @@ NEVER_LEFT: Final = frozenset(
 UNCLEAR: Final = frozenset(
     {Reason.READ_TIMEOUT, Reason.RESET, Reason.NO_REPLY, Reason.BAD_REPLY, Reason.INTERRUPTED}
 )
+# After these, each attempt fails until someone edits the webhook.
+NEEDS_EDIT: Final = frozenset({Reason.BAD_HEADERS, Reason.REDIRECT})
 
 _SIDE_LABELS: Final = {
     Side.RECEIVER: "Receiver",
@@ -219,7 +221,7 @@ _TABLE: Final[dict[Reason, _Row]] = {
         "Not sent. This webhook has a custom header that isn’t allowed.",
         "Edit the webhook and change or remove that header.", _YOU, _OUR_SIDE),
     Reason.REDIRECT: _Row(
-        "Redirected", "{host} redirected us to another URL{location}.",
+        "Redirected", "{host} redirected us to {target}.",
         "Edit the webhook and enter the final URL.", _YOU, _SAID_NO),
     Reason.BAD_REQUEST: _Row(
         "Content not accepted", "{host} didn’t accept the content.",
@@ -306,7 +308,7 @@ def explain(
         "named": f" {host}" if host else "",
         "within": "in time" if seconds is None else f"within {seconds:g} s",
         "time": _bounded(time, WORD_LIMIT) or "the last attempt’s time",
-        "location": f" ({location})" if location else "",
+        "target": location or "another URL",
         "reference": f" (reference {reference[:WORD_LIMIT]})" if reference else "",
         "secrets": secrets,
     }

@@ -108,7 +108,7 @@ def test_a_hostile_location_stays_one_short_line() -> None:
     ("reason", "name", "limit", "sentence"),
     [
         (Reason.REFUSED, "host", 100, "{} refused the connection."),
-        (Reason.REDIRECT, "location", 200, "another URL ({})."),
+        (Reason.REDIRECT, "location", 200, "redirected us to {}."),
         (Reason.RESET, "time", 64, "Ask the receiver’s team to check their logs at {}."),
     ],
 )

@@ -11,10 +11,13 @@ from sqlalchemy.orm import Session
 
 from portal.engine.answer_words import MOST_READ, WORDS, line_with, reports_error
 from portal.engine.reasons import Reason, title
+from portal.engine.redirects import Redirect
 from portal.engine.retry_policy import AttemptKind
 from portal.models.deliveries import Attempt, AttemptBody, AttemptOutcome, Delivery
+from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import session
 from portal.services.deliveries.statuses import Check
+from portal.services.webhooks.redirects import redirect_of
 
 
 def doubtful_among(public_ids: Sequence[UUID]) -> frozenset[UUID]:
@@ -40,8 +43,15 @@ def doubtful_among(public_ids: Sequence[UUID]) -> frozenset[UUID]:
     return frozenset(public_id for public_id, text, post in rows if reports_error(text, post))
 
 
-def answers_of(row_ids: Sequence[int]) -> dict[int, str]:
-    """Return the beginning of the response to each delivery's last attempt, if that failed.
+class Answer(NamedTuple):
+    """The beginning of a response, and the target of a redirect."""
+
+    text: str = ""
+    redirect: Redirect | None = None
+
+
+def answers_of(row_ids: Sequence[int]) -> dict[int, Answer]:
+    """Return the response to each delivery's last attempt, if that failed and said something.
 
     Takes at most a page of a list. Reads only.
     """
@@ -50,12 +60,17 @@ def answers_of(row_ids: Sequence[int]) -> dict[int, str]:
     last = and_(Attempt.delivery_id == Delivery.id, Attempt.number == Delivery.attempts)
     answer = func.substr(AttemptBody.response_text, 1, MOST_READ)
     rows = session().execute(
-        select(Delivery.id, answer)
+        select(Delivery.id, Delivery.public_id, answer, AttemptBody.location, Attempt, Webhook)
         .join(Attempt, last)
         .join(AttemptBody, AttemptBody.attempt_id == Attempt.id)
+        .join(Webhook, Webhook.id == Delivery.webhook_id)
         .where(Delivery.id.in_(row_ids), Attempt.outcome == AttemptOutcome.FAILED)
     )
-    return {row_id: text for row_id, text in rows if text}
+    found = {
+        row_id: Answer(text, redirect_of(attempt, location, webhook, public_id))
+        for row_id, public_id, text, location, attempt, webhook in rows
+    }
+    return {row_id: answer for row_id, answer in found.items() if any(answer)}
 
 
 class Said(NamedTuple):

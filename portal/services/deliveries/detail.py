@@ -16,6 +16,7 @@ from portal.engine.formats.chats import CHATS, format_of
 from portal.engine.formats.post import Post
 from portal.engine.http.address_mask import masked_address
 from portal.engine.reasons import NEVER_LEFT, Reason, title
+from portal.engine.redirects import Redirect
 from portal.engine.retry_policy import AttemptKind
 from portal.extensions import settings
 from portal.lib.durations import in_words
@@ -52,6 +53,7 @@ from portal.services.outbox.claimable import (
 )
 from portal.services.outbox.connectivity import OfflineSender, offline_to
 from portal.services.webhooks.backlog import Cause, of_one
+from portal.services.webhooks.redirects import redirect_of
 from portal.services.webhooks.rows import body_to_send, post_to_send, shown_url
 
 # People's Retries are not limited. The page shows the newest, and the proof of delivery.
@@ -88,6 +90,7 @@ class AttemptDetail:
     response_text: str = ""
     is_truncated: bool = False
     location: str = ""
+    redirect: Redirect | None = None
     detail: str = ""
 
     @property
@@ -124,7 +127,10 @@ def attempts_of(
         .where(of_it, or_(is_new, Attempt.number == arrived.scalar_subquery()))
         .order_by(Attempt.number.desc())
     ).all()
-    ended = [_attempt(attempt, body, event, webhook) for attempt, body in reversed(rows)]
+    ended = [
+        _attempt(attempt, body, event, webhook, delivery.public_id)
+        for attempt, body in reversed(rows)
+    ]
     if lease is None:
         return ended
     # The lease stands for an attempt, which is interrupted if the lease has expired.
@@ -142,7 +148,7 @@ def attempts_of(
 
 
 def _attempt(
-    attempt: Attempt, body: AttemptBody | None, event: Event, webhook: Webhook
+    attempt: Attempt, body: AttemptBody | None, event: Event, webhook: Webhook, delivery: UUID
 ) -> AttemptDetail:
     detail = AttemptDetail(
         number=attempt.number,
@@ -167,10 +173,11 @@ def _attempt(
         request_headers=_pairs(body.request_headers),
         body=_body_sent(attempt, body, event),
         format=format_of(body.request_body),
-        response_headers=_pairs(body.response_headers),
+        response_headers=_answered(_pairs(body.response_headers), is_secret=webhook.url_is_secret),
         response_text=body.response_text,
         is_truncated=body.is_truncated,
-        location=body.location or "",
+        location=masked_address(body.location or "", is_secret=webhook.url_is_secret),
+        redirect=redirect_of(attempt, body.location, webhook, delivery),
         detail=body.detail,
     )
 
@@ -183,6 +190,14 @@ def _body_sent(attempt: Attempt, body: AttemptBody, event: Event) -> bytes | Non
 
 def _pairs(headers: Sequence[Any]) -> Headers:
     return [(str(name), str(value)) for name, value in headers]
+
+
+def _answered(headers: Headers, *, is_secret: bool) -> Headers:
+    """Mask the URL of a redirect like any other."""
+    return [
+        (name, masked_address(value, is_secret=is_secret) if name.lower() == "location" else value)
+        for name, value in headers
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -363,6 +378,7 @@ def without_content(delivery: DeliveryDetail) -> DeliveryDetail:
             response_text="",
             is_truncated=False,
             location="",
+            redirect=None,
             detail="",
         )
         for attempt in delivery.attempts

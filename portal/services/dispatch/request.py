@@ -18,6 +18,7 @@ from portal.engine.http.address_guard import AddressGuard, host_of
 from portal.engine.http.address_mask import LONGEST_WORD, MASK, SAME_IN_EACH, secrets_in
 from portal.engine.http.exchange import Exchange
 from portal.engine.reasons import Reason
+from portal.engine.redirects import target_of
 from portal.engine.retry_policy import Outcome, parse_retry_after
 from portal.engine.signing.signatures import (
     SIGNATURE_HEADERS,
@@ -281,8 +282,8 @@ def of_exchange(claim: Claim, exchange: Exchange, sent: Outgoing) -> Result:
     """Return the result of a sent request, with the response masked like the request."""
     now, text = utcnow(), exchange.text
     retry_after = exchange.header("Retry-After")
-    location = exchange.location
-    lines = [*chain.from_iterable(exchange.response_headers), text, exchange.detail]
+    location = target_of(sent.url, exchange.location) if exchange.location else None
+    lines = [*chain.from_iterable(exchange.response_headers), text, exchange.detail, location or ""]
     masked = sent.masked if sent.may_be_told_in("\n".join(lines)) else str
     return Result(
         claim=claim,

@@ -13,17 +13,19 @@ from markupsafe import Markup
 from portal.engine.circuit_breaker import PATIENCE_IN_WORDS, has_asked
 from portal.engine.formats.answers import Meaning, meaning
 from portal.engine.next_steps import EDIT, SWITCH
-from portal.engine.reasons import Reason
+from portal.engine.reasons import NEEDS_EDIT, Reason
+from portal.engine.redirects import Redirect
 from portal.lib.clock import utcnow
 from portal.models.deliveries import DeliveryStatus
 from portal.models.webhooks import OffReason
+from portal.services.deliveries.answers import Answer
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.webhooks import backlog as backlogs
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.backlog import Backlog, Cause, Taken, WebhookStatus
 from portal.services.webhooks.notes import Note
 from portal.web.deliveries.contents import answers_of
-from portal.web.deliveries.log_presenter import said_in
+from portal.web.deliveries.log_presenter import answer_line
 from portal.web.deliveries.retried_by import QueuedDeliveries, queued
 from portal.web.deliveries.share import ToldCause
 from portal.web.deliveries.wording import by_status
@@ -31,7 +33,7 @@ from portal.web.frame.access import can
 from portal.web.frame.site_state import in_trouble, may_send, sending_stop
 from portal.web.frame.status_tags import WEBHOOK
 from portal.web.frame.wording import counted, near_time, plural, time_tag
-from portal.web.help.advice import edit_url, step_of
+from portal.web.help.advice import edit_url, step_of, use_url
 
 MOST_LISTED: Final = 40
 SHARE: Final = "Update to share"
@@ -144,6 +146,7 @@ class BacklogTable:
 
 
 NONE: Final = BacklogTable()
+NO_ANSWER: Final = Answer()
 
 
 def table_of(found: Sequence[Backlog], most: int) -> BacklogTable:
@@ -164,7 +167,11 @@ def table_of(found: Sequence[Backlog], most: int) -> BacklogTable:
     responses = answers_of(list(examples.values()))
     return BacklogTable(
         [
-            _row(backlog, in_bulk_retries, responses.get(examples.get(backlog.public_id, 0), ""))
+            _row(
+                backlog,
+                in_bulk_retries,
+                responses.get(examples.get(backlog.public_id, 0), NO_ANSWER),
+            )
             for backlog in rows
         ],
         total.undelivered,
@@ -240,13 +247,13 @@ def pause_words(backlog: Backlog) -> str:
     return f"Failed {times} in a row. The next attempt is at {near_time(at)}"
 
 
-def _row(backlog: Backlog, in_bulk_retries: QueuedDeliveries, said: str) -> BacklogRow:
+def _row(backlog: Backlog, in_bulk_retries: QueuedDeliveries, said: Answer) -> BacklogRow:
     page = url_for("webhooks.show", public_id=backlog.public_id)
     view = Act("View", page)
     if backlog.undelivered:
         view = Act(f"View {counted(backlog.undelivered)}", log_url(backlog.public_id))
     meant = _meaning(backlog, backlog.cause, said)
-    ways = list(_ways_out(backlog, in_bulk_retries, meant))
+    ways = list(_ways_out(backlog, in_bulk_retries, meant, said.redirect))
     main, *others = [view, *ways] if asks_to_wait(backlog) else [*ways, view]
     words = response_words(backlog, backlog.cause, said)
     share = [Act(SHARE, f"{page}#share")] if _can_share(backlog, meant) else []
@@ -275,17 +282,19 @@ def _row(backlog: Backlog, in_bulk_retries: QueuedDeliveries, said: str) -> Back
     )
 
 
-def response_words(backlog: Backlog, cause: Cause | None, text: str) -> str:
-    """Return the response's meaning if it is known, or else the response in quotes."""
-    meant, words = _meaning(backlog, cause, text), said_in(text)
-    return meant.happened if meant else words and f"“{words}”"
+def response_words(backlog: Backlog, cause: Cause | None, said: Answer) -> str:
+    """Return the response's meaning if it is known, a redirect's target, or the response."""
+    meant, words = _meaning(backlog, cause, said), answer_line(said)
+    if meant:
+        return meant.happened
+    return words if said.redirect else words and f"“{words}”"
 
 
-def _meaning(backlog: Backlog, cause: Cause | None, text: str) -> Meaning | None:
+def _meaning(backlog: Backlog, cause: Cause | None, said: Answer) -> Meaning | None:
     # Responses from before the change might come from another product.
     if cause is None or backlog.changed_at:
         return None
-    return meaning(backlog.host, backlog.format, cause.code, text)
+    return meaning(backlog.host, backlog.format, cause.code, said.text)
 
 
 def _can_share(backlog: Backlog, meant: Meaning | None) -> bool:
@@ -297,11 +306,14 @@ def _can_share(backlog: Backlog, meant: Meaning | None) -> bool:
 
 
 def _ways_out(
-    backlog: Backlog, in_bulk_retries: QueuedDeliveries, meant: Meaning | None
+    backlog: Backlog,
+    in_bulk_retries: QueuedDeliveries,
+    meant: Meaning | None,
+    redirect: Redirect | None,
 ) -> Iterator[Act]:
     """Yield the reader's possible fixes, the likeliest first.
 
-    `meant` is the meaning of the usual response, if it is known.
+    `meant` and `redirect` are the meaning of the usual response and its target, if known.
     """
     webhook, cause = backlog.public_id, backlog.cause
     reason = cause.reason if cause else None
@@ -316,8 +328,12 @@ def _ways_out(
     if reason and is_edited and not backlog.is_deleted:
         label = "Edit webhook" if meant else EDITED.get(reason, "Edit URL")
         asked = url_for("webhooks.show", public_id=webhook, _anchor="next-step")
+        if can(EDIT) and redirect and redirect.is_usable:
+            yield Act(*use_url(webhook, redirect))
         own = Act(label, edit_url(webhook, reason, meant))
         yield own if can(EDIT) else Act("View next step", asked)
+    if is_about and reason in NEEDS_EDIT:  # a retry would fail
+        return
     to_retry = backlog.retryable - in_bulk_retries.count(webhook)
     if to_retry > 0 and may_send("deliveries.retry"):
         where = url_for("batches.confirm", status=StatusFilter.UNDELIVERED, webhook=webhook, all=1)

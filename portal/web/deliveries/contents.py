@@ -5,6 +5,7 @@ from uuid import UUID
 
 from portal.services.core.permissions import CONTENT
 from portal.services.deliveries import answers
+from portal.services.deliveries.answers import Answer
 from portal.services.deliveries.detail import DeliveryDetail, find_delivery, without_content
 from portal.web.frame.access import can
 
@@ -20,6 +21,6 @@ def delivery_for_reader(public_id: UUID) -> DeliveryDetail:
     return delivery if shows_content() else without_content(delivery)
 
 
-def answers_of(row_ids: Sequence[int]) -> dict[int, str]:
+def answers_of(row_ids: Sequence[int]) -> dict[int, Answer]:
     """Return the last responses by row id, or {} for a user who may not see them."""
     return answers.answers_of(row_ids) if shows_content() else {}

@@ -19,7 +19,13 @@ from portal.services.core.refusals import NotFound
 from portal.services.core.unit_of_work import session
 from portal.services.deliveries import bulk_retry
 from portal.services.deliveries import log as log_pages
-from portal.services.deliveries.answers import Said, answers_of, doubtful_among, earlier_reasons
+from portal.services.deliveries.answers import (
+    Answer,
+    Said,
+    answers_of,
+    doubtful_among,
+    earlier_reasons,
+)
 from portal.services.deliveries.log import EXPORT_LIMIT, RETRYABLE, LogRow, Matches
 from portal.services.deliveries.log_query import Failure
 from portal.services.deliveries.retry import GONE, why_not_retry
@@ -433,7 +439,7 @@ def remarks(rows: Sequence[LogRow], *, with_content: bool) -> dict[UUID, str]:
     silent = [row_id for row_id in failed if row_id not in earlier] if with_content else []
     responses = answers_of(silent)
     by_row = {row_id: f"Earlier: {reason.words}" for row_id, reason in earlier.items()}
-    by_row |= {row_id: line for row_id, text in responses.items() if (line := said_in(text))}
+    by_row |= {row_id: line for row_id, each in responses.items() if (line := answer_line(each))}
     current = {failed[row_id]: remark for row_id, remark in by_row.items()}
     return current | {row_id: remark for row_id, remark in failures.items() if remark} | sought
 
@@ -467,6 +473,11 @@ def _sought(said: Said) -> str:
 def said_in(text: str) -> str:
     """Return the response's message in a sentence of the receiver's own."""
     return _short(sentence_in(text))
+
+
+def answer_line(answer: Answer) -> str:
+    """Return the response's message, or "to https://…" for a redirect."""
+    return f"to {answer.redirect.shown}" if answer.redirect else said_in(answer.text)
 
 
 def _short(text: str) -> str:

@@ -163,7 +163,9 @@ class DeliveryPage:
         if delivery.is_webhook_deleted or self.is_dismissed:
             return
         meant = self.meaning_of_failure
-        links = {} if self.draft else webhook_links(delivery.webhook_id, reason, meant)
+        last = delivery.last_attempt
+        redirect = last.redirect if last else None
+        links = {} if self.draft else webhook_links(delivery.webhook_id, reason, meant, redirect)
         if self._needs_only_test:
             own, others = "Wait a minute, then select Test again.", f"{ASK} to test again."
             yield Advice(for_reader(TEST, own, others, delivery.webhook_id))
@@ -175,13 +177,14 @@ class DeliveryPage:
                 context,
                 links,
                 meaning=meant,
+                redirect=redirect,
                 reference=str(delivery.public_id),
                 secrets=_secrets(delivery, self.sent),
             )
         if delivery.is_test or delivery.status not in UNDELIVERED:
             return
         if delivery.is_webhook_off:
-            yield _turn_on(delivery, links.get(SWITCH))
+            yield _turn_on(delivery, links.get(SWITCH, ()))
         elif delivery.status is DeliveryStatus.ON_HOLD:
             yield Advice("Send or dismiss it on the webhook’s page.")
         elif find_delay(delivery):
@@ -190,7 +193,7 @@ class DeliveryPage:
                 "Check System for problems.",
                 f"{ASK} to check System for problems.",
                 context=_context(delivery, "A delivery has been waiting longer than usual."),
-                link=links.get(SYSTEM),
+                links=links.get(SYSTEM, ()),
             )
 
     @property
@@ -278,7 +281,11 @@ class DeliveryPage:
                 url=last.url,
                 causes=[
                     ToldCause(
-                        last.failed_for, last.code, answer=response, meaning=self.meaning_of_failure
+                        last.failed_for,
+                        last.code,
+                        answer=response,
+                        meaning=self.meaning_of_failure,
+                        redirect=last.redirect,
                     )
                 ],
                 first=delivery.failing_since or delivery.ended_attempts[0].started_at,
@@ -460,7 +467,7 @@ def _explained(delivery: DeliveryDetail, reason: Reason, sent: Sent) -> Explanat
         host=host_of(last.url) if reason is Reason.DNS else delivery.webhook_name,
         seconds=round(total / 1000, 1) if total else None,
         time=to_the_second(last.started_at),
-        location=last.location,
+        location=last.redirect.shown if last.redirect else "",
         code=last.code,
         reference=str(delivery.public_id),
         secrets=_secrets(delivery, sent),
@@ -483,7 +490,7 @@ def _delivered(delivery: DeliveryDetail) -> Verdict:
     return Verdict(title, " ".join(words))
 
 
-def _turn_on(delivery: DeliveryDetail, link: Link | None) -> Advice:
+def _turn_on(delivery: DeliveryDetail, links: Sequence[Link]) -> Advice:
     """Return the step that sends a delivery of a webhook that is off.
 
     The webhook might also turn on by itself later.
@@ -495,7 +502,7 @@ def _turn_on(delivery: DeliveryDetail, link: Link | None) -> Advice:
         own = "Turn on the webhook if this can’t wait."
         others = f"{ASK} to turn on the webhook if this can’t wait."
         happened = f"The webhook is off until {near_time(at)}."
-    return advise(SWITCH, own, others, context=_context(delivery, happened), link=link)
+    return advise(SWITCH, own, others, context=_context(delivery, happened), links=links)
 
 
 def _context(delivery: DeliveryDetail, happened: str) -> Context:

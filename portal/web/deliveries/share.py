@@ -14,11 +14,13 @@ from portal.engine.answer_words import sentence_in
 from portal.engine.formats.answers import Meaning
 from portal.engine.formats.presets import Preset
 from portal.engine.reasons import Reason, title
+from portal.engine.redirects import Redirect
 from portal.lib.typed_text import harmless
 from portal.services.deliveries.detail import AttemptDetail
 from portal.web.frame.wording import in_both_zones, number
 
 LONGEST_ANSWER: Final = 200
+NOT_FOLLOWED: Final = "We don’t follow redirects."
 _LOGS: Final = "Please check your server’s logs at these times."
 _CERTIFICATE: Final = "Please install a valid certificate for this URL, including the full chain."
 _RULES: Final = "Please check your server’s expected content for this URL."
@@ -37,7 +39,7 @@ ASKED: Final = {
     Reason.TLS_UNTRUSTED: _CERTIFICATE,
     Reason.TLS_NAME: _CERTIFICATE,
     Reason.TLS_OTHER: _CERTIFICATE,
-    Reason.REDIRECT: "Please send us the final URL. We don’t follow redirects.",
+    Reason.REDIRECT: f"Please send us the final URL. {NOT_FOLLOWED}",
     Reason.BAD_REQUEST: _RULES,
     Reason.AUTH: "Please check the secret key and headers that your server expects from us.",
     Reason.FORBIDDEN: "Please allow our requests to this URL.",
@@ -57,7 +59,8 @@ ASKED: Final = {
 class ToldCause:
     """The deliveries whose last attempt failed for one reason.
 
-    `answer` is the response's text. `meaning` is its meaning if the receiver is a known product.
+    `answer` is the response's text, and `redirect` the target that it names. `meaning` is its
+    meaning if the receiver is a known product.
     """
 
     reason: Reason
@@ -65,17 +68,22 @@ class ToldCause:
     count: int = 1
     answer: str = ""
     meaning: Meaning | None = None
+    redirect: Redirect | None = None
 
     @property
     def request(self) -> str:
         """Return our request to the receiver's team, or "" if there is none."""
         if self.meaning:
             return self.meaning.request
+        if self.redirect:
+            return f"Please confirm that {self.redirect.shown} is the final URL. {NOT_FOLLOWED}"
         return ASKED.get(self.reason, "")
 
     @property
     def words(self) -> str:
         """Return the cause with the response, as in "Server error (500): “disk full”"."""
+        if self.redirect:
+            return f"{title(self.reason, self.code)} to {self.redirect.shown}"
         answer = " ".join(harmless(sentence_in(self.answer)).split())[:LONGEST_ANSWER].rstrip(".")
         words = f"{title(self.reason, self.code)}{f': “{answer}”' if answer else ''}"
         return f"{words}. {self.meaning.happened}".removesuffix(".") if self.meaning else words
@@ -136,6 +144,8 @@ def _cause(cause: ToldCause, several: bool) -> str:
 def _promise(trouble: Trouble) -> str:
     """Return the outlook for all of them. Ended or expiring deliveries get no promise."""
     it = "it" if trouble.count == 1 else "them"
+    if trouble.causes[0].reason is Reason.REDIRECT:
+        return " ".join(filter(None, (trouble.held, f"We’ll retry {it} at the new URL.")))
     if trouble.retried == trouble.count:
         return f"Nothing is lost. We’ll keep {it} and retry automatically."
     ended = "Automatic retries have ended"

@@ -11,6 +11,7 @@ from flask import g, url_for
 from portal.engine.formats.answers import Meaning
 from portal.engine.next_steps import ASK, EDIT, SWITCH, SYSTEM, ReasonStep, step_after
 from portal.engine.reasons import KEY_OR_HEADERS, Explanation, Reason
+from portal.engine.redirects import Redirect
 from portal.extensions import settings
 from portal.models.people import Role
 from portal.services.core.permissions import ADMIN, EVERYONE, MANAGERS, PERMISSIONS
@@ -60,16 +61,16 @@ def advise(
     others: str,
     *,
     context: Context,
-    link: Link | None = None,
+    links: Sequence[Link] = (),
     needed: str = "",
 ) -> Advice:
     """Put the step into words for this reader.
 
-    `own` and `link`: for readers with `permission`. `others`: for everyone else, with `ASK` in it.
+    `own` and `links`: for readers with `permission`. `others`: for everyone else, with `ASK` in it.
     `needed`: the request in their message, by default `own`.
     """
     if can(permission):
-        return Advice(own, [link] if link else [])
+        return Advice(own, links)
     message = message_of(context, needed or own)
     return Advice(
         asking(others, permission, context.webhook), (), message, contact_kind(permission)
@@ -121,18 +122,20 @@ def advice_after(
     reason: Reason,
     explained: Explanation,
     context: Context,
-    links: Mapping[str, Link],
+    links: Mapping[str, Sequence[Link]],
     *,
     meaning: Meaning | None = None,
+    redirect: Redirect | None = None,
     reference: str = "",
     secrets: str = KEY_OR_HEADERS,
 ) -> Advice:
     """Return the next step after a failure, for this reader.
 
-    `explained`: the reason in words. `meaning`: the meaning of the response, if known. `links`:
-    links to act, by permission. `reference` and `secrets` are as in `explain`.
+    `explained`: the reason in words. `meaning` and `redirect`: the meaning of the response and its
+    target, if known. `links`: links to act, by permission. `reference` and `secrets` are as in
+    `explain`.
     """
-    step = step_of(reason, meaning, reference=reference, secrets=secrets)
+    step = step_of(reason, meaning, reference=reference, secrets=secrets, redirect=redirect)
     if step is None:
         return Advice(explained.next_step)
     return advise(
@@ -140,13 +143,18 @@ def advice_after(
         step.own or explained.next_step,
         step.others,
         context=context,
-        link=links.get(step.permission),
+        links=links.get(step.permission, ()),
         needed=step.needed,
     )
 
 
 def step_of(
-    reason: Reason, meaning: Meaning | None, *, reference: str = "", secrets: str = KEY_OR_HEADERS
+    reason: Reason,
+    meaning: Meaning | None,
+    *,
+    reference: str = "",
+    secrets: str = KEY_OR_HEADERS,
+    redirect: Redirect | None = None,
 ) -> ReasonStep | None:
     """Return the next step by the response's meaning if known, else by the reason.
 
@@ -154,7 +162,7 @@ def step_of(
     """
     if meaning and meaning.is_advice:
         return meaning.step
-    return step_after(reason, reference=reference, secrets=secrets)
+    return step_after(reason, reference=reference, secrets=secrets, redirect=redirect)
 
 
 def passes(reason: Reason | None, meaning: Meaning | None) -> bool:
@@ -173,15 +181,27 @@ def edit_url(webhook: UUID, reason: Reason | None = None, meaning: Meaning | Non
     return url_for("webhook_forms.edit", public_id=webhook, _anchor=part if reason else None)
 
 
+def use_url(webhook: UUID, redirect: Redirect) -> Link:
+    """Return the link to the webhook’s form with the redirect’s target as its URL."""
+    where = url_for(
+        "webhook_forms.edit", public_id=webhook, redirected=redirect.delivery, _anchor="url"
+    )
+    return "Use this URL", where
+
+
 def webhook_links(
-    webhook: UUID, reason: Reason | None = None, meaning: Meaning | None = None
-) -> dict[str, Link]:
+    webhook: UUID,
+    reason: Reason | None = None,
+    meaning: Meaning | None = None,
+    redirect: Redirect | None = None,
+) -> dict[str, Sequence[Link]]:
     """Return the links to act on a webhook, by permission.
 
-    `reason`: of the failure. `meaning`: of the response.
+    `reason`: of the failure. `meaning` and `redirect`: of the response.
     """
+    to_use = [use_url(webhook, redirect)] if redirect and redirect.is_usable else []
     return {
-        EDIT: ("Edit webhook", edit_url(webhook, reason, meaning)),
-        SWITCH: ("Turn on webhook", url_for("webhook_switches.on", public_id=webhook)),
-        SYSTEM: ("View System", url_for("system.index")),
+        EDIT: [*to_use, ("Edit webhook", edit_url(webhook, reason, meaning))],
+        SWITCH: [("Turn on webhook", url_for("webhook_switches.on", public_id=webhook))],
+        SYSTEM: [("View System", url_for("system.index"))],
     }

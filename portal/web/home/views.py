@@ -220,7 +220,7 @@ def what_is_wrong() -> Advice | None:
         missing,
         f"{missing} {ASK} to check System.",
         context=Context(happened=missing, path="/settings/system"),
-        link=("View System", url_for("system.index")),
+        links=[("View System", url_for("system.index"))],
         needed="Check System for problems.",
     )
 

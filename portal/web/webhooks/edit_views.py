@@ -13,6 +13,7 @@ from portal.services.core.unit_of_work import once_only
 from portal.services.webhooks import crud, keys, secrets, would_have_gone
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.queries import WebhookDetail
+from portal.services.webhooks.redirects import new_url
 from portal.services.webhooks.rows import TARGET
 from portal.services.webhooks.rules import LONGEST_NAME, SecretMode, place_of
 from portal.services.webhooks.would_have_gone import Counted
@@ -207,11 +208,22 @@ def edit_form(webhook: WebhookDetail) -> EditWebhookForm:
     sent = EditWebhookForm() if request.method == "POST" else None
     if sent and not sent.format.raw_data:  # the page is from before formats existed
         sent.format.data = webhook.format or ""
-    form = sent or tested_form(webhook.public_id) or _filled(webhook)
+    form = sent or tested_form(webhook.public_id) or _redirected(webhook)
     form.stored_names = frozenset(name.lower() for name in webhook.header_names)
     form.offer_keys(webhook.has_secret)
     form.offer_owners(is_gone=webhook.owner is None)
     form.stored_url = webhook_queries.address(webhook.public_id)
+    return form
+
+
+def _redirected(webhook: WebhookDetail) -> EditWebhookForm:
+    """Return the form with stored values, and the target of the redirect that the URL names.
+
+    Only a recorded response gives the target, so no link can bring another one.
+    """
+    form, delivery = _filled(webhook), uuid_or_none(request.args.get("redirected"))
+    if delivery and (url := new_url(webhook.public_id, delivery)):
+        form.url.data, form.is_redirected = url, True
     return form
 
 

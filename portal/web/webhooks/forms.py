@@ -195,10 +195,14 @@ def owner_choices() -> list[SelectChoice]:
 
 
 class WebhookForm(PortalForm):
-    """A new webhook's form. `copy_of` is the name of the webhook it was filled from."""
+    """A new webhook's form. `copy_of` is the name of the webhook it was filled from.
+
+    `is_redirected` means that the URL is the target of the receiver's redirect.
+    """
 
     lengths: ClassVar[dict[str, int]] = {"name": LONGEST_NAME, "url": MAX_URL_LENGTH}
     copy_of = ""
+    is_redirected = False
 
     name = StringField("Webhook name")
     url = StringField("Webhook URL")

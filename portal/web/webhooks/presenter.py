@@ -10,18 +10,19 @@ from flask import url_for
 
 from portal.engine.formats.answers import Meaning, meaning, product_at
 from portal.engine.next_steps import ASK, SWITCH
-from portal.engine.reasons import NEVER_LEFT, Side, explain, title
+from portal.engine.reasons import NEEDS_EDIT, NEVER_LEFT, Side, explain, title
 from portal.models.deliveries import OPEN, DeliveryStatus
 from portal.models.webhooks import OffReason
 from portal.services.deliveries import trends
+from portal.services.deliveries.answers import Answer
 from portal.services.deliveries.statuses import StatusFilter
 from portal.services.deliveries.trends import Share, Span
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.backlog import Backlog, Cause, WebhookStatus
 from portal.services.webhooks.queries import EXAMPLES, HistoryEntry, LastFailure, WebhookDetail
-from portal.web.deliveries.backlog import response_words, untouched
+from portal.web.deliveries.backlog import NO_ANSWER, response_words, untouched
 from portal.web.deliveries.contents import answers_of
-from portal.web.deliveries.log_presenter import said_in
+from portal.web.deliveries.log_presenter import answer_line, said_in
 from portal.web.deliveries.retried_by import queued
 from portal.web.deliveries.share import ToldCause, Trouble, update_to_share
 from portal.web.frame import charts
@@ -45,12 +46,16 @@ FIRST_ONE: Final = "We’ll send one first. The others follow after it’s deliv
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One action and its reason. `is_post` makes its link a button that sends at once."""
+    """One action and its reason. `is_post` makes its link a button that sends at once.
+
+    `others` are further links to take it.
+    """
 
     text: str
     note: str = ""
     link: Link | None = None
     is_post: bool = False
+    others: Sequence[Link] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +153,7 @@ def of_all(share: Share) -> str:
     return f"{number(share.delivered)} of {number(share.total)} delivered"
 
 
-Responses = Mapping[Cause, str]
+Responses = Mapping[Cause, Answer]
 NOTHING_SAID: Final[Responses] = MappingProxyType({})
 
 
@@ -156,8 +161,8 @@ def responses(backlog: Backlog | None) -> Responses:
     """Return an example response for each cause that has one with text."""
     examples = webhook_queries.examples(backlog) if backlog else {}
     texts = answers_of(list(examples.values()))
-    said = {cause: texts.get(row_id, "") for cause, row_id in examples.items()}
-    return {cause: text for cause, text in said.items() if said_in(text)}
+    said = {cause: texts.get(row_id, NO_ANSWER) for cause, row_id in examples.items()}
+    return {cause: answer for cause, answer in said.items() if answer_line(answer)}
 
 
 def next_step(
@@ -171,9 +176,12 @@ def next_step(
     `failures` are the last ones for its most common cause, the latest first. `tested` is the
     sentence about its last test.
     """
-    text, meant = _behind(webhook, said)
-    words = said_in(text)
-    advice = advice_of(webhook, failures[0].at if failures else None, words, meant)
+    answer, meant = _behind(webhook, said)
+    words = said_in(answer.text)
+    failed_at = failures[0].at if failures else None
+    advice = advice_of(webhook, failed_at, words, meant, answer.redirect)
+    if answer.redirect:
+        words = ""
     quoted = f"{webhook.name} responded “{words.rstrip('.')}”." if words else ""
     note = " ".join(filter(None, (quoted, meant.happened if meant else "")))
     steps = list(_steps(webhook, advice, note, tested))
@@ -203,8 +211,8 @@ def _steps(
 ) -> Iterator[Step]:
     is_off = webhook.status is WebhookStatus.OFF
     if advice:
-        link = advice.links[0] if advice.links else None
-        yield Step(advice.sentence, quoted, link)
+        first = advice.links[0] if advice.links else None
+        yield Step(advice.sentence, quoted, first, others=advice.links[1:])
     if is_off and webhook.off_reason == OffReason.FAILING and can("webhooks.switch"):
         yield Step("Ask the receiver’s team to confirm that it works again.")
         yield from _test(webhook, tested or "We send tests even while the webhook is off.")
@@ -236,16 +244,16 @@ def what_reopens(webhook: WebhookDetail) -> str:
     return meant.happened if meant and meant.is_advice and not meant.step else ""
 
 
-def _behind(webhook: WebhookDetail, said: Responses) -> tuple[str, Meaning | None]:
-    """Return the response that the next step is about and its meaning, or "" and None."""
+def _behind(webhook: WebhookDetail, said: Responses) -> tuple[Answer, Meaning | None]:
+    """Return the response that the next step is about and its meaning, or a blank one and None."""
     cause = webhook.backlog.cause if webhook.backlog else None
     if cause is None or cause.reason is not reason_of(webhook):
-        return "", None
-    return said.get(cause, ""), _meaning(webhook, cause, said)
+        return NO_ANSWER, None
+    return said.get(cause, NO_ANSWER), _meaning(webhook, cause, said)
 
 
 def _meaning(webhook: WebhookDetail, cause: Cause, said: Responses) -> Meaning | None:
-    return meaning(webhook.host, webhook.format, cause.code, said.get(cause, ""))
+    return meaning(webhook.host, webhook.format, cause.code, said.get(cause, NO_ANSWER).text)
 
 
 def _held(webhook: WebhookDetail) -> str:
@@ -255,6 +263,8 @@ def _held(webhook: WebhookDetail) -> str:
 
 def _mending(webhook: WebhookDetail, backlog: Backlog, tested: str) -> Iterator[Step]:
     """Yield the steps that get a failing webhook's deliveries sent again."""
+    if backlog.cause and backlog.cause.reason in NEEDS_EDIT:  # a test or retry would fail
+        return
     note, changed, delivered = "", backlog.changed_at, backlog.last_delivered_at
     if webhook.is_backing_off:
         note = "If it’s delivered, the pause ends."
@@ -336,8 +346,9 @@ def update_of(
                     each.reason,
                     each.code,
                     each.count,
-                    said.get(each, ""),
+                    said.get(each, NO_ANSWER).text,
                     _meaning(webhook, each, said),
+                    said.get(each, NO_ANSWER).redirect,
                 )
                 for each in causes
                 if each.reason
@@ -366,7 +377,9 @@ def cause_rows(backlog: Backlog | None, said: Responses = NOTHING_SAID) -> list[
     is_free = backlog.status is not WebhookStatus.OFF and not queued().count(backlog.public_id)
     may_retry = is_free and may_send("deliveries.retry")
     rows = [
-        _cause_row(backlog, cause, may_retry, response_words(backlog, cause, said.get(cause, "")))
+        _cause_row(
+            backlog, cause, may_retry, response_words(backlog, cause, said.get(cause, NO_ANSWER))
+        )
         for cause in backlog.causes
     ]
     held = backlog.counts[DeliveryStatus.ON_HOLD]
@@ -397,10 +410,15 @@ def _cause_row(backlog: Backlog, cause: Cause, may_retry: bool, said: str) -> Ca
         tag,
         state=", ".join(several) if tag is None else "",
         said=said,
-        retry_url=_retry_url(backlog, **where) if may_retry and cause.reason else "",
+        retry_url=_retry_url(backlog, **where) if may_retry and _may_help(backlog, cause) else "",
         is_bad=True,
         **where,
     )
+
+
+def _may_help(backlog: Backlog, cause: Cause) -> bool:
+    """Return whether a retry can succeed, as far as the cause says."""
+    return bool(cause.reason and (backlog.changed_at or cause.reason not in NEEDS_EDIT))
 
 
 def _row(

@@ -12,6 +12,7 @@ from portal.engine.formats.chats import CHATS
 from portal.engine.http.address_guard import is_exposed
 from portal.engine.next_steps import ASK, EDIT, SWITCH
 from portal.engine.reasons import Explanation, Reason, explain, secrets_in_question
+from portal.engine.redirects import Redirect
 from portal.extensions import settings
 from portal.lib.clock import utcnow
 from portal.lib.durations import in_words, is_now, relative
@@ -436,23 +437,26 @@ def advice_of(
     failed_at: datetime | None = None,
     said: str = "",
     meaning: Meaning | None = None,
+    redirect: Redirect | None = None,
 ) -> Advice | None:
     """Return the next step for a webhook, or None if it needs none.
 
-    `failed_at` is its last failed attempt. `said` is the response to most of them, and `meaning` is
-    its meaning.
+    `failed_at` is its last failed attempt. `said` is the response to most of them, `meaning` is
+    its meaning, and `redirect` its target.
     """
     reason = reason_of(webhook)
     cause = webhook.backlog.cause if webhook.backlog else None
     if reason is None or (cause and cause.failed and passes(reason, meaning)):
         return None
     secrets = secrets_in_question(said, is_signed=webhook.has_secret)
-    explained = _explained(webhook, reason, failed_at, secrets)
+    explained = _explained(webhook, reason, failed_at, secrets, redirect)
     if meaning:
         explained = meaning.explained(explained)
     matter = _matter(webhook, explained.what_happened)
-    links = webhook_links(webhook.public_id, reason, meaning)
-    return advice_after(reason, explained, matter, links, meaning=meaning, secrets=secrets)
+    links = webhook_links(webhook.public_id, reason, meaning, redirect)
+    return advice_after(
+        reason, explained, matter, links, meaning=meaning, redirect=redirect, secrets=secrets
+    )
 
 
 def advice_about_held(webhook: WebhookDetail) -> Advice:
@@ -506,12 +510,19 @@ def reason_of(webhook: WebhookDetail) -> Reason | None:
 
 
 def _explained(
-    webhook: WebhookDetail, reason: Reason, failed_at: datetime | None, secrets: str
+    webhook: WebhookDetail,
+    reason: Reason,
+    failed_at: datetime | None,
+    secrets: str,
+    redirect: Redirect | None,
 ) -> Explanation:
     backlog = webhook.backlog
     code = backlog.cause.code if backlog and backlog.cause else None
     time = to_the_second(failed_at) if failed_at else ""
-    return explain(reason, host=webhook.host, code=code, time=time, secrets=secrets)
+    location = redirect.shown if redirect else ""
+    return explain(
+        reason, host=webhook.host, code=code, time=time, location=location, secrets=secrets
+    )
 
 
 def _matter(webhook: WebhookDetail, happened: str) -> Context:

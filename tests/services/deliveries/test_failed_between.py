@@ -101,7 +101,7 @@ def test_failures_and_responses_are_read_for_the_rows_of_a_page_alone(app: Flask
     failure = log_query.Failure(NIGHT, "server", 500, response["response_text"])
     night = FailedBetween(NIGHT, NIGHT + HOUR)
     assert log_query.last_failures(session(), night, [one, other]) == {one: failure}
-    assert answers.answers_of([one, other]) == {one: response["response_text"]}
+    assert answers.answers_of([one, other]) == {one: answers.Answer(response["response_text"])}
     match = answers.Said(response["response_text"], is_last=True)
     assert answers.answers_with("order", [one, other], []) == {one: match, other: match}
     assert answers.doubtful_among([failed, arrived]) == {arrived}

@@ -68,7 +68,7 @@ BODY: dict[str, Any] = {
     ],
     "response_text": f"No {DOTS}.",
     "is_truncated": True,
-    "location": f"/in?key={DOTS}",
+    "location": f"https://erp.example.com/in?key={DOTS}",
     "detail": f"{DOTS} is wrong",
 }
 

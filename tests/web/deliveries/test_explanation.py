@@ -40,7 +40,7 @@ def test_the_explanation_has_the_attempts_details() -> None:
         (
             {"reason": "redirect", "code": 308, "location": "https://b.example.com/"},
             "Redirected (308)",
-            "Sync redirected us to another URL (https://b.example.com/).",
+            "Sync redirected us to https://b.example.com/.",
         ),
     ):
         assert explained(attempt, webhook=hook)[:2] == (title, happened), attempt

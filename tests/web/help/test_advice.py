@@ -113,7 +113,7 @@ def test_a_permitted_role_gets_the_link_and_others_the_message(app: Flask, role:
             "Edit it.",
             "{ask} to edit it.",
             context=Context(name="ERP"),
-            link=("Edit", "/edit"),
+            links=[("Edit", "/edit")],
         )
     finally:
         context.pop()
