@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from portal.api import assets
 from portal.api.assets import ASSET, Count
-from portal.api.lists import Amount, Moment, RowId
+from portal.api.lists import WHOLE, Amount, Moment, RowId
 from portal.api.operations import Call, Made, Operation
 from portal.api.planning import SHOW_MAINTENANCE, SHOW_RESERVATION, NoteBody, entered
 from portal.api.schemas import limited
@@ -25,7 +25,7 @@ from portal.services.actions.verbs import VERBS
 from portal.services.assets.fields import MOST_IN_STOCK
 from portal.services.core.unit_of_work import session, writing
 
-Days = Annotated[int, Field(json_schema_extra={"minimum": 1, "maximum": LONGEST_CYCLE})]
+Days = Annotated[int, Field(json_schema_extra={"minimum": 1, "maximum": LONGEST_CYCLE}), WHOLE]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +157,9 @@ class ScheduleBody(PlanValues):
 class QuantityBody(NoteBody):
     """The quantity issued or received."""
 
-    quantity: Annotated[int, Field(json_schema_extra={"minimum": 1, "maximum": MOST_IN_STOCK})]
+    quantity: Annotated[
+        int, Field(json_schema_extra={"minimum": 1, "maximum": MOST_IN_STOCK}), WHOLE
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import ConfigDict, Field, with_config
 from sqlalchemy import select
 
-from portal.api.lists import Amount, Paging, RowId, Text, from_row, page_answer, page_example
+from portal.api.lists import WHOLE, Amount, Paging, RowId, Text, from_row, page_answer, page_example
 from portal.api.operations import ID, Answer, Call, Made, Operation
 from portal.api.reading import given, partial
 from portal.api.schemas import Paged, limited
@@ -35,7 +35,7 @@ from portal.services.core.unit_of_work import session
 ASSET: Final = f"/assets/<{ID}:asset_id>"
 READ: Final = "assets.read"
 EDIT: Final = "assets.edit"
-Count = Annotated[int, Field(json_schema_extra={"minimum": 0, "maximum": MOST_IN_STOCK})]
+Count = Annotated[int, Field(json_schema_extra={"minimum": 0, "maximum": MOST_IN_STOCK}), WHOLE]
 Tag = Annotated[str, Field(json_schema_extra={"pattern": f"^({TAG.pattern})?$"})]
 # Only consumables have these.
 OF_STOCK: Final = frozenset({"quantity", "min_quantity", "unit"})

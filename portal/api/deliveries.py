@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from portal.api.lists import Event, Moment, Paging, RowId, Text, from_row, page_example
+from portal.api.lists import WHOLE, Event, Moment, Paging, RowId, Text, from_row, page_example
 from portal.api.operations import Answer, Call, Made, Operation
 from portal.api.schemas import Paged, limited
 from portal.engine.reasons import Reason, title
@@ -25,7 +25,7 @@ from portal.services.deliveries.statuses import FailedBetween, LogFilter, Status
 
 DELIVERY: Final = "/deliveries/<uuid:delivery_id>"
 READ: Final = "deliveries.read"
-Code = Annotated[int, Field(ge=100, le=599)]
+Code = Annotated[int, Field(ge=100, le=599), WHOLE]
 
 
 @dataclass(frozen=True, kw_only=True)

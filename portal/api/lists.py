@@ -30,7 +30,15 @@ from portal.services.core.unit_of_work import session
 T = TypeVar("T")
 
 MOST: Final = 200
-Size = Annotated[int, Field(ge=1, le=MOST, description="The most items in the answer")]
+
+
+def _as_whole(value: Any) -> Any:
+    """Take 5.0 for 5, as JSON Schema does."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WHOLE: Final = BeforeValidator(_as_whole)
+Size = Annotated[int, Field(ge=1, le=MOST, description="The most items in the answer"), WHOLE]
 After = Annotated[
     str | None,
     Field(
@@ -40,7 +48,7 @@ After = Annotated[
         description="“next” of the answer before",
     ),
 ]
-RowId = Annotated[int, Field(ge=1, le=LARGEST_ID)]
+RowId = Annotated[int, Field(ge=1, le=LARGEST_ID), WHOLE]
 
 
 def _as_written(value: Any) -> datetime:

@@ -10,10 +10,14 @@ from typing import Final
 # A quarter of a web process's threads (gunicorn.conf.py). They share one interpreter: with half of
 # them, 100 readers made a page ten times slower.
 PLACES: Final = 2
-WRONG_A_MINUTE: Final = 60  # requests with invalid tokens, from one network
 MINUTE: Final = 60.0
 
 places: Final = BoundedSemaphore(PLACES)
+
+
+def wrong_a_minute(most: int) -> int:
+    """Return the limit of requests with invalid tokens, from one network. `most`: a token’s."""
+    return max(1, most // 10)
 
 
 class Rate:

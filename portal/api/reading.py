@@ -24,6 +24,8 @@ from portal.web.frame.problems import FieldError
 
 LONGEST_BODY: Final = 1024 * 1024
 JSON: Final = "application/json"
+ETAG: Final = '"[0-9]{1,9}"'
+KEY: Final = "[!-~]{1,255}"  # an idempotency key
 # Neither database can store these (lib/typed_text.py).
 _NOT_STORABLE: Final = re.compile("[\0\ud800-\udfff]")
 STRICT: Final = ConfigDict(extra="forbid", allow_inf_nan=False)

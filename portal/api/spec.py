@@ -8,7 +8,7 @@ from typing import Any, Final
 from flask import Response
 
 from portal.api.operations import ANY_TOKEN, Operation
-from portal.api.reading import JSON, reader
+from portal.api.reading import ETAG, JSON, KEY, reader
 from portal.api.schemas import Schema, Schemas, name_of
 from portal.engine.events.catalogue import CATALOGUE, EventType
 from portal.engine.events.samples import sample_body
@@ -207,22 +207,22 @@ def _path_parameters(operation: Operation) -> list[dict[str, Any]]:
 
 
 def _header_parameters(operation: Operation) -> list[dict[str, Any]]:
-    schema: dict[str, Any] = {"type": "string"}
     wanted = []
     if 412 in operation.problems:
-        wanted.append(("If-Match", "The ETag of the version you read. Another version gets 412"))
+        words = "The ETag of the version you read. Another version gets 412"
+        wanted.append(("If-Match", words, f"^{ETAG}$"))
     if operation.method == "POST":
-        schema |= {"minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"}
-        wanted.append(("Idempotency-Key", "With it, a repeat counts once within 24 hours"))
+        words = "With it, a repeat counts once within 24 hours"
+        wanted.append(("Idempotency-Key", words, f"^{KEY}$"))
     return [
         {
             "name": name,
             "in": "header",
             "required": False,
-            "schema": schema if name == "Idempotency-Key" else {"type": "string"},
+            "schema": {"type": "string", "pattern": pattern},
             "description": words,
         }
-        for name, words in wanted
+        for name, words, pattern in wanted
     ]
 
 

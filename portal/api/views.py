@@ -13,7 +13,7 @@ from flask import Response, request, url_for
 from portal.api import load
 from portal.api.load import Rate
 from portal.api.operations import ANY_TOKEN, LARGEST_ID, Answer, Call, Made, Operation
-from portal.api.reading import JSON, InvalidRequest, body_of, query_of
+from portal.api.reading import ETAG, JSON, KEY, InvalidRequest, body_of, query_of
 from portal.engine.events.body import encode, wire_value
 from portal.extensions import settings
 from portal.services.core.unit_of_work import once_only
@@ -29,8 +29,6 @@ BUSY: Final = "Too many requests at the same time. Try again in a second."
 TOO_MANY: Final = "Too many requests with this token. Wait {} s, then try again."
 TOO_MANY_WRONG: Final = "Too many requests with a wrong token. Wait {} s, then try again."
 CREATED, NO_CONTENT = 201, 204
-_ETAG: Final = re.compile(r'"([0-9]{1,9})"')
-_KEY: Final = re.compile(r"[!-~]{1,255}")
 NOT_ALLOWED: Final = "This token doesn’t allow this. Ask an administrator."
 
 _calls: Final = Rate()
@@ -118,10 +116,10 @@ def _version_asked() -> int | None:
     asked = request.headers.get("If-Match")
     if asked in (None, "*"):
         return None
-    found = _ETAG.fullmatch(asked or "")
+    found = re.fullmatch(ETAG, asked or "")
     if found is None:
         raise InvalidRequest([FieldError("If-Match", 'Send an ETag as you got it, such as "3"')])
-    return int(found[1])
+    return int(found[0].strip('"'))
 
 
 def _key() -> UUID | None:
@@ -129,7 +127,7 @@ def _key() -> UUID | None:
     key = request.headers.get("Idempotency-Key")
     if key is None:
         return None
-    if not _KEY.fullmatch(key):
+    if not re.fullmatch(KEY, key):
         raise InvalidRequest(
             [FieldError("Idempotency-Key", "Use 1 to 255 visible ASCII characters")]
         )
@@ -146,12 +144,12 @@ def _program() -> Program | Response:
     authorization = request.authorization
     is_bearer = authorization is not None and authorization.type == BEARER
     token = (authorization.token or "") if authorization is not None and is_bearer else ""
-    network = network_of(request.remote_addr)
+    network, most = network_of(request.remote_addr), settings().api_requests_per_minute
     # A program with a wrong token must not lock out others on its network.
     is_known = _calls.knows(token)
-    if not is_known and (wait := _wrong.seconds_to_wait(network, load.WRONG_A_MINUTE)):
+    if not is_known and (wait := _wrong.seconds_to_wait(network, load.wrong_a_minute(most))):
         return _too_many(TOO_MANY_WRONG, wait)
-    if wait := _calls.seconds_to_wait(token, settings().api_requests_per_minute):
+    if wait := _calls.seconds_to_wait(token, most):
         return _too_many(TOO_MANY, wait)
     program = tokens.program_of(token)
     if program is None:

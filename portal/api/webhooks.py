@@ -15,8 +15,10 @@ from portal.api.deliveries import SHOW as SHOW_DELIVERY
 from portal.api.lists import Event, Paging, Text, event_named, from_row, page_answer, page_example
 from portal.api.operations import Answer, Call, Made, Operation
 from portal.api.reading import STRICT, given, partial
-from portal.api.schemas import Paged, limited
+from portal.api.schemas import Paged, described_as, limited
 from portal.engine.conditions.predicate import (
+    LONGEST_VALUE,
+    MOST_CONDITIONS,
     MOST_VALUES,
     OPERATORS,
     ConditionError,
@@ -26,7 +28,9 @@ from portal.engine.conditions.predicate import (
     entered,
 )
 from portal.engine.events.catalogue import EventName
-from portal.engine.signing.signatures import LONGEST_SECRET, generate_secret
+from portal.engine.formats.chats import CHATS
+from portal.engine.http.custom_headers import MAX_HEADERS, MAX_NAME_LENGTH, MAX_VALUE_LENGTH
+from portal.engine.signing.signatures import LONGEST_SECRET, SHORTEST_SECRET, generate_secret
 from portal.models.people import Role, Token
 from portal.models.webhooks import ALL_EVENTS, Webhook, WebhookState
 from portal.services.core.refusals import Refusal, Stale
@@ -52,7 +56,36 @@ EDIT: Final = "webhooks.edit"
 SWITCH: Final = "webhooks.switch"
 GENERATE, NONE = "generate", "none"
 Secret = Annotated[
-    str, Field(description="“generate”, “none”, or a secret key of your own", repr=False)
+    str,
+    Field(
+        description="“generate”, “none”, or a secret key of your own",
+        repr=False,
+        json_schema_extra={
+            "pattern": f"^({GENERATE}|{NONE}|.{{{SHORTEST_SECRET},{LONGEST_SECRET}}})$"
+        },
+    ),
+]
+Url = Annotated[str, Field(json_schema_extra={"pattern": r"^https?://\S"})]
+Format = Annotated[
+    str | None,
+    Field(json_schema_extra={"anyOf": [described_as(*CHATS), {"type": "null"}]}),
+]
+Headers = Annotated[
+    dict[str, str],
+    Field(
+        json_schema_extra={
+            "maxProperties": MAX_HEADERS,
+            "propertyNames": {
+                "pattern": "^[A-Za-z0-9][A-Za-z0-9-]*$",
+                "maxLength": MAX_NAME_LENGTH,
+            },
+            "additionalProperties": {
+                "type": "string",
+                "pattern": "^([!-~]([ -~]*[!-~])?)?$",
+                "maxLength": MAX_VALUE_LENGTH,
+            },
+        }
+    ),
 ]
 ALL: Final = "all"
 
@@ -87,12 +120,15 @@ class OnHold(StrEnum):
 class ConditionValue:
     """A condition, met by any one of its values. Categories and locations are given by ID."""
 
-    field: Annotated[str, Field(json_schema_extra={"enum": list(OPERATORS)})]
-    operator: Annotated[str, Field(json_schema_extra={"enum": list(Operator)})]
+    field: Annotated[str, Field(json_schema_extra=described_as(*OPERATORS))]
+    operator: Annotated[str, Field(json_schema_extra=described_as(*Operator))]
     values: Annotated[
-        list[str],
+        list[Annotated[str, Field(json_schema_extra={"minLength": 1, "maxLength": LONGEST_VALUE})]],
         Field(json_schema_extra={"minItems": 1, "maxItems": MOST_VALUES}),
     ]
+
+
+Conditions = Annotated[list[ConditionValue], Field(json_schema_extra={"maxItems": MOST_CONDITIONS})]
 
 
 @limited({"name": LONGEST_NAME, "secret": LONGEST_SECRET}.get)
@@ -100,14 +136,14 @@ class ConditionValue:
 class WebhookBody:
     """A new webhook. Without a name, it gets the token’s name and a number."""
 
-    url: str
+    url: Url
     events: Events
     name: str = ""
     secret: Secret = GENERATE
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: Headers = field(default_factory=dict)
     in_order: bool = False
-    format: str | None = None
-    conditions: list[ConditionValue] = field(default_factory=list)
+    format: Format = None
+    conditions: Conditions = field(default_factory=list)
     hide_url: bool = False
     active: bool = True
 

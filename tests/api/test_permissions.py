@@ -46,7 +46,7 @@ def test_a_token_has_exactly_the_permissions_of_its_role(
 
 
 def test_every_operation_needs_a_token(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(load, "WRONG_A_MINUTE", len(OPERATIONS) + 1)
+    monkeypatch.setattr(load, "wrong_a_minute", lambda _most: len(OPERATIONS) + 1)
     monkeypatch.setattr(views, "_wrong", Rate())
     for operation in OPERATIONS:
         response = Program(app).ask(operation.method, address(operation))

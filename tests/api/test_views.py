@@ -97,7 +97,8 @@ def test_each_token_has_its_own_rate_limit(app: Flask, monkeypatch: pytest.Monke
 def test_token_guessing_is_limited_by_network_and_known_tokens_still_work(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(load, "WRONG_A_MINUTE", 2)
+    few = replace(settings(), api_requests_per_minute=20)
+    monkeypatch.setitem(app.extensions, "settings", few)
     known, later = program(app), program(app)
     assert known.get("/me").status_code == 200
     stranger = Program(app, "awt_" + "x" * 43)

@@ -233,6 +233,8 @@ class Pages:
         if response.mimetype == "text/html" and response.status_code not in REDIRECTS:
             faults = breaches(page.root, nesting)
             assert not faults, f"{path}: " + "; ".join(faults)
+            is_refused = response.status_code == 400 and any("once" in f.hidden for f in page.forms)
+            assert page.errors or not is_refused, f"{path} shows a refused form without a reason"
             self.page = page
         return page
 

@@ -47,6 +47,19 @@ def _title_starts_with_heading(root: Node) -> Iterator[str]:
         yield f"the title “{title}” and the error summary do not agree"
 
 
+def _errors_are_at_their_fields(root: Node) -> Iterator[str]:
+    """Check that each error of the summary with a field is also shown at that field.
+
+    In the summary, the error of a row starts with the row, such as "Condition 1: enter a value".
+    """
+    found = [node.text for node, classes in _classed(root) if "field-error" in classes]
+    shown = "; ".join(found).lower()
+    for summary, classes in _classed(root):
+        for link in summary.find_all("a") if "error-summary" in classes else ():
+            if link.text.rpartition(": ")[2].lower() not in shown:
+                yield f"the error “{link.text}” is not shown at its field"
+
+
 def _language_and_main(root: Node) -> Iterator[str]:
     if not all(node.get("lang") for node in root.find_all("html")):
         yield "the page does not say its language"
@@ -217,6 +230,7 @@ def _is_foreign(address: str) -> bool:
 RULES = (
     _one_heading,
     _title_starts_with_heading,
+    _errors_are_at_their_fields,
     _language_and_main,
     _levels,
     _forms_are_protected,

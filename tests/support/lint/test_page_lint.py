@@ -25,6 +25,10 @@ def test_a_good_page_passes() -> None:
 FAULTY = [
     ("<h1>Again</h1>", "2 h1"),
     ('<span class="tag tag-grey">Off</span>', "of no known tone: tag-grey"),
+    (
+        '<div class="error-summary"><a href="#n">Enter a name</a></div><i id="n"></i>',
+        "“Enter a name” is not shown at its field",
+    ),
     ("<h3>Deep</h3>", "jumps from h1 to h3"),
     ("<div><p></div>", "closes <p>"),
     ('<form method="post" action="/x"></form>', "no csrf_token"),
