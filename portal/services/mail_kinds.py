@@ -7,11 +7,12 @@ from portal.services.alerts import emails as alert_emails
 from portal.services.mail import sample_mail
 from portal.services.mail.mails import TEST, Writer
 from portal.services.people import account_mails, forgotten_passwords, link_mails
-from portal.services.webhooks import notices
+from portal.services.webhooks import notices, takes
 
 KINDS: Final[Mapping[str, Writer]] = {
     TEST: sample_mail.write,
     **notices.WRITERS,
+    **takes.WRITERS,
     **link_mails.WRITERS,
     **forgotten_passwords.WRITERS,
     **account_mails.WRITERS,

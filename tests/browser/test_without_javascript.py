@@ -106,6 +106,21 @@ def test_a_webhook_is_turned_off_until_a_morning_and_then_for_longer(
     expect(plain_desk.get_by_text("Sync to ERP turned on.")).to_be_visible()
 
 
+def test_a_long_note_is_folded_after_four_lines_and_opened(plain_desk: Page) -> None:
+    main = plain_desk.get_by_role("main")
+    plain_desk.get_by_role("navigation", name="Main").get_by_role("link", name="Webhooks").click()
+    main.get_by_role("link", name="Sync to ERP", exact=True).click()
+    main.get_by_text("More", exact=True).click()
+    main.get_by_role("link", name="Add note").click()
+    main.get_by_label("Note").fill("\n".join(f"Line {number}" for number in range(12)))
+    user_steps.press(plain_desk, "Save note")
+    text, lines = main.locator(".folded > p"), "each => each.clientHeight / each.scrollHeight"
+    assert text.evaluate(lines) == pytest.approx(4 / 12, abs=0.05)
+    main.get_by_text("Show all").click()
+    assert text.evaluate(lines) == 1
+    expect(main.get_by_text("Show less")).to_be_visible()
+
+
 def test_a_chat_is_connected_from_the_gallery(plain_desk: Page, outside: Outside) -> None:
     user_steps.open_new_webhook(plain_desk, "Slack")
     user_steps.fill_webhook(plain_desk, "IT channel", outside.url, ["Asset lost"])

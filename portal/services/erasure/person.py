@@ -73,12 +73,16 @@ class KnownPerson:
         return self._changed(value, self._without)
 
     def owned(self, changes: dict[str, Any]) -> dict[str, Any]:
-        """Return the changes of a webhook's audit entry, with the person removed as an owner."""
-        owner = changes.get("owner") or {}
+        """Return a webhook's audit changes without the person as its owner or taker."""
         hidden = {
-            side: self.label if name in self.sole_names else name for side, name in owner.items()
+            field: {
+                side: self.label if name in self.sole_names else name
+                for side, name in changes[field].items()
+            }
+            for field in ("owner", "taken_by")
+            if changes.get(field)
         }
-        return {**changes, "owner": hidden} if owner else changes
+        return {**changes, **hidden}
 
     def reserver(self, note: str) -> str:
         """Return a reservation's timeline note with the requester's name at its start replaced."""

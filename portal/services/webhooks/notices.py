@@ -447,6 +447,14 @@ def _sum(all_news: Sequence[News]) -> str:
     return f"{len(all_news)} webhooks: {many}"
 
 
+def trouble_words(backlog: Backlog, zone: ZoneInfo) -> str:
+    """Describe a webhook’s trouble: why we turned it off, if we did, and its backlog."""
+    off = f"We turned off the webhook because {CAUSES.get(backlog.off_reason)}. "
+    arrived = _arrived(backlog.last_delivered_at, zone)
+    waiting = _backlog_words(backlog, arrived, zone) if backlog.undelivered else arrived
+    return (off if backlog.is_off_by_us else "") + waiting
+
+
 def _backlog_words(backlog: Backlog, arrived: str, zone: ZoneInfo) -> str:
     """Describe the backlog, its cause, and its retries, in the words of the webhook’s page."""
     many = backlog.undelivered

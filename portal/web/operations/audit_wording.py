@@ -201,6 +201,7 @@ GROUPS: Final[Mapping[str, Group]] = {
             "webhook.note_added": "note added",
             "webhook.noted": "note changed",
             "webhook.note_removed": "note removed",
+            "webhook.handed_over": "handed over",
             "webhook.released": "released",
             "webhook.take_ended": "released automatically",
         },

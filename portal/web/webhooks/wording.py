@@ -552,6 +552,7 @@ ACTIONS: Final = {
     "webhook.note_added": "added a note to this webhook",
     "webhook.noted": "changed this webhook’s note",
     "webhook.note_removed": "removed this webhook’s note",
+    "webhook.handed_over": "handed over this webhook",
     "webhook.released": "released this webhook",
     "webhook.take_ended": "released this webhook because nothing is failing",
     # Former names of actions.
@@ -569,6 +570,7 @@ FIELDS: Final = {
     "reason": "Reason",
     "why": "Reason",
     "note": "Note",
+    "taken_by": "Taken by",
     "deliveries": "Deliveries",
     "failed_deliveries": "Failed deliveries",
     "selected_deliveries": "Selected deliveries",

@@ -21,6 +21,7 @@ from portal.models.assignments import Assignment, Staff
 from portal.models.mails import Mail
 from portal.models.people import Link, Role, User
 from portal.models.planning import MaintenanceOutcome
+from portal.models.webhooks import Webhook
 from portal.services import tasks
 from portal.services.actions import assignments, bulk, incidents, stock
 from portal.services.actions.planning import maintenance, reservations
@@ -38,7 +39,7 @@ from portal.services.operations import sending
 from portal.services.people import accounts, invitations, password_resets, sessions, sign_in
 from portal.services.people.accounts import Details
 from portal.services.people.invitations import NewPerson
-from portal.services.webhooks import crud, drafts, queries
+from portal.services.webhooks import crud, drafts, notes, queries, takes
 from portal.services.webhooks.rules import WebhookValues
 from tests.services.alerts.due_things import decided, work
 from tests.services.csv.import_steps import check
@@ -92,6 +93,7 @@ def _fill() -> Filled:
     _alerts(quentin, zoe)
     _deliveries(quentin, webhook)
     _owners(admin, quentin, webhook)
+    _troubled(admin, quentin)
     _account(admin, quentin)
     sending.stop(quentin.actor)
     public_id = session().scalars(select(Staff.public_id).where(Staff.id == zoe)).one()
@@ -224,6 +226,18 @@ def _owners(admin: Person, by: Person, webhook: Hook) -> None:
     for owner in (admin, by):
         values = replace(queries.stored_values(webhook.public_id), owner=owner.public_id)
         crud.edit(admin.actor, webhook.public_id, None, values)
+
+
+def _troubled(admin: Person, by: Person) -> None:
+    """Have Quentin get a failing webhook, hand it back, and note who knows it."""
+    failing = make_webhook(name="Failing")
+    webhook = failing.public_id
+    make_delivery(failing, status="failed", reason="server", code=500)
+    takes.take(admin.actor, webhook)
+    for giver, getter in ((admin, by), (by, admin), (admin, by)):
+        taken_at = session().scalars(select(Webhook.taken_at).where(Webhook.id == failing.id)).one()
+        takes.hand_over(giver.actor, webhook, getter.public_id, taken_at)
+    notes.save(by.actor, webhook, f"{ZOE.name} asked {ADDRESS}", None)
 
 
 def _account(admin: Person, by: Person) -> None:

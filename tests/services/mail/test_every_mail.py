@@ -17,8 +17,9 @@ from flask import Flask
 from portal.extensions import settings
 from portal.lib.clock import utcnow
 from portal.models.people import LinkKind, Role
+from portal.models.webhooks import Webhook
 from portal.services.alerts import emails as alert_emails
-from portal.services.core.unit_of_work import writing
+from portal.services.core.unit_of_work import session, writing
 from portal.services.mail import mailer, mails, outgoing, sample_mail
 from portal.services.mail.mailer import Letter
 from portal.services.mail_kinds import KINDS
@@ -29,7 +30,7 @@ from portal.services.people import (
     link_mails,
     password_resets,
 )
-from portal.services.webhooks import notices
+from portal.services.webhooks import notes, notices, takes
 from portal.services.webhooks.notices import News
 from tests.services.alerts.due_things import decided, lent, with_warranty
 from tests.services.alerts.test_alert_emails import check, wanted
@@ -85,6 +86,17 @@ def about_webhooks(ana: Person) -> None:
     notices.tell_due()
 
 
+def handed_over(ana: Person) -> None:
+    """Queue an email about a webhook with a note."""
+    sam, hook = make_user("support", name="Sam Okoro"), make_webhook(name="ERP Zürich")
+    since = utcnow() - timedelta(hours=2)
+    make_delivery(hook, status="failed", reason="server", code=500, failing_since=since)
+    takes.take(sam.actor, hook.public_id)
+    notes.save(sam.actor, hook.public_id, "Asked their IT.\nThey call back on Friday.", None)
+    taken_at = session().get_one(Webhook, hook.id).taken_at
+    takes.hand_over(sam.actor, hook.public_id, ana.public_id, taken_at)
+
+
 def invited(ana: Person) -> None:
     invitations.send(ana.actor, invitations.invite(ana.actor, "cleo@example.com", Role.SUPPORT))
 
@@ -133,6 +145,7 @@ SAMPLES: dict[str, Callable[[Person], object]] = {
     f"webhook_{News.BACK}": partial(about_webhook, f"webhook_{News.BACK}"),
     f"webhook_{News.WELL}": partial(about_webhook, f"webhook_{News.WELL}"),
     notices.TOGETHER: about_webhooks,
+    takes.MAIL: handed_over,
     f"link_{LinkKind.INVITE}": invited,
     f"link_{LinkKind.RESET}": given_a_link,
     forgotten_passwords.ASKED: forgot,

@@ -102,7 +102,8 @@ deliveries.content
 deliveries.retry
     deliveries.take_out batches.stop
     deliveries.ask_retry deliveries.retry batches.confirm batches.ask_go_on batches.go_on
-    webhook_switches.resume webhook_takes.take webhook_takes.release webhook_notes.write
+    webhook_switches.resume webhook_takes.take webhook_takes.release
+    webhook_takes.hand_over webhook_notes.write
 deliveries.dismiss
     dismissals.dismiss dismissals.ask_restore dismissals.restore
 tasks.read
