@@ -178,7 +178,7 @@ class FallbackScheduler:
             except SQLAlchemyError as error:
                 log.debug("Not looked: %s", error.__class__.__name__)
             except Exception:
-                log.exception("Work that was started without the schedule failed. It comes again.")
+                log.exception("Work that started without the schedule failed. It will run again.")
             finally:
                 self.progress.end()
                 at_work.release()

@@ -100,7 +100,7 @@ def run_scheduler() -> int:
             scheduler.run()
     except RedisError as error:
         if not scheduler.is_ending:
-            log.warning("Redis is gone: %s", error)
+            log.warning("Redis is unavailable: %s", error)
             return 1
     heartbeat.end(DEREGISTER_SECONDS)
     return 0

@@ -278,7 +278,7 @@ class Supervisor:
                 self._hear_out(child.process)
                 code = child.process.returncode
                 pause = child.plan_restart()
-                when = f"in {pause:g} s" if pause else "at once"
+                when = f"in {pause:g} s" if pause else "right away"
                 self._output.say(
                     f"{child.program.name} ended (code {code}). Starting it again {when}."
                 )

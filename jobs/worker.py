@@ -76,7 +76,7 @@ class PortalWorker(SimpleWorker):
         try:
             keep_going()
         except SQLAlchemyError as error:
-            log.warning("The database does not answer: %s", error.__class__.__name__)
+            log.warning("The database is not responding: %s", error.__class__.__name__)
 
 
 class PatientQueue(Queue):
@@ -99,7 +99,7 @@ def remove_odd_ids(queue: Queue) -> None:
         for id_ in cast("list[bytes]", redis.lrange(key, 0, -1)):
             if id_ != id_.decode(errors="ignore").encode():
                 redis.lrem(key, 0, cast("str", id_))
-                log.warning("Left out a job with an odd id: %r.", id_[:LONGEST_SHOWN])
+                log.warning("Skipped a job whose ID is not text: %r.", id_[:LONGEST_SHOWN])
 
 
 def put_back_untaken(queue: Queue) -> None:
@@ -245,7 +245,7 @@ def warm_up(queue_name: str) -> None:
             if queue_name == DELIVERIES:
                 DatabaseExecutor(equip().engine).write(dispatch_claim.warm_up)
         except SQLAlchemyError as error:
-            log.warning("The database does not answer: %s", error.__class__.__name__)
+            log.warning("The database is not responding: %s", error.__class__.__name__)
 
 
 PATIENCE: Final = 14.0  # seconds; the supervisor kills after 15

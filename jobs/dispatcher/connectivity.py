@@ -191,7 +191,7 @@ class Connectivity:
     def _note_change(self, before: Set[str]) -> None:
         offline = self._hosts.since.keys()
         if new := offline - before:
-            log.warning("Cannot connect to %s. No attempt is spent.", ", ".join(sorted(new)))
+            log.warning("Cannot connect to %s. No attempt is used up.", ", ".join(sorted(new)))
         if back := before - offline:
             log.warning("Sending to %s again.", ", ".join(sorted(back)))
         if new or back:

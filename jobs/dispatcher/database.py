@@ -110,7 +110,7 @@ class DatabaseExecutor:
             self._note_failure(error)
             return None
         if self._is_reported:
-            log.warning("The database takes results again.")
+            log.warning("The database accepts results again.")
         self._failing_since, self._is_reported = None, False
         return answer
 

@@ -278,7 +278,7 @@ OPERATIONS: Final = (
     _operation(
         Action.RESERVE,
         "reserveAsset",
-        "Request a reservation, which waits for approval",
+        "Request a reservation. Someone has to approve it",
         ReserveBody,
         SHOW_RESERVATION,
     ),

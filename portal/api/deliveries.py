@@ -40,25 +40,29 @@ class DeliveryFilter:
     status: Annotated[
         StatusFilter | None,
         Field(
-            description="A status. “open”: queued or retrying. “undelivered”: also on hold or "
-            "failed, without tests. “attention”: those of failing webhooks"
+            description="A status, or one of: “open” (queued or retrying), “undelivered” (also on "
+            "hold or failed, except tests), “attention” (undelivered, of webhooks that fail or "
+            "that we turned off)"
         ),
     ] = None
     webhook_id: UUID | None = None
     event: Event | None = None
     asset_id: RowId | None = None
     q: Annotated[Text, Field(description="Asset tag, name, serial number, or a delivery’s ID")] = ""
-    reason: Annotated[Reason | None, Field(description="Of the last attempt")] = None
-    code_from: Annotated[Code | None, Field(description="Of the last attempt, with code_to")] = None
+    reason: Annotated[Reason | None, Field(description="The last attempt’s reason")] = None
+    code_from: Annotated[
+        Code | None,
+        Field(description="The last attempt’s lowest code. Also send code_to"),
+    ] = None
     code_to: Code | None = None
     since: Annotated[Moment | None, Field(description="When the event was saved")] = None
     until: Moment | None = None
     failed_since: Annotated[
         Moment | None,
-        Field(description="When an attempt failed, in any status now, without tests"),
+        Field(description="When an attempt failed, whatever the status is now. Tests don’t count"),
     ] = None
     failed_until: Moment | None = None
-    answer: Annotated[Text, Field(description="Part of what the receiver said")] = ""
+    answer: Annotated[Text, Field(description="Part of the receiver’s response")] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -313,7 +317,7 @@ OPERATIONS: Final = (
         name="retryDelivery",
         method="POST",
         path=f"{DELIVERY}/retry",
-        summary="Make one more attempt now. A dismissed delivery is restored for that",
+        summary="Make one more attempt now. If the delivery was dismissed, this restores it",
         permission="deliveries.retry",
         run=_retry,
         shows=SHOW,
@@ -324,7 +328,7 @@ OPERATIONS: Final = (
         name="dismissDelivery",
         method="POST",
         path=f"{DELIVERY}/dismiss",
-        summary="Dismiss a delivery. There are no further attempts",
+        summary="Dismiss a delivery. We make no further attempts",
         permission="deliveries.dismiss",
         run=_dismiss,
         shows=SHOW,

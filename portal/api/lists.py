@@ -38,14 +38,14 @@ def _as_whole(value: Any) -> Any:
 
 
 WHOLE: Final = BeforeValidator(_as_whole)
-Size = Annotated[int, Field(ge=1, le=MOST, description="The most items in the answer"), WHOLE]
+Size = Annotated[int, Field(ge=1, le=MOST, description="The maximum number of items"), WHOLE]
 After = Annotated[
     str | None,
     Field(
         min_length=1,
         max_length=CURSOR_LIMIT,
         pattern="^[A-Za-z0-9_-]+$",
-        description="“next” of the answer before",
+        description="The “next” of the previous response",
     ),
 ]
 RowId = Annotated[int, Field(ge=1, le=LARGEST_ID), WHOLE]

@@ -315,7 +315,7 @@ OPERATIONS: Final = (
     ),
     _decision(
         Action.COMPLETE_MAINTENANCE,
-        "Complete maintenance. If it repeats, this plans the next one",
+        "Complete maintenance. If it repeats, this schedules the next one",
         CompleteBody,
     ),
     _decision(Action.CANCEL_MAINTENANCE, "Cancel maintenance", NoteBody),

@@ -83,7 +83,7 @@ def given(body: BaseModel) -> dict[str, Any]:
 def query_of(kind: type | None) -> Any:
     """Parse the query string. Raises `InvalidRequest`."""
     given = request.args
-    wrong = [FieldError(name, "Give it once") for name in given if len(given.getlist(name)) > 1]
+    wrong = [FieldError(name, "Send it once") for name in given if len(given.getlist(name)) > 1]
     if wrong:
         raise InvalidRequest(wrong)
     return _read(kind, given.to_dict(), lambda: reader(kind).validate_strings(given.to_dict()))
@@ -115,9 +115,7 @@ def _read(kind: type | None, given: Mapping[str, Any], read: Callable[[], Any]) 
         raise InvalidRequest(unstorable)
     if kind is None:
         if given:
-            raise InvalidRequest(
-                FieldError(name, "This call has no such parameter") for name in given
-            )
+            raise InvalidRequest(FieldError(name, "Unknown parameter. Remove it") for name in given)
         return None
     try:
         return _tidied(read())

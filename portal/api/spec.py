@@ -16,7 +16,7 @@ from portal.web.frame.access import PUBLIC, requires
 from portal.web.frame.problems import CONTENT_TYPE, SENTENCES
 
 NO_CONTENT: Final = 204
-TAGS: Final = {"me": "This token", "retries": "Bulk retries", "tasks": "Long work"}
+TAGS: Final = {"me": "This token", "retries": "Bulk retries", "tasks": "Tasks"}
 # Examples of body fields, among them every required one.
 EXAMPLES: Final[dict[str, Any]] = {
     "name": "ThinkPad T14",
@@ -55,7 +55,7 @@ NAMES: Final = {
 }
 SECRET: Final = {
     "type": "string",
-    "description": "A generated secret key. Only this response has it, and a repeat doesn’t",
+    "description": "A generated secret key. Only this response has it. A repeat doesn’t",
 }
 FIELD_PROBLEM: Final = {
     "type": "object",
@@ -125,7 +125,7 @@ def _webhook(kind: EventType) -> dict[str, Any]:
         "summary": kind.name,
         "description": kind.explanation,
         "requestBody": {"required": True, "content": content},
-        "responses": {"2XX": {"description": "The receiver has it"}},
+        "responses": {"2XX": {"description": "The receiver accepted the delivery"}},
     }
     return {"post": posted}
 
@@ -209,10 +209,10 @@ def _path_parameters(operation: Operation) -> list[dict[str, Any]]:
 def _header_parameters(operation: Operation) -> list[dict[str, Any]]:
     wanted = []
     if 412 in operation.problems:
-        words = "The ETag of the version you read. Another version gets 412"
+        words = "The ETag of the version that you read. If it has changed, you get 412"
         wanted.append(("If-Match", words, f"^{ETAG}$"))
     if operation.method == "POST":
-        words = "With it, a repeat counts once within 24 hours"
+        words = "If you repeat a request with the same key within 24 hours, it counts once"
         wanted.append(("Idempotency-Key", words, f"^{KEY}$"))
     return [
         {

@@ -104,7 +104,7 @@ def _events_named(value: Any, _handler: Any) -> Any:
 Events = Annotated[
     Annotated[list[EventName], Field(min_length=1)] | Literal["all"],
     WrapValidator(_events_named),
-    Field(description="Names of events, or “all”, also for future ones"),
+    Field(description="Names of events. “all” includes future ones"),
 ]
 
 
@@ -162,7 +162,7 @@ WebhookPatch: Final = partial(WebhookChange)
 class WebhookQuery(Paging):
     """Filters for webhooks."""
 
-    url: Annotated[Text, Field(description="The whole URL. Needs the role admin")] = ""
+    url: Annotated[Text, Field(description="The whole URL. Only for the role admin")] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -493,7 +493,7 @@ OPERATIONS: Final = (
         name="testWebhook",
         method="POST",
         path=f"{WEBHOOK}/test",
-        summary="Send a sample",
+        summary="Send a test",
         permission="webhooks.test",
         run=_test,
         shows=SHOW_DELIVERY,
@@ -526,7 +526,7 @@ OPERATIONS: Final = (
         name="changeSecret",
         method="POST",
         path=f"{WEBHOOK}/secret",
-        summary="Change the secret key. Only this response has a generated one, in “secret”",
+        summary="Change the secret key. If we generate it, only this response has it, in “secret”",
         permission=EDIT,
         run=_new_secret,
         shows=SHOW,

@@ -105,7 +105,7 @@ class Notifier:
             return None
         if self._is_failing:
             self._is_failing = False
-            log.warning("Redis answers again.")
+            log.warning("Redis responds again.")
         return answer
 
 

@@ -107,5 +107,5 @@ class PortalJob(Job):
 def refused(id_: str, error: Exception) -> NoSuchJobError:
     """Log a foreign job and return the error for it."""
     words = " ".join(str(error).split())[:LONGEST_SHOWN]
-    log.warning("Left out job %r, none of this portal's: %s", id_[:LONGEST_SHOWN], words)
+    log.warning("Skipped job %r, which is not this portal's: %s", id_[:LONGEST_SHOWN], words)
     return NoSuchJobError("not a job of ours")

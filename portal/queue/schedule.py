@@ -87,7 +87,7 @@ def reconcile(redis: Redis, entries: Iterable[Entry]) -> list[str]:
     strange = sorted(stored.keys() - ours.keys())
     if strange:
         words = ", ".join(repr(id_.decode(errors="replace")[:40]) for id_ in strange[:5])
-        log.warning("Took off the schedule what this portal did not put there: %s.", words)
+        log.warning("Removed entries that are not this portal's from the schedule: %s.", words)
     for id_ in [*broken, *strange]:
         redis.zrem(ENTRIES, id_)
         redis.delete(JOB_PREFIX + id_)

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from portal.config.settings import ROOT
 from portal.engine.events.catalogue import EventName
 from portal.extensions import db, settings
 from tests.api.client import program
+from tests.support.lint.old_words import old_words_in
 from tests.support.web_server import web_server
 from tests.web.signed_in import visit
 
@@ -31,6 +33,23 @@ def document(app: Flask) -> dict[str, Any]:
 
 def test_the_document_is_valid_and_public(app: Flask) -> None:
     validate(document(app))
+
+
+def texts_in(node: object) -> Iterator[str]:
+    """Yield the texts for people in a part of the document."""
+    if isinstance(node, dict):
+        for name, value in node.items():
+            is_text = name in {"summary", "description"} and isinstance(value, str)
+            yield from [value] if is_text else texts_in(value)
+    elif isinstance(node, list):
+        for each in node:
+            yield from texts_in(each)
+
+
+def test_the_document_uses_no_replaced_word(app: Flask) -> None:
+    texts = list(texts_in(document(app)))
+    assert len(texts) > 200
+    assert [breach for text in texts for breach in old_words_in(text)] == []
 
 
 @pytest.mark.both_databases

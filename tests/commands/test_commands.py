@@ -24,6 +24,7 @@ from portal.services.operations import retention
 from tests.conftest import ENVIRONMENT
 from tests.support.deliveries import make_delivery, stored
 from tests.support.factories import make_asset, make_webhook
+from tests.support.lint.old_words import old_words_in
 
 OURS = (
     "backup",
@@ -47,6 +48,9 @@ PROCESSES = (processes.worker, processes.scheduler, processes.up)
 OLD = timedelta(days=31)
 
 
+OF_CLICK = "Show this message and exit."
+
+
 def run(app: Flask, *words: str) -> Result:
     return app.test_cli_runner().invoke(args=list(words))
 
@@ -61,6 +65,7 @@ def test_every_command_has_help_with_its_exit_codes(app: Flask) -> None:
         answer = run(app, name, "--help")
         assert answer.exit_code == 0, name
         assert "Exit codes: 0 " in answer.output, name
+        assert list(old_words_in(answer.output.replace(OF_CLICK, ""))) == [], name
         assert run(app, name, "--no-such-option").exit_code == 2, name
 
 
@@ -81,6 +86,7 @@ def test_every_process_command_has_help_with_its_exit_codes(app: Flask) -> None:
         answer = app.test_cli_runner().invoke(command, ["--help"])
         assert answer.exit_code == 0, command
         assert "Exit codes: 0 after" in answer.output, command
+        assert list(old_words_in(answer.output.replace(OF_CLICK, ""))) == [], command
 
 
 AWAY = "postgresql+psycopg://portal:hush@127.0.0.1:9/portal"

@@ -81,7 +81,7 @@ def test_a_task_starts_within_seconds_even_after_an_internal_error(
     finally:
         event.remove(db.engine, "before_cursor_execute", fail)
     failed = [record.message for record in caplog.records if record.levelname == "ERROR"]
-    assert failed == ["Work that was started without the schedule failed. It comes again."]
+    assert failed == ["Work that started without the schedule failed. It will run again."]
     assert has_turn == [True]
 
 

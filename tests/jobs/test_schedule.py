@@ -25,6 +25,8 @@ from tests.support.valkey import PrivateValkey
 
 MAINTENANCE_KEY = "rq:job:maintenance"
 
+REMOVED = "Removed entries that are not this portal's from the schedule"
+
 
 @pytest.fixture
 def redis(valkey: PrivateValkey) -> Redis:
@@ -127,12 +129,12 @@ def test_duplicate_and_foreign_entries_are_removed_and_logged(
     assert not redis.exists(*(f"rq:job:{id_}" for id_ in strange))
     logged_ids = ", ".join(f"'{number}-{'x' * 38}'" for number in range(5))
     assert caplog.messages == [
-        f"Took off the schedule what this portal did not put there: {logged_ids}."
+        f"Removed entries that are not this portal's from the schedule: {logged_ids}."
     ]
     redis.zadd(ENTRIES, {"copy": 1.0, "theirs": 1.0})
     caplog.clear()
     assert reconcile(redis, entries) == ["copy", "theirs"]
-    assert caplog.messages[0].endswith(" there: 'copy', 'theirs'.")
+    assert caplog.messages[0] == f"{REMOVED}: 'copy', 'theirs'."
 
 
 def test_the_name_of_a_foreign_entry_stays_on_one_log_line(
@@ -146,7 +148,7 @@ def test_the_name_of_a_foreign_entry_stays_on_one_log_line(
     for _ in range(2):
         redis.zadd(ENTRIES, {"a\nERROR all is lost": 1.0})
         ensure_schedule()
-    strange = "Took off the schedule what this portal did not put there: 'a\\nERROR all is lost'."
+    strange = f"{REMOVED}: 'a\\nERROR all is lost'."
     repaired = f"Repaired the schedule: {', '.join(entry.id for entry in ours)}."
     assert caplog.messages == [strange, repaired, strange]
     monkeypatch.setitem(app.extensions, "notifier", Notifier("unix:///nowhere/valkey.sock"))

@@ -64,7 +64,7 @@ def test_the_scheduler_ends_with_one_sentence_when_redis_is_gone(
     assert scheduler.says("Ready.")
     valkey.kill()
     assert scheduler.wait() == 1
-    assert "Redis is gone" in scheduler.output.read_text()
+    assert "Redis is unavailable" in scheduler.output.read_text()
     assert "Traceback" not in scheduler.output.read_text()
 
 

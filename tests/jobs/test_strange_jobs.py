@@ -215,7 +215,7 @@ def test_a_job_id_that_is_not_text_is_skipped_and_the_worker_goes_on(
     worker = start("worker", DELIVERIES)
     assert until(lambda: redis.exists("rq:results:maintenance") == 1), worker.output.read_text()
     redis.lpush(QUEUE, b"\xff", b"\xfe")
-    assert worker.says("Left out a job with an odd id"), worker.output.read_text()
+    assert worker.says("Skipped a job whose ID is not text"), worker.output.read_text()
     redis.delete("rq:results:maintenance")
     assert until(lambda: redis.exists("rq:results:maintenance") == 1), worker.output.read_text()
     remaining = redis.lrange(QUEUE, 0, -1) + redis.lrange(f"{QUEUE}:intermediate", 0, -1)

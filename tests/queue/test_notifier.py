@@ -132,12 +132,12 @@ def test_a_read_only_redis_does_not_count_as_back(
     notifier.notify()
     for _ in range(3):
         assert notifier.notifier().subscribe() is None
-    assert ["Redis answers again." in line for line in caplog.messages] == [False]
+    assert ["Redis responds again." in line for line in caplog.messages] == [False]
     assert "read only replica" in caplog.text
     redis.replicaof("NO", "ONE")
     for _ in range(2):
         assert notifier.notifier().ask(Redis.ping)
-    assert caplog.messages[1:] == ["Redis answers again."]
+    assert caplog.messages[1:] == ["Redis responds again."]
     redis.replicaof("127.0.0.1", 9)
     notifier.notify()
     assert "read only replica" in caplog.messages[-1]

@@ -90,7 +90,7 @@ def test_a_foreign_job_is_refused_with_one_log_line(
         with caplog.at_level(logging.WARNING), pytest.raises(NoSuchJobError):
             PortalJob.fetch("one", connection=redis)
         (line,) = caplog.messages
-        assert line.startswith("Left out job 'one'"), name
+        assert line.startswith("Skipped job 'one'"), name
         assert (len(line) < 150, line.splitlines()) == (True, [line]), name
         assert PortalJob.fetch_many(["one", "two"], connection=redis) == [None, None], name
 
@@ -100,7 +100,7 @@ def test_a_key_of_another_type_is_no_job(redis: Redis, caplog: pytest.LogCapture
     with pytest.raises(NoSuchJobError):
         PortalJob.fetch("one", connection=redis)
     (line,) = caplog.messages
-    assert line.startswith("Left out job 'one', none of this portal's: ")
+    assert line.startswith("Skipped job 'one', which is not this portal's: ")
     assert "WRONGTYPE" in line.upper() or "wrong kind of value" in line
 
 
@@ -109,7 +109,7 @@ def test_an_invalid_id_is_no_job(redis: Redis, caplog: pytest.LogCaptureFixture)
         PortalJob.fetch("a b\n" * 300, connection=redis)
     (line,) = caplog.messages
     shown = "a b\n" * 20
-    assert line.startswith(f"Left out job {shown!r}, none of this portal's: ")
+    assert line.startswith(f"Skipped job {shown!r}, which is not this portal's: ")
 
 
 def test_a_job_with_a_foreign_field_is_refused(
@@ -121,7 +121,7 @@ def test_a_job_with_a_foreign_field_is_refused(
         with pytest.raises(NoSuchJobError):
             PortalJob.fetch("one", connection=redis)
         words = f"it carries {name}".replace("\n", " ")[:80]
-        assert caplog.messages == [f"Left out job 'one', none of this portal's: {words}"], name
+        assert caplog.messages == [f"Skipped job 'one', which is not this portal's: {words}"], name
 
 
 def test_fields_of_a_failed_job_are_ignored(redis: Redis) -> None:

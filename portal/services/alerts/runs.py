@@ -327,7 +327,7 @@ def _step(current: Session, task: Task) -> Step:
         finish(run, RunOutcome.DONE)
         return tasks.DONE
     if task.failures > MOST_FAILURES and place.todo:
-        log.error("Left an alert (%s) to the next run.", KINDS[place.kind].event)
+        log.error("Left an alert (%s) for the next run.", KINDS[place.kind].event)
         place = replace(place, todo=place.todo[1:])
         task.count(PASSED)
     else:

@@ -84,7 +84,9 @@ class KeyTaken(Refusal):
     status = 422
 
     def __init__(self) -> None:
-        super().__init__("This Idempotency-Key was used with another request. Use a new one.")
+        super().__init__(
+            "This Idempotency-Key was already used with a different request. Use a new one."
+        )
 
 
 def once_only(

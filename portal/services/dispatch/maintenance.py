@@ -120,7 +120,7 @@ def reclaim(connection: Connection, over: task_leases.Processes) -> set[UUID]:
     freed = set(connection.execute(theirs.returning(Lease.run)).scalars())
     freed |= set(task_leases.end_leases(connection, over, now))
     if freed:
-        log.warning("A process died or fell silent at its work. Its deliveries are due again.")
+        log.warning("A process died or stopped responding. Its deliveries are due again.")
     return {run for run in freed if run}
 
 
@@ -237,7 +237,7 @@ def release_unknown(connection: Connection, run: UUID, held: Collection[UUID]) -
     mine = delete(Lease).where(Lease.run == run)
     deleted = connection.execute(mine.where(Lease.token.not_in(held)) if held else mine)
     if deleted.rowcount:
-        log.warning("The answer to a claim was lost. Given back: %s", deleted.rowcount)
+        log.warning("The confirmation of a claim was lost. Released: %s", deleted.rowcount)
 
 
 def interrupt(connection: Connection, run: UUID) -> bool:

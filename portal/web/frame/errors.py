@@ -122,9 +122,9 @@ def _database(error: DBAPIError) -> Answer:
     is_away = isinstance(error, OperationalError) or of_error(error.orig) is not None
     if is_away and getattr(error.orig, "sqlite_errorcode", None) != OUR_MISTAKE:
         # In an outage, each request would otherwise log a long traceback.
-        log.error("The database refused a request: %s", words_of(error.orig))
+        log.error("The database rejected a request: %s", words_of(error.orig))
     else:
-        log.error("The database refused a request", exc_info=error)
+        log.error("The database rejected a request", exc_info=error)
     if is_away:
         return _page(503)
     return _page(500)

@@ -13,8 +13,9 @@ API_PREFIX: Final = "/api/"
 CONTENT_TYPE: Final = "application/problem+json"
 # Default sentences.
 SENTENCES: Final[Mapping[int, str]] = {
-    400: "The body isn’t JSON. Without fields, send {}.",
-    401: "The token is missing, wrong, ended, or revoked. Send it as Authorization: Bearer.",
+    400: "The body isn’t JSON. To send no fields, send {}.",
+    401: "The token is missing, wrong, ended, or revoked. "
+    "Send it in the header Authorization: Bearer <token>.",
     403: "The token doesn’t allow this.",
     404: "There’s nothing at this URL.",
     405: "This URL has other methods. See the Allow header.",

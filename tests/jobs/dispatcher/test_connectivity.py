@@ -90,7 +90,9 @@ def test_a_sender_that_is_cut_off_from_most_hosts_spends_no_attempt(
         assert (outcomes(), leases()) == (["delivered"] * 2, [])
         assert set(statuses()) == {"queued", "delivered"}
         lines = [each for each in caplog.messages if "connect" in each]
-        assert lines == ["Cannot connect to 127.0.0.3, 127.0.0.4, 127.0.0.5. No attempt is spent."]
+        assert lines == [
+            "Cannot connect to 127.0.0.3, 127.0.0.4, 127.0.0.5. No attempt is used up."
+        ]
         for each in receivers[1:]:
             each.start()
         assert until(lambda: set(statuses()) == {"delivered"}, 5)

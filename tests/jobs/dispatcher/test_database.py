@@ -108,7 +108,7 @@ def test_start_and_end_of_a_long_outage_are_logged_once_each(
     assert [database.write(lambda _: "done") for _ in range(2)] == ["done"] * 2
     began, ended = caplog.messages
     assert began.startswith("The database has taken nothing for 5 seconds. It keeps the results: ")
-    assert ended == "The database takes results again."
+    assert ended == "The database accepts results again."
     assert {record.levelname for record in caplog.records} == {"WARNING"}
 
 

@@ -261,7 +261,7 @@ def test_only_deliveries_of_a_claim_with_a_lost_answer_are_released(
     assert until(lambda: has_given_back(maintenance, kept))
     assert leased() == {held}
     assert stored(lost)["attempts"] == 0
-    assert "The answer to a claim was lost. Given back: 1" in caplog.text
+    assert "The confirmation of a claim was lost. Released: 1" in caplog.text
 
 
 def claim_one(connection: Connection) -> list[Claim]:

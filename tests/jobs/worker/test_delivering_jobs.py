@@ -97,5 +97,5 @@ def test_a_plain_rq_worker_refuses_foreign_jobs_and_delivers(
     receiver.wait_for(1, 30)
     assert until(lambda: all(id_ in worker.output.read_text() for id_ in ids))
     words = worker.output.read_text()
-    assert [words.count(f"Left out job {id_!r}") for id_ in ids] == [1, 1]
+    assert [words.count(f"Skipped job {id_!r}") for id_ in ids] == [1, 1]
     assert finished(redis) == [names.DELIVER_DUE]

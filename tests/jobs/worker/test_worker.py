@@ -70,7 +70,7 @@ def test_only_job_ids_that_are_not_text_are_removed_from_a_queue(
     remove_odd_ids(queue)
     assert {key: redis.lrange(key, 0, -1) for key in kept} == kept
     odd = [r"b'\xff'", r"b'\xff'", f"b'{'x' * 80}'"]
-    assert caplog.messages == [f"Left out a job with an odd id: {id_}." for id_ in odd * 2]
+    assert caplog.messages == [f"Skipped a job whose ID is not text: {id_}." for id_ in odd * 2]
 
 
 def test_a_running_job_is_not_queued_again(valkey: PrivateValkey) -> None:

@@ -209,7 +209,7 @@ def test_an_alert_that_keeps_failing_does_not_block_the_others(
     counts = session().scalars(select(Task.counts)).one()
     assert counts == ({"fired": 1, "passed": 1} if is_left else {"fired": 2})
     errors = [each.getMessage() for each in caplog.records if each.levelname == "ERROR"]
-    assert errors == [f"Left an alert ({WARRANTY}) to the next run."] * is_left
+    assert errors == [f"Left an alert ({WARRANTY}) for the next run."] * is_left
     assert alert_runs.run(RunKind.SCHEDULED) == ({WARRANTY: 1} if is_left else {})
 
 

@@ -72,7 +72,7 @@ def test_deliveries_of_a_dead_process_are_interrupted_and_due_again(
     assert (only_delivery().status, only_delivery().tries) == ("queued", 1)
     assert has_claimable()
     maintenance.maintain()
-    warning = "A process died or fell silent at its work. Its deliveries are due again."
+    warning = "A process died or stopped responding. Its deliveries are due again."
     assert caplog.messages == [warning]
 
 

@@ -37,6 +37,7 @@ from tests.services.alerts.test_alert_emails import check, wanted
 from tests.support.deliveries import make_delivery
 from tests.support.factories import Person, make_user, make_webhook
 from tests.support.golden.expected_file import Golden
+from tests.support.lint.old_words import old_words_in
 from tests.support.mail_server import MailServer, set_up
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -197,6 +198,7 @@ def test_the_text_of_each_kind_matches_its_golden_file(
     names, lines = ("From", "To", "Subject"), message.get_content().splitlines()
     shown = [fill(line, 78, break_long_words=False, break_on_hyphens=False) for line in lines]
     text = "\n".join([*(f"{name}: {message[name]}" for name in names), "", *shown, ""])
+    assert list(old_words_in(text)) == []
     for pattern, placeholder in CHANCE:
         text = pattern.sub(placeholder, text)
     golden.text(GOLDEN / f"{kind}.txt", text)

@@ -1,4 +1,4 @@
-"""Find words in pages that docs/words.md has replaced."""
+"""Find words that docs/words.md has replaced, in pages and other texts."""
 
 import re
 from collections.abc import Iterator
@@ -28,9 +28,14 @@ def old_words(root: Node) -> Iterator[str]:
     if not refused().search("\n".join(texts)):  # no phrase goes over the end of a line
         return
     for text in texts:
-        for match in refused().finditer(text):
-            around = text[max(0, match.start() - 40) : match.end() + 40]
-            yield f"“{around}” says “{match[0]}” (docs/words.md has another word)"
+        yield from old_words_in(text)
+
+
+def old_words_in(text: str) -> Iterator[str]:
+    """Yield a sentence for each of these words in the text, with the text around it."""
+    for match in refused().finditer(text):
+        around = text[max(0, match.start() - 40) : match.end() + 40]
+        yield f"“{around}” says “{match[0]}” (docs/words.md has another word)"
 
 
 def _said(root: Node) -> Iterator[str]:

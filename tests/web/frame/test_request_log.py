@@ -177,7 +177,7 @@ def test_a_save_refused_during_an_outage_is_one_log_line(app: Flask, heard: Hear
     assert "This was not saved. The database is busy or full." in page.text
     (line,) = [line for line in heard.lines if line["level"] == "error"]
     assert line["message"] == (
-        "The database refused a request: attempt to write a readonly database"
+        "The database rejected a request: attempt to write a readonly database"
     )
     assert "error" not in line
     assert line["request_id"] == page.response.headers[HEADER]
