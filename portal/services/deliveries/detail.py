@@ -339,8 +339,11 @@ class DeliveryDetail:
 
     @property
     def next_try_at(self) -> datetime:
-        """Return the time when it is due, its webhook's backoff is over, and its chat takes it."""
-        return max(filter(None, (self.due_at, self.paused_until, self.paced_until)))
+        """Return the time when it is due, its webhook's backoff is over, and its chat takes it.
+
+        That is now if all of it is so already.
+        """
+        return max(filter(None, (self.now, self.due_at, self.paused_until, self.paced_until)))
 
     @property
     def has_asked(self) -> bool:

@@ -78,7 +78,8 @@ class LogRow:
     `reason`, `code`, `took_ms`: of the last attempt or, if delivered, of the successful one.
     `resent`: the (reason, code) of a later attempt that failed. `sent`: the number of attempts that
     may have reached the receiver. `most`: the number of deliveries that its webhook is sent at
-    once. `next_try_at`: set while it is open and waits for no older delivery. `is_manual`: a
+    once. `next_try_at`: set while it is open and waits for no older delivery, and never
+    in the past. `is_manual`: a
     person's Retry of it is open. `finished_at`: the time it arrived, failed for good, or was
     dismissed. None while it is tried. `failure`: the last attempt that failed in the time range of
     the filter. `said`: the newest response that matches the filter.
@@ -292,7 +293,7 @@ def _row(
         tries=row.tries + (row.leased_kind == AttemptKind.SCHEDULED),
         attempts=row.attempts + is_leased,
         sent=(sent.get(row.id, 0) if _may_have_failed(row) else row.attempts) + is_leased,
-        next_try_at=max(filter(None, (row.due_at, pause, paced))) if goes_by_itself else None,
+        next_try_at=max(filter(None, (now, row.due_at, pause, paced))) if goes_by_itself else None,
         took_ms=row.took_ms,
         finished_at=row.finished_at,
         failing_since=row.failing_since,
@@ -441,14 +442,16 @@ class Matches:
     """Counts of the deliveries that match a filter.
 
     `retryables`: those that can be retried, or resent if the filter is for delivered ones.
-    `attention`: the number that need attention. `is_more`: there are more than were counted. Above
-    `COUNT_LIMIT`, statuses are known only from examples (`with_examples`).
+    `attention`: the number that need attention. `failed_tests`: the number of failed tests.
+    `is_more`: there are more than were counted. Above `COUNT_LIMIT`, statuses are known only from
+    examples (`with_examples`).
     """
 
     total: int = 0
     statuses: Counter[DeliveryStatus] = field(default_factory=Counter)
     retryables: Counter[DeliveryStatus] = field(default_factory=Counter)
     attention: int = 0
+    failed_tests: int = 0
     is_more: bool = False
 
     @property
@@ -472,8 +475,8 @@ class Matches:
 def count_matches(log_filter: LogFilter, *, by_attention: bool = False) -> Matches:
     """Count up to `COUNT_LIMIT` matches in one statement.
 
-    A search counts only the newest rows that it reads. `by_attention`: also count those that need
-    attention, which checks every webhook.
+    A search counts only the newest rows that it reads. `by_attention`: also count failed tests and
+    those that need attention, which checks every webhook.
     """
     current = session()
     now = database_time(current)
@@ -483,15 +486,18 @@ def count_matches(log_filter: LogFilter, *, by_attention: bool = False) -> Match
     if has_more_than(current, scan, COUNT_LIMIT):
         return Matches(COUNT_LIMIT + 1, is_more=True)
     taken = _taken(log_filter)
-    checks = [_is_retryable(current, now, taken), *([needs_attention] if by_attention else [])]
+    others = [needs_attention, _is_failed_test] if by_attention else []
+    checks = [_is_retryable(current, now, taken), *others]
     rows = current.execute(count_statement(scan, checks, COUNT_LIMIT + 1)).all()
     statuses = Counter({DeliveryStatus(row[0]): row[1] for row in rows})
     retryables = Counter({DeliveryStatus(row[0]): row[2] for row in rows if row[0] in taken})
     is_more = statuses.total() > COUNT_LIMIT
     if scan.has_window and not is_more:
         is_more = end_of_window(current, scan, newer=False) is not None
-    attention = sum(row[3] for row in rows) if by_attention else 0
-    return Matches(statuses.total(), statuses, retryables, attention, is_more)
+    attention, failed_tests = (
+        sum(row[column] for row in rows) if by_attention else 0 for column in (3, 4)
+    )
+    return Matches(statuses.total(), statuses, retryables, attention, failed_tests, is_more)
 
 
 def with_examples(found: Matches, log_filter: LogFilter) -> Matches:
@@ -518,6 +524,10 @@ def _taken(log_filter: LogFilter) -> Sequence[DeliveryStatus]:
     """Return the statuses that a bulk retry takes, which are only delivered ones if so filtered."""
     is_resend = log_filter.status is StatusFilter.DELIVERED
     return (DeliveryStatus.DELIVERED,) if is_resend else RETRYABLE
+
+
+def _is_failed_test(row: Any) -> ColumnElement[bool]:
+    return and_(row.priority == Priority.TEST, row.status == str(DeliveryStatus.FAILED))
 
 
 def is_undelivered(row: Any) -> ColumnElement[bool]:

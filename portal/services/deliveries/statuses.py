@@ -25,7 +25,8 @@ from portal.services.outbox.at_rest import UNDELIVERED
 class StatusFilter(StrEnum):
     """Statuses by which the log can be filtered.
 
-    `open`: Queued or Retrying. `undelivered`: open, on hold, or failed, without tests. `attention`:
+    `open`: Queued or Retrying. `failed`: without tests, which fail for good at once. `undelivered`:
+    open, on hold, or failed, without tests. `attention`:
     undelivered and of a webhook in trouble (`services/webhooks/backlog.py`).
     """
 
@@ -120,6 +121,8 @@ def stored_as(
             return None, []
         case StatusFilter.UNDELIVERED | StatusFilter.ATTENTION:
             return UNDELIVERED, [Delivery.priority != Priority.TEST]
+        case StatusFilter.FAILED:
+            return DeliveryStatus.FAILED, [Delivery.priority != Priority.TEST]
         case StatusFilter.OPEN:
             return OPEN, []
         case _:

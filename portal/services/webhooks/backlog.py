@@ -435,7 +435,7 @@ def _sorted(
 
 
 def _next_attempt(hook: AnyRow, rows: Sequence[AnyRow], now: datetime) -> datetime | None:
-    """Return the time when the first delivery is due, but not before the end of a pause.
+    """Return the time when the first delivery is sent, not before the end of a pause or now.
 
     In order, the head counts.
     """
@@ -448,7 +448,7 @@ def _next_attempt(hook: AnyRow, rows: Sequence[AnyRow], now: datetime) -> dateti
     pause = hook.backoff_until
     return min(
         (
-            max(at, paused_until(priority, pause, now, in_order=hook.in_order) or at)
+            max(now, at, paused_until(priority, pause, now, in_order=hook.in_order) or at)
             for priority, at in dues
         ),
         default=None,

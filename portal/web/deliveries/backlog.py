@@ -16,6 +16,7 @@ from portal.engine.next_steps import EDIT, SWITCH
 from portal.engine.reasons import NEEDS_EDIT, Reason
 from portal.engine.redirects import Redirect
 from portal.lib.clock import utcnow
+from portal.lib.durations import is_now
 from portal.models.deliveries import DeliveryStatus
 from portal.models.webhooks import OffReason
 from portal.services.deliveries.answers import Answer
@@ -28,7 +29,7 @@ from portal.web.deliveries.contents import answers_of
 from portal.web.deliveries.log_presenter import answer_line
 from portal.web.deliveries.retried_by import QueuedDeliveries, queued
 from portal.web.deliveries.share import ToldCause
-from portal.web.deliveries.wording import by_status
+from portal.web.deliveries.wording import attempt_time, by_status
 from portal.web.frame.access import can
 from portal.web.frame.site_state import in_trouble, may_send, sending_stop
 from portal.web.frame.status_tags import WEBHOOK
@@ -36,6 +37,7 @@ from portal.web.frame.wording import counted, near_time, plural, time_tag
 from portal.web.help.advice import edit_url, step_of, use_url
 
 MOST_LISTED: Final = 40
+ABOUT_TO_TRY: Final = "We’re about to try again"
 SHARE: Final = "Update to share"
 # The URL is fine for these reasons. At best, the response tells a wrong key from a wrong header.
 EDITED: Final = {Reason.AUTH: "Edit security", Reason.BAD_HEADERS: "Edit headers"}
@@ -71,8 +73,8 @@ class BacklogRow:
     `state` is the webhook's status beside its name, and `note` is for colleagues. `is_bad` makes
     the dot red. `said` is the usual response or its meaning. `others` are the other causes with
     their counts. `parts` counts deliveries by status. `delivered`, `pause`, and `sent` appear below
-    `since`, the next attempt, and `number`. The next attempt is a time in `next_at` or words in
-    `next`. `main` is the primary action, and `acts` are the others.
+    `since`, the next attempt, and `number`. `next`, the next attempt, is a time or words. `main` is
+    the primary action, and `acts` are the others.
     """
 
     public_id: UUID
@@ -88,8 +90,7 @@ class BacklogRow:
     sent: Sequence[str]
     since: datetime | None
     delivered: str
-    next_at: datetime | None
-    next: str
+    next: datetime | str
     pause: str
     taken: Taken | None
     note: Note | None
@@ -244,7 +245,8 @@ def pause_words(backlog: Backlog) -> str:
         return f"The receiver asked us to wait until {near_time(until)}"
     times = plural(backlog.failures_in_row, "time")
     at = backlog.next_attempt_at or until
-    return f"Failed {times} in a row. The next attempt is at {near_time(at)}"
+    then = ABOUT_TO_TRY if is_now(at, utcnow()) else f"The next attempt is at {near_time(at)}"
+    return f"Failed {times} in a row. {then}"
 
 
 def _row(backlog: Backlog, in_bulk_retries: QueuedDeliveries, said: Answer) -> BacklogRow:
@@ -271,7 +273,6 @@ def _row(backlog: Backlog, in_bulk_retries: QueuedDeliveries, said: Answer) -> B
         sent=in_bulk_retries.words(backlog.public_id),
         since=backlog.since or backlog.off_at,
         delivered=_delivered(backlog),
-        next_at=None if sending_stop() else backlog.next_attempt_at,
         next=next(_next(backlog), ""),
         pause="Receiver asked us to wait" if asks_to_wait(backlog) else "",
         taken=backlog.taken,
@@ -346,13 +347,15 @@ def _state(backlog: Backlog) -> str:
     return "" if backlog.status is WebhookStatus.ACTIVE else WEBHOOK[backlog.status].word
 
 
-def _next(backlog: Backlog) -> Iterator[str]:
-    """Yield the text shown in place of the next attempt's time."""
+def _next(backlog: Backlog) -> Iterator[datetime | str]:
+    """Yield the next attempt's time, or the text shown in place of it."""
     if backlog.is_deleted:
         return
     if backlog.status is WebhookStatus.OFF:
         yield "When turned on"
     elif sending_stop() and backlog.next_attempt_at:
         yield "When sending resumes"
-    elif not backlog.next_attempt_at:
-        yield "None left" if backlog.counts[DeliveryStatus.FAILED] else ""
+    elif backlog.next_attempt_at:
+        yield attempt_time(backlog.next_attempt_at)
+    elif backlog.counts[DeliveryStatus.FAILED]:
+        yield "None left"

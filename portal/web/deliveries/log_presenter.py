@@ -11,7 +11,6 @@ from flask import request, url_for
 
 from portal.engine.answer_words import sentence_in
 from portal.engine.reasons import Reason, title
-from portal.lib.clock import utcnow
 from portal.lib.paging import Page
 from portal.lib.typed_text import harmless
 from portal.models.deliveries import OPEN, DeliveryStatus
@@ -26,7 +25,7 @@ from portal.services.deliveries.answers import (
     doubtful_among,
     earlier_reasons,
 )
-from portal.services.deliveries.log import EXPORT_LIMIT, RETRYABLE, LogRow, Matches
+from portal.services.deliveries.log import EXPORT_LIMIT, LogRow, Matches
 from portal.services.deliveries.log_query import Failure
 from portal.services.deliveries.retry import GONE, why_not_retry
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
@@ -46,6 +45,7 @@ from portal.web.deliveries.retried_by import taken_words
 from portal.web.deliveries.wording import (
     NOTES,
     RetryOutcome,
+    attempt_time,
     attempts_words,
     by_status,
     causes_words,
@@ -80,13 +80,12 @@ COUNTED: Final = (
     StatusFilter.QUEUED,
     StatusFilter.RETRYING,
     StatusFilter.ON_HOLD,
+    StatusFilter.FAILED,
 )
 # Statuses that a bulk retry can send. Others wait for something or have to be restored first.
 IN_BULK: Final = (DeliveryStatus.RETRYING, DeliveryStatus.FAILED, DeliveryStatus.DELIVERED)
 # Status filters whose deliveries *Resume now* sends.
 SENT_BY_RESUME: Final = frozenset({StatusFilter.QUEUED, StatusFilter.RETRYING, StatusFilter.OPEN})
-# Reasons that some deliveries of a retryable status can't be retried.
-OTHERS: Final = "already queued, in a bulk retry, or for a webhook that’s off"
 NO_FILTERS: Final = frozenset({"all", "cursor", SORT, RETRIED})
 OF_A_PROBLEM: Final = frozenset({"status", "webhook", "reason", "code"})
 # The orders of the log by their query values.
@@ -119,6 +118,7 @@ def tabs(
     if within and not within.is_more:
         numbers = {status: within.statuses[DeliveryStatus(status)] for status in COUNTED}
         numbers[StatusFilter.ATTENTION] = within.attention
+        numbers[StatusFilter.FAILED] -= within.failed_tests
     elif not within:
         webhook = log_filter.webhook if log_filter else None
         numbers = {status: log_pages.count(status, webhook) for status in COUNTED}
@@ -240,12 +240,8 @@ def statuses_words(found: Matches) -> str:
     words = words if ", " in words else ""
     if found.retryable in (0, found.total) or not may_send("deliveries.retry"):
         return words
-    is_resend = DeliveryStatus.DELIVERED in found.retryables
-    can_be = "resent" if is_resend else "retried"
-    statuses = [DeliveryStatus.DELIVERED] if is_resend else RETRYABLE
-    left = sum(found.statuses[status] for status in statuses) - found.retryable
-    others = f" {number(left)} {'is' if left == 1 else 'are'} {OTHERS}." if left > 0 else ""
-    return f"{words and words + '. '}{number(found.retryable)} can be {can_be}.{others}"
+    can_be = "resent" if DeliveryStatus.DELIVERED in found.retryables else "retried"
+    return f"{words and words + '. '}{number(found.retryable)} can be {can_be}."
 
 
 def all_words(verb: str, many: int, found: Matches) -> str:
@@ -330,7 +326,7 @@ def next_attempt(row: LogRow) -> datetime | str:
     kept = kept_words(row) if row.status in OPEN else ""
     if kept or row.next_try_at is None:
         return kept
-    return row.next_try_at if row.next_try_at > utcnow() else "Next"
+    return attempt_time(row.next_try_at)
 
 
 def by_event(rows: Sequence[LogRow]) -> list[list[LogRow]]:

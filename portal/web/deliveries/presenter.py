@@ -288,8 +288,8 @@ class DeliveryPage:
                         redirect=last.redirect,
                     )
                 ],
-                first=delivery.failing_since or delivery.ended_attempts[0].started_at,
-                last=last.started_at,
+                first=delivery.failing_since or delivery.ended_attempts[0].ended_at,
+                last=last.ended_at,
                 ids=[delivery.public_id] if is_sent and not has_product else [],
                 retried=status is DeliveryStatus.RETRYING and not delivery.is_manual,
                 ended=status is DeliveryStatus.FAILED,

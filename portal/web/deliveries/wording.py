@@ -86,6 +86,14 @@ def took(milliseconds: int | None) -> str:
     return "" if milliseconds is None else in_words(milliseconds / 1000)
 
 
+NOW: Final = "Now"
+
+
+def attempt_time(at: datetime) -> datetime | str:
+    """Return the time of a next attempt, or "Now" once it has come."""
+    return NOW if is_now(at, utcnow()) else at
+
+
 class Outlook(NamedTuple):
     """The reason a delivery waits, the next action, and its time, in a few words."""
 
@@ -135,7 +143,7 @@ def _open(delivery: DeliveryDetail, clock: Callable[[datetime], str]) -> Outlook
     """Return the outlook of an open delivery whose webhook is on."""
     name, at = f"“{delivery.webhook_name}”", clock(delivery.next_try_at)
     if delivery.is_being_sent:
-        return Outlook(f"Sending to {host_of(delivery.webhook_url) or name} now.", "", "Now")
+        return Outlook(f"Sending to {host_of(delivery.webhook_url) or name} now.", "", NOW)
     if delivery.waits_for_start and delivery.stop:
         then = "We’ll send this delivery when sending resumes."
         return Outlook(stop_sentence(delivery.stop), then, "When sending resumes")
@@ -160,7 +168,7 @@ def _open(delivery: DeliveryDetail, clock: Callable[[datetime], str]) -> Outlook
     if delivery.waits_for is WaitsFor.PACE:
         why = f"{chat_pace(delivery.webhook_format)}."
         if not delivery.before:
-            return Outlook(why, f"We’ll {verb} this delivery next.", "Now")
+            return Outlook(why, f"We’ll {verb} this delivery next.", NOW)
         others = "delivery goes" if delivery.before == 1 else "deliveries go"
         then = f"{counted(delivery.before)} {others} first."
         if delivery.next_try_at - delivery.now > A_MINUTE:
@@ -169,7 +177,8 @@ def _open(delivery: DeliveryDetail, clock: Callable[[datetime], str]) -> Outlook
     if delivery.status is DeliveryStatus.RETRYING and not delivery.is_manual and not is_due:
         return Outlook("", f"We’ll retry at {at}.", at)
     delay = find_delay(delivery)
-    return Outlook(DELAYS[delay] if delay else "", "Queued to be sent.", "Now")
+    when = "After a request in progress" if delay is Delay.PLACES else NOW
+    return Outlook(DELAYS[delay] if delay else "", "Queued to be sent.", when)
 
 
 def dismissed_by(who: str | None, at: datetime | None, reason: str | None) -> str:
@@ -180,7 +189,7 @@ def dismissed_by(who: str | None, at: datetime | None, reason: str | None) -> st
 
 
 def made_of(delivery: DeliveryDetail) -> str:
-    """Return "4 of 10 attempts made, plus 1 manual retry.", or the number of failed attempts.
+    """Return "3 of 10 automatic attempts and 1 manual retry made.", or all of a failed one.
 
     It also names the person who requested a retry that is in progress.
     """
@@ -194,10 +203,10 @@ def made_of(delivery: DeliveryDetail) -> str:
     asked = f"{delivery.requested_by} requested a retry." if delivery.is_manual else ""
     if delivery.status is DeliveryStatus.DELIVERED or not (delivery.tries or by_people):
         return asked
-    made = f"{tries(delivery.tries)} attempts made" if delivery.tries else ""
+    made = f"{tries(delivery.tries)} {'automatic ' if by_people else ''}attempts"
     if by_people:
-        made = f"{made}, plus {retries}" if made else f"{retries} made"
-    return f"{made}. {asked}".rstrip()
+        made = f"{made} and {retries}" if delivery.tries else retries
+    return f"{made} made. {asked}".rstrip()
 
 
 def chat_pace(format_: str | None) -> str:
@@ -215,7 +224,7 @@ def _open_note(row: LogRow) -> str:
     """Return the reason an open delivery waits, or its last failed attempt."""
     if row.next_try_at is None:
         return kept_words(row)
-    return pause_words(row) or kept_words(row) or attempts_words(row) or "Next"
+    return pause_words(row) or kept_words(row) or attempts_words(row) or NOW
 
 
 def pause_words(row: LogRow) -> str:

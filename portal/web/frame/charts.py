@@ -3,7 +3,7 @@
 Bars are stacked attempts, which delivered, delivered late, or failed.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from typing import Any, Final
@@ -147,11 +147,26 @@ def hours_chart(trend: Trend, place: Place | None = None) -> Chart:
 
 
 def days_chart(
-    trend: Trend | None, frames: Sequence[Frame] | None = None, place: Place | None = None
+    trend: Trend | None,
+    frames: Sequence[Frame] | None = None,
+    place: Place | None = None,
+    most: int = 0,
 ) -> Chart:
-    """Draw the last 7 days. `trend` is None if nothing happened in them."""
+    """Draw the last 7 days. `trend` is None if nothing happened in them.
+
+    `most`: the largest number of attempts in a span of all charts beside it.
+    """
     frames, words = frames or _large(1, 1), (_day, _weekday)
-    return _chart("last 7 days", trend or Trend(()), frames, words, place)
+    return _chart("last 7 days", trend or Trend(()), frames, words, place, most)
+
+
+def most_in(trends: Iterable[Trend]) -> int:
+    """Return the largest number of attempts in one span."""
+    return max((_attempts(span) for trend in trends for span in trend.spans), default=0)
+
+
+def _attempts(span: Span) -> int:
+    return span.delivered + span.failed_attempts
 
 
 def period_tabs(endpoint: str, *, is_week: bool, **values: Any) -> list[Tab]:
@@ -168,20 +183,26 @@ def _chart(
     frames: Sequence[Frame],
     words: tuple[Label, Label],
     place: Place | None,
+    most: int = 0,
 ) -> Chart:
+    end = _end(max(most, most_in([trend])))
     return Chart(
         f"Delivery attempts, {title}",
         trend.delivered,
         trend.late,
         trend.failed_attempts,
-        [_drawing(trend.spans, frame, *words, place) for frame in frames],
+        [_drawing(trend.spans, end, frame, *words, place) for frame in frames],
     )
 
 
 def _drawing(
-    spans: Sequence[Span], frame: Frame, in_full: Label, in_short: Label, place: Place | None
+    spans: Sequence[Span],
+    end: int,
+    frame: Frame,
+    in_full: Label,
+    in_short: Label,
+    place: Place | None,
 ) -> Drawing:
-    end = _end(max((span.delivered + span.failed_attempts for span in spans), default=0))
     axis = frame.height - frame.below
     unit = (axis - frame.top) / max(1, end)
     ends = [0, end // 2, end] if end % 2 == 0 else [0, end]
@@ -201,7 +222,7 @@ def _drawing(
                 round(step * 0.72, 2),
                 _parts(span, axis, unit),
                 f"{in_full(span.begins)}: {_in_words(span)}",
-                place(span) if place and (span.delivered or span.failed_attempts) else "",
+                place(span) if place and _attempts(span) else "",
             )
             for span, x in zip(spans, begins, strict=True)
         ],

@@ -114,6 +114,7 @@ def index() -> Answer:
         )
     days = charts.last_days()
     week = trends.trends(days)
+    most = charts.most_in(week.values())
     shares = _shares(week, days, [webhook.public_id for webhook in page.rows])
     on, off = webhook_queries.count_on_and_off()
     html = render_template(
@@ -128,7 +129,7 @@ def index() -> Answer:
             webhook, week.get(webhook.public_id), shares.get(webhook.public_id)
         ),
         off_note=lambda webhook: off_note(webhook, utcnow()),
-        week_of=lambda webhook: charts.days_chart(week.get(webhook), charts.SMALL),
+        week_of=lambda webhook: charts.days_chart(week.get(webhook), charts.SMALL, most=most),
         share_of=lambda webhook: presenter.share_line(shares.get(webhook)),
         delivery_path=delivery_path,
         event_total=len(CATALOGUE),

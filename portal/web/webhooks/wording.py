@@ -32,7 +32,7 @@ from portal.services.webhooks.queries import HistoryEntry, ListedWebhook, Webhoo
 from portal.services.webhooks.rules import WEBHOOK_FIELDS, subscribed_to
 from portal.services.webhooks.turn_on_off import TurnedOn
 from portal.services.webhooks.watches import Emails
-from portal.web.deliveries.backlog import backlog_words, cause_of, pause_words
+from portal.web.deliveries.backlog import ABOUT_TO_TRY, backlog_words, cause_of, pause_words
 from portal.web.deliveries.wording import A_MINUTE, causes_words, chat_pace, spacing_words
 from portal.web.frame.access import can
 from portal.web.frame.site_state import sending_stop
@@ -393,7 +393,7 @@ def _next_attempt(backlog: Backlog, now: datetime) -> str:
     if at is None or sending_stop():
         return ""
     if is_now(at, now):
-        return "We’re about to try again."
+        return f"{ABOUT_TO_TRY}."
     return f"The next attempt is {relative(at, now)}."
 
 
@@ -584,6 +584,7 @@ BLAMED_ACTIONS: Final = {
 }
 # Failures that begin later have another cause.
 SUSPECT_FOR: Final = timedelta(hours=24)
+RIGHT_AFTER: Final = timedelta(seconds=5)
 TONES: Final = {
     "webhook.turned_on": "success",
     "webhook.turned_off": "warning",
@@ -615,8 +616,9 @@ def failures_began(since: datetime | None, changes: Sequence[HistoryEntry]) -> B
         return None
     for change in changes:  # the newest first
         blamed = _blamed(change)
-        if blamed and timedelta() <= since - change.at < SUSPECT_FOR:
-            after = in_words((since - change.at).total_seconds())
+        waited = since - change.at
+        if blamed and timedelta() <= waited < SUSPECT_FOR:
+            after = "right" if waited < RIGHT_AFTER else in_words(waited.total_seconds())
             is_change = change.action not in ("webhook.created", "webhook.turned_on")
             return Beginning(f"Failures started {after} after {blamed}.", is_change)
     return None

@@ -160,7 +160,7 @@ def test_tab_counts_respect_the_other_filters(
         assert bool(links) is ("code" not in query), query
         for words, address in links.items():
             assert words.endswith(f" {rows(support.get(address))}"), (query, words)
-    assert list(links) == ["Needs attention 4", "Queued 2", "Retrying 1", "On hold 1"]
+    assert list(links) == ["Needs attention 4", "Queued 2", "Retrying 1", "On hold 1", "Failed 1"]
     monkeypatch.setattr(log_query, "MOST_READ", 3)
     assert tabs(support.get("/deliveries?event=asset.created&reason=server")) == {}
 

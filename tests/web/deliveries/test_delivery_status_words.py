@@ -195,7 +195,7 @@ def test_manual_attempts_are_counted_separately() -> None:
     made = make_delivery(status="retrying", tries=3, reason="dns")
     assert made_of(find_delivery(made)) == "3 of 10 attempts made."
     make_attempt(made, kind="manual", reason="dns")
-    assert made_of(find_delivery(made)) == "3 of 10 attempts made, plus 1 manual retry."
+    assert made_of(find_delivery(made)) == "3 of 10 automatic attempts and 1 manual retry made."
     change(made, tries=0)
     assert made_of(find_delivery(made)) == "1 manual retry made."
     change(made, status="failed", tries=10)

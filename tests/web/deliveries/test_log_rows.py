@@ -63,12 +63,12 @@ def test_the_next_attempt_is_a_time_a_phrase_or_empty() -> None:
     attempts = [
         log_presenter.next_attempt(row_of(delivery)) for delivery in (sending, behind, due, now)
     ]
-    assert attempts == ["Sending now", "After an older delivery", later, "Next"]
+    assert attempts == ["Sending now", "After an older delivery", later, "Now"]
     off = make_delivery(make_webhook(state="off"))
     test = make_delivery(make_webhook(state="off"), priority=Priority.TEST)
     assert [log_presenter.next_attempt(row_of(delivery)) for delivery in (off, test)] == [
         "",
-        "Next",
+        "Now",
     ]
 
 
@@ -133,7 +133,7 @@ def test_an_open_delivery_says_why_it_waits() -> None:
     for delivery in sending:
         lease(delivery)
     by_note = {
-        "Next": make_delivery(hook),
+        "Now": make_delivery(hook),
         "Attempt 3 of 10": make_delivery(hook, status="retrying", tries=3),
         "Sending now": sending[0],
         "After an older delivery": make_delivery(in_order),
@@ -146,14 +146,14 @@ def test_an_open_delivery_says_why_it_waits() -> None:
         assert log_presenter.status_note(row_of(made)).startswith(words)
         assert bool(words) is bool(log_presenter.status_note(row_of(made)))
     by_a_person = make_delivery(hook, status="retrying", tries=10, prior_status="failed")
-    assert log_presenter.status_note(row_of(by_a_person)) == "Next"
+    assert log_presenter.status_note(row_of(by_a_person)) == "Now"
     with writing() as current:
         current.execute(update(Webhook).values(url="https://erp.example.com/x"))
     record_own(SENDER)
     with writing() as current:
         cut_off = {"offline_since": utcnow(), "offline_hosts": "erp.example.com"}
         current.execute(update(Process).where(Process.kind == SENDER).values(cut_off))
-    assert log_presenter.status_note(row_of(by_note["Next"])) == "When this server can connect"
+    assert log_presenter.status_note(row_of(by_note["Now"])) == "When this server can connect"
 
 
 def test_a_delivered_row_shows_its_result_and_a_failed_resend() -> None:

@@ -31,7 +31,7 @@ def test_a_row_shows_its_next_attempt_even_during_a_pause(support: Pages) -> Non
     make_delivery()
     attempts = [row[6] for row in reversed(support.get("/deliveries").rows())]
     nine, back = near_time(soon), f"{near_time(later)} or later"
-    assert attempts == [nine, back, back, "Next", nine, "After an older delivery", "Next"]
+    assert attempts == [nine, back, back, "Now", nine, "After an older delivery", "Now"]
 
 
 def test_a_row_says_why_its_webhook_is_paused(support: Pages) -> None:
@@ -128,7 +128,7 @@ def test_a_delivery_waiting_for_a_chats_pace_says_how_many_go_first(support: Pag
     other = make_delivery(discord)
     rows = [row[6] for row in reversed(support.get("/deliveries").rows())]
     pace, slow = "Slack takes one a second", "Discord takes one every 2 seconds"
-    assert rows == [*[pace] * 5, "Next", near_time(now + hour), "Sending now", slow]
+    assert rows == [*[pace] * 5, "Now", near_time(now + hour), "Sending now", slow]
     for delivery, words in (
         (first, f"{pace} 1 delivery goes first."),
         (second, f"{pace} 2 deliveries go first."),
