@@ -1,5 +1,6 @@
 """Describe the types of requests and responses as JSON Schemas, each under one name."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Generic, TypeVar, cast, get_args, get_origin
@@ -73,7 +74,10 @@ class Schemas:
         self, kind: Any, mode: JsonSchemaMode, adapter: TypeAdapter[Any] | None = None
     ) -> Schema:
         """Return a reference to the schema of a type."""
-        return self.refer(name_of(kind), self.of(kind, mode, adapter))
+        schema = self.of(kind, mode, adapter)
+        for each in schema["properties"].values():
+            _say_preset(each)
+        return self.refer(name_of(kind), schema)
 
     def refer(self, name: str, schema: Schema) -> Schema:
         """Name a schema and return a reference to it."""
@@ -88,6 +92,14 @@ class Schemas:
         schema = _renamed(_plain(schema))
         if self.named.setdefault(_name(name), schema) != schema:
             raise ValueError(f"Two schemas have the name {name}.")
+
+
+def _say_preset(schema: Schema) -> None:
+    """Describe a preset in words. TypeScript generators require fields that have a default."""
+    if "default" in schema:
+        preset = f"Preset: {json.dumps(schema.pop('default'), default=str)}"
+        words = [schema["description"], preset] if "description" in schema else [preset]
+        schema["description"] = ". ".join(words)
 
 
 def resolved(schema: Schema, named: dict[str, Schema]) -> Schema:
