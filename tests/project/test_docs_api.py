@@ -87,7 +87,7 @@ def test_the_device_program_syncs_the_register_and_repeats_nothing(
     assert run([moved]) == "S-0 person added, renamed, reassigned\n"
     wrong = DEVICES[1] | {"name": "x" * 121}
     refused, kept = run([wrong, DEVICES[0]]).splitlines()
-    assert refused.startswith("S-1 not kept in step: Enter at most 120 characters")
+    assert refused.startswith("S-1 not synced: Enter at most 120 characters")
     assert kept == "S-0 renamed, reassigned"
 
 

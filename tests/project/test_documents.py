@@ -1,4 +1,4 @@
-"""Tests that the documents name only paths and identifiers that exist."""
+"""Tests that the documents name only what exists, and use no replaced word."""
 
 import re
 from functools import cache
@@ -7,6 +7,7 @@ from typing import Final
 
 from portal.config.settings import ROOT
 from tests.project.test_docs_snippets import DOCUMENTS
+from tests.support.lint.old_words import WORDS, old_words_in
 
 FOLDERS: Final = [
     "portal",
@@ -21,6 +22,8 @@ FOLDERS: Final = [
 ]
 FENCED: Final = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
 CODE: Final = re.compile(r"`([^`\n]+)`")
+# Code, targets of links, and a word of the code that only pages replace.
+FOREIGN: Final = re.compile(rf"{CODE.pattern}|\]\([^)]*\)|\bheartbeat\b", re.IGNORECASE)
 # `services/core/keyset.py`, `portal/web/`, and `test_*.py`. The first folder or the ending is ours.
 PATH: Final = re.compile(r"[\w.*@-]+/[\w.*@/-]*|[\w*]+\.(?:py|html|md|js|css)")
 ENDINGS: Final = (".py", ".html", ".md", ".js", ".css")
@@ -101,3 +104,14 @@ def test_a_file_has_the_identifiers_that_documents_place_there() -> None:
     ]
     assert len(placed) > 10
     assert [each for each in placed if not is_placed(*each[1:])] == []
+
+
+def test_documents_use_no_replaced_word() -> None:
+    breaches = [
+        (document.name, breach)
+        for document in DOCUMENTS
+        if document != WORDS  # its tables have the replaced words
+        for paragraph in FOREIGN.sub("", FENCED.sub("", document.read_text())).split("\n\n")
+        for breach in old_words_in(" ".join(paragraph.split()))
+    ]
+    assert breaches == []
