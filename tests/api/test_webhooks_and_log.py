@@ -9,11 +9,11 @@ from flask import Flask
 
 from portal.models.people import Role
 from portal.services.core.unit_of_work import session
-from portal.services.webhooks import crud
+from portal.services.webhooks import crud, notes
 from portal.services.webhooks.rows import find_webhook, open_secret
 from tests.api.client import Program, program
 from tests.support.deliveries import make_delivery
-from tests.support.factories import make_webhook, publish
+from tests.support.factories import make_user, make_webhook, publish
 
 pytestmark = pytest.mark.usefixtures("app")
 
@@ -100,6 +100,20 @@ def test_only_an_administrators_token_sees_a_full_url(app: Flask, at: Program) -
     for role in set(Role) - {Role.ADMIN}:
         shown = program(app, role).get(f"/webhooks/{webhook['id']}").get_data(as_text=True)
         assert "hush-hush" not in shown, role
+
+
+def test_a_webhook_has_its_note_with_author_and_time(at: Program) -> None:
+    noted, plain, sam = make_webhook(), make_webhook(), make_user("support", name="Sam")
+    notes.save(sam.actor, noted.public_id, "Moves on\nFriday", None)
+    note = at.ask("GET", f"/webhooks/{noted.public_id}").get_json()["note"]
+    stored = notes.note_of(find_webhook(session(), noted.public_id))
+    assert stored is not None
+    assert note == {
+        "text": "Moves on\nFriday",
+        "by": "Sam",
+        "at": stored.at.replace(microsecond=0).isoformat(),
+    }
+    assert at.ask("GET", f"/webhooks/{plain.public_id}").get_json()["note"] is None
 
 
 def test_an_invalid_webhook_is_refused_at_its_field(at: Program) -> None:
