@@ -15,7 +15,7 @@ from portal.engine.circuit_breaker import has_asked
 from portal.engine.formats.chats import CHATS, format_of
 from portal.engine.formats.post import Post
 from portal.engine.http.address_mask import masked_address
-from portal.engine.reasons import NEVER_LEFT, Reason, title
+from portal.engine.reasons import NEVER_LEFT, Reason, alike, title
 from portal.engine.redirects import Redirect
 from portal.engine.retry_policy import AttemptKind
 from portal.extensions import settings
@@ -52,7 +52,7 @@ from portal.services.outbox.claimable import (
     probe_of,
 )
 from portal.services.outbox.connectivity import OfflineSender, offline_to
-from portal.services.webhooks.backlog import Cause, of_one
+from portal.services.webhooks.backlog import Backlog, Cause, of_one
 from portal.services.webhooks.redirects import redirect_of
 from portal.services.webhooks.rows import body_to_send, post_to_send, shown_url
 
@@ -206,7 +206,8 @@ class DeliveryDetail:
 
     `body_now`: as an attempt would send it now. `post_now`: the same as a chat shows it. `row_id`:
     its position in the log. `now`: the database's clock, by which `due_at` and leases are judged.
-    `paused_until`: the end of its webhook's backoff, caused by `pause_causes` if known. `is_probe`:
+    `paused_until`: the end of its webhook's backoff, caused by `pause_causes` if known.
+    `alike`: the undelivered deliveries with the same cause as this failed test. `is_probe`:
     this one goes then, and the others once it has arrived. `paced_until`: its chat takes one at a
     time, and takes this one no sooner. `before`: the number that go first (`capped`). `ahead`: the
     older delivery that must go first, because its webhook wants them in order. `behind`: the number
@@ -253,6 +254,7 @@ class DeliveryDetail:
     attempts: Sequence[AttemptDetail]
     paused_until: datetime | None
     pause_causes: Sequence[Cause]
+    alike: int
     is_probe: bool
     paced_until: datetime | None
     before: int
@@ -409,7 +411,8 @@ def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDeta
     now, lease = database_time(current), leases.lease_of(current, delivery.id)
     is_leased = lease is not None and lease.until > now
     pause = paused_until(delivery.priority, webhook.backoff_until, now, in_order=webhook.in_order)
-    backlog = of_one(current, webhook.id) if pause else None
+    is_failed_test = delivery.priority == Priority.TEST and delivery.status == DeliveryStatus.FAILED
+    backlog = of_one(current, webhook.id) if pause or is_failed_test else None
     in_order = webhook.in_order
     head = heads(current, [webhook.id])[webhook.id] if in_order else None
     paced, before = paced_until(delivery, webhook, now), 0
@@ -456,6 +459,7 @@ def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDeta
         attempts=attempts_of(current, delivery, event, webhook, lease, now),
         paused_until=pause,
         pause_causes=backlog.causes if backlog else (),
+        alike=_count_alike(delivery, backlog) if is_failed_test else 0,
         is_probe=pause is not None and probe_of(current, webhook.id, pause) == delivery.id,
         paced_until=paced,
         before=before,
@@ -466,6 +470,14 @@ def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDeta
         offline=offline_to(webhook),
         now=now,
     )
+
+
+def _count_alike(test: Delivery, backlog: Backlog | None) -> int:
+    """Count the undelivered deliveries with the same cause as a failed test."""
+    if backlog is None or test.reason is None:
+        return 0
+    words = title(alike(Reason(test.reason))[0], test.code)
+    return sum(cause.count for cause in backlog.causes if cause.words == words)
 
 
 def _ahead(current: Session, delivery: Delivery, head: int | None) -> UUID | None:

@@ -61,8 +61,8 @@ class Reason(StrEnum):
 class Emails:
     """The recipients of emails about a webhook.
 
-    `is_on`: this person gets them. `stands_in`: for lack of an owner. `others`: names of the other
-    recipients.
+    `is_on`: this person gets them. `stands_in`: administrators do, for lack of an owner. `others`:
+    names of the other recipients.
     """
 
     is_on: bool
@@ -138,7 +138,7 @@ def emails_about(actor: Actor, public_id: UUID) -> Emails:
     own_row = next((row for row in rows if row.user_id == actor.user_id), None)
     others = [row.person for row in rows if row is not own_row]
     return Emails(
-        own_row is not None, bool(own_row and own_row.stands_in), sorted(others, key=str.lower)
+        own_row is not None, any(row.stands_in for row in rows), sorted(others, key=str.lower)
     )
 
 

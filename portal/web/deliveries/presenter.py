@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 from uuid import UUID, uuid4
 
@@ -11,6 +11,7 @@ from portal.engine.formats.answers import Meaning, meaning, product_at
 from portal.engine.http.address_guard import host_of
 from portal.engine.next_steps import ASK, RETRY, SWITCH, SYSTEM, TEST
 from portal.engine.reasons import NEVER_LEFT, Explanation, Reason, explain, secrets_in_question
+from portal.engine.retry_policy import parse_retry_after
 from portal.lib.durations import in_words, size_in_words
 from portal.lib.typed_text import harmless
 from portal.models.deliveries import DeliveryStatus
@@ -18,6 +19,7 @@ from portal.services.core.unit_of_work import session
 from portal.services.deliveries.answers import EarlierReason, earlier_reasons
 from portal.services.deliveries.detail import (
     AttemptDetail,
+    Delay,
     DeliveryDetail,
     Siblings,
     find_delay,
@@ -167,7 +169,7 @@ class DeliveryPage:
         redirect = last.redirect if last else None
         links = {} if self.draft else webhook_links(delivery.webhook_id, reason, meant, redirect)
         if self._needs_only_test:
-            own, others = "Wait a minute, then select Test again.", f"{ASK} to test again."
+            own, others = f"{_wait(delivery)} Test again.", f"{ASK} to test again."
             yield Advice(for_reader(TEST, own, others, delivery.webhook_id))
         elif reason and explained and not self._needs_only_retry:
             context = _context(delivery, explained.what_happened)
@@ -187,7 +189,9 @@ class DeliveryPage:
             yield _turn_on(delivery, links.get(SWITCH, ()))
         elif delivery.status is DeliveryStatus.ON_HOLD:
             yield Advice("Send or dismiss it on the webhook’s page.")
-        elif find_delay(delivery):
+        elif (delay := find_delay(delivery)) is Delay.PLACES:
+            yield Advice(explain(Reason.READ_TIMEOUT, host="").next_step)
+        elif delay:
             yield advise(
                 SYSTEM,
                 "Check System for problems.",
@@ -488,6 +492,17 @@ def _delivered(delivery: DeliveryDetail) -> Verdict:
     if meant := _meaning(first):
         words.append(f"{meant.happened} If it wasn’t, {meant.advice}")
     return Verdict(title, " ".join(words))
+
+
+def _wait(delivery: DeliveryDetail) -> str:
+    """Return "Wait until 14:35, then select", for as long as the receiver asked us to wait."""
+    last = delivery.last_attempt
+    headers = {name.lower(): value for name, value in last.response_headers} if last else {}
+    if last is None or "retry-after" not in headers:
+        return "Wait a minute, then select"
+    seconds = parse_retry_after(headers["retry-after"], last.ended_at)
+    until = last.ended_at + timedelta(seconds=seconds or 0)
+    return f"Wait until {near_time(until)}, then select" if until > delivery.now else "Select"
 
 
 def _turn_on(delivery: DeliveryDetail, links: Sequence[Link]) -> Advice:

@@ -38,7 +38,7 @@ A_MINUTE: Final = timedelta(minutes=1)
 NONE: Final = "None"
 DELAYS: Final = {
     Delay.NO_WORKER: "No delivery worker is running.",
-    Delay.PLACES: "This webhook has reached its limit of simultaneous requests.",
+    Delay.PLACES: "{name} hasn’t responded to an earlier request yet.",
     Delay.TURN: "Other deliveries are ahead of it in the queue.",
 }
 
@@ -133,7 +133,11 @@ def outlook_of(delivery: DeliveryDetail, clock: Callable[[datetime], str] = near
 
 def _failed(delivery: DeliveryDetail) -> Outlook:
     if delivery.is_test:
-        return Outlook("", "No other deliveries are affected.", NONE)
+        others = "Tests don’t affect other deliveries."
+        if many := delivery.alike:
+            are = "delivery is" if many == 1 else "deliveries are"
+            others = f"{counted(many)} other {are} undelivered for the same reason."
+        return Outlook("", others, NONE)
     is_spent = delivery.tries >= len(settings().webhook_retry_schedule)
     why = f"“{delivery.webhook_name}” is off." if delivery.is_webhook_off else ""
     return Outlook(why, "Automatic retries have ended.", "None left" if is_spent else NONE)
@@ -178,7 +182,8 @@ def _open(delivery: DeliveryDetail, clock: Callable[[datetime], str]) -> Outlook
         return Outlook("", f"We’ll retry at {at}.", at)
     delay = find_delay(delivery)
     when = "After a request in progress" if delay is Delay.PLACES else NOW
-    return Outlook(DELAYS[delay] if delay else "", "Queued to be sent.", when)
+    why = DELAYS[delay].format(name=name) if delay else ""
+    return Outlook(why, "Queued to be sent.", when)
 
 
 def dismissed_by(who: str | None, at: datetime | None, reason: str | None) -> str:

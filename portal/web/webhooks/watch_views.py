@@ -7,13 +7,20 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from portal.extensions import csrf
+from portal.services.mail import mails
+from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks import watches
+from portal.services.webhooks.backlog import WebhookStatus
 from portal.services.webhooks.watches import DeadLink, Linked
 from portal.web.frame.access import PUBLIC, actor, local_path, requires
 from portal.web.frame.wording import plural
 from portal.web.webhooks.views import WEBHOOK, Answer
+from portal.web.webhooks.wording import not_set_up
 
 STARTED: Final = "We’ll email you when “{name}” fails."
+FAILS_NOW: Final = (
+    "“{name}” is failing now. If you haven’t had an email about that yet, you’ll get one."
+)
 ENDED_ALL: Final = "You’ll no longer get emails about {webhooks}."
 ENDED: Final = "You’ll no longer get emails about “{name}”."
 
@@ -28,9 +35,17 @@ def choose(public_id: UUID) -> Response:
     """Start or stop the user's own emails about this webhook."""
     is_on = request.form.get("emails") == "on"
     name = watches.choose(actor(), public_id, is_on=is_on)
-    flash((STARTED if is_on else ENDED).format(name=name), "success")
+    flash(_started(public_id, name) if is_on else ENDED.format(name=name), "success")
     back = request.form.get("back")
     return redirect(local_path(back) if back else url_for("webhooks.show", public_id=public_id))
+
+
+def _started(public_id: UUID, name: str) -> str:
+    """Return the message, which promises no emails without a mail server."""
+    if not mails.is_on():
+        return f"We keep your choice. {not_set_up()}"
+    is_failing = webhook_queries.show(public_id).status is WebhookStatus.FAILING
+    return (f"{STARTED} {FAILS_NOW}" if is_failing else STARTED).format(name=name)
 
 
 @account_blueprint.post("/account/emails/stop")

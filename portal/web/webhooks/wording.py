@@ -409,10 +409,14 @@ def emails_words(emails: Emails) -> list[str]:
     if mails.is_mailbox() and can("system.read"):
         words.append("This local trial shows its emails under Settings → Email.")
     elif not mails.is_on():
-        ask = f"{ASK} to set it up."
-        setup = for_reader("system.read", "Set SMTP_URL on the server.", ask)
-        words.append(f"Email isn’t set up, so we don’t send any. {setup} We keep your choice.")
+        words.append(f"{not_set_up()} We keep your choice.")
     return words
+
+
+def not_set_up() -> str:
+    """Return that email isn't set up, with the fix."""
+    setup = for_reader("system.read", "Set SMTP_URL on the server.", f"{ASK} to set it up.")
+    return f"Email isn’t set up, so we don’t send any. {setup}"
 
 
 def _others(emails: Emails) -> str:

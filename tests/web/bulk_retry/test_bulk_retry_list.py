@@ -124,6 +124,8 @@ def test_the_rest_of_a_stopped_bulk_retry_can_be_retried_once(support: Pages, sa
     assert page.rows()[0][2:4] == ["Stopped", "10 failed, 2 not sent"]
     assert page.links("Retry the remaining 2") == [f"/deliveries/retry?rest={batch}"]
     page = support.get(f"/batches/{batch}")
+    (button,) = [node for node in page.root.find_all("a") if "Retry the remaining" in node.text]
+    assert button.get("class") == "btn btn-quiet", "someone has just stopped it"
     page = support.follow("Retry the remaining 2")
     assert page.h1 == "Retry 2 deliveries to Sync to ERP?"
     assert page.links("Bulk retry") == [f"/batches/{batch}"]

@@ -145,7 +145,7 @@ CASES: dict[str, Case] = {
     ),
     "a test": (
         lambda: make_delivery(status="failed", priority=Priority.TEST),
-        "No other deliveries are affected",
+        "Tests don’t affect other deliveries",
         "The test wasn’t delivered.",
         "None",
         False,

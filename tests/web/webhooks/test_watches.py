@@ -15,6 +15,7 @@ from portal.services.core.unit_of_work import session
 from portal.services.people import accounts
 from portal.services.webhooks import crud, queries, watches
 from portal.services.webhooks.watches import CANT_OWN
+from tests.support.deliveries import make_attempt, make_delivery
 from tests.support.factories import Hook, Person, make_user, make_webhook
 from tests.support.html import parse
 from tests.support.mail_server import set_up
@@ -288,6 +289,34 @@ def test_without_a_mail_server_the_choice_is_kept_and_setup_explained(
     assert words in card(page)
     assert "We keep your choice." in card(page)
     assert (hook.id, person.id) in told()
+
+
+def test_the_message_after_email_me_promises_only_what_is_true(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    well, fails = make_webhook(name="Well"), make_webhook(name="Fails")
+    made = make_delivery(fails, status="failed", reason="server", code=500, tries=10)
+    make_attempt(made, reason="server", code=500)
+    pages = visit(app, "support")
+    page = press(pages, pages.get(path_of(well)), "Email me")
+    assert "We keep your choice. Email isn’t set up, so we don’t send any." in page.main
+    assert "We’ll email you" not in page.main
+    set_up(app, monkeypatch, smtp_url="smtp://127.0.0.1:9")
+    pages = visit(app, "support")
+    now = "“Fails” is failing now. If you haven’t had an email about that yet, you’ll get one."
+    for hook, is_failing in ((well, False), (fails, True)):
+        page = press(pages, pages.get(path_of(hook)), "Email me")
+        assert f"We’ll email you when “{hook.name}” fails." in page.main
+        assert (now in page.main) is is_failing
+
+
+def test_everyone_reads_why_administrators_get_the_emails(app: Flask) -> None:
+    make_user("admin")
+    hook = make_webhook(owner_id=None)
+    words = "No one owns this webhook, so administrators get its emails."
+    for role in ("admin", "manager", "support"):
+        pages = visit(app, role)
+        assert words in card(pages.get(path_of(hook))), role
 
 
 def test_the_search_finds_the_help_about_failure_emails(pages: Pages) -> None:

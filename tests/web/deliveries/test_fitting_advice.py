@@ -1,0 +1,64 @@
+"""Advice on a delivery's page that fits its webhook's situation."""
+
+from datetime import timedelta
+
+from flask import Flask
+
+from portal.lib.clock import utcnow
+from portal.models.deliveries import Priority
+from portal.queue.names import DELIVERIES
+from portal.services.core import heartbeats
+from portal.web.frame.wording import near_time
+from tests.support.deliveries import lease, make_attempt, make_delivery
+from tests.support.factories import make_webhook
+from tests.support.heartbeats import record_own
+from tests.support.pages import Pages
+from tests.web.signed_in import visit
+
+TIMEOUT = {"reason": "read_timeout"}
+
+
+def test_a_failed_test_counts_the_deliveries_with_the_same_cause(
+    app: Flask, support: Pages
+) -> None:
+    del app
+    hook, other = make_webhook(), make_webhook()
+    for reason in ("read_timeout", "read_timeout", "dns"):
+        made = make_delivery(hook, status="retrying", reason=reason, tries=2)
+        for _ in range(2):
+            make_attempt(made, reason=reason)
+    for webhook, words in (
+        (hook, "2 other deliveries are undelivered for the same reason"),
+        (other, "Tests don’t affect other deliveries"),
+    ):
+        test = make_delivery(webhook, status="failed", priority=Priority.TEST, **TIMEOUT)
+        make_attempt(test, **TIMEOUT)
+        for path in (f"/deliveries/{test}", f"/deliveries/{test}/help-bundle"):
+            text = support.client.get(path).text
+            assert words in text, path
+            assert "No other deliveries are affected" not in text
+
+
+def test_a_rate_limited_test_says_how_long_to_wait(app: Flask) -> None:
+    hook, now = make_webhook(), utcnow()
+    for seconds, words in ((900, None), (-60, "Select Test again.")):
+        made = make_delivery(hook, status="failed", priority=Priority.TEST, reason="rate", code=429)
+        ended = now if seconds > 0 else now - timedelta(minutes=20)
+        headers = [["retry-after", str(abs(seconds))]]
+        columns = {"reason": "rate", "code": 429, "response_headers": headers}
+        make_attempt(made, started_at=ended, finished_at=ended, **columns)
+        until = near_time(now + timedelta(seconds=900))
+        page = visit(app, "support").get(f"/deliveries/{made}")
+        assert (words or f"Wait until {until}, then select Test again.") in page.main
+        assert "Wait a minute" not in page.main
+
+
+def test_a_delivery_behind_a_slow_receiver_blames_the_receiver(app: Flask) -> None:
+    record_own(heartbeats.worker_of(DELIVERIES))
+    hook = make_webhook(name="Hangs", throttled=True)
+    made = make_delivery(hook, due_at=utcnow() - timedelta(minutes=1))
+    lease(make_delivery(hook))
+    page = visit(app, "support").get(f"/deliveries/{made}")
+    assert "“Hangs” hasn’t responded to an earlier request yet" in page.main
+    assert "Ask the receiver’s team to respond first and process afterward." in page.main
+    assert "System" not in page.main
