@@ -46,14 +46,16 @@ _STEPS: Final[dict[Reason, ReasonStep]] = {
         EDIT, "{ask} to change or remove that header."),
     Reason.REDIRECT: ReasonStep(EDIT, "{ask} to enter the final URL."),
     Reason.AUTH: ReasonStep(
-        EDIT, "{ask} to compare {secrets} the receiver expects."),
+        EDIT, "Either side might be wrong, so {ask} to compare {secrets} the receiver expects."),
     Reason.NOT_FOUND: ReasonStep(EDIT, "{ask} to check the URL for typos."),
     Reason.METHOD: ReasonStep(
         EDIT, "Ask the receiver’s team for the webhook URL. Then {ask} to enter it.",
         needed="Enter the webhook URL from the receiver’s team."),
     Reason.GONE: ReasonStep(
-        EDIT, "Ask the receiver’s team for a new URL. Then {ask} to enter it.",
-        needed="Enter the new URL from the receiver’s team and make sure the webhook is on."),
+        EDIT, "Ask the receiver’s team whether there’s a new URL. Then {ask} to enter it or to"
+        " delete the webhook.",
+        needed="Enter the new URL from the receiver’s team and make sure the webhook is on. If"
+        " there’s none, delete the webhook."),
     Reason.WEBHOOK_OFF: ReasonStep(SWITCH, "{ask} to turn it on to send deliveries."),
     Reason.INTERNAL: ReasonStep(
         SYSTEM, "{ask} to check this portal’s logs{reference}.",

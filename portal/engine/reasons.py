@@ -229,7 +229,7 @@ _TABLE: Final[dict[Reason, _Row]] = {
         _RECEIVER, _SAID_NO),
     Reason.AUTH: _Row(
         "Authentication rejected", "{host} rejected our authentication.",
-        "Compare {secrets} the receiver expects.",
+        "Either side might be wrong. Compare {secrets} the receiver expects.",
         _YOU, _SAID_NO),
     Reason.FORBIDDEN: _Row(
         "Access denied", "{host} denied us access.",
@@ -242,7 +242,7 @@ _TABLE: Final[dict[Reason, _Row]] = {
         "Ask the receiver’s team for the webhook URL.", _YOU, _SAID_NO),
     Reason.GONE: _Row(
         "Permanently closed", "{host} reports that this URL is permanently closed.",
-        "Ask the receiver’s team for a new URL.", _RECEIVER, _SAID_NO),
+        "Ask the receiver’s team whether there’s a new URL.", _RECEIVER, _SAID_NO),
     Reason.CONFLICT: _Row(
         "Already received", "{host} already received this delivery.",
         "Usually, no action is needed.", _RECEIVER, _SAID_NO),

@@ -52,7 +52,9 @@ def test_a_form_is_tested_corrected_tested_again_and_saved(
     step(page, "Waiting for a delivery worker")
     deliver_due()
     step(page, "Responded with 410 in")  # the page updates itself
-    expect(page.get_by_role("main")).to_contain_text("Ask the receiver’s team for a new URL.")
+    expect(page.get_by_role("main")).to_contain_text(
+        "Ask the receiver’s team whether there’s a new URL."
+    )
     expect(page.get_by_role("main")).not_to_contain_text("turned the webhook off")
     page.get_by_role("link", name="Continue editing").click()
     expect(page.get_by_label("Webhook name")).to_have_value("Sync to ERP")

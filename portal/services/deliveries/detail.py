@@ -55,6 +55,7 @@ from portal.services.outbox.connectivity import OfflineSender, offline_to
 from portal.services.webhooks.backlog import Backlog, Cause, of_one
 from portal.services.webhooks.redirects import redirect_of
 from portal.services.webhooks.rows import body_to_send, post_to_send, shown_url
+from portal.services.webhooks.secrets import old_secret
 
 # People's Retries are not limited. The page shows the newest, and the proof of delivery.
 MOST_ATTEMPTS: Final = 30
@@ -237,6 +238,8 @@ class DeliveryDetail:
     webhook_url: str
     is_inbox: bool
     webhook_off_at: datetime | None
+    secret_hint: str
+    secret_set_at: datetime | None
     webhook_off_until: datetime | None
     due_at: datetime
     tries: int
@@ -442,6 +445,8 @@ def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDeta
         webhook_url=shown_url(webhook),
         is_inbox=webhook.kind == WebhookKind.INBOX,
         webhook_off_at=webhook.off_at,
+        secret_hint="" if old_secret(webhook, now) else webhook.secret_hint,
+        secret_set_at=webhook.secret_set_at,
         webhook_off_until=webhook.off_until,
         due_at=delivery.due_at,
         tries=delivery.tries + (lease is not None and lease.kind == AttemptKind.SCHEDULED),

@@ -140,6 +140,11 @@ class Backlog:
         return self.counts.total()
 
     @property
+    def unsent(self) -> int:
+        """Return the number that a deletion of the webhook dismisses."""
+        return self.undelivered - self.counts[DeliveryStatus.FAILED]
+
+    @property
     def retryable(self) -> int:
         """Return the number that a person can retry now."""
         if self.status is WebhookStatus.OFF:

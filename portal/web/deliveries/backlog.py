@@ -34,7 +34,7 @@ from portal.web.frame.access import can
 from portal.web.frame.site_state import in_trouble, may_send, sending_stop
 from portal.web.frame.status_tags import WEBHOOK
 from portal.web.frame.wording import counted, near_time, plural, time_tag
-from portal.web.help.advice import edit_url, step_of, use_url
+from portal.web.help.advice import delete_link, edit_url, step_of, use_url
 
 MOST_LISTED: Final = 40
 ABOUT_TO_TRY: Final = "We’re about to try again"
@@ -333,6 +333,8 @@ def _ways_out(
             yield Act(*use_url(webhook, redirect))
         own = Act(label, edit_url(webhook, reason, meant))
         yield own if can(EDIT) else Act("View next step", asked)
+        if can(EDIT) and reason is Reason.GONE:
+            yield Act(*delete_link(webhook, backlog.unsent))
     if is_about and reason in NEEDS_EDIT:  # a retry would fail
         return
     to_retry = backlog.retryable - in_bulk_retries.count(webhook)

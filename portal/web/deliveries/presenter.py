@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 from portal.engine.answer_words import reports_error, sentence_in, text_of_page
 from portal.engine.formats.answers import Meaning, meaning, product_at
 from portal.engine.http.address_guard import host_of
-from portal.engine.next_steps import ASK, RETRY, SWITCH, SYSTEM, TEST
+from portal.engine.next_steps import ASK, EDIT, RETRY, SWITCH, SYSTEM, TEST
 from portal.engine.reasons import NEVER_LEFT, Explanation, Reason, explain, secrets_in_question
 from portal.engine.retry_policy import parse_retry_after
 from portal.lib.durations import in_words, size_in_words
@@ -33,7 +33,13 @@ from portal.services.outbox.claimable import WaitsFor
 from portal.web.deliveries.log_presenter import same_answer_url
 from portal.web.deliveries.request import Sent, sent_of
 from portal.web.deliveries.retried_by import TakenDelivery, taken_now
-from portal.web.deliveries.share import ToldCause, Trouble, proof_of_delivery, update_to_share
+from portal.web.deliveries.share import (
+    ToldCause,
+    Trouble,
+    key_words,
+    proof_of_delivery,
+    update_to_share,
+)
 from portal.web.deliveries.steps import AttemptRow, TestStep, attempt_row, steps_of_test
 from portal.web.deliveries.wording import (
     Outlook,
@@ -53,12 +59,14 @@ from portal.web.frame.access import can
 from portal.web.frame.status_tags import DELIVERY, Tag
 from portal.web.frame.wording import moment, near_time, to_the_second
 from portal.web.help.advice import (
+    NO_NEW_URL,
     Advice,
     Context,
     Link,
     advice_after,
     advise,
     contact_kind,
+    delete_link,
     for_reader,
     passes,
     step_of,
@@ -183,6 +191,8 @@ class DeliveryPage:
                 reference=str(delivery.public_id),
                 secrets=_secrets(delivery, self.sent),
             )
+        if reason is Reason.GONE and can(EDIT) and not self.draft:
+            yield Advice(NO_NEW_URL, [delete_link(delivery.webhook_id)])
         if delivery.is_test or delivery.status not in UNDELIVERED:
             return
         if delivery.is_webhook_off:
@@ -298,8 +308,19 @@ class DeliveryPage:
                 retried=status is DeliveryStatus.RETRYING and not delivery.is_manual,
                 ended=status is DeliveryStatus.FAILED,
                 held=f"It’s on hold. {kept}." if status is DeliveryStatus.ON_HOLD else "",
+                key=self.key,
+                is_signed=self.sent.is_signed,
             )
         )
+
+    @property
+    def key(self) -> str:
+        """Return the facts about our secret key after a rejection of it."""
+        meant, delivery = self.meaning_of_failure, self.delivery
+        is_about = self.reason is Reason.AUTH and self.sent.is_signed
+        if not is_about or (meant and meant.is_advice):
+            return ""
+        return key_words(delivery.secret_hint, delivery.secret_set_at)
 
     @property
     def proof_title(self) -> str:

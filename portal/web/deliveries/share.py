@@ -17,13 +17,18 @@ from portal.engine.reasons import Reason, title
 from portal.engine.redirects import Redirect
 from portal.lib.typed_text import harmless
 from portal.services.deliveries.detail import AttemptDetail
-from portal.web.frame.wording import in_both_zones, number
+from portal.web.frame.access import can
+from portal.web.frame.wording import day_of, in_both_zones, number
 
 LONGEST_ANSWER: Final = 200
 NOT_FOLLOWED: Final = "We don’t follow redirects."
 _LOGS: Final = "Please check your server’s logs at these times."
 _CERTIFICATE: Final = "Please install a valid certificate for this URL, including the full chain."
 _RULES: Final = "Please check your server’s expected content for this URL."
+MOVED: Final = (Reason.GONE, Reason.REDIRECT)
+CHECK_OFFER: Final = (
+    "Send us a signature that your server computed, and we’ll tell you what differs."
+)
 # Without the reasons that only we can fix, or nobody can.
 ASKED: Final = {
     Reason.DNS: "Please check this server’s DNS entry or send us the correct URL.",
@@ -41,11 +46,14 @@ ASKED: Final = {
     Reason.TLS_OTHER: _CERTIFICATE,
     Reason.REDIRECT: f"Please send us the final URL. {NOT_FOLLOWED}",
     Reason.BAD_REQUEST: _RULES,
-    Reason.AUTH: "Please check the secret key and headers that your server expects from us.",
+    Reason.AUTH: (
+        "Either side might be wrong. Please compare the secret key and headers that your server "
+        "expects with ours."
+    ),
     Reason.FORBIDDEN: "Please allow our requests to this URL.",
     Reason.NOT_FOUND: "Please check this URL or send us the correct one.",
     Reason.METHOD: "Please let this URL accept POST requests or send us the correct one.",
-    Reason.GONE: "Please send us the new URL.",
+    Reason.GONE: "Please send us the new URL. If there’s none, tell us so.",
     Reason.CONFLICT: _RULES,
     Reason.TOO_LARGE: "Please raise the size limit for requests to this URL.",
     Reason.RATE: "Please send us your limit of requests per minute.",
@@ -98,7 +106,7 @@ class Trouble:
     counts deliveries that are retried automatically, and `ended` those that no longer are. `held`
     tells the number on hold and their expiry. `first` and `last` are times of failed attempts, and
     `last_cause` is the cause of the last one. `ids` are a few deliveries that were sent.
-    `untouched` says that nothing was delivered since.
+    `untouched` says that nothing was delivered since. `key` has the facts about our secret key.
     """
 
     what: str
@@ -114,6 +122,15 @@ class Trouble:
     retried: int = 0
     ended: int = 0
     held: str = ""
+    key: str = ""
+    is_signed: bool = False
+
+
+def key_words(hint: str, set_at: datetime | None) -> str:
+    """Return the end of our secret key and its date, for users who may know them."""
+    if not (hint and set_at and can("webhooks.secret")):
+        return ""
+    return f"Our secret key ends in {hint} and was set on {day_of(set_at)}."
 
 
 def update_to_share(trouble: Trouble) -> str:
@@ -132,7 +149,7 @@ def update_to_share(trouble: Trouble) -> str:
         f"First failed attempt: {in_both_zones(first)}.{since}" if first else "",
         f"Last failed attempt: {last}{f', {trouble.last_cause}' if several else ''}.",
         search_logs(*trouble.ids) if trouble.ids else "",
-        " ".join([*dict.fromkeys(filter(None, requests)), _promise(trouble)]),
+        " ".join([*dict.fromkeys(filter(None, [*requests, *_keys(trouble)])), _promise(trouble)]),
     )
     return "\n".join(line for line in lines if line)
 
@@ -141,10 +158,16 @@ def _cause(cause: ToldCause, several: bool) -> str:
     return f"Cause of {number(cause.count)}" if several else "Cause"
 
 
+def _keys(trouble: Trouble) -> Sequence[str]:
+    """Return the facts that help to find the side with the wrong secret key."""
+    is_about = any(each.reason is Reason.AUTH and not each.meaning for each in trouble.causes)
+    return (trouble.key, CHECK_OFFER) if is_about and trouble.is_signed else ()
+
+
 def _promise(trouble: Trouble) -> str:
     """Return the outlook for all of them. Ended or expiring deliveries get no promise."""
     it = "it" if trouble.count == 1 else "them"
-    if trouble.causes[0].reason is Reason.REDIRECT:
+    if trouble.causes[0].reason in MOVED and not trouble.causes[0].meaning:
         return " ".join(filter(None, (trouble.held, f"We’ll retry {it} at the new URL.")))
     if trouble.retried == trouble.count:
         return f"Nothing is lost. We’ll keep {it} and retry automatically."

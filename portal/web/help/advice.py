@@ -17,7 +17,7 @@ from portal.models.people import Role
 from portal.services.core.permissions import ADMIN, EVERYONE, MANAGERS, PERMISSIONS
 from portal.services.people.accounts import who_may
 from portal.web.frame.access import can
-from portal.web.frame.wording import moment
+from portal.web.frame.wording import counted, moment
 
 # Words for the people with a permission, and for another one of them.
 WHO: Final[Mapping[frozenset[Role], tuple[str, str]]] = {
@@ -29,6 +29,8 @@ WHO: Final[Mapping[frozenset[Role], tuple[str, str]]] = {
 Link = tuple[str, str]  # words, address
 # Failures that headers cause, not the URL.
 OF_HEADERS: Final = (Reason.AUTH, Reason.BAD_HEADERS)
+# For a URL that its receiver closed.
+NO_NEW_URL: Final = "If there’s no new URL, delete the webhook."
 # Failures after which no one has to act.
 NO_ACTION: Final = frozenset({Reason.RATE, Reason.CONFLICT, Reason.INTERRUPTED})
 
@@ -187,6 +189,12 @@ def use_url(webhook: UUID, redirect: Redirect) -> Link:
         "webhook_forms.edit", public_id=webhook, redirected=redirect.delivery, _anchor="url"
     )
     return "Use this URL", where
+
+
+def delete_link(webhook: UUID, unsent: int = 0) -> Link:
+    """Return the link to delete a webhook, for readers with `EDIT`. `unsent`: as far as known."""
+    label = f"Dismiss {counted(unsent)} and delete" if unsent else "Delete webhook"
+    return label, url_for("webhook_forms.delete", public_id=webhook)
 
 
 def webhook_links(

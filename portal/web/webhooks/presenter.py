@@ -5,14 +5,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, Final
+from uuid import UUID
 
 from flask import url_for
 
 from portal.engine.formats.answers import Meaning, meaning, product_at
-from portal.engine.next_steps import ASK, SWITCH
-from portal.engine.reasons import NEEDS_EDIT, NEVER_LEFT, Side, explain, title
+from portal.engine.next_steps import ASK, EDIT, SWITCH
+from portal.engine.reasons import NEEDS_EDIT, NEVER_LEFT, Reason, Side, explain, title
 from portal.models.deliveries import OPEN, DeliveryStatus
 from portal.models.webhooks import OffReason
+from portal.services.core.permissions import CONTENT
 from portal.services.deliveries import trends
 from portal.services.deliveries.answers import Answer
 from portal.services.deliveries.statuses import StatusFilter
@@ -24,13 +26,13 @@ from portal.web.deliveries.backlog import NO_ANSWER, response_words, untouched
 from portal.web.deliveries.contents import answers_of
 from portal.web.deliveries.log_presenter import answer_line, said_in
 from portal.web.deliveries.retried_by import queued
-from portal.web.deliveries.share import ToldCause, Trouble, update_to_share
+from portal.web.deliveries.share import ToldCause, Trouble, key_words, update_to_share
 from portal.web.frame import charts
 from portal.web.frame.access import can
 from portal.web.frame.site_state import may_send
 from portal.web.frame.status_tags import DELIVERY, Tag
 from portal.web.frame.wording import counted, day_of, days_kept, number, percent, plural, zone
-from portal.web.help.advice import Advice, Link, asking
+from portal.web.help.advice import NO_NEW_URL, Advice, Link, asking, delete_link
 from portal.web.webhooks.wording import (
     advice_about_held,
     advice_of,
@@ -180,11 +182,15 @@ def next_step(
     words = said_in(answer.text)
     failed_at = failures[0].at if failures else None
     advice = advice_of(webhook, failed_at, words, meant, answer.redirect)
+    is_auth = reason_of(webhook) is Reason.AUTH and not (meant and meant.is_advice)
+    check = check_signature(failures[0].public_id) if is_auth and failures else None
     if answer.redirect:
         words = ""
     quoted = f"{webhook.name} responded “{words.rstrip('.')}”." if words else ""
-    note = " ".join(filter(None, (quoted, meant.happened if meant else "")))
-    steps = list(_steps(webhook, advice, note, tested))
+    key = _key(webhook) if is_auth else ""
+    note = " ".join(filter(None, (quoted, meant.happened if meant else "", key)))
+    checks = [check] if check and webhook.has_secret and can(CONTENT) else []
+    steps = list(_steps(webhook, advice, note, tested, checks))
     if not steps:
         return None
     message, recipient = (advice.message, advice.recipient) if advice else ("", "")
@@ -206,13 +212,26 @@ def _who(
     return f"The receiver’s team{then_you}"
 
 
+def check_signature(delivery: UUID) -> Link:
+    """Return the link to check a signature of a delivery."""
+    return "Check signature", url_for("delivery_help.signature", public_id=delivery)
+
+
 def _steps(
-    webhook: WebhookDetail, advice: Advice | None, quoted: str, tested: str
+    webhook: WebhookDetail,
+    advice: Advice | None,
+    quoted: str,
+    tested: str,
+    checks: Sequence[Link],
 ) -> Iterator[Step]:
     is_off = webhook.status is WebhookStatus.OFF
     if advice:
-        first = advice.links[0] if advice.links else None
-        yield Step(advice.sentence, quoted, first, others=advice.links[1:])
+        links = [*advice.links, *checks]
+        first = links[0] if links else None
+        yield Step(advice.sentence, quoted, first, others=links[1:])
+    if reason_of(webhook) is Reason.GONE and can(EDIT):
+        unsent = webhook.backlog.unsent if webhook.backlog else webhook.held
+        yield Step(NO_NEW_URL, "", delete_link(webhook.public_id, unsent))
     if is_off and webhook.off_reason == OffReason.FAILING and can("webhooks.switch"):
         yield Step("Ask the receiver’s team to confirm that it works again.")
         yield from _test(webhook, tested or "We send tests even while the webhook is off.")
@@ -236,6 +255,13 @@ def _steps(
         where = url_for("webhook_switches.on", public_id=webhook.public_id)
         link = ("Review", where) if can("webhooks.switch") else None
         yield Step(about.sentence, _held(webhook), link)
+
+
+def _key(webhook: WebhookDetail) -> str:
+    """Return the facts about our secret key, or "" while two keys sign."""
+    if webhook.old_secret_until or not webhook.has_secret:
+        return ""
+    return key_words(webhook.secret_hint, webhook.secret_set_at)
 
 
 def what_reopens(webhook: WebhookDetail) -> str:
@@ -361,6 +387,8 @@ def update_of(
             retried=sum(backlog.counts[status] for status in OPEN) if is_on else 0,
             ended=backlog.counts[DeliveryStatus.FAILED],
             held=_held(webhook) if webhook.held else "",
+            key=_key(webhook),
+            is_signed=webhook.has_secret,
         )
     )
 

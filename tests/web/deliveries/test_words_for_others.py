@@ -64,7 +64,10 @@ def test_the_note_about_a_closed_url_lists_all_that_is_needed(app: Flask) -> Non
     for _ in range(3):
         make_delivery(hook, status="on_hold")
     page = visit(app, "support").get(f"/settings/webhooks/{hook.public_id}")
-    needed = "Enter the new URL from the receiver’s team and make sure the webhook is on."
+    needed = (
+        "Enter the new URL from the receiver’s team and make sure the webhook is on. If there’s "
+        "none, delete the webhook."
+    )
     assert f"Needed: {needed}" in page.main
     assert "On hold: 3 deliveries. Each expires after 30 days, the oldest on" in page.main
 
