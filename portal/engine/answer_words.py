@@ -54,11 +54,13 @@ def reports_error(text: str, post: str | None) -> bool:
 def sentence_in(text: str) -> str:
     """Return a one-line summary of a response. It is untrusted text of the receiver.
 
-    This is the message in JSON, the title of a page or, if that only repeats the code, its first
-    sentence, else the first line.
+    This is the refused field or the message in JSON, the title of a page or, if that only repeats
+    the code, its first sentence, else the first line.
     """
     begin = text.lstrip()[:MOST_READ]
     if begin.startswith(("{", "[")):
+        if named := _refused_field(begin):
+            return named
         ranked = [(KEYS.index(key.lower()), message) for key, message in _SENTENCE.findall(begin)]
         if ranked:
             return _one_line(_plain(min(ranked, key=lambda each: each[0])[1]))
@@ -66,6 +68,74 @@ def sentence_in(text: str) -> str:
         message = _one_line(_unescaped(titled[2]))
         return next(_sentences(begin), message) if _repeats_code(message) else message
     return next(iter(begin.splitlines()), "").strip()
+
+
+# Keys under which services list refused fields, name one of them, and say why.
+_LISTS: Final = ("errors", "detail", "details", "violations", "fielderrors", "invalid-params")
+_FIELDS: Final = ("field", "loc", "path", "property", "propertypath", "param", "pointer", "name")
+_WHY: Final = ("message", "msg", "detail", "title", "error", "reason", "description")
+
+
+def _refused_field(text: str) -> str:
+    """Return "asset.location_id: unknown location 3" for the first refused field, or ""."""
+    try:
+        said = json.loads(text)
+    except (ValueError, RecursionError):  # cut off, not JSON, a number too long, or nested deeply
+        return ""
+    found = next(_refusals(said), None)
+    if found is None:
+        return ""
+    field, why = (_one_line(storable(part)) for part in found)
+    return why if field in why else f"{field}: {why}"
+
+
+def _refusals(said: object) -> Iterator[tuple[str, str]]:
+    """Yield the refused fields of a parsed response with their messages."""
+    if isinstance(said, list):
+        for each in said:
+            yield from _one_refusal(each)
+    if not isinstance(said, dict):
+        return
+    keys = {key.lower(): value for key, value in said.items()}
+    for name in _LISTS:
+        listed = keys.get(name)
+        if isinstance(listed, list):
+            for each in listed:
+                yield from _one_refusal(each)
+        elif isinstance(listed, dict) and not {key.lower() for key in listed} & {*KEYS, *_WHY}:
+            for field, messages in listed.items():
+                why = messages[0] if isinstance(messages, list) and messages else messages
+                if isinstance(why, str) and field and why:
+                    yield field, why
+    yield from _one_refusal(said)
+    inner = keys.get("error")
+    if isinstance(inner, dict):
+        inner_keys = {key: value for key, value in inner.items() if key.lower() != "error"}
+        yield from _refusals(inner_keys)
+
+
+def _one_refusal(said: object) -> Iterator[tuple[str, str]]:
+    if not isinstance(said, dict):
+        return
+    keys = {key.lower(): value for key, value in said.items()}
+    source = keys.get("source")  # JSON:API
+    if isinstance(source, dict):
+        keys |= {key.lower(): value for key, value in source.items()}
+    field = next(filter(None, (_path(keys.get(name)) for name in _FIELDS)), "")
+    messages = (keys.get(name) for name in _WHY)
+    why = next((each for each in messages if isinstance(each, str) and each), "")
+    if field and why:
+        yield field, why
+
+
+def _path(value: object) -> str:
+    """Return "asset.location_id" for a name, a pointer, or a list of names."""
+    if isinstance(value, list):
+        names = [str(part) for part in value if isinstance(part, str | int)]
+        return ".".join(names[1:] if names[:1] == ["body"] else names)
+    if not isinstance(value, str):
+        return ""
+    return value.strip("/").replace("/", ".") if value.startswith("/") else value
 
 
 _PAGE: Final = re.compile(r"<(!doctype html|html|head|body)\b", re.IGNORECASE)

@@ -209,6 +209,26 @@ SAID = [
     # The beginning of a longer response.
     ('{"message": "It was cut o', "It was cut o"),
     ('{"message": "It was cut \\u00', "It was cut \\u00"),
+    # A refused field says more than the message.
+    *(
+        (said, "asset.location_id: unknown location 3")
+        for said in (
+            '{"message": "Validation failed", "errors": [{"field": "asset.location_id", "message":'
+            ' "unknown location 3"}]}',
+            '{"detail": [{"loc": ["body", "asset", "location_id"], "msg": "unknown location 3"}]}',
+            '{"title": "Not valid", "errors": {"asset.location_id": ["unknown location 3", "x"]}}',
+            '{"errors": [{"source": {"pointer": "/asset/location_id"}, "detail": "unknown location'
+            ' 3"}]}',
+            '{"error": {"code": 422, "details": [{"field": "asset.location_id", "reason": "unknown'
+            ' location 3"}]}}',
+            '{"field": "asset.location_id", "error": "unknown location 3"}',
+            '{"errors": {"asset.location_id": "unknown\\n location 3"}}',
+        )
+    ),
+    ('{"errors": [{"field": "tag", "message": "The tag is taken"}]}', "The tag is taken"),
+    ('{"errors": {"code": 17, "message": "No such room"}}', "No such room"),
+    ('{"errors": [{"field": "\\ud83d", "message": "no"}]}', "\ufffd: no"),
+    ('{"errors": [{"field": 7, "message": ["x"]}], "message": "No"}', "x"),
     # No sentence in it.
     ('{"message": ""}', '{"message": ""}'),
     ('{"id": 7}', '{"id": 7}'),
@@ -280,6 +300,15 @@ def test_only_the_start_of_a_response_is_searched_for_a_sentence() -> None:
     # On hostile text, the time of the pattern grows with the square of the length.
     far = f'{{"id": "{"x" * MOST_READ}", "message": "no"}}'
     assert sentence_in(far) == far[:MOST_READ]
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["[" * 1_999, '{"errors":' * 199, '{"error":' * 199 + "1" + "}" * 199, "[" + "9" * 1_998 + "]"],
+)
+def test_no_json_is_too_deep_or_too_long_for_a_sentence(said: str) -> None:
+    assert sentence_in(said) == said
+    assert sentence_in(f'{{"id": {"9" * 4_400}, "message": "no"}}').startswith('{"id": 999')
 
 
 def test_a_web_page_is_reduced_to_its_text() -> None:

@@ -30,7 +30,7 @@ from portal.services.deliveries.retry import why_not_retry
 from portal.services.operations.retention import kept_until
 from portal.services.outbox.at_rest import UNDELIVERED
 from portal.services.outbox.claimable import WaitsFor
-from portal.web.deliveries.log_presenter import same_answer_url
+from portal.web.deliveries.log_presenter import said_in, same_answer_url
 from portal.web.deliveries.request import Sent, sent_of
 from portal.web.deliveries.retried_by import TakenDelivery, taken_now
 from portal.web.deliveries.share import (
@@ -321,6 +321,14 @@ class DeliveryPage:
         if not is_about or (meant and meant.is_advice):
             return ""
         return key_words(delivery.secret_hint, delivery.secret_set_at)
+
+    @property
+    def step_note(self) -> str:
+        """Return the facts beside the first step: our key, or the reason why content was refused."""
+        if self.reason is not Reason.BAD_REQUEST or self.is_answer_older:
+            return self.key
+        said = said_in(self.source)
+        return f"{self.delivery.webhook_name} responded “{said.rstrip('.')}”." if said else ""
 
     @property
     def proof_title(self) -> str:

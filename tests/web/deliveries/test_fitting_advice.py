@@ -62,3 +62,17 @@ def test_a_delivery_behind_a_slow_receiver_blames_the_receiver(app: Flask) -> No
     assert "“Hangs” hasn’t responded to an earlier request yet" in page.main
     assert "Ask the receiver’s team to respond first and process afterward." in page.main
     assert "System" not in page.main
+
+
+def test_a_refused_field_is_named_wherever_the_response_is(support: Pages) -> None:
+    text = '{"message": "Not valid", "errors": {"asset.location_id": ["unknown location 3"]}}'
+    named, hook = "asset.location_id: unknown location 3", make_webhook(name="Nordwind")
+    why = {"reason": "bad_request", "code": 422}
+    made = make_delivery(hook, status="retrying", tries=2, **why)
+    for _ in range(2):
+        make_attempt(made, response_text=text, **why)
+    for path in ("/", "/deliveries", f"/settings/webhooks/{hook.public_id}"):
+        assert f"“{named}”" in support.get(path).main or f" {named}" in support.get(path).main
+    for path in (f"/settings/webhooks/{hook.public_id}", f"/deliveries/{made}"):
+        assert f"Nordwind responded “{named}”." in support.get(path).main
+        assert f"Cause: Content not accepted (422): “{named}”." in support.get(path).main
