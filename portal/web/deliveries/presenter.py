@@ -71,6 +71,7 @@ from portal.web.help.advice import (
     passes,
     step_of,
     webhook_links,
+    with_one_note,
 )
 from portal.web.help.anchors import help_url
 
@@ -167,8 +168,11 @@ class DeliveryPage:
             yield Fact("Earlier attempts", f"{earlier.count} failed", earlier.words)
 
     @property
-    def steps(self) -> Iterator[Advice]:
-        """Yield the step that fixes the cause, then the step that lets the delivery be sent."""
+    def steps(self) -> list[Advice]:
+        """Return the step that fixes the cause, then the step that lets the delivery be sent."""
+        return with_one_note(self._steps())
+
+    def _steps(self) -> Iterator[Advice]:
         delivery, reason, explained = self.delivery, self.reason, self.explanation
         if delivery.is_webhook_deleted or self.is_dismissed:
             return
@@ -324,7 +328,7 @@ class DeliveryPage:
 
     @property
     def step_note(self) -> str:
-        """Return the facts beside the first step: our key, or the reason why content was refused."""
+        """Return the facts beside the first step: our key, or the reason of a refusal."""
         if self.reason is not Reason.BAD_REQUEST or self.is_answer_older:
             return self.key
         said = said_in(self.source)

@@ -1,7 +1,7 @@
 """Suggest next steps: a link for readers with the permission, else a contact and a message."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -49,12 +49,18 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """One next step. `message`: plain text for `recipient`, if the reader has to ask them."""
+    """One next step. If the reader has to ask someone, `needed` asks the `recipient` for it."""
 
     sentence: str
     links: Sequence[Link] = ()
-    message: str = ""
+    needed: str = ""
     recipient: str = ""
+    context: Context = Context()
+
+    @property
+    def message(self) -> str:
+        """Return plain text to copy for the recipient, or "" without one."""
+        return message_of(self.context, self.needed) if self.recipient else ""
 
 
 def advise(
@@ -73,10 +79,26 @@ def advise(
     """
     if can(permission):
         return Advice(own, links)
-    message = message_of(context, needed or own)
-    return Advice(
-        asking(others, permission, context.webhook), (), message, contact_kind(permission)
-    )
+    asked = asking(others, permission, context.webhook)
+    return Advice(asked, (), needed or own, contact_kind(permission), context)
+
+
+def with_one_note(steps: Iterable[Advice]) -> list[Advice]:
+    """Join the notes for one recipient in their first step, so that a page has one for each."""
+    joined: list[Advice] = []
+    places: dict[str, int] = {}
+    for step in steps:
+        at = places.get(step.recipient)
+        if not step.recipient or at is None:
+            places[step.recipient] = len(joined)
+            joined.append(step)
+            continue
+        first = joined[at]
+        happened = dict.fromkeys((first.context.happened, step.context.happened))
+        context = replace(first.context, happened=" ".join(happened))
+        joined[at] = replace(first, needed=f"{first.needed} {step.needed}", context=context)
+        joined.append(Advice(step.sentence, step.links))
+    return joined
 
 
 def asking(text: str, permission: str, webhook: UUID | None = None) -> str:

@@ -76,3 +76,21 @@ def test_a_refused_field_is_named_wherever_the_response_is(support: Pages) -> No
     for path in (f"/settings/webhooks/{hook.public_id}", f"/deliveries/{made}"):
         assert f"Nordwind responded “{named}”." in support.get(path).main
         assert f"Cause: Content not accepted (422): “{named}”." in support.get(path).main
+
+
+def test_a_page_has_one_note_for_one_recipient(app: Flask) -> None:
+    why = {"reason": "auth", "code": 401}
+    hook = make_webhook(name="Nordwind", state="off", off_reason="failing", off_at=utcnow())
+    made = make_delivery(hook, status="on_hold", tries=2, **why)
+    make_attempt(made, **why)
+    page = visit(app, "support").get(f"/deliveries/{made}")
+    assert page.main.count("Copy a note for an administrator") == 1
+    (note,) = [node.text for node in page.root.walk() if node.get("id") == "ask-1-note"]
+    happened = (
+        "Nordwind rejected our authentication. The webhook is off, so we won’t send this delivery."
+    )
+    needed = "Turn on the webhook and decide about on-hold deliveries."
+    assert f"What happened: {happened}" in note
+    assert "Needed: Either side might be wrong. Compare the" in note
+    assert needed in note
+    assert note.count("Link:") == 1
