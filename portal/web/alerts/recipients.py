@@ -24,6 +24,7 @@ class Told:
 
     words: Markup
     is_no_one: bool
+    has_inbox: bool
     rest: str
 
 
@@ -42,7 +43,7 @@ def told(found: Recipients) -> Told:
     inbox = "The built-in inbox also" if words else "Only the built-in inbox"
     shown = f"{inbox} gets these alerts." if found.has_inbox else ""
     rest = " ".join(filter(None, (shown, _unreached(found.unreached))))
-    return Told(words, found.is_no_one, rest)
+    return Told(words, found.is_no_one, found.has_inbox, rest)
 
 
 def _webhook(webhook: Subscriber) -> Markup:

@@ -221,11 +221,24 @@ class DueWords:
     @property
     def unheard(self) -> str:
         """Return the kinds that are on and reach no one: "overdue assets, low stock, and …"."""
-        lines = self.lines.items()
-        topics = [KINDS[kind].about for kind, line in lines if line.is_on and line.told.is_no_one]
+        topics = [KINDS[kind].about for kind, _ in self._unheard]
         *first, last = topics or [""]
         comma = "," if len(first) > 1 else ""
         return f"{', '.join(first)}{comma} and {last}" if first else last
+
+    @property
+    def place_of_unheard(self) -> str:
+        """Return where alerts appear that reach no one."""
+        inbox = [line.told.has_inbox for _, line in self._unheard]
+        if not any(inbox):
+            return "New ones only appear here."
+        some = "" if all(inbox) else ", some of them,"
+        return f"New ones only appear here and{some} in the built-in inbox."
+
+    @property
+    def _unheard(self) -> Sequence[tuple[str, KindLine]]:
+        lines = self.lines.items()
+        return [(kind, line) for kind, line in lines if line.is_on and line.told.is_no_one]
 
     @property
     def late_since(self) -> datetime | None:

@@ -2,13 +2,16 @@
 
 import pytest
 from flask import Flask
+from sqlalchemy import update
 
 from portal.models.alerts import RunKind
+from portal.models.webhooks import WebhookEvent
 from portal.services.alerts import emails, runs
 from portal.services.alerts import settings as alert_settings
 from portal.services.alerts.rules import AlertRules
 from portal.services.alerts.settings import Emails
 from portal.services.core.permissions import SYSTEM
+from portal.services.core.unit_of_work import writing
 from tests.services.alerts.due_things import decided, lent
 from tests.support.deliveries import make_delivery
 from tests.support.factories import make_user, make_webhook
@@ -171,3 +174,19 @@ def test_a_new_address_gets_no_earlier_alerts_and_the_page_says_so(app: Flask) -
     assert "from the next alert on" not in page.main  # these alerts are off
     page = pages.submit(page.form(PATH), warranty_days=60)
     assert "from the next alert on" not in page.main
+
+
+def test_the_page_of_alerts_says_where_new_ones_appear(app: Flask) -> None:
+    pages = visit(app, "support")
+    page = pages.get("/alerts").main
+    assert "New ones only appear here." in page
+    assert "notify webhooks" not in page
+    assert "We check low stock right away and the rest every day." in page
+    inbox = make_webhook(kind="inbox", events=[LOW])
+    some = "New ones only appear here and, some of them, in the built-in inbox."
+    assert some in pages.get("/alerts").main
+    with writing() as current:
+        current.execute(update(WebhookEvent).filter_by(webhook_id=inbox.id).values(event="*"))
+    assert "New ones only appear here and in the built-in inbox." in pages.get("/alerts").main
+    make_webhook(events=["*"])
+    assert "New ones only appear" not in pages.get("/alerts").main
