@@ -500,6 +500,25 @@ def count_matches(log_filter: LogFilter, *, by_attention: bool = False) -> Match
     return Matches(statuses.total(), statuses, retryables, attention, failed_tests, is_more)
 
 
+def count_failures(log_filter: LogFilter) -> int:
+    """Count (`capped`) the failed attempts in the filter's time, 0 if it asks for more than that.
+
+    A webhook may narrow it.
+    """
+    failed, webhook = log_filter.failed, log_filter.webhook
+    if failed is None or log_filter != LogFilter(failed=failed, webhook=webhook):
+        return 0
+    current = session()
+    of_one = [Webhook.public_id == webhook] if webhook else []
+    attempts = (
+        select(Attempt.id)
+        .join(Delivery, Delivery.id == Attempt.delivery_id)
+        .join(Webhook, Webhook.id == Delivery.webhook_id)
+        .where(*failed_between(failed), Delivery.priority != Priority.TEST, *of_one)
+    )
+    return capped(current, attempts)
+
+
 def with_examples(found: Matches, log_filter: LogFilter) -> Matches:
     """Add an example to dismiss and one to retry if the matches are too many to count by status."""
     if found.total == found.statuses.total():

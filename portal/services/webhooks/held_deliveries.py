@@ -15,7 +15,7 @@ from portal.models.webhooks import Webhook, WebhookState
 from portal.services import audit
 from portal.services.core import queries
 from portal.services.core.permissions import Actor, require
-from portal.services.core.queries import capped
+from portal.services.core.queries import capped, up_to
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import database_time, notify, session, writing
 from portal.services.outbox.claimable import head_of, refuse_while_stopped
@@ -49,6 +49,38 @@ class Seen(NamedTuple):
 
     newest: int
     total: int
+
+
+class Held(NamedTuple):
+    """A webhook with deliveries on hold. `many` is `capped`. `oldest_at`: the oldest one's
+    creation."""
+
+    public_id: UUID
+    name: str
+    is_off: bool
+    off_at: datetime | None
+    off_until: datetime | None
+    many: int
+    oldest_at: datetime
+
+
+def held_at(apart: Collection[int]) -> list[Held]:
+    """Return the webhooks with deliveries on hold, without these row IDs, the largest first."""
+    is_held = Delivery.webhook_id == Webhook.id, Delivery.status == DeliveryStatus.ON_HOLD
+    rows = select(Delivery.id).where(*is_held).correlate(Webhook)
+    first = select(Delivery.created_at).where(*is_held).order_by(Delivery.id).limit(1)
+    oldest_at = first.correlate(Webhook).scalar_subquery()
+    statement = select(
+        Webhook.public_id,
+        Webhook.name,
+        Webhook.state == WebhookState.OFF,
+        Webhook.off_at,
+        Webhook.off_until,
+        up_to(rows),
+        oldest_at,
+    ).where(Webhook.deleted_at.is_(None), oldest_at.is_not(None), Webhook.id.not_in(apart))
+    found = [Held(*row) for row in session().execute(statement)]
+    return sorted(found, key=lambda held: (-held.many, held.name))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

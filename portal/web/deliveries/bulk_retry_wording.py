@@ -46,7 +46,7 @@ IN_REPORT: Final = {
     RowOutcome.WAITING: "Not sent yet",
     RowOutcome.SENT: "Being sent",
     RowOutcome.DELIVERED: "Delivered",
-    RowOutcome.FAILED: "Failed",
+    RowOutcome.FAILED: "Attempt failed",
     RowOutcome.SKIPPED: "Skipped",
     RowOutcome.UNSENT: "Not sent",
 }

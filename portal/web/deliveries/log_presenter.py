@@ -222,11 +222,16 @@ def _in_address(at: datetime) -> str:
     return f"{at.astimezone(zone()):%Y-%m-%d %H:%M}"
 
 
-def matches_words(found: Matches) -> str:
-    """Return "141 matches", "1 match", or "10,000+ matches"."""
+def matches_words(found: Matches, failures: int = 0) -> str:
+    """Return "141 matches", "1 match", or "10,000+ matches".
+
+    `failures`: their failed attempts, in "443 matches with 1,258 failed attempts".
+    """
     many = counted(found.total)
     many = f"{many.rstrip('+')}+" if found.is_more else many
-    return f"{many} {'match' if many == '1' else 'matches'}"
+    noun = "failed attempt" if failures == 1 else "failed attempts"
+    attempts = f" with {counted(failures)} {noun}" if failures else ""
+    return f"{many} {'match' if many == '1' else 'matches'}{attempts}"
 
 
 def statuses_words(found: Matches) -> str:

@@ -83,6 +83,7 @@ def log_page(form: LogFilterForm) -> tuple[str, int]:
         page=shown,
         backlog=backlog,
         matches=matches,
+        failures=log_pages.count_failures(log_filter) if matches else 0,
         bulk_retry_lines=bulk_retry_wording.under_way(log_filter.webhook),
         tabs_of_log=log_presenter.tabs(log_filter, within),
         chips_in_force=log_presenter.chips(form, log.page.rows),

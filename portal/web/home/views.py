@@ -22,19 +22,22 @@ from portal.services.demo import load
 from portal.services.operations.health import read_ready
 from portal.services.operations.overview import Overview, overview
 from portal.services.operations.readiness import OK, Ready
+from portal.services.outbox.at_rest import held_until
 from portal.services.webhooks.backlog import Backlog, WebhookStatus
+from portal.services.webhooks.held_deliveries import Held, held_at
 from portal.web.deliveries import bulk_retry_wording
 from portal.web.deliveries.backlog import table_of
 from portal.web.deliveries.log_presenter import failures_url, span_url
+from portal.web.deliveries.wording import turns_on_at
 from portal.web.forms.base import refusals_flashed
 from portal.web.frame import charts
 from portal.web.frame.access import actor, can, requires
 from portal.web.frame.charts import Chart
 from portal.web.frame.site_state import in_trouble, offline_senders, sending_stop
-from portal.web.frame.wording import counted, number, percent
+from portal.web.frame.wording import counted, day_of, due_words, number, percent
 from portal.web.help.advice import Advice, Context, advise
 from portal.web.home.first_run import first_steps, sample_data
-from portal.web.home.us_or_them import us_or_them
+from portal.web.home.us_or_them import Sides, us_or_them
 
 # Rows for webhooks with problems. If there are more, a link leads to all.
 IN_SIGHT: Final = 5
@@ -80,7 +83,9 @@ def index() -> str:
         now=now,
         wrong=wrong,
         is_sending=is_sending,
-        side=us_or_them(in_trouble()) if is_sending else "",
+        sides=us_or_them(in_trouble()) if is_sending else Sides(),
+        held=held_at([backlog.webhook_id for backlog in in_trouble()]) if now.held else [],
+        held_then=held_then,
         figures=delivery_figures(now, day) if day else [],
         attempts=_chart(day) if day else None,
         periods=charts.period_tabs("home.index", is_week=_is_week()),
@@ -147,6 +152,13 @@ def delivery_figures(now: Overview, day: Trend) -> list[Figure]:
             _share_of(backlogs, DeliveryStatus.ON_HOLD) if now.held else "",
         ),
     ]
+
+
+def held_then(held: Held) -> str:
+    """Return when its deliveries on hold are sent, or from which day on they are dismissed."""
+    if until := turns_on_at(held.off_until):
+        return f"Turns on {due_words(until)}"
+    return f"Dismissed from {day_of(held_until(held.oldest_at, held.off_at))}"
 
 
 def _kinds(found: Sequence[Backlog]) -> Iterator[str]:

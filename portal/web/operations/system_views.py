@@ -53,7 +53,7 @@ def _side(facts: Facts, found: Sequence[Finding]) -> str:
     is_down = any(finding.level is Level.DANGER for finding in found)
     if is_down or facts.stop or offline_senders():
         return ""
-    return us_or_them(in_trouble())
+    return us_or_them(in_trouble()).sentences
 
 
 @blueprint.route("/stop-sending", methods=["GET", "POST"])

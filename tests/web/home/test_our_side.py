@@ -80,12 +80,12 @@ def test_receivers_or_this_server_are_blamed_as_far_as_checked(
     failing("server", 500)
     for words, act in (
         (
-            "1 webhook fails because of the receiver. The receiver returned an error.",
+            "1 webhook has problems because of the receiver. The receiver returned an error.",
             lambda: failing("refused"),
         ),
         (
-            "1 webhook fails because of the receiver. The receiver returned an error. 1 webhook "
-            "gets no response. No other receiver responded in the last hour, so the cause could "
+            "1 webhook has problems because of the receiver. The receiver returned an error. "
+            "1 webhook gets no response. No other receiver responded in the last hour, so the cause could "
             "be the receiver or this server.",
             lambda: make_webhook(last_delivered_at=utcnow() - timedelta(minutes=70)),
         ),
@@ -95,17 +95,17 @@ def test_receivers_or_this_server_are_blamed_as_far_as_checked(
             lambda: make_webhook(last_delivered_at=utcnow() - timedelta(minutes=5)),
         ),
         (
-            "This server delivered to another receiver in the last hour. 2 webhooks fail because "
-            "of the receiver. 1 receiver returned an error and 1 didn’t respond.",
+            "This server delivered to another receiver in the last hour. 2 webhooks have problems "
+            "because of the receiver. 1 receiver returned an error and 1 didn’t respond.",
             lambda: failing("auth", 401),
         ),
         (
-            "1 didn’t respond. 1 webhook fails because of its settings, such as the URL or a "
-            "header.",
+            "1 didn’t respond. 1 webhook has problems because of its settings, such as the URL or "
+            "a header.",
             lambda: failing("internal"),
         ),
         (
-            "or a header. 1 webhook fails because of an error in this portal.",
+            "or a header. 1 webhook has problems because of an error in this portal.",
             lambda: sending.stop(make_user("admin").actor),
         ),
     ):
@@ -135,8 +135,8 @@ def test_an_error_response_proves_that_this_server_reaches_receivers(app: Flask)
         make_attempt(make_delivery(silent, status="dismissed"), reason="refused")
     page = pages.get("/")
     assert (
-        "This server got responses from other receivers in the last hour. 1 webhook fails "
-        "because of the receiver. The receiver didn’t respond."
+        "This server got responses from other receivers in the last hour. 1 webhook has "
+        "problems because of the receiver. The receiver didn’t respond."
     ) in page.main
 
 
