@@ -1,4 +1,4 @@
-"""Tests that compare eight pages, wide, dark, or on a phone, with small pictures."""
+"""Tests that compare eight pages with small pictures, and two with those of the README."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Final, Literal, NamedTuple
 import pytest
 from playwright.sync_api import Browser, Page
 
+from portal.config.settings import ROOT
 from tests.browser.support.serve_app import served
 from tests.browser.support.signed_in_page import session_of
 from tests.support.golden.expected_file import Golden
@@ -29,6 +30,7 @@ LOOKS: Final = {
     "wide": Look(1280, 1300, "light"),
     "dark": Look(1280, 1300, "dark"),
     "narrow": Look(390, 1200, "light"),
+    "readme": Look(1280, 1000, "light"),
 }
 PAGES: Final[dict[str, tuple[str, Callable[[FrozenRegister], str]]]] = {
     "start": ("narrow", lambda _: "/"),
@@ -39,6 +41,8 @@ PAGES: Final[dict[str, tuple[str, Callable[[FrozenRegister], str]]]] = {
     "assets": ("wide", lambda _: "/assets"),
     "asset": ("dark", lambda it: f"/assets/{it.filled.assets}"),
     "alerts": ("narrow", lambda _: "/alerts"),
+    "screenshot": ("readme", lambda _: "/deliveries"),
+    "screenshot-delivery": ("readme", lambda it: f"/deliveries/{it.filled.deliveries}"),
 }
 # Debian's fontconfig installs this font. The width of a word shows whether it is there.
 FONT, WORD, WIDTH = "DejaVu Sans", "Asset register", 690.8  # pixels, at a font size of 100
@@ -82,6 +86,12 @@ def session(register: FrozenRegister) -> str:
     return session_of(register.app, register.person)
 
 
+def file_of(name: str) -> Path:
+    look, _ = PAGES[name]
+    is_in_readme = look == "readme"
+    return ROOT / "docs" / f"{name}.png" if is_in_readme else FOLDER / f"{name}_{look}.webp"
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_looks_like_its_picture(
     name: str, screen: Page, register: FrozenRegister, url: str, session: str, golden: Golden
@@ -97,11 +107,12 @@ def test_a_page_looks_like_its_picture(
     width, height, scheme = LOOKS[look]
     screen.set_viewport_size({"width": width, "height": height})
     screen.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-    golden.picture(FOLDER / f"{name}_{look}.webp", screen.screenshot())
+    golden.picture(file_of(name), screen.screenshot())
 
 
 def test_every_picture_belongs_to_a_page(golden: Golden) -> None:
-    golden.only(FOLDER, {f"{name}_{look}.webp" for name, (look, _) in PAGES.items()})
+    files = [file_of(name) for name in PAGES]
+    golden.only(FOLDER, {file.name for file in files if file.parent == FOLDER})
 
 
 def test_the_pictures_stay_small() -> None:

@@ -31,8 +31,8 @@ from portal.services.webhooks.rules import WebhookValues
 from portal.web.frame.access import PUBLIC, permission_of
 from tests.browser.conftest import QUIET, find_chromium
 from tests.browser.support.demo_register import fill_demo, filled_for
+from tests.browser.support.empty_register import register
 from tests.browser.support.page_list import address, readable
-from tests.browser.support.screenshot import FONT, register
 from tests.browser.support.serve_app import served
 from tests.browser.support.signed_in_page import session_of
 from tests.support.database.periodic_tasks import begin_periodic_task
@@ -41,6 +41,9 @@ from tests.support.golden.frozen_register import AT_WORK
 from tests.support.heartbeats import record_own
 
 FOLDER: Final = ROOT / "test-results" / "pictures"
+# Similar to fonts that people use (Debian's fonts-inter). Without it, the system's font is used.
+FONT: Final = """() => document.documentElement.style.setProperty(
+  "--font", `Inter, ${getComputedStyle(document.documentElement).getPropertyValue("--font")}`)"""
 HIGHEST: Final = 6000  # pixels; pictures of longer pages end here
 ALL_IS_WELL: Final = "home.index when all is well"
 

@@ -11,7 +11,14 @@ from pathlib import Path
 import pytest
 
 from portal.config.settings import ROOT
-from tests.support.golden.layout_picture import marked, packed, parts_apart, shrunk, unpacked
+from tests.support.golden.layout_picture import (
+    marked,
+    packed,
+    parts_apart,
+    shrunk,
+    unpacked,
+    whole,
+)
 
 RESULTS = ROOT / "test-results"
 ADVICE = "If this change is meant: run `make golden`, and read it again in `git diff`."
@@ -39,12 +46,16 @@ class Golden:
         self.text(path, "".join(f"{case}: {words}\n" for case, words in said.items()))
 
     def picture(self, path: Path, screenshot: bytes) -> None:
-        """Fail unless the picture in the file shows the same, except for the edges of letters."""
-        now = shrunk(screenshot)
+        """Fail unless the picture in the file shows the same, except for the edges of letters.
+
+        A `.png` file has the full size. Other files are small.
+        """
+        now, is_whole = shrunk(screenshot), path.suffix == ".png"
         if self.renews:
-            write(path, packed(now))
+            write(path, whole(screenshot) if is_whole else packed(now))
             return
-        expected = unpacked(path.read_bytes()) if path.exists() else None
+        read = shrunk if is_whole else unpacked
+        expected = read(path.read_bytes()) if path.exists() else None
         if expected is None or expected.size != now.size:
             parts, trouble = [], "There is no picture of this size to compare with"
         else:

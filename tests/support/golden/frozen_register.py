@@ -28,8 +28,8 @@ from portal.services.core.permissions import Actor
 from portal.services.core.unit_of_work import session, writing
 from portal.services.deliveries import bulk_retry
 from portal.services.deliveries.bulk_retry_selection import Selection
+from tests.browser.support.empty_register import register
 from tests.browser.support.sample_register import Filled, fill
-from tests.browser.support.screenshot import register
 from tests.services.bulk_retry.test_bulk_retry import finish
 from tests.support import factories
 from tests.support.database.periodic_tasks import begin_periodic_task

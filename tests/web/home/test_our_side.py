@@ -85,8 +85,8 @@ def test_receivers_or_this_server_are_blamed_as_far_as_checked(
         ),
         (
             "1 webhook has problems because of the receiver. The receiver returned an error. "
-            "1 webhook gets no response. No other receiver responded in the last hour, so the cause could "
-            "be the receiver or this server.",
+            "1 webhook gets no response. No other receiver responded in the last hour, so the "
+            "cause could be the receiver or this server.",
             lambda: make_webhook(last_delivered_at=utcnow() - timedelta(minutes=70)),
         ),
         ("so the cause could be", lambda: make_webhook(kind="inbox", last_delivered_at=utcnow())),
