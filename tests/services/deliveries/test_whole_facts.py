@@ -169,6 +169,8 @@ def test_the_page_of_a_delivery_gets_every_field(hook: Hook, failed: UUID) -> No
         webhook_url=ADDRESS,
         is_inbox=False,
         webhook_off_at=OFF,
+        secret_hint="",
+        secret_set_at=None,
         webhook_off_until=None,
         due_at=DUE,
         tries=3,
@@ -191,6 +193,7 @@ def test_the_page_of_a_delivery_gets_every_field(hook: Hook, failed: UUID) -> No
         behind=0,
         stop=None,
         offline=None,
+        alike=0,
         now=delivery.now,
     )
 

@@ -135,4 +135,6 @@ def test_a_resumed_webhook_sends_next_regardless_of_its_retry_times() -> None:
     now = utcnow()
     hook = make_webhook(reopened_at=now)
     failed(hook, status="retrying", due_at=now + 5 * MINUTE)
-    assert of(hook).next_attempt_at == now
+    following = of(hook).next_attempt_at
+    assert following is not None
+    assert following < now + 4 * MINUTE

@@ -133,7 +133,7 @@ def test_the_page_shows_progress_undelivered_ones_and_the_report(support: Pages)
     assert "1 delivered, 1 failed, 1 left" in page.main
     bar = [node.get("width") for node in page.root.find_all("rect")]
     assert bar == ["100", "33.33", "33.33"]
-    assert [row[2:] for row in page.rows()] == [["Failed", "Server error (500)"]]
+    assert [row[2:] for row in page.rows()] == [["Attempt failed", "Server error (500)"]]
     stop = page.form(f"{page.path}/stop")
     page = support.submit(stop)
     assert page.flashes == [("success", "Stopped.")]
@@ -142,7 +142,7 @@ def test_the_page_shows_progress_undelivered_ones_and_the_report(support: Pages)
     assert [line[1] for line in lines] == [
         "outcome",
         "Delivered",
-        "Failed",
+        "Attempt failed",
         "Not sent",
     ]
     assert lines[1][8] == "'=ERP"

@@ -188,7 +188,7 @@ def test_the_report_names_each_deliverys_outcome(app: Flask, support: Pages) -> 
         ["Not sent yet", ""],
         ["Being sent", ""],
         ["Delivered", ""],
-        ["Failed", "Server error (500)"],
+        ["Attempt failed", "Server error (500)"],
         ["Skipped", "No longer kept"],
         ["Not sent", ""],
     ]

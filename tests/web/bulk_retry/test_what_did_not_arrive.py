@@ -41,10 +41,10 @@ def test_deliveries_that_arrived_since_are_no_longer_listed(support: Pages) -> N
     make_attempt(made[2], outcome="failed", reason="dns")
     page = support.get(path)
     assert caption(page) == "Not delivered (2)"
-    assert [row[2] for row in page.rows()] == ["Failed", "Failed"]
+    assert [row[2] for row in page.rows()] == ["Attempt failed", "Attempt failed"]
     assert "3 failed" in page.main
     assert "1 failed or skipped delivery has since arrived." in page.main
-    failed = ("Failed", "Server error (500)")
+    failed = ("Attempt failed", "Server error (500)")
     assert report(support, path) == [("Delivered", ""), ("Delivered since", ""), failed, failed]
 
 
@@ -102,7 +102,7 @@ def test_the_reason_shown_is_that_of_this_bulk_retry(support: Pages) -> None:
     change(made[0], reason="bad_request", code=422)
     words = "Timeout: no response"
     assert [row[3] for row in support.get(path).rows()] == [words, words]
-    assert report(support, path) == [("Failed", words)] * 2
+    assert report(support, path) == [("Attempt failed", words)] * 2
 
 
 def test_two_bulk_retries_of_the_same_deliveries_show_own_outcomes(support: Pages) -> None:
@@ -117,6 +117,6 @@ def test_two_bulk_retries_of_the_same_deliveries_show_own_outcomes(support: Page
     assert paths[0] != paths[1]
     assert [caption(support.get(path)) for path in paths] == ["Not delivered (1)"] * 2
     ends = [[outcome for outcome, _ in report(support, path)] for path in paths]
-    assert ends == [["Delivered since", "Failed"], ["Delivered", "Failed"]]
+    assert ends == [["Delivered since", "Attempt failed"], ["Delivered", "Attempt failed"]]
     assert "2 failed" in support.get(paths[0]).main
     assert "1 delivered, 1 failed" in support.get(paths[1]).main
