@@ -22,17 +22,18 @@ from tests.web.frame.test_security_headers import addresses
 from tests.web.signed_in import visit
 
 CONTENTS = {
-    "request_headers": [["X-Sent", "sent-header-4711"]],
-    "request_body": '{"note":"sent-body-4711"}',
-    "response_headers": [["X-Told", "told-header-4711"]],
-    "response_text": "told-words-4711 because the disk is full",
-    "location": "https://told.example.com/location-4711",
-    "detail": "detail-4711",
+    "request_headers": [["X-Sent", "sent-header-zq11"]],
+    "request_body": '{"note":"sent-body-zq11"}',
+    "response_headers": [["X-Told", "told-header-zq11"]],
+    "response_text": "told-words-zq11 because the disk is full",
+    "location": "https://told.example.com/location-zq11",
+    "detail": "detail-zq11",
 }
-BODY = b'{"event":"asset.created","asset_id":7,"data":{"note":"event-4711"}}'
-URL = "https://hooks.slack.com/services/T1/B2/secret-4711"
+BODY = b'{"event":"asset.created","asset_id":7,"data":{"note":"event-zq11"}}'
+URL = "https://hooks.slack.com/services/T1/B2/secret-zq11"
 SECRET = "whsec_c2VjcmV0LTQ3MTEtc2VjcmV0LTQ3MTEtc2VjcmV0"
-HIDDEN = ("4711", SECRET)
+# No letters of a random ID in hexadecimal.
+HIDDEN = ("zq11", SECRET)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +49,12 @@ class Log:
 @pytest.fixture
 def log(app: Flask) -> Log:
     asset_id = make_asset()
-    hook = make_webhook(url=URL, secret=SECRET, headers=[("X-Key", "header-4711")])
+    hook = make_webhook(url=URL, secret=SECRET, headers=[("X-Key", "header-zq11")])
     failure = {"reason": "server", "code": 500}
     failed = make_delivery(hook, status="failed", asset_id=asset_id, body=BODY, **failure)
     delivered = make_delivery(hook, status="delivered", asset_id=asset_id, code=200, body=BODY)
     make_attempt(failed, url=URL, **failure, **CONTENTS)
-    words = "error: told-words-4711"
+    words = "error: told-words-zq11"
     make_attempt(
         delivered, url=URL, outcome="delivered", code=200, **CONTENTS | {"response_text": words}
     )
@@ -87,7 +88,7 @@ def test_no_page_shows_a_viewer_requests_responses_or_secrets(app: Flask, log: L
         seen = pages.client.get(path, buffered=True)
         leaking += [path for secret in HIDDEN if secret in seen.text]
         shown += seen.status_code == 200
-        told += "told-words-4711" in support.client.get(path, buffered=True).text
+        told += "told-words-zq11" in support.client.get(path, buffered=True).text
     assert leaking == []
     assert shown > 40
     assert told > 10  # because support does see it
