@@ -30,6 +30,8 @@ __all__ = [
 SCHEDULE: Final = (0, 5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
 JITTER: Final = 0.1
 MOST_INTERRUPTIONS: Final = 3  # of a person's Retry or Test
+# After a person's attempt, in which no automatic one follows.
+_TOGETHER: Final = timedelta(seconds=5)
 
 # A retry can't succeed until a person changes something.
 _HOPELESS: Final = frozenset({Reason.BLOCKED, Reason.BAD_HEADERS})
@@ -85,9 +87,17 @@ class TurnOff:
 
 @dataclass(frozen=True, slots=True)
 class Restore:
-    """A person's extra attempt failed, so the previous status and due time are restored."""
+    """A person's extra attempt failed, so the previous status and due time are restored.
+
+    `retry_at`: the later due time of an automatic attempt that would follow it right away.
+    """
 
     reason: Reason
+    retry_at: datetime
+
+    def due_at(self, planned: datetime, now: datetime) -> datetime:
+        """Return the due time of the automatic attempt that was `planned` before."""
+        return max(planned, self.retry_at) if planned <= now + _TOGETHER else planned
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +133,12 @@ def decide(
         return Repeat()
     if kind is AttemptKind.TEST:  # doesn't change its webhook, even if the URL is closed
         return GiveUp(outcome.reason)
-    return TurnOff(Reason.GONE) if outcome.reason is Reason.GONE else Restore(outcome.reason)
+    if outcome.reason is Reason.GONE:
+        return TurnOff(outcome.reason)
+    # The wait after the delivery's last attempt, or after its first if no automatic one was made.
+    step = min(max(tries, 1), len(schedule) - 1)
+    seconds = wait(schedule[step] if schedule else 0.0, jitter, outcome.retry_after)
+    return Restore(outcome.reason, now + timedelta(seconds=seconds))
 
 
 def _after_scheduled(

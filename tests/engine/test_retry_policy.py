@@ -87,10 +87,22 @@ def test_gone_turns_the_webhook_off_at_any_scheduled_or_manual_attempt() -> None
     assert [*decisions, after(MANUAL, GONE)] == [TurnOff(Reason.GONE)] * 4
 
 
-def test_a_failed_manual_retry_restores_the_previous_state() -> None:
-    for tries in (0, 3, FINAL_TRY):
-        for reason in set(Reason) - {Reason.GONE}:
-            assert after(MANUAL, Outcome(reason, retry_after=60), tries) == Restore(reason)
+def test_a_failed_manual_retry_restores_the_previous_state_or_takes_the_last_wait_again() -> None:
+    for reason in set(Reason) - {Reason.GONE}:
+        for tries, seconds in ((0, 5), (1, 5), (2, 300), (9, DAY), (FINAL_TRY, DAY)):
+            assert after(MANUAL, Outcome(reason), tries) == restored(reason, seconds)
+        assert after(MANUAL, Outcome(reason, retry_after=60), 1) == restored(reason, 60)
+
+
+def restored(reason: Reason, seconds: float) -> Restore:
+    return Restore(reason, NOW + timedelta(seconds=seconds))
+
+
+def test_an_automatic_attempt_never_follows_a_failed_manual_one_within_five_seconds() -> None:
+    restore = restored(Reason.SERVER, 300)
+    for planned, expected in ((-60, 300), (0, 300), (5, 300), (5.1, 5.1), (900, 900)):
+        due_at = restore.due_at(NOW + timedelta(seconds=planned), NOW)
+        assert due_at == NOW + timedelta(seconds=expected), planned
 
 
 def test_a_failed_test_is_final() -> None:
@@ -102,7 +114,7 @@ def test_an_interrupted_manual_or_test_attempt_is_repeated_twice() -> None:
     for kind in (MANUAL, TEST):
         lost = Outcome(Reason.INTERRUPTED)
         given = [after(kind, lost, interruptions=times) for times in (1, 2, MOST_INTERRUPTIONS)]
-        end = Restore(Reason.INTERRUPTED) if kind is MANUAL else GiveUp(Reason.INTERRUPTED)
+        end = restored(Reason.INTERRUPTED, 5) if kind is MANUAL else GiveUp(Reason.INTERRUPTED)
         assert given == [Repeat(), Repeat(), end], kind
 
 
@@ -136,6 +148,10 @@ def test_a_custom_schedule_is_followed() -> None:
         outcome = Outcome(Reason.SERVER, 500)
         assert expected == decide(
             kind=SCHEDULED, tries=1, outcome=outcome, now=NOW, schedule=schedule
+        ), schedule
+        wait_again = restored(Reason.SERVER, schedule[-1] if schedule else 0)
+        assert wait_again == decide(
+            kind=MANUAL, tries=1, outcome=outcome, now=NOW, schedule=schedule
         ), schedule
 
 

@@ -348,14 +348,20 @@ def columns(decision: Decision, delivery: OpenDelivery, now: datetime) -> dict[s
             values |= {"status": DeliveryStatus.RETRYING, "due_at": at, "finished_at": None}
         case Restore(reason) if delivery.prior_status:
             is_first = delivery.prior_status == DeliveryStatus.QUEUED
+            is_open = delivery.prior_status in OPEN
+            planned = delivery.prior_due_at or delivery.due_at
             values |= {
                 "status": _reopened(delivery, reason) if is_first else delivery.prior_status,
-                "due_at": delivery.prior_due_at or delivery.due_at,
-                "finished_at": None if delivery.prior_status in OPEN else now,
+                "due_at": decision.due_at(planned, now) if is_open else planned,
+                "finished_at": None if is_open else now,
             }
         case Restore(reason) if delivery.status in (*OPEN, DeliveryStatus.ON_HOLD):
             # It was dismissed and restored in the meantime, without the person's attempt.
-            values |= {"status": _reopened(delivery, reason), "finished_at": None}
+            values |= {
+                "status": _reopened(delivery, reason),
+                "due_at": decision.due_at(delivery.due_at, now),
+                "finished_at": None,
+            }
     if delivery.status == DeliveryStatus.DISMISSED:
         return _dismissed(values, now)
     return values

@@ -27,6 +27,7 @@ from tests.support.factories import make_webhook
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 EARLIER, DUE, LATER = (NOW + timedelta(minutes=each) for each in (-9, -1, 9))
+SOON, NOT_SOON = (NOW + timedelta(seconds=each) for each in (5, 6))
 SCHEDULED = OpenDelivery(DUE, Priority.NORMAL, None, None, None, "queued")
 TAKEN = replace(SCHEDULED, status="dismissed", prior_status="queued")
 ENDED = {
@@ -39,7 +40,9 @@ ENDED = {
     "failing_since": None,
 }
 
-AGAIN = {"due_at": EARLIER, "finished_at": None}  # a delivery left open by a manual retry
+FAILED_AGAIN, CUT_OFF = (Restore(each, LATER) for each in (Reason.SERVER, Reason.INTERRUPTED))
+# A delivery left open by a manual retry. Its automatic attempt was due and doesn't follow at once.
+AGAIN = {"due_at": LATER, "finished_at": None}
 
 
 def retried(status: str, due_at: datetime | None = EARLIER) -> OpenDelivery:
@@ -59,8 +62,12 @@ def retried(status: str, due_at: datetime | None = EARLIER) -> OpenDelivery:
             {"status": "dismissed", "prior_status": "retrying", "due_at": LATER},
         ),
         (GiveUp(Reason.SERVER), TAKEN, {"status": "dismissed", "prior_status": "failed"}),
-        (Restore(Reason.SERVER), TAKEN, {"status": "dismissed", "prior_status": "retrying"}),
-        (Restore(Reason.INTERRUPTED), TAKEN, {"status": "dismissed", "prior_status": "queued"}),
+        (
+            FAILED_AGAIN,
+            TAKEN,
+            {"status": "dismissed", "prior_status": "retrying", "due_at": LATER},
+        ),
+        (CUT_OFF, TAKEN, {"status": "dismissed", "prior_status": "queued", "due_at": LATER}),
         (
             RetryAt(LATER),
             SCHEDULED,
@@ -73,20 +80,31 @@ def retried(status: str, due_at: datetime | None = EARLIER) -> OpenDelivery:
             OpenDelivery(DUE, Priority.TEST, None, None, "Ana", "queued"),
             {"status": "failed", "priority": Priority.TEST},
         ),
-        (Restore(Reason.SERVER), retried("failed"), {"status": "failed", "due_at": EARLIER}),
-        (Restore(Reason.SERVER), retried("retrying"), AGAIN | {"status": "retrying"}),
-        (Restore(Reason.SERVER), retried("delivered", due_at=None), {"status": "delivered"}),
-        (Restore(Reason.SERVER), retried("queued"), AGAIN | {"status": "retrying"}),
-        # An attempt that was cut off did not fail.
-        (Restore(Reason.INTERRUPTED), retried("queued"), AGAIN | {"status": "queued"}),
+        (FAILED_AGAIN, retried("failed"), {"status": "failed", "due_at": EARLIER}),
+        (FAILED_AGAIN, retried("retrying"), AGAIN | {"status": "retrying"}),
+        (FAILED_AGAIN, retried("retrying", SOON), AGAIN | {"status": "retrying"}),
         (
-            Restore(Reason.INTERRUPTED),
+            FAILED_AGAIN,
+            retried("retrying", NOT_SOON),
+            {"status": "retrying", "due_at": NOT_SOON, "finished_at": None},
+        ),
+        (
+            Restore(Reason.SERVER, NOW),
+            retried("retrying", SOON),
+            {"status": "retrying", "due_at": SOON, "finished_at": None},
+        ),
+        (FAILED_AGAIN, retried("delivered", due_at=None), {"status": "delivered"}),
+        (FAILED_AGAIN, retried("queued"), AGAIN | {"status": "retrying"}),
+        # An attempt that was cut off did not fail.
+        (CUT_OFF, retried("queued"), AGAIN | {"status": "queued"}),
+        (
+            CUT_OFF,
             replace(retried("queued"), status="retrying"),
             AGAIN | {"status": "retrying"},
         ),
         # It was dismissed and restored in the meantime.
-        (Restore(Reason.SERVER), SCHEDULED, {"status": "retrying", "finished_at": None}),
-        (Restore(Reason.INTERRUPTED), SCHEDULED, {"status": "queued", "finished_at": None}),
+        (FAILED_AGAIN, SCHEDULED, AGAIN | {"status": "retrying"}),
+        (CUT_OFF, SCHEDULED, AGAIN | {"status": "queued"}),
     ],
 )
 def test_each_decision_writes_its_columns(
